@@ -1,0 +1,49 @@
+# make serve   a working queue API on an embedded Postgres
+# make test    every check there is: format, lint, types, tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check install
+
+.PHONY: serve test check lock schema clean
+
+serve: $(VENV)/installed
+	@exec $(BIN)/pgmq-gateway serve
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# What the locks pin, from pyproject.toml's ranges.
+lock:
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+# The committed dump of what the migrations make; the diff is part of the review.
+schema: $(VENV)/installed-test
+	UPDATE_SCHEMA=1 $(BIN)/pytest -q tests/sql/test_schema.py
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/pip:
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pgmq-gateway needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/pip pyproject.toml requirements.lock
+	@echo "Installing pgmq-gateway into $(VENV)"
+	@$(PIP) --requirement requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed requirements-test.lock
+	@echo "Installing what the tests need"
+	@$(PIP) --requirement requirements-test.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""pgmq-gateway: Postgres message queues over HTTP, every caller in its own Postgres role."""

@@ -1,0 +1,181 @@
+"""From a token to a caller: the role that a request runs in, and the claims that SQL sees.
+
+Rules and texts are PostgREST's (wire contract, section 10): signature first, then exp, nbf, iat and aud with 30 seconds
+of grace, then the role.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import jwt
+
+from app.errors import AnonymousDisabled, InvalidClaims, Unauthorized, UnknownRole
+from app.settings import SHORTEST_SECRET, Settings, SettingsError
+
+# Seconds by which the clocks of issuer and gateway may differ.
+GRACE = 30
+ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a Postgres role, and claims as JSON text for `request.jwt.claims`."""
+
+    role: str
+    claims: str
+    anonymous: bool
+
+
+Claims = Mapping[str, object]
+
+
+class Authenticator:
+    """Turns the credentials of a request into a caller.
+
+    secret         the HS256 key, as bytes
+    anonymous_role the role of a request without a role claim or without a token; None refuses them
+    audience       what `aud` must contain when the token has one; None accepts all
+    clock          seconds since 1970
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        anonymous_role: str | None,
+        audience: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._secret = secret
+        self._anonymous_role = anonymous_role
+        self._audience = audience
+        self._clock = clock
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator set it up. Raises SettingsError without a usable secret."""
+        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud)
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        """The caller behind these headers (lower-case names).
+
+        Raises Unauthorized, InvalidClaims or AnonymousDisabled.
+        """
+        token = _token(headers)
+        if token is None:
+            return self._caller({}, "{}")
+        text = self._verified(token)
+        claims = _parsed(text)
+        self._check_times(claims)
+        self._check_audience(claims)
+        return self._caller(claims, text)
+
+    def _verified(self, token: str) -> str:
+        if not token:
+            raise Unauthorized("Empty JWT is sent in Authorization header")
+        if (parts := token.count(".") + 1) != 3:
+            raise Unauthorized(f"Expected 3 parts in JWT; got {parts}")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") == "none":
+                raise Unauthorized(
+                    "Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'"
+                )
+            # A shared secret has no key id, so a token that names one was not made with it.
+            if header.get("alg") != ALGORITHM or "kid" in header:
+                raise _unsuitable("No suitable key was found to decode the JWT")
+            payload: bytes = jwt.PyJWS().decode(token, self._secret, algorithms=[ALGORITHM])
+            return payload.decode()
+        except jwt.InvalidSignatureError:
+            raise _unsuitable("None of the keys was able to decode the JWT") from None
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            raise Unauthorized("JWT cryptographic operation failed") from None
+
+    def _check_times(self, claims: Claims) -> None:
+        now = self._clock()
+        expires, begins, issued = (_time(claims, name) for name in ("exp", "nbf", "iat"))
+        if expires is not None and expires < now - GRACE:
+            raise InvalidClaims("JWT expired")
+        if begins is not None and begins > now + GRACE:
+            raise InvalidClaims("JWT not yet valid")
+        if issued is not None and issued > now + GRACE:
+            raise InvalidClaims("JWT issued at future")
+
+    def _check_audience(self, claims: Claims) -> None:
+        audience = claims.get("aud")
+        named = [audience] if isinstance(audience, str) else [] if audience is None else audience
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise InvalidClaims("The JWT 'aud' claim must be a string or an array of strings")
+        if self._audience is not None and named and self._audience not in named:
+            raise InvalidClaims("JWT not in audience")
+
+    def _caller(self, claims: Claims, text: str) -> Caller:
+        if "role" in claims:
+            role = claims["role"]
+            name = role if isinstance(role, str) else json.dumps(role)
+            if name == "none" or not name.isprintable():
+                # To Postgres `none` is the login role itself; and not every string can be asked for.
+                raise UnknownRole(name)
+            return Caller(name, text, anonymous=name == self._anonymous_role)
+        if self._anonymous_role is None:
+            raise AnonymousDisabled
+        # SQL finds the role among the claims, whoever put it there.
+        return Caller(self._anonymous_role, json.dumps({**claims, "role": self._anonymous_role}), anonymous=True)
+
+
+def _token(headers: Mapping[str, str]) -> str | None:
+    """The bearer token; without an Authorization header, the apikey, as in front of Supabase."""
+    authorization = headers.get("authorization")
+    if authorization is None:
+        return headers.get("apikey") or None
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _unsuitable(details: str) -> Unauthorized:
+    return Unauthorized("No suitable key or wrong key type", details)
+
+
+def _parsed(text: str) -> Claims:
+    try:
+        claims = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise InvalidClaims("Parsing claims failed")
+    return claims
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are Python's additions to JSON; Postgres would not read them."""
+    raise ValueError(constant)
+
+
+def _time(claims: Claims, name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidClaims(f"The JWT '{name}' claim must be a number")
+    return value
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The HS256 key that the settings give, as bytes. Raises SettingsError when there is none, or a weak one."""
+    if settings.jwt_secret is None:
+        raise SettingsError("PGRST_JWT_SECRET is not set: there is no default; make one with: openssl rand -hex 32")
+    text = settings.jwt_secret.get_secret_value()
+    if not settings.jwt_secret_is_base64:
+        return text.encode()
+    try:
+        # PostgREST takes the URL-safe alphabet too.
+        key = base64.b64decode(text.translate(str.maketrans("-_.", "+/=")), validate=True)
+    except binascii.Error:
+        raise SettingsError("PGRST_JWT_SECRET is not base64, as PGRST_JWT_SECRET_IS_BASE64 says it is") from None
+    if len(key) < SHORTEST_SECRET:
+        raise SettingsError(f"PGRST_JWT_SECRET: the decoded secret must have at least {SHORTEST_SECRET} bytes")
+    return key

@@ -1,0 +1,171 @@
+"""The functions of the exposed schemas, read from Postgres; a name and a set of argument names lead to one of them."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import asyncpg
+
+from app.driver import Connection
+from app.errors import AmbiguousFunction, FunctionNotFound
+
+
+class Result(StrEnum):
+    """What one row of a function's result is."""
+
+    VOID = "void"
+    SCALAR = "scalar"
+    RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a function; `type` is SQL that names its type under an empty search_path."""
+
+    name: str
+    type: str
+    required: bool
+    variadic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that can be called by name."""
+
+    schema: str
+    name: str
+    arguments: tuple[Argument, ...]
+    result: Result
+    returns_set: bool
+    volatile: bool
+    description: str | None = None
+    names: frozenset[str] = field(init=False)
+    required: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset(argument.name for argument in self.arguments))
+        object.__setattr__(self, "required", frozenset(a.name for a in self.arguments if a.required))
+
+    def takes(self, names: Collection[str]) -> bool:
+        """Whether a call with just these arguments is complete and has nothing unknown."""
+        return self.names.issuperset(names) and self.required.issubset(names)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}({', '.join(f'{a.name} => {a.type}' for a in self.arguments)})"
+
+
+# Input arguments with their types and whether they have a default (defaults belong to the last input arguments), for
+# functions whose arguments all have names. Types are asked for under an empty search_path, so they come qualified.
+FUNCTIONS = """
+select
+    n.nspname as schema,
+    p.proname as name,
+    i.names,
+    i.types,
+    p.pronargs - p.pronargdefaults as required,
+    p.provariadic <> 0 as variadic,
+    p.proretset as returns_set,
+    p.provolatile = 'v' as volatile,
+    case
+        when p.prorettype = 'void'::regtype then 'void'
+        when coalesce(p.proargmodes && '{o,b,t}'::"char"[], false)
+            or p.prorettype = 'record'::regtype
+            or t.typtype = 'c'
+            then 'record'
+        else 'scalar'
+    end as result,
+    pg_catalog.obj_description(p.oid, 'pg_proc') as description
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+join pg_catalog.pg_type r on r.oid = p.prorettype
+join pg_catalog.pg_type t on t.oid = coalesce(nullif(r.typbasetype, 0), r.oid)
+cross join lateral (
+    select
+        coalesce(array_agg(a.name order by a.position), '{}') as names,
+        coalesce(array_agg(pg_catalog.format_type(a.type, null) order by a.position), '{}') as types
+    from unnest(
+        coalesce(p.proallargtypes, p.proargtypes::oid[]),
+        p.proargnames,
+        p.proargmodes
+    ) with ordinality as a (type, name, mode, position)
+    where coalesce(a.mode, 'i') in ('i', 'b', 'v')
+) i
+where n.nspname = any ($1)
+  and p.prokind = 'f'
+  and p.prorettype <> all ('{trigger,event_trigger,internal,language_handler}'::regtype[])
+  and array_position(i.names, '') is null
+  and array_position(i.names, null) is null
+order by 1, 2, i.names
+"""
+
+
+class Catalog:
+    """The functions of the exposed schemas at one moment."""
+
+    def __init__(self, functions: Iterable[Function]) -> None:
+        self._functions: dict[tuple[str, str], list[Function]] = {}
+        for function in functions:
+            self._functions.setdefault((function.schema, function.name), []).append(function)
+
+    def __iter__(self) -> Iterator[Function]:
+        return (function for overloads in self._functions.values() for function in overloads)
+
+    def resolve(self, schema: str, name: str, arguments: Collection[str], *, as_json: bool) -> Function:
+        """The function of `schema` that takes `arguments`.
+
+        Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts; `as_json` (the arguments came as a JSON
+        body) adds a clause to them.
+        """
+        found = [function for function in self._functions.get((schema, name), ()) if function.takes(arguments)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AmbiguousFunction(
+                f"Could not choose the best candidate function between: {', '.join(map(str, found))}",
+                hint="Try renaming the parameters or the function itself in the database so function overloading "
+                "can be resolved",
+            )
+        raise _not_found(f"{schema}.{name}", sorted(arguments), as_json)
+
+
+def _not_found(function: str, arguments: list[str], as_json: bool) -> FunctionNotFound:
+    listed = ", ".join(arguments)
+    plural = "s" if len(arguments) > 1 else ""
+    signature = f"{function}({listed})" if arguments else f"{function} without parameters"
+    searched = f" with parameter{plural} {listed}" if arguments else " without parameters"
+    unnamed = " or with a single unnamed json/jsonb parameter" if as_json else ""
+    return FunctionNotFound(
+        f"Could not find the function {signature} in the schema cache",
+        f"Searched for the function {function}{searched}{unnamed}, but no matches were found in the schema cache.",
+    )
+
+
+async def load(connection: Connection, schemas: Iterable[str]) -> Catalog:
+    """Read the functions of `schemas` as the login role sees them."""
+    async with connection.transaction(readonly=True):
+        await connection.execute("select pg_catalog.set_config('search_path', '', true)")
+        rows = await connection.fetch(FUNCTIONS, list(schemas))
+    return Catalog(_function(row) for row in rows)
+
+
+def _function(row: asyncpg.Record) -> Function:
+    names, types = row["names"], row["types"]
+    last = len(names) - 1
+    arguments = tuple(
+        Argument(
+            name,
+            type_,
+            required=position < row["required"],
+            variadic=row["variadic"] and position == last,
+        )
+        for position, (name, type_) in enumerate(zip(names, types, strict=True))
+    )
+    return Function(
+        schema=row["schema"],
+        name=row["name"],
+        arguments=arguments,
+        result=Result(row["result"]),
+        returns_set=row["returns_set"],
+        volatile=row["volatile"],
+        description=row["description"],
+    )

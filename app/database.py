@@ -1,0 +1,161 @@
+"""The pool and the one statement: a call runs in its caller's role, in one transaction, in one round trip."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from app.auth import Caller
+from app.call import Answer, Call, quote
+from app.driver import Connection, Pool
+from app.errors import ConnectionLost, DatabaseError, PoolTimeout, Unavailable
+from app.settings import Settings
+
+logger = logging.getLogger("pgmq_gateway")
+
+CALL = """
+select row_count, body, response_headers, response_status
+from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+INSTALLED = """
+select coalesce(has_function_privilege(to_regproc('pgmq_gateway.call')::oid, 'execute'), false)
+"""
+
+# Role switching with cached plans leaked rows between roles before these releases
+# (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713).
+SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+
+
+class UnsafeLogin(Exception):
+    """The gateway must not serve with this login role, or this database is not installed."""
+
+
+async def connect(uri: str, **options: Any) -> Connection:  # noqa: ANN401 handed through to asyncpg
+    """A connection of its own, outside the pool."""
+    return await asyncpg.connect(uri, server_settings={"application_name": "pgmq-gateway"}, timeout=10, **options)
+
+
+class Database:
+    """The connections of the login role."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.db_uri is not None
+        self._uri = settings.db_uri.get_secret_value()
+        self._size = settings.db_pool
+        self._patience = settings.db_pool_acquisition_timeout
+        self._search_path = settings.search_path
+        self._pool: Pool | None = None
+
+    async def open(self) -> None:
+        """Make the pool. Nothing is connected yet: a database that is down is no reason not to start."""
+        self._pool = await asyncpg.create_pool(
+            self._uri,
+            min_size=0,
+            max_size=self._size,
+            reset=_keep,
+            server_settings={"application_name": "pgmq-gateway"},
+            timeout=10,
+        )
+
+    async def close(self) -> None:
+        """End all connections, those in use after their call."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """A connection of the pool.
+
+        Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
+        """
+        assert self._pool is not None
+        try:
+            connection = await self._pool.acquire(timeout=self._patience)
+        except TimeoutError:
+            raise PoolTimeout from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            logger.warning("cannot connect to the database: %s", error)
+            raise Unavailable from None
+        try:
+            yield connection  # type: ignore[misc]
+        finally:
+            # A cancelled request still gives its connection back.
+            await asyncio.shield(self._pool.release(connection))
+
+    async def execute(self, caller: Caller, call: Call) -> Answer:
+        """Run a call in its caller's role.
+
+        Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown.
+        """
+        try:
+            for _ in range(self._size):
+                async with self.acquire() as connection:
+                    try:
+                        return await self._run(connection, caller, call)
+                    except asyncpg.InsufficientPrivilegeError as error:
+                        if not _refused_at_the_door(error):
+                            raise
+                        # An earlier call's function said SET ROLE for the whole session, so this connection is of no
+                        # use any more. Nothing has been executed: another one will do.
+                        logger.warning("closing a connection whose role a function changed for the whole session")
+                        connection.terminate()
+            raise Unavailable
+        except asyncpg.PostgresConnectionError:
+            raise ConnectionLost from None
+        except asyncpg.PostgresError as error:
+            raise DatabaseError(error, anonymous=caller.anonymous) from None
+        except (OSError, asyncpg.InterfaceError) as error:
+            logger.warning("lost a database connection during a call: %s", error)
+            raise ConnectionLost from None
+
+    async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+        request = call.request
+        schemas = ", ".join(quote(schema) for schema in dict.fromkeys((call.function.schema, *self._search_path)))
+        row = await connection.fetchrow(
+            CALL,
+            caller.role,
+            caller.claims,
+            [request.method, request.path, request.headers, request.cookies],
+            schemas,
+            call.read_only,
+            call.statement,
+            call.body,
+            call.values,
+        )
+        assert row is not None
+        return Answer(call.function, row["row_count"], row["body"])
+
+
+def _refused_at_the_door(error: asyncpg.PostgresError) -> bool:
+    """Whether the right to call pgmq_gateway.call itself was missing: the session is not in the login role."""
+    return "pgmq_gateway" in (error.message or "")
+
+
+async def _keep(_: object) -> None:
+    """Instead of the driver's reset query, a second round trip: a call leaves nothing behind that the next one sees."""
+
+
+async def check_login(connection: Connection) -> None:
+    """Refuse a login role that would defeat row-level security, and a database without this release's functions.
+
+    Raises UnsafeLogin with one line that says what to do.
+    """
+    role = await connection.fetchrow(
+        "select rolname, rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = session_user"
+    )
+    assert role is not None
+    if role["rolsuper"] or role["rolbypassrls"]:
+        power = "a superuser" if role["rolsuper"] else "allowed to bypass row-level security"
+        raise UnsafeLogin(f"login role {role['rolname']} is {power}: let PGRST_DB_URI log in as authenticator")
+    if not await connection.fetchval(INSTALLED):
+        raise UnsafeLogin(f"this database has no gateway installed for {role['rolname']}: run pgmq-gateway install")
+    version = connection.get_server_version()
+    if version.minor < SAFE_RELEASES.get(version.major, 0):
+        logger.warning(
+            "Postgres %s.%s has known flaws in role switching: update to %s.%s or newer",
+            version.major, version.minor, version.major, SAFE_RELEASES[version.major],
+        )  # fmt: skip

@@ -1,0 +1,293 @@
+"""The folder of one embedded database: where it lies, its secret, and which process uses it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets as randomness
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEFAULT_NAME = ".pgmq-gateway"
+
+_OWN_NAMES = frozenset({"lock", "secret.json", "postgres"})
+_HARMLESS_NAMES = frozenset({"lost+found", ".DS_Store"})
+_PATIENCE_SECONDS = 0.25
+_PAUSE_SECONDS = 0.01
+_MINIMUM_SECRET_CHARACTERS = 32
+
+
+class DataDirectoryError(Exception):
+    """The data directory cannot be used; the message is one line that says why and what to do."""
+
+
+class DataDirectoryHeld(DataDirectoryError):
+    """Another process uses the data directory; `holder` says which."""
+
+    def __init__(self, path: Path, holder: "Holder") -> None:
+        super().__init__(f"{path.name} is in use by {holder}: stop it, or choose another --data-dir")
+        self.holder = holder
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What signs the gateway's own tokens: the key, and the unix second it was made (their `iat`)."""
+
+    jwt_secret: str
+    issued_at: int
+
+    def __repr__(self) -> str:
+        return f"Secrets(jwt_secret=<hidden>, issued_at={self.issued_at})"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that uses a data directory now. `pid` is 0 when it has not written its name yet."""
+
+    pid: int
+    purpose: str
+    url: str | None
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "another process"
+        where = f", {self.url}" if self.url else ""
+        return f'"{self.purpose}" (pid {self.pid}{where})'
+
+
+class Hold:
+    """The exclusive use of a data directory, as long as the `with` block of `DataDirectory.hold` runs."""
+
+    def __init__(self, descriptor: int, purpose: str) -> None:
+        self._descriptor = descriptor
+        self._purpose = purpose
+        self._since = int(time.time())
+        self._write(None)
+
+    def announce(self, api_url: str) -> None:
+        """Tell other processes the address at which this one answers."""
+        self._write(api_url)
+
+    def _write(self, url: str | None) -> None:
+        note = {"pid": os.getpid(), "purpose": self._purpose, "since": self._since, "url": url}
+        line = json.dumps(note).encode() + b"\n"
+        # One write and then the cut: a reader takes the first line and never sees half of it.
+        os.pwrite(self._descriptor, line, 0)
+        os.ftruncate(self._descriptor, len(line))
+
+
+class DataDirectory:
+    """The folder that holds the embedded database, its log, its secret and its lock."""
+
+    def __init__(self, path: Path | str = DEFAULT_NAME) -> None:
+        self.path = Path(os.path.abspath(Path(path).expanduser()))
+
+    @property
+    def postgres(self) -> Path:
+        """The cluster itself (PGDATA)."""
+        return self.path / "postgres"
+
+    @property
+    def log(self) -> Path:
+        """What Postgres and initdb wrote to their error output."""
+        return self.path / "postgres.log"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose flock means that somebody uses this folder."""
+        return self.path / "lock"
+
+    @property
+    def secret_file(self) -> Path:
+        """The JSON file of the signing secret."""
+        return self.path / "secret.json"
+
+    def prepare(self) -> None:
+        """Create the folder (0700, ignored by git) or check an existing one. Raises DataDirectoryError."""
+        with self._explained():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_foreign()
+            if os.geteuid() in (0, self.path.stat().st_uid):
+                self.path.chmod(0o700)
+            os.close(self._open_lock())
+            with contextlib.suppress(FileExistsError), open(self.path / ".gitignore", "x", encoding="utf-8") as ignore:
+                ignore.write("*\n")
+
+    def secrets(self) -> Secrets:
+        """The secret of this folder, made at the first call; simultaneous first calls agree on one."""
+        self.prepare()
+        with self._explained(), self._one_at_a_time():
+            if not self.secret_file.exists():
+                self._create_secret()
+        found = self.read_secrets()
+        if found is None:
+            raise DataDirectoryError(f"{self.secret_file} vanished while it was read: start again")
+        return found
+
+    def read_secrets(self) -> Secrets | None:
+        """The secret of this folder, or None when it has none yet. Raises DataDirectoryError on a broken file."""
+        with self._explained():
+            try:
+                descriptor = os.open(self.secret_file, os.O_RDONLY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return None
+            with open(descriptor, encoding="utf-8", errors="replace") as file:
+                self._check_owner(descriptor)
+                text = file.read()
+        return self._parse_secret(text)
+
+    @contextlib.contextmanager
+    def hold(self, purpose: str) -> Iterator[Hold]:
+        """Use this folder alone. Raises DataDirectoryHeld, at the latest after half a second."""
+        self.prepare()
+        with self._explained():
+            descriptor = self._take_lock()
+        try:
+            yield Hold(descriptor, purpose)
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """The process that uses this folder now (maybe this one), or None."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            with self._explained():
+                note = self._read_note()
+            if note is None:
+                return None
+            holder = _parse_note(note)
+            if holder.pid and _lives(holder.pid):
+                return holder
+            # The lock is taken, but its new owner has not written its name over the last one's.
+            if time.monotonic() > deadline:
+                return Holder(0, "", None)
+            time.sleep(_PAUSE_SECONDS)
+
+    def _read_note(self) -> bytes | None:
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(descriptor, 4096, 0)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _take_lock(self) -> int:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            descriptor = self._open_lock()
+            if self._try_lock(descriptor):
+                return descriptor
+            os.close(descriptor)
+            # `holder()` of another process takes the lock for an instant, so one refusal proves nothing.
+            if time.monotonic() > deadline and (holder := self.holder()):
+                raise DataDirectoryHeld(self.path, holder)
+            time.sleep(_PAUSE_SECONDS)
+
+    def _try_lock(self, descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock file that was deleted and made anew would let two processes in.
+            return os.path.samestat(os.fstat(descriptor), self.lock.stat())
+        except (BlockingIOError, FileNotFoundError):
+            return False
+
+    def _open_lock(self) -> int:
+        return os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _create_secret(self) -> None:
+        fresh = self.path / "secret.json.new"
+        fresh.unlink(missing_ok=True)
+        content = {"jwt_secret": randomness.token_urlsafe(48), "issued_at": int(time.time())}
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(descriptor)
+        fresh.rename(self.secret_file)
+
+    def _parse_secret(self, text: str) -> Secrets:
+        try:
+            content: Any = json.loads(text)
+            key, issued_at = content["jwt_secret"], content["issued_at"]
+        except (ValueError, KeyError, TypeError):
+            key = issued_at = None
+        if not isinstance(key, str) or len(key) < _MINIMUM_SECRET_CHARACTERS or type(issued_at) is not int:
+            raise DataDirectoryError(
+                f"{self.secret_file} is broken: put back a copy of it, or delete it to get a new secret"
+                " (tokens made from the old one stop working)"
+            )
+        return Secrets(key, issued_at)
+
+    def _check_owner(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        # Run by root, Postgres' own user owns the folder and could put a secret of its choice there.
+        if status.st_uid != os.geteuid():
+            raise DataDirectoryError(
+                f"{self.secret_file} belongs to user id {status.st_uid}, not to {os.geteuid()} which runs this:"
+                " run as its owner, or chown it"
+            )
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            os.fchmod(descriptor, 0o600)
+
+    def _refuse_foreign(self) -> None:
+        names = set(os.listdir(self.path)) - _HARMLESS_NAMES
+        if names and not names & _OWN_NAMES:
+            raise DataDirectoryError(
+                f"{self.path} holds other files ({min(names)}) and is not a data directory of pgmq-gateway:"
+                " choose an empty or a new folder as --data-dir"
+            )
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError) as error:
+            where = error.filename or self.path
+            raise DataDirectoryError(f"{where} is a file, not a folder: choose another --data-dir") from error
+        except PermissionError as error:
+            where = error.filename or self.path
+            raise DataDirectoryError(
+                f"user id {os.geteuid()} may not use {where}: run as its owner, or choose another --data-dir"
+            ) from error
+        except OSError as error:
+            where = error.filename or self.path
+            raise DataDirectoryError(f"{where} cannot be used ({error.strerror}): choose another --data-dir") from error
+
+
+def _parse_note(note: bytes) -> Holder:
+    try:
+        content: Any = json.loads(note.split(b"\n", 1)[0])
+        return Holder(int(content["pid"]), str(content["purpose"]), content["url"])
+    except (ValueError, KeyError, TypeError):
+        return Holder(0, "", None)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

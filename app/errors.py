@@ -1,0 +1,207 @@
+"""What can go wrong with a call, as values that carry status, code, message, details and hint.
+
+Codes and texts are PostgREST's, because clients parse them. `body` is the one place that makes an error body.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import ClassVar
+
+import asyncpg
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class GatewayError(Exception):
+    """A call that ends in an error answer."""
+
+    status: int = 500
+    code: str = "PGRSTX00"
+    headers: Headers = ()
+
+    def __init__(self, message: str, details: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.hint = hint
+
+    def body(self) -> bytes:
+        """The four members that every error has, in PostgREST's order, as compact JSON."""
+        members = {"code": self.code, "details": self.details, "hint": self.hint, "message": self.message}
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+class InternalError(GatewayError):
+    """A fault of the gateway itself: the log has the story, the caller gets none of it."""
+
+    def __init__(self) -> None:
+        super().__init__("The gateway failed on this request; its log says why")
+
+
+class InvalidQuery(GatewayError):
+    """A query string that cannot be read."""
+
+    status, code = 400, "PGRST100"
+
+
+class MethodNotAllowed(GatewayError):
+    """A method that functions do not have."""
+
+    status, code = 405, "PGRST101"
+
+
+class InvalidBody(GatewayError):
+    """A body that is no set of named arguments."""
+
+    status, code = 400, "PGRST102"
+
+
+class UnknownSchema(GatewayError):
+    """A profile header that names a schema which is not exposed."""
+
+    status, code = 406, "PGRST106"
+
+
+class UnknownPath(GatewayError):
+    """A path that leads nowhere."""
+
+    status, code = 404, "PGRST125"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid path specified in request URL")
+
+
+class FunctionNotFound(GatewayError):
+    """No function of this name takes these arguments."""
+
+    status, code = 404, "PGRST202"
+
+
+class AmbiguousFunction(GatewayError):
+    """More than one function of this name takes these arguments."""
+
+    status, code = 300, "PGRST203"
+
+
+class Unauthorized(GatewayError):
+    """A token that is not to be trusted."""
+
+    status, code = 401, "PGRST301"
+
+    @property
+    def headers(self) -> Headers:  # type: ignore[override]
+        """The challenge of RFC 6750, section 3."""
+        return (("WWW-Authenticate", f'Bearer error="invalid_token", error_description="{self.message}"'),)
+
+
+class AnonymousDisabled(GatewayError):
+    """No token, and no role for those who have none."""
+
+    status, code = 401, "PGRST302"
+    headers = (("WWW-Authenticate", "Bearer"),)
+
+    def __init__(self) -> None:
+        super().__init__("Anonymous access is disabled")
+
+
+class InvalidClaims(Unauthorized):
+    """A genuine token whose claims do not hold, or not now."""
+
+    code = "PGRST303"
+
+
+class UnknownRole(GatewayError):
+    """A role claim that can be no role's name; in Postgres' words for a role that does not exist."""
+
+    status, code = 401, "22023"
+    headers = (("WWW-Authenticate", "Bearer"),)
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f'role "{role}" does not exist')
+
+
+class Unavailable(GatewayError):
+    """Nothing was executed: the database cannot be reached right now."""
+
+    status, code = 503, "PGRST000"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self, details: str | None = None) -> None:
+        super().__init__("Database connection error.", details)
+
+
+class ConnectionLost(GatewayError):
+    """The connection broke while the call ran: it may or may not have been executed."""
+
+    status, code = 503, "PGRST001"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database connection was lost while the call ran.",
+            "The call may or may not have been executed.",
+            "Check before you repeat a call that must not happen twice.",
+        )
+
+
+class CatalogMissing(GatewayError):
+    """Nothing was executed: the functions have not been read from the database yet."""
+
+    status, code = 503, "PGRST002"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__("Could not query the database for the schema cache. Retrying.")
+
+
+class PoolTimeout(GatewayError):
+    """Nothing was executed: no connection came free in time."""
+
+    status, code = 504, "PGRST003"
+
+    def __init__(self) -> None:
+        super().__init__("Timed out acquiring connection from connection pool.")
+
+
+class DatabaseError(GatewayError):
+    """An error that Postgres raised for a call.
+
+    `anonymous` says whether the caller has the anonymous role: its missing rights are a matter of authentication (401).
+    """
+
+    # The most specific prefix wins; what is not listed is the fault of the request: 400.
+    # Source: PostgREST's mapping of SQLSTATE to status.
+    STATUSES: ClassVar[Mapping[str, int]] = {
+        "08": 503, "09": 500, "0L": 403, "0P": 403, "21000": 500, "23503": 409, "23505": 409, "25": 500,
+        "25006": 405, "28": 403, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500, "42501": 403, "42883": 404,
+        "42P01": 404, "42P17": 500, "53": 503, "53400": 500, "54": 500, "55": 500, "57": 500, "57P01": 503, "58": 500,
+        "F0": 500, "HV": 500, "P0": 500, "P0001": 400, "XX": 500,
+    }  # fmt: skip
+
+    def __init__(self, error: asyncpg.PostgresError, *, anonymous: bool) -> None:
+        super().__init__(error.message or "", _harmless(error), error.hint)
+        self.code = error.sqlstate or "XX000"
+        self.status = self._status(anonymous)
+        if self.status == 401:
+            self.headers = (("WWW-Authenticate", "Bearer"),)
+        elif self.status == 503:
+            self.headers = (("Retry-After", "1"),)
+
+    def _status(self, anonymous: bool) -> int:
+        if self.code == "42501" and anonymous:
+            return 401
+        if self.code == "22023" and self.message.startswith("role ") and self.message.endswith("does not exist"):
+            return 401
+        if self.code == "21000" and self.message.endswith("requires a WHERE clause"):
+            return 400
+        if self.code.startswith("PT"):
+            # PostgREST: a function chooses its own status with RAISE … USING ERRCODE = 'PT402'.
+            return int(self.code[2:]) if self.code[2:].isdigit() and int(self.code[2:]) >= 100 else 500
+        found = (self.STATUSES.get(self.code[:length]) for length in (5, 2))
+        return next((status for status in found if status), 400)
+
+
+def _harmless(error: asyncpg.PostgresError) -> str | None:
+    """The error's DETAIL, unless it shows the row that failed, payload included (23502, 23514)."""
+    detail: str | None = error.detail
+    return None if detail and detail.startswith("Failing row contains") else detail

@@ -1,0 +1,51 @@
+"""Wiring: settings in, an ASGI application out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from app.auth import Authenticator
+from app.database import Database
+from app.rpc import Rpc
+from app.settings import Settings, SettingsError, load
+from app.watch import CatalogWatch
+
+
+class Gateway:
+    """The parts that live as long as the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.db_uri is None:
+            raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
+        self.database = Database(settings)
+        self.watch = CatalogWatch(settings)
+        self.rpc = Rpc(settings, Authenticator.of(settings), self.watch, self.database)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connected to the database, or trying to be."""
+        await self.database.open()
+        watching = asyncio.create_task(self.watch.run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await self.database.close()
+
+
+def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> FastAPI:
+    """The gateway as an application for any ASGI server; without settings, they come from the environment."""
+    gateway = gateway or Gateway(settings or load())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with gateway.running():
+            yield
+
+    app = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.mount("/", gateway.rpc)
+    return app

@@ -1,0 +1,143 @@
+"""sql/*.sql in order, once each, one transaction each, under an advisory lock; recorded with a checksum.
+
+Any number of installers at once do no harm: they wait for each other. What was released is never edited, and a database
+that is ahead of the code is left alone.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import asyncpg
+
+from app.driver import Connection
+
+# Any number does, as long as nobody else takes it for something else.
+LOCK = 0x70676D7147
+
+# In an installed package the files lie inside it, in a checkout beside it.
+FOLDER = next(
+    folder for folder in (Path(__file__).with_name("sql"), Path(__file__).parents[1] / "sql") if folder.is_dir()
+)
+
+BOOKKEEPING = """
+create schema if not exists pgmq_gateway;
+create table if not exists pgmq_gateway.migrations (
+    number integer primary key,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default now()
+);
+"""
+
+
+class InstallError(Exception):
+    """Why a database cannot be installed, in one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: `sql/{number}_{name}.sql`."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of the file's text, in hex."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.number:04}_{self.name}"
+
+
+def migrations(folder: Path = FOLDER) -> Sequence[Migration]:
+    """The files of `folder` in order."""
+    found = []
+    for path in sorted(folder.glob("[0-9]*.sql")):
+        name = re.fullmatch(r"(\d{4})_(\w+)", path.stem)
+        assert name is not None, path
+        found.append(Migration(int(name[1]), name[2], path.read_text()))
+    return found
+
+
+async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequence[Migration]:
+    """Those of `wanted` that this database lacks. Raises InstallError when the two do not fit together."""
+    if await connection.fetchval("select to_regclass('pgmq_gateway.migrations')") is None:
+        return wanted
+    rows = await connection.fetch("select number, name, checksum from pgmq_gateway.migrations")
+    applied = {row["number"]: row for row in rows}
+    if ahead := applied.keys() - {migration.number for migration in wanted}:
+        newest = max(ahead)
+        raise InstallError(
+            f"the database has migration {newest:04}_{applied[newest]['name']}, which this version does not know: "
+            "install the newer pgmq-gateway"
+        )
+    for migration in wanted:
+        row = applied.get(migration.number)
+        if row is not None and row["checksum"] != migration.checksum:
+            raise InstallError(
+                f"sql/{migration}.sql was edited after this database applied it: restore the file and put the change "
+                "into a new one"
+            )
+    return [migration for migration in wanted if migration.number not in applied]
+
+
+async def install(
+    connection: Connection,
+    *,
+    replace: bool = False,
+    wanted: Sequence[Migration] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Sequence[Migration]:
+    """Bring a database up to date and return what was applied.
+
+    connection  of a role that may create roles and schemas
+    replace     also replace pgmq_public functions that somebody else made
+    progress    told what is being done, a few words at a time
+
+    Raises InstallError. Each file is whole or not at all; those before a failing one stay applied.
+    """
+    wanted = migrations() if wanted is None else wanted
+    applied = []
+    try:
+        while todo := await _apply_next(connection, wanted, progress):
+            applied.append(todo)
+        if replace:
+            progress("Replacing the functions of pgmq_public")
+            await connection.execute("select pgmq_admin.expose_queues(replace => true)")
+    except asyncpg.PostgresError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        raise InstallError(f"{error.message}{hint}") from None
+    return applied
+
+
+async def _apply_next(
+    connection: Connection, wanted: Sequence[Migration], progress: Callable[[str], None]
+) -> Migration | None:
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+        todo = await pending(connection, wanted)
+        if not todo:
+            return None
+        migration = todo[0]
+        progress(f"Installing {migration}")
+        await connection.execute(BOOKKEEPING)
+        await connection.execute("select set_config('pgmq_gateway.pgmq_sql', $1, true)", _pgmq_sql())
+        await connection.execute(migration.sql)
+        await connection.execute(
+            "insert into pgmq_gateway.migrations (number, name, checksum) values ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.checksum,
+        )
+    return migration
+
+
+def _pgmq_sql() -> str:
+    """pgmq's own SQL, from the package that carries it."""
+    return (files("pgmq") / "sql" / "pgmq.sql").read_text()

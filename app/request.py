@@ -1,0 +1,60 @@
+"""An HTTP request as it comes in, and what SQL is told of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from app.asgi import Receive, Scope
+
+# Where Supabase's clients expect the API; it is the same without.
+PREFIX = "/rest/v1"
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What SQL finds in request.method, request.path, request.headers and request.cookies (the last two JSON)."""
+
+    method: str
+    path: str
+    headers: str
+    cookies: str
+
+
+class Request:
+    """An HTTP request. `path` comes without the prefix; header names are in lower case; the last of a name counts."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"].removeprefix(PREFIX)
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.headers: Mapping[str, str] = {
+            name.decode("latin-1"): value.decode(errors="replace") for name, value in scope["headers"]
+        }
+        self._receive = receive
+
+    async def body(self) -> bytes:
+        """The whole body. Raises ClientGone."""
+        chunks = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunks.append(message.get("body", b""))
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+    def described(self) -> Described:
+        """The request for SQL, as PostgREST puts it: cookies stand apart from the other headers."""
+        headers = {name: value for name, value in self.headers.items() if name != "cookie"}
+        pairs = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
+        cookies = {name.strip(): value.strip() for name, separator, value in pairs if separator}
+        return Described(self.method, self.path, _json(headers), _json(cookies))
+
+
+def _json(value: Mapping[str, str]) -> str:
+    return msgspec.json.encode(value).decode()

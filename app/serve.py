@@ -1,0 +1,155 @@
+"""Runs the gateway: two sockets, two servers in one process, signals, and an end that loses no request."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import asyncpg
+import uvicorn
+from fastapi import FastAPI
+
+from app.database import UnsafeLogin, check_login, connect
+from app.health import create_admin_app
+from app.main import Gateway, create_app
+from app.settings import Settings
+
+# Longer than the usual load balancer's, so that it is not this side that closes a connection under a request.
+KEEP_ALIVE_SECONDS = 75
+# How long requests in flight may take after SIGTERM.
+DRAIN_SECONDS = 30
+# How long the banner waits for a database that is slow to answer.
+READY_SECONDS = 10
+
+
+class ServeError(Exception):
+    """Why the gateway cannot serve, in one line that says what to do."""
+
+
+class Server(uvicorn.Server):
+    """One of several servers in a process: signals are the process' business. `listening` is set once it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening address; port 0 is any free one. Raises ServeError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def url(bound: socket.socket) -> str:
+    """The address as a browser takes it."""
+    host, port = bound.getsockname()[:2]
+    # An address for all of them is none that can be called.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 no binding here
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def preflight(settings: Settings) -> None:
+    """Find out early what no waiting would mend. A database that cannot be reached yet is not among it.
+
+    Raises ServeError.
+    """
+    assert settings.db_uri is not None
+    try:
+        connection = await connect(settings.db_uri.get_secret_value())
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise ServeError(f"the database refuses PGRST_DB_URI: {error}") from None
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        raise ServeError(f"PGRST_DB_URI cannot be used: {error}") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return
+    try:
+        await check_login(connection)
+    except UnsafeLogin as error:
+        raise ServeError(str(error)) from None
+    finally:
+        await connection.close()
+
+
+async def serve(
+    settings: Settings, api: socket.socket, admin: socket.socket, ready: Callable[[], None], *others: Awaitable[None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight.
+
+    ready   called once the functions are known, or the database does not answer in time
+    others  run beside, and are cancelled at the end
+    """
+    gateway = Gateway(settings)
+    await preflight(settings)
+    public = _server(create_app(gateway=gateway), lifespan="on")
+    health = _server(create_admin_app(gateway.watch, lambda: public.started and not public.should_exit))
+    beside = [asyncio.ensure_future(task) for task in (*others, _announce(gateway, public, ready))]
+    with _signals(public, gateway):
+        healthy = asyncio.create_task(health.serve([admin]))
+        try:
+            await public.serve([api])
+        finally:
+            health.should_exit = True
+            await healthy
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _server(app: FastAPI, lifespan: str = "off") -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on" if lifespan == "on" else "off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            headers=[("server", "pgmq-gateway")],
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    )
+
+
+async def _announce(gateway: Gateway, public: Server, ready: Callable[[], None]) -> None:
+    await public.listening.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_SECONDS):
+            await gateway.watch.loaded.wait()
+    ready()
+
+
+@contextlib.contextmanager
+def _signals(public: Server, gateway: Gateway) -> Iterator[None]:
+    """SIGTERM and SIGINT drain, a second SIGINT hurries; SIGUSR1 reloads the functions, as in PostgREST."""
+    loop = asyncio.get_running_loop()
+
+    def drain() -> None:
+        public.force_exit = public.should_exit
+        public.should_exit = True
+
+    handlers = {signal.SIGTERM: drain, signal.SIGINT: drain, signal.SIGUSR1: gateway.watch.ask_reload}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,102 @@
+"""What the operator decides, from the environment, under PostgREST's names wherever PostgREST has the setting."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
+SHORTEST_SECRET = 32
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """Settings that the gateway cannot start with, said in one line."""
+
+
+class Settings(BaseSettings):
+    """Frozen settings. Each field `x` is read from the variable `PGRST_X`."""
+
+    model_config = SettingsConfigDict(env_prefix="PGRST_", frozen=True, extra="ignore")
+
+    db_uri: SecretStr | None = None
+    db_schemas: Names = ("public", "pgmq_public")
+    db_anon_role: str | None = "anon"
+    db_extra_search_path: Names = ("public", "extensions")
+    db_pool: int = Field(default=10, ge=1)
+    db_pool_acquisition_timeout: float = Field(default=10, gt=0)
+    db_channel: str = "pgrst"
+    db_channel_enabled: bool = True
+    jwt_secret: SecretStr | None = None
+    jwt_secret_is_base64: bool = False
+    jwt_aud: str | None = None
+    server_host: str = "127.0.0.1"
+    server_port: int = Field(default=3000, ge=0, le=65535)
+    admin_server_port: int = Field(default=3001, ge=0, le=65535)
+    server_cors_allowed_origins: Names = ()
+
+    @field_validator("db_schemas", "db_extra_search_path", "server_cors_allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("db_uri", "jwt_secret", "db_anon_role", "jwt_aud", mode="before")
+    @classmethod
+    def _unset_when_empty(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("db_uri", "jwt_secret", mode="before")
+    @classmethod
+    def _from_file(cls, value: object) -> object:
+        """PostgREST: `@path` means the content of that file, less one newline at its end."""
+        if isinstance(value, str) and value.startswith("@"):
+            try:
+                return Path(value[1:]).read_text().removesuffix("\n")
+            except OSError as error:
+                raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
+            raise ValueError(
+                f"the secret must have at least {SHORTEST_SECRET} bytes; make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("db_schemas")
+    @classmethod
+    def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one schema to expose")
+        if internal := {"pgmq_gateway", "pg_catalog", "information_schema"} & set(value):
+            raise ValueError(f"{', '.join(sorted(internal))} must not be exposed")
+        return value
+
+    @field_validator("server_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
+        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value, value)  # noqa: S104 asked for
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """The schemas that a call's search_path has behind its own."""
+        return self.db_extra_search_path
+
+
+def load(**chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
+    """Settings from the environment, with those `chosen` on the command line in front (None: not chosen).
+
+    Raises SettingsError that names the variable and what is wrong with it, never its value.
+    """
+    try:
+        return Settings(**{name: value for name, value in chosen.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "PGRST_" + "_".join(str(part) for part in first["loc"]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}") from None

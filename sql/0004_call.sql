@@ -1,0 +1,59 @@
+-- The one statement of the gateway: run a call in the role of its caller.
+--
+-- Why a function: rights are checked against the role at the time a statement is planned and run, so the role has to
+-- be set before the call's own statement starts, and a second round trip is saved by doing both here.
+-- Safe to repeat: the function is replaced by itself.
+
+-- Everything is set for this transaction only: the next request on this connection finds nothing of it. What a
+-- request may not inherit even from a function that set it for the whole session (its claims, the answer's headers and
+-- status) is set each time, whether the request has a value for it or not.
+--
+-- role       the caller's role; the login role must be a member of it
+-- claims     its claims, as JSON text
+-- request    method, path, headers (JSON), cookies (JSON), as SQL sees them in request.method …
+-- schemas    the search_path of the call
+-- read_only  whether the call is kept from writing
+-- statement  the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body
+--
+-- SECURITY INVOKER, and called by the login role only: it gives nobody a right that set_config would not.
+-- No search_path of its own, because the caller's must last until the commit, where deferred triggers run; so all
+-- names are qualified.
+create or replace function pgmq_gateway.call(
+    role text,
+    claims text,
+    request text[],
+    schemas text,
+    read_only boolean,
+    statement text,
+    arguments text,
+    parameters text[],
+    out total bigint,
+    out row_count bigint,
+    out body text,
+    out response_headers text,
+    out response_status text
+)
+language plpgsql
+as $call$
+begin
+    if read_only then
+        perform pg_catalog.set_config('transaction_read_only', 'on', true);
+    end if;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('role', role, true);
+    execute statement into total, row_count, body using arguments::json, parameters;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
+end;
+$call$;
+
+revoke all on function pgmq_gateway.call from public;
+grant execute on function pgmq_gateway.call to authenticator;

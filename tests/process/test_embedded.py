@@ -1,0 +1,469 @@
+"""The embedded Postgres with real servers: start, stop, crash, and who may reach it."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from app import embedded
+from app.datadir import DataDirectory, DataDirectoryHeld
+from app.embedded import EmbeddedPostgres, EmbeddedPostgresError, running, socket_folder, socket_uri
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
+
+SERVE = """
+import asyncio, sys
+import asyncpg
+from app.datadir import DataDirectory
+from app.embedded import running
+
+async def main():
+    async with running(DataDirectory(sys.argv[1]), "serve") as server:
+        connection = await asyncpg.connect(server.uri())
+        await connection.execute("create table if not exists kept (n int)")
+        await connection.execute("insert into kept values (1)")
+        print(server.pid, flush=True)
+        if sys.argv[2] == "stay":
+            await asyncio.Event().wait()
+        await connection.close()
+
+if sys.argv[3:] == ["uvloop"]:
+    import uvloop
+    uvloop.run(main())
+else:
+    asyncio.run(main())
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="pgmq-test-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def directory(base: Path) -> DataDirectory:
+    return DataDirectory(base / ".pgmq-gateway")
+
+
+@contextlib.asynccontextmanager
+async def connected(directory: DataDirectory) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(socket_uri(directory))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def answer(directory: DataDirectory, query: str) -> object:
+    async with connected(directory) as connection:
+        return await connection.fetchval(query)
+
+
+async def answer_in_the_end(directory: DataDirectory, query: str) -> object:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                return await answer(directory, query)
+            await asyncio.sleep(0.02)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110 - other processes set no Event
+            await asyncio.sleep(0.01)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def gone(pid: int) -> None:
+    await until(lambda: ended(pid))
+
+
+def servers(directory: DataDirectory) -> list[psutil.Process]:
+    return embedded._servers(directory.postgres)
+
+
+def serve_command(directory: DataDirectory, *words: str) -> list[str]:
+    return [sys.executable, "-c", SERVE, str(directory.path), *words]
+
+
+@contextlib.contextmanager
+def serving(directory: DataDirectory) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that runs the server and has committed a row; and the server's process id."""
+    child = subprocess.Popen(serve_command(directory, "stay"), cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout
+        server = psutil.Process(int(child.stdout.readline()))
+        try:
+            yield child, server.pid
+        finally:
+            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.send_signal(signal.SIGINT)
+                server.wait(PATIENCE_SECONDS)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_fresh_start_creates_the_cluster_and_answers(directory: DataDirectory) -> None:
+    said: list[str] = []
+    async with running(directory, "install", said.append) as server:
+        assert await answer(directory, "select 1") == 1
+        assert server.uri() == socket_uri(directory)
+        holder = directory.holder()
+        assert holder
+        assert (holder.pid, holder.purpose) == (os.getpid(), "install")
+    assert said == ["Creating the database", "Starting Postgres"]
+    assert directory.holder() is None
+
+
+async def test_a_second_start_keeps_the_data(directory: DataDirectory) -> None:
+    said: list[str] = []
+    async with running(directory, "install"):
+        await answer(directory, "create table kept as select 7 as n")
+    async with running(directory, "install", said.append):
+        assert await answer(directory, "select n from kept") == 7
+    assert said == ["Starting Postgres"]
+
+
+async def test_only_the_socket_and_only_its_owner_reach_it(directory: DataDirectory) -> None:
+    async with running(directory, "install") as server:
+        assert await answer(directory, "show listen_addresses") == ""
+        assert not psutil.Process(server.pid).net_connections("inet")
+        assert mode(directory.path) == mode(directory.postgres) == mode(directory.path / "run") == 0o700
+        assert mode(directory.path / "run" / embedded.SOCKET_NAME) == 0o700
+        assert mode(directory.log) == mode(directory.lock) == 0o600
+        rules = await answer(directory, "select array_agg(distinct type || auth_method) from pg_hba_file_rules")
+        assert sorted(rules) == ["hostreject", "localtrust"]  # type: ignore[call-overload]
+
+
+async def test_the_settings_keep_acknowledged_messages(directory: DataDirectory) -> None:
+    wanted = {"fsync": "on", "synchronous_commit": "on", "TimeZone": "UTC", "log_timezone": "UTC"}
+    wanted |= {"max_connections": "100", "server_encoding": "UTF8"}
+    async with running(directory, "install"), connected(directory) as connection:
+        assert {name: await connection.fetchval(f"show {name}") for name in wanted} == wanted
+        assert await connection.fetchval("select upper('é')") == "É"
+
+
+async def test_the_uri_quotes_names(directory: DataDirectory) -> None:
+    name = "a b/ü?&%@:+"
+    async with running(directory, "install") as server:
+        async with connected(directory) as connection:
+            await connection.execute(f'create role "{name}" login superuser')
+            await connection.execute(f'create database "{name}"')
+        connection = await asyncpg.connect(server.uri(name, name))
+        assert await connection.fetchval("select current_user || current_database()") == name * 2
+        await connection.close()
+
+
+async def test_stop_is_clean_and_may_be_repeated(directory: DataDirectory) -> None:
+    server = EmbeddedPostgres(directory)
+    await server.stop()
+    await server.start()
+    await server.start()
+    pid = server.pid
+    assert pid
+    await server.stop()
+    await server.stop()
+    assert directory.log.read_text().rstrip().endswith("database system is shut down")
+    assert not psutil.pid_exists(pid)
+    assert not servers(directory)
+    assert server.pid is None
+    await server.start()
+    assert await answer(directory, "select 1") == 1
+    await server.stop()
+
+
+async def test_a_second_process_cannot_run_it_but_can_reach_it(directory: DataDirectory) -> None:
+    with serving(directory):
+        assert await answer(directory, "select count(*) from kept") == 1
+        with pytest.raises(DataDirectoryHeld, match='in use by "serve"'):
+            async with running(directory, "install"):
+                pass
+
+
+@pytest.mark.parametrize("server_too", [False, True])
+async def test_a_committed_row_survives_kill_minus_9(directory: DataDirectory, server_too: bool) -> None:
+    with serving(directory) as (child, server_pid):
+        if server_too:
+            os.kill(server_pid, signal.SIGKILL)
+        child.kill()
+        child.wait()
+        async with running(directory, "serve"):
+            assert await answer(directory, "select count(*) from kept") == 1
+    assert ("not properly shut down" in directory.log.read_text()) == server_too
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+async def test_the_server_ends_when_its_gateway_is_killed(directory: DataDirectory) -> None:
+    with serving(directory) as (child, server_pid):
+        child.kill()
+        await gone(server_pid)
+    assert "database system is shut down" in directory.log.read_text()
+
+
+async def test_watch_brings_a_killed_server_back(directory: DataDirectory) -> None:
+    async with running(directory, "serve") as server:
+        await answer(directory, "create table kept as select 7 as n")
+        watch = asyncio.create_task(server.watch())
+        for _ in range(2):
+            old = server.pid
+            assert old
+            os.kill(old, signal.SIGKILL)
+            await gone(old)
+            assert await answer_in_the_end(directory, "select n from kept") == 7
+            assert server.pid not in (old, None)
+        watch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watch
+    assert not servers(directory)
+
+
+async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(directory, "serve") as server:
+        watch = asyncio.create_task(server.watch())
+        aside = directory.postgres.with_name("aside")
+        assert server.pid
+        directory.postgres.rename(aside)
+        os.kill(server.pid, signal.SIGKILL)
+        await until(lambda: caplog.text.count("vanished: put it back") >= 3)
+        aside.rename(directory.postgres)
+        assert await answer_in_the_end(directory, "select 1") == 1
+        await server.stop()
+        await watch
+    assert not servers(directory)
+
+
+async def test_watch_sees_a_stop_in_the_midst_of_a_restart(directory: DataDirectory) -> None:
+    async with running(directory, "serve") as server:
+        watch = asyncio.create_task(server.watch())
+        assert server.pid
+        os.kill(server.pid, signal.SIGKILL)
+        await gone(server.pid or 0)
+        await server.stop()
+        await watch
+        assert server.pid is None
+    assert not servers(directory)
+
+
+async def test_a_leftover_server_is_stopped_properly(directory: DataDirectory) -> None:
+    first = EmbeddedPostgres(directory)
+    await first.start()
+    old = first.pid
+    assert old
+    second = EmbeddedPostgres(directory)
+    await second.start()
+    await gone(old)
+    assert await answer(directory, "select 1") == 1
+    assert "received fast shutdown request" in directory.log.read_text()
+    await second.stop()
+    await first.stop()
+
+
+async def test_backends_without_a_server_do_not_block_the_start(directory: DataDirectory) -> None:
+    server = EmbeddedPostgres(directory)
+    await server.start()
+    connection = await asyncpg.connect(server.uri())
+    backend = await connection.fetchval("select pg_backend_pid()")
+    os.kill(backend, signal.SIGSTOP)
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+    await gone(server.pid or 0)
+    try:
+        start = asyncio.create_task(server.start())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await start
+        assert await answer(directory, "select 1") == 1
+    finally:
+        connection.terminate()
+        await server.stop()
+
+
+async def test_another_process_named_in_the_pid_files_is_left_alone(directory: DataDirectory) -> None:
+    async with running(directory, "install"):
+        owner = directory.postgres.stat()
+    switch = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    stranger = await asyncio.create_subprocess_exec("sleep", "600", **switch)  # type: ignore[arg-type]
+    (directory.postgres / "postmaster.pid").write_text(f"{stranger.pid}\n")
+    (socket_folder(directory) / f"{embedded.SOCKET_NAME}.lock").write_text(f"{stranger.pid}\n")
+    async with running(directory, "install"):
+        assert stranger.returncode is None
+    stranger.kill()
+    assert await stranger.wait() == -signal.SIGKILL
+
+
+async def test_a_killed_initdb_leaves_nothing_half(directory: DataDirectory) -> None:
+    directory.prepare()
+    half = directory.path / "postgres.initdb-dead"
+    (half / "base").mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    async with running(directory, "install"):
+        assert await answer(directory, "select 1") == 1
+    assert not half.exists()
+
+
+async def test_a_cancelled_creation_leaves_nothing_half(directory: DataDirectory) -> None:
+    server = EmbeddedPostgres(directory)
+    start = asyncio.create_task(server.start())
+    await until(lambda: any(directory.path.glob("postgres.initdb-*")))
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not list(directory.path.glob("postgres*/"))
+    async with running(directory, "install"):
+        assert await answer(directory, "select 1") == 1
+
+
+async def test_a_path_too_long_for_a_socket_works(base: Path) -> None:
+    directory = DataDirectory(base / ("long" * 40) / ".pgmq-gateway")
+    folder = socket_folder(directory)
+    try:
+        async with running(directory, "install"):
+            assert await answer(directory, "select 1") == 1
+            assert folder.parent == Path("/tmp")  # noqa: S108
+            assert mode(folder) == 0o700
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "quo\"te's", "ü"])
+async def test_a_strange_path_works(base: Path, name: str) -> None:
+    directory = DataDirectory(base / name)
+    async with running(directory, "install"):
+        assert await answer(directory, "select 1") == 1
+    shutil.rmtree(socket_folder(directory))
+
+
+@needs_root
+async def test_a_socket_folder_of_somebody_else_is_refused(base: Path) -> None:
+    directory = DataDirectory(base / ("long" * 40))
+    folder = socket_folder(directory)
+    folder.mkdir(mode=0o700)
+    try:
+        stranger = 54321
+        os.chown(folder, stranger, stranger)
+        with pytest.raises(EmbeddedPostgresError, match="belongs to somebody else"):
+            await EmbeddedPostgres(directory).start()
+        with pytest.raises(EmbeddedPostgresError, match="belongs to somebody else"):
+            socket_uri(directory)
+    finally:
+        folder.rmdir()
+
+
+async def test_a_cluster_of_another_version_is_refused(directory: DataDirectory) -> None:
+    async with running(directory, "install"):
+        pass
+    (directory.postgres / "PG_VERSION").write_text("17\n")
+    with pytest.raises(EmbeddedPostgresError, match="made by Postgres '17' and this is Postgres 18: dump it"):
+        await EmbeddedPostgres(directory).start()
+
+
+async def test_half_a_cluster_is_never_overwritten(directory: DataDirectory) -> None:
+    directory.prepare()
+    (directory.postgres / "base").mkdir(parents=True)
+    with pytest.raises(EmbeddedPostgresError, match="not a whole Postgres cluster"):
+        await EmbeddedPostgres(directory).start()
+    assert (directory.postgres / "base").exists()
+
+
+async def test_a_server_that_cannot_start_says_why(directory: DataDirectory) -> None:
+    async with running(directory, "install"):
+        pass
+    with (directory.postgres / "postgresql.conf").open("a") as file:
+        file.write("shared_preload_libraries = 'no_such_library'\n")
+    with pytest.raises(EmbeddedPostgresError, match=r"FATAL: .*no_such_library.*see .*postgres\.log") as caught:
+        await EmbeddedPostgres(directory).start()
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_log_that_grew_too_long_is_put_aside(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(directory, "install"):
+        pass
+    old = directory.log.read_text()
+    monkeypatch.setattr(embedded, "LOG_LIMIT_BYTES", 100)
+    async with running(directory, "install"):
+        pass
+    assert directory.log.with_name("postgres.log.1").read_text() == old
+
+
+async def test_the_users_postgres_variables_change_nothing(
+    directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["PGDATA", "PGHOST", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGTARGETSESSIONATTRS", "LC_ALL", "TZ", "PGTZ"]
+    for name in names:
+        monkeypatch.setenv(name, "/nonsense")
+    monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
+    async with running(directory, "install") as server:
+        assert await answer(directory, "select current_user || current_database()") == "postgrespostgres"
+        assert not any(word.startswith("PG") for word in psutil.Process(server.pid).environ() if word in names)
+
+
+def test_it_runs_under_uvloop(directory: DataDirectory) -> None:
+    pytest.importorskip("uvloop")
+    done = subprocess.run(serve_command(directory, "leave", "uvloop"), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not servers(directory)
+
+
+@needs_root
+async def test_root_hands_the_server_to_an_ordinary_user(
+    base: Path, directory: DataDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert mode(base) == 0o700
+    directory.secrets()
+    async with running(directory, "install") as server:
+        process = psutil.Process(server.pid)
+        assert process.username() in ("postgres", "nobody")
+        assert process.uids() == (process.uids().real,) * 3
+        assert directory.path.stat().st_uid == directory.postgres.stat().st_uid == process.uids().real
+        assert directory.secret_file.stat().st_uid == directory.lock.stat().st_uid == 0
+    assert mode(base) == 0o701
+    assert f"may now pass through {base} (chmod o+x)" in caplog.text
+
+
+@needs_root
+def test_an_ordinary_user_can_run_it(base: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    home = base / "home"
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    base.chmod(0o755)
+    directory = DataDirectory(home / ".pgmq-gateway")
+    run = functools.partial(
+        subprocess.run, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "HOME": str(home)},
+        user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[],
+    )  # fmt: skip
+    try:
+        run([sys.executable, "-c", "import asyncpg, psutil"], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"user nobody cannot reach the interpreter {os.path.realpath(sys.executable)}")
+    done = run(serve_command(directory, "leave"))
+    assert done.returncode == 0, done.stderr
+    assert "running as root" not in done.stderr
+    assert directory.postgres.stat().st_uid == nobody.pw_uid
