@@ -29,6 +29,11 @@ lock:
 schema: $(VENV)/installed-test
 	UPDATE_SCHEMA=1 $(BIN)/pytest -q tests/sql/test_schema.py
 
+# Secrets for docker-compose.yml; an .env that is there is kept.
+.env:
+	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(32)}") for name in ("POSTGRES_PASSWORD", "AUTHENTICATOR_PASSWORD", "PGRST_JWT_SECRET")]' > $@
+	@echo "Wrote .env"
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from socket import socket
 from typing import Annotated, Any, Never, TypeVar
 
 import typer
@@ -60,7 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-queue = typer.Typer(help="Create, list, purge and drop queues, and say who may do what.", no_args_is_help=True)
+queue = typer.Typer(help="Manage queues, and who may do what.", no_args_is_help=True)
 app.add_typer(queue, name="queue")
 
 
@@ -105,7 +106,7 @@ def _fail(message: str, status: int) -> Never:
     sys.exit(status)
 
 
-@app.command("serve")
+@app.command("serve", short_help="Serve queues over HTTP.")
 def serve_command(
     db_uri: Annotated[
         str | None,
@@ -133,15 +134,19 @@ def serve_command(
 async def _serve_database(settings: Settings) -> None:
     # Before anything is bound or connected: without a secret nothing else matters.
     secret_key(settings)
-    api = bind(settings.server_host, settings.server_port)
-    admin = bind(settings.server_host, settings.admin_server_port)
+    api, admin = _sockets(settings)
     await serve(settings, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
+
+
+def _sockets(settings: Settings) -> tuple[socket, socket]:
+    """The addresses of the API and of the health checks, taken before anything slow is begun."""
+    health_host = settings.admin_server_host or settings.server_host
+    return bind(settings.server_host, settings.server_port), bind(health_host, settings.admin_server_port)
 
 
 async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
-        api = bind(settings.server_host, settings.server_port)
-        admin = bind(settings.server_host, settings.admin_server_port)
+        api, admin = _sockets(settings)
         settings = _with_secret(settings, directory)
         with _progress() as progress:
             postgres = EmbeddedPostgres(directory, progress)
@@ -164,7 +169,7 @@ async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
             await postgres.stop()
 
 
-@app.command("install")
+@app.command("install", short_help="Install or update a database.")
 def install_command(
     db_uri: AdminUri = None,
     data_dir: DataDir = None,
@@ -195,7 +200,7 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, check: bool,
     return 0
 
 
-@app.command("keys")
+@app.command("keys", short_help="Print the address and the keys.")
 def keys_command(data_dir: DataDir = None) -> None:
     """Print the API's address and keys as dotenv lines. The service_role key and the secret open everything."""
     settings = configuration.load()
@@ -211,7 +216,7 @@ def keys_command(data_dir: DataDir = None) -> None:
     print(f"JWT_SECRET={settings.jwt_secret.get_secret_value()}")
 
 
-@app.command("token")
+@app.command("token", short_help="Print a signed token.")
 def token_command(
     role: Annotated[str, typer.Option(help="The Postgres role that the bearer runs in.")],
     sub: Annotated[str | None, typer.Option(help="Claim sub: who the bearer is, for policies.")] = None,
@@ -273,7 +278,7 @@ def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJ
         print("no queues yet: pgmq-gateway queue create NAME makes one")
 
 
-@queue.command("show")
+@queue.command("show", short_help="Show a queue in numbers, and its grants.")
 def show_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the messages of a queue in numbers, and what each role may do with it."""
     sql = """
@@ -308,7 +313,7 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"Role {role}", ", ".join(operations) or "nothing"
 
 
-@queue.command("purge")
+@queue.command("purge", short_help="Delete all messages of a queue.")
 def purge_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
     """Delete all messages of a queue, those in flight too. Its archive stays."""
     print(f"deleted {_value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
@@ -321,7 +326,7 @@ def drop_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = N
     print(f"dropped queue {name}")
 
 
-@queue.command("grant")
+@queue.command("grant", short_help="Let a role do operations.")
 def grant_command(
     name: QueueName, role: RoleName, operations: Operations, db_uri: AdminUri = None, data_dir: DataDir = None
 ) -> None:

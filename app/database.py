@@ -47,7 +47,7 @@ class Database:
         self._uri = settings.db_uri.get_secret_value()
         self._size = settings.db_pool
         self._patience = settings.db_pool_acquisition_timeout
-        self._search_path = settings.search_path
+        self._search_path = settings.db_extra_search_path
         self._pool: Pool | None = None
 
     async def open(self) -> None:

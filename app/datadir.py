@@ -35,13 +35,12 @@ class DataDirectoryHeld(DataDirectoryError):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What signs the gateway's own tokens: the key, and the unix second it was made (their `iat`)."""
+    """What signs the gateway's own tokens."""
 
     jwt_secret: str
-    issued_at: int
 
     def __repr__(self) -> str:
-        return f"Secrets(jwt_secret=<hidden>, issued_at={self.issued_at})"
+        return "Secrets(jwt_secret=<hidden>)"
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ class DataDirectory:
     def _create_secret(self) -> None:
         fresh = self.path / "secret.json.new"
         fresh.unlink(missing_ok=True)
-        content = {"jwt_secret": randomness.token_urlsafe(48), "issued_at": int(time.time())}
+        content = {"jwt_secret": randomness.token_urlsafe(48)}
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(content, file)
@@ -229,15 +228,15 @@ class DataDirectory:
     def _parse_secret(self, text: str) -> Secrets:
         try:
             content: Any = json.loads(text)
-            key, issued_at = content["jwt_secret"], content["issued_at"]
+            key = content["jwt_secret"]
         except (ValueError, KeyError, TypeError):
-            key = issued_at = None
-        if not isinstance(key, str) or len(key) < _MINIMUM_SECRET_CHARACTERS or type(issued_at) is not int:
+            key = None
+        if not isinstance(key, str) or len(key) < _MINIMUM_SECRET_CHARACTERS:
             raise DataDirectoryError(
                 f"{self.secret_file} is broken: put back a copy of it, or delete it to get a new secret"
                 " (tokens made from the old one stop working)"
             )
-        return Secrets(key, issued_at)
+        return Secrets(key)
 
     def _check_owner(self, descriptor: int) -> None:
         status = os.fstat(descriptor)

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from app.datadir import DataDirectory, DataDirectoryError
 

@@ -20,7 +20,7 @@ KEEP_ALIVE_SECONDS = 75
 # How long requests in flight may take after SIGTERM.
 DRAIN_SECONDS = 30
 # How long the banner waits for a database that is slow to answer.
-READY_SECONDS = 10
+READY_SECONDS = 3
 
 
 class ServeError(Exception):

@@ -17,7 +17,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Frozen settings. Each field `x` is read from the variable `PGRST_X`."""
+    """Frozen settings. Each field `x` is read from the variable `PGRST_X`; lists are separated by commas."""
 
     model_config = SettingsConfigDict(env_prefix="PGRST_", frozen=True, extra="ignore")
 
@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     jwt_aud: str | None = None
     server_host: str = "127.0.0.1"
     server_port: int = Field(default=3000, ge=0, le=65535)
+    admin_server_host: str | None = None
     admin_server_port: int = Field(default=3001, ge=0, le=65535)
     server_cors_allowed_origins: Names = ()
 
@@ -76,16 +77,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(sorted(internal))} must not be exposed")
         return value
 
-    @field_validator("server_host")
+    @field_validator("server_host", "admin_server_host")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str | None) -> str | None:
         """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
-        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value, value)  # noqa: S104 asked for
-
-    @property
-    def search_path(self) -> tuple[str, ...]:
-        """The schemas that a call's search_path has behind its own."""
-        return self.db_extra_search_path
+        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 asked for
 
 
 def load(**chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values

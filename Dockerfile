@@ -1,0 +1,24 @@
+# The gateway with nothing that builds anything: what the first stage makes is copied as it is.
+FROM python:3.13-slim AS build
+RUN python -m venv /opt/pgmq-gateway
+WORKDIR /src
+COPY requirements.lock ./
+RUN /opt/pgmq-gateway/bin/pip install --no-cache-dir --requirement requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+COPY sql sql
+RUN /opt/pgmq-gateway/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent pgmq-gateway
+COPY --from=build /opt/pgmq-gateway /opt/pgmq-gateway
+ENV PATH=/opt/pgmq-gateway/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PGRST_SERVER_HOST=0.0.0.0
+USER 10001
+EXPOSE 3000 3001
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3001/live', timeout=2)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["pgmq-gateway"]
+CMD ["serve"]

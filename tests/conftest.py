@@ -1,0 +1,180 @@
+"""What tests share: one real server on one embedded Postgres, a database and queues of their own for each test."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import asyncpg
+import httpx
+import psycopg
+import pytest
+
+from app.datadir import DataDirectory
+from app.embedded import socket_uri
+from app.keys import api_key, token
+from app.migrations import install
+from tests import server
+from tests.server import SECRET, Server
+
+TEMPLATE = "template_gateway"
+
+Token = Callable[..., str]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+def missing(what: str, why: str) -> NoReturn:
+    """Skip a test for want of a tool; where everything is required, fail."""
+    if os.environ.get("REQUIRE_ALL"):
+        pytest.fail(f"{what} is missing and REQUIRE_ALL is set: {why}")
+    pytest.skip(f"{what} is missing: {why}")
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder for the whole run that any user may pass through, as a Postgres run by root must."""
+    path = Path(tempfile.mkdtemp(prefix="pgmq-gateway-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def embedded(folder: Path) -> Iterator[Server]:
+    """`pgmq-gateway serve` on its embedded database, with the tests' secret."""
+    running = server.start(
+        folder / "embedded.log",
+        "--data-dir",
+        str(folder / "data"),
+        env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"},
+    )
+    yield running
+    assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def directory(embedded: Server, folder: Path) -> DataDirectory:
+    """The data directory of the running server."""
+    return DataDirectory(folder / "data")
+
+
+@pytest.fixture
+def api(embedded: Server) -> Iterator[httpx.Client]:
+    """An HTTP client of the running server that sends nothing by itself."""
+    with httpx.Client(base_url=embedded.url, headers={"Content-Profile": "pgmq_public"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bearer() -> Callable[..., dict[str, str]]:
+    """Headers that authenticate: bearer("authenticated", sub="…")."""
+
+    def headers(role: str, **claims: object) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token(SECRET.encode(), role, claims, 3600)}"}
+
+    return headers
+
+
+@pytest.fixture(scope="session")
+def service_key() -> str:
+    """The service_role key of the running server."""
+    return api_key(SECRET.encode(), "service_role")
+
+
+@pytest.fixture
+def sql(directory: DataDirectory) -> Iterator[Sql]:
+    """Run SQL as the owner in the running server's database: sql("select …", …) gives its rows."""
+    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
+        yield runner(connection)
+
+
+def runner(connection: psycopg.Connection[Any]) -> Sql:
+    """A function that runs SQL on `connection` and returns the rows."""
+
+    def run(statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        cursor = connection.execute(statement.encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def queue(sql: Sql) -> Iterator[str]:
+    """A queue of the test's own, with row-level security on and no rights given."""
+    name = f"q{uuid.uuid4().hex[:12]}"
+    sql("select pgmq_admin.create_queue(%s)", name)
+    yield name
+    sql("select pgmq.drop_queue(%s)", name)
+
+
+@pytest.fixture
+def grant(sql: Sql, queue: str) -> Callable[..., None]:
+    """grant("anon", "send", "read"): rights on the test's queue."""
+
+    def give(role: str, *operations: str) -> None:
+        sql("select pgmq_admin.grant_queue(%s, %s, %s)", queue, role, list(operations))
+
+    return give
+
+
+@pytest.fixture
+def no_rls(sql: Sql, queue: str) -> None:
+    """Row-level security off on the test's queue, so that grants alone decide."""
+    sql(f"alter table pgmq.q_{queue} disable row level security")
+
+
+@pytest.fixture(scope="session")
+def template(directory: DataDirectory) -> str:
+    """The name of a database that is installed and that nobody is connected to, for cloning."""
+    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
+        connection.execute(f"create database {TEMPLATE}")
+
+    async def fill() -> None:
+        owner = await asyncpg.connect(socket_uri(directory, database=TEMPLATE))
+        await install(owner)
+        await owner.close()
+
+    asyncio.run(fill())
+    return TEMPLATE
+
+
+@pytest.fixture
+def new_database(directory: DataDirectory) -> Iterator[Callable[..., str]]:
+    """new_database() makes an empty database, new_database(template) a clone; gives its name. Dropped at the end."""
+    made: list[str] = []
+
+    def make(template: str = "template0") -> str:
+        made.append(f"db_{uuid.uuid4().hex[:12]}")
+        connection.execute(f"create database {made[-1]} template {template}")
+        return made[-1]
+
+    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
+        yield make
+        for name in made:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str], template: str) -> str:
+    """The name of an installed database of the test's own."""
+    return new_database(template)
+
+
+@pytest.fixture
+def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Callable[..., Server]]:
+    """serve(database, PGRST_X="…"): a gateway of the test's own on a database, stopped at the end."""
+    started: list[Server] = []
+
+    def start(database: str, **settings: str) -> Server:
+        uri = socket_uri(directory, "authenticator", database)
+        env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", **settings}
+        started.append(server.start(tmp_path / f"serve{len(started)}.log", env=env))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()

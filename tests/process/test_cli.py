@@ -1,0 +1,170 @@
+"""The command line as a person meets it: what it prints, what it returns, and that failures are one line."""
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from app.datadir import DataDirectory
+from app.embedded import socket_uri
+from tests.conftest import Sql
+from tests.server import SECRET, Server, run
+
+
+@pytest.fixture
+def data(directory: DataDirectory) -> list[str]:
+    """Options that name the running server's data directory."""
+    return ["--data-dir", str(directory.path)]
+
+
+@pytest.fixture
+def name(sql: Sql) -> Iterator[str]:
+    """A queue name that is free, and free again afterwards."""
+    yield "made-by-cli"
+    sql("select pgmq.drop_queue('made-by-cli')")
+
+
+def failure(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Status and message of a command that must fail with one line on stderr and nothing on stdout."""
+    result = run(*arguments, env=env)
+    assert result.returncode != 0
+    assert result.stdout == ""
+    assert result.stderr.startswith("pgmq-gateway: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.returncode, result.stderr.removeprefix("pgmq-gateway: ").rstrip()
+
+
+def test_a_queue_is_created_once_with_row_level_security(data: list[str], name: str, sql: Sql) -> None:
+    assert run("queue", "create", name, *data).stdout == f"created basic queue {name}\n"
+    assert run("queue", "create", name, *data).stdout == f"queue {name} is there already\n"
+    assert sql(f"select relrowsecurity from pg_class where oid = 'pgmq.\"q_{name}\"'::regclass") == [(True,)]
+    assert sql("select count(*) from pgmq.meta where queue_name = %s", name) == [(1,)]
+
+
+def test_an_unlogged_queue_without_row_level_security(data: list[str], name: str, sql: Sql) -> None:
+    assert run("queue", "create", name, "--type", "unlogged", "--no-rls", *data).returncode == 0
+    (row,) = sql(f"select relrowsecurity, relpersistence from pg_class where oid = 'pgmq.\"q_{name}\"'::regclass")
+    assert row == (False, "u")
+
+
+def test_list_and_show_print_tables_and_json(data: list[str], queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, '{}')", queue)
+    listed = {row["queue_name"]: row for row in json.loads(run("queue", "list", "--json", *data).stdout)}
+    assert (listed[queue]["queue_type"], listed[queue]["rls"]) == ("basic", True)
+    assert queue in run("queue", "list", *data).stdout
+    shown = json.loads(run("queue", "show", queue, "--json", *data).stdout)
+    assert (shown["messages"], shown["visible"], shown["in_flight"], shown["archived"]) == (1, 1, 0, 0)
+    assert shown["grants"]["anon"] == []
+    assert "Messages" in run("queue", "show", queue, *data).stdout
+
+
+def test_grant_and_revoke_change_what_show_says(data: list[str], queue: str) -> None:
+    granted = run("queue", "grant", queue, "anon", "send", "read", *data)
+    assert granted.stdout == f"anon may send, read on queue {queue}\n"
+    assert json.loads(run("queue", "show", queue, "--json", *data).stdout)["grants"]["anon"] == ["send", "read"]
+    assert run("queue", "revoke", queue, "anon", "send", *data).returncode == 0
+    assert json.loads(run("queue", "show", queue, "--json", *data).stdout)["grants"]["anon"] == ["read"]
+
+
+def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
+    sql("select pgmq.send_batch(%s, array['1', '2']::jsonb[])", queue)
+    assert run("queue", "purge", queue, *data).stdout == "deleted 2 messages\n"
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+    assert run("queue", "drop", queue, *data).stdout == f"dropped queue {queue}\n"
+    assert sql("select count(*) from pgmq.meta where queue_name = %s", queue) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["queue", "create", "Foo"], 1, 'queue name "Foo" is not allowed: Use 1 to 47 of: a-z, 0-9, _ and -.'),
+        (["queue", "create", "p", "--type", "partitioned"], 1, "partitioned queues need the extension pg_partman"),
+        (["queue", "drop", "nope"], 1, 'queue "nope" does not exist'),
+        (["queue", "show", "nope"], 1, 'queue "nope" does not exist'),
+        (["queue", "grant", "nope", "anon", "send"], 1, 'queue "nope" does not exist'),
+        (
+            ["queue", "grant", "nope", "anon", "fly"],
+            2,
+            "'fly' is not one of 'send', 'read', 'pop', 'archive', 'delete'",
+        ),
+        (["queue", "create"], 2, "Missing argument 'NAME'"),
+        (["serve"], 1, "is in use by"),
+        (["token", "--role", "anon", "--ttl", "5y"], 2, "5y is no duration: write 90s, 15m, 1h or 30d"),
+        (["token", "--role", "anon", "--claim", "org=acme"], 2, "acme is not JSON"),
+        (["token"], 2, "Missing option '--role'"),
+    ],
+)
+def test_failures_are_one_line(data: list[str], arguments: list[str], status: int, message: str) -> None:
+    found, line = failure(*arguments, *data)
+    assert found == status
+    assert message in line
+
+
+def test_an_unknown_command_is_one_line() -> None:
+    assert failure("frobnicate") == (2, "No such command 'frobnicate'. (--help says more)")
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["install"], ["keys"], ["token"], ["queue"], ["queue", "show"]])
+def test_help_is_a_manual(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.returncode == 0
+    assert not [line for line in result.stdout.splitlines() if line.startswith("  ") and line.endswith("...")], "cut off"
+
+
+def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[str]) -> None:
+    result = run("keys", *data, env={"PGRST_JWT_SECRET": SECRET})
+    lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    assert list(lines) == ["SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY", "JWT_SECRET"]
+    assert lines["SUPABASE_URL"] == embedded.url
+    claims = jwt.decode(lines["SUPABASE_SERVICE_ROLE_KEY"], lines["JWT_SECRET"], algorithms=["HS256"])
+    assert claims["role"] == "service_role"
+
+
+def test_a_token_has_the_claims_that_were_asked_for(data: list[str]) -> None:
+    arguments = ["--role", "authenticated", "--sub", "u1", "--claim", 'org="acme"', "--claim", "n=1.5", "--ttl", "15m"]
+    result = run("token", *arguments, *data, env={"PGRST_JWT_SECRET": SECRET})
+    claims = jwt.decode(result.stdout.strip(), SECRET, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == 900
+    assert {name: claims[name] for name in ("role", "sub", "org", "n")} == {
+        "role": "authenticated",
+        "sub": "u1",
+        "org": "acme",
+        "n": 1.5,
+    }
+
+
+def test_everything_works_on_a_database_that_nobody_serves(folder: Path) -> None:
+    data = ["--data-dir", str(folder / "unserved")]
+    assert run("queue", "create", "alone", *data).stdout == "created basic queue alone\n"
+    assert run("queue", "list", *data).stdout.splitlines()[1].startswith("alone")
+    first, second = run("keys", *data).stdout, run("keys", *data).stdout
+    assert first == second
+    assert "SUPABASE_URL=http://127.0.0.1:3000" in first
+    assert run("token", "--role", "anon", *data).returncode == 0
+    assert run("install", "--check", *data).stdout == "up to date\n"
+    assert stat.S_IMODE((folder / "unserved").stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "unserved" / "secret.json").stat().st_mode) == 0o600
+
+
+def test_queues_of_another_database_are_managed_by_its_uri(database: str, directory: DataDirectory) -> None:
+    uri = socket_uri(directory, database=database)
+    assert run("queue", "create", "elsewhere", "--db-uri", uri).stdout == "created basic queue elsewhere\n"
+    listed = json.loads(run("queue", "list", "--json", env={"PGMQ_GATEWAY_ADMIN_URI": uri}).stdout)
+    assert [row["queue_name"] for row in listed] == ["elsewhere"]
+
+
+def test_a_database_that_is_not_installed_is_left_alone(
+    new_database: Callable[..., str], directory: DataDirectory
+) -> None:
+    _, line = failure("queue", "list", "--db-uri", socket_uri(directory, database=new_database()))
+    assert line.startswith("this database is not installed or not up to date: run pgmq-gateway install")
+
+
+def test_a_database_that_is_not_there_is_one_line(directory: DataDirectory) -> None:
+    _, line = failure("queue", "list", "--db-uri", socket_uri(directory, database="nope"))
+    assert line == 'database "nope" does not exist'
+    _, line = failure("queue", "list", "--db-uri", "postgresql://127.0.0.1:1/x")
+    assert line.startswith("cannot connect to the database:")

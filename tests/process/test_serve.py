@@ -1,0 +1,283 @@
+"""The server as an operator meets it: start, banner, health, signals, faults of the database, an end without loss."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from app.datadir import DataDirectory
+from app.embedded import socket_uri
+from app.keys import api_key
+from tests import server
+from tests.server import PATIENCE, SECRET, Server
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Iterator[Start]:
+    """own("name"): `serve` on an embedded database of the test's own; the same name is the same database."""
+    started: list[Server] = []
+
+    def start(name: str, **env: str) -> Server:
+        started.append(
+            server.start(
+                tmp_path / f"{len(started)}.log",
+                "--data-dir",
+                str(folder / name),
+                env={"PGRST_JWT_SECRET": SECRET, **env},
+            )
+        )
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+def call(gateway: Server, function: str, **arguments: object) -> httpx.Response:
+    """One call as service_role."""
+    headers = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
+    return httpx.post(f"{gateway.url}/rest/v1/rpc/{function}", json=arguments, headers=headers, timeout=30)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that will be true soon."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+def ready(gateway: Server) -> bool:
+    return httpx.get(f"{gateway.admin_url}/ready").status_code == 200
+
+
+def queue_in(folder: Path, name: str) -> None:
+    with psycopg.connect(socket_uri(DataDirectory(folder / name)), autocommit=True) as connection:
+        connection.execute("select pgmq_admin.create_queue('kept')")
+
+
+def test_the_banner_says_where_everything_is(embedded: Server, directory: DataDirectory) -> None:
+    for expected in (embedded.url, str(directory.path), api_key(SECRET.encode(), "anon"), "queue create hello"):
+        assert expected in embedded.output
+
+
+def test_health_says_live_and_ready(embedded: Server) -> None:
+    assert httpx.get(f"{embedded.admin_url}/live").status_code == 200
+    assert httpx.get(f"{embedded.admin_url}/ready").status_code == 200
+    assert httpx.get(f"{embedded.url}/live").status_code == 404
+
+
+def test_a_second_server_on_a_folder_says_who_holds_it(embedded: Server, directory: DataDirectory) -> None:
+    result = server.run("serve", "--data-dir", str(directory.path), "--port", "0", "--admin-port", "0")
+    assert result.returncode == 1
+    assert f"(pid {embedded.process.pid}, {embedded.url})" in result.stderr
+
+
+def test_a_taken_port_is_one_line(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = server.run("serve", "--data-dir", str(folder / "taken"), "--port", port, "--admin-port", "0")
+    assert result.returncode == 1
+    assert result.stderr == f"pgmq-gateway: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({}, "PGRST_JWT_SECRET is not set: there is no default; make one with: openssl rand -hex 32"),
+        ({"PGRST_JWT_SECRET": "x" * 31}, "PGRST_JWT_SECRET: the secret must have at least 32 bytes"),
+        ({"PGRST_JWT_SECRET": "@/nowhere"}, "PGRST_JWT_SECRET: cannot read /nowhere: No such file or directory"),
+        (
+            {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "0"},
+            "PGRST_DB_POOL: Input should be greater than or equal to 1",
+        ),
+        ({"PGRST_JWT_SECRET": SECRET, "PGRST_DB_SCHEMAS": "pgmq_gateway"}, "pgmq_gateway must not be exposed"),
+    ],
+)
+def test_settings_that_cannot_work_end_it_at_once(
+    database: str, directory: DataDirectory, env: dict[str, str], message: str
+) -> None:
+    uri = socket_uri(directory, "authenticator", database)
+    result = server.run("serve", "--port", "0", "--admin-port", "0", env={"PGRST_DB_URI": uri, **env})
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ("postgres", "login role postgres is a superuser: let PGRST_DB_URI log in as authenticator"),
+        ("nobody_there", 'role "nobody_there" does not exist'),
+    ],
+)
+def test_a_login_role_that_will_not_do_ends_it_at_once(
+    database: str, directory: DataDirectory, user: str, message: str
+) -> None:
+    env = {"PGRST_DB_URI": socket_uri(directory, user, database), "PGRST_JWT_SECRET": SECRET}
+    result = server.run("serve", "--port", "0", "--admin-port", "0", env=env)
+    assert result.returncode == 1
+    assert message in result.stderr
+
+
+def test_a_database_that_is_not_installed_ends_it_at_once(
+    new_database: Callable[..., str], directory: DataDirectory
+) -> None:
+    uri = socket_uri(directory, "authenticator", new_database())
+    result = server.run(
+        "serve", "--port", "0", "--admin-port", "0", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET}
+    )
+    assert "run pgmq-gateway install" in result.stderr
+
+
+def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Start, database: str) -> None:
+    output = serve(database).output
+    assert "eyJ" not in output
+    assert output.count("\n") == 1
+
+
+def test_settings_of_the_environment_hold_on_the_embedded_database(own: Start) -> None:
+    gateway = own("with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="")
+    answer = httpx.post(f"{gateway.url}/rpc/pop", json={"queue_name": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "PGRST302")
+    assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
+
+
+def test_data_and_keys_outlive_a_restart(own: Start, folder: Path) -> None:
+    first = own("again", PGRST_JWT_SECRET="")
+    keys = server.run("keys", "--data-dir", str(folder / "again")).stdout
+    assert first.stop() == 0
+    second = own("again", PGRST_JWT_SECRET="")
+    assert server.run("keys", "--data-dir", str(folder / "again")).stdout.splitlines()[1:] == keys.splitlines()[1:]
+    assert second.stop() == 0
+
+
+def test_sigterm_stops_gateway_and_postgres(own: Start, folder: Path) -> None:
+    gateway = own("stopped")
+    assert gateway.stop() == 0
+    assert gateway.log.read_text() == ""
+    assert "database system is shut down" in (folder / "stopped" / "postgres.log").read_text()
+    assert DataDirectory(folder / "stopped").holder() is None
+
+
+def test_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) -> None:
+    gateway = own("killed")
+    queue_in(folder, "killed")
+    acknowledged: list[int] = []
+
+    def send() -> None:
+        try:
+            while True:
+                acknowledged.extend(call(gateway, "send", queue_name="kept", message={}).json())
+        except httpx.TransportError:
+            return
+
+    senders = [threading.Thread(target=send) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    until(lambda: len(acknowledged) > 50)
+    gateway.stop(signal.SIGKILL)
+    for sender in senders:
+        sender.join()
+    again = own("killed")
+    rows = call(again, "read", queue_name="kept", sleep_seconds=0, n=100_000).json()
+    assert set(acknowledged) <= {row["msg_id"] for row in rows}
+
+
+def test_a_postgres_that_dies_is_started_again(own: Start, folder: Path) -> None:
+    gateway = own("dies")
+    queue_in(folder, "dies")
+    assert call(gateway, "send", queue_name="kept", message=1).status_code == 200
+    postmaster = int((folder / "dies" / "postgres" / "postmaster.pid").read_text().split()[0])
+    subprocess.run(["kill", "-9", str(postmaster)], check=True)
+    answers: list[httpx.Response] = []
+
+    def answered() -> bool:
+        answers.append(call(gateway, "send", queue_name="kept", message=2))
+        return answers[-1].status_code == 200
+
+    until(answered)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused
+    assert all((answer.status_code, "retry-after" in answer.headers) == (503, True) for answer in refused)
+    until(lambda: ready(gateway))
+    rows = call(gateway, "read", queue_name="kept", sleep_seconds=0, n=10).json()
+    assert [row["message"] for row in rows] == [1, 2]
+
+
+def test_it_starts_without_a_database_and_serves_once_there_is_one(own: Start, folder: Path, tmp_path: Path) -> None:
+    first = own("late")
+    assert first.stop() == 0
+    uri = socket_uri(DataDirectory(folder / "late"), "authenticator")
+    gateway = server.start(tmp_path / "late.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET})
+    try:
+        assert httpx.get(f"{gateway.admin_url}/live").status_code == 200
+        assert httpx.get(f"{gateway.admin_url}/ready").status_code == 503
+        refused = call(gateway, "pop", queue_name="x")
+        assert (refused.status_code, refused.json()["code"], "retry-after" in refused.headers) == (
+            503,
+            "PGRST002",
+            True,
+        )
+        own("late")
+        until(lambda: ready(gateway))
+        assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
+    finally:
+        assert gateway.stop() == 0
+
+
+def test_sigterm_finishes_the_requests_in_flight(serve: Start, database: str, directory: DataDirectory) -> None:
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
+        owner.execute("select pgmq_admin.create_queue('kept')")
+        gateway = serve(database)
+        with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+            blocker.execute("lock table pgmq.q_kept")
+            answers: list[httpx.Response] = []
+            caller = threading.Thread(
+                target=lambda: answers.append(call(gateway, "send", queue_name="kept", message=1))
+            )
+            caller.start()
+            waiting = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_kept'::regclass"
+            until(lambda: owner.execute(waiting).fetchone() == (1,))
+            gateway.process.terminate()
+            until(lambda: refuses(gateway))
+        caller.join()
+        assert answers[0].text == "[1]"
+        assert gateway.stop() == 0
+        assert owner.execute("select count(*) from pgmq.q_kept").fetchone() == (1,)
+
+
+def refuses(gateway: Server) -> bool:
+    """Whether new connections are turned away."""
+    try:
+        httpx.get(gateway.url)
+    except httpx.TransportError:
+        return True
+    return False
+
+
+def test_an_exhausted_pool_is_504_in_time(serve: Start, database: str, directory: DataDirectory) -> None:
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
+        owner.execute("select pgmq_admin.create_queue('kept')")
+        gateway = serve(database, PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="0.2")
+        with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+            blocker.execute("lock table pgmq.q_kept")
+            caller = threading.Thread(target=lambda: call(gateway, "send", queue_name="kept", message=1))
+            caller.start()
+            waiting = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_kept'::regclass"
+            until(lambda: owner.execute(waiting).fetchone() == (1,))
+            answer = call(gateway, "send", queue_name="kept", message=2)
+        caller.join()
+        assert (answer.status_code, answer.json()["code"]) == (504, "PGRST003")
+        assert owner.execute("select array_agg(message) from pgmq.q_kept").fetchone() == ([1],)

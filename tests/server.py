@@ -1,0 +1,84 @@
+"""The real `pgmq-gateway serve` as a child process, started and stopped as an operator would."""
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
+SECRET = "a secret that is only ever used in these tests"
+PATIENCE = 60
+
+
+@dataclass
+class Server:
+    """A gateway that serves: `url` is the API's, `admin_url` that of the health checks."""
+
+    process: subprocess.Popen[str]
+    url: str
+    admin_url: str
+    output: str
+    log: Path = field(repr=False)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it with a signal and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+def start(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Server:
+    """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *arguments],
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    output = _until(process, log, "/ready")
+    api, admin = re.findall(r"http://[\d.]+:\d+", output)[:2]
+    return Server(process, api, admin, output, log)
+
+
+def run(
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of `pgmq-gateway` to its end."""
+    return subprocess.run(
+        [PROGRAM, *arguments], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The machine's environment without settings of the gateway, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGMQ_GATEWAY_", "PG"))}
+    return {**kept, "COLUMNS": "200", **(more or {})}
+
+
+def _until(process: subprocess.Popen[str], log: Path, mark: str) -> str:
+    """What the process prints up to and with the first banner that has `mark` in it."""
+    assert process.stdout is not None
+    descriptor, output, deadline = process.stdout.fileno(), "", time.monotonic() + PATIENCE
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while mark not in output:
+            ready = selector.select(deadline - time.monotonic())
+            chunk = os.read(descriptor, 65536).decode() if ready else ""
+            if not chunk:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+                raise AssertionError(f"no banner: {output}\n{log.read_text()}")
+            output += chunk
+    return output
