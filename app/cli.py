@@ -23,7 +23,7 @@ from app.admin import AdminError, Progress, left_to_do, owner, set_login_passwor
 from app.auth import secret_key
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.driver import Connection
-from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.embedded import EmbeddedPostgres, EmbeddedPostgresError, binary, socket_uri
 from app.migrations import InstallError, install, migrations, pending
 from app.serve import ServeError, bind, serve, url
 from app.settings import Settings, SettingsError
@@ -246,6 +246,19 @@ def _claim(text: str) -> tuple[str, object]:
         raise typer.BadParameter(
             f"{value} is not JSON; a string needs quotes: {name}='\"…\"'", param_hint="--claim"
         ) from None
+
+
+@app.command(
+    "psql",
+    short_help="Open the embedded database in psql.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Open the embedded database that is being served in psql, as its owner. What follows goes to psql: -c "select 1"."""
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    if directory.holder() is None:
+        raise DataDirectoryError(f"nothing serves {directory.path}: start pgmq-gateway serve first")
+    os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
 
 
 @queue.command("create")

