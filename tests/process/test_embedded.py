@@ -19,8 +19,10 @@ import psutil
 import pytest
 
 from app import embedded
+from app.cluster import SOCKET_NAME, EmbeddedPostgresError, socket_folder, socket_uri
 from app.datadir import DataDirectory, DataDirectoryHeld
-from app.embedded import EmbeddedPostgres, EmbeddedPostgresError, running, socket_folder, socket_uri
+from app.embedded import EmbeddedPostgres, running
+from app.leftovers import servers
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
@@ -102,10 +104,6 @@ async def gone(pid: int) -> None:
     await until(lambda: ended(pid))
 
 
-def servers(directory: DataDirectory) -> list[psutil.Process]:
-    return embedded._servers(directory.postgres)
-
-
 def serve_command(directory: DataDirectory, *words: str) -> list[str]:
     return [sys.executable, "-c", SERVE, str(directory.path), *words]
 
@@ -156,7 +154,7 @@ async def test_only_the_socket_and_only_its_owner_reach_it(directory: DataDirect
         assert await answer(directory, "show listen_addresses") == ""
         assert not psutil.Process(server.pid).net_connections("inet")
         assert mode(directory.path) == mode(directory.postgres) == mode(directory.path / "run") == 0o700
-        assert mode(directory.path / "run" / embedded.SOCKET_NAME) == 0o700
+        assert mode(directory.path / "run" / SOCKET_NAME) == 0o700
         assert mode(directory.log) == mode(directory.lock) == 0o600
         rules = await answer(directory, "select array_agg(distinct type || auth_method) from pg_hba_file_rules")
         assert sorted(rules) == ["hostreject", "localtrust"]  # type: ignore[call-overload]
@@ -192,7 +190,7 @@ async def test_stop_is_clean_and_may_be_repeated(directory: DataDirectory) -> No
     await server.stop()
     assert directory.log.read_text().rstrip().endswith("database system is shut down")
     assert not psutil.pid_exists(pid)
-    assert not servers(directory)
+    assert not servers(directory.postgres)
     assert server.pid is None
     await server.start()
     assert await answer(directory, "select 1") == 1
@@ -241,7 +239,7 @@ async def test_watch_brings_a_killed_server_back(directory: DataDirectory) -> No
         watch.cancel()
         with pytest.raises(asyncio.CancelledError):
             await watch
-    assert not servers(directory)
+    assert not servers(directory.postgres)
 
 
 async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,7 +254,7 @@ async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.Log
         assert await answer_in_the_end(directory, "select 1") == 1
         await server.stop()
         await watch
-    assert not servers(directory)
+    assert not servers(directory.postgres)
 
 
 async def test_watch_sees_a_stop_in_the_midst_of_a_restart(directory: DataDirectory) -> None:
@@ -268,7 +266,7 @@ async def test_watch_sees_a_stop_in_the_midst_of_a_restart(directory: DataDirect
         await server.stop()
         await watch
         assert server.pid is None
-    assert not servers(directory)
+    assert not servers(directory.postgres)
 
 
 async def test_a_leftover_server_is_stopped_properly(directory: DataDirectory) -> None:
@@ -310,7 +308,7 @@ async def test_another_process_named_in_the_pid_files_is_left_alone(directory: D
     switch = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
     stranger = await asyncio.create_subprocess_exec("sleep", "600", **switch)  # type: ignore[arg-type]
     (directory.postgres / "postmaster.pid").write_text(f"{stranger.pid}\n")
-    (socket_folder(directory) / f"{embedded.SOCKET_NAME}.lock").write_text(f"{stranger.pid}\n")
+    (socket_folder(directory) / f"{SOCKET_NAME}.lock").write_text(f"{stranger.pid}\n")
     async with running(directory, "install"):
         assert stranger.returncode is None
     stranger.kill()
@@ -428,7 +426,7 @@ def test_it_runs_under_uvloop(directory: DataDirectory) -> None:
     pytest.importorskip("uvloop")
     done = subprocess.run(serve_command(directory, "leave", "uvloop"), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert not servers(directory)
+    assert not servers(directory.postgres)
 
 
 @needs_root
