@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from importlib.metadata import version
 from socket import socket
 from typing import Annotated, Never
 

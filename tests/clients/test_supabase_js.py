@@ -1,0 +1,235 @@
+"""The programs in node/ with the real supabase-js: what they saw, and the rows that they left."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from tests import server
+from tests.clients.conftest import Project, command, project
+from tests.conftest import Sql, missing, runner
+from tests.server import PROGRAM, Server
+
+NODE = Path(__file__).with_name("node")
+REPOSITORY = Path(__file__).parents[2]
+MAKEFILE_NEEDS = ("pyproject.toml", "requirements.lock")
+FUNCTIONS = ["send", "send_batch", "read", "pop", "archive", "delete"]
+
+
+def run(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN401
+    """Run one of the programs and give the JSON that it prints."""
+    node = shutil.which("node")
+    if not node:
+        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
+    if not (NODE / "node_modules" / "@supabase" / "supabase-js").is_dir():
+        missing("supabase-js", "run `npm ci` in tests/clients/node")
+    done = subprocess.run(
+        [node, "--import", "./no-websocket.mjs", script],
+        cwd=NODE,
+        env=server.environment({"SUPABASE_URL": url, "SUPABASE_KEY": key, **variables}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def ok(data: object) -> dict[str, object]:
+    """What a program prints of a call that went well."""
+    return {"data": data, "error": None, "count": None, "status": 200}
+
+
+def data(seen: dict[str, Any]) -> dict[str, Any]:
+    """The data of each call, all of which went well."""
+    assert seen == {name: ok(call["data"]) for name, call in seen.items()}
+    return {name: call["data"] for name, call in seen.items()}
+
+
+@pytest.mark.parametrize("way", ["schema", "option"])
+def test_all_six_functions_do_what_they_say(way: str, running: Project, queue: str, sql: Sql) -> None:
+    seen = data(run("queue.mjs", running.url, running.service_key, QUEUE=queue, WAY=way))
+    first, third = seen.pop("read")
+    (popped,) = seen.pop("pop")
+    assert seen == {
+        "send": [1],
+        "sendLater": [2],
+        "sendBatch": [3, 4, 5],
+        "archive": True,
+        "archiveAgain": False,
+        "delete": True,
+        "deleteAgain": False,
+    }
+    assert list(first) == ["msg_id", "read_ct", "enqueued_at", "last_read_at", "vt", "message", "headers"]
+    assert (first["msg_id"], first["read_ct"], first["message"]) == (1, 1, {"text": "é￥😀", "n": 1})
+    assert (third["msg_id"], third["read_ct"], third["message"]) == (3, 1, {"n": 3})
+    assert (popped["msg_id"], popped["message"]) == (4, "four")
+    assert sql(f"select msg_id, message, read_ct, vt > now() + '9 min' from pgmq.q_{queue} order by 1") == [
+        (2, None, 0, True),
+        (5, None, 0, False),
+    ]
+    assert sql(f"select msg_id, message, read_ct from pgmq.a_{queue}") == [(1, {"text": "é￥😀", "n": 1}, 1)]
+
+
+def test_the_anon_key_without_rights_is_refused_with_401(running: Project, queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue)
+    assert list(seen) == FUNCTIONS
+    for name, call in seen.items():
+        table = f"a_{queue}" if name == "archive" else f"q_{queue}"
+        error = {"code": "42501", "message": f"permission denied for table {table}", "details": None, "hint": None}
+        assert call == {"data": None, "error": error, "count": None, "status": 401}
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
+    assert sql(f"select count(*) from pgmq.a_{queue}") == [(0,)]
+
+
+def test_a_user_without_rights_is_refused_with_403(running: Project, queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue, USER_TOKEN=running.alice)
+    assert list(seen) == FUNCTIONS
+    assert {(call["error"]["code"], call["status"]) for call in seen.values()} == {("42501", 403)}
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
+
+
+def test_rights_without_a_policy_send_nothing_and_see_nothing(
+    running: Project, queue: str, grant: Callable[..., None], sql: Sql
+) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    grant("anon", "send", "read", "pop", "archive", "delete")
+    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue)
+    for name in ("send", "send_batch"):
+        assert (seen[name]["error"]["code"], seen[name]["status"]) == ("42501", 401)
+        assert seen[name]["error"]["message"] == f'new row violates row-level security policy for table "q_{queue}"'
+    assert {name: seen[name] for name in FUNCTIONS[2:]} == {
+        "read": ok([]),
+        "pop": ok([]),
+        "archive": ok(False),
+        "delete": ok(False),
+    }
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
+
+
+@pytest.mark.parametrize("way", ["accessToken", "headers"])
+def test_a_user_sends_and_reads_what_a_policy_allows(way: str, running: Project, owned: str, sql: Sql) -> None:
+    sql('select pgmq.send(%s, \'{"owner": "bob"}\')', owned)
+    seen = run("user.mjs", running.url, running.anon_key, QUEUE=owned, USER_TOKEN=running.alice, WAY=way)
+    assert seen["sendOwn"] == ok([2])
+    assert (seen["sendForeign"]["error"]["code"], seen["sendForeign"]["status"]) == ("42501", 403)
+    assert [(row["msg_id"], row["message"]) for row in seen["read"]["data"]] == [(2, {"owner": "alice"})]
+    assert sql(f"select msg_id, message->>'owner', read_ct from pgmq.q_{owned} order by 1") == [
+        (1, "bob", 0),
+        (2, "alice", 1),
+    ]
+
+
+def test_no_rows_one_row_and_large_ids_come_as_the_client_promises(running: Project, queue: str, sql: Sql) -> None:
+    first = 2**53 + 1
+    sql(f"alter table pgmq.q_{queue} alter column msg_id restart with {first}")
+    seen = run("shapes.mjs", running.url, running.service_key, QUEUE=queue, FIRST_ID=str(first))
+    assert (seen["readNothing"], seen["popNothing"], seen["popNothingMaybeSingle"]) == (ok([]), ok([]), ok(None))
+    # The server sends every digit; it is JSON.parse that makes the nearest double of it.
+    assert seen["sendMaybeSingle"] == ok(first - 1)
+    assert (seen["archiveBigint"], seen["deleteBigint"]) == (ok(True), ok(True))
+    assert seen["popMaybeSingle"]["data"]["message"] == "c"
+    # The client itself refuses two rows, after the server has leased them.
+    assert (seen["readTooMany"]["error"]["code"], seen["readTooMany"]["status"]) == ("PGRST116", 406)
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+    assert sql(f"select msg_id, message, read_ct from pgmq.a_{queue}") == [(first, "a", 1)]
+
+
+def test_errors_reach_the_program_with_all_four_fields(running: Project, queue: str, sql: Sql) -> None:
+    seen = run("errors.mjs", running.url, running.service_key, QUEUE=queue)
+    no_function = {
+        "code": "PGRST202",
+        "message": "Could not find the function pgmq_public.nosuch without parameters in the schema cache",
+        "details": "Searched for the function pgmq_public.nosuch without parameters or with a single unnamed json/jsonb"
+        " parameter, but no matches were found in the schema cache.",
+        "hint": None,
+    }
+    assert seen.pop("thrown")["error"] == {"name": "PostgrestError", **no_function}
+    assert seen["noSuchFunction"] == {"data": None, "error": no_function, "count": None, "status": 404}
+    # HEAD has no body to take an error from.
+    assert seen.pop("head") == {"data": None, "error": {"message": ""}, "count": None, "status": 405}
+    # With an object among the arguments the client posts instead, and the message is sent.
+    assert seen.pop("headWithObject") == ok([1])
+    assert {name: (call["error"]["code"], call["status"]) for name, call in seen.items()} == {
+        "noSuchFunction": ("PGRST202", 404),
+        "noSuchArgument": ("PGRST202", 404),
+        "noSuchQueue": ("42P01", 404),
+        "noSuchSchema": ("PGRST106", 406),
+        "notAnInteger": ("22P02", 400),
+        "get": ("25006", 405),
+        "badKey": ("PGRST301", 401),
+    }
+    assert all(set(call["error"]) == {"code", "message", "details", "hint"} for call in seen.values())
+    assert sql(f"select msg_id, message, read_ct from pgmq.q_{queue}") == [(1, {"n": 1}, 0)]
+
+
+@pytest.fixture
+def made(folder: Path) -> Iterator[Path]:
+    """A folder where `make serve` runs, as in a checkout that is installed and was never served from."""
+    place = folder / "checkout"
+    (place / ".venv").mkdir(parents=True)
+    (place / ".venv" / "bin").symlink_to(PROGRAM.parent)
+    for name in MAKEFILE_NEEDS:
+        (place / name).symlink_to(REPOSITORY / name)
+    # Newer than all that it depends on, so make installs nothing.
+    (place / ".venv" / "installed").touch()
+    started = make_serve(place)
+    try:
+        yield place
+    finally:
+        # Ctrl-C in a terminal goes to make and to its child alike; a second one would end make before its child.
+        os.killpg(started.process.pid, signal.SIGINT)
+        started.process.wait(server.PATIENCE)
+        started.stop()
+    assert DataDirectory(place / ".pgmq-gateway").holder() is None
+
+
+def make_serve(place: Path) -> Server:
+    """Run `make serve` in a folder and wait for the banner."""
+    make = shutil.which("make")
+    if not make:
+        missing("make", "install make")
+    free_ports = {"PGRST_SERVER_PORT": "0", "PGRST_ADMIN_SERVER_PORT": "0"}
+    env = {
+        name: value for name, value in server.environment(free_ports).items() if not name.startswith(("MAKE", "MFL"))
+    }
+    log = place / "serve.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [make, "-f", REPOSITORY / "Makefile", "serve"],
+            cwd=place,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    output = server._until(process, log, "/ready")
+    return Server(process, "", "", output, log)
+
+
+def test_the_program_of_the_announcement_runs_against_make_serve(made: Path) -> None:
+    command("queue", "create", "foo", "--no-rls", cwd=made)
+    mine = project(cwd=made)
+    denied = run("announcement.mjs", mine.url, mine.anon_key)
+    assert (denied["data"], denied["error"]["code"]) == (None, "42501")
+    assert run("announcement.mjs", mine.url, mine.service_key) == {"data": [1], "error": None}
+    command("queue", "grant", "foo", "anon", "send", cwd=made)
+    assert run("announcement.mjs", mine.url, mine.anon_key) == {"data": [2], "error": None}
+    with psycopg.connect(socket_uri(DataDirectory(made / ".pgmq-gateway"))) as connection:
+        assert runner(connection)("select msg_id, message from pgmq.q_foo order by 1") == [
+            (1, {"hello": "world"}),
+            (2, {"hello": "world"}),
+        ]
