@@ -14,6 +14,7 @@ from app.database import connect
 from app.datadir import DataDirectory, DataDirectoryHeld
 from app.driver import Connection
 from app.embedded import running
+from app.migrations import install, migrations, pending
 
 Progress = Callable[[str], None]
 
@@ -60,6 +61,16 @@ async def _connected(uri: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+async def require_installed(connection: Connection, *, embedded: bool, progress: Progress) -> None:
+    """Bring the embedded database up to date; with others that is their owner's decision: raises AdminError."""
+    if embedded:
+        await install(connection, progress=progress)
+    elif await pending(connection, migrations()):
+        raise AdminError(
+            "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
+        )
 
 
 async def set_login_password(connection: Connection, password: str) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from app import banner, keys, openapi
 from app import settings as configuration
-from app.admin import AdminError, left_to_do, owner, set_login_password
+from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
 from app.auth import secret_key
 from app.catalog import Catalog, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
@@ -226,6 +226,7 @@ def openapi_command(db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
     async def read() -> Catalog:
         with progress() as tell:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", tell) as connection:
+                await require_installed(connection, embedded=db_uri is None, progress=tell)
                 return await load(connection, ["pgmq_public"])
 
     described = openapi.document(run(read()), version("pgmq-gateway"))

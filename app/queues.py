@@ -10,10 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.admin import AdminError, Progress, owner
+from app.admin import owner, require_installed
 from app.datadir import DEFAULT_NAME, DataDirectory
-from app.driver import Connection
-from app.migrations import install, migrations, pending
 from app.terminal import AdminUri, DataDir, progress, run
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
@@ -153,7 +151,7 @@ def _rows(
         directory = DataDirectory(data_dir or DEFAULT_NAME)
         with progress() as tell:
             async with owner(db_uri, directory, purpose, tell) as connection:
-                await _require_installed(connection, embedded=db_uri is None, tell=tell)
+                await require_installed(connection, embedded=db_uri is None, progress=tell)
                 return [dict(row) for row in await connection.fetch(sql, *arguments)]
 
     return run(fetch())
@@ -163,16 +161,6 @@ def _value(db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *a
     (row,) = _rows(db_uri, data_dir, purpose, sql, *arguments)
     (value,) = row.values()
     return value
-
-
-async def _require_installed(connection: Connection, *, embedded: bool, tell: Progress) -> None:
-    """The embedded database is brought up to date by whoever uses it; with others, that is their owner's decision."""
-    if embedded:
-        await install(connection, progress=tell)
-    elif await pending(connection, migrations()):
-        raise AdminError(
-            "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
-        )
 
 
 def _print_json(value: object) -> None:

@@ -216,7 +216,7 @@ def make_serve(place: Path) -> Server:
             text=True,
             start_new_session=True,
         )
-    output = server._until(process, log, "/ready")
+    output = server.until(process, log, "/ready")
     return Server(process, "", "", output, log)
 
 
