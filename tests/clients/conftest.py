@@ -1,14 +1,25 @@
 """What the tests with real clients share: the keys that the command line prints, a queue of messages with owners."""
 
-from collections.abc import Callable
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.datadir import DataDirectory
 from tests import server
-from tests.conftest import Sql
-from tests.server import SECRET, Server
+from tests.conftest import Sql, missing
+from tests.server import PROGRAM, SECRET, Server
+
+REPOSITORY = Path(__file__).parents[2]
+NODE = Path(__file__).with_name("node")
+MAKEFILE_NEEDS = ("pyproject.toml", "requirements.lock")
 
 
 @dataclass(frozen=True)
@@ -54,3 +65,68 @@ def owned(queue: str, sql: Sql, grant: Callable[..., None]) -> str:
         using (message->>'owner' = current_setting('request.jwt.claims')::json->>'sub')
     """)
     return queue
+
+
+def node(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN401
+    """Run one of the programs and give the JSON that it prints."""
+    program = shutil.which("node")
+    if not program:
+        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
+    if not (NODE / "node_modules" / "@supabase" / "supabase-js").is_dir():
+        missing("supabase-js", "run `npm ci` in tests/clients/node")
+    done = subprocess.run(
+        [program, "--import", "./no-websocket.mjs", script],
+        cwd=NODE,
+        env=server.environment({"SUPABASE_URL": url, "SUPABASE_KEY": key, **variables}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def made(folder: Path) -> Iterator[Path]:
+    """A folder where `make serve` runs, as in a checkout that is installed and was never served from."""
+    place = folder / "checkout"
+    (place / ".venv").mkdir(parents=True)
+    (place / ".venv" / "bin").symlink_to(PROGRAM.parent)
+    for name in MAKEFILE_NEEDS:
+        (place / name).symlink_to(REPOSITORY / name)
+    # Newer than all that it depends on, so make installs nothing.
+    (place / ".venv" / "installed").touch()
+    started = make_serve(place)
+    try:
+        yield place
+    finally:
+        # Ctrl-C in a terminal goes to make and to its child alike; a second one would end make before its child.
+        os.killpg(started.process.pid, signal.SIGINT)
+        started.process.wait(server.PATIENCE)
+        started.stop()
+    assert DataDirectory(place / ".pgmq-gateway").holder() is None
+
+
+def make_serve(place: Path) -> Server:
+    """Run `make serve` in a folder and wait for the banner."""
+    make = shutil.which("make")
+    if not make:
+        missing("make", "install make")
+    free_ports = {"PGRST_SERVER_PORT": "0", "PGRST_ADMIN_SERVER_PORT": "0"}
+    env = {
+        name: value for name, value in server.environment(free_ports).items() if not name.startswith(("MAKE", "MFL"))
+    }
+    log = place / "serve.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [make, "-f", REPOSITORY / "Makefile", "serve"],
+            cwd=place,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    output = server.until(process, log, "/ready")
+    return Server(process, "", "", output, log)

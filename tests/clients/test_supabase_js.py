@@ -1,11 +1,6 @@
 """The programs in node/ with the real supabase-js: what they saw, and the rows that they left."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +9,10 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from tests import server
-from tests.clients.conftest import Project, command, project
-from tests.conftest import Sql, missing, runner
-from tests.server import PROGRAM, Server
+from tests.clients.conftest import Project, command, node, project
+from tests.conftest import Sql, runner
 
-NODE = Path(__file__).with_name("node")
-REPOSITORY = Path(__file__).parents[2]
-MAKEFILE_NEEDS = ("pyproject.toml", "requirements.lock")
 FUNCTIONS = ["send", "send_batch", "read", "pop", "archive", "delete"]
-
-
-def run(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN401
-    """Run one of the programs and give the JSON that it prints."""
-    node = shutil.which("node")
-    if not node:
-        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
-    if not (NODE / "node_modules" / "@supabase" / "supabase-js").is_dir():
-        missing("supabase-js", "run `npm ci` in tests/clients/node")
-    done = subprocess.run(
-        [node, "--import", "./no-websocket.mjs", script],
-        cwd=NODE,
-        env=server.environment({"SUPABASE_URL": url, "SUPABASE_KEY": key, **variables}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def ok(data: object) -> dict[str, object]:
@@ -58,7 +28,7 @@ def data(seen: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("way", ["schema", "option"])
 def test_all_six_functions_do_what_they_say(way: str, running: Project, queue: str, sql: Sql) -> None:
-    seen = data(run("queue.mjs", running.url, running.service_key, QUEUE=queue, WAY=way))
+    seen = data(node("queue.mjs", running.url, running.service_key, QUEUE=queue, WAY=way))
     first, third = seen.pop("read")
     (popped,) = seen.pop("pop")
     assert seen == {
@@ -83,7 +53,7 @@ def test_all_six_functions_do_what_they_say(way: str, running: Project, queue: s
 
 def test_the_anon_key_without_rights_is_refused_with_401(running: Project, queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, '1')", queue)
-    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue)
+    seen = node("refused.mjs", running.url, running.anon_key, QUEUE=queue)
     assert list(seen) == FUNCTIONS
     for name, call in seen.items():
         table = f"a_{queue}" if name == "archive" else f"q_{queue}"
@@ -95,7 +65,7 @@ def test_the_anon_key_without_rights_is_refused_with_401(running: Project, queue
 
 def test_a_user_without_rights_is_refused_with_403(running: Project, queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, '1')", queue)
-    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue, USER_TOKEN=running.alice)
+    seen = node("refused.mjs", running.url, running.anon_key, QUEUE=queue, USER_TOKEN=running.alice)
     assert list(seen) == FUNCTIONS
     assert {(call["error"]["code"], call["status"]) for call in seen.values()} == {("42501", 403)}
     assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
@@ -106,7 +76,7 @@ def test_rights_without_a_policy_send_nothing_and_see_nothing(
 ) -> None:
     sql("select pgmq.send(%s, '1')", queue)
     grant("anon", "send", "read", "pop", "archive", "delete")
-    seen = run("refused.mjs", running.url, running.anon_key, QUEUE=queue)
+    seen = node("refused.mjs", running.url, running.anon_key, QUEUE=queue)
     for name in ("send", "send_batch"):
         assert (seen[name]["error"]["code"], seen[name]["status"]) == ("42501", 401)
         assert seen[name]["error"]["message"] == f'new row violates row-level security policy for table "q_{queue}"'
@@ -122,7 +92,7 @@ def test_rights_without_a_policy_send_nothing_and_see_nothing(
 @pytest.mark.parametrize("way", ["accessToken", "headers"])
 def test_a_user_sends_and_reads_what_a_policy_allows(way: str, running: Project, owned: str, sql: Sql) -> None:
     sql('select pgmq.send(%s, \'{"owner": "bob"}\')', owned)
-    seen = run("user.mjs", running.url, running.anon_key, QUEUE=owned, USER_TOKEN=running.alice, WAY=way)
+    seen = node("user.mjs", running.url, running.anon_key, QUEUE=owned, USER_TOKEN=running.alice, WAY=way)
     assert seen["sendOwn"] == ok([2])
     assert (seen["sendForeign"]["error"]["code"], seen["sendForeign"]["status"]) == ("42501", 403)
     assert [(row["msg_id"], row["message"]) for row in seen["read"]["data"]] == [(2, {"owner": "alice"})]
@@ -135,7 +105,7 @@ def test_a_user_sends_and_reads_what_a_policy_allows(way: str, running: Project,
 def test_no_rows_one_row_and_large_ids_come_as_the_client_promises(running: Project, queue: str, sql: Sql) -> None:
     first = 2**53 + 1
     sql(f"alter table pgmq.q_{queue} alter column msg_id restart with {first}")
-    seen = run("shapes.mjs", running.url, running.service_key, QUEUE=queue, FIRST_ID=str(first))
+    seen = node("shapes.mjs", running.url, running.service_key, QUEUE=queue, FIRST_ID=str(first))
     assert (seen["readNothing"], seen["popNothing"], seen["popNothingMaybeSingle"]) == (ok([]), ok([]), ok(None))
     # The server sends every digit; it is JSON.parse that makes the nearest double of it.
     assert seen["sendMaybeSingle"] == ok(first - 1)
@@ -148,7 +118,7 @@ def test_no_rows_one_row_and_large_ids_come_as_the_client_promises(running: Proj
 
 
 def test_errors_reach_the_program_with_all_four_fields(running: Project, queue: str, sql: Sql) -> None:
-    seen = run("errors.mjs", running.url, running.service_key, QUEUE=queue)
+    seen = node("errors.mjs", running.url, running.service_key, QUEUE=queue)
     no_function = {
         "code": "PGRST202",
         "message": "Could not find the function pgmq_public.nosuch without parameters in the schema cache",
@@ -175,59 +145,14 @@ def test_errors_reach_the_program_with_all_four_fields(running: Project, queue: 
     assert sql(f"select msg_id, message, read_ct from pgmq.q_{queue}") == [(1, {"n": 1}, 0)]
 
 
-@pytest.fixture
-def made(folder: Path) -> Iterator[Path]:
-    """A folder where `make serve` runs, as in a checkout that is installed and was never served from."""
-    place = folder / "checkout"
-    (place / ".venv").mkdir(parents=True)
-    (place / ".venv" / "bin").symlink_to(PROGRAM.parent)
-    for name in MAKEFILE_NEEDS:
-        (place / name).symlink_to(REPOSITORY / name)
-    # Newer than all that it depends on, so make installs nothing.
-    (place / ".venv" / "installed").touch()
-    started = make_serve(place)
-    try:
-        yield place
-    finally:
-        # Ctrl-C in a terminal goes to make and to its child alike; a second one would end make before its child.
-        os.killpg(started.process.pid, signal.SIGINT)
-        started.process.wait(server.PATIENCE)
-        started.stop()
-    assert DataDirectory(place / ".pgmq-gateway").holder() is None
-
-
-def make_serve(place: Path) -> Server:
-    """Run `make serve` in a folder and wait for the banner."""
-    make = shutil.which("make")
-    if not make:
-        missing("make", "install make")
-    free_ports = {"PGRST_SERVER_PORT": "0", "PGRST_ADMIN_SERVER_PORT": "0"}
-    env = {
-        name: value for name, value in server.environment(free_ports).items() if not name.startswith(("MAKE", "MFL"))
-    }
-    log = place / "serve.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [make, "-f", REPOSITORY / "Makefile", "serve"],
-            cwd=place,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-    output = server.until(process, log, "/ready")
-    return Server(process, "", "", output, log)
-
-
 def test_the_program_of_the_announcement_runs_against_make_serve(made: Path) -> None:
     command("queue", "create", "foo", "--no-rls", cwd=made)
     mine = project(cwd=made)
-    denied = run("announcement.mjs", mine.url, mine.anon_key)
+    denied = node("announcement.mjs", mine.url, mine.anon_key)
     assert (denied["data"], denied["error"]["code"]) == (None, "42501")
-    assert run("announcement.mjs", mine.url, mine.service_key) == {"data": [1], "error": None}
+    assert node("announcement.mjs", mine.url, mine.service_key) == {"data": [1], "error": None}
     command("queue", "grant", "foo", "anon", "send", cwd=made)
-    assert run("announcement.mjs", mine.url, mine.anon_key) == {"data": [2], "error": None}
+    assert node("announcement.mjs", mine.url, mine.anon_key) == {"data": [2], "error": None}
     with psycopg.connect(socket_uri(DataDirectory(made / ".pgmq-gateway"))) as connection:
         assert runner(connection)("select msg_id, message from pgmq.q_foo order by 1") == [
             (1, {"hello": "world"}),
