@@ -1,0 +1,135 @@
+"""Which pages of other origins may call: every preflight, and every answer to a request with an Origin."""
+
+import httpx
+import pytest
+
+from tests.conftest import Sql
+from tests.integration.conftest import Bearer, Own, Serve, refusal
+
+PAGE = "https://app.example"
+GATEWAY = {"PGRST_SERVER_CORS_ALLOWED_ORIGINS": f"{PAGE}, https://other.example"}
+METHODS = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
+EXPOSED = (
+    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, "
+    "Range-Unit"
+)
+
+
+def cors(answer: httpx.Response) -> dict[str, str]:
+    """The CORS headers of an answer."""
+    return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
+
+
+@pytest.mark.parametrize("path", ["/rpc/send", "/rest/v1/rpc/send", "/rpc/nothing", "/", "/any/where"])
+@pytest.mark.parametrize("method", METHODS.split(", "))
+def test_a_preflight_needs_no_token_and_looks_at_no_path(api: httpx.Client, path: str, method: str) -> None:
+    asked = {
+        "Origin": PAGE,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "apikey,authorization,content-profile, x-client-info",
+        "Authorization": "Bearer broken",
+    }
+    answer = api.options(path, headers=asked)
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
+    assert cors(answer) == {
+        "access-control-allow-origin": "*",
+        "access-control-allow-methods": METHODS,
+        "access-control-allow-headers": "Authorization, apikey, authorization, content-profile, x-client-info, Accept, "
+        "Accept-Language, Content-Language",
+        "access-control-max-age": "86400",
+    }
+
+
+def test_a_preflight_that_asks_for_no_headers_is_told_of_none(api: httpx.Client) -> None:
+    answer = api.options("/rpc/send", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"})
+    assert answer.status_code == 200
+    assert sorted(cors(answer)) == [
+        "access-control-allow-methods",
+        "access-control-allow-origin",
+        "access-control-max-age",
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Access-Control-Request-Method": "POST"},
+        {"Origin": PAGE},
+        {"Origin": PAGE, "Access-Control-Request-Method": "TRACE"},
+        {"Origin": PAGE, "Access-Control-Request-Method": "post"},
+        {"Origin": PAGE, "Access-Control-Request-Method": ""},
+    ],
+)
+def test_what_is_no_preflight_is_not_answered_as_one(api: httpx.Client, headers: dict[str, str]) -> None:
+    answer = api.options("/rpc/send", headers={"Accept-Profile": "pgmq_public", **headers})
+    assert refusal(answer)[0] in {404, 405}
+    assert "access-control-allow-methods" not in answer.headers
+    assert ("access-control-allow-origin" in answer.headers) == ("Origin" in headers)
+
+
+@pytest.mark.parametrize("origin", [PAGE, "null", "http://localhost:3000", "https://evil.example"])
+def test_any_page_may_read_every_answer(api: httpx.Client, bearer: Bearer, origin: str, queue: str, sql: Sql) -> None:
+    asked = {"Origin": origin, **bearer("service_role")}
+    body = {"queue_name": queue, "message": 1}
+    answers = [
+        api.post("/rpc/send", json=body, headers=asked),
+        api.post("/rpc/send", json=body, headers={"Origin": origin}),
+        api.post("/rpc/send", json=body, headers={"Origin": origin, "Authorization": "Bearer x"}),
+        api.post("/rpc/nothing", headers=asked),
+        api.put("/rpc/send", headers={**asked, "Accept-Profile": "pgmq_public"}),
+        api.post("/any/where", headers=asked),
+        api.get("/rpc/pop", params={"queue_name": queue}, headers={**asked, "Accept-Profile": "pgmq_public"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401, 401, 404, 405, 404, 405]
+    expected = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
+    assert [cors(answer) for answer in answers] == [expected] * len(answers)
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(1,)]
+
+
+def test_without_an_origin_there_are_no_headers(service: httpx.Client, queue: str) -> None:
+    sent = service.post("/rpc/send", json={"queue_name": queue, "message": 1})
+    assert (sent.status_code, cors(sent)) == (200, {})
+    assert cors(service.post("/rpc/nothing")) == {}
+
+
+@pytest.mark.parametrize("origin", [PAGE, "https://other.example"])
+def test_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    preflight = own.client.options("/rpc/send", headers=asked)
+    allowed = {"access-control-allow-origin": origin, "access-control-allow-credentials": "true"}
+    assert preflight.status_code == 200
+    assert cors(preflight) == {**allowed, "access-control-allow-methods": METHODS, "access-control-max-age": "86400"}
+    answer = own.client.post("/rpc/nothing", headers={"Origin": origin})
+    assert (answer.status_code, cors(answer)) == (404, {**allowed, "access-control-expose-headers": EXPOSED})
+    # A cache between may not give this answer to a page of another origin.
+    assert answer.headers["vary"] == preflight.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example", "null", f"{PAGE}.evil.example", f"{PAGE}:8443", "http://app.example", f"{PAGE}/",
+        PAGE.upper(), f"{PAGE}, https://other.example", "*", "app.example", "",
+    ],
+)  # fmt: skip
+def test_another_page_is_told_nothing(own: Own, origin: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    preflight = own.client.options("/rpc/nothing", headers=asked)
+    assert (preflight.is_client_error, cors(preflight)) == (True, {})
+    answer = own.client.post("/rpc/nothing", headers={"Origin": origin})
+    assert (answer.status_code, cors(answer)) == (404, {})
+
+
+def test_a_preflight_of_another_page_is_an_ordinary_question(own: Own) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    assert refusal(own.client.options("/rpc/nothing", headers=asked))[:2] == (404, "PGRST202")
+
+
+def test_another_page_is_told_nothing_when_a_token_is_missing(serve: Serve) -> None:
+    gateway = serve("postgres", PGRST_DB_ANON_ROLE="", PGRST_SERVER_CORS_ALLOWED_ORIGINS=PAGE)
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        refused = client.options("/rpc/send", headers=asked)
+        allowed = client.options("/rpc/send", headers={**asked, "Origin": PAGE})
+    assert (refusal(refused), cors(refused)) == ((401, "PGRST302", "Anonymous access is disabled"), {})
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, PAGE)

@@ -1,0 +1,284 @@
+"""Nothing of a call is left on its connection for the next caller, whatever the call does and however it ends."""
+
+import contextlib
+import json
+import random
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Sql
+from tests.integration.conftest import Bearer, Own, refusal, until
+from tests.server import Server
+
+LOOK = """
+create function public.look() returns json language sql volatile as $f$
+select json_build_object(
+    'user', current_user,
+    'session', session_user,
+    'claims', current_setting('request.jwt.claims', true),
+    'path', current_setting('search_path'),
+    'read_only', current_setting('transaction_read_only'),
+    'status', current_setting('response.status', true),
+    'headers', current_setting('response.headers', true),
+    'method', current_setting('request.method', true),
+    'cookies', current_setting('request.cookies', true),
+    'timeout', current_setting('statement_timeout'),
+    'process', pg_backend_pid()
+) $f$
+"""
+
+DO = """
+create function public.do(code text) returns json language plpgsql volatile as $f$
+begin
+    execute code;
+    return public.look();
+end $f$
+"""
+
+
+@pytest.fixture
+def alone(alone: Own) -> Own:
+    """A gateway with one connection, whose functions look at their surroundings and do what they are told."""
+    alone.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
+    return alone
+
+
+@pytest.fixture
+def look(alone: Own) -> Callable[..., dict[str, Any]]:
+    """look(headers) gives what a call finds; `process` tells its connection."""
+
+    def call(headers: dict[str, str] | None = None) -> dict[str, Any]:
+        answer = alone.client.post("/rpc/look", headers=headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    return call
+
+
+Look = Callable[..., dict[str, Any]]
+
+CLEAN = {
+    "user": "anon",
+    "session": "authenticator",
+    "claims": '{"role": "anon"}',
+    "path": '"public", "extensions"',
+    "read_only": "off",
+    "status": "",
+    "headers": "",
+    "method": "POST",
+    "cookies": "{}",
+    "timeout": "0",
+}
+
+
+def assert_clean(found: dict[str, Any]) -> None:
+    """Assert that an anonymous caller without cookies finds only its own."""
+    assert {name: value for name, value in found.items() if name != "process"} == CLEAN
+
+
+LOCAL = """
+set local role service_role; set local request.jwt.claims = '{"sub": "mine"}'; set local search_path = pgmq;
+set local statement_timeout = '1h'; set local response.status = '418'; set local request.cookies = '{"a": "b"}'
+"""
+WRITE = "insert into public.trace values ('x')"
+
+
+@pytest.mark.parametrize(
+    ("ending", "rows"),
+    [
+        ("", 1),
+        ("; set local transaction_read_only = on", 1),
+        ("; select 1/0", 0),
+        ("; do $d$ begin raise exception using errcode = '42501'; end $d$", 0),
+    ],
+)
+def test_what_a_call_sets_ends_with_it(alone: Own, look: Look, bearer: Bearer, ending: str, rows: int) -> None:
+    process = look()["process"]
+    code = f"{WRITE}; {LOCAL} {ending}"
+    answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
+    assert answer.is_error == (rows == 0 or answer.status_code == 418)
+    found = look()
+    assert found["process"] == process
+    assert_clean(found)
+    assert alone.sql("select count(*) from public.trace") == [(rows,)]
+
+
+def test_each_caller_finds_its_own(alone: Own, look: Look, bearer: Bearer) -> None:
+    for sub in ("ann", "bob"):
+        found = look(bearer("authenticated", sub=sub))
+        assert (found["user"], json.loads(found["claims"])["sub"]) == ("authenticated", sub)
+        assert_clean(look())
+    assert look(bearer("service_role", sub="job"))["user"] == "service_role"
+    assert alone.client.get("/rpc/nothing").status_code == 404
+    assert_clean(look())
+
+
+def test_a_reading_call_does_not_make_the_next_one_read_only(alone: Own, look: Look) -> None:
+    refused = alone.client.get("/rpc/do", params={"code": WRITE})
+    assert refusal(refused) == (405, "25006", "cannot execute INSERT in a read-only transaction")
+    assert alone.client.get("/rpc/look").json()["read_only"] == "on"
+    assert_clean(look())
+    assert alone.client.post("/rpc/do", json={"code": WRITE}).status_code == 200
+    assert alone.sql("select count(*) from public.trace") == [(1,)]
+
+
+SESSION = {
+    "the role": "select set_config('role', 'service_role', false)",
+    "the role to that of everybody": "select set_config('role', 'authenticated', false)",
+    "the role to none": "select set_config('role', 'none', false)",
+    "the claims": """select set_config('request.jwt.claims', '{"sub": "mine"}', false)""",
+    "the search path": "select set_config('search_path', 'pgmq, pg_catalog', false)",
+    "an empty search path": "select set_config('search_path', '', false)",
+    "the answer's status": "select set_config('response.status', '418', false)",
+    "the answer's headers": """select set_config('response.headers', '[{"Set-Cookie": "a=b"}]', false)""",
+    "the cookies": """select set_config('request.cookies', '{"a": "b"}', false)""",
+    "the encoding": "select set_config('client_encoding', 'latin1', false)",
+    "the isolation": "select set_config('default_transaction_isolation', 'serializable', false)",
+    "all to the default": "reset all",
+    "the role to the default": "reset role",
+    "the session": "set session authorization default",
+}
+
+
+@pytest.mark.parametrize("code", SESSION.values(), ids=SESSION)
+def test_what_a_call_sets_for_the_session_does_not_reach_the_next(
+    alone: Own, look: Look, bearer: Bearer, code: str
+) -> None:
+    answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
+    assert answer.status_code in {200, 418}, answer.text
+    for _ in range(3):
+        assert_clean(look())
+    assert alone.client.post("/rpc/do", json={"code": WRITE}).status_code == 200
+    assert alone.sql("select count(*) from public.trace") == [(1,)]
+    found = look(bearer("authenticated", sub="é"))
+    assert json.loads(found["claims"])["sub"] == "é"
+
+
+@pytest.mark.parametrize("setting", ["default_transaction_read_only = on", "statement_timeout = 1"])
+def test_a_setting_of_the_session_does_not_stop_the_next_call(alone: Own, look: Look, setting: str) -> None:
+    assert alone.client.post("/rpc/do", json={"code": f"set {setting}"}).status_code == 200
+    assert_clean(look())
+    code = f"{WRITE}; select pg_sleep(0.05)"
+    assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
+    assert alone.sql("select count(*) from public.trace") == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["text", "json", "jsonb", "trace"])
+def test_a_temporary_table_does_not_stand_in_the_way(alone: Own, look: Look, bearer: Bearer, name: str) -> None:
+    alone.sql("select pgmq_admin.create_queue('jobs')")
+    code = f'create temporary table "{name}" (a int, b int, c int)'
+    assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
+    assert_clean(look())
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    sent = alone.client.post("/rpc/send", json={"queue_name": "jobs", "message": {"a": 1}}, headers=headers)
+    assert (sent.status_code, sent.text) == (200, "[1]")
+    assert alone.sql("select message from pgmq.q_jobs") == [({"a": 1},)]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_session_role_costs_no_caller_an_answer(alone: Own, look: Look, count: int) -> None:
+    code = "select set_config('role', 'service_role', false)"
+    for _ in range(count):
+        assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
+    assert_clean(look())
+
+
+def test_a_client_that_goes_away_leaves_nothing(alone: Own, look: Look, bearer: Bearer) -> None:
+    process = look()["process"]
+    alone.sql("select pg_advisory_lock(1)")
+    code = f"{LOCAL.strip()}; select pg_advisory_xact_lock(1)"
+    body = json.dumps({"code": code}).encode()
+    with _request(alone.server, body, bearer("authenticated", sub="ann")):
+        until(lambda: alone.sql("select 1 from pg_locks where not granted and pid = %s", process))
+    alone.sql("select pg_advisory_unlock(1)")
+    assert_clean(look())
+    assert alone.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
+
+
+def test_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
+    with contextlib.ExitStack() as clients:
+        for _ in range(5):
+            clients.enter_context(_request(alone.server, b'{"code": "', {}, length=1000))
+        assert_clean(look())
+    assert_clean(look())
+
+
+@contextlib.contextmanager
+def _request(server: Server, body: bytes, headers: dict[str, str], length: int | None = None) -> Any:  # noqa: ANN401
+    """A call of `do` whose answer is not waited for; the connection is closed at the end."""
+    host, port = server.url.removeprefix("http://").split(":")
+    lines = [
+        f"{name}: {value}" for name, value in {"Host": host, "Content-Length": length or len(body), **headers}.items()
+    ]
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall("\r\n".join(["POST /rpc/do HTTP/1.1", *lines, "", ""]).encode() + body)
+        yield connection
+
+
+def test_failing_calls_among_good_ones(alone: Own, bearer: Bearer) -> None:
+    failing = ["select 1/0", "select * from nowhere", "nonsense", "select pg_catalog.set_config('role', 'ghost', true)"]
+    codes = [*failing, WRITE] * 20
+    random.Random(1).shuffle(codes)  # noqa: S311
+
+    def call(code: str) -> bool:
+        answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub=code))
+        assert answer.status_code in {200, 400, 401, 404}
+        return answer.is_success and json.loads(answer.json()["claims"])["sub"] == code
+
+    with ThreadPoolExecutor(8) as threads:
+        good = list(threads.map(call, codes))
+    assert good == [code == WRITE for code in codes]
+    assert alone.sql("select count(*) from public.trace") == [(20,)]
+
+
+@pytest.mark.usefixtures("owned")
+def test_many_callers_at_once_see_only_their_own(api: httpx.Client, bearer: Bearer, queue: str, sql: Sql) -> None:
+    names = [f"user{n}" for n in range(8)]
+    chance = random.Random(7)  # noqa: S311
+    work = [
+        (chance.choice(names), chance.choice(["send", "send", "read", "pop", "delete", "archive"])) for _ in range(300)
+    ]
+
+    def call(sub: str, function: str) -> tuple[str, str, Any]:
+        arguments: dict[str, Any] = {"message_id": chance.randrange(1, 100)}
+        if function == "send":
+            arguments = {"message": {"owner": sub}}
+        elif function in {"read", "pop"}:
+            arguments = {"sleep_seconds": 0, "n": 5} if function == "read" else {}
+        headers = bearer("authenticated", sub=sub)
+        answer = api.post(f"/rpc/{function}", json={"queue_name": queue, **arguments}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return sub, function, answer.json()
+
+    with ThreadPoolExecutor(8) as threads:
+        done = list(threads.map(lambda one: call(*one), work))
+    seen = [
+        (sub, row["message"]["owner"]) for sub, function, rows in done if function in {"read", "pop"} for row in rows
+    ]
+    assert seen
+    assert all(sub == owner for sub, owner in seen)
+    sent = sorted(id_ for _, function, ids in done if function == "send" for id_ in ids)
+    gone = [row["msg_id"] for _, function, rows in done if function == "pop" for row in rows]
+    finished = sum(result is True for _, _, result in done)
+    assert sent == list(range(1, len(sent) + 1))
+    assert len(set(gone)) == len(gone)
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(len(sent) - len(gone) - finished,)]
+    assert sql(f"select count(*) from pgmq.a_{queue}") == [
+        (sum(result is True for _, function, result in done if function == "archive"),)
+    ]
+
+
+@pytest.fixture
+def owned(sql: Sql, queue: str, grant: Callable[..., None]) -> None:
+    """A policy by which each `sub` owns the messages that name it, and whoever finishes one must own it too."""
+    grant("authenticated", "send", "read", "pop", "archive", "delete")
+    owner = "message->>'owner' = current_setting('request.jwt.claims', true)::json->>'sub'"
+    sql(f"create policy own on pgmq.q_{queue} to authenticated using ({owner}) with check ({owner})")
+    sql(f"alter table pgmq.a_{queue} enable row level security")
+    sql(f"create policy own on pgmq.a_{queue} to authenticated using ({owner}) with check ({owner})")

@@ -1,0 +1,87 @@
+"""What the tests of the SQL share: connections, custom roles, and a server that nothing was ever installed on."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.driver import Connection
+from tests.conftest import Sql, runner
+from tests.sql.cluster import Cluster, cluster
+
+PGMQ_SQL = (files("pgmq") / "sql" / "pgmq.sql").read_text()
+OPERATIONS = ("send", "read", "pop", "archive", "delete")
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """connect(uri): a connection in autocommit, closed at the end."""
+
+    def opened(uri: str) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(uri, autocommit=True)
+        stack.callback(connection.close)
+        return connection
+
+    with ExitStack() as stack:
+        yield opened
+
+
+@pytest.fixture
+def db(directory: DataDirectory, database: str, connect: Connect) -> Sql:
+    """Run SQL as the owner in an installed database of the test's own."""
+    return runner(connect(socket_uri(directory, database=database)))
+
+
+@pytest.fixture
+def consumer(sql: Sql) -> Iterator[str]:
+    """A new role that requests may run in, without any right."""
+    name = f"consumer_{uuid.uuid4().hex[:12]}"
+    sql(f"create role {name}")
+    sql(f"grant {name} to authenticator")
+    yield name
+    sql(f"drop owned by {name}")
+    sql(f"drop role {name}")
+
+
+@pytest.fixture(scope="session")
+def own(directory: DataDirectory) -> Iterator[Cluster]:
+    """A second server. The first has seen to it that Postgres' own user may read the programs."""
+    assert directory.postgres.exists()
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def virgin(own: Cluster) -> Iterator[Cluster]:
+    """A server that nothing was ever installed on; it is put back to that."""
+    yield own
+    own.forget()
+
+
+def as_role(sql: Sql, role: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Run one statement in a role, in a transaction of its own."""
+    sql("begin")
+    try:
+        sql(f"set local role {role}")
+        return sql(statement, *parameters)
+    finally:
+        sql("commit")
+
+
+@asynccontextmanager
+async def connected(uri: str) -> AsyncIterator[Connection]:
+    """A connection of the driver that the installer uses."""
+    connection = await asyncpg.connect(uri)
+    try:
+        yield connection
+    finally:
+        await connection.close()

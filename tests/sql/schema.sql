@@ -1,0 +1,721 @@
+CREATE SCHEMA pgmq_admin;
+
+COMMENT ON SCHEMA pgmq_admin IS 'Management of queues: create, drop, purge, list, and who may do what.';
+
+CREATE SCHEMA pgmq_gateway;
+
+COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over HTTP.';
+
+CREATE SCHEMA pgmq_public;
+
+CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    unknown text;
+begin
+    select o into unknown
+    from unnest(operations) as o
+    where o is null or o not in (select operation from pgmq_admin.operation_rights());
+    if found or coalesce(cardinality(operations), 0) = 0 then
+        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using
+            errcode = 'undefined_object',
+            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+begin
+    if to_regproc('pgmq_public.send') is null then
+        create function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
+        returns setof bigint
+        language plpgsql
+        set search_path = ''
+        as $function$
+        begin
+            return query
+            select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
+        end;
+        $function$;
+        comment on function pgmq_public.send is
+            'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
+    end if;
+
+    if to_regproc('pgmq_public.send_batch') is null then
+        create function pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
+        returns setof bigint
+        language plpgsql
+        set search_path = ''
+        as $function$
+        begin
+            -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
+            if coalesce(cardinality(messages), 0) = 0 then
+                return;
+            end if;
+            return query
+            select * from pgmq.send_batch(
+                queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
+        end;
+        $function$;
+        comment on function pgmq_public.send_batch is
+            'Adds messages to a queue, all or none, and returns their ids in order.';
+    end if;
+
+    if to_regproc('pgmq_public.read') is null then
+        create function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
+        returns setof pgmq.message_record
+        language plpgsql
+        set search_path = ''
+        as $function$
+        -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
+        -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
+        -- to the planner, and ties in vt must not be sorted before the limit.
+        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.8).
+        declare
+            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+            present constant timestamptz := clock_timestamp();
+            columns text;
+            stamp text;
+        begin
+            if n is null then
+                raise exception 'n must not be null' using
+                    errcode = 'null_value_not_allowed',
+                    hint = 'Say how many messages to read at most, 1 for example.';
+            end if;
+            if current_setting('transaction_read_only')::boolean then
+                -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+                execute format('update pgmq.%I set vt = vt where false', queue_table);
+            end if;
+            select
+                string_agg(format('m.%I', attname), ', ' order by attnum),
+                case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
+            into columns, stamp
+            from pg_catalog.pg_attribute
+            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            return query execute format(
+                $query$
+                with claimed as (
+                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
+                ), m as (
+                    update pgmq.%1$I as q
+                    set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
+                    from claimed where q.msg_id = claimed.msg_id
+                    returning q.*
+                )
+                select %3$s from m order by m.msg_id
+                $query$,
+                queue_table, stamp, columns
+            ) using present, n, sleep_seconds;
+        end;
+        $function$;
+        comment on function pgmq_public.read is
+            'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
+    end if;
+
+    if to_regproc('pgmq_public.pop') is null then
+        create function pgmq_public.pop(queue_name text)
+        returns setof pgmq.message_record
+        language plpgsql
+        set search_path = ''
+        as $function$
+        -- Claims like read, for the same reasons.
+        declare
+            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+            columns text;
+        begin
+            select string_agg(format('m.%I', attname), ', ' order by attnum)
+            into columns
+            from pg_catalog.pg_attribute
+            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            return query execute format(
+                $query$
+                with claimed as (
+                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit 1 for update skip locked
+                )
+                delete from pgmq.%1$I as m using claimed where m.msg_id = claimed.msg_id
+                returning %2$s
+                $query$,
+                queue_table, columns
+            ) using clock_timestamp();
+        end;
+        $function$;
+        comment on function pgmq_public.pop is
+            'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
+    end if;
+
+    if to_regproc('pgmq_public.archive') is null then
+        create function pgmq_public.archive(queue_name text, message_id bigint)
+        returns boolean
+        language plpgsql
+        set search_path = ''
+        as $function$
+        begin
+            return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
+        end;
+        $function$;
+        comment on function pgmq_public.archive is
+            'Moves a message to the archive of its queue; false when there is none with this id.';
+    end if;
+
+    if to_regproc('pgmq_public.delete') is null then
+        create function pgmq_public.delete(queue_name text, message_id bigint)
+        returns boolean
+        language plpgsql
+        set search_path = ''
+        as $function$
+        begin
+            return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
+        end;
+        $function$;
+        comment on function pgmq_public.delete is
+            'Deletes a message for good; false when there is none with this id.';
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    present text;
+begin
+    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name is null then
+        raise exception 'queue name "%" is not allowed', queue_name using
+            errcode = 'invalid_name',
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -.';
+    end if;
+    select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
+    if present = queue_type then
+        return false;
+    elsif present is not null then
+        raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
+            using errcode = 'duplicate_table';
+    end if;
+    case queue_type
+        when 'basic' then
+            perform pgmq.create_non_partitioned(queue_name);
+        when 'unlogged' then
+            perform pgmq.create_unlogged(queue_name);
+        when 'partitioned' then
+            if not exists (select from pg_catalog.pg_extension where extname = 'pg_partman') then
+                raise exception 'partitioned queues need the extension pg_partman, which this database does not have'
+                    using errcode = 'feature_not_supported',
+                          hint = 'Run "create extension pg_partman" where the server has it, or choose type basic.';
+            end if;
+            perform pgmq.create_partitioned(queue_name);
+        else
+            raise exception 'queue type "%" is not known', queue_type using
+                errcode = 'invalid_parameter_value',
+                hint = 'Choose basic, unlogged or partitioned.';
+    end case;
+    if rls then
+        execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
+    end if;
+    return true;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
+
+CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages and its archive.';
+
+CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    routine regprocedure;
+begin
+    create schema if not exists pgmq_public;
+    if replace then
+        for routine in
+            select p.oid
+            from pg_catalog.pg_proc as p
+            where p.pronamespace = 'pgmq_public'::regnamespace
+              and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
+        loop
+            execute format('drop function %s', routine);
+        end loop;
+    end if;
+    perform pgmq_admin.create_public_functions();
+    perform pgmq_admin.grant_public_functions();
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
+
+CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    -- Supabase grants to postgres too; elsewhere that role may not exist.
+    owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
+    callers constant text := format('%I, anon, authenticated, service_role', owner);
+    routine regprocedure;
+begin
+    execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
+    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
+    for routine in
+        select p.oid
+        from pg_catalog.pg_proc as p
+        where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
+          and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
+    loop
+        execute format('grant execute on function %s to %s', routine, callers);
+    end loop;
+    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
+    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
+    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
+    alter default privileges in schema pgmq
+        grant usage, select, update on sequences to anon, authenticated, service_role;
+end;
+$$;
+
+CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    wanted record;
+    routine regprocedure;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_admin.check_operations(role, operations);
+    execute format('grant usage on schema pgmq, pgmq_public to %I', role);
+    for wanted in
+        select * from pgmq_admin.operation_rights() as o where o.operation = any (operations)
+    loop
+        execute format('grant %s on pgmq.%I to %I', array_to_string(wanted.queue_rights, ', '), queue_table, role);
+        if wanted.archive_rights <> '{}' then
+            execute format(
+                'grant %s on pgmq.%I to %I',
+                array_to_string(wanted.archive_rights, ', '), pgmq.format_table_name(queue_name, 'a'), role);
+        end if;
+        for routine in
+            select p.oid
+            from pg_catalog.pg_proc as p
+            where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
+              and p.proname in (wanted.operation, case wanted.operation when 'send' then 'send_batch' end)
+        loop
+            execute format('grant execute on function %s to %I', routine, role);
+        end loop;
+    end loop;
+    -- Who sends to a queue with notifications also writes when the last one was sent.
+    if 'send' = any (operations) and exists (
+        select from pg_catalog.pg_trigger
+        where tgrelid = to_regclass(format('pgmq.%I', queue_table))
+          and tgname = 'trigger_notify_queue_insert_listeners'
+    ) and to_regclass('pgmq.notify_insert_throttle') is not null then
+        execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
+
+CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select r.rolname, held.operations
+    from pg_catalog.pg_roles as r
+    cross join lateral (
+        select coalesce(array_agg(o order by place), '{}') as operations
+        from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
+        where has_schema_privilege(r.rolname, 'pgmq', 'usage')
+          and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
+          and has_function_privilege(r.rolname, to_regproc('pgmq_public.' || o)::oid, 'execute')
+    ) as held
+    where r.rolname in ('anon', 'authenticated', 'service_role')
+       or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')
+    order by r.rolname;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
+
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select
+        m.queue_name::text,
+        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
+        coalesce(c.relrowsecurity, false),
+        m.created_at
+    from pgmq.meta as m
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || m.queue_name)
+    order by m.queue_name;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
+
+CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    values
+        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
+        ('read', array['SELECT', 'UPDATE'], '{}'),
+        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
+        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
+        ('delete', array['SELECT', 'DELETE'], '{}');
+$$;
+
+CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    return pgmq.purge_queue(queue_name := purge_queue.queue_name);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
+
+CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    execute format(
+        $query$
+        select
+            count(*),
+            count(*) filter (where vt <= clock_timestamp()),
+            count(*) filter (where vt > clock_timestamp() and read_ct = 0),
+            count(*) filter (where vt > clock_timestamp() and read_ct > 0),
+            (select count(*) from pgmq.%I),
+            extract(epoch from clock_timestamp() - min(enqueued_at))::bigint
+        from pgmq.%I
+        $query$,
+        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
+    ) into messages, visible, delayed, in_flight, archived, oldest_seconds;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
+
+CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    archive_table constant text := pgmq.format_table_name(queue_name, 'a');
+    remaining text[];
+    kept text[];
+    privilege text;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_admin.check_operations(role, operations);
+    select coalesce(array_agg(o), '{}') into remaining
+    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    where o <> all (operations);
+    -- Operations share rights: take away what no remaining one needs.
+    foreach privilege in array array['INSERT', 'SELECT', 'UPDATE', 'DELETE'] loop
+        if not exists (
+            select from pgmq_admin.operation_rights() as o
+            where o.operation = any (remaining) and privilege = any (o.queue_rights)
+        ) then
+            execute format('revoke %s on pgmq.%I from %I', privilege, queue_table, role);
+        end if;
+    end loop;
+    if 'archive' = any (operations) then
+        execute format('revoke insert, select on pgmq.%I from %I', archive_table, role);
+    end if;
+    select array_agg(o) into kept
+    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    where o = any (operations);
+    if kept is not null then
+        raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
+            errcode = 'invalid_grant_operation',
+            detail = format('It may still %s, which together need the same rights, or has rights from another role.',
+                            array_to_string(remaining, ', ')),
+            hint = 'Revoke those operations too. Nothing was changed.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+
+CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(array_agg(o.operation order by o.place), '{}')
+    from pgmq_admin.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    where not exists (
+        select from unnest(o.queue_rights) as needed
+        where not has_table_privilege(
+            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')), needed)
+    ) and not exists (
+        select from unnest(o.archive_rights) as needed
+        where not has_table_privilege(
+            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')), needed)
+    );
+$$;
+
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if read_only then
+        perform pg_catalog.set_config('transaction_read_only', 'on', true);
+    end if;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('role', role, true);
+    execute statement into total, row_count, body using arguments::json, parameters;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
+end;
+$$;
+
+CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+        begin
+            return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
+        end;
+        $$;
+
+COMMENT ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue; false when there is none with this id.';
+
+CREATE FUNCTION pgmq_public.delete(queue_name text, message_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+        begin
+            return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
+        end;
+        $$;
+
+COMMENT ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) IS 'Deletes a message for good; false when there is none with this id.';
+
+CREATE FUNCTION pgmq_public.pop(queue_name text) RETURNS SETOF pgmq.message_record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+        -- Claims like read, for the same reasons.
+        declare
+            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+            columns text;
+        begin
+            select string_agg(format('m.%I', attname), ', ' order by attnum)
+            into columns
+            from pg_catalog.pg_attribute
+            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            return query execute format(
+                $query$
+                with claimed as (
+                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit 1 for update skip locked
+                )
+                delete from pgmq.%1$I as m using claimed where m.msg_id = claimed.msg_id
+                returning %2$s
+                $query$,
+                queue_table, columns
+            ) using clock_timestamp();
+        end;
+        $_$;
+
+COMMENT ON FUNCTION pgmq_public.pop(queue_name text) IS 'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
+
+CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) RETURNS SETOF pgmq.message_record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+        -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
+        -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
+        -- to the planner, and ties in vt must not be sorted before the limit.
+        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.8).
+        declare
+            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+            present constant timestamptz := clock_timestamp();
+            columns text;
+            stamp text;
+        begin
+            if n is null then
+                raise exception 'n must not be null' using
+                    errcode = 'null_value_not_allowed',
+                    hint = 'Say how many messages to read at most, 1 for example.';
+            end if;
+            if current_setting('transaction_read_only')::boolean then
+                -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+                execute format('update pgmq.%I set vt = vt where false', queue_table);
+            end if;
+            select
+                string_agg(format('m.%I', attname), ', ' order by attnum),
+                case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
+            into columns, stamp
+            from pg_catalog.pg_attribute
+            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            return query execute format(
+                $query$
+                with claimed as (
+                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
+                ), m as (
+                    update pgmq.%1$I as q
+                    set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
+                    from claimed where q.msg_id = claimed.msg_id
+                    returning q.*
+                )
+                select %3$s from m order by m.msg_id
+                $query$,
+                queue_table, stamp, columns
+            ) using present, n, sleep_seconds;
+        end;
+        $_$;
+
+COMMENT ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) IS 'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
+
+CREATE FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+        begin
+            return query
+            select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
+        end;
+        $$;
+
+COMMENT ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) IS 'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
+
+CREATE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+        begin
+            -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
+            if coalesce(cardinality(messages), 0) = 0 then
+                return;
+            end if;
+            return query
+            select * from pgmq.send_batch(
+                queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
+        end;
+        $$;
+
+COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
+
+CREATE TABLE pgmq_gateway.migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY pgmq_gateway.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+
+GRANT USAGE ON SCHEMA pgmq_public TO anon;
+GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
+GRANT USAGE ON SCHEMA pgmq_public TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+
+GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO service_role;
+
+GRANT ALL ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) TO service_role;
+
+GRANT ALL ON FUNCTION pgmq_public.pop(queue_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.pop(queue_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.pop(queue_name text) TO service_role;
+
+GRANT ALL ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) TO service_role;
+
+GRANT ALL ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) TO service_role;
+
+GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
+
+GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;

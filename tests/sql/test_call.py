@@ -1,0 +1,255 @@
+"""pgmq_gateway.call: the caller's role and nothing more, for one transaction and no longer."""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from tests.conftest import Sql, runner
+from tests.sql.conftest import Connect
+
+CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
+REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
+API_ROLES = ["anon", "authenticated", "service_role"]
+
+CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s)"
+
+# What a statement, or a function in it, can see of its surroundings.
+SEEN = """json_build_object(
+    'role', current_user,
+    'search_path', current_setting('search_path'),
+    'claims', current_setting('request.jwt.claims', true),
+    'method', current_setting('request.method', true),
+    'path', current_setting('request.path', true),
+    'headers', current_setting('request.headers', true),
+    'cookies', current_setting('request.cookies', true),
+    'response', current_setting('response.headers', true) || current_setting('response.status', true),
+    'read_only', current_setting('transaction_read_only'))::text"""
+
+OUTSIDE = {"role": "authenticator", "search_path": '"$user", public', "read_only": "off"}
+
+
+@pytest.fixture
+def gateway(directory: DataDirectory, database: str, connect: Connect) -> Sql:
+    """Run SQL as the gateway's login role."""
+    return runner(connect(socket_uri(directory, "authenticator", database)))
+
+
+def call(
+    gateway: Sql,
+    statement: str,
+    *,
+    role: str = "anon",
+    claims: str = CLAIMS,
+    read_only: bool = False,
+    arguments: str | None = None,
+    parameters: list[str] | None = None,
+) -> tuple[Any, ...]:
+    """One call, as the gateway makes it: total, row_count, body, response_headers, response_status."""
+    schemas = '"pgmq_public", "public"'
+    (row,) = gateway(CALL, role, claims, REQUEST, schemas, read_only, statement, arguments, parameters or [])
+    return row
+
+
+def seen(gateway: Sql) -> dict[str, Any]:
+    """What is set on the connection between two calls, as far as it is set to something."""
+    ((text,),) = gateway(f"select {SEEN}")
+    return {name: value for name, value in json.loads(text).items() if value}
+
+
+def test_the_statement_sees_role_claims_request_and_search_path(gateway: Sql) -> None:
+    total, count, body, headers, status = call(gateway, f"select 3::bigint, 1::bigint, {SEEN}")
+    assert (total, count, headers, status) == (3, 1, "", "")
+    assert json.loads(body) == {
+        "role": "anon", "search_path": '"pgmq_public", "public"', "claims": CLAIMS, "method": "POST", "path": "/rpc/f",
+        "headers": REQUEST[2], "cookies": REQUEST[3], "response": "", "read_only": "off",
+    }  # fmt: skip
+
+
+def test_arguments_and_parameters_reach_the_statement(gateway: Sql) -> None:
+    statement = "select null::bigint, 1::bigint, ($1->>'a') || ($2)[2]"
+    assert call(gateway, statement, arguments='{"a": "x"}', parameters=["1", "2"])[2] == "x2"
+
+
+def test_headers_and_status_that_the_statement_sets_come_back(gateway: Sql) -> None:
+    setting = "set_config('response.headers', '[]', true) || set_config('response.status', '418', true)"
+    statement = f"select 0::bigint, 0::bigint, {setting}"
+    assert call(gateway, statement)[2:] == ("[]418", "[]", "418")
+
+
+def test_nothing_is_left_after_the_commit(gateway: Sql) -> None:
+    assert seen(gateway) == OUTSIDE
+    call(gateway, f"select 0::bigint, 0::bigint, {SEEN}", read_only=True)
+    assert seen(gateway) == OUTSIDE
+
+
+def test_nothing_is_left_after_an_error(gateway: Sql) -> None:
+    with pytest.raises(errors.DivisionByZero):
+        call(gateway, "select 1 / 0, 0::bigint, ''", read_only=True)
+    assert seen(gateway) == OUTSIDE
+
+
+def test_nothing_is_left_after_a_role_that_may_not_be_taken(gateway: Sql) -> None:
+    with pytest.raises(errors.InsufficientPrivilege, match="permission denied to set role"):
+        call(gateway, "select 0::bigint, 0::bigint, ''", role="postgres")
+    with pytest.raises(errors.InvalidParameterValue, match='role "nobody-at-all" does not exist'):
+        call(gateway, "select 0::bigint, 0::bigint, ''", role="nobody-at-all")
+    assert seen(gateway) == OUTSIDE
+
+
+def test_a_call_does_not_see_what_an_earlier_one_set_for_the_session(gateway: Sql) -> None:
+    names = ("request.jwt.claims", "request.method", "request.headers", "response.headers", "response.status")
+    for name in names:
+        call(gateway, f"select 0::bigint, 0::bigint, set_config('{name}', 'left over', false)")
+    _, _, body, headers, status = call(gateway, f"select 0::bigint, 0::bigint, {SEEN}")
+    assert (headers, status) == ("", "")
+    assert "left over" not in body
+
+
+@pytest.mark.parametrize("role", API_ROLES)
+def test_the_rights_are_those_of_the_callers_role(db: Sql, gateway: Sql, role: str) -> None:
+    db("create table only_for_one (n int)")
+    db(f"grant select on only_for_one to {role}")
+    statement = "select null::bigint, count(*), null from only_for_one"
+    for other in API_ROLES:
+        if other == role:
+            assert call(gateway, statement, role=other)[1] == 0
+        else:
+            with pytest.raises(errors.InsufficientPrivilege):
+                call(gateway, statement, role=other)
+
+
+def test_the_login_role_has_no_rights_of_its_own(db: Sql, gateway: Sql) -> None:
+    db("create table only_for_one (n int)")
+    db("grant select on only_for_one to anon, authenticated, service_role")
+    with pytest.raises(errors.InsufficientPrivilege):
+        gateway("select * from only_for_one")
+    with pytest.raises(errors.InsufficientPrivilege):
+        gateway("select * from pgmq_public.read('x', 0, 1)")
+
+
+def test_one_connection_serves_one_role_after_the_other(db: Sql, gateway: Sql) -> None:
+    db("create table rows_of (owner name)")
+    db("insert into rows_of select unnest(array['anon', 'authenticated', 'authenticated'])")
+    db("alter table rows_of enable row level security")
+    db("create policy own on rows_of using (owner = current_user)")
+    db("grant select on rows_of to anon, authenticated")
+    statement = "select null::bigint, count(*), null from rows_of"
+    counts = [call(gateway, statement, role=role)[1] for role in ("anon", "authenticated") * 8]
+    assert counts == [1, 2] * 8
+
+
+def test_a_read_only_call_cannot_write(db: Sql, gateway: Sql) -> None:
+    db("create table open_to_all (n int)")
+    db("grant all on open_to_all to anon")
+    statement = "with w as (insert into open_to_all values (1) returning n) select null::bigint, count(*), null from w"
+    with pytest.raises(errors.ReadOnlySqlTransaction):
+        call(gateway, statement, read_only=True)
+    assert call(gateway, statement)[1] == 1
+
+
+def test_a_deferred_trigger_runs_in_the_callers_role_and_search_path(db: Sql, gateway: Sql) -> None:
+    db("create table noted (n int, role name default '', path text)")
+    db("create table watched (n int)")
+    db("""create function note() returns trigger language plpgsql as $$ begin
+        insert into public.noted values (new.n, current_user, current_setting('search_path')); return new; end $$""")
+    db("create constraint trigger t after insert on watched deferrable initially deferred for each row"
+       " execute function note()")  # fmt: skip
+    db("grant all on noted, watched to anon")
+    call(gateway, "with w as (insert into watched values (1) returning n) select null::bigint, count(*), null from w")
+    assert db("select * from noted") == [(1, "anon", '"pgmq_public", "public"')]
+
+
+@pytest.mark.parametrize("role", API_ROLES)
+def test_the_api_roles_may_not_call_it(gateway: Sql, role: str) -> None:
+    inner = f"select * from pgmq_gateway.call('{role}', '', '{{}}', '', false, 'select 1, 1, null', null, null)"
+    with pytest.raises(errors.InsufficientPrivilege, match="permission denied for schema pgmq_gateway"):
+        call(gateway, inner, role=role)
+
+
+def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
+    assert db("""
+        select oid::regprocedure::text from pg_proc
+        where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)
+          and has_function_privilege('authenticator', oid, 'execute')
+    """) == [("pgmq_gateway.call(text,text,text[],text,boolean,text,text,text[])",)]
+    assert db("""
+        select n, has_schema_privilege('authenticator', n, 'usage'), has_schema_privilege('authenticator', n, 'create')
+        from unnest(array['pgmq', 'pgmq_admin', 'pgmq_gateway', 'pgmq_public']) as n
+    """) == [("pgmq", False, False), ("pgmq_admin", False, False),
+             ("pgmq_gateway", True, False), ("pgmq_public", False, False)]  # fmt: skip
+    assert db("""
+        select table_name::text, privilege_type::text from information_schema.role_table_grants
+        where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres'
+    """) == [("migrations", "SELECT")]
+
+
+def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> None:
+    internal = "('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)"
+    roles = "(select oid from pg_roles where rolname in ('anon', 'authenticated', 'service_role') union all select 0)"
+    assert (
+        db(f"""
+        select p.oid::regprocedure::text, a.grantee
+        from pg_proc as p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+        where p.pronamespace in {internal} and a.grantee in {roles}
+        union all
+        select n.nspname, a.grantee
+        from pg_namespace as n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as a
+        where n.oid in {internal} and a.grantee in {roles}
+        union all
+        select c.relname, a.grantee
+        from pg_class as c, aclexplode(c.relacl) as a
+        where c.relnamespace in {internal} and a.grantee in {roles}
+    """)
+        == []
+    )
+
+
+@pytest.mark.parametrize("role", API_ROLES)
+def test_no_api_role_can_use_what_is_internal_through_anybody(db: Sql, role: str) -> None:
+    internal = "('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)"
+    assert (
+        db(f"""
+        select oid::regprocedure::text from pg_proc
+        where pronamespace in {internal} and has_function_privilege('{role}', oid, 'execute')
+        union all
+        select nspname from pg_namespace
+        where oid in {internal} and has_schema_privilege('{role}', oid, 'usage, create')
+    """)
+        == []
+    )
+
+
+def test_every_function_runs_with_its_callers_rights_and_an_empty_search_path(db: Sql) -> None:
+    rows = db("""
+        select oid::regprocedure::text, prosecdef, proconfig from pg_proc
+        where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace, 'pgmq_public'::regnamespace)
+    """)
+    assert len(rows) >= 6 + 1 + 10
+    for name, definer, settings in rows:
+        assert not definer, name
+        assert settings == (None if name.startswith("pgmq_gateway.call(") else ['search_path=""']), name
+
+
+def test_the_exposed_functions_are_the_six_and_volatile(db: Sql) -> None:
+    assert db("""
+        select proname || '(' || pg_get_function_arguments(oid) || ') ' || pg_get_function_result(oid) from pg_proc
+        where pronamespace = 'pgmq_public'::regnamespace and provolatile = 'v' order by 1
+    """) == [
+        ("archive(queue_name text, message_id bigint) boolean",),
+        ("delete(queue_name text, message_id bigint) boolean",),
+        ("pop(queue_name text) SETOF pgmq.message_record",),
+        ("read(queue_name text, sleep_seconds integer, n integer) SETOF pgmq.message_record",),
+        ("send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0) SETOF bigint",),
+        ("send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) SETOF bigint",),
+    ]
+
+
+def test_a_statement_cannot_end_the_transaction(gateway: Sql) -> None:
+    with pytest.raises((errors.FeatureNotSupported, errors.InvalidTransactionTermination, psycopg.errors.SyntaxError)):
+        call(gateway, "commit")
+    assert seen(gateway) == OUTSIDE

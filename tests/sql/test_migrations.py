@@ -1,0 +1,274 @@
+"""Installing: once, again, many at once, half, edited, ahead, and from the command line."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import psycopg
+import pytest
+
+from app.admin import left_to_do, set_login_password
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.migrations import InstallError, Migration, install, migrations, pending
+from tests import server
+from tests.sql.cluster import Cluster
+from tests.sql.conftest import connected
+
+ALL = [str(migration) for migration in migrations()]
+
+
+@pytest.fixture
+def uri(directory: DataDirectory, new_database: Callable[..., str]) -> str:
+    """The URI of an empty database, as its owner."""
+    return socket_uri(directory, database=new_database())
+
+
+async def recorded(uri: str) -> Sequence[asyncpg.Record]:
+    async with connected(uri) as connection:
+        return await connection.fetch("select * from pgmq_gateway.migrations order by number")
+
+
+async def install_at_once(uris: Sequence[str]) -> list[Sequence[Migration]]:
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(uri)) for uri in uris]
+        return await asyncio.gather(*(install(connection) for connection in connections))
+
+
+def write(folder: Path, **statements: str) -> Sequence[Migration]:
+    """Migrations of the test's own: write(folder, a="…", b="…") makes 0001_a.sql and 0002_b.sql."""
+    for number, (name, sql) in enumerate(statements.items(), start=1):
+        (folder / f"{number:04}_{name}.sql").write_text(sql)
+    return migrations(folder)
+
+
+def scram_keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
+    """StoredKey and ServerKey, spelled out from RFC 5802, section 3."""
+    block = salted = hmac.new(password.encode(), salt + b"\0\0\0\1", "sha256").digest()
+    for _ in range(iterations - 1):
+        block = hmac.new(password.encode(), block, "sha256").digest()
+        salted = bytes(a ^ b for a, b in zip(salted, block, strict=True))
+    client_key = hmac.new(salted, b"Client Key", "sha256").digest()
+    return hashlib.sha256(client_key).digest(), hmac.new(salted, b"Server Key", "sha256").digest()
+
+
+async def test_an_empty_database_gets_every_migration_in_order(uri: str) -> None:
+    said: list[str] = []
+    async with connected(uri) as connection:
+        applied = await install(connection, progress=said.append)
+        assert not await pending(connection, migrations())
+    assert [str(migration) for migration in applied] == ALL
+    assert said == [f"Installing {name}" for name in ALL]
+    rows = await recorded(uri)
+    assert [(row["number"], row["name"], row["checksum"]) for row in rows] == [
+        (migration.number, migration.name, migration.checksum) for migration in migrations()
+    ]
+
+
+async def test_installing_again_changes_nothing(uri: str) -> None:
+    async with connected(uri) as connection:
+        await install(connection)
+        before = await recorded(uri)
+        assert await install(connection) == []
+    assert await recorded(uri) == before
+
+
+async def test_every_file_may_be_run_twice(uri: str) -> None:
+    async with connected(uri) as connection:
+        await install(connection)
+        for migration in migrations():
+            await connection.execute(migration.sql)
+        assert await connection.fetchval("select pgmq_admin.create_queue('still-works')") is True
+
+
+async def test_twenty_installers_of_one_database_wait_for_each_other(uri: str) -> None:
+    applied = await install_at_once([uri] * 20)
+    assert sorted(str(migration) for each in applied for migration in each) == ALL
+    assert [f"{row['number']:04}_{row['name']}" for row in await recorded(uri)] == ALL
+
+
+async def test_twenty_databases_of_a_server_without_roles_can_be_installed_at_once(virgin: Cluster) -> None:
+    names = [virgin.create() for _ in range(20)]
+    applied = await install_at_once([virgin.uri(name) for name in names])
+    assert [[str(migration) for migration in each] for each in applied] == [ALL] * 20
+    async with connected(virgin.uri()) as connection:
+        members = await connection.fetch(
+            "select roleid::regrole::text as role, count(*) from pg_auth_members"
+            " where member = 'authenticator'::regrole group by 1 order by 1"
+        )
+    assert [tuple(row) for row in members] == [("anon", 1), ("authenticated", 1), ("service_role", 1)]
+
+
+async def test_the_roles_have_no_more_power_than_they_need(virgin: Cluster) -> None:
+    uri = virgin.uri(virgin.create())
+    async with connected(uri) as connection:
+        await install(connection)
+        rows = await connection.fetch(
+            "select rolname, rolcanlogin, rolinherit, rolbypassrls, rolsuper or rolcreaterole or rolcreatedb"
+            " or rolreplication from pg_roles where rolname !~ '^pg_' and rolname <> 'boss' order by 1"
+        )
+    assert [tuple(row) for row in rows] == [
+        ("anon", False, False, False, False),
+        ("authenticated", False, False, False, False),
+        ("authenticator", True, False, False, False),
+        ("service_role", False, False, True, False),
+    ]
+
+
+async def test_who_may_not_create_roles_is_told_what_to_ask_for(virgin: Cluster) -> None:
+    virgin.execute("create role limited login password 'x'")
+    name = virgin.create("limited")
+    async with connected(virgin.uri(name, "limited", "x")) as connection:
+        with pytest.raises(
+            InstallError, match=r"role anon is missing .*\(As a superuser run \"create role anon nologin"
+        ):
+            await install(connection)
+        assert await connection.fetchval("select to_regnamespace('pgmq_gateway') is null")
+
+
+async def test_a_failing_migration_leaves_nothing_and_keeps_those_before(uri: str, tmp_path: Path) -> None:
+    wanted = write(tmp_path, good="create table kept ()", bad="create table lost (); select 1 / 0", never="select 1")
+    async with connected(uri) as connection:
+        with pytest.raises(InstallError, match="division by zero"):
+            await install(connection, wanted=wanted)
+        assert await connection.fetchval("select to_regclass('kept') is not null and to_regclass('lost') is null")
+    assert [row["name"] for row in await recorded(uri)] == ["good"]
+
+
+async def test_a_failing_first_migration_leaves_an_empty_database(uri: str, tmp_path: Path) -> None:
+    async with connected(uri) as connection:
+        with pytest.raises(InstallError):
+            await install(connection, wanted=write(tmp_path, bad="select 1 / 0"))
+        assert await connection.fetchval("select to_regnamespace('pgmq_gateway') is null")
+
+
+async def test_installing_goes_on_where_it_failed(uri: str, tmp_path: Path) -> None:
+    broken = write(tmp_path, good="create table kept ()", bad="select 1 / 0")
+    async with connected(uri) as connection:
+        with pytest.raises(InstallError):
+            await install(connection, wanted=broken)
+        mended = write(tmp_path, good="create table kept ()", bad="create table mended ()")
+        assert [str(migration) for migration in await install(connection, wanted=mended)] == ["0002_bad"]
+
+
+async def test_an_edited_file_is_refused_by_name(uri: str) -> None:
+    first, second, *rest = migrations()
+    edited = [first, replace(second, sql=second.sql + "-- one more line\n"), *rest]
+    async with connected(uri) as connection:
+        await install(connection)
+        with pytest.raises(InstallError, match=r"sql/0002_pgmq\.sql was edited"):
+            await install(connection, wanted=edited)
+        with pytest.raises(InstallError, match=r"sql/0002_pgmq\.sql was edited"):
+            await pending(connection, edited)
+
+
+async def test_a_database_that_is_ahead_is_left_alone(uri: str) -> None:
+    async with connected(uri) as connection:
+        await install(connection)
+        await connection.execute("insert into pgmq_gateway.migrations values (9000, 'future', 'x')")
+        with pytest.raises(InstallError, match="migration 9000_future, which this version does not know"):
+            await install(connection)
+        with pytest.raises(InstallError, match="install the newer pgmq-gateway"):
+            await install(connection, wanted=migrations()[:2])
+
+
+async def test_the_command_line_checks_installs_and_repeats(uri: str) -> None:
+    check = server.run("install", "--check", "--db-uri", uri)
+    assert (check.returncode, check.stdout.splitlines()) == (1, [f"missing: {name}" for name in ALL]), check.stderr
+    first = server.run("install", "--db-uri", uri)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.splitlines()[: len(ALL)] == [f"installed: {name}" for name in ALL]
+    before = await recorded(uri)
+    again = server.run("install", "--db-uri", uri)
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "up to date")
+    check = server.run("install", "--check", "--db-uri", uri)
+    assert (check.returncode, check.stdout) == (0, "up to date\n")
+    assert await recorded(uri) == before
+
+
+def test_checking_writes_nothing(uri: str) -> None:
+    server.run("install", "--check", "--db-uri", uri)
+    with psycopg.connect(uri) as connection:
+        found = connection.execute("select nspname from pg_namespace where nspname ~ 'pgmq'").fetchall()
+    assert found == []
+
+
+def test_the_command_line_says_in_one_line_what_a_database_refused(uri: str) -> None:
+    with psycopg.connect(uri) as connection:
+        connection.execute("create schema pgmq_gateway")
+        connection.execute(
+            "create table pgmq_gateway.migrations as select 9000 as number, 'x' as name, 'x' as checksum"
+        )
+    failed = server.run("install", "--db-uri", uri)
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
+    assert failed.stderr.startswith("pgmq-gateway: the database has migration 9000_x")
+
+
+@pytest.mark.parametrize("password", ["correct horse", """a'b"c\\d$1 %s :/?#@"""])
+async def test_a_password_lets_the_login_role_in_and_no_other_does(virgin: Cluster, password: str) -> None:
+    name = virgin.create()
+    async with connected(virgin.uri(name)) as connection:
+        await install(connection)
+        await set_login_password(connection, password)
+    with psycopg.connect(virgin.uri(name, "authenticator", password)) as login:
+        assert login.execute("select current_user").fetchone() == ("authenticator",)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(virgin.uri(name, "authenticator", password + "x"))
+
+
+def test_the_password_from_the_environment_is_kept_as_its_verifier_alone(virgin: Cluster) -> None:
+    uri = virgin.uri(virgin.create())
+    done = server.run("install", "--db-uri", uri, env={"AUTHENTICATOR_PASSWORD": "pencil"})
+    assert done.returncode == 0, done.stderr
+    assert "left to do" not in done.stdout
+    assert "pencil" not in done.stdout + done.stderr
+    with psycopg.connect(uri) as connection:
+        row = connection.execute("select rolpassword from pg_authid where rolname = 'authenticator'").fetchone()
+    assert row is not None
+    kind, parameters, keys = row[0].split("$")
+    iterations, salt = parameters.split(":")
+    assert (kind, len(base64.b64decode(salt))) == ("SCRAM-SHA-256", 16)
+    stored = tuple(base64.b64decode(key) for key in keys.split(":"))
+    assert stored == scram_keys("pencil", base64.b64decode(salt), int(iterations))
+
+
+def test_a_password_that_would_need_normalising_is_refused(virgin: Cluster) -> None:
+    failed = server.run("install", "--db-uri", virgin.uri(virgin.create()), env={"AUTHENTICATOR_PASSWORD": "pässword"})
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert "printable ASCII" in failed.stderr
+    assert "pässword" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        ("alter role authenticator password null", ["authenticator has no password: install again with P set, "]),
+        ("alter role authenticator nologin", ["authenticator cannot log in: install again with P set, "]),
+        ("alter role authenticator bypassrls", ["authenticator escapes row-level security: "]),
+        ("alter role authenticator superuser", ["authenticator escapes row-level security: "]),
+        ("select pgmq_admin.create_queue('safe')", []),
+        ("select pgmq_admin.create_queue('open', rls => false)", ["no row-level security on open: "]),
+    ],
+)
+async def test_what_is_left_to_do_is_said(virgin: Cluster, meanwhile: str, said: list[str]) -> None:
+    async with connected(virgin.uri(virgin.create())) as connection:
+        await install(connection)
+        await set_login_password(connection, "pencil")
+        await connection.execute(meanwhile)
+        steps = await left_to_do(connection, "P")
+    assert len(steps) == len(said)
+    assert all(step.startswith(start) for step, start in zip(steps, said, strict=True)), steps
+
+
+def test_the_command_line_says_what_is_left_to_do(virgin: Cluster) -> None:
+    done = server.run("install", "--db-uri", virgin.uri(virgin.create()))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(
+        "left to do: authenticator has no password: install again with AUTHENTICATOR_PASSWORD set"
+    )

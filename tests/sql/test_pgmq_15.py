@@ -1,0 +1,191 @@
+"""The six functions on a pgmq of the shape of 1.5, and on one that is upgraded while they are installed.
+
+No registry carries pgmq 1.5. What matters of its shape is derived from the packaged SQL by taking out what came later.
+"""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from psycopg import errors
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.migrations import install
+from tests.conftest import Sql, runner
+from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
+
+KEYS = ["msg_id", "read_ct", "enqueued_at", "vt", "message", "headers"]
+
+# What to take out, what to put there, how often it must be found.
+LATER = [
+    # Functions on groups, topics and notifications, with their two tables.
+    (
+        r"(?ms)^CREATE (?:OR REPLACE )?FUNCTION pgmq\.\w*(?:grouped|topic|notify|routing)\w*\("
+        r".*?\$\$(?: LANGUAGE plpgsql)?;$",
+        "",
+        27,
+    ),
+    (r"(?ms)^CREATE (?:UNLOGGED )?TABLE IF NOT EXISTS pgmq\.(?:notify_insert_throttle|topic_bindings).*?\);\n", "", 2),
+    (r"(?ms)^CREATE INDEX IF NOT EXISTS idx_(?:notify_throttle|topic_bindings)\w* *.*?;\n", "", 2),
+    (r" +PERFORM pg_catalog\.\w+\('pgmq.(?:notify_insert_throttle|topic_bindings)', ''\);\n", "", 2),
+    # last_read_at: in message_record and three kinds of queue and archive tables; in what read sets; in lists.
+    (r"\n +last_read_at TIMESTAMP WITH TIME ZONE,", "", 7),
+    (r"\n +last_read_at = clock_timestamp\(\),", "", 2),
+    (r"\bm\.last_read_at, ", "", 2),
+    (r"\blast_read_at, ", "", 9),
+    # pop had no quantity.
+    (r"FUNCTION pgmq\.pop\(queue_name TEXT, qty INTEGER DEFAULT 1\)", "FUNCTION pgmq.pop(queue_name TEXT)", 1),
+    (r"(?s)(FUNCTION pgmq\.pop\(queue_name TEXT\).*?)LIMIT \$1(.*?) USING qty;", r"\1LIMIT 1\2;", 1),
+    # An empty batch was nothing to do.
+    (r" +PERFORM pgmq\._validate_batch_params\(msgs, headers\);\n", "", 1),
+]  # fmt: skip
+
+
+def shape_of_15() -> str:
+    sql = PGMQ_SQL
+    for pattern, instead, times in LATER:
+        sql, found = re.subn(pattern, instead, sql)
+        assert found == times, f"{pattern} was found {found} times: is this another pgmq?"
+    assert "last_read_at" not in sql
+    assert "topic" not in re.sub(r"--.*", "", sql)
+    return sql
+
+
+@pytest.fixture
+async def old(directory: DataDirectory, new_database: Callable[..., str], connect: Connect) -> Sql:
+    """A database with the old pgmq and a queue from before the installation."""
+    uri = socket_uri(directory, database=new_database())
+    sql = runner(connect(uri))
+    sql(shape_of_15())
+    sql("select pgmq.create('q')")
+    async with connected(uri) as connection:
+        await install(connection)
+    return sql
+
+
+def call(sql: Sql, function: str) -> list[object]:
+    """What a function answers to service_role, rows as dicts with the keys in order."""
+    return [value for (value,) in as_role(sql, "service_role", f"select to_json(r) from pgmq_public.{function} as r")]
+
+
+def table(sql: Sql, name: str = "q_q") -> list[object]:
+    return [row for (row,) in sql(f"select to_json(t) from pgmq.{name} as t order by msg_id")]
+
+
+def test_the_old_pgmq_is_kept(old: Sql) -> None:
+    assert old(
+        "select attname::text from pg_attribute where attrelid = 'pgmq.message_record'::regclass order by attnum"
+    ) == [(k,) for k in KEYS]
+    assert old(
+        "select oid::regprocedure::text from pg_proc where proname = 'pop' and pronamespace = 'pgmq'::regnamespace"
+    ) == [("pgmq.pop(text)",)]
+    assert old("select to_regclass('pgmq.notify_insert_throttle'), to_regproc('pgmq.send_topic')") == [(None, None)]
+
+
+def test_send_and_send_batch(old: Sql) -> None:
+    assert call(old, "send('q', '{\"a\": 1}')") == [1]
+    assert call(old, "send_batch('q', array['2', '3']::jsonb[], 600)") == [2, 3]
+    assert call(old, "send_batch('q', '{}')") == []
+    assert old("select msg_id, message, read_ct, vt > now() from pgmq.q_q") == [
+        (1, {"a": 1}, 0, False), (2, 2, 0, True), (3, 3, 0, True),
+    ]  # fmt: skip
+
+
+def test_read_has_no_last_read_at(old: Sql) -> None:
+    call(old, "send_batch('q', array['1', '2', '3']::jsonb[])")
+    rows = call(old, "read('q', 60, 2)")
+    assert [list(row) for row in rows if isinstance(row, dict)] == [KEYS, KEYS]
+    assert rows == table(old)[:2]
+    assert old("select msg_id, read_ct, vt > now() + '50 s' from pgmq.q_q order by 1") == [
+        (1, 1, True),
+        (2, 1, True),
+        (3, 0, False),
+    ]
+    with pytest.raises(errors.NullValueNotAllowed):
+        call(old, "read('q', 60, null)")
+
+
+def test_pop_has_no_last_read_at(old: Sql) -> None:
+    call(old, "send_batch('q', array['1', '2']::jsonb[])")
+    first, second = table(old)
+    assert call(old, "pop('q')") == [first]
+    assert table(old) == [second]
+
+
+def test_archive_and_delete(old: Sql) -> None:
+    call(old, "send_batch('q', array['1', '2']::jsonb[])")
+    assert [call(old, "archive('q', 1)"), call(old, "archive('q', 1)")] == [[True], [False]]
+    assert [call(old, "delete('q', 2)"), call(old, "delete('q', 2)")] == [[True], [False]]
+    assert old("select msg_id, message from pgmq.a_q") == [(1, 1)]
+    assert table(old) == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_granting_an_operation_is_enough(old: Sql, operation: str) -> None:
+    old("alter table pgmq.q_q disable row level security")
+    arguments = {"send": "'q', '1'", "read": "'q', 1, 1", "pop": "'q'"}.get(operation, "'q', 1")
+    statement = f"select * from pgmq_public.{operation}({arguments})"
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_role(old, "anon", statement)
+    old("select pgmq_admin.grant_queue('q', 'anon', %s)", [operation])
+    as_role(old, "anon", statement)
+    ((possible,),) = old("select operations from pgmq_admin.list_grants('q') where role = 'anon'")
+    assert operation in possible
+
+
+def test_queues_are_managed(old: Sql) -> None:
+    assert old("select pgmq_admin.create_queue('new', 'unlogged')") == [(True,)]
+    call(old, "send_batch('new', array['1', '2']::jsonb[])")
+    assert old("select messages, visible from pgmq_admin.queue_status('new')") == [(2, 2)]
+    assert old("select pgmq_admin.purge_queue('new')") == [(2,)]
+    old("select pgmq_admin.drop_queue('new')")
+    assert old("select queue_name from pgmq_admin.list_queues()") == [("q",)]
+
+
+def test_an_upgrade_that_adds_the_attribute_at_the_end_is_followed(old: Sql) -> None:
+    call(old, "send_batch('q', array['1', '2', '3']::jsonb[])")
+    call(old, "read('q', 0, 1)")
+    old("alter type pgmq.message_record add attribute last_read_at timestamptz")
+    old("alter table pgmq.q_q add column last_read_at timestamptz")
+    old("alter table pgmq.a_q add column last_read_at timestamptz")
+    (row,) = call(old, "read('q', 60, 1)")
+    assert isinstance(row, dict)
+    assert list(row) == [*KEYS, "last_read_at"]
+    assert row["last_read_at"] is not None
+    assert row in table(old)
+    (popped,) = call(old, "pop('q')")
+    assert isinstance(popped, dict)
+    assert (list(popped), popped["last_read_at"]) == ([*KEYS, "last_read_at"], None)
+
+
+def test_a_table_with_other_columns_in_another_order_is_read_by_name(old: Sql) -> None:
+    old("alter table pgmq.q_q add column mine text default 'x'")
+    old("alter table pgmq.q_q drop column headers")
+    old("alter table pgmq.q_q add column headers jsonb")
+    call(old, "send_batch('q', array['1', '2']::jsonb[])")
+    (row,) = call(old, "read('q', 60, 1)")
+    (popped,) = call(old, "pop('q')")
+    assert isinstance(row, dict)
+    assert isinstance(popped, dict)
+    assert (list(row), list(popped)) == (KEYS, KEYS)
+    assert (row["msg_id"], row["message"], row["headers"]) == (1, 1, None)
+    assert (popped["msg_id"], popped["message"], popped["read_ct"]) == (2, 2, 0)
+
+
+async def test_an_upgrade_that_drops_read_and_pop_is_mended_by_installing_again(old: Sql) -> None:
+    # What pgmq's own upgrade to 1.10 does: the type goes, and with it (CASCADE) every function that returns it.
+    old("drop type pgmq.message_record cascade")
+    assert old("select to_regproc('pgmq_public.read'), to_regproc('pgmq_public.pop')") == [(None, None)]
+    (record,) = re.findall(r"CREATE TYPE pgmq\.message_record AS \(.*?\);", PGMQ_SQL, re.DOTALL)
+    old(record)
+    old("alter table pgmq.q_q add column last_read_at timestamptz")
+    ((name,),) = old("select current_database()")
+    ((folder,),) = old("select current_setting('unix_socket_directories')")
+    async with connected(f"postgresql://postgres@/{name}?host={folder}") as connection:
+        await install(connection)
+    call(old, "send_batch('q', array['1', '2']::jsonb[])")
+    (row,) = call(old, "read('q', 60, 1)")
+    assert isinstance(row, dict)
+    assert list(row) == [*KEYS[:3], "last_read_at", *KEYS[3:]]
+    assert len(call(old, "pop('q')")) == 1
