@@ -9,22 +9,27 @@ import msgspec
 from app.errors import InvalidBody
 from app.request import Request
 
-# Both take names and check the syntax, and leave each value as the bytes that came.
+# They take names and check the syntax, and leave each value as the bytes that came.
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_any = msgspec.json.Decoder(msgspec.Raw)
+
+JSON_TYPES = ("json", "jsonb")
+BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """Argument names with their values: in the JSON object `body`, or, where that is None, as the text of `values`.
 
-    from_body  whether they came as a JSON body (PostgREST's texts differ)
+    body_types  types of which a function may take the whole body as its only, unnamed argument: then `whole` has it
     """
 
     names: Collection[str]
     body: str | None = None
     values: tuple[str, ...] = ()
-    from_body: bool = False
+    body_types: Collection[str] = ()
+    whole: str = ""
 
 
 async def read_arguments(request: Request) -> Arguments:
@@ -41,6 +46,8 @@ async def read_arguments(request: Request) -> Arguments:
         return _from_json(body)
     if media_type == "application/x-www-form-urlencoded":
         return _from_text(body.decode(errors="replace"))
+    if media_type in BODY_TYPES:
+        return _whole(BODY_TYPES[media_type], body)
     raise InvalidBody(f"Content-Type not acceptable: {content_type}")
 
 
@@ -49,27 +56,37 @@ def _from_text(text: str) -> Arguments:
     return Arguments(tuple(pairs), values=tuple(pairs.values()))
 
 
+def _whole(type_: str, body: bytes) -> Arguments:
+    """A body that is one value: text as it is, bytes as Postgres writes them in hex."""
+    if type_ == "bytea":
+        return Arguments((), body_types=(type_,), whole=f"\\x{body.hex()}")
+    return Arguments((), body_types=(type_,), whole=body.decode(errors="replace"))
+
+
 def _from_json(body: bytes) -> Arguments:
     if not body:
-        return Arguments((), from_body=True)
+        return Arguments((), body_types=JSON_TYPES, whole="{}")
     try:
         text = body.decode()
-        names = tuple(_object.decode(body))
-    except msgspec.ValidationError:
-        return _from_other_json(body)
+        names, given = _named(body, text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
-    return Arguments(names, body=text, from_body=True)
+    return Arguments(names, given, body_types=JSON_TYPES, whole=text)
 
 
-def _from_other_json(body: bytes) -> Arguments:
-    """PostgREST: of an array of objects with the same keys the first counts; all else that is JSON has no arguments."""
+def _named(body: bytes, text: str) -> tuple[Collection[str], str | None]:
+    """The names in a JSON body, and the object that has them.
+
+    PostgREST: of an array of objects with the same keys the first counts; all else that is JSON has no arguments.
+    """
+    try:
+        return tuple(_object.decode(body)), text
+    except msgspec.ValidationError:
+        _any.decode(body)
     try:
         rows = _objects.decode(body)
     except msgspec.ValidationError:
-        return Arguments((), from_body=True)
+        return (), None
     if any(row.keys() != rows[0].keys() for row in rows):
         raise InvalidBody("All object keys must match")
-    if not rows:
-        return Arguments((), from_body=True)
-    return Arguments(tuple(rows[0]), body=msgspec.json.encode(rows[0]).decode(), from_body=True)
+    return (tuple(rows[0]), msgspec.json.encode(rows[0]).decode()) if rows else ((), None)

@@ -7,6 +7,7 @@ of grace, then the role.
 import base64
 import binascii
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from app.settings import SHORTEST_SECRET, Settings, SettingsError
 # Seconds by which the clocks of issuer and gateway may differ.
 GRACE = 30
 ALGORITHM = "HS256"
+# Bytes of an identifier in Postgres.
+LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ class Authenticator:
         if "role" in claims:
             role = claims["role"]
             name = role if isinstance(role, str) else json.dumps(role)
-            if name == "none" or not name.isprintable():
-                # To Postgres `none` is the login role itself; and not every string can be asked for.
+            if name == "none" or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+                # To Postgres `none` is the login role itself; not every string can be asked for; and a long one is cut.
                 raise UnknownRole(name)
             return Caller(name, text, anonymous=name == self._anonymous_role)
         if self._anonymous_role is None:
@@ -159,7 +162,7 @@ def _time(claims: Claims, name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == math.inf:
         raise InvalidClaims(f"The JWT '{name}' claim must be a number")
     return value
 

@@ -7,7 +7,9 @@ goes along as parameters: $1 the JSON body as it came, $2 the arguments of a que
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
+from app.arguments import Arguments
 from app.catalog import Argument, Function, Result
 from app.request import Described
 
@@ -22,6 +24,17 @@ class Call:
     read_only: bool
     body: str | None = None
     values: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, function: Function, arguments: Arguments, request: Described, *, read_only: bool) -> Self:
+        """The call of `function` with `arguments`, which it takes."""
+        if function.whole_body is not None:
+            return cls(function, whole_body_statement(function), request, read_only, values=(arguments.whole,))
+        if arguments.values:
+            statement = text_statement(function, tuple(arguments.names))
+            return cls(function, statement, request, read_only, values=arguments.values)
+        statement = json_statement(function, frozenset(arguments.names))
+        return cls(function, statement, request, read_only, body=arguments.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ def json_statement(function: Function, names: frozenset[str]) -> str:
     given = [argument for argument in function.arguments if argument.name in names]
     if not given:
         return _shaped(function, _source(function, ()))
-    columns = ", ".join(f"{quote(argument.name)} {argument.type}" for argument in given)
+    columns = ", ".join(f"{quote(argument.name)} {argument.sql_type}" for argument in given)
     values = ((argument, f"sent.{quote(argument.name)}") for argument in given)
     return _shaped(function, f"json_to_record($1) as sent ({columns}), lateral {_source(function, values)}")
 
@@ -60,22 +73,41 @@ def text_statement(function: Function, names: tuple[str, ...]) -> str:
     given = (argument for argument in function.arguments if argument.name in place)
     return _shaped(
         function,
-        _source(function, ((argument, f"($2)[{place[argument.name]}]::{argument.type}") for argument in given)),
+        _source(function, ((argument, f"($2)[{place[argument.name]}]::{argument.sql_type}") for argument in given)),
     )
 
 
+@lru_cache(maxsize=1024)
+def whole_body_statement(function: Function) -> str:
+    """The statement of a call whose only argument, which has no name, is the text ($2)[1]."""
+    (argument,) = function.arguments
+    return _shaped(function, f"{_name(function)}(($2)[1]::{argument.sql_type}) as {_alias(function)}")
+
+
 def _source(function: Function, values: Iterable[tuple[Argument, str]]) -> str:
-    """The function as an item of a FROM clause: a column `value` for scalars, the function's own for records."""
+    """The function as an item of a FROM clause."""
     listed = ", ".join(f"{'variadic ' * a.variadic}{quote(a.name)} => {value}" for a, value in values)
-    alias = "result" if function.result is Result.RECORD else "result (value)"
-    return f"{quote(function.schema)}.{quote(function.name)}({listed}) as {alias}"
+    return f"{_name(function)}({listed}) as {_alias(function)}"
+
+
+def _name(function: Function) -> str:
+    return f"{quote(function.schema)}.{quote(function.name)}"
+
+
+def _alias(function: Function) -> str:
+    """One column `value` for scalars, the function's own columns for records."""
+    return "call" if function.result is Result.RECORD else "call (value)"
 
 
 def _shaped(function: Function, source: str) -> str:
     """SELECT total, row_count, body: a set as an array, one row as itself, nothing as NULL."""
     if function.result is Result.VOID:
-        return f"select null::bigint, count(*), null::text from {source}"
-    row = "result" if function.result is Result.RECORD else "result.value"
-    body = f"json_agg({row})" if function.returns_set else f"json_agg({row})->0"
+        return f"select null::pg_catalog.int8, count(*), null::pg_catalog.text from {source}"
+    # The subselect makes a row of what may be one column: a table of one column is a set of objects.
+    value = "answer" if function.result is Result.RECORD else "answer.value"
+    body = f"json_agg({value})" if function.returns_set else f"json_agg({value})->0"
     empty = "[]" if function.returns_set else "null"
-    return f"select null::bigint, count(*), coalesce(({body})::text, '{empty}') from {source}"
+    return (
+        f"select null::pg_catalog.int8, count(*), coalesce(({body})::pg_catalog.text, '{empty}') "
+        f"from (select call.* from {source}) as answer"
+    )

@@ -20,10 +20,16 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a function; `type` is SQL that names its type under an empty search_path."""
+    """An argument of a function.
+
+    name      empty for the only argument of a function that takes a whole body
+    type      its type as people write it: `integer`, `jsonb[]`
+    sql_type  the same so that nothing of that name in another schema, a temporary table say, can take its place
+    """
 
     name: str
     type: str
+    sql_type: str
     required: bool
     variadic: bool = False
 
@@ -43,25 +49,32 @@ class Function:
     required: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", frozenset(argument.name for argument in self.arguments))
+        object.__setattr__(self, "names", frozenset(a.name for a in self.arguments if a.name))
         object.__setattr__(self, "required", frozenset(a.name for a in self.arguments if a.required))
 
     def takes(self, names: Collection[str]) -> bool:
         """Whether a call with just these arguments is complete and has nothing unknown."""
-        return self.names.issuperset(names) and self.required.issubset(names)
+        return self.whole_body is None and self.names.issuperset(names) and self.required.issubset(names)
+
+    @property
+    def whole_body(self) -> str | None:
+        """The type of the only argument, which has no name and takes the whole body; None for other functions."""
+        return self.arguments[0].type if self.arguments and not self.arguments[0].name else None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}({', '.join(f'{a.name} => {a.type}' for a in self.arguments)})"
 
 
 # Input arguments with their types and whether they have a default (defaults belong to the last input arguments), for
-# functions whose arguments all have names. Types are asked for under an empty search_path, so they come qualified.
+# functions whose arguments all have names, or whose only argument has none and can take a whole body. Types are asked
+# for under an empty search_path, so they come qualified.
 FUNCTIONS = """
 select
     n.nspname as schema,
     p.proname as name,
     i.names,
     i.types,
+    i.sql_types,
     p.pronargs - p.pronargdefaults as required,
     p.provariadic <> 0 as variadic,
     p.proretset as returns_set,
@@ -81,20 +94,25 @@ join pg_catalog.pg_type r on r.oid = p.prorettype
 join pg_catalog.pg_type t on t.oid = coalesce(nullif(r.typbasetype, 0), r.oid)
 cross join lateral (
     select
-        coalesce(array_agg(a.name order by a.position), '{}') as names,
-        coalesce(array_agg(pg_catalog.format_type(a.type, null) order by a.position), '{}') as types
+        coalesce(array_agg(coalesce(a.name, '') order by a.position), '{}') as names,
+        coalesce(array_agg(pg_catalog.format_type(a.type, null) order by a.position), '{}') as types,
+        coalesce(array_agg(format('%I.%I', tn.nspname, t.typname) order by a.position), '{}') as sql_types
     from unnest(
         coalesce(p.proallargtypes, p.proargtypes::oid[]),
         p.proargnames,
         p.proargmodes
     ) with ordinality as a (type, name, mode, position)
+    join pg_catalog.pg_type t on t.oid = a.type
+    join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace
     where coalesce(a.mode, 'i') in ('i', 'b', 'v')
 ) i
 where n.nspname = any ($1)
   and p.prokind = 'f'
   and p.prorettype <> all ('{trigger,event_trigger,internal,language_handler}'::regtype[])
-  and array_position(i.names, '') is null
-  and array_position(i.names, null) is null
+  and (
+      array_position(i.names, '') is null
+      or i.names = '{""}' and i.types[1] in ('json', 'jsonb', 'text', 'xml', 'bytea')
+  )
 order by 1, 2, i.names
 """
 
@@ -110,13 +128,14 @@ class Catalog:
     def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._functions.values() for function in overloads)
 
-    def resolve(self, schema: str, name: str, arguments: Collection[str], *, as_json: bool) -> Function:
-        """The function of `schema` that takes `arguments`.
+    def resolve(self, schema: str, name: str, arguments: Collection[str], body_types: Collection[str]) -> Function:
+        """The function of `schema` that takes `arguments`, or else one that takes a whole body of one of `body_types`.
 
-        Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts; `as_json` (the arguments came as a JSON
-        body) adds a clause to them.
+        Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts.
         """
-        found = [function for function in self._functions.get((schema, name), ()) if function.takes(arguments)]
+        overloads = self._functions.get((schema, name), ())
+        found = [function for function in overloads if function.takes(arguments)] if _by_name(body_types) else []
+        found = found or [function for function in overloads if function.whole_body in body_types]
         if len(found) == 1:
             return found[0]
         if found:
@@ -125,15 +144,26 @@ class Catalog:
                 hint="Try renaming the parameters or the function itself in the database so function overloading "
                 "can be resolved",
             )
-        raise _not_found(f"{schema}.{name}", sorted(arguments), as_json)
+        raise _not_found(f"{schema}.{name}", sorted(arguments), body_types)
 
 
-def _not_found(function: str, arguments: list[str], as_json: bool) -> FunctionNotFound:
+def _by_name(body_types: Collection[str]) -> bool:
+    """Whether arguments may be named: a body of text or bytes has none."""
+    return not body_types or "json" in body_types
+
+
+def _not_found(function: str, arguments: list[str], body_types: Collection[str]) -> FunctionNotFound:
+    if not _by_name(body_types):
+        return FunctionNotFound(
+            f"Could not find the function {function} in the schema cache",
+            f"Searched for the function {function} with a single unnamed {''.join(body_types)} parameter, "
+            "but no matches were found in the schema cache.",
+        )
     listed = ", ".join(arguments)
     plural = "s" if len(arguments) > 1 else ""
     signature = f"{function}({listed})" if arguments else f"{function} without parameters"
     searched = f" with parameter{plural} {listed}" if arguments else " without parameters"
-    unnamed = " or with a single unnamed json/jsonb parameter" if as_json else ""
+    unnamed = " or with a single unnamed json/jsonb parameter" if body_types else ""
     return FunctionNotFound(
         f"Could not find the function {signature} in the schema cache",
         f"Searched for the function {function}{searched}{unnamed}, but no matches were found in the schema cache.",
@@ -149,16 +179,10 @@ async def load(connection: Connection, schemas: Iterable[str]) -> Catalog:
 
 
 def _function(row: asyncpg.Record) -> Function:
-    names, types = row["names"], row["types"]
-    last = len(names) - 1
+    last = len(row["names"]) - 1
     arguments = tuple(
-        Argument(
-            name,
-            type_,
-            required=position < row["required"],
-            variadic=row["variadic"] and position == last,
-        )
-        for position, (name, type_) in enumerate(zip(names, types, strict=True))
+        Argument(name, type_, sql_type, place < row["required"], variadic=row["variadic"] and place == last)
+        for place, (name, type_, sql_type) in enumerate(zip(row["names"], row["types"], row["sql_types"], strict=True))
     )
     return Function(
         schema=row["schema"],

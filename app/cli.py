@@ -20,7 +20,7 @@ from app.catalog import Catalog, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.embedded import EmbeddedPostgres
-from app.migrations import InstallError, install, migrations, pending
+from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
 from app.serve import ServeError, bind, serve, url
 from app.settings import Settings, SettingsError
@@ -158,8 +158,8 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, check: bool,
     with progress() as tell:
         async with owner(db_uri, directory, "install", tell) as connection:
             if check:
-                missing = await pending(connection, migrations())
-                print("\n".join(f"missing: {migration}" for migration in missing) or "up to date")
+                missing = [*await pending(connection, migrations()), *await missing_functions(connection)]
+                print("\n".join(f"missing: {name}" for name in missing) or "up to date")
                 return 1 if missing else 0
             applied = await install(connection, replace=replace, progress=tell)
             if password := os.environ.get(PASSWORD_VARIABLE):

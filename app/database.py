@@ -10,8 +10,8 @@ import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call, quote
-from app.driver import Connection, Pool
-from app.errors import ConnectionLost, DatabaseError, PoolTimeout, Unavailable
+from app.driver import SERVER_ERRORS, Connection, Pool, ServerError
+from app.errors import ConnectionLost, DatabaseError, GatewayError, PoolTimeout, Unavailable
 from app.settings import Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -91,26 +91,22 @@ class Database:
 
         Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown.
         """
-        try:
-            for _ in range(self._size):
-                async with self.acquire() as connection:
-                    try:
-                        return await self._run(connection, caller, call)
-                    except asyncpg.InsufficientPrivilegeError as error:
-                        if not _refused_at_the_door(error):
-                            raise
-                        # An earlier call's function said SET ROLE for the whole session, so this connection is of no
-                        # use any more. Nothing has been executed: another one will do.
-                        logger.warning("closing a connection whose role a function changed for the whole session")
-                        connection.terminate()
-            raise Unavailable
-        except asyncpg.PostgresConnectionError:
-            raise ConnectionLost from None
-        except asyncpg.PostgresError as error:
-            raise DatabaseError(error, anonymous=caller.anonymous) from None
-        except (OSError, asyncpg.InterfaceError) as error:
-            logger.warning("lost a database connection during a call: %s", error)
-            raise ConnectionLost from None
+        # At worst every connection has been spoilt, and the last attempt gets a new one.
+        for _ in range(self._size + 1):
+            async with self.acquire() as connection:
+                try:
+                    return await self._run(connection, caller, call)
+                except SERVER_ERRORS as error:
+                    if not await _spoilt(connection, error, call):
+                        raise _meaning(connection, error, caller) from None
+                    # Nothing has been executed, so another connection may do it.
+                    logger.warning("closing a connection whose session a function has changed: %s", error)
+                    connection.terminate()
+                    refusal = DatabaseError(error, anonymous=caller.anonymous)
+                except (OSError, asyncpg.InterfaceError) as error:
+                    logger.warning("lost a database connection during a call: %s", error)
+                    raise ConnectionLost from None
+        raise refusal
 
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
         request = call.request
@@ -130,9 +126,37 @@ class Database:
         return Answer(call.function, row["row_count"], row["body"])
 
 
-def _refused_at_the_door(error: asyncpg.PostgresError) -> bool:
-    """Whether the right to call pgmq_gateway.call itself was missing: the session is not in the login role."""
-    return "pgmq_gateway" in (error.message or "")
+async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
+    """Whether the session is not what it was, because a function said SET without LOCAL, or a primary became a standby.
+
+    Then the right to call pgmq_gateway.call is missing, or what should write may not.
+    """
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return not call.read_only and await _says(
+            connection, "current_setting('default_transaction_read_only')::boolean"
+        )
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        # Named so that most refusals need not be looked into.
+        named = "pgmq_gateway" in str(error.message) or "function call" in str(error.message)
+        return named and await _says(connection, "current_user <> session_user")
+    return False
+
+
+async def _says(connection: Connection, condition: str) -> bool:
+    try:
+        return bool(await connection.fetchval(f"select {condition}"))
+    except (*SERVER_ERRORS, OSError, asyncpg.InterfaceError):
+        return False
+
+
+def _meaning(connection: Connection, error: ServerError, caller: Caller) -> GatewayError:
+    """What an error that the driver raised says about the call.
+
+    The driver also raises one of class 08 when the connection breaks; a function may raise one too.
+    """
+    if isinstance(error, asyncpg.PostgresConnectionError) and connection.is_closed():
+        return ConnectionLost()
+    return DatabaseError(error, anonymous=caller.anonymous)
 
 
 async def _keep(_: object) -> None:

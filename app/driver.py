@@ -11,4 +11,6 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
-__all__ = ["Connection", "Pool"]
+# A function may also raise a condition of class 01 or 02, which the driver takes for warnings.
+SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
+ServerError = asyncpg.PostgresError | asyncpg.PostgresWarning

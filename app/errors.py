@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar
 
-import asyncpg
+from app.driver import ServerError
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -178,7 +178,7 @@ class DatabaseError(GatewayError):
         "F0": 500, "HV": 500, "P0": 500, "P0001": 400, "XX": 500,
     }  # fmt: skip
 
-    def __init__(self, error: asyncpg.PostgresError, *, anonymous: bool) -> None:
+    def __init__(self, error: ServerError, *, anonymous: bool) -> None:
         super().__init__(error.message or "", _harmless(error), error.hint)
         self.code = error.sqlstate or "XX000"
         self.status = self._status(anonymous)
@@ -196,12 +196,14 @@ class DatabaseError(GatewayError):
             return 400
         if self.code.startswith("PT"):
             # PostgREST: a function chooses its own status with RAISE … USING ERRCODE = 'PT402'.
-            return int(self.code[2:]) if self.code[2:].isdigit() and int(self.code[2:]) >= 100 else 500
+            # What HTTP has no use for as the status of an answer with a body is the function's mistake.
+            status = int(self.code[2:]) if self.code[2:].isdigit() else 500
+            return status if 200 <= status <= 599 and status not in (204, 205, 304) else 500
         found = (self.STATUSES.get(self.code[:length]) for length in (5, 2))
         return next((status for status in found if status), 400)
 
 
-def _harmless(error: asyncpg.PostgresError) -> str | None:
+def _harmless(error: ServerError) -> str | None:
     """The error's DETAIL, unless it shows the row that failed, payload included (23502, 23514)."""
     detail: str | None = error.detail
     return None if detail and detail.startswith("Failing row contains") else detail

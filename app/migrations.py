@@ -107,9 +107,7 @@ async def install(
     try:
         while todo := await _apply_next(connection, wanted, progress):
             applied.append(todo)
-        if replace:
-            progress("Replacing the functions of pgmq_public")
-            await connection.execute("select pgmq_admin.expose_queues(replace => true)")
+        await _complete(connection, replace=replace)
     except asyncpg.PostgresError as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise InstallError(f"{error.message}{hint}") from None
@@ -136,6 +134,27 @@ async def _apply_next(
             migration.checksum,
         )
     return migration
+
+
+async def missing_functions(connection: Connection) -> Sequence[str]:
+    """Those of pgmq_public that are gone from an installed database: upgrading pgmq to 1.10 drops two of them."""
+    if await connection.fetchval("select to_regprocedure('pgmq_admin.public_functions()')") is None:
+        return []
+    # Where the schema itself is gone, somebody has taken the API away on purpose.
+    rows = await connection.fetch(
+        "select signature from pgmq_admin.public_functions() "
+        "where function is null and to_regnamespace('pgmq_public') is not null"
+    )
+    return [f"pgmq_public.{row['signature']}" for row in rows]
+
+
+async def _complete(connection: Connection, *, replace: bool) -> None:
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+        if replace:
+            await connection.execute("select pgmq_admin.expose_queues(replace => true)")
+        elif await missing_functions(connection):
+            await connection.execute("select pgmq_admin.restore_public_functions()")
 
 
 def _pgmq_sql() -> str:

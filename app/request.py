@@ -26,14 +26,14 @@ class Described:
 
 
 class Request:
-    """An HTTP request. `path` comes without the prefix; header names are in lower case; the last of a name counts."""
+    """An HTTP request. `path` comes without the prefix; header names are in lower case; the first of a name counts."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"].removeprefix(PREFIX)
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: Mapping[str, str] = {
-            name.decode("latin-1"): value.decode(errors="replace") for name, value in scope["headers"]
+            name.decode("latin-1"): value.decode(errors="replace") for name, value in reversed(scope["headers"])
         }
         self._receive = receive
 

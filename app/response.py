@@ -43,4 +43,4 @@ def failed(error: GatewayError) -> Response:
 
 def _header_value(value: str) -> bytes:
     """A header's bytes: a message inside may hold anything, a line break would start another header."""
-    return "".join(c if c.isprintable() else " " for c in value).encode("latin-1", errors="replace")
+    return "".join(c if c.isprintable() else " " for c in value).encode(errors="replace")

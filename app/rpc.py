@@ -5,7 +5,7 @@ import logging
 from app.arguments import Arguments, read_arguments
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator
-from app.call import Call, json_statement, text_statement
+from app.call import Call
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
@@ -17,7 +17,7 @@ from app.watch import CatalogWatch
 
 logger = logging.getLogger("pgmq_gateway")
 
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
 
 class Rpc:
@@ -51,32 +51,37 @@ class Rpc:
 
     async def _response(self, request: Request) -> Response:
         caller = self._authenticator.caller(request.headers)
+        if request.method == "OPTIONS":
+            return await self._options(request)
         call = await self._call(request)
         answer = await self._database.execute(caller, call)
         return answered(answer, call.function.schema if len(self._schemas) > 1 else None)
 
+    async def _options(self, request: Request) -> Response:
+        """Which methods the function has that the query string would call."""
+        function, _ = await self._resolved(request)
+        methods = "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST"
+        return Response(200, (("Allow", methods), ("Access-Control-Allow-Origin", "*")))
+
     async def _call(self, request: Request) -> Call:
-        self._watch.catalog  # noqa: B018 without one, nothing else is worth saying
+        function, arguments = await self._resolved(request)
+        read_only = request.method != "POST" or not function.volatile
+        return Call.of(function, arguments, request.described(), read_only=read_only)
+
+    async def _resolved(self, request: Request) -> tuple[Function, Arguments]:
+        """The function that the request means, and the arguments that it gives."""
+        catalog = self._watch.catalog
         name = _function_name(request.path)
         schema = self._schema(request)
         if request.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC")
         arguments = await read_arguments(request)
-        function = await self._function(schema, name, arguments)
-        if arguments.body is None and arguments.names:
-            statement = text_statement(function, tuple(arguments.names))
-        else:
-            statement = json_statement(function, frozenset(arguments.names))
-        read_only = request.method != "POST" or not function.volatile
-        return Call(function, statement, request.described(), read_only, arguments.body, arguments.values)
-
-    async def _function(self, schema: str, name: str, arguments: Arguments) -> Function:
+        wanted = (schema, name, arguments.names, arguments.body_types)
         try:
-            return self._watch.catalog.resolve(schema, name, arguments.names, as_json=arguments.from_body)
+            return catalog.resolve(*wanted), arguments
         except FunctionNotFound:
             # It may have been created a moment ago.
-            catalog = await self._watch.refreshed()
-            return catalog.resolve(schema, name, arguments.names, as_json=arguments.from_body)
+            return (await self._watch.refreshed()).resolve(*wanted), arguments
 
     def _schema(self, request: Request) -> str:
         header = "content-profile" if request.method == "POST" else "accept-profile"

@@ -8,13 +8,27 @@ create schema if not exists pgmq_admin;
 comment on schema pgmq_admin is 'Management of queues: create, drop, purge, list, and who may do what.';
 revoke all on schema pgmq_admin from public;
 
+-- The six functions by signature, and which of them exist: somebody may have added overloads of their own.
+create or replace function pgmq_admin.public_functions()
+returns table (signature text, function regprocedure)
+language sql
+stable
+set search_path = ''
+as $functions$
+    select s, to_regprocedure('pgmq_public.' || s)
+    from unnest(array[
+        'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
+        'archive(text,bigint)', 'delete(text,bigint)'
+    ]) as s;
+$functions$;
+
 create or replace function pgmq_admin.create_public_functions()
 returns void
 language plpgsql
 set search_path = ''
 as $create$
 begin
-    if to_regproc('pgmq_public.send') is null then
+    if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
         create function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
         returns setof bigint
         language plpgsql
@@ -25,11 +39,11 @@ begin
             select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
         end;
         $function$;
-        comment on function pgmq_public.send is
+        comment on function pgmq_public.send(text, jsonb, integer) is
             'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
     end if;
 
-    if to_regproc('pgmq_public.send_batch') is null then
+    if to_regprocedure('pgmq_public.send_batch(text,jsonb[],integer)') is null then
         create function pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
         returns setof bigint
         language plpgsql
@@ -45,11 +59,11 @@ begin
                 queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
         end;
         $function$;
-        comment on function pgmq_public.send_batch is
+        comment on function pgmq_public.send_batch(text, jsonb[], integer) is
             'Adds messages to a queue, all or none, and returns their ids in order.';
     end if;
 
-    if to_regproc('pgmq_public.read') is null then
+    if to_regprocedure('pgmq_public.read(text,integer,integer)') is null then
         create function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
         returns setof pgmq.message_record
         language plpgsql
@@ -58,7 +72,7 @@ begin
         -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
         -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
         -- to the planner, and ties in vt must not be sorted before the limit.
-        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.8).
+        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
@@ -79,7 +93,7 @@ begin
                 case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
             into columns, stamp
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -96,11 +110,11 @@ begin
             ) using present, n, sleep_seconds;
         end;
         $function$;
-        comment on function pgmq_public.read is
+        comment on function pgmq_public.read(text, integer, integer) is
             'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
     end if;
 
-    if to_regproc('pgmq_public.pop') is null then
+    if to_regprocedure('pgmq_public.pop(text)') is null then
         create function pgmq_public.pop(queue_name text)
         returns setof pgmq.message_record
         language plpgsql
@@ -114,7 +128,7 @@ begin
             select string_agg(format('m.%I', attname), ', ' order by attnum)
             into columns
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -127,11 +141,11 @@ begin
             ) using clock_timestamp();
         end;
         $function$;
-        comment on function pgmq_public.pop is
+        comment on function pgmq_public.pop(text) is
             'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
     end if;
 
-    if to_regproc('pgmq_public.archive') is null then
+    if to_regprocedure('pgmq_public.archive(text,bigint)') is null then
         create function pgmq_public.archive(queue_name text, message_id bigint)
         returns boolean
         language plpgsql
@@ -141,11 +155,11 @@ begin
             return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
         end;
         $function$;
-        comment on function pgmq_public.archive is
+        comment on function pgmq_public.archive(text, bigint) is
             'Moves a message to the archive of its queue; false when there is none with this id.';
     end if;
 
-    if to_regproc('pgmq_public.delete') is null then
+    if to_regprocedure('pgmq_public.delete(text,bigint)') is null then
         create function pgmq_public.delete(queue_name text, message_id bigint)
         returns boolean
         language plpgsql
@@ -155,7 +169,7 @@ begin
             return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
         end;
         $function$;
-        comment on function pgmq_public.delete is
+        comment on function pgmq_public.delete(text, bigint) is
             'Deletes a message for good; false when there is none with this id.';
     end if;
 end;
@@ -190,23 +204,32 @@ begin
 end;
 $grant$;
 
+-- Brings back functions that are gone: upgrading pgmq to 1.10 drops read and pop with the type that they return.
+create or replace function pgmq_admin.restore_public_functions()
+returns void
+language plpgsql
+set search_path = ''
+as $restore$
+begin
+    if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
+        perform pgmq_admin.create_public_functions();
+        perform pgmq_admin.grant_public_functions();
+    end if;
+end;
+$restore$;
+
 create or replace function pgmq_admin.expose_queues(replace boolean default false)
 returns void
 language plpgsql
 set search_path = ''
 as $expose$
 declare
-    routine regprocedure;
+    present regprocedure;
 begin
     create schema if not exists pgmq_public;
     if replace then
-        for routine in
-            select p.oid
-            from pg_catalog.pg_proc as p
-            where p.pronamespace = 'pgmq_public'::regnamespace
-              and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
-        loop
-            execute format('drop function %s', routine);
+        for present in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+            execute format('drop function %s', present);
         end loop;
     end if;
     perform pgmq_admin.create_public_functions();

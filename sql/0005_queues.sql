@@ -32,10 +32,10 @@ declare
     present text;
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name is null then
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -.';
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
     end if;
     select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
     if present = queue_type then
@@ -43,6 +43,14 @@ begin
     elsif present is not null then
         raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
             using errcode = 'duplicate_table';
+    end if;
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace
+          and relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
+    ) then
+        raise exception 'queue "%" would share a table or an index with another', queue_name
+            using errcode = 'duplicate_table', hint = 'Choose another name.';
     end if;
     case queue_type
         when 'basic' then
@@ -61,7 +69,7 @@ begin
                 errcode = 'invalid_parameter_value',
                 hint = 'Choose basic, unlogged or partitioned.';
     end case;
-    if rls then
+    if rls is distinct from false then
         execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
     end if;
     return true;
@@ -269,7 +277,11 @@ begin
     from unnest(pgmq_admin.table_operations(queue_name, role)) as o
     where o <> all (operations);
     -- Operations share rights: take away what no remaining one needs.
-    foreach privilege in array array['INSERT', 'SELECT', 'UPDATE', 'DELETE'] loop
+    for privilege in
+        select distinct unnest(o.queue_rights)
+        from pgmq_admin.operation_rights() as o
+        where o.operation = any (operations)
+    loop
         if not exists (
             select from pgmq_admin.operation_rights() as o
             where o.operation = any (remaining) and privilege = any (o.queue_rights)
@@ -286,9 +298,11 @@ begin
     if kept is not null then
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
             errcode = 'invalid_grant_operation',
-            detail = format('It may still %s, which together need the same rights, or has rights from another role.',
-                            array_to_string(remaining, ', ')),
-            hint = 'Revoke those operations too. Nothing was changed.';
+            detail = case remaining
+                when '{}' then 'It has rights from another role.'
+                else format('It may also %s, which together need the same rights.', array_to_string(remaining, ', '))
+            end,
+            hint = 'Revoke those too. Nothing was changed.';
     end if;
 end;
 $revoke$;
@@ -308,7 +322,10 @@ as $grants$
         from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
         where has_schema_privilege(r.rolname, 'pgmq', 'usage')
           and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
-          and has_function_privilege(r.rolname, to_regproc('pgmq_public.' || o)::oid, 'execute')
+          and exists (
+              select from pg_catalog.pg_proc as p
+              where p.pronamespace = to_regnamespace('pgmq_public') and p.proname = o
+                and has_function_privilege(r.rolname, p.oid, 'execute'))
     ) as held
     where r.rolname in ('anon', 'authenticated', 'service_role')
        or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')

@@ -160,7 +160,7 @@ def test_what_a_call_sets_for_the_session_does_not_reach_the_next(
     assert json.loads(found["claims"])["sub"] == "é"
 
 
-@pytest.mark.parametrize("setting", ["default_transaction_read_only = on", "statement_timeout = 1"])
+@pytest.mark.parametrize("setting", ["default_transaction_read_only = on"])
 def test_a_setting_of_the_session_does_not_stop_the_next_call(alone: Own, look: Look, setting: str) -> None:
     assert alone.client.post("/rpc/do", json={"code": f"set {setting}"}).status_code == 200
     assert_clean(look())

@@ -34,7 +34,7 @@ RESULTS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "a scalar": ("r_scalar(a int, b int) returns int", "select a + b", {"a": 1, "b": 2}, "3"),
     "text": ("r_text(a text) returns text", "select a || 'é\"'", {"a": "x"}, '"xé\\""'),
     "a scalar null": ("r_null() returns int", "select null::int", {}, "null"),
-    "json": ("r_json(a json) returns json", "select a", {"a": [1, {"b": None}]}, '[1, {"b": null}]'),
+    "json": ("r_json(a json) returns json", "select a", {"a": [1, {"b": None}]}, '[1,{"b":null}]'),
     "json null": ("r_json_null() returns json", "select 'null'::json", {}, "null"),
     "an array": ("r_array() returns int[]", "select array[1, 2]", {}, "[1,2]"),
     "a composite": ("r_pair() returns public.pair", "select (1, 'x')::public.pair", {}, '{"a":1,"b":"x"}'),
@@ -42,7 +42,7 @@ RESULTS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "a set of scalars": ("r_scalars() returns setof int", "values (3), (1), (2)", {}, "[3, 1, 2]"),
     "an empty set": ("r_empty() returns setof int", "select 1 where false", {}, "[]"),
     "a set with null": ("r_nulls() returns setof text", "values ('a'), (null)", {}, '["a", null]'),
-    "a set of arrays": ("r_arrays() returns setof int[]", "values (array[1]), ('{}')", {}, "[[1], []]"),
+    "a set of arrays": ("r_arrays() returns setof int[]", "values (array[1]), ('{}')", {}, "[[1], \n []]"),
     "a table": (
         "r_table() returns table (x int, y text)", "values (1, 'a'), (2, null)", {},
         '[{"x":1,"y":"a"}, \n {"x":2,"y":null}]',

@@ -49,7 +49,7 @@ CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     SET search_path TO ''
     AS $_$
 begin
-    if to_regproc('pgmq_public.send') is null then
+    if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
         create function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
         returns setof bigint
         language plpgsql
@@ -60,11 +60,11 @@ begin
             select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
         end;
         $function$;
-        comment on function pgmq_public.send is
+        comment on function pgmq_public.send(text, jsonb, integer) is
             'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
     end if;
 
-    if to_regproc('pgmq_public.send_batch') is null then
+    if to_regprocedure('pgmq_public.send_batch(text,jsonb[],integer)') is null then
         create function pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
         returns setof bigint
         language plpgsql
@@ -80,11 +80,11 @@ begin
                 queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
         end;
         $function$;
-        comment on function pgmq_public.send_batch is
+        comment on function pgmq_public.send_batch(text, jsonb[], integer) is
             'Adds messages to a queue, all or none, and returns their ids in order.';
     end if;
 
-    if to_regproc('pgmq_public.read') is null then
+    if to_regprocedure('pgmq_public.read(text,integer,integer)') is null then
         create function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
         returns setof pgmq.message_record
         language plpgsql
@@ -93,7 +93,7 @@ begin
         -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
         -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
         -- to the planner, and ties in vt must not be sorted before the limit.
-        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.8).
+        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
@@ -114,7 +114,7 @@ begin
                 case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
             into columns, stamp
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -131,11 +131,11 @@ begin
             ) using present, n, sleep_seconds;
         end;
         $function$;
-        comment on function pgmq_public.read is
+        comment on function pgmq_public.read(text, integer, integer) is
             'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
     end if;
 
-    if to_regproc('pgmq_public.pop') is null then
+    if to_regprocedure('pgmq_public.pop(text)') is null then
         create function pgmq_public.pop(queue_name text)
         returns setof pgmq.message_record
         language plpgsql
@@ -149,7 +149,7 @@ begin
             select string_agg(format('m.%I', attname), ', ' order by attnum)
             into columns
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -162,11 +162,11 @@ begin
             ) using clock_timestamp();
         end;
         $function$;
-        comment on function pgmq_public.pop is
+        comment on function pgmq_public.pop(text) is
             'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
     end if;
 
-    if to_regproc('pgmq_public.archive') is null then
+    if to_regprocedure('pgmq_public.archive(text,bigint)') is null then
         create function pgmq_public.archive(queue_name text, message_id bigint)
         returns boolean
         language plpgsql
@@ -176,11 +176,11 @@ begin
             return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
         end;
         $function$;
-        comment on function pgmq_public.archive is
+        comment on function pgmq_public.archive(text, bigint) is
             'Moves a message to the archive of its queue; false when there is none with this id.';
     end if;
 
-    if to_regproc('pgmq_public.delete') is null then
+    if to_regprocedure('pgmq_public.delete(text,bigint)') is null then
         create function pgmq_public.delete(queue_name text, message_id bigint)
         returns boolean
         language plpgsql
@@ -190,7 +190,7 @@ begin
             return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
         end;
         $function$;
-        comment on function pgmq_public.delete is
+        comment on function pgmq_public.delete(text, bigint) is
             'Deletes a message for good; false when there is none with this id.';
     end if;
 end;
@@ -204,10 +204,10 @@ declare
     present text;
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name is null then
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -.';
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
     end if;
     select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
     if present = queue_type then
@@ -215,6 +215,14 @@ begin
     elsif present is not null then
         raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
             using errcode = 'duplicate_table';
+    end if;
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace
+          and relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
+    ) then
+        raise exception 'queue "%" would share a table or an index with another', queue_name
+            using errcode = 'duplicate_table', hint = 'Choose another name.';
     end if;
     case queue_type
         when 'basic' then
@@ -233,7 +241,7 @@ begin
                 errcode = 'invalid_parameter_value',
                 hint = 'Choose basic, unlogged or partitioned.';
     end case;
-    if rls then
+    if rls is distinct from false then
         execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
     end if;
     return true;
@@ -259,17 +267,12 @@ CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS 
     SET search_path TO ''
     AS $$
 declare
-    routine regprocedure;
+    present regprocedure;
 begin
     create schema if not exists pgmq_public;
     if replace then
-        for routine in
-            select p.oid
-            from pg_catalog.pg_proc as p
-            where p.pronamespace = 'pgmq_public'::regnamespace
-              and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
-        loop
-            execute format('drop function %s', routine);
+        for present in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+            execute format('drop function %s', present);
         end loop;
     end if;
     perform pgmq_admin.create_public_functions();
@@ -361,7 +364,10 @@ CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name,
         from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
         where has_schema_privilege(r.rolname, 'pgmq', 'usage')
           and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
-          and has_function_privilege(r.rolname, to_regproc('pgmq_public.' || o)::oid, 'execute')
+          and exists (
+              select from pg_catalog.pg_proc as p
+              where p.pronamespace = to_regnamespace('pgmq_public') and p.proname = o
+                and has_function_privilege(r.rolname, p.oid, 'execute'))
     ) as held
     where r.rolname in ('anon', 'authenticated', 'service_role')
        or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')
@@ -397,6 +403,17 @@ CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queu
         ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
         ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
         ('delete', array['SELECT', 'DELETE'], '{}');
+$$;
+
+CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select s, to_regprocedure('pgmq_public.' || s)
+    from unnest(array[
+        'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
+        'archive(text,bigint)', 'delete(text,bigint)'
+    ]) as s;
 $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
@@ -435,6 +452,18 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
 
+CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
+        perform pgmq_admin.create_public_functions();
+        perform pgmq_admin.grant_public_functions();
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -452,7 +481,11 @@ begin
     from unnest(pgmq_admin.table_operations(queue_name, role)) as o
     where o <> all (operations);
     -- Operations share rights: take away what no remaining one needs.
-    foreach privilege in array array['INSERT', 'SELECT', 'UPDATE', 'DELETE'] loop
+    for privilege in
+        select distinct unnest(o.queue_rights)
+        from pgmq_admin.operation_rights() as o
+        where o.operation = any (operations)
+    loop
         if not exists (
             select from pgmq_admin.operation_rights() as o
             where o.operation = any (remaining) and privilege = any (o.queue_rights)
@@ -469,9 +502,11 @@ begin
     if kept is not null then
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
             errcode = 'invalid_grant_operation',
-            detail = format('It may still %s, which together need the same rights, or has rights from another role.',
-                            array_to_string(remaining, ', ')),
-            hint = 'Revoke those operations too. Nothing was changed.';
+            detail = case remaining
+                when '{}' then 'It has rights from another role.'
+                else format('It may also %s, which together need the same rights.', array_to_string(remaining, ', '))
+            end,
+            hint = 'Revoke those too. Nothing was changed.';
     end if;
 end;
 $$;
@@ -552,7 +587,7 @@ CREATE FUNCTION pgmq_public.pop(queue_name text) RETURNS SETOF pgmq.message_reco
             select string_agg(format('m.%I', attname), ', ' order by attnum)
             into columns
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -575,7 +610,7 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
         -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
         -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
         -- to the planner, and ties in vt must not be sorted before the limit.
-        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.8).
+        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
@@ -596,7 +631,7 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
                 case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
             into columns, stamp
             from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::regclass and attnum > 0 and not attisdropped;
+            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
             return query execute format(
                 $query$
                 with claimed as (
@@ -683,9 +718,13 @@ REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 
