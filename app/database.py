@@ -98,7 +98,7 @@ class Database:
                     return await self._run(connection, caller, call)
                 except SERVER_ERRORS as error:
                     if not await _spoilt(connection, error, call):
-                        raise _meaning(connection, error, caller) from None
+                        raise _meaning(error, caller) from None
                     # Nothing has been executed, so another connection may do it.
                     logger.warning("closing a connection whose session a function has changed: %s", error)
                     connection.terminate()
@@ -149,12 +149,9 @@ async def _says(connection: Connection, condition: str) -> bool:
         return False
 
 
-def _meaning(connection: Connection, error: ServerError, caller: Caller) -> GatewayError:
-    """What an error that the driver raised says about the call.
-
-    The driver also raises one of class 08 when the connection breaks; a function may raise one too.
-    """
-    if isinstance(error, asyncpg.PostgresConnectionError) and connection.is_closed():
+def _meaning(error: ServerError, caller: Caller) -> GatewayError:
+    """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
+    if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return ConnectionLost()
     return DatabaseError(error, anonymous=caller.anonymous)
 

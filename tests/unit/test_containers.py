@@ -19,7 +19,7 @@ def services() -> dict[str, dict[str, object]]:
     return services
 
 
-def test_every_gateway_setting_in_the_containers_exists(services: dict[str, dict[str, object]]) -> None:
+def test_every_gateway_setting_in_the_containers_exists() -> None:
     text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "Dockerfile").read_text()
     named = {name.lower() for name in re.findall(r"PGRST_(\w+)", text)}
     assert named
@@ -33,7 +33,7 @@ def test_the_gateway_starts_after_the_install_step_and_that_after_the_database(
     assert services["gateway"]["depends_on"] == {"install": {"condition": "service_completed_successfully"}}
 
 
-def test_every_secret_comes_from_the_file_that_make_writes(services: dict[str, dict[str, object]]) -> None:
+def test_every_secret_comes_from_the_file_that_make_writes() -> None:
     wanted = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     recipe = (ROOT / "Makefile").read_text().partition("\n.env:\n")[2].partition("\n\n")[0]
     assert wanted == set(re.findall(r'"([A-Z_]+)"', recipe))
