@@ -12,7 +12,7 @@ serve: $(VENV)/installed
 	@exec $(BIN)/pgmq-gateway serve
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from socket import socket
 from typing import Annotated, Never
@@ -22,8 +23,8 @@ from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.embedded import EmbeddedPostgres
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
-from app.serve import ServeError, bind, serve, url
 from app.settings import Settings, SettingsError
+from app.sockets import ServeError, bind, url
 from app.terminal import AdminUri, DataDir, progress, run
 
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
@@ -106,7 +107,16 @@ async def _serve_database(settings: Settings) -> None:
     # Before anything is bound or connected: without a secret nothing else matters.
     secret_key(settings)
     api, admin = _sockets(settings)
-    await serve(settings, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
+    await _serve(settings, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
+
+
+async def _serve(
+    settings: Settings, api: socket, admin: socket, ready: Callable[[], None], *others: Awaitable[None]
+) -> None:
+    # Imported here because that takes as long as all the rest, and only who serves needs it.
+    from app.serve import serve
+
+    await serve(settings, api, admin, ready, *others)
 
 
 def _sockets(settings: Settings) -> tuple[socket, socket]:
@@ -135,7 +145,7 @@ async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
 
         login = SecretStr(postgres.uri("authenticator"))
         try:
-            await serve(settings.model_copy(update={"db_uri": login}), api, admin, ready, postgres.watch())
+            await _serve(settings.model_copy(update={"db_uri": login}), api, admin, ready, postgres.watch())
         finally:
             await postgres.stop()
 

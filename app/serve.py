@@ -14,6 +14,7 @@ from app.database import UnsafeLogin, check_login, connect
 from app.health import create_admin_app
 from app.main import Gateway, create_app
 from app.settings import Settings
+from app.sockets import ServeError
 
 # Longer than the usual load balancer's, so that it is not this side that closes a connection under a request.
 KEEP_ALIVE_SECONDS = 75
@@ -21,10 +22,6 @@ KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 30
 # How long the banner waits for a database that is slow to answer.
 READY_SECONDS = 3
-
-
-class ServeError(Exception):
-    """Why the gateway cannot serve, in one line that says what to do."""
 
 
 class Server(uvicorn.Server):
@@ -41,27 +38,6 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening address; port 0 is any free one. Raises ServeError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    bound.set_inheritable(True)
-    return bound
-
-
-def url(bound: socket.socket) -> str:
-    """The address as a browser takes it."""
-    host, port = bound.getsockname()[:2]
-    # An address for all of them is none that can be called.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 no binding here
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def preflight(settings: Settings) -> None:

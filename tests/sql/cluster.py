@@ -58,8 +58,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A new server, listening on a Unix socket only, where everybody needs a password (SCRAM)."""
+def cluster(programs: Path | None = None) -> Iterator[Cluster]:
+    """A new server, listening on a Unix socket only, where everybody needs a password (SCRAM).
+
+    programs  the folder of its programs; without, those of the embedded Postgres
+    """
+    programs = programs or binary("postgres").parent
     folder = Path(tempfile.mkdtemp(prefix="pgmq-gateway-sql-"))
     folder.chmod(0o755)
     (folder / "password").write_text(PASSWORD + "\n")
@@ -68,21 +72,21 @@ def cluster() -> Iterator[Cluster]:
         for path in (folder, folder / "password"):
             shutil.chown(path, *_account())
     login = ("-U", SUPERUSER, f"--pwfile={folder / 'password'}", "--auth=scram-sha-256")
-    _run("initdb", "-D", data, *login, "--encoding=UTF8", "--locale=C", "--no-sync")
+    _run(programs / "initdb", "-D", data, *login, "--encoding=UTF8", "--locale=C", "--no-sync")
     options = f"-c listen_addresses='' -c port=5432 -c unix_socket_directories={folder} -c fsync=off"
-    _run("pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+    _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
     try:
         yield Cluster(folder)
     finally:
-        _run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder)
 
 
-def _run(program: str, *arguments: str | Path) -> None:
-    """Run a program of the embedded Postgres, which refuses root, as its own user then."""
+def _run(program: Path, *arguments: str | Path) -> None:
+    """Run a program of Postgres, which refuses root, as its own user then."""
     user, group = _account() if os.geteuid() == 0 else (None, None)
     subprocess.run(
-        [binary(program), *arguments],
+        [program, *arguments],
         user=user,
         group=group,
         extra_groups=None if user is None else [],
