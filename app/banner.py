@@ -47,6 +47,6 @@ def _program() -> str:
 
 def _curl(api_url: str, key: str, function: str, body: str) -> str:
     return (
-        f"curl {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: pgmq_public' "
+        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: pgmq_public' "
         f"-H 'Content-Type: application/json' -d '{body}' -w '\\n'"
     )
