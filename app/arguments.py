@@ -1,12 +1,14 @@
 """The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
 
+import csv
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from app.errors import InvalidBody
+from app.query import Pairs
 from app.request import Request
 
 # They take names and check the syntax, and leave each value as the bytes that came.
@@ -32,28 +34,52 @@ class Arguments:
     whole: str = ""
 
 
-async def read_arguments(request: Request) -> Arguments:
-    """The arguments of a request: of GET and HEAD from the query string, of POST from the body.
+async def read_arguments(request: Request, query: Pairs) -> Arguments:
+    """The arguments of a request: of a POST from the body, else from `query`, those parameters that shape no result.
 
     Raises InvalidBody.
     """
     if request.method != "POST":
-        return _from_text(request.query)
+        return _from_text(query)
+    columns = dict(request.query).get("columns")
+    arguments = await _from_body(request)
+    if columns and arguments.body is not None:
+        # PostgREST: these members are the arguments, whatever else is there.
+        return replace(arguments, names=tuple(name.strip().strip('"') for name in columns.split(",")))
+    return arguments
+
+
+async def _from_body(request: Request) -> Arguments:
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     body = await request.body()
     if media_type == "application/json":
         return _from_json(body)
     if media_type == "application/x-www-form-urlencoded":
-        return _from_text(body.decode(errors="replace"))
+        return _from_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    if media_type == "text/csv":
+        return _from_csv(body)
     if media_type in BODY_TYPES:
         return _whole(BODY_TYPES[media_type], body)
     raise InvalidBody(f"Content-Type not acceptable: {content_type}")
 
 
-def _from_text(text: str) -> Arguments:
-    pairs = dict(parse_qsl(text, keep_blank_values=True))
+def _from_text(query: Pairs) -> Arguments:
+    pairs = dict(query)
     return Arguments(tuple(pairs), values=tuple(pairs.values()))
+
+
+def _from_csv(body: bytes) -> Arguments:
+    """The first line names the arguments, the second has their values; NULL is null, all else is text."""
+    try:
+        names, *rows = csv.reader(body.decode().splitlines(), strict=True)
+    except (csv.Error, UnicodeDecodeError, ValueError):
+        raise InvalidBody("Empty or invalid csv") from None
+    if any(len(row) != len(names) for row in rows):
+        raise InvalidBody("All lines must have same number of fields")
+    cells = zip(names, rows[0], strict=True) if rows else ()
+    first = {name: None if value == "NULL" else value for name, value in cells}
+    return Arguments(tuple(first), msgspec.json.encode(first).decode())
 
 
 def _whole(type_: str, body: bytes) -> Arguments:

@@ -8,6 +8,7 @@ import asyncpg
 
 from app.driver import Connection
 from app.errors import AmbiguousFunction, FunctionNotFound
+from app.hints import nearest
 
 
 class Result(StrEnum):
@@ -36,7 +37,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that can be called by name."""
+    """A function that can be called by name. `columns`: those of a row that it returns, with their SQL types."""
 
     schema: str
     name: str
@@ -44,6 +45,7 @@ class Function:
     result: Result
     returns_set: bool
     volatile: bool
+    columns: tuple[tuple[str, str], ...] = ()
     description: str | None = None
     names: frozenset[str] = field(init=False)
     required: frozenset[str] = field(init=False)
@@ -87,6 +89,8 @@ select
             then 'record'
         else 'scalar'
     end as result,
+    c.names as column_names,
+    c.types as column_types,
     pg_catalog.obj_description(p.oid, 'pg_proc') as description
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
@@ -106,6 +110,26 @@ cross join lateral (
     join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace
     where coalesce(a.mode, 'i') in ('i', 'b', 'v')
 ) i
+cross join lateral (
+    -- Output arguments, or the attributes of a composite type, or the one value of a scalar.
+    select
+        coalesce(array_agg(o.name order by o.position), '{}') as names,
+        coalesce(array_agg(format('%I.%I', tn.nspname, ot.typname) order by o.position), '{}') as types
+    from (
+        select a.name, a.type, a.position
+        from unnest(p.proallargtypes, p.proargnames, p.proargmodes) with ordinality as a (type, name, mode, position)
+        where a.mode in ('o', 'b', 't')
+        union all
+        select a.attname, a.atttypid, a.attnum
+        from pg_catalog.pg_attribute a
+        where a.attrelid = t.typrelid and t.typrelid <> 0 and a.attnum > 0 and not a.attisdropped
+        union all
+        select 'pgrst_scalar', t.oid, 1
+        where t.typrelid = 0 and not coalesce(p.proargmodes && '{o,b,t}'::"char"[], false)
+    ) o
+    join pg_catalog.pg_type ot on ot.oid = o.type
+    join pg_catalog.pg_namespace tn on tn.oid = ot.typnamespace
+) c
 where n.nspname = any ($1)
   and p.prokind = 'f'
   and p.prorettype <> all ('{trigger,event_trigger,internal,language_handler}'::regtype[])
@@ -144,7 +168,19 @@ class Catalog:
                 hint="Try renaming the parameters or the function itself in the database so function overloading "
                 "can be resolved",
             )
-        raise _not_found(f"{schema}.{name}", sorted(arguments), body_types)
+        hint = self._hint(schema, name, sorted(arguments)) if _by_name(body_types) else None
+        raise _not_found(f"{schema}.{name}", sorted(arguments), body_types, hint)
+
+    def _hint(self, schema: str, name: str, arguments: list[str]) -> str | None:
+        """The function that may have been meant: other arguments of this one, or one with a name like it."""
+        overloads = self._functions.get((schema, name))
+        if overloads:
+            lists = [f"({', '.join(sorted(overload.names))})" for overload in overloads]
+            found = nearest(f"({', '.join(arguments)})", lists, 0.33)
+            meant = None if found is None else f"{name}{found}"
+        else:
+            meant = nearest(name, (other for place, other in self._functions if place == schema), 0.75)
+        return None if meant is None else f"Perhaps you meant to call the function {schema}.{meant}"
 
 
 def _by_name(body_types: Collection[str]) -> bool:
@@ -152,7 +188,7 @@ def _by_name(body_types: Collection[str]) -> bool:
     return not body_types or "json" in body_types
 
 
-def _not_found(function: str, arguments: list[str], body_types: Collection[str]) -> FunctionNotFound:
+def _not_found(function: str, arguments: list[str], body_types: Collection[str], hint: str | None) -> FunctionNotFound:
     if not _by_name(body_types):
         return FunctionNotFound(
             f"Could not find the function {function} in the schema cache",
@@ -167,6 +203,7 @@ def _not_found(function: str, arguments: list[str], body_types: Collection[str])
     return FunctionNotFound(
         f"Could not find the function {signature} in the schema cache",
         f"Searched for the function {function}{searched}{unnamed}, but no matches were found in the schema cache.",
+        hint,
     )
 
 
@@ -191,5 +228,6 @@ def _function(row: asyncpg.Record) -> Function:
         result=Result(row["result"]),
         returns_set=row["returns_set"],
         volatile=row["volatile"],
+        columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
         description=row["description"],
     )

@@ -2,23 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
 from app.auth import Caller
-from app.call import Answer, Call, quote
+from app.call import Answer, Call
 from app.driver import SERVER_ERRORS, Connection, Pool, ServerError
-from app.errors import ConnectionLost, DatabaseError, GatewayError, PoolTimeout, Unavailable
+from app.errors import (
+    ConnectionLost,
+    DatabaseError,
+    GatewayError,
+    InvalidRange,
+    NotSingular,
+    PoolTimeout,
+    TooManyAffected,
+    Unavailable,
+)
 from app.settings import Settings
+from app.statement import quote
 
 logger = logging.getLogger("pgmq_gateway")
 
 CALL = """
-select row_count, body, response_headers, response_status
-from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8)
+select total, row_count, body, response_headers, response_status
+from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 
 INSTALLED = """
@@ -28,6 +38,14 @@ select coalesce(has_function_privilege(to_regproc('pgmq_gateway.call')::oid, 'ex
 # Role switching with cached plans leaked rows between roles before these releases
 # (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713).
 SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+
+
+# How pgmq_gateway.call says that a result is not what the client asked for.
+CHECKS: dict[str, Callable[[int], GatewayError]] = {
+    "GW103": InvalidRange.beyond,
+    "GW116": NotSingular,
+    "GW124": TooManyAffected,
+}
 
 
 class UnsafeLogin(Exception):
@@ -48,6 +66,8 @@ class Database:
         self._size = settings.db_pool
         self._patience = settings.db_pool_acquisition_timeout
         self._search_path = settings.db_extra_search_path
+        self._rollback = settings.db_tx_end.startswith("rollback")
+        self._prepare = _pre_request(settings.db_pre_request)
         self._pool: Pool | None = None
 
     async def open(self) -> None:
@@ -117,13 +137,24 @@ class Database:
             caller.claims,
             [request.method, request.path, request.headers, request.cookies],
             schemas,
+            None if call.preferences.timezone is None else ["timezone", call.preferences.timezone],
             call.read_only,
-            call.statement,
+            self._prepare,
+            call.statement.sql,
             call.body,
-            call.values,
+            call.statement.texts,
+            call.singular,
+            call.preferences.limit,
+            call.offset or None,
+            self._discards(call),
         )
         assert row is not None
-        return Answer(call.function, row["row_count"], row["body"])
+        return Answer(*row.values())
+
+    def _discards(self, call: Call) -> bool:
+        """Whether the call is to leave nothing behind: what the operator said, or else may be chosen."""
+        chosen = call.preferences.rollback
+        return self._rollback if chosen is None else chosen
 
 
 async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
@@ -153,7 +184,14 @@ def _meaning(error: ServerError, caller: Caller) -> GatewayError:
     """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return ConnectionLost()
+    if error.sqlstate in CHECKS:
+        return CHECKS[error.sqlstate](int(error.message or 0))
     return DatabaseError(error, anonymous=caller.anonymous)
+
+
+def _pre_request(name: str | None) -> str | None:
+    """The statement that calls the operator's function before each call; its name may have a schema in front."""
+    return None if name is None else f"select {'.'.join(quote(part) for part in name.split('.', 1))}()"
 
 
 async def _keep(_: object) -> None:

@@ -5,7 +5,7 @@ Codes and texts are PostgREST's, because clients parse them. `body` is the one p
 
 import json
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from app.driver import ServerError
 
@@ -60,6 +60,77 @@ class UnknownSchema(GatewayError):
     """A profile header that names a schema which is not exposed."""
 
     status, code = 406, "PGRST106"
+
+
+class InvalidRange(GatewayError):
+    """Rows that cannot be had: a negative limit, or an offset beyond the last."""
+
+    status, code = 416, "PGRST103"
+
+    @classmethod
+    def beyond(cls, rows: int) -> Self:
+        """An offset beyond the last row. The call was rolled back: PostgREST commits it, and the rows are lost."""
+        return cls("Requested range not satisfiable", f"The offset is beyond the {rows} rows that there are.")
+
+
+class NotAcceptable(GatewayError):
+    """No representation that the client accepts."""
+
+    status, code = 406, "PGRST107"
+
+
+class NotSingular(GatewayError):
+    """A single object was asked for, and the function returned another number of rows. The call was rolled back."""
+
+    status, code = 406, "PGRST116"
+
+    def __init__(self, rows: int) -> None:
+        super().__init__("Cannot coerce the result to a single JSON object", f"The result contains {rows} rows")
+
+
+class InvalidPreferences(GatewayError):
+    """Preferences that nobody knows, with handling=strict."""
+
+    status, code = 400, "PGRST122"
+
+
+class TooManyAffected(GatewayError):
+    """More rows than max-affected. The call was rolled back."""
+
+    status, code = 400, "PGRST124"
+
+    def __init__(self, rows: int) -> None:
+        super().__init__("Query result exceeds max-affected preference constraint", f"The query affects {rows} rows")
+
+
+class NoRowsToCount(GatewayError):
+    """max-affected for a function that returns one value."""
+
+    status, code = 400, "PGRST128"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
+        )
+
+
+class UnknownRelation(GatewayError):
+    """A select that embeds another resource: what functions of queues return has none."""
+
+    status, code = 400, "PGRST200"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Could not find a relationship to '{name}' in the schema cache", "Results of functions have no relations."
+        )
+
+
+class InvalidAnswer(GatewayError):
+    """A function that set response.headers or response.status to what HTTP cannot send."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class UnknownPath(GatewayError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -26,16 +27,27 @@ class Described:
 
 
 class Request:
-    """An HTTP request. `path` comes without the prefix; header names are in lower case; the first of a name counts."""
+    """An HTTP request.
+
+    path     without the prefix
+    query    the parameters of the query string in order, decoded, without the apikey that may stand there
+    headers  by name in lower case; the first of a name counts
+    """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"].removeprefix(PREFIX)
-        self.query: str = scope["query_string"].decode("latin-1")
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self.query = [(name, value) for name, value in pairs if name != "apikey"]
         self.headers: Mapping[str, str] = {
             name.decode("latin-1"): value.decode(errors="replace") for name, value in reversed(scope["headers"])
         }
+        self._raw = scope["headers"]
         self._receive = receive
+
+    def values(self, name: bytes) -> list[str]:
+        """The values of all headers of this name."""
+        return [value.decode(errors="replace") for found, value in self._raw if found == name]
 
     async def body(self) -> bytes:
         """The whole body. Raises ClientGone."""

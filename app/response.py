@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-from app.asgi import Send
-from app.call import Answer
-from app.errors import GatewayError, Headers
+import msgspec
 
-JSON = "application/json; charset=utf-8"
+from app.asgi import Send
+from app.call import Answer, Call
+from app.errors import GatewayError, Headers, InvalidAnswer
+from app.media import JSON
+
+# What a function may put into response.headers: a list of objects with one member each.
+_own_headers = msgspec.json.Decoder(list[dict[str, str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +24,66 @@ class Response:
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send it, with `more` headers behind its own."""
         headers = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in (*self.headers, *more)]
-        if self.status != 204:
+        if self.status not in (204, 304):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": "http.response.body", "body": self.body if self.status not in (204, 304) else b""})
 
 
-def answered(answer: Answer, profile: str | None) -> Response:
-    """A call's answer; `profile` names the schema where more than one is exposed."""
-    rows = (("Content-Range", f"0-{answer.row_count - 1}/*" if answer.row_count else "*/*"),)
-    if answer.body is None:
-        return Response(204, rows)
-    schema = (("Content-Profile", profile),) if profile else ()
-    return Response(200, (*rows, ("Content-Type", JSON), *schema), answer.body.encode())
+def answered(answer: Answer, call: Call, profile: str | None) -> Response:
+    """A call's answer; `profile` names the schema where more than one is exposed.
+
+    Raises InvalidAnswer for headers or a status of the function's own that HTTP cannot send.
+    """
+    headers = [("Content-Range", _content_range(answer, call))]
+    if answer.body is not None:
+        headers.append(("Content-Type", call.representation.content_type))
+        if profile is not None:
+            headers.append(("Content-Profile", profile))
+    if applied := call.preferences.applied:
+        headers.append(("Preference-Applied", applied))
+    headers.append(("Vary", "Accept, Prefer, Range"))
+    status = _own_status(answer) or _status(answer)
+    return Response(status, _with_own_headers(headers, answer), (answer.body or "").encode())
 
 
 def failed(error: GatewayError) -> Response:
     """An error's answer. Proxy-Status (RFC 9209) repeats its code for clients that get no body."""
     headers = (("Content-Type", JSON), ("Proxy-Status", f"PostgREST; error={error.code}"), *error.headers)
     return Response(error.status, headers, error.body())
+
+
+def _content_range(answer: Answer, call: Call) -> str:
+    rows = f"{call.offset}-{call.offset + answer.row_count - 1}" if answer.row_count else "*"
+    return f"{rows}/{'*' if answer.total is None else answer.total}"
+
+
+def _status(answer: Answer) -> int:
+    if answer.body is None:
+        return 204
+    return 206 if answer.total is not None and answer.row_count < answer.total else 200
+
+
+def _own_status(answer: Answer) -> int | None:
+    if not answer.status:
+        return None
+    if not answer.status.isdigit() or not 200 <= int(answer.status) <= 599:
+        raise InvalidAnswer("PGRST112", "response.status guc must be a valid status code")
+    return int(answer.status)
+
+
+def _with_own_headers(headers: list[tuple[str, str]], answer: Answer) -> Headers:
+    if not answer.headers:
+        return tuple(headers)
+    try:
+        own = [(name, value) for item in _own_headers.decode(answer.headers) for name, value in item.items()]
+    except msgspec.DecodeError:
+        raise InvalidAnswer(
+            "PGRST111",
+            "response.headers guc must be a JSON array composed of objects with a single key and a string value",
+        ) from None
+    replaced = {name.lower() for name, _ in own}
+    return (*((name, value) for name, value in headers if name.lower() not in replaced), *own)
 
 
 def _header_value(value: str) -> bytes:

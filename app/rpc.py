@@ -1,6 +1,7 @@
 """The straight line of a request: authenticate, resolve, execute, respond. A plain ASGI endpoint."""
 
 import logging
+from dataclasses import replace
 
 from app.arguments import Arguments, read_arguments
 from app.asgi import Receive, Scope, Send
@@ -9,10 +10,22 @@ from app.call import Call
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
-from app.errors import FunctionNotFound, GatewayError, InternalError, MethodNotAllowed, UnknownPath, UnknownSchema
+from app.errors import (
+    FunctionNotFound,
+    GatewayError,
+    InternalError,
+    MethodNotAllowed,
+    NoRowsToCount,
+    UnknownPath,
+    UnknownSchema,
+)
+from app.media import negotiate
+from app.preferences import read_preferences
+from app.query import Shaping, read_shaping, split_arguments, within_range
 from app.request import ClientGone, Request
 from app.response import Response, answered, failed
 from app.settings import Settings
+from app.statement import statement
 from app.watch import CatalogWatch
 
 logger = logging.getLogger("pgmq_gateway")
@@ -31,6 +44,8 @@ class Rpc:
         self._authenticator = authenticator
         self._watch = watch
         self._database = database
+        self._max_rows = settings.db_max_rows
+        self._may_choose_end = settings.db_tx_end.endswith("allow-override")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
@@ -55,33 +70,57 @@ class Rpc:
             return await self._options(request)
         call = await self._call(request)
         answer = await self._database.execute(caller, call)
-        return answered(answer, call.function.schema if len(self._schemas) > 1 else None)
+        return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
 
     async def _options(self, request: Request) -> Response:
         """Which methods the function has that the query string would call."""
-        function, _ = await self._resolved(request)
+        function, _, _ = await self._resolved(request)
         methods = "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST"
         return Response(200, (("Allow", methods), ("Access-Control-Allow-Origin", "*")))
 
     async def _call(self, request: Request) -> Call:
-        function, arguments = await self._resolved(request)
-        read_only = request.method != "POST" or not function.volatile
-        return Call.of(function, arguments, request.described(), read_only=read_only)
+        function, arguments, shaping = await self._resolved(request)
+        representation = negotiate(request.headers.get("accept"))
+        preferences = read_preferences(request.values(b"prefer"), may_choose_end=self._may_choose_end)
+        if preferences.limit is not None and not function.returns_set:
+            raise NoRowsToCount
+        counted = preferences.count in ("exact", "estimated")
+        return Call(
+            function,
+            statement(function, arguments, shaping, representation, counted=counted),
+            request.described(),
+            representation,
+            preferences,
+            read_only=request.method != "POST" or not function.volatile,
+            body=arguments.body,
+            offset=shaping.offset,
+        )
 
-    async def _resolved(self, request: Request) -> tuple[Function, Arguments]:
-        """The function that the request means, and the arguments that it gives."""
+    async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
+        """The function that the request means, the arguments that it gives, and how its result is to be shaped."""
         catalog = self._watch.catalog
         name = _function_name(request.path)
         schema = self._schema(request)
         if request.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC")
-        arguments = await read_arguments(request)
+        posted = request.method == "POST"
+        given, shaped = ((), request.query) if posted else split_arguments(request.query)
+        shaping = self._limited(read_shaping(shaped), request)
+        arguments = await read_arguments(request, given)
         wanted = (schema, name, arguments.names, arguments.body_types)
         try:
-            return catalog.resolve(*wanted), arguments
+            return catalog.resolve(*wanted), arguments, shaping
         except FunctionNotFound:
             # It may have been created a moment ago.
-            return (await self._watch.refreshed()).resolve(*wanted), arguments
+            return (await self._watch.refreshed()).resolve(*wanted), arguments, shaping
+
+    def _limited(self, shaping: Shaping, request: Request) -> Shaping:
+        """With the rows of a GET's Range header (PostgREST reads it in no other request), and the operator's limit."""
+        if request.method == "GET" and "range" in request.headers:
+            shaping = within_range(shaping, request.headers["range"])
+        if self._max_rows is None or (shaping.limit is not None and shaping.limit <= self._max_rows):
+            return shaping
+        return replace(shaping, limit=self._max_rows)
 
     def _schema(self, request: Request) -> str:
         header = "content-profile" if request.method == "POST" else "accept-profile"

@@ -1,7 +1,7 @@
 """What the operator decides, from the environment, under PostgREST's names wherever PostgREST has the setting."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     db_extra_search_path: Names = ("public", "extensions")
     db_pool: int = Field(default=10, ge=1)
     db_pool_acquisition_timeout: float = Field(default=10, gt=0)
+    db_max_rows: int | None = Field(default=None, ge=1)
+    db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit"
+    db_pre_request: str | None = None
     db_channel: str = "pgrst"
     db_channel_enabled: bool = True
     jwt_secret: SecretStr | None = None
@@ -43,7 +46,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("db_uri", "jwt_secret", "db_anon_role", "jwt_aud", mode="before")
+    @field_validator("db_uri", "jwt_secret", "db_anon_role", "jwt_aud", "db_max_rows", "db_pre_request", mode="before")
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value

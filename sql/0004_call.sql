@@ -8,12 +8,20 @@
 -- request may not inherit even from a function that set it for the whole session (its claims, the answer's headers and
 -- status) is set each time, whether the request has a value for it or not.
 --
--- role       the caller's role; the login role must be a member of it
--- claims     its claims, as JSON text
--- request    method, path, headers (JSON), cookies (JSON), as SQL sees them in request.method …
--- schemas    the search_path of the call
--- read_only  whether the call is kept from writing
--- statement  the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body
+-- role        the caller's role; the login role must be a member of it
+-- claims      its claims, as JSON text
+-- request     method, path, headers (JSON), cookies (JSON), as SQL sees them in request.method …
+-- schemas     the search_path of the call
+-- settings    more settings for the call: name, value, name, value …
+-- read_only   whether the call is kept from writing
+-- prepare     a statement to run before the call, in its role (db-pre-request), or null
+-- statement   the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body
+-- singular    fails unless there is one row
+-- most        fails when there are more rows, unless null
+-- first       fails when rows were counted and there are fewer, unless null
+-- discard     rolls the call back and answers all the same
+--
+-- The failures have the codes GW116, GW124 and GW103 and the number of rows as their message.
 --
 -- SECURITY INVOKER, and called by the login role only: it gives nobody a right that set_config would not.
 -- No search_path of its own, because the caller's must last until the commit, where deferred triggers run; so all
@@ -23,10 +31,16 @@ create or replace function pgmq_gateway.call(
     claims text,
     request text[],
     schemas text,
+    settings text[],
     read_only boolean,
+    prepare text,
     statement text,
     arguments text,
     parameters text[],
+    singular boolean,
+    most bigint,
+    first bigint,
+    discard boolean,
     out total bigint,
     out row_count bigint,
     out body text,
@@ -39,19 +53,49 @@ begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
     end if;
+    perform pg_catalog.set_config('search_path', schemas, true);
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
     perform
-        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('role', role, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('request.method', request[1], true),
         pg_catalog.set_config('request.path', request[2], true),
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true),
-        pg_catalog.set_config('role', role, true);
-    execute statement into total, row_count, body using arguments::json, parameters;
-    response_headers := pg_catalog.current_setting('response.headers', true);
-    response_status := pg_catalog.current_setting('response.status', true);
+        pg_catalog.set_config('response.status', '', true);
+    if discard then
+        begin
+            if prepare is not null then
+                execute prepare;
+            end if;
+            execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+            response_headers := pg_catalog.current_setting('response.headers', true);
+            response_status := pg_catalog.current_setting('response.status', true);
+            -- Leaving the block by an error undoes what was done in it; variables keep their values.
+            raise sqlstate 'GW000';
+        exception
+            when sqlstate 'GW000' then null;
+        end;
+    else
+        if prepare is not null then
+            execute prepare;
+        end if;
+        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+        response_headers := pg_catalog.current_setting('response.headers', true);
+        response_status := pg_catalog.current_setting('response.status', true);
+    end if;
+    if singular and row_count <> 1 then
+        raise sqlstate 'GW116' using message = row_count;
+    elsif row_count > most then
+        raise sqlstate 'GW124' using message = row_count;
+    elsif first > total then
+        raise sqlstate 'GW103' using message = total;
+    end if;
 end;
 $call$;
 

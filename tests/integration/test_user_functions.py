@@ -223,7 +223,7 @@ def test_the_last_of_a_repeated_argument_counts(own: Own) -> None:
 
 
 NAMES = [
-    "Upper Case", 'say "hi"', "it's; drop table x", "é日本", "select", "a.b", "%s $1 {0}", "back\\slash", "tab\there",
+    "Upper Case", 'say "hi"', "it's; drop table x", "é日本", "Select", "a.b", "%s $1 {0}", "back\\slash", "tab\there",
     "x" * 63,
 ]  # fmt: skip
 

@@ -530,26 +530,56 @@ CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS 
     );
 $$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
     end if;
+    perform pg_catalog.set_config('search_path', schemas, true);
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
     perform
-        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('role', role, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('request.method', request[1], true),
         pg_catalog.set_config('request.path', request[2], true),
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true),
-        pg_catalog.set_config('role', role, true);
-    execute statement into total, row_count, body using arguments::json, parameters;
-    response_headers := pg_catalog.current_setting('response.headers', true);
-    response_status := pg_catalog.current_setting('response.status', true);
+        pg_catalog.set_config('response.status', '', true);
+    if discard then
+        begin
+            if prepare is not null then
+                execute prepare;
+            end if;
+            execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+            response_headers := pg_catalog.current_setting('response.headers', true);
+            response_status := pg_catalog.current_setting('response.status', true);
+            -- Leaving the block by an error undoes what was done in it; variables keep their values.
+            raise sqlstate 'GW000';
+        exception
+            when sqlstate 'GW000' then null;
+        end;
+    else
+        if prepare is not null then
+            execute prepare;
+        end if;
+        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+        response_headers := pg_catalog.current_setting('response.headers', true);
+        response_status := pg_catalog.current_setting('response.status', true);
+    end if;
+    if singular and row_count <> 1 then
+        raise sqlstate 'GW116' using message = row_count;
+    elsif row_count > most then
+        raise sqlstate 'GW124' using message = row_count;
+    elsif first > total then
+        raise sqlstate 'GW103' using message = total;
+    end if;
 end;
 $$;
 
@@ -730,8 +760,8 @@ REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, opera
 
 REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, read_only boolean, statement text, arguments text, parameters text[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;

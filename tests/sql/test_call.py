@@ -16,7 +16,7 @@ CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
 REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
 API_ROLES = ["anon", "authenticated", "service_role"]
 
-CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s)"
+CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 # What a statement, or a function in it, can see of its surroundings.
 SEEN = """json_build_object(
@@ -48,10 +48,13 @@ def call(
     read_only: bool = False,
     arguments: str | None = None,
     parameters: list[str] | None = None,
+    settings: list[str] | None = None,
+    checks: tuple[bool, int | None, int | None, bool] = (False, None, None, False),
 ) -> tuple[Any, ...]:
     """One call, as the gateway makes it: total, row_count, body, response_headers, response_status."""
     schemas = '"pgmq_public", "public"'
-    (row,) = gateway(CALL, role, claims, REQUEST, schemas, read_only, statement, arguments, parameters or [])
+    what = (statement, arguments, parameters or [])
+    (row,) = gateway(CALL, role, claims, REQUEST, schemas, settings, read_only, None, *what, *checks)
     return row
 
 
@@ -166,7 +169,8 @@ def test_a_deferred_trigger_runs_in_the_callers_role_and_search_path(db: Sql, ga
 
 @pytest.mark.parametrize("role", API_ROLES)
 def test_the_api_roles_may_not_call_it(gateway: Sql, role: str) -> None:
-    inner = f"select * from pgmq_gateway.call('{role}', '', '{{}}', '', false, 'select 1, 1, null', null, null)"
+    inner = f"select * from pgmq_gateway.call('{role}', '', '{{}}', '', null, false, null, "
+    inner += "'select 1, 1, null', null, null, false, null, null, false)"
     with pytest.raises(errors.InsufficientPrivilege, match="permission denied for schema pgmq_gateway"):
         call(gateway, inner, role=role)
 
@@ -176,7 +180,9 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
         select oid::regprocedure::text from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)
           and has_function_privilege('authenticator', oid, 'execute')
-    """) == [("pgmq_gateway.call(text,text,text[],text,boolean,text,text,text[])",)]
+    """) == [
+        ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint,boolean)",)
+    ]
     assert db("""
         select n, has_schema_privilege('authenticator', n, 'usage'), has_schema_privilege('authenticator', n, 'create')
         from unnest(array['pgmq', 'pgmq_admin', 'pgmq_gateway', 'pgmq_public']) as n
@@ -253,3 +259,35 @@ def test_a_statement_cannot_end_the_transaction(gateway: Sql) -> None:
     with pytest.raises((errors.FeatureNotSupported, errors.InvalidTransactionTermination, psycopg.errors.SyntaxError)):
         call(gateway, "commit")
     assert seen(gateway) == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("checks", "code", "rows"),
+    [((True, None, None, False), "GW116", "2"), ((False, 1, None, False), "GW124", "2"),
+     ((False, None, 4, False), "GW103", "3")],
+)  # fmt: skip
+def test_a_result_that_fails_a_check_is_rolled_back(
+    db: Sql, gateway: Sql, checks: tuple[bool, int | None, int | None, bool], code: str, rows: str
+) -> None:
+    db("create table public.trace (a int); grant all on public.trace to anon")
+    statement = "with t as (insert into public.trace values (1)) select 3::bigint, 2::bigint, '[]'"
+    with pytest.raises(errors.DatabaseError) as raised:
+        call(gateway, statement, checks=checks)
+    assert (raised.value.sqlstate, raised.value.diag.message_primary) == (code, rows)
+    assert db("select count(*) from public.trace") == [(0,)]
+
+
+def test_a_discarded_call_answers_and_leaves_nothing(db: Sql, gateway: Sql) -> None:
+    db("create table public.trace (a int); grant all on public.trace to anon")
+    statement = (
+        "with t as (insert into public.trace values (7) returning a) select 2::bigint, 1::bigint, a::text from t"
+    )
+    assert call(gateway, statement, checks=(False, None, None, True))[:3] == (2, 1, "7")
+    assert db("select count(*) from public.trace") == [(0,)]
+    assert seen(gateway) == OUTSIDE
+
+
+def test_settings_hold_for_the_call_only(gateway: Sql) -> None:
+    statement = "select null::bigint, 1::bigint, current_setting('timezone')"
+    assert call(gateway, statement, settings=["timezone", "Asia/Tokyo"])[2] == "Asia/Tokyo"
+    assert gateway("show timezone") == [("UTC",)]

@@ -1,0 +1,94 @@
+"""What a client accepts, and the representation that it gets (wire contract, section 6)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from app.errors import NotAcceptable
+
+JSON = "application/json; charset=utf-8"
+
+
+class Shape(Enum):
+    """How rows become a body."""
+
+    ARRAY = "array"
+    OBJECT = "object"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """A shape, and the Content-Type that says so. strip_nulls: members that are null are left out, at every depth."""
+
+    shape: Shape
+    content_type: str
+    strip_nulls: bool = False
+
+
+ARRAY = Representation(Shape.ARRAY, JSON)
+STRIPPED = Representation(
+    Shape.ARRAY, "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8", strip_nulls=True
+)
+OBJECT = Representation(Shape.OBJECT, "application/vnd.pgrst.object+json; charset=utf-8")
+STRIPPED_OBJECT = Representation(
+    Shape.OBJECT, "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8", strip_nulls=True
+)
+CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
+
+
+def negotiate(accept: str | None) -> Representation:
+    """The first acceptable representation, by the client's order and weights. Raises NotAcceptable."""
+    wanted = sorted(_ranges(accept or "*/*"), key=lambda pair: -pair[1])
+    for range_, _ in wanted:
+        found = _representation(range_)
+        if found is not None:
+            return found
+    names = ", ".join(range_ for range_, _ in wanted)
+    raise NotAcceptable(f"None of these media types are available: {names}")
+
+
+def _representation(range_: str) -> Representation | None:
+    name, *parameters = (part.strip() for part in range_.split(";"))
+    stripped = "nulls=stripped" in parameters
+    match name.lower():
+        case "*/*" | "application/json":
+            return ARRAY
+        case "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array":
+            return STRIPPED if stripped else ARRAY
+        case "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object":
+            return STRIPPED_OBJECT if stripped else OBJECT
+        case "text/csv":
+            return CSV
+        case _:
+            return None
+
+
+def _ranges(accept: str) -> list[tuple[str, float]]:
+    """Media ranges with their weights (RFC 9110, section 12.5.1); the weight itself is taken off."""
+    found = []
+    for part in _split(accept, ","):
+        pieces = [piece.strip() for piece in _split(part, ";")]
+        weight = next((piece[2:] for piece in pieces if piece.lower().startswith("q=")), "1")
+        kept = [piece for piece in pieces if piece and not piece.lower().startswith("q=")]
+        if kept:
+            found.append(("; ".join(kept) if len(kept) > 1 else kept[0], _number(weight)))
+    return found
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The parts of a header's value; separators inside double quotes do not count."""
+    parts, quoted = [""], False
+    for character in text:
+        quoted ^= character == '"'
+        if character == separator and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _number(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 1.0

@@ -1,0 +1,170 @@
+"""The wire contract as executable cases: each request of cases.json gets the answer that PostgREST gives."""
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.keys import token
+from tests import server
+from tests.server import SECRET, Server
+
+CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
+PLACEHOLDER = re.compile(r"\{\{([^}|]+)(\|str)?\}\}")
+
+Json = Any
+
+
+@pytest.fixture(scope="session")
+def fixture(directory: DataDirectory, template: str, folder: Path) -> Iterator[Server]:
+    """The server that the cases describe: queue q_basic, which authenticated may use and anon may not."""
+    name = "wire"
+    with psycopg.connect(socket_uri(directory), autocommit=True) as owner:
+        owner.execute(f"create database {name} template {template}".encode())
+    with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as owner:
+        owner.execute("select pgmq_admin.create_queue('q_basic', rls => false)")
+        owner.execute("grant all on pgmq.q_q_basic, pgmq.a_q_basic to authenticated")
+    uri = socket_uri(directory, "authenticator", name)
+    running = server.start(
+        folder / "wire.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def base(fixture: Server, directory: DataDirectory) -> str:
+    """The server's address, its queue emptied."""
+    with psycopg.connect(socket_uri(directory, database="wire"), autocommit=True) as owner:
+        owner.execute("select pgmq.purge_queue('q_basic')")
+    return fixture.url
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_case(case: Json, base: str) -> None:
+    context: Json = {"token": tokens(), "setup": [], "key": {}}
+    for step in case.get("setup", []):
+        answer = ask(base, step, context)
+        context["setup"].append(answer)
+        assert answer["status"] == step.get("expect_status", 200), answer["text"]
+    answer = ask(base, case["request"], context)
+    assert list(departures(fill(case["expect"], context), answer)) == [], answer["text"]
+
+
+def tokens() -> dict[str, str]:
+    """The tokens that the cases name."""
+    key = SECRET.encode()
+    roles = {role: token(key, role, {}, 3600) for role in ("anon", "authenticated", "service_role")}
+    expired = token(key, "authenticated", {"exp": int(time.time()) - 3600}, 1)
+    return {**roles, "expired": expired, "badsig": token(key[::-1], "authenticated", {}, 3600)}
+
+
+def fill(template: Json, context: Json) -> Json:
+    """The template with its placeholders replaced; one that is the whole string keeps the type of its value."""
+    if isinstance(template, str):
+        whole = PLACEHOLDER.fullmatch(template)
+        if whole and not whole[2]:
+            return found(whole[1], context)
+        return PLACEHOLDER.sub(lambda match: str(found(match[1], context)), template)
+    if isinstance(template, list):
+        return [fill(item, context) for item in template]
+    if isinstance(template, dict):
+        return {name: fill(value, context) for name, value in template.items()}
+    return template
+
+
+def found(path: str, value: Json) -> Json:
+    for step in path.split("."):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
+def ask(base: str, template: Json, context: Json) -> Json:
+    """Send a request with exactly the headers of the case, and Host and Content-Length."""
+    request = fill(template, context)
+    headers = dict(request.get("headers", {}))
+    if request["as"] != "none":
+        headers.setdefault("Authorization", f"Bearer {context['token'][request['as']]}")
+    body = request.get("body")
+    content = (
+        None if body is None else (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode()
+    )
+    if content is not None or request["method"] == "POST":
+        headers["Content-Length"] = str(len(content or b""))
+    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=20)
+    try:
+        connection.putrequest(request["method"], request["path"], skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value.encode())
+        connection.endheaders(content)
+        response = connection.getresponse()
+        text = response.read().decode()
+        return {
+            "status": response.status,
+            "headers": {name.lower(): response.headers[name] for name in response.headers},
+            "text": text,
+            "json": json_or_none(text),
+        }
+    finally:
+        connection.close()
+
+
+def json_or_none(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def departures(expect: Json, answer: Json) -> Iterator[str]:
+    """Where an answer is not what was expected."""
+    if not re.fullmatch(str(expect["status"]).removeprefix("re:"), str(answer["status"])):
+        yield f"status {answer['status']}"
+    for name, wanted in expect.get("headers", {}).items():
+        value = answer["headers"].get(name)
+        if (wanted is None) != (value is None) or (wanted is not None and not same(wanted, value)):
+            yield f"header {name}: {value!r}"
+    if "json" in expect and not same(expect["json"], answer["json"]):
+        yield "json"
+    if "json_subset" in expect and not same(expect["json_subset"], answer["json"], subset=True):
+        yield "json_subset"
+    rows = answer["json"] if isinstance(answer["json"], list) else [answer["json"]]
+    yield from (f"no {key}" for key in expect.get("json_keys", []) for row in rows if key not in row)
+    if "json_len" in expect and len(rows) != expect["json_len"]:
+        yield f"{len(rows)} rows"
+    if "text" in expect and not same(expect["text"], answer["text"]):
+        yield "text"
+    if expect.get("empty") and answer["text"]:
+        yield "a body"
+    yield from (f"{path} is there" for path in expect.get("json_absent", []) if reaches(path, answer["json"]))
+
+
+def same(wanted: Json, value: Json, *, subset: bool = False) -> bool:
+    """Whether a value is what a matcher wants: $any, $int, re:…, or an equal value; objects may have more members."""
+    if wanted == "$any":
+        return True
+    if wanted == "$int":
+        return type(value) is int
+    if isinstance(wanted, str) and wanted.startswith("re:"):
+        return isinstance(value, str) and re.search(wanted[3:], value) is not None
+    if isinstance(wanted, dict) and isinstance(value, dict):
+        covered = wanted.keys() <= value.keys() if subset else wanted.keys() == value.keys()
+        return covered and all(same(item, value[name], subset=subset) for name, item in wanted.items())
+    if isinstance(wanted, list) and isinstance(value, list):
+        return len(wanted) == len(value) and all(same(a, b, subset=subset) for a, b in zip(wanted, value, strict=True))
+    return bool(wanted == value) and isinstance(wanted, bool) == isinstance(value, bool)
+
+
+def reaches(path: list[str], value: Json) -> bool:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value is not None
