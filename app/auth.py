@@ -15,6 +15,7 @@ from typing import Self
 
 import jwt
 
+from app.apikeys import PRIVILEGED_ROLE, KeyRing
 from app.errors import AnonymousDisabled, InvalidClaims, Unauthorized, UnknownRole
 from app.settings import SHORTEST_SECRET, Settings, SettingsError
 
@@ -43,6 +44,7 @@ class Authenticator:
     secret         the HS256 key, as bytes
     anonymous_role the role of a request without a role claim or without a token; None refuses them
     audience       what `aud` must contain when the token has one; None accepts all
+    keys           the keys of which a request must show one; None asks for none
     clock          seconds since 1970
     """
 
@@ -51,24 +53,32 @@ class Authenticator:
         secret: bytes,
         anonymous_role: str | None,
         audience: str | None = None,
+        keys: KeyRing | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secret = secret
         self._anonymous_role = anonymous_role
         self._audience = audience
+        self._keys = keys
         self._clock = clock
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """As the operator set it up. Raises SettingsError without a usable secret."""
-        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud)
+        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud, KeyRing.of(settings))
 
-    def caller(self, headers: Mapping[str, str]) -> Caller:
-        """The caller behind these headers (lower-case names).
+    def caller(self, headers: Mapping[str, str], url_key: str | None = None) -> Caller:
+        """The caller behind these headers (lower-case names) and the apikey of the query string.
 
-        Raises Unauthorized, InvalidClaims or AnonymousDisabled.
+        Raises Unauthorized, InvalidClaims, AnonymousDisabled or KeyRefused.
         """
-        token = _token(headers)
+        key = headers.get("apikey") or url_key
+        if self._keys is None:
+            token, kind = _token(headers, key), None
+        else:
+            token, kind = self._keys.credential(headers, key)
+        if kind == "secret":
+            return Caller(PRIVILEGED_ROLE, json.dumps({"role": PRIVILEGED_ROLE}), anonymous=False)
         if token is None:
             return self._caller({}, "{}")
         text = self._verified(token)
@@ -130,11 +140,11 @@ class Authenticator:
         return Caller(self._anonymous_role, json.dumps({**claims, "role": self._anonymous_role}), anonymous=True)
 
 
-def _token(headers: Mapping[str, str]) -> str | None:
+def _token(headers: Mapping[str, str], key: str | None) -> str | None:
     """The bearer token; without an Authorization header, the apikey, as in front of Supabase."""
     authorization = headers.get("authorization")
     if authorization is None:
-        return headers.get("apikey") or None
+        return key
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

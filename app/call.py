@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.catalog import Function
-from app.media import Representation
+from app.catalog import Function, Result
+from app.media import ARRAY, Representation
 from app.preferences import Preferences
 from app.request import Described
 from app.statement import Statement
@@ -48,3 +48,19 @@ class Answer:
     body: str | None
     headers: str | None = None
     status: str | None = None
+
+
+EXECUTABLE = """
+select null::pg_catalog.int8, count(*), coalesce(json_agg(p.oid::pg_catalog.int8)::pg_catalog.text, '[]')
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+where n.nspname = ($2)[1]
+  and has_schema_privilege(n.oid, 'usage')
+  and has_function_privilege(p.oid, 'execute')
+"""
+
+
+def executable(schema: str, request: Described) -> Call:
+    """A call that answers the OIDs of the functions of `schema` which its caller may execute."""
+    itself = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
+    return Call(itself, Statement(EXECUTABLE, (schema,)), request, ARRAY, Preferences(), read_only=True)

@@ -45,6 +45,7 @@ class Function:
     result: Result
     returns_set: bool
     volatile: bool
+    oid: int = 0
     columns: tuple[tuple[str, str], ...] = ()
     description: str | None = None
     names: frozenset[str] = field(init=False)
@@ -72,6 +73,7 @@ class Function:
 # for under an empty search_path, so they come qualified.
 FUNCTIONS = """
 select
+    p.oid,
     n.nspname as schema,
     p.proname as name,
     i.names,
@@ -228,6 +230,7 @@ def _function(row: asyncpg.Record) -> Function:
         result=Result(row["result"]),
         returns_set=row["returns_set"],
         volatile=row["volatile"],
+        oid=row["oid"],
         columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
         description=row["description"],
     )

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from app import banner, keys, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
+from app.apikeys import derived
 from app.auth import secret_key
 from app.catalog import Catalog, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
@@ -128,7 +129,7 @@ def _sockets(settings: Settings) -> tuple[socket, socket]:
 async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
         api, admin = _sockets(settings)
-        settings = _with_secret(settings, directory)
+        settings = _with_keys(_with_secret(settings, directory))
         with progress() as tell:
             postgres = EmbeddedPostgres(directory, tell)
             await postgres.start()
@@ -187,13 +188,15 @@ def keys_command(data_dir: DataDir = None) -> None:
     settings = configuration.load()
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
-    settings = _with_secret(settings, directory)
+    settings = _with_keys(_with_secret(settings, directory))
     secret = secret_key(settings)
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
     assert settings.jwt_secret is not None
     print(f"SUPABASE_URL={address}")
     print(f"SUPABASE_ANON_KEY={keys.api_key(secret, 'anon')}")
     print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(secret, 'service_role')}")
+    print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
+    print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
     print(f"JWT_SECRET={settings.jwt_secret.get_secret_value()}")
 
 
@@ -264,3 +267,11 @@ def _with_secret(settings: Settings, directory: DataDirectory) -> Settings:
     if settings.jwt_secret is not None:
         return settings
     return settings.model_copy(update={"jwt_secret": SecretStr(directory.secrets().jwt_secret)})
+
+
+def _with_keys(settings: Settings) -> Settings:
+    """Settings with keys that belong to the secret, where the operator has named none."""
+    if settings.publishable_keys or settings.secret_keys:
+        return settings
+    publishable, secret = derived(secret_key(settings))
+    return settings.model_copy(update={"publishable_keys": (publishable,), "secret_keys": (f"default={secret}",)})

@@ -50,6 +50,15 @@ class MethodNotAllowed(GatewayError):
     status, code = 405, "PGRST101"
 
 
+class UnsupportedMethod(GatewayError):
+    """A method that the root does not have."""
+
+    status, code = 405, "PGRST117"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"Unsupported HTTP method: {method}")
+
+
 class InvalidBody(GatewayError):
     """A body that is no set of named arguments."""
 

@@ -47,6 +47,19 @@ def negotiate(accept: str | None) -> Representation:
     raise NotAcceptable(f"None of these media types are available: {names}")
 
 
+def negotiate_description(accept: str | None) -> str:
+    """The Content-Type of the description at `/`. Raises NotAcceptable."""
+    wanted = sorted(_ranges(accept or "*/*"), key=lambda pair: -pair[1])
+    for range_, _ in wanted:
+        match range_.partition(";")[0].strip().lower():
+            case "*/*" | "application/openapi+json":
+                return "application/openapi+json; charset=utf-8"
+            case "application/json":
+                return JSON
+    names = ", ".join(range_ for range_, _ in wanted)
+    raise NotAcceptable(f"None of these media types are available: {names}")
+
+
 def _representation(range_: str) -> Representation | None:
     name, *parameters = (part.strip() for part in range_.split(";"))
     stripped = "nulls=stripped" in parameters

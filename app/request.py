@@ -31,6 +31,7 @@ class Request:
 
     path     without the prefix
     query    the parameters of the query string in order, decoded, without the apikey that may stand there
+    url_key  that apikey
     headers  by name in lower case; the first of a name counts
     """
 
@@ -39,6 +40,7 @@ class Request:
         self.path: str = scope["path"].removeprefix(PREFIX)
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
+        self.url_key = next((value for name, value in pairs if name == "apikey"), None)
         self.headers: Mapping[str, str] = {
             name.decode("latin-1"): value.decode(errors="replace") for name, value in reversed(scope["headers"])
         }

@@ -1,12 +1,15 @@
 """The straight line of a request: authenticate, resolve, execute, respond. A plain ASGI endpoint."""
 
+import json
 import logging
 from dataclasses import replace
+from importlib.metadata import version
 
+from app import swagger
 from app.arguments import Arguments, read_arguments
 from app.asgi import Receive, Scope, Send
-from app.auth import Authenticator
-from app.call import Call
+from app.auth import Authenticator, Caller
+from app.call import Call, executable
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
@@ -18,8 +21,9 @@ from app.errors import (
     NoRowsToCount,
     UnknownPath,
     UnknownSchema,
+    UnsupportedMethod,
 )
-from app.media import negotiate
+from app.media import negotiate, negotiate_description
 from app.preferences import read_preferences
 from app.query import Shaping, read_shaping, split_arguments, within_range
 from app.request import ClientGone, Request
@@ -44,6 +48,7 @@ class Rpc:
         self._authenticator = authenticator
         self._watch = watch
         self._database = database
+        self._base_url = settings.openapi_server_proxy_uri or f"http://{settings.server_host}:{settings.server_port}/"
         self._max_rows = settings.db_max_rows
         self._may_choose_end = settings.db_tx_end.endswith("allow-override")
 
@@ -65,12 +70,28 @@ class Rpc:
         await response.send(send, *self._cors.headers(request.headers))
 
     async def _response(self, request: Request) -> Response:
-        caller = self._authenticator.caller(request.headers)
+        caller = self._authenticator.caller(request.headers, request.url_key)
+        if request.path in ("", "/"):
+            return await self._root(caller, request)
         if request.method == "OPTIONS":
             return await self._options(request)
         call = await self._call(request)
         answer = await self._database.execute(caller, call)
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
+
+    async def _root(self, caller: Caller, request: Request) -> Response:
+        """The functions of a schema that the caller may execute, described (PostgREST's openapi-mode)."""
+        if request.method == "OPTIONS":
+            return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
+        if request.method not in ("GET", "HEAD"):
+            raise UnsupportedMethod(request.method)
+        catalog, schema = self._watch.catalog, self._schema(request)
+        content_type = negotiate_description(request.headers.get("accept"))
+        answer = await self._database.execute(caller, executable(schema, request.described()))
+        mine = set(json.loads(answer.body or "[]"))
+        functions = [function for function in catalog if function.schema == schema and function.oid in mine]
+        body = json.dumps(swagger.document(functions, version("pgmq-gateway"), self._base_url)).encode()
+        return Response(200, (("Content-Type", content_type), ("Content-Profile", schema)), body)
 
     async def _options(self, request: Request) -> Response:
         """Which methods the function has that the query string would call."""

@@ -17,7 +17,11 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Frozen settings. Each field `x` is read from the variable `PGRST_X`; lists are separated by commas."""
+    """Frozen settings. Each field `x` is read from the variable `PGRST_X`; lists are separated by commas.
+
+    secret_keys  each as `name=key`
+    key_layer    whether a request must show a key; None: when there are keys
+    """
 
     model_config = SettingsConfigDict(env_prefix="PGRST_", frozen=True, extra="ignore")
 
@@ -40,13 +44,27 @@ class Settings(BaseSettings):
     admin_server_host: str | None = None
     admin_server_port: int = Field(default=3001, ge=0, le=65535)
     server_cors_allowed_origins: Names = ()
+    openapi_server_proxy_uri: str | None = None
+    # The gateway's own: PostgREST leaves the keys to what stands in front of it.
+    publishable_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_PUBLISHABLE_KEYS")
+    secret_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_SECRET_KEYS")
+    key_layer: bool | None = Field(default=None, validation_alias="PGMQ_GATEWAY_KEY_LAYER")
 
-    @field_validator("db_schemas", "db_extra_search_path", "server_cors_allowed_origins", mode="before")
+    @field_validator(
+        "db_schemas",
+        "db_extra_search_path",
+        "server_cors_allowed_origins",
+        "publishable_keys",
+        "secret_keys",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("db_uri", "jwt_secret", "db_anon_role", "jwt_aud", "db_max_rows", "db_pre_request", mode="before")
+    @field_validator(
+        "db_uri", "jwt_secret", "db_anon_role", "jwt_aud", "db_max_rows", "db_pre_request", "key_layer", mode="before"
+    )
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value
@@ -69,6 +87,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"the secret must have at least {SHORTEST_SECRET} bytes; make one with: openssl rand -hex 32"
             )
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _named_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(name and key for name, _, key in (pair.partition("=") for pair in value)):
+            raise ValueError("write each key as name=key, separated by commas")
         return value
 
     @field_validator("db_schemas")
@@ -96,6 +121,7 @@ def load(**chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
         return Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = "PGRST_" + "_".join(str(part) for part in first["loc"]).upper()
+        place = str(first["loc"][0])
+        name = place if place.startswith("PGMQ_GATEWAY_") else f"PGRST_{place.upper()}"
         reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {reason}") from None

@@ -50,7 +50,7 @@ def embedded(folder: Path) -> Iterator[Server]:
         folder / "embedded.log",
         "--data-dir",
         str(folder / "data"),
-        env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"},
+        env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4", "PGMQ_GATEWAY_KEY_LAYER": "off"},
     )
     yield running
     assert running.stop() == 0, running.log.read_text()

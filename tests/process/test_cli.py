@@ -121,7 +121,14 @@ def test_help_is_a_manual(command: list[str]) -> None:
 def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[str]) -> None:
     result = run("keys", *data, env={"PGRST_JWT_SECRET": SECRET})
     lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
-    assert list(lines) == ["SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY", "JWT_SECRET"]
+    assert list(lines) == [
+        "SUPABASE_URL",
+        "SUPABASE_ANON_KEY",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "SUPABASE_PUBLISHABLE_KEY",
+        "SUPABASE_SECRET_KEY",
+        "JWT_SECRET",
+    ]
     assert lines["SUPABASE_URL"] == embedded.url
     claims = jwt.decode(lines["SUPABASE_SERVICE_ROLE_KEY"], lines["JWT_SECRET"], algorithms=["HS256"])
     assert claims["role"] == "service_role"

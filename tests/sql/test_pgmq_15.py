@@ -1,7 +1,4 @@
-"""The six functions on a pgmq of the shape of 1.5, and on one that is upgraded while they are installed.
-
-No registry carries pgmq 1.5. What matters of its shape is derived from the packaged SQL by taking out what came later.
-"""
+"""The six functions on a pgmq of the shape of 1.5, and on one that is upgraded while they are installed."""
 
 import re
 from collections.abc import Callable
@@ -14,42 +11,9 @@ from app.datadir import DataDirectory
 from app.migrations import install
 from tests.conftest import Sql, runner
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
+from tests.sql.shape_15 import shape_of_15
 
 KEYS = ["msg_id", "read_ct", "enqueued_at", "vt", "message", "headers"]
-
-# What to take out, what to put there, how often it must be found.
-LATER = [
-    # Functions on groups, topics and notifications, with their two tables.
-    (
-        r"(?ms)^CREATE (?:OR REPLACE )?FUNCTION pgmq\.\w*(?:grouped|topic|notify|routing)\w*\("
-        r".*?\$\$(?: LANGUAGE plpgsql)?;$",
-        "",
-        27,
-    ),
-    (r"(?ms)^CREATE (?:UNLOGGED )?TABLE IF NOT EXISTS pgmq\.(?:notify_insert_throttle|topic_bindings).*?\);\n", "", 2),
-    (r"(?ms)^CREATE INDEX IF NOT EXISTS idx_(?:notify_throttle|topic_bindings)\w* *.*?;\n", "", 2),
-    (r" +PERFORM pg_catalog\.\w+\('pgmq.(?:notify_insert_throttle|topic_bindings)', ''\);\n", "", 2),
-    # last_read_at: in message_record and three kinds of queue and archive tables; in what read sets; in lists.
-    (r"\n +last_read_at TIMESTAMP WITH TIME ZONE,", "", 7),
-    (r"\n +last_read_at = clock_timestamp\(\),", "", 2),
-    (r"\bm\.last_read_at, ", "", 2),
-    (r"\blast_read_at, ", "", 9),
-    # pop had no quantity.
-    (r"FUNCTION pgmq\.pop\(queue_name TEXT, qty INTEGER DEFAULT 1\)", "FUNCTION pgmq.pop(queue_name TEXT)", 1),
-    (r"(?s)(FUNCTION pgmq\.pop\(queue_name TEXT\).*?)LIMIT \$1(.*?) USING qty;", r"\1LIMIT 1\2;", 1),
-    # An empty batch was nothing to do.
-    (r" +PERFORM pgmq\._validate_batch_params\(msgs, headers\);\n", "", 1),
-]  # fmt: skip
-
-
-def shape_of_15() -> str:
-    sql = PGMQ_SQL
-    for pattern, instead, times in LATER:
-        sql, found = re.subn(pattern, instead, sql)
-        assert found == times, f"{pattern} was found {found} times: is this another pgmq?"
-    assert "last_read_at" not in sql
-    assert "topic" not in re.sub(r"--.*", "", sql)
-    return sql
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The wire contract as executable cases: each request of cases.json gets the answer that PostgREST gives."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -9,14 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import psycopg
 import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from app.keys import token
+from app.migrations import install
 from tests import server
 from tests.server import SECRET, Server
+from tests.sql.shape_15 import shape_of_15
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
 PLACEHOLDER = re.compile(r"\{\{([^}|]+)(\|str)?\}\}")
@@ -24,34 +28,64 @@ PLACEHOLDER = re.compile(r"\{\{([^}|]+)(\|str)?\}\}")
 Json = Any
 
 
+TARGETS = ("postgrest", "gateway")
+KEYS = {"publishable": "sb_publishable_of_these_tests", "secret": "sb_secret_of_these_tests"}
+# Cases for bare PostgREST, for Supabase's key layer in front of it, and, most of them, for both.
+RUNS = [(target, case) for case in CASES for target in TARGETS if case.get("target", target) == target]
+
+
 @pytest.fixture(scope="session")
-def fixture(directory: DataDirectory, template: str, folder: Path) -> Iterator[Server]:
-    """The server that the cases describe: queue q_basic, which authenticated may use and anon may not."""
-    name = "wire"
+def uri(directory: DataDirectory) -> str:
+    """The database that the cases describe: queue q_basic, which authenticated may use and anon may not.
+
+    Its pgmq has the shape of 1.5, which the answers were recorded on.
+    """
     with psycopg.connect(socket_uri(directory), autocommit=True) as owner:
-        owner.execute(f"create database {name} template {template}".encode())
-    with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as owner:
+        owner.execute("create database wire")
+    with psycopg.connect(socket_uri(directory, database="wire"), autocommit=True) as owner:
+        owner.execute(shape_of_15().encode())
+    asyncio.run(installed(socket_uri(directory, database="wire")))
+    with psycopg.connect(socket_uri(directory, database="wire"), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('q_basic', rls => false)")
         owner.execute("grant all on pgmq.q_q_basic, pgmq.a_q_basic to authenticated")
-    uri = socket_uri(directory, "authenticator", name)
-    running = server.start(
-        folder / "wire.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
-    )
+    return socket_uri(directory, "authenticator", "wire")
+
+
+async def installed(owner_uri: str) -> None:
+    connection = await asyncpg.connect(owner_uri)
+    await install(connection)
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def servers(uri: str, folder: Path) -> Iterator[dict[str, Server]]:
+    """A gateway as PostgREST alone is, and one with Supabase's key layer in front."""
+    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+    keys = {
+        "PGMQ_GATEWAY_PUBLISHABLE_KEYS": KEYS["publishable"],
+        "PGMQ_GATEWAY_SECRET_KEYS": f"default={KEYS['secret']}",
+    }
+    running = {
+        "postgrest": server.start(folder / "wire-postgrest.log", env=env),
+        "gateway": server.start(folder / "wire-gateway.log", env={**env, **keys}),
+    }
     yield running
-    running.stop()
+    for one in running.values():
+        one.stop()
 
 
 @pytest.fixture
-def base(fixture: Server, directory: DataDirectory) -> str:
-    """The server's address, its queue emptied."""
+def bases(servers: dict[str, Server], directory: DataDirectory) -> dict[str, str]:
+    """The addresses of both, their queue emptied."""
     with psycopg.connect(socket_uri(directory, database="wire"), autocommit=True) as owner:
         owner.execute("select pgmq.purge_queue('q_basic')")
-    return fixture.url
+    return {target: one.url for target, one in servers.items()}
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
-def test_case(case: Json, base: str) -> None:
-    context: Json = {"token": tokens(), "setup": [], "key": {}}
+@pytest.mark.parametrize(("target", "case"), RUNS, ids=[f"{case['id']}-{target}" for target, case in RUNS])
+def test_case(target: str, case: Json, bases: dict[str, str]) -> None:
+    base = bases[target]
+    context: Json = {"token": tokens(), "setup": [], "key": KEYS}
     for step in case.get("setup", []):
         answer = ask(base, step, context)
         context["setup"].append(answer)
