@@ -139,7 +139,7 @@ where n.nspname = any ($1)
       array_position(i.names, '') is null
       or i.names = '{""}' and i.types[1] in ('json', 'jsonb', 'text', 'xml', 'bytea')
   )
-order by 1, 2, i.names
+order by 2, 3, i.names
 """
 
 

@@ -122,7 +122,7 @@ class Database:
                     # Nothing has been executed, so another connection may do it.
                     logger.warning("closing a connection whose session a function has changed: %s", error)
                     connection.terminate()
-                    refusal = DatabaseError(error, anonymous=caller.anonymous)
+                    refusal = DatabaseError.of(error, anonymous=caller.anonymous)
                 except (OSError, asyncpg.InterfaceError) as error:
                     logger.warning("lost a database connection during a call: %s", error)
                     raise ConnectionLost from None
@@ -186,7 +186,7 @@ def _meaning(error: ServerError, caller: Caller) -> GatewayError:
         return ConnectionLost()
     if error.sqlstate in CHECKS:
         return CHECKS[error.sqlstate](int(error.message or 0))
-    return DatabaseError(error, anonymous=caller.anonymous)
+    return DatabaseError.of(error, anonymous=caller.anonymous)
 
 
 def _pre_request(name: str | None) -> str | None:

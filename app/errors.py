@@ -267,6 +267,11 @@ class DatabaseError(GatewayError):
         elif self.status == 503:
             self.headers = (("Retry-After", "1"),)
 
+    @classmethod
+    def of(cls, error: ServerError, *, anonymous: bool) -> GatewayError:
+        """What an error of Postgres means: a function may also have made the whole answer itself."""
+        return RaisedAnswer(error) if error.sqlstate == "PGRST" else cls(error, anonymous=anonymous)
+
     def _status(self, anonymous: bool) -> int:
         if self.code == "42501" and anonymous:
             return 401
@@ -281,6 +286,30 @@ class DatabaseError(GatewayError):
             return status if 200 <= status <= 599 and status not in (204, 205, 304) else 500
         found = (self.STATUSES.get(self.code[:length]) for length in (5, 2))
         return next((status for status in found if status), 400)
+
+
+class RaisedAnswer(GatewayError):
+    """RAISE SQLSTATE 'PGRST': MESSAGE has the body as JSON, DETAIL status and headers (PostgREST's convention)."""
+
+    def __init__(self, error: ServerError) -> None:
+        try:
+            body, answer = json.loads(error.message or ""), json.loads(error.detail or "")
+            super().__init__(str(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
+            self.code, self.status = str(body["code"]), int(answer["status"])
+            self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            super().__init__(
+                "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error",
+                "Invalid JSON value for MESSAGE or DETAIL",
+                "MESSAGE wants code and message, and may have details and hint; DETAIL wants status and headers.",
+            )
+            self.code, self.status, self.headers = "PGRST121", 500, ()
+        if not 200 <= self.status <= 599 or self.status in (204, 205, 304):
+            self.status = 500
+
+
+def _text_or_none(body: Mapping[str, object], name: str) -> str | None:
+    return None if body.get(name) is None else str(body[name])
 
 
 def _harmless(error: ServerError) -> str | None:

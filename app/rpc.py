@@ -23,10 +23,11 @@ from app.errors import (
     UnknownSchema,
     UnsupportedMethod,
 )
-from app.media import negotiate, negotiate_description
-from app.preferences import read_preferences
+from app.media import ARRAY, negotiate, negotiate_description
+from app.preferences import Preferences, read_preferences
 from app.query import Shaping, read_shaping, split_arguments, within_range
 from app.request import ClientGone, Request
+from app.resources import SCHEMA, MessageNotFound, read_resource
 from app.response import Response, answered, failed
 from app.settings import Settings
 from app.statement import statement
@@ -73,11 +74,35 @@ class Rpc:
         caller = self._authenticator.caller(request.headers, request.url_key)
         if request.path in ("", "/"):
             return await self._root(caller, request)
+        if request.path.startswith("/queues/"):
+            return await self._resource(caller, request)
         if request.method == "OPTIONS":
             return await self._options(request)
         call = await self._call(request)
         answer = await self._database.execute(caller, call)
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
+
+    async def _resource(self, caller: Caller, request: Request) -> Response:
+        """A request to a queue or a message: the same call as the function's, with the statuses of resources."""
+        resource = await read_resource(request)
+        if SCHEMA not in self._schemas:
+            raise UnknownPath
+        function = self._watch.catalog.resolve(SCHEMA, resource.function, resource.arguments.names, ())
+        call = Call(
+            function,
+            statement(function, resource.arguments, Shaping(), ARRAY, counted=False),
+            request.described(),
+            ARRAY,
+            Preferences(),
+            read_only=False,
+            body=resource.arguments.body,
+        )
+        answer = await self._database.execute(caller, call)
+        if resource.message_id is not None and answer.body == "false":
+            raise MessageNotFound(resource.queue, resource.message_id)
+        response = answered(answer, call, None)
+        headers = (*response.headers, ("Cache-Control", "no-store"))
+        return replace(response, headers=headers, status=201 if resource.function.startswith("send") else 200)
 
     async def _root(self, caller: Caller, request: Request) -> Response:
         """The functions of a schema that the caller may execute, described (PostgREST's openapi-mode)."""

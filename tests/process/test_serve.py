@@ -148,7 +148,7 @@ def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Start, databas
 
 
 def test_settings_of_the_environment_hold_on_the_embedded_database(own: Start) -> None:
-    gateway = own("with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="")
+    gateway = own("with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="", PGMQ_GATEWAY_KEY_LAYER="off")
     answer = httpx.post(f"{gateway.url}/rpc/pop", json={"queue_name": "x"})
     assert (answer.status_code, answer.json()["code"]) == (401, "PGRST302")
     assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"

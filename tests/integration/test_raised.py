@@ -1,0 +1,46 @@
+"""Functions that make the whole answer themselves, with RAISE and the code PGRST."""
+
+import json
+
+import pytest
+
+from tests.integration.conftest import Own
+
+RAISE = (
+    "create or replace function public.answer(m text, d text) returns void language plpgsql as "
+    "$f$ begin raise sqlstate 'PGRST' using message = m, detail = d; end $f$"
+)
+
+
+def test_body_status_and_headers_are_the_functions(own: Own) -> None:
+    own.define(RAISE)
+    message = json.dumps({"code": "42", "message": "no tea", "hint": "wait"})
+    detail = json.dumps({"status": 418, "headers": {"X-Tea": "none", "Retry-After": "60"}})
+    answer = own.client.post("/rpc/answer", json={"m": message, "d": detail})
+    assert answer.status_code == 418
+    assert answer.json() == {"code": "42", "details": None, "hint": "wait", "message": "no tea"}
+    assert (answer.headers["x-tea"], answer.headers["retry-after"]) == ("none", "60")
+    assert answer.headers["proxy-status"] == "PostgREST; error=42"
+
+
+@pytest.mark.parametrize(
+    ("message", "detail"),
+    [
+        ("no json", '{"status": 418, "headers": {}}'),
+        ('{"code": "42"}', '{"status": 418, "headers": {}}'),
+        ('{"code": "42", "message": "x"}', '{"status": 418}'),
+        ('{"code": "42", "message": "x"}', "[]"),
+        ('["code"]', '{"status": "x", "headers": {}}'),
+    ],
+)
+def test_what_cannot_be_read_is_the_functions_fault(own: Own, message: str, detail: str) -> None:
+    own.define(RAISE)
+    answer = own.client.post("/rpc/answer", json={"m": message, "d": detail})
+    assert (answer.status_code, answer.json()["code"]) == (500, "PGRST121")
+
+
+def test_a_status_that_http_cannot_send_is_500(own: Own) -> None:
+    own.define(RAISE)
+    detail = json.dumps({"status": 99, "headers": {}})
+    answer = own.client.post("/rpc/answer", json={"m": '{"code": "a", "message": "b"}', "d": detail})
+    assert (answer.status_code, answer.json()["code"]) == (500, "a")

@@ -1,0 +1,98 @@
+"""Queues as resources: the same calls, roles and errors as the functions', with the statuses of resources."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.conftest import Sql
+
+Bearer = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
+    """A client that may do everything and names no schema."""
+    del api.headers["Content-Profile"]
+    api.headers.update(bearer("service_role"))
+    return api
+
+
+def test_a_message_goes_its_whole_way(service: httpx.Client, queue: str, sql: Sql) -> None:
+    messages = f"/rest/v1/queues/{queue}/messages"
+    sent = service.post(messages, content='{"n": 1.10}')
+    assert (sent.status_code, sent.text) == (201, "[1]")
+    assert sql(f"select message::text from pgmq.q_{queue}") == [('{"n": 1.10}',)]
+    read = service.get(messages, params={"n": 5, "sleep_seconds": 60})
+    assert (read.status_code, read.headers["cache-control"]) == (200, "no-store")
+    assert [(row["msg_id"], row["read_ct"]) for row in read.json()] == [(1, 1)]
+    assert service.get(messages).json() == []
+    deleted = service.delete(f"{messages}/1")
+    assert (deleted.status_code, deleted.text) == (200, "true")
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+
+
+def test_many_messages_are_sent_at_once_and_one_is_popped(service: httpx.Client, queue: str, sql: Sql) -> None:
+    messages = f"/queues/{queue}/messages"
+    sent = service.post(messages, params={"sleep_seconds": 0}, json={"messages": [{"a": 1}, 2, None]})
+    assert (sent.status_code, sent.text) == (201, "[1, 2, 3]")
+    (popped,) = service.post(f"{messages}/pop").json()
+    assert (popped["msg_id"], popped["message"]) == (1, {"a": 1})
+    archived = service.post(f"{messages}/2/archive")
+    assert (archived.status_code, archived.text) == (200, "true")
+    assert sql(f"select msg_id from pgmq.q_{queue}") == [(3,)]
+    assert sql(f"select msg_id, message from pgmq.a_{queue}") == [(2, 2)]
+
+
+def test_a_delay_hides_what_is_sent(service: httpx.Client, queue: str) -> None:
+    messages = f"/queues/{queue}/messages"
+    assert service.post(messages, params={"sleep_seconds": 600}, json="later").status_code == 201
+    assert service.get(messages).json() == []
+
+
+@pytest.mark.parametrize(("method", "rest"), [("DELETE", "/7"), ("POST", "/7/archive")])
+def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, method: str, rest: str) -> None:
+    answer = service.request(method, f"/queues/{queue}/messages{rest}")
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "code": "PGMQ404",
+        "details": None,
+        "hint": "It may be deleted or archived already.",
+        "message": f'Message 7 is not in queue "{queue}"',
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/queues/no-such-queue/messages", 404, "42P01"),
+        ("DELETE", "/queues/no-such-queue/messages/x", 400, "22P02"),
+        ("PUT", "/queues/q/messages", 405, "PGRST101"),
+        ("GET", "/queues/q/messages/pop", 405, "PGRST101"),
+        ("GET", "/queues/q", 404, "PGRST125"),
+        ("GET", "/queues/q/messages/1/2/3", 404, "PGRST125"),
+        ("GET", "/queues/q/messages/1/2", 404, "PGRST125"),
+        ("GET", "/queues/q/messages?n=all", 400, "PGRST100"),
+        ("GET", "/queues/q/messages?limit=1", 400, "PGRST100"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(service: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+    answer = service.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert set(answer.json()) == {"code", "details", "hint", "message"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"1 2"])
+def test_a_body_that_is_no_json_stores_nothing(service: httpx.Client, queue: str, content: bytes, sql: Sql) -> None:
+    answer = service.post(f"/queues/{queue}/messages", content=content)
+    assert (answer.status_code, answer.json()["code"]) == (400, "PGRST102")
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+
+
+def test_the_callers_role_decides(api: httpx.Client, queue: str, bearer: Bearer, sql: Sql) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    messages = f"/queues/{queue}/messages"
+    assert api.get(messages).status_code == 401
+    assert api.delete(f"{messages}/1", headers=bearer("authenticated")).status_code == 403
+    assert api.post(messages, json=1, headers=bearer("authenticated")).status_code == 403
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
