@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.catalog import Function, Result
+from app.catalog import NO_SETTINGS, Function, Result, RoleSettings
 from app.media import ARRAY, Representation
 from app.preferences import Preferences
 from app.request import Described
@@ -15,6 +15,7 @@ class Call:
 
     body         the JSON that the statement takes as $1
     read_only    whether the call is kept from writing
+    settings     those of the caller's role
     offset       how many rows the client wants skipped, for the numbers in Content-Range
     """
 
@@ -26,6 +27,7 @@ class Call:
     read_only: bool
     body: str | None = None
     offset: int = 0
+    settings: RoleSettings = NO_SETTINGS
 
     @property
     def singular(self) -> bool:

@@ -1,6 +1,6 @@
 """The functions of the exposed schemas, read from Postgres; a name and a set of argument names lead to one of them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -143,13 +143,61 @@ order by 2, 3, i.names
 """
 
 
-class Catalog:
-    """The functions of the exposed schemas at one moment."""
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """What ALTER ROLE … SET says of a role that calls run in.
 
-    def __init__(self, functions: Iterable[Function]) -> None:
+    pairs    names and values in turn, for the call's transaction
+    timeout  seconds that a call may take, from statement_timeout: set inside a statement that runs already, Postgres
+             would not heed it, so the gateway keeps it; None for no limit
+    """
+
+    pairs: tuple[str, ...] = ()
+    timeout: float | None = None
+
+
+NO_SETTINGS = RoleSettings()
+
+# Settings of the roles that the login role may become, as far as those roles may set them.
+ROLE_SETTINGS = """
+select
+    r.rolname as role,
+    -- Those for this database come after those for all, and so win.
+    coalesce(
+        array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) filter (where v.name <> 'statement_timeout'), '{}'
+    ) as pairs,
+    (array_agg(
+        extract(epoch from (v.value || case when v.value ~ '^[0-9]+$' then 'ms' else '' end)::interval)
+        order by s.setdatabase <> 0 desc
+    ) filter (where v.name = 'statement_timeout'))[1] as timeout
+from pg_catalog.pg_db_role_setting s
+join pg_catalog.pg_roles r on r.oid = s.setrole
+cross join lateral unnest(s.setconfig) as c (setting)
+cross join lateral (
+    select split_part(c.setting, '=', 1), substr(c.setting, strpos(c.setting, '=') + 1)
+) as n (name, value)
+cross join lateral (values (n.name, n.value, n.name, 1), (n.name, n.value, n.value, 2)) as v (name, value, pair, place)
+where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
+  and r.rolname <> session_user
+  and pg_has_role(session_user, r.oid, 'member')
+  and v.name <> all ('{role,session_authorization,default_transaction_isolation}')
+  and coalesce((select p.context = 'user' from pg_catalog.pg_settings p where p.name = v.name), v.name like '%.%')
+group by r.rolname
+"""
+
+
+class Catalog:
+    """The functions of the exposed schemas, and the settings of roles, at one moment."""
+
+    def __init__(self, functions: Iterable[Function], roles: Mapping[str, RoleSettings] | None = None) -> None:
+        self._roles = roles or {}
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:
             self._functions.setdefault((function.schema, function.name), []).append(function)
+
+    def settings_of(self, role: str) -> RoleSettings:
+        """What a call in this role starts with."""
+        return self._roles.get(role, NO_SETTINGS)
 
     def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._functions.values() for function in overloads)
@@ -214,7 +262,9 @@ async def load(connection: Connection, schemas: Iterable[str]) -> Catalog:
     async with connection.transaction(readonly=True):
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
         rows = await connection.fetch(FUNCTIONS, list(schemas))
-    return Catalog(_function(row) for row in rows)
+        roles = await connection.fetch(ROLE_SETTINGS)
+    settings = {row["role"]: RoleSettings(tuple(row["pairs"]), float(row["timeout"] or 0) or None) for row in roles}
+    return Catalog((_function(row) for row in rows), settings)
 
 
 def _function(row: asyncpg.Record) -> Function:

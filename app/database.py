@@ -18,6 +18,7 @@ from app.errors import (
     InvalidRange,
     NotSingular,
     PoolTimeout,
+    StatementTimeout,
     TooManyAffected,
     Unavailable,
 )
@@ -46,6 +47,11 @@ CHECKS: dict[str, Callable[[int], GatewayError]] = {
     "GW116": NotSingular,
     "GW124": TooManyAffected,
 }
+
+
+# A serialization failure and a deadlock: rolled back, and likely to go well the next time.
+RETRIED = frozenset({"40001", "40P01"})
+RETRIES = 3
 
 
 class UnsafeLogin(Exception):
@@ -111,18 +117,24 @@ class Database:
 
         Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown.
         """
+        again = RETRIES
         # At worst every connection has been spoilt, and the last attempt gets a new one.
-        for _ in range(self._size + 1):
+        for _ in range(self._size + 1 + RETRIES):
             async with self.acquire() as connection:
                 try:
                     return await self._run(connection, caller, call)
+                except TimeoutError:
+                    raise StatementTimeout from None
                 except SERVER_ERRORS as error:
+                    refusal = _meaning(error, caller)
+                    if error.sqlstate in RETRIED and again:
+                        again -= 1
+                        continue
                     if not await _spoilt(connection, error, call):
-                        raise _meaning(error, caller) from None
+                        raise refusal from None
                     # Nothing has been executed, so another connection may do it.
                     logger.warning("closing a connection whose session a function has changed: %s", error)
                     connection.terminate()
-                    refusal = DatabaseError.of(error, anonymous=caller.anonymous)
                 except (OSError, asyncpg.InterfaceError) as error:
                     logger.warning("lost a database connection during a call: %s", error)
                     raise ConnectionLost from None
@@ -137,7 +149,7 @@ class Database:
             caller.claims,
             [request.method, request.path, request.headers, request.cookies],
             schemas,
-            None if call.preferences.timezone is None else ["timezone", call.preferences.timezone],
+            _settings(call),
             call.read_only,
             self._prepare,
             call.statement.sql,
@@ -147,6 +159,7 @@ class Database:
             call.preferences.limit,
             call.offset or None,
             self._discards(call),
+            timeout=call.settings.timeout,
         )
         assert row is not None
         return Answer(*row.values())
@@ -155,6 +168,12 @@ class Database:
         """Whether the call is to leave nothing behind: what the operator said, or else may be chosen."""
         chosen = call.preferences.rollback
         return self._rollback if chosen is None else chosen
+
+
+def _settings(call: Call) -> list[str] | None:
+    """Names and values of what holds for this call only; what the request asks for comes last and so wins."""
+    asked = () if call.preferences.timezone is None else ("timezone", call.preferences.timezone)
+    return [*call.settings.pairs, *asked] or None
 
 
 async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:

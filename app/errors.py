@@ -243,6 +243,15 @@ class PoolTimeout(GatewayError):
         super().__init__("Timed out acquiring connection from connection pool.")
 
 
+class StatementTimeout(GatewayError):
+    """The call took longer than its role may, and was cancelled: as Postgres says it."""
+
+    status, code = 500, "57014"
+
+    def __init__(self) -> None:
+        super().__init__("canceling statement due to statement timeout")
+
+
 class DatabaseError(GatewayError):
     """An error that Postgres raised for a call.
 

@@ -9,7 +9,7 @@ from app import swagger
 from app.arguments import Arguments, read_arguments
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator, Caller
-from app.call import Call, executable
+from app.call import Answer, Call, executable
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
@@ -79,8 +79,15 @@ class Rpc:
         if request.method == "OPTIONS":
             return await self._options(request)
         call = await self._call(request)
-        answer = await self._database.execute(caller, call)
+        answer = await self._database.execute(
+            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
+        )
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
+
+    async def _execute(self, caller: Caller, call: Call) -> Answer:
+        return await self._database.execute(
+            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
+        )
 
     async def _resource(self, caller: Caller, request: Request) -> Response:
         """A request to a queue or a message: the same call as the function's, with the statuses of resources."""
@@ -97,7 +104,9 @@ class Rpc:
             read_only=False,
             body=resource.arguments.body,
         )
-        answer = await self._database.execute(caller, call)
+        answer = await self._database.execute(
+            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
+        )
         if resource.message_id is not None and answer.body == "false":
             raise MessageNotFound(resource.queue, resource.message_id)
         response = answered(answer, call, None)

@@ -1,0 +1,68 @@
+"""ALTER ROLE … SET holds for the calls of that role, and for no others."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import Sql
+from tests.integration.conftest import Own
+
+Bearer = Callable[..., dict[str, str]]
+
+SHOW = (
+    "create or replace function public.show() returns json language sql volatile as $f$ select json_build_array("
+    "current_setting('timezone'), current_setting('my.colour', true), current_setting('statement_timeout')) $f$"
+)
+SLEEP = (
+    "create table public.trace (a int); grant all on public.trace to public",
+    "create or replace function public.rest(seconds float) returns int language plpgsql volatile as "
+    "$f$ begin insert into public.trace values (1); perform pg_sleep(seconds); return 1; end $f$",
+)
+
+
+@pytest.fixture
+def role(sql: Sql) -> Iterator[str]:
+    """A role that calls may run in."""
+    sql("create role settled nologin noinherit")
+    sql("grant settled to authenticator")
+    yield "settled"
+    sql("drop role settled")
+
+
+def test_settings_of_the_role_hold_for_its_calls(own: Own, role: str, bearer: Bearer) -> None:
+    own.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
+    own.sql(f"alter role {role} set my.colour = 'deep = blue'")
+    own.sql(f"alter role {role} set log_statement = 'none'")
+    own.define(SHOW)
+    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "0"]
+    assert own.client.post("/rpc/show").json()[0] == "UTC"
+    asked = own.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
+    assert asked.json()[0] == "Europe/Paris"
+
+
+def test_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, role: str, bearer: Bearer) -> None:
+    own.sql(f"alter role {role} set statement_timeout = '200ms'")
+    own.define(*SLEEP)
+    answer = own.client.post("/rpc/rest", json={"seconds": 600}, headers=bearer(role))
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "code": "57014",
+        "details": None,
+        "hint": None,
+        "message": "canceling statement due to statement timeout",
+    }
+    assert own.sql("select count(*) from public.trace") == [(0,)]
+    assert own.client.post("/rpc/rest", json={"seconds": 0.4}).text == "1"
+    assert own.client.post("/rpc/rest", json={"seconds": 0}, headers=bearer(role)).text == "1"
+
+
+def test_a_deadlock_is_tried_again(own: Own) -> None:
+    own.define(
+        "create sequence public.tries; grant usage on public.tries to public",
+        "create or replace function public.unlucky(times int) returns int language plpgsql volatile as "
+        "$f$ begin if nextval('public.tries') <= times then raise sqlstate '40P01'; end if; return 1; end $f$",
+    )
+    assert own.client.post("/rpc/unlucky", json={"times": 3}).text == "1"
+    assert own.sql("select last_value from public.tries") == [(4,)]
+    assert own.client.post("/rpc/unlucky", json={"times": 1000}).json()["code"] == "40P01"
+    assert own.sql("select last_value from public.tries") == [(8,)]
