@@ -164,7 +164,8 @@ select
     r.rolname as role,
     -- Those for this database come after those for all, and so win.
     coalesce(
-        array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) filter (where v.name <> 'statement_timeout'), '{}'
+        array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) filter (where v.name <> 'statement_timeout'),
+        '{}'
     ) as pairs,
     (array_agg(
         extract(epoch from (v.value || case when v.value ~ '^[0-9]+$' then 'ms' else '' end)::interval)

@@ -79,9 +79,7 @@ class Rpc:
         if request.method == "OPTIONS":
             return await self._options(request)
         call = await self._call(request)
-        answer = await self._database.execute(
-            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
-        )
+        answer = await self._execute(caller, call)
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
 
     async def _execute(self, caller: Caller, call: Call) -> Answer:
@@ -104,9 +102,7 @@ class Rpc:
             read_only=False,
             body=resource.arguments.body,
         )
-        answer = await self._database.execute(
-            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
-        )
+        answer = await self._execute(caller, call)
         if resource.message_id is not None and answer.body == "false":
             raise MessageNotFound(resource.queue, resource.message_id)
         response = answered(answer, call, None)
