@@ -39,7 +39,10 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
 
 class Rpc:
-    """Everything under `/`: functions at `/rpc/{function}`, with or without `/rest/v1` in front, and nothing else."""
+    """The API: functions at `/rpc/{function}`, queues at `/queues/…`, the description at `/`, and nothing else.
+
+    All of it is there with and without `/rest/v1` in front.
+    """
 
     def __init__(
         self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Database
