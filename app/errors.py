@@ -4,10 +4,15 @@ Codes and texts are PostgREST's, because clients parse them. `body` is the one p
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from app.driver import ServerError
+
+# RFC 9110, section 5.6.2; and names that say how long a body is, which is not a function's to say.
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -306,6 +311,8 @@ class RaisedAnswer(GatewayError):
             super().__init__(str(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
             self.code, self.status = str(body["code"]), int(answer["status"])
             self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
+            if not all(HEADER_NAME.fullmatch(name) and name.lower() not in FRAMING for name, _ in self.headers):
+                raise ValueError("a header's name")
         except (ValueError, KeyError, TypeError, AttributeError):
             super().__init__(
                 "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error",

@@ -229,7 +229,8 @@ def _name(scanner: Scanner) -> str:
 def _field(scanner: Scanner) -> Field:
     name, path = _name(scanner), []
     while arrow := scanner.take(r"->>?"):
-        index = scanner.take(r"-?[0-9]+(?=$|->|::|[.,)])")
+        # More digits than an element's number has make a member's name.
+        index = scanner.take(r"-?[0-9]{1,9}(?=$|->|::|[.,)])")
         path.append(Step(_name(scanner) if index is None else int(index), as_text=arrow == "->>"))
     return Field(name, tuple(path))
 

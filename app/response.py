@@ -1,12 +1,13 @@
 """What goes back over HTTP: the answer to a call, or the error it ended in."""
 
+import re
 from dataclasses import dataclass
 
 import msgspec
 
 from app.asgi import Send
 from app.call import Answer, Call
-from app.errors import GatewayError, Headers, InvalidAnswer
+from app.errors import FRAMING, HEADER_NAME, GatewayError, Headers, InvalidAnswer
 from app.media import JSON
 
 # What a function may put into response.headers: a list of objects with one member each.
@@ -67,7 +68,7 @@ def _status(answer: Answer) -> int:
 def _own_status(answer: Answer) -> int | None:
     if not answer.status:
         return None
-    if not answer.status.isdigit() or not 200 <= int(answer.status) <= 599:
+    if not re.fullmatch("[2-5][0-9]{2}", answer.status):
         raise InvalidAnswer("PGRST112", "response.status guc must be a valid status code")
     return int(answer.status)
 
@@ -76,12 +77,16 @@ def _with_own_headers(headers: list[tuple[str, str]], answer: Answer) -> Headers
     if not answer.headers:
         return tuple(headers)
     try:
-        own = [(name, value) for item in _own_headers.decode(answer.headers) for name, value in item.items()]
+        items = _own_headers.decode(answer.headers)
     except msgspec.DecodeError:
+        items = [{}]
+    if any(len(item) != 1 or not HEADER_NAME.fullmatch(next(iter(item))) for item in items):
         raise InvalidAnswer(
             "PGRST111",
             "response.headers guc must be a JSON array composed of objects with a single key and a string value",
-        ) from None
+        )
+    # How long the body is, is not a function's to say.
+    own = [(name, value) for item in items for name, value in item.items() if name.lower() not in FRAMING]
     replaced = {name.lower() for name, _ in own}
     return (*((name, value) for name, value in headers if name.lower() not in replaced), *own)
 

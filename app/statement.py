@@ -66,7 +66,7 @@ def statement(
     total = f"(select count(*) from source as {name}{where})" if counted else "null::pg_catalog.int8"
     sql = (
         f"with source as (select call.* from {source}) "
-        f"select {total}, count(*), {_body(function, shaping, representation)} from ({rows}) as answer"
+        f"select {total}, count(*), {_body(function, shaping, representation, parameters)} from ({rows}) as answer"
     )
     return Statement(sql, tuple(parameters.texts))
 
@@ -77,9 +77,11 @@ def _plain(function: Function, names: frozenset[str], representation: Representa
     source = _json_source(function, names)
     if function.result is Result.VOID:
         return Statement(_nothing(source))
-    body = _body(function, PLAIN, representation)
+    parameters = Parameters()
+    body = _body(function, PLAIN, representation, parameters)
     # The subselect makes a row of what may be one column: a table of one column is a set of objects.
-    return Statement(f"select null::pg_catalog.int8, count(*), {body} from (select call.* from {source}) as answer")
+    sql = f"select null::pg_catalog.int8, count(*), {body} from (select call.* from {source}) as answer"
+    return Statement(sql, tuple(parameters.texts))
 
 
 def _nothing(source: str) -> str:
@@ -127,9 +129,9 @@ def _row_name(function: Function) -> str:
     return "pgrst_call" if function.result is Result.RECORD else quote(function.name)
 
 
-def _body(function: Function, shaping: Shaping, representation: Representation) -> str:
+def _body(function: Function, shaping: Shaping, representation: Representation, parameters: Parameters) -> str:
     if representation.shape is Shape.CSV:
-        return _csv(function, shaping)
+        return _csv(function, shaping, parameters)
     scalar = function.result is Result.SCALAR and shaping.select == PLAIN.select
     alone = representation.shape is Shape.OBJECT
     # A single object of a set of scalars names the scalar; one value stays what it is.
@@ -142,14 +144,14 @@ def _body(function: Function, shaping: Shaping, representation: Representation) 
     return f"coalesce({aggregated}::pg_catalog.text, '[]')"
 
 
-def _csv(function: Function, shaping: Shaping) -> str:
+def _csv(function: Function, shaping: Shaping, parameters: Parameters) -> str:
     """A line of names, if there are rows, and the rows in Postgres' own notation of a row, which is that of CSV."""
     names = [name for selected in shaping.select for name in _output_names(function, selected)]
-    header = ",".join(_csv_name(name) for name in names).replace("'", "''")
+    header = parameters.add(",".join(_csv_name(name) for name in names))
     # A row's text is a line of CSV in parentheses.
     row = "answer::pg_catalog.text"
     lines = f"string_agg(substr({row}, 2, length({row}) - 2), E'\\n')"
-    return f"case when count(*) > 0 then '{header}' else '' end || E'\\n' || coalesce({lines}, '')"
+    return f"case when count(*) > 0 then {header} else '' end || E'\\n' || coalesce({lines}, '')"
 
 
 def _csv_name(name: str) -> str:
@@ -229,9 +231,14 @@ def _comparison(function: Function, condition: Condition, parameters: Parameters
     elif condition.operator in ("match", "imatch"):
         sql_type = "pg_catalog.text"
     if condition.quantifier is not None:
-        reference = parameters.add(text, f"{sql_type or 'pg_catalog.text'}[]")
+        reference = parameters.add(text, _array(sql_type or "pg_catalog.text"))
         return f"{value} {OPERATORS[condition.operator]} {condition.quantifier} ({reference})"
     return f"{value} {OPERATORS[condition.operator]} {parameters.add(text, sql_type)}"
+
+
+def _array(sql_type: str) -> str:
+    """The type of an array of these; arrays of arrays are of the same type (their names begin with an underscore)."""
+    return sql_type if sql_type.partition(".")[2].lstrip('"').startswith("_") else f"{sql_type}[]"
 
 
 def _text_search(value: str, condition: Condition, sql_type: str | None, parameters: Parameters) -> str:

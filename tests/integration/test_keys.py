@@ -1,0 +1,204 @@
+"""The keys that open the API: which role each stands for, what goes before a key, and what is refused."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.keys import api_key, token
+from tests import server
+from tests.integration.conftest import Bearer, Own, Serve, refusal
+from tests.server import SECRET
+
+PUBLISHABLE, OTHER_PUBLISHABLE = "sb_publishable_web", "sb_publishable_app"
+WORKER, CRON = "sb_secret_of_the_worker", "sb_secret_of_cron"
+GATEWAY = {
+    "PGMQ_GATEWAY_PUBLISHABLE_KEYS": f"{PUBLISHABLE}, {OTHER_PUBLISHABLE}",
+    "PGMQ_GATEWAY_SECRET_KEYS": f"worker={WORKER}, cron={CRON}",
+}
+SCHEMAS = (
+    "create function public.who() returns text stable language sql as 'select current_user::text'",
+    """create function public.claimed() returns json stable language sql
+        as $f$select current_setting('request.jwt.claims')::json$f$""",
+)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+NO_KEY = {
+    "message": "No API key found in request",
+    "hint": "No `apikey` request header or url param was found.",
+}
+INVALID_KEY = {
+    "message": "Invalid API key",
+    "hint": "Double check your Supabase `anon` or `service_role` API key.",
+}
+
+
+def who(own: Own, path: str = "/rpc/who", **headers: str) -> httpx.Response:
+    return own.client.post(path, json={}, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def role(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    name: str = answer.json()
+    return name
+
+
+def refused(answer: httpx.Response) -> dict[str, Any]:
+    """The body of an answer of the key layer, which has no code."""
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+KEYS = {PUBLISHABLE: "anon", OTHER_PUBLISHABLE: "anon", WORKER: "service_role", CRON: "service_role"}
+
+
+@pytest.mark.parametrize(("key", "expected"), KEYS.items())
+def test_a_key_stands_for_a_role(own: Own, key: str, expected: str) -> None:
+    assert role(who(own, apikey=key)) == expected
+    assert role(who(own, f"/rpc/who?apikey={key}")) == expected
+    assert role(who(own, f"/rest/v1/rpc/who?apikey={key}")) == expected
+    assert role(who(own, apikey=key, Authorization=f"Bearer {key}")) == expected
+    assert role(who(own, f"/rpc/who?apikey={key}", Authorization=f"Bearer {key}")) == expected
+    assert who(own, "/rpc/claimed", apikey=key).json() == {"role": expected}
+
+
+def test_a_key_in_the_url_is_no_argument_of_a_get(own: Own) -> None:
+    assert own.client.get(f"/rpc/who?apikey={WORKER}").json() == "service_role"
+
+
+def test_the_header_goes_before_the_url(own: Own) -> None:
+    assert role(who(own, f"/rpc/who?apikey={WORKER}", apikey=PUBLISHABLE)) == "anon"
+    assert refused(who(own, f"/rpc/who?apikey={WORKER}", apikey="sb_secret_no")) == INVALID_KEY
+
+
+def test_a_bearer_key_must_be_the_key_of_the_request(own: Own) -> None:
+    assert refused(who(own, apikey=PUBLISHABLE, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
+    assert refused(who(own, apikey=WORKER, Authorization=f"Bearer {CRON}")) == INVALID_KEY
+    assert refused(who(own, apikey=WORKER, Authorization="Bearer sb_nonsense")) == INVALID_KEY
+    assert refused(who(own, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_users_token_wins(own: Own, bearer: Bearer, key: str) -> None:
+    headers = bearer("authenticated", sub="someone")
+    assert role(who(own, apikey=key, **headers)) == "authenticated"
+    assert who(own, "/rpc/claimed", apikey=key, **headers).json()["sub"] == "someone"
+
+
+def test_a_bad_token_is_not_rescued_by_a_key(own: Own) -> None:
+    bad = token(SECRET[::-1].encode(), "authenticated", {}, 3600)
+    for key in KEYS:
+        assert refusal(who(own, apikey=key, Authorization=f"Bearer {bad}"))[:2] == (401, "PGRST301")
+
+
+@pytest.mark.parametrize("name", ["anon", "service_role"])
+def test_a_legacy_key_is_a_token(own: Own, name: str) -> None:
+    key = api_key(SECRET.encode(), name)
+    assert role(who(own, apikey=key)) == name
+    assert role(who(own, f"/rpc/who?apikey={key}")) == name
+    assert role(who(own, apikey=key, Authorization=f"Bearer {key}")) == name
+
+
+def test_a_legacy_key_of_another_secret_is_refused(own: Own) -> None:
+    assert refusal(who(own, apikey=api_key(SECRET[::-1].encode(), "service_role")))[:2] == (401, "PGRST301")
+
+
+def test_no_key(own: Own) -> None:
+    answer = who(own)
+    assert refused(answer) == NO_KEY
+    assert refused(who(own, "/rpc/nothing")) == NO_KEY
+    assert refused(own.client.get("/")) == NO_KEY
+
+
+@pytest.mark.parametrize(
+    "key", ["nonsense", "sb_publishable_no", f"{WORKER}x", WORKER[:-1], "worker", f"worker={WORKER}"]
+)
+def test_an_unknown_key(own: Own, bearer: Bearer, key: str) -> None:
+    assert refused(who(own, apikey=key)) == INVALID_KEY
+    assert refused(who(own, f"/rpc/who?apikey={key}")) == INVALID_KEY
+    assert refused(who(own, apikey=key, **bearer("service_role"))) == INVALID_KEY
+
+
+def test_a_secret_key_is_refused_to_a_browser(own: Own) -> None:
+    answer = who(own, apikey=WORKER, User_Agent=BROWSER)
+    assert refused(answer)["message"] == "Forbidden use of secret API key in browser"
+    assert refused(who(own, f"/rpc/who?apikey={CRON}", User_Agent=BROWSER))["message"].startswith("Forbidden use")
+    assert role(who(own, apikey=PUBLISHABLE, User_Agent=BROWSER)) == "anon"
+
+
+def test_a_preflight_needs_no_key(own: Own) -> None:
+    headers = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    assert own.client.options("/rpc/who", headers=headers).status_code == 200
+
+
+def test_a_refusal_can_be_read_by_a_script_of_any_origin(own: Own) -> None:
+    answer = who(own, Origin="https://example.org")
+    assert refused(answer) == NO_KEY
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_refusals_do_not_show_the_keys(own: Own) -> None:
+    for answer in (who(own, apikey="x"), who(own), who(own, apikey=WORKER, User_Agent=BROWSER)):
+        assert not any(key in answer.text + str(answer.headers) for key in KEYS)
+    log = own.server.log.read_text()
+    assert not any(key in log for key in (WORKER, CRON))
+
+
+def test_without_the_layer_nobody_needs_a_key(own: Own, serve: Serve, bearer: Bearer) -> None:
+    database = own.sql("select current_database()")[0][0]
+    for settings in ({**GATEWAY, "PGMQ_GATEWAY_KEY_LAYER": "off"}, {}):
+        with httpx.Client(base_url=serve(database, **settings).url, timeout=30) as client:
+            assert role(client.post("/rpc/who")) == "anon"
+            assert role(client.post("/rpc/who", headers={"apikey": "x", **bearer("authenticated")})) == "authenticated"
+            # A key of the new kind means nothing here, least of all a role.
+            assert client.post("/rpc/who", headers={"apikey": WORKER}).status_code == 401
+
+
+def test_a_layer_without_keys_takes_tokens_only(own: Own, serve: Serve, bearer: Bearer) -> None:
+    database = own.sql("select current_database()")[0][0]
+    with httpx.Client(base_url=serve(database, PGMQ_GATEWAY_KEY_LAYER="on").url, timeout=30) as client:
+        assert refused(client.post("/rpc/who")) == NO_KEY
+        assert refused(client.post("/rpc/who", headers={"apikey": WORKER})) == INVALID_KEY
+        assert role(client.post("/rpc/who", headers=bearer("authenticated"))) == "authenticated"
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> Iterator[dict[str, str]]:
+    """What `pgmq-gateway keys` prints for a server on its embedded database that nobody has set up."""
+    data = str(folder / "keys")
+    running = server.start(folder / "keys.log", "--data-dir", data)
+    try:
+        keys: subprocess.CompletedProcess[str] = server.run("keys", "--data-dir", data)
+        assert keys.returncode == 0, keys.stderr
+        queue = server.run("queue", "create", "mine", "--data-dir", data)
+        assert queue.returncode == 0, queue.stderr
+        yield dict(line.split("=", 1) for line in keys.stdout.splitlines())
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "privileged"), [("ANON", False), ("SERVICE_ROLE", True), ("PUBLISHABLE", False), ("SECRET", True)]
+)
+def test_all_keys_of_an_embedded_server_work(printed: dict[str, str], name: str, privileged: bool) -> None:
+    key = printed[f"SUPABASE_{name}_KEY"]
+    with httpx.Client(base_url=printed["SUPABASE_URL"], headers={"Content-Profile": "pgmq_public"}) as client:
+        for headers in ({"apikey": key}, {"apikey": key, "Authorization": f"Bearer {key}"}):
+            answer = client.post("/rest/v1/rpc/read", headers=headers, json={
+                "queue_name": "mine", "sleep_seconds": 0, "n": 1,
+            })  # fmt: skip
+            if privileged:
+                assert (answer.status_code, answer.json()) == (200, [])
+            else:
+                # Who is anonymous may knock, and has no rights on the queue.
+                assert refusal(answer)[:2] == (401, "42501")
+
+
+def test_an_embedded_server_asks_for_a_key(printed: dict[str, str]) -> None:
+    answer = httpx.post(f"{printed['SUPABASE_URL']}/rest/v1/rpc/read", content=json.dumps({"queue_name": "mine"}))
+    assert refused(answer) == NO_KEY

@@ -1,0 +1,85 @@
+"""Prefer headers are read, followed and echoed as PostgREST does it."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import InvalidPreferences
+from app.preferences import Preferences, read_preferences
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], Preferences()),
+        ([""], Preferences()),
+        ([" , ,"], Preferences()),
+        (["count=exact"], Preferences(count="exact")),
+        (["count=exact, count=planned"], Preferences(count="exact")),
+        (["count=exact", "count=planned"], Preferences(count="exact")),
+        (["  count=planned ,handling=lenient"], Preferences(count="planned", handling="lenient")),
+        (["count=exact", "handling=strict"], Preferences(count="exact", handling="strict")),
+        (["Count=exact, count=EXACT"], Preferences()),
+        (["return=minimal", "resolution=merge-duplicates", "missing=default"], Preferences()),
+        (["timezone=Europe/Berlin"], Preferences(timezone="Europe/Berlin")),
+        (["timezone=Mars/Phobos"], Preferences()),
+        (["max-affected=5"], Preferences(max_affected=5)),
+        (["max-affected=-5"], Preferences()),
+        (["max-affected=²"], Preferences()),
+        (["foo=bar, params=single-object"], Preferences()),
+        (["tx=rollback"], Preferences()),
+    ],
+)
+def test_preferences_are_read(headers: list[str], expected: Preferences) -> None:
+    assert read_preferences(headers) == expected
+
+
+@pytest.mark.parametrize(("value", "rollback"), [("tx=rollback", True), ("tx=commit", False), ("tx=x", None)])
+def test_the_end_of_the_transaction_is_a_choice_only_where_it_may_be(value: str, rollback: bool | None) -> None:
+    assert read_preferences([value], may_choose_end=True).rollback is rollback
+    assert read_preferences([value], may_choose_end=False).rollback is None
+
+
+def test_strict_refuses_what_is_unknown() -> None:
+    headers = ["handling=strict, foo=bar", "baz", "count=exact", "timezone=Mars/Phobos"]
+    with pytest.raises(InvalidPreferences) as caught:
+        read_preferences(headers)
+    assert (caught.value.status, caught.value.code) == (400, "PGRST122")
+    assert caught.value.message == "Invalid preferences given with handling=strict"
+    assert caught.value.details == "Invalid preferences: foo=bar, baz, timezone=Mars/Phobos"
+
+
+def test_lenient_before_strict_counts() -> None:
+    assert read_preferences(["handling=lenient, handling=strict, foo=bar"]).handling == "lenient"
+
+
+def test_max_affected_counts_only_with_strict() -> None:
+    assert read_preferences(["max-affected=1"]).limit is None
+    assert read_preferences(["max-affected=1, handling=lenient"]).limit is None
+    assert read_preferences(["max-affected=1, handling=strict"]).limit == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "applied"),
+    [
+        ("", ""),
+        ("return=minimal, missing=default, resolution=ignore-duplicates", ""),
+        ("max-affected=1", ""),
+        ("count=exact", "count=exact"),
+        (
+            "max-affected=1, timezone=UTC, handling=strict, tx=rollback, count=exact, return=minimal",
+            "count=exact, tx=rollback, handling=strict, timezone=UTC, max-affected=1",
+        ),
+        ("tx=commit", "tx=commit"),
+    ],
+)
+def test_what_was_followed_is_echoed_in_order(header: str, applied: str) -> None:
+    assert read_preferences([header], may_choose_end=True).applied == applied
+
+
+@given(st.lists(st.text() | st.text(alphabet="count=exact, handling=strict, max-affected=0123456789")))
+def test_any_headers_are_read_or_refused(headers: list[str]) -> None:
+    with contextlib.suppress(InvalidPreferences):
+        read_preferences(headers, may_choose_end=True)
