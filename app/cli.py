@@ -98,6 +98,8 @@ def serve_command(
     if db_uri and data_dir:
         raise typer.BadParameter("choose one of --db-uri and --data-dir")
     settings = configuration.load(db_uri=db_uri, server_host=host, server_port=port, admin_server_port=admin_port)
+    if names := configuration.unheeded():
+        logger.warning("these settings have no effect here: %s", ", ".join(names))
     if data_dir is None and settings.db_uri is not None:
         run(_serve_database(settings))
     else:

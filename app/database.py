@@ -124,7 +124,8 @@ class Database:
                 try:
                     return await self._run(connection, caller, call)
                 except TimeoutError:
-                    raise StatementTimeout from None
+                    # The driver's own, when the role's time is up; else the network's.
+                    raise (StatementTimeout if call.settings.timeout else ConnectionLost)() from None
                 except SERVER_ERRORS as error:
                     refusal = _meaning(error, caller)
                     if error.sqlstate in RETRIED and again:

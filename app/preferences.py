@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from zoneinfo import available_timezones
 
 from app.errors import InvalidPreferences
@@ -81,9 +82,15 @@ def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) ->
     )
 
 
+@cache
+def _timezones() -> frozenset[str]:
+    # Looking them up reads a tree of files.
+    return frozenset(available_timezones())
+
+
 def _known(name: str, value: str) -> bool:
     if name == "timezone":
-        return value in available_timezones()
+        return value in _timezones()
     if name == "max-affected":
         return value.isascii() and value.isdigit() and len(value) < 19
     return value in KNOWN.get(name, ())

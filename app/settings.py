@@ -1,5 +1,6 @@
 """What the operator decides, from the environment, under PostgREST's names wherever PostgREST has the setting."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,6 +111,12 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
         return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 asked for
+
+
+def unheeded() -> list[str]:
+    """Variables under PostgREST's names that are set and have no effect here."""
+    known = {f"PGRST_{name.upper()}" for name in Settings.model_fields} | {"PGRST_LOG_LEVEL"}
+    return sorted(name for name in os.environ if name.startswith("PGRST_") and name not in known)
 
 
 def load(**chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values

@@ -130,3 +130,20 @@ def make_serve(place: Path) -> Server:
         )
     output = server.until(process, log, "/ready")
     return Server(process, "", "", output, log)
+
+
+def paste(script: str, folder: Path) -> str:
+    """What a shell in `folder` prints when this is pasted into it."""
+    if not shutil.which("curl"):
+        missing("curl", "install curl")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,15 +2,13 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import server
-from tests.conftest import Sql, missing
+from tests.clients.conftest import paste
+from tests.conftest import Sql
 from tests.server import Server
 
 BODY = '{"queue_name": "hello", "message": {"hello": "world"}}'
@@ -19,25 +17,8 @@ BODY = '{"queue_name": "hello", "message": {"hello": "world"}}'
 @pytest.fixture
 def commands(embedded: Server, sql: Sql) -> Iterator[list[str]]:
     """The commands of the banner: create, send, read. Their queue is not there before nor after."""
-    if not shutil.which("curl"):
-        missing("curl", "install curl")
     yield re.findall(r"^  (\S*/pgmq-gateway queue .*|curl .*)$", embedded.output, re.MULTILINE)
     sql("select pgmq.drop_queue(queue_name) from pgmq.meta where queue_name = 'hello'")
-
-
-def paste(command: str, folder: Path) -> str:
-    """What a command prints when a shell in another folder runs it."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=server.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_commands_of_the_banner_work_as_they_stand(commands: list[str], tmp_path: Path, sql: Sql) -> None:

@@ -2,13 +2,9 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
-from tests import server
-from tests.clients.conftest import NODE, REPOSITORY, node, project
-from tests.conftest import missing
+from tests.clients.conftest import NODE, REPOSITORY, node, paste, project
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -18,28 +14,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def paste(script: str, folder: Path) -> list[str]:
-    """The lines that a shell in `folder` prints when this is pasted into it."""
-    if not shutil.which("curl"):
-        missing("curl", "install curl")
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=server.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
     first, grants, policy = blocks("sh")
     (program,) = blocks("js")
 
-    created, sent, read, deleted = paste(first, made)
+    created, sent, read, deleted = paste(first, made).splitlines()
     assert (created, sent, deleted) == ("created basic queue tasks", "[1]", "true")
     assert [(row["msg_id"], row["message"]) for row in json.loads(read)] == [(1, {"hello": "world"})]
 
@@ -54,10 +33,10 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
 
     # A shell that has pasted the first block knows its variables and functions; its queue is there already.
     setup = first.partition("call send")[0]
-    granted, *shown = paste(setup + grants, made)[1:]
+    granted, *shown = paste(setup + grants, made).splitlines()[1:]
     assert granted == "authenticated may send, read, delete on queue tasks"
     assert any(re.fullmatch(r"Role authenticated +send, read, pop, delete", line.rstrip()) for line in shown)
 
-    _, policy_made, own, foreign, mine_only = paste(setup + policy, made)
+    _, policy_made, own, foreign, mine_only = paste(setup + policy, made).splitlines()
     assert (policy_made, own, json.loads(foreign)["code"]) == ("CREATE POLICY", "[3]", "42501")
     assert [row["message"]["user_id"] for row in json.loads(mine_only)] == ["user-1"]

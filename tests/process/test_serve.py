@@ -154,6 +154,12 @@ def test_settings_of_the_environment_hold_on_the_embedded_database(own: Start) -
     assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
 
 
+def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Start, database: str) -> None:
+    gateway = serve(database, PGRST_DB_PLAN_ENABLED="true", PGRST_APP_SETTINGS_X="y", PGRST_LOG_LEVEL="warn")
+    line = "pgmq-gateway: WARNING: these settings have no effect here: PGRST_APP_SETTINGS_X, PGRST_DB_PLAN_ENABLED\n"
+    assert gateway.log.read_text() == line
+
+
 def test_data_and_keys_outlive_a_restart(own: Start, folder: Path) -> None:
     first = own("again", PGRST_JWT_SECRET="")
     keys = server.run("keys", "--data-dir", str(folder / "again")).stdout
