@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.catalog import NO_SETTINGS, Function, Result, RoleSettings
-from app.media import ARRAY, Representation
+from app.media import ARRAY, Representation, Shape
 from app.preferences import Preferences
 from app.request import Described
 from app.statement import Statement
@@ -32,7 +32,7 @@ class Call:
     @property
     def singular(self) -> bool:
         """Whether any other number of rows than one is an error."""
-        return self.representation.shape.value == "object" and self.function.returns_set
+        return self.representation.shape is Shape.OBJECT and self.function.returns_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 
@@ -27,6 +26,9 @@ from app.statement import quote
 
 logger = logging.getLogger("pgmq_gateway")
 
+SESSION = {"application_name": "pgmq-gateway"}
+CONNECT_SECONDS = 10
+
 CALL = """
 select total, row_count, body, response_headers, response_status
 from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
@@ -40,14 +42,12 @@ select coalesce(has_function_privilege(to_regproc('pgmq_gateway.call')::oid, 'ex
 # (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713).
 SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
-
 # How pgmq_gateway.call says that a result is not what the client asked for.
 CHECKS: dict[str, Callable[[int], GatewayError]] = {
     "GW103": InvalidRange.beyond,
     "GW116": NotSingular,
     "GW124": TooManyAffected,
 }
-
 
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
@@ -58,9 +58,9 @@ class UnsafeLogin(Exception):
     """The gateway must not serve with this login role, or this database is not installed."""
 
 
-async def connect(uri: str, **options: Any) -> Connection:  # noqa: ANN401 handed through to asyncpg
+async def connect(uri: str) -> Connection:
     """A connection of its own, outside the pool."""
-    return await asyncpg.connect(uri, server_settings={"application_name": "pgmq-gateway"}, timeout=10, **options)
+    return await asyncpg.connect(uri, server_settings=SESSION, timeout=CONNECT_SECONDS)
 
 
 class Database:
@@ -71,7 +71,10 @@ class Database:
         self._uri = settings.db_uri.get_secret_value()
         self._size = settings.db_pool
         self._patience = settings.db_pool_acquisition_timeout
-        self._search_path = settings.db_extra_search_path
+        self._search_paths = {
+            schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
+            for schema in settings.db_schemas
+        }
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
         self._pool: Pool | None = None
@@ -83,8 +86,8 @@ class Database:
             min_size=0,
             max_size=self._size,
             reset=_keep,
-            server_settings={"application_name": "pgmq-gateway"},
-            timeout=10,
+            server_settings=SESSION,
+            timeout=CONNECT_SECONDS,
         )
 
     async def close(self) -> None:
@@ -143,13 +146,12 @@ class Database:
 
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
         request = call.request
-        schemas = ", ".join(quote(schema) for schema in dict.fromkeys((call.function.schema, *self._search_path)))
         row = await connection.fetchrow(
             CALL,
             caller.role,
             caller.claims,
             [request.method, request.path, request.headers, request.cookies],
-            schemas,
+            self._search_paths[call.function.schema],
             _settings(call),
             call.read_only,
             self._prepare,

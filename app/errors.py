@@ -295,9 +295,7 @@ class DatabaseError(GatewayError):
             return 400
         if self.code.startswith("PT"):
             # PostgREST: a function chooses its own status with RAISE … USING ERRCODE = 'PT402'.
-            # What HTTP has no use for as the status of an answer with a body is the function's mistake.
-            status = int(self.code[2:]) if self.code[2:].isdigit() else 500
-            return status if 200 <= status <= 599 and status not in (204, 205, 304) else 500
+            return _sendable(int(self.code[2:])) if self.code[2:].isdigit() else 500
         found = (self.STATUSES.get(self.code[:length]) for length in (5, 2))
         return next((status for status in found if status), 400)
 
@@ -309,7 +307,7 @@ class RaisedAnswer(GatewayError):
         try:
             body, answer = json.loads(error.message or ""), json.loads(error.detail or "")
             super().__init__(str(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
-            self.code, self.status = str(body["code"]), int(answer["status"])
+            self.code, self.status = str(body["code"]), _sendable(int(answer["status"]))
             self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
             if not all(HEADER_NAME.fullmatch(name) and name.lower() not in FRAMING for name, _ in self.headers):
                 raise ValueError("a header's name")
@@ -320,8 +318,11 @@ class RaisedAnswer(GatewayError):
                 "MESSAGE wants code and message, and may have details and hint; DETAIL wants status and headers.",
             )
             self.code, self.status, self.headers = "PGRST121", 500, ()
-        if not 200 <= self.status <= 599 or self.status in (204, 205, 304):
-            self.status = 500
+
+
+def _sendable(status: int) -> int:
+    """A status that a function chose; what HTTP has no use for in an answer with a body is the function's mistake."""
+    return status if 200 <= status <= 599 and status not in (204, 205, 304) else 500
 
 
 def _text_or_none(body: Mapping[str, object], name: str) -> str | None:

@@ -1,9 +1,13 @@
 """What a client accepts, and the representation that it gets (wire contract, section 6)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from app.errors import NotAcceptable
+
+T = TypeVar("T")
 
 JSON = "application/json; charset=utf-8"
 
@@ -38,26 +42,33 @@ CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
 
 def negotiate(accept: str | None) -> Representation:
     """The first acceptable representation, by the client's order and weights. Raises NotAcceptable."""
+    return _first(accept, _representation)
+
+
+def negotiate_description(accept: str | None) -> str:
+    """The Content-Type of the description at `/`. Raises NotAcceptable."""
+    return _first(accept, _description)
+
+
+def _first(accept: str | None, known: Callable[[str], T | None]) -> T:
+    """What is `known` for the most wanted media range that anything is known for. Raises NotAcceptable."""
     wanted = sorted(_ranges(accept or "*/*"), key=lambda pair: -pair[1])
     for range_, _ in wanted:
-        found = _representation(range_)
+        found = known(range_)
         if found is not None:
             return found
     names = ", ".join(range_ for range_, _ in wanted)
     raise NotAcceptable(f"None of these media types are available: {names}")
 
 
-def negotiate_description(accept: str | None) -> str:
-    """The Content-Type of the description at `/`. Raises NotAcceptable."""
-    wanted = sorted(_ranges(accept or "*/*"), key=lambda pair: -pair[1])
-    for range_, _ in wanted:
-        match range_.partition(";")[0].strip().lower():
-            case "*/*" | "application/openapi+json":
-                return "application/openapi+json; charset=utf-8"
-            case "application/json":
-                return JSON
-    names = ", ".join(range_ for range_, _ in wanted)
-    raise NotAcceptable(f"None of these media types are available: {names}")
+def _description(range_: str) -> str | None:
+    match range_.partition(";")[0].strip().lower():
+        case "*/*" | "application/openapi+json":
+            return "application/openapi+json; charset=utf-8"
+        case "application/json":
+            return JSON
+        case _:
+            return None
 
 
 def _representation(range_: str) -> Representation | None:

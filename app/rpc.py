@@ -9,7 +9,7 @@ from app import swagger
 from app.arguments import Arguments, read_arguments
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator, Caller
-from app.call import Answer, Call, executable
+from app.call import Call, executable
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
@@ -81,14 +81,9 @@ class Rpc:
             return await self._resource(caller, request)
         if request.method == "OPTIONS":
             return await self._options(request)
-        call = await self._call(request)
-        answer = await self._execute(caller, call)
+        call = await self._call(caller, request)
+        answer = await self._database.execute(caller, call)
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
-
-    async def _execute(self, caller: Caller, call: Call) -> Answer:
-        return await self._database.execute(
-            caller, replace(call, settings=self._watch.catalog.settings_of(caller.role))
-        )
 
     async def _resource(self, caller: Caller, request: Request) -> Response:
         """A request to a queue or a message: the same call as the function's, with the statuses of resources."""
@@ -104,8 +99,9 @@ class Rpc:
             Preferences(),
             read_only=False,
             body=resource.arguments.body,
+            settings=self._watch.catalog.settings_of(caller.role),
         )
-        answer = await self._execute(caller, call)
+        answer = await self._database.execute(caller, call)
         if resource.message_id is not None and answer.body == "false":
             raise MessageNotFound(resource.queue, resource.message_id)
         response = answered(answer, call, None)
@@ -132,7 +128,7 @@ class Rpc:
         methods = "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST"
         return Response(200, (("Allow", methods), ("Access-Control-Allow-Origin", "*")))
 
-    async def _call(self, request: Request) -> Call:
+    async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)
         representation = negotiate(request.headers.get("accept"))
         preferences = read_preferences(request.values(b"prefer"), may_choose_end=self._may_choose_end)
@@ -148,6 +144,7 @@ class Rpc:
             read_only=request.method != "POST" or not function.volatile,
             body=arguments.body,
             offset=shaping.offset,
+            settings=self._watch.catalog.settings_of(caller.role),
         )
 
     async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
