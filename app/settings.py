@@ -20,8 +20,11 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Frozen settings. Each field `x` is read from the variable `PGRST_X`; lists are separated by commas.
 
-    secret_keys  each as `name=key`
-    key_layer    whether a request must show a key; None: when there are keys
+    jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
+    jwt_cache_max_entries  verified tokens kept in memory; 0: none
+    app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
+    secret_keys            each as `name=key`
+    key_layer              whether a request must show a key; None: when there are keys
     """
 
     model_config = SettingsConfigDict(env_prefix="PGRST_", frozen=True, extra="ignore")
@@ -35,17 +38,32 @@ class Settings(BaseSettings):
     db_max_rows: int | None = Field(default=None, ge=1)
     db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit"
     db_pre_request: str | None = None
+    db_plan_enabled: bool = False
+    db_hoisted_tx_settings: Names = (
+        "statement_timeout",
+        "plan_filter.statement_cost_limit",
+        "default_transaction_isolation",
+    )
     db_channel: str = "pgrst"
     db_channel_enabled: bool = True
     jwt_secret: SecretStr | None = None
     jwt_secret_is_base64: bool = False
     jwt_aud: str | None = None
+    jwt_role_claim_key: str = ".role"
+    jwt_cache_max_entries: int = Field(default=1000, ge=0)
     server_host: str = "127.0.0.1"
     server_port: int = Field(default=3000, ge=0, le=65535)
     admin_server_host: str | None = None
     admin_server_port: int = Field(default=3001, ge=0, le=65535)
     server_cors_allowed_origins: Names = ()
+    server_timing_enabled: bool = False
+    server_trace_header: str | None = None
+    openapi_mode: Literal["follow-privileges", "ignore-privileges", "disabled"] = "follow-privileges"
+    openapi_security_active: bool = False
     openapi_server_proxy_uri: str | None = None
+    client_error_verbosity: Literal["verbose", "minimal"] = "verbose"
+    log_level: Literal["crit", "error", "warn", "info", "debug"] = "warn"
+    app_settings: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
     # The gateway's own: PostgREST leaves the keys to what stands in front of it.
     publishable_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_PUBLISHABLE_KEYS")
     secret_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_SECRET_KEYS")
@@ -54,6 +72,7 @@ class Settings(BaseSettings):
     @field_validator(
         "db_schemas",
         "db_extra_search_path",
+        "db_hoisted_tx_settings",
         "server_cors_allowed_origins",
         "publishable_keys",
         "secret_keys",
@@ -64,7 +83,16 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator(
-        "db_uri", "jwt_secret", "db_anon_role", "jwt_aud", "db_max_rows", "db_pre_request", "key_layer", mode="before"
+        "db_uri",
+        "jwt_secret",
+        "db_anon_role",
+        "jwt_aud",
+        "db_max_rows",
+        "db_pre_request",
+        "server_trace_header",
+        "openapi_server_proxy_uri",
+        "key_layer",
+        mode="before",
     )
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
@@ -115,7 +143,7 @@ class Settings(BaseSettings):
 
 def unheeded() -> list[str]:
     """Variables under PostgREST's names that are set and have no effect here."""
-    known = {f"PGRST_{name.upper()}" for name in Settings.model_fields} | {"PGRST_LOG_LEVEL"}
+    known = {f"PGRST_{name.upper()}" for name in Settings.model_fields} - {"PGRST_APP_SETTINGS"}
     return sorted(name for name in os.environ if name.startswith("PGRST_") and name not in known)
 
 
