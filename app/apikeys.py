@@ -23,7 +23,7 @@ class KeyRefused(GatewayError):
 
     status, code = 401, "PGRST301"
 
-    def body(self) -> bytes:
+    def body(self, *, verbose: bool = True) -> bytes:  # noqa: ARG002 Supabase's body is the same for all
         """`message` and `hint`, as Supabase's clients know them."""
         return json.dumps({"message": self.message, "hint": self.hint}, separators=(",", ":")).encode()
 

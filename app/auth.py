@@ -17,6 +17,7 @@ import jwt
 
 from app.apikeys import PRIVILEGED_ROLE, KeyRing
 from app.errors import AnonymousDisabled, InvalidClaims, Unauthorized, UnknownRole
+from app.roleclaim import MISSING, RoleClaim
 from app.settings import SHORTEST_SECRET, Settings, SettingsError
 
 # Seconds by which the clocks of issuer and gateway may differ.
@@ -24,6 +25,7 @@ GRACE = 30
 ALGORITHM = "HS256"
 # Bytes of an identifier in Postgres.
 LONGEST_NAME = 63
+ROLE = RoleClaim.of(".role")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Authenticator:
     anonymous_role the role of a request without a role claim or without a token; None refuses them
     audience       what `aud` must contain when the token has one; None accepts all
     keys           the keys of which a request must show one; None asks for none
+    role_claim     where the role stands in the claims
     clock          seconds since 1970
     """
 
@@ -54,18 +57,21 @@ class Authenticator:
         anonymous_role: str | None,
         audience: str | None = None,
         keys: KeyRing | None = None,
+        role_claim: RoleClaim = ROLE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secret = secret
         self._anonymous_role = anonymous_role
         self._audience = audience
         self._keys = keys
+        self._role_claim = role_claim
         self._clock = clock
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """As the operator set it up. Raises SettingsError without a usable secret."""
-        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud, KeyRing.of(settings))
+        role_claim = RoleClaim.of(settings.jwt_role_claim_key)
+        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud, KeyRing.of(settings), role_claim)
 
     def caller(self, headers: Mapping[str, str], url_key: str | None = None) -> Caller:
         """The caller behind these headers (lower-case names) and the apikey of the query string.
@@ -127,17 +133,19 @@ class Authenticator:
             raise InvalidClaims("JWT not in audience")
 
     def _caller(self, claims: Claims, text: str) -> Caller:
-        if "role" in claims:
-            role = claims["role"]
+        role = self._role_claim.find(claims)
+        if role is not MISSING:
             name = role if isinstance(role, str) else json.dumps(role)
             if name == "none" or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
                 # To Postgres `none` is the login role itself; not every string can be asked for; and a long one is cut.
                 raise UnknownRole(name)
-            return Caller(name, text, anonymous=name == self._anonymous_role)
-        if self._anonymous_role is None:
+        elif self._anonymous_role is None:
             raise AnonymousDisabled
-        # SQL finds the role among the claims, whoever put it there.
-        return Caller(self._anonymous_role, json.dumps({**claims, "role": self._anonymous_role}), anonymous=True)
+        else:
+            name = self._anonymous_role
+        # SQL finds the role among the claims, wherever it came from.
+        text = text if claims.get("role") == name else json.dumps({**claims, "role": name})
+        return Caller(name, text, anonymous=name == self._anonymous_role)
 
 
 def _token(headers: Mapping[str, str], key: str | None) -> str | None:

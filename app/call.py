@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from app.catalog import NO_SETTINGS, Function, Result, RoleSettings
+from app.catalog import Function, Result
 from app.media import ARRAY, Representation, Shape
 from app.preferences import Preferences
 from app.request import Described
 from app.statement import Statement
+from app.transaction import DEFAULTS, TransactionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Call:
 
     body         the JSON that the statement takes as $1
     read_only    whether the call is kept from writing
-    settings     those of the caller's role
+    settings     those of the caller's role; the function's own come on top
     offset       how many rows the client wants skipped, for the numbers in Content-Range
     """
 
@@ -27,12 +28,24 @@ class Call:
     read_only: bool
     body: str | None = None
     offset: int = 0
-    settings: RoleSettings = NO_SETTINGS
+    settings: TransactionSettings = DEFAULTS
 
     @property
     def singular(self) -> bool:
         """Whether any other number of rows than one is an error."""
-        return self.representation.shape is Shape.OBJECT and self.function.returns_set
+        alone = self.representation.shape is Shape.OBJECT and self.representation.plan is None
+        return alone and self.function.returns_set
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the call may take; None for no limit."""
+        own = self.function.settings.timeout
+        return (self.settings.timeout if own is None else own) or None
+
+    @property
+    def isolation(self) -> str | None:
+        """The isolation level that its transaction needs; None for the ordinary one."""
+        return self.function.settings.isolation or self.settings.isolation
 
 
 @dataclass(frozen=True, slots=True)

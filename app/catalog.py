@@ -9,6 +9,7 @@ import asyncpg
 from app.driver import Connection
 from app.errors import AmbiguousFunction, FunctionNotFound
 from app.hints import nearest
+from app.transaction import DEFAULTS, TransactionSettings
 
 
 class Result(StrEnum):
@@ -37,7 +38,11 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that can be called by name. `columns`: those of a row that it returns, with their SQL types."""
+    """A function that can be called by name.
+
+    columns   those of a row that it returns, with their SQL types
+    settings  those of its own (ALTER FUNCTION … SET) that have to hold before it begins
+    """
 
     schema: str
     name: str
@@ -48,6 +53,7 @@ class Function:
     oid: int = 0
     columns: tuple[tuple[str, str], ...] = ()
     description: str | None = None
+    settings: TransactionSettings = DEFAULTS
     names: frozenset[str] = field(init=False)
     required: frozenset[str] = field(init=False)
 
@@ -93,6 +99,7 @@ select
     end as result,
     c.names as column_names,
     c.types as column_types,
+    s.settings,
     pg_catalog.obj_description(p.oid, 'pg_proc') as description
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
@@ -132,6 +139,15 @@ cross join lateral (
     join pg_catalog.pg_type ot on ot.oid = o.type
     join pg_catalog.pg_namespace tn on tn.oid = ot.typnamespace
 ) c
+cross join lateral (
+    select coalesce(array_agg(v.pair order by v.name, v.place), '{}') as settings
+    from unnest(p.proconfig) as c (setting)
+    cross join lateral (
+        select split_part(c.setting, '=', 1), substr(c.setting, strpos(c.setting, '=') + 1)
+    ) as n (name, value)
+    cross join lateral (values (n.name, n.name, 1), (n.name, n.value, 2)) as v (name, pair, place)
+    where v.name = any ($2)
+) s
 where n.nspname = any ($1)
   and p.prokind = 'f'
   and p.prorettype <> all ('{trigger,event_trigger,internal,language_handler}'::regtype[])
@@ -143,45 +159,23 @@ order by 2, 3, i.names
 """
 
 
-@dataclass(frozen=True, slots=True)
-class RoleSettings:
-    """What ALTER ROLE … SET says of a role that calls run in.
-
-    pairs    names and values in turn, for the call's transaction
-    timeout  seconds that a call may take, from statement_timeout: set inside a statement that runs already, Postgres
-             would not heed it, so the gateway keeps it; None for no limit
-    """
-
-    pairs: tuple[str, ...] = ()
-    timeout: float | None = None
-
-
-NO_SETTINGS = RoleSettings()
-
 # Settings of the roles that the login role may become, as far as those roles may set them.
 ROLE_SETTINGS = """
 select
     r.rolname as role,
     -- Those for this database come after those for all, and so win.
-    coalesce(
-        array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) filter (where v.name <> 'statement_timeout'),
-        '{}'
-    ) as pairs,
-    (array_agg(
-        extract(epoch from (v.value || case when v.value ~ '^[0-9]+$' then 'ms' else '' end)::interval)
-        order by s.setdatabase <> 0 desc
-    ) filter (where v.name = 'statement_timeout'))[1] as timeout
+    array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) as settings
 from pg_catalog.pg_db_role_setting s
 join pg_catalog.pg_roles r on r.oid = s.setrole
 cross join lateral unnest(s.setconfig) as c (setting)
 cross join lateral (
     select split_part(c.setting, '=', 1), substr(c.setting, strpos(c.setting, '=') + 1)
 ) as n (name, value)
-cross join lateral (values (n.name, n.value, n.name, 1), (n.name, n.value, n.value, 2)) as v (name, value, pair, place)
+cross join lateral (values (n.name, n.name, 1), (n.name, n.value, 2)) as v (name, pair, place)
 where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
   and r.rolname <> session_user
   and pg_has_role(session_user, r.oid, 'member')
-  and v.name <> all ('{role,session_authorization,default_transaction_isolation}')
+  and v.name <> all ('{role,session_authorization}')
   and coalesce((select p.context = 'user' from pg_catalog.pg_settings p where p.name = v.name), v.name like '%.%')
 group by r.rolname
 """
@@ -190,15 +184,15 @@ group by r.rolname
 class Catalog:
     """The functions of the exposed schemas, and the settings of roles, at one moment."""
 
-    def __init__(self, functions: Iterable[Function], roles: Mapping[str, RoleSettings] | None = None) -> None:
+    def __init__(self, functions: Iterable[Function], roles: Mapping[str, TransactionSettings] | None = None) -> None:
         self._roles = roles or {}
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:
             self._functions.setdefault((function.schema, function.name), []).append(function)
 
-    def settings_of(self, role: str) -> RoleSettings:
-        """What a call in this role starts with."""
-        return self._roles.get(role, NO_SETTINGS)
+    def settings_of(self, role: str) -> TransactionSettings:
+        """What ALTER ROLE … SET says of the role that a call runs in."""
+        return self._roles.get(role, DEFAULTS)
 
     def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._functions.values() for function in overloads)
@@ -258,13 +252,13 @@ def _not_found(function: str, arguments: list[str], body_types: Collection[str],
     )
 
 
-async def load(connection: Connection, schemas: Iterable[str]) -> Catalog:
-    """Read the functions of `schemas` as the login role sees them."""
+async def load(connection: Connection, schemas: Iterable[str], hoisted: Iterable[str] = ()) -> Catalog:
+    """Read the functions of `schemas` as the login role sees them, with those of their settings that are `hoisted`."""
     async with connection.transaction(readonly=True):
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
-        rows = await connection.fetch(FUNCTIONS, list(schemas))
+        rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))
         roles = await connection.fetch(ROLE_SETTINGS)
-    settings = {row["role"]: RoleSettings(tuple(row["pairs"]), float(row["timeout"] or 0) or None) for row in roles}
+    settings = {row["role"]: TransactionSettings.of(row["settings"]) for row in roles}
     return Catalog((_function(row) for row in rows), settings)
 
 
@@ -284,4 +278,5 @@ def _function(row: asyncpg.Record) -> Function:
         oid=row["oid"],
         columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
         description=row["description"],
+        settings=TransactionSettings.of(row["settings"]),
     )

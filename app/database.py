@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call
-from app.driver import SERVER_ERRORS, Connection, Pool, ServerError
+from app.driver import SERVER_ERRORS, Connection, Isolation, Pool, ServerError
 from app.errors import (
     ConnectionLost,
     DatabaseError,
@@ -31,7 +31,7 @@ CONNECT_SECONDS = 10
 
 CALL = """
 select total, row_count, body, response_headers, response_status
-from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 INSTALLED = """
@@ -47,6 +47,14 @@ CHECKS: dict[str, Callable[[int], GatewayError]] = {
     "GW103": InvalidRange.beyond,
     "GW116": NotSingular,
     "GW124": TooManyAffected,
+}
+
+# The driver's names of the isolation levels.
+LEVELS: Mapping[str, Isolation] = {
+    "serializable": "serializable",
+    "repeatable read": "repeatable_read",
+    "read committed": "read_committed",
+    "read uncommitted": "read_uncommitted",
 }
 
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
@@ -77,6 +85,7 @@ class Database:
         }
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
+        self._app_settings = tuple(text for pair in settings.app_settings for text in pair)
         self._pool: Pool | None = None
 
     async def open(self) -> None:
@@ -125,10 +134,12 @@ class Database:
         for _ in range(self._size + 1 + RETRIES):
             async with self.acquire() as connection:
                 try:
-                    return await self._run(connection, caller, call)
+                    if call.isolation is None and not self._discards(call):
+                        return await self._run(connection, caller, call)
+                    return await self._run_apart(connection, caller, call)
                 except TimeoutError:
-                    # The driver's own, when the role's time is up; else the network's.
-                    raise (StatementTimeout if call.settings.timeout else ConnectionLost)() from None
+                    # The driver's own, when the call's time is up; else the network's.
+                    raise (StatementTimeout if call.timeout else ConnectionLost)() from None
                 except SERVER_ERRORS as error:
                     refusal = _meaning(error, caller)
                     if error.sqlstate in RETRIED and again:
@@ -144,7 +155,25 @@ class Database:
                     raise ConnectionLost from None
         raise refusal
 
+    async def _run_apart(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+        """Run a call in a transaction of more than one statement: it has a level of its own, or is to be rolled back.
+
+        Deferred constraints are checked before the rollback, as they would be by a commit (PostgREST's tx=rollback).
+        """
+        transaction = connection.transaction(isolation=LEVELS[call.isolation or "read committed"])
+        await transaction.start()
+        try:
+            answer = await self._run(connection, caller, call)
+            if self._discards(call):
+                await connection.execute("set constraints all immediate")
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await (transaction.rollback() if self._discards(call) else transaction.commit())
+        return answer
+
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+        """Run a call in one statement, so in one round trip."""
         request = call.request
         row = await connection.fetchrow(
             CALL,
@@ -152,7 +181,7 @@ class Database:
             caller.claims,
             [request.method, request.path, request.headers, request.cookies],
             self._search_paths[call.function.schema],
-            _settings(call),
+            self._settings(call),
             call.read_only,
             self._prepare,
             call.statement.sql,
@@ -161,22 +190,20 @@ class Database:
             call.singular,
             call.preferences.limit,
             call.offset or None,
-            self._discards(call),
-            timeout=call.settings.timeout,
+            timeout=call.timeout,
         )
         assert row is not None
         return Answer(*row.values())
+
+    def _settings(self, call: Call) -> list[str] | None:
+        """Names and values in turn of what holds for this call only, in PostgREST's order: the last of a name wins."""
+        asked = () if call.preferences.timezone is None else ("timezone", call.preferences.timezone)
+        return [*call.settings.pairs, *asked, *call.function.settings.pairs, *self._app_settings] or None
 
     def _discards(self, call: Call) -> bool:
         """Whether the call is to leave nothing behind: what the operator said, or else may be chosen."""
         chosen = call.preferences.rollback
         return self._rollback if chosen is None else chosen
-
-
-def _settings(call: Call) -> list[str] | None:
-    """Names and values of what holds for this call only; what the request asks for comes last and so wins."""
-    asked = () if call.preferences.timezone is None else ("timezone", call.preferences.timezone)
-    return [*call.settings.pairs, *asked] or None
 
 
 async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
@@ -206,8 +233,8 @@ def _meaning(error: ServerError, caller: Caller) -> GatewayError:
     """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return ConnectionLost()
-    if error.sqlstate in CHECKS:
-        return CHECKS[error.sqlstate](int(error.message or 0))
+    if error.sqlstate in CHECKS and error.message and error.message.isdecimal():
+        return CHECKS[error.sqlstate](int(error.message))
     return DatabaseError.of(error, anonymous=caller.anonymous)
 
 

@@ -30,9 +30,10 @@ class GatewayError(Exception):
         self.details = details
         self.hint = hint
 
-    def body(self) -> bytes:
-        """The four members that every error has, in PostgREST's order, as compact JSON."""
-        members = {"code": self.code, "details": self.details, "hint": self.hint, "message": self.message}
+    def body(self, *, verbose: bool = True) -> bytes:
+        """The four members that every error has, in PostgREST's order, as compact JSON; else only code and message."""
+        more = {"details": self.details, "hint": self.hint} if verbose else {}
+        members = {"code": self.code, **more, "message": self.message}
         return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
@@ -154,6 +155,15 @@ class UnknownPath(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("Invalid path specified in request URL")
+
+
+class DescriptionDisabled(GatewayError):
+    """The description at the root, where the operator wants none."""
+
+    status, code = 404, "PGRST126"
+
+    def __init__(self) -> None:
+        super().__init__("Root endpoint metadata is disabled")
 
 
 class FunctionNotFound(GatewayError):

@@ -1,7 +1,8 @@
 """What a client accepts, and the representation that it gets (wire contract, section 6)."""
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -18,15 +19,21 @@ class Shape(Enum):
     ARRAY = "array"
     OBJECT = "object"
     CSV = "csv"
+    GEOJSON = "geojson"
 
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """A shape, and the Content-Type that says so. strip_nulls: members that are null are left out, at every depth."""
+    """A shape, and the Content-Type that says so.
+
+    strip_nulls  members that are null are left out, at every depth
+    plan         the options of EXPLAIN, where the plan of the call is wanted instead of its result
+    """
 
     shape: Shape
     content_type: str
     strip_nulls: bool = False
+    plan: tuple[str, ...] | None = None
 
 
 ARRAY = Representation(Shape.ARRAY, JSON)
@@ -38,11 +45,20 @@ STRIPPED_OBJECT = Representation(
     Shape.OBJECT, "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8", strip_nulls=True
 )
 CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
+GEOJSON = Representation(Shape.GEOJSON, "application/geo+json; charset=utf-8")
+
+PLAN = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
+PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
-def negotiate(accept: str | None) -> Representation:
-    """The first acceptable representation, by the client's order and weights. Raises NotAcceptable."""
-    return _first(accept, _representation)
+def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
+    """The first acceptable representation, by the client's order and weights.
+
+    plans  whether the plan of a call may be asked for (db-plan-enabled)
+
+    Raises NotAcceptable.
+    """
+    return _first(accept, _planned if plans else _representation)
 
 
 def negotiate_description(accept: str | None) -> str:
@@ -71,6 +87,24 @@ def _description(range_: str) -> str | None:
             return None
 
 
+def _planned(range_: str) -> Representation | None:
+    """A representation, or the plan of the call that would give it: `for` names it, `options` go to EXPLAIN."""
+    name, *parameters = _split(range_, ";")
+    found = PLAN.fullmatch(name)
+    if found is None:
+        return _representation(range_)
+    given = dict(parameter.partition("=")[::2] for parameter in parameters)
+    kind, wanted = found[1] or "text", _representation(given.get("for", "*/*").strip('"'))
+    if wanted is None:
+        return None
+    options = [option for option in PLAN_OPTIONS if option in given.get("options", "").split("|")]
+    media_type = wanted.content_type.removesuffix("; charset=utf-8")
+    content_type = f'application/vnd.pgrst.plan+{kind}; for="{media_type}"'
+    if options:
+        content_type += f"; options={'|'.join(options)}"
+    return replace(wanted, content_type=f"{content_type}; charset=utf-8", plan=(f"format {kind}", *options))
+
+
 def _representation(range_: str) -> Representation | None:
     name, *parameters = (part.strip() for part in range_.split(";"))
     stripped = "nulls=stripped" in parameters
@@ -83,6 +117,8 @@ def _representation(range_: str) -> Representation | None:
             return STRIPPED_OBJECT if stripped else OBJECT
         case "text/csv":
             return CSV
+        case "application/geo+json":
+            return GEOJSON
         case _:
             return None
 

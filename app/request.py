@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from app.asgi import Receive, Scope
+from app.timing import Timing
 
 # Where Supabase's clients expect the API; it is the same without.
 PREFIX = "/rest/v1"
@@ -33,9 +34,11 @@ class Request:
     query    the parameters of the query string in order, decoded, without the apikey that may stand there
     url_key  that apikey
     headers  by name in lower case; the first of a name counts
+    timing   running since it came in
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.timing = Timing()
         self.method: str = scope["method"]
         self.path: str = scope["path"].removeprefix(PREFIX)
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

@@ -36,7 +36,7 @@ def answered(answer: Answer, call: Call, profile: str | None) -> Response:
 
     Raises InvalidAnswer for headers or a status of the function's own that HTTP cannot send.
     """
-    headers = [("Content-Range", _content_range(answer, call))]
+    headers = [] if call.representation.plan else [("Content-Range", _content_range(answer, call))]
     if answer.body is not None:
         headers.append(("Content-Type", call.representation.content_type))
         if profile is not None:
@@ -48,10 +48,10 @@ def answered(answer: Answer, call: Call, profile: str | None) -> Response:
     return Response(status, _with_own_headers(headers, answer), (answer.body or "").encode())
 
 
-def failed(error: GatewayError) -> Response:
+def failed(error: GatewayError, *, verbose: bool = True) -> Response:
     """An error's answer. Proxy-Status (RFC 9209) repeats its code for clients that get no body."""
     headers = (("Content-Type", JSON), ("Proxy-Status", f"PostgREST; error={error.code}"), *error.headers)
-    return Response(error.status, headers, error.body())
+    return Response(error.status, headers, error.body(verbose=verbose))
 
 
 def _content_range(answer: Answer, call: Call) -> str:

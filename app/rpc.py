@@ -14,8 +14,10 @@ from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
 from app.errors import (
+    DescriptionDisabled,
     FunctionNotFound,
     GatewayError,
+    Headers,
     InternalError,
     MethodNotAllowed,
     NoRowsToCount,
@@ -55,6 +57,11 @@ class Rpc:
         self._base_url = settings.openapi_server_proxy_uri or f"http://{settings.server_host}:{settings.server_port}/"
         self._max_rows = settings.db_max_rows
         self._may_choose_end = settings.db_tx_end.endswith("allow-override")
+        self._plans = settings.db_plan_enabled
+        self._timed = settings.server_timing_enabled
+        self._trace_header = settings.server_trace_header
+        self._described = settings.openapi_mode
+        self._verbose = settings.client_error_verbosity == "verbose"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
@@ -64,17 +71,25 @@ class Rpc:
             return
         try:
             response = await self._response(request)
+            request.timing.lap("response")
         except GatewayError as error:
-            response = failed(error)
+            response = failed(error, verbose=self._verbose)
         except ClientGone:
             return
         except Exception:
             logger.exception("failed on %s %s", request.method, request.path)
-            response = failed(InternalError())
-        await response.send(send, *self._cors.headers(request.headers))
+            response = failed(InternalError(), verbose=self._verbose)
+        await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
+
+    def _observed(self, request: Request, response: Response) -> Headers:
+        """Headers for those who watch: how long it took, and the request's own name for itself."""
+        timing = (request.timing.header,) if self._timed and response.status < 400 else ()
+        trace = self._trace_header and request.headers.get(self._trace_header.lower())
+        return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing
 
     async def _response(self, request: Request) -> Response:
         caller = self._authenticator.caller(request.headers, request.url_key)
+        request.timing.lap("jwt")
         if request.path in ("", "/"):
             return await self._root(caller, request)
         if request.path.startswith("/queues/"):
@@ -82,12 +97,15 @@ class Rpc:
         if request.method == "OPTIONS":
             return await self._options(request)
         call = await self._call(caller, request)
+        request.timing.lap("plan")
         answer = await self._database.execute(caller, call)
+        request.timing.lap("transaction")
         return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
 
     async def _resource(self, caller: Caller, request: Request) -> Response:
         """A request to a queue or a message: the same call as the function's, with the statuses of resources."""
         resource = await read_resource(request)
+        request.timing.lap("parse")
         if SCHEMA not in self._schemas:
             raise UnknownPath
         function = self._watch.catalog.resolve(SCHEMA, resource.function, resource.arguments.names, ())
@@ -101,7 +119,9 @@ class Rpc:
             body=resource.arguments.body,
             settings=self._watch.catalog.settings_of(caller.role),
         )
+        request.timing.lap("plan")
         answer = await self._database.execute(caller, call)
+        request.timing.lap("transaction")
         if resource.message_id is not None and answer.body == "false":
             raise MessageNotFound(resource.queue, resource.message_id)
         response = answered(answer, call, None)
@@ -109,7 +129,9 @@ class Rpc:
         return replace(response, headers=headers, status=201 if resource.function.startswith("send") else 200)
 
     async def _root(self, caller: Caller, request: Request) -> Response:
-        """The functions of a schema that the caller may execute, described (PostgREST's openapi-mode)."""
+        """The functions of a schema, described: those that the caller may execute, or all (openapi-mode)."""
+        if self._described == "disabled":
+            raise DescriptionDisabled
         if request.method == "OPTIONS":
             return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
         if request.method not in ("GET", "HEAD"):
@@ -117,8 +139,10 @@ class Rpc:
         catalog, schema = self._watch.catalog, self._schema(request)
         content_type = negotiate_description(request.headers.get("accept"))
         answer = await self._database.execute(caller, executable(schema, request.described()))
+        request.timing.lap("transaction")
         mine = set(json.loads(answer.body or "[]"))
-        functions = [function for function in catalog if function.schema == schema and function.oid in mine]
+        everything = self._described == "ignore-privileges"
+        functions = [one for one in catalog if one.schema == schema and (everything or one.oid in mine)]
         body = json.dumps(swagger.document(functions, version("pgmq-gateway"), self._base_url)).encode()
         return Response(200, (("Content-Type", content_type), ("Content-Profile", schema)), body)
 
@@ -130,7 +154,7 @@ class Rpc:
 
     async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)
-        representation = negotiate(request.headers.get("accept"))
+        representation = negotiate(request.headers.get("accept"), plans=self._plans)
         preferences = read_preferences(request.values(b"prefer"), may_choose_end=self._may_choose_end)
         if preferences.limit is not None and not function.returns_set:
             raise NoRowsToCount
@@ -158,6 +182,7 @@ class Rpc:
         given, shaped = ((), request.query) if posted else split_arguments(request.query)
         shaping = self._limited(read_shaping(shaped), request)
         arguments = await read_arguments(request, given)
+        request.timing.lap("parse")
         wanted = (schema, name, arguments.names, arguments.body_types)
         try:
             return catalog.resolve(*wanted), arguments, shaping

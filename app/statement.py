@@ -5,7 +5,7 @@ sent goes along as parameters: $1 is the JSON body as it came, $2 an array of te
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from app.arguments import Arguments
@@ -53,6 +53,15 @@ def statement(
     function: Function, arguments: Arguments, shaping: Shaping, representation: Representation, *, counted: bool
 ) -> Statement:
     """The statement that calls `function` and shapes what it returns; `counted`: with the total before any limit."""
+    made = _statement(function, arguments, shaping, representation, counted=counted)
+    if representation.plan is None:
+        return made
+    return replace(made, sql=f"explain ({', '.join(representation.plan)}) {made.sql}")
+
+
+def _statement(
+    function: Function, arguments: Arguments, shaping: Shaping, representation: Representation, *, counted: bool
+) -> Statement:
     if shaping == PLAIN and not counted and not arguments.values and function.whole_body is None:
         return _plain(function, frozenset(arguments.names), representation)
     parameters = Parameters()
@@ -132,6 +141,10 @@ def _row_name(function: Function) -> str:
 def _body(function: Function, shaping: Shaping, representation: Representation, parameters: Parameters) -> str:
     if representation.shape is Shape.CSV:
         return _csv(function, shaping, parameters)
+    if representation.shape is Shape.GEOJSON:
+        # PostGIS' function, wherever the search path has it.
+        features = "coalesce(json_agg(st_asgeojson(answer)::pg_catalog.json), '[]')"
+        return f"json_build_object('type', 'FeatureCollection', 'features', {features})::pg_catalog.text"
     scalar = function.result is Result.SCALAR and shaping.select == PLAIN.select
     alone = representation.shape is Shape.OBJECT
     # A single object of a set of scalars names the scalar; one value stays what it is.

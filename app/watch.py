@@ -29,6 +29,7 @@ class CatalogWatch:
         assert settings.db_uri is not None
         self._uri = settings.db_uri.get_secret_value()
         self._schemas = settings.db_schemas
+        self._hoisted = settings.db_hoisted_tx_settings
         self._channel = settings.db_channel if settings.db_channel_enabled else None
         self._clock = clock
         self._catalog: Catalog | None = None
@@ -97,5 +98,5 @@ class CatalogWatch:
 
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = self._clock()
-        self._catalog = await catalog.load(connection, self._schemas)
+        self._catalog = await catalog.load(connection, self._schemas, self._hoisted)
         self.loaded.set()

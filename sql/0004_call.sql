@@ -15,11 +15,11 @@
 -- settings    more settings for the call: name, value, name, value …
 -- read_only   whether the call is kept from writing
 -- prepare     a statement to run before the call, in its role (db-pre-request), or null
--- statement   the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body
+-- statement   the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body; or an EXPLAIN of
+--             that, whose lines become the body
 -- singular    fails unless there is one row
 -- most        fails when there are more rows, unless null
 -- first       fails when rows were counted and there are fewer, unless null
--- discard     rolls the call back and answers all the same
 --
 -- The failures have the codes GW116, GW124 and GW103 and the number of rows as their message.
 --
@@ -40,7 +40,6 @@ create or replace function pgmq_gateway.call(
     singular boolean,
     most bigint,
     first bigint,
-    discard boolean,
     out total bigint,
     out row_count bigint,
     out body text,
@@ -49,6 +48,8 @@ create or replace function pgmq_gateway.call(
 )
 language plpgsql
 as $call$
+declare
+    line text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -68,27 +69,19 @@ begin
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
-    if discard then
-        begin
-            if prepare is not null then
-                execute prepare;
-            end if;
-            execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
-            response_headers := pg_catalog.current_setting('response.headers', true);
-            response_status := pg_catalog.current_setting('response.status', true);
-            -- Leaving the block by an error undoes what was done in it; variables keep their values.
-            raise sqlstate 'GW000';
-        exception
-            when sqlstate 'GW000' then null;
-        end;
-    else
-        if prepare is not null then
-            execute prepare;
-        end if;
-        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
-        response_headers := pg_catalog.current_setting('response.headers', true);
-        response_status := pg_catalog.current_setting('response.status', true);
+    if prepare is not null then
+        execute prepare;
     end if;
+    if pg_catalog.starts_with(statement, 'explain') then
+        body := '';
+        for line in execute statement using arguments::pg_catalog.json, parameters loop
+            body := body || line || E'\n';
+        end loop;
+    else
+        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+    end if;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
     if singular and row_count <> 1 then
         raise sqlstate 'GW116' using message = row_count;
     elsif row_count > most then

@@ -85,6 +85,15 @@ def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
 
 
 @pytest.fixture
+def role(sql: Sql) -> Iterator[str]:
+    """A role that calls may run in."""
+    sql("create role settled nologin noinherit")
+    sql("grant settled to authenticator")
+    yield "settled"
+    sql("drop role settled")
+
+
+@pytest.fixture
 def stored(sql: Sql, queue: str) -> Callable[[], list[tuple[Any, ...]]]:
     """stored() gives all rows of the test's queue and its archive, as they are now."""
 

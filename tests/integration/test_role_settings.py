@@ -1,10 +1,7 @@
 """ALTER ROLE … SET holds for the calls of that role, and for no others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-
-from tests.conftest import Sql
 from tests.integration.conftest import Own
 
 Bearer = Callable[..., dict[str, str]]
@@ -18,15 +15,6 @@ SLEEP = (
     "create or replace function public.rest(seconds float) returns int language plpgsql volatile as "
     "$f$ begin insert into public.trace values (1); perform pg_sleep(seconds); return 1; end $f$",
 )
-
-
-@pytest.fixture
-def role(sql: Sql) -> Iterator[str]:
-    """A role that calls may run in."""
-    sql("create role settled nologin noinherit")
-    sql("grant settled to authenticator")
-    yield "settled"
-    sql("drop role settled")
 
 
 def test_settings_of_the_role_hold_for_its_calls(own: Own, role: str, bearer: Bearer) -> None:

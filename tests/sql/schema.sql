@@ -530,9 +530,11 @@ CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS 
     );
 $$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
+declare
+    line text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -552,27 +554,19 @@ begin
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
-    if discard then
-        begin
-            if prepare is not null then
-                execute prepare;
-            end if;
-            execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
-            response_headers := pg_catalog.current_setting('response.headers', true);
-            response_status := pg_catalog.current_setting('response.status', true);
-            -- Leaving the block by an error undoes what was done in it; variables keep their values.
-            raise sqlstate 'GW000';
-        exception
-            when sqlstate 'GW000' then null;
-        end;
-    else
-        if prepare is not null then
-            execute prepare;
-        end if;
-        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
-        response_headers := pg_catalog.current_setting('response.headers', true);
-        response_status := pg_catalog.current_setting('response.status', true);
+    if prepare is not null then
+        execute prepare;
     end if;
+    if pg_catalog.starts_with(statement, 'explain') then
+        body := '';
+        for line in execute statement using arguments::pg_catalog.json, parameters loop
+            body := body || line || E'\n';
+        end loop;
+    else
+        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
+    end if;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
     if singular and row_count <> 1 then
         raise sqlstate 'GW116' using message = row_count;
     elsif row_count > most then
@@ -760,8 +754,8 @@ REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, opera
 
 REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, discard boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;

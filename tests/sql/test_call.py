@@ -16,7 +16,7 @@ CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
 REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
 API_ROLES = ["anon", "authenticated", "service_role"]
 
-CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 # What a statement, or a function in it, can see of its surroundings.
 SEEN = """json_build_object(
@@ -49,7 +49,7 @@ def call(
     arguments: str | None = None,
     parameters: list[str] | None = None,
     settings: list[str] | None = None,
-    checks: tuple[bool, int | None, int | None, bool] = (False, None, None, False),
+    checks: tuple[bool, int | None, int | None] = (False, None, None),
 ) -> tuple[Any, ...]:
     """One call, as the gateway makes it: total, row_count, body, response_headers, response_status."""
     schemas = '"pgmq_public", "public"'
@@ -180,9 +180,7 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
         select oid::regprocedure::text from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)
           and has_function_privilege('authenticator', oid, 'execute')
-    """) == [
-        ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint,boolean)",)
-    ]
+    """) == [("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",)]
     assert db("""
         select n, has_schema_privilege('authenticator', n, 'usage'), has_schema_privilege('authenticator', n, 'create')
         from unnest(array['pgmq', 'pgmq_admin', 'pgmq_gateway', 'pgmq_public']) as n
@@ -263,11 +261,10 @@ def test_a_statement_cannot_end_the_transaction(gateway: Sql) -> None:
 
 @pytest.mark.parametrize(
     ("checks", "code", "rows"),
-    [((True, None, None, False), "GW116", "2"), ((False, 1, None, False), "GW124", "2"),
-     ((False, None, 4, False), "GW103", "3")],
+    [((True, None, None), "GW116", "2"), ((False, 1, None), "GW124", "2"), ((False, None, 4), "GW103", "3")],
 )  # fmt: skip
 def test_a_result_that_fails_a_check_is_rolled_back(
-    db: Sql, gateway: Sql, checks: tuple[bool, int | None, int | None, bool], code: str, rows: str
+    db: Sql, gateway: Sql, checks: tuple[bool, int | None, int | None], code: str, rows: str
 ) -> None:
     db("create table public.trace (a int); grant all on public.trace to anon")
     statement = "with t as (insert into public.trace values (1)) select 3::bigint, 2::bigint, '[]'"
@@ -277,14 +274,17 @@ def test_a_result_that_fails_a_check_is_rolled_back(
     assert db("select count(*) from public.trace") == [(0,)]
 
 
-def test_a_discarded_call_answers_and_leaves_nothing(db: Sql, gateway: Sql) -> None:
+def test_an_explained_statement_gives_its_plan_and_runs_only_when_analyzed(db: Sql, gateway: Sql) -> None:
     db("create table public.trace (a int); grant all on public.trace to anon")
-    statement = (
-        "with t as (insert into public.trace values (7) returning a) select 2::bigint, 1::bigint, a::text from t"
-    )
-    assert call(gateway, statement, checks=(False, None, None, True))[:3] == (2, 1, "7")
-    assert db("select count(*) from public.trace") == [(0,)]
-    assert seen(gateway) == OUTSIDE
+    statement = "with t as (insert into public.trace values (($2)[1]::int)) select 1::bigint, 1::bigint, $1->>'a'"
+    given: dict[str, Any] = {"arguments": '{"a": 1}', "parameters": ["7"]}
+    total, row_count, plan, *_ = call(gateway, f"explain (format text) {statement}", **given)
+    assert (total, row_count) == (None, None)
+    assert "Insert on trace" in plan
+    assert plan.endswith("\n")
+    assert db("select a from public.trace") == []
+    assert json.loads(call(gateway, f"explain (format json, analyze) {statement}", **given)[2])[0]["Plan"]
+    assert db("select a from public.trace") == [(7,)]
 
 
 def test_settings_hold_for_the_call_only(gateway: Sql) -> None:

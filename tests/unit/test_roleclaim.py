@@ -1,0 +1,37 @@
+"""Where the role stands: every kind of step, and what is no path."""
+
+import pytest
+
+from app.roleclaim import MISSING, RoleClaim
+from app.settings import SettingsError
+
+CLAIMS = {
+    "role": "a",
+    "app": {"roles": ["x", "web_anon", "pg_user"], "a-b": {"$r@_1": "b"}},
+    "https://example.org/roles": ["c"],
+    "null": None,
+    "list": [1, {"role": "d"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (".role", "a"), ("$.role", "a"), ('."role"', "a"), ('$["role"]', "a"), (" .role ", "a"),
+        (".app.roles[0]", "x"), (".app.roles[3]", MISSING), (".app.roles.x", MISSING), (".role[0]", MISSING),
+        ('.app."a-b".$r@_1', "b"), ('."https://example.org/roles"[0]', "c"), (".list[1].role", "d"),
+        ('.app.roles[?(@ == "web_anon")]', "web_anon"), ('.app.roles[?(@ != "x")]', "web_anon"),
+        ('.app.roles[?(@ ^== "pg_")]', "pg_user"), ('.app.roles[?(@ ==^ "anon")]', "web_anon"),
+        ('.app.roles[?(@ *== "_a")]', "web_anon"), ('.app.roles[?(@ == "nobody")]', MISSING),
+        ('.role[?(@ == "a")]', MISSING), ('.list[?(@ == "1")]', MISSING), (".null", None), (".null.role", MISSING),
+        (".nothing", MISSING),
+    ],
+)  # fmt: skip
+def test_a_path_leads_into_the_claims(path: str, found: object) -> None:
+    assert RoleClaim.of(path).find(CLAIMS) == found
+
+
+@pytest.mark.parametrize("path", ["", "role", "$", ".", "..role", ".role.", ".a-b", ".a[x]", ".a[?(@ = 'x')]", '."a'])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError, match="PGRST_JWT_ROLE_CLAIM_KEY"):
+        RoleClaim.of(path)
