@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from app.errors import InvalidBody
-from app.query import Pairs
+from app.query import Pairs, read_columns
 from app.request import Request
 
 # They take names and check the syntax, and leave each value as the bytes that came.
@@ -37,15 +37,15 @@ class Arguments:
 async def read_arguments(request: Request, query: Pairs) -> Arguments:
     """The arguments of a request: of a POST from the body, else from `query`, those parameters that shape no result.
 
-    Raises InvalidBody.
+    Raises InvalidBody, InvalidQuery.
     """
     if request.method != "POST":
         return _from_text(query)
-    columns = dict(request.query).get("columns")
+    columns = read_columns(request.query)
     arguments = await _from_body(request)
     if columns and arguments.body is not None:
         # PostgREST: these members are the arguments, whatever else is there.
-        return replace(arguments, names=tuple(name.strip().strip('"') for name in columns.split(",")))
+        return replace(arguments, names=columns)
     return arguments
 
 

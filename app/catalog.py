@@ -41,6 +41,7 @@ class Function:
     """A function that can be called by name.
 
     columns   those of a row that it returns, with their SQL types
+    relation  the name of its rows' composite type, None for other results
     settings  those of its own (ALTER FUNCTION … SET) that have to hold before it begins
     """
 
@@ -52,6 +53,7 @@ class Function:
     volatile: bool
     oid: int = 0
     columns: tuple[tuple[str, str], ...] = ()
+    relation: str | None = None
     description: str | None = None
     settings: TransactionSettings = DEFAULTS
     names: frozenset[str] = field(init=False)
@@ -97,6 +99,7 @@ select
             then 'record'
         else 'scalar'
     end as result,
+    case when t.typtype = 'c' then t.typname end as relation,
     c.names as column_names,
     c.types as column_types,
     s.settings,
@@ -277,6 +280,7 @@ def _function(row: asyncpg.Record) -> Function:
         volatile=row["volatile"],
         oid=row["oid"],
         columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
+        relation=row["relation"],
         description=row["description"],
         settings=TransactionSettings.of(row["settings"]),
     )

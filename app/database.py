@@ -43,10 +43,10 @@ select coalesce(has_function_privilege(to_regproc('pgmq_gateway.call')::oid, 'ex
 SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
 # How pgmq_gateway.call says that a result is not what the client asked for.
-CHECKS: dict[str, Callable[[int], GatewayError]] = {
-    "GW103": InvalidRange.beyond,
-    "GW116": NotSingular,
-    "GW124": TooManyAffected,
+CHECKS: Mapping[str, Callable[[Call, int], GatewayError]] = {
+    "GW103": lambda call, rows: InvalidRange.beyond(call.offset, rows),
+    "GW116": lambda _, rows: NotSingular(rows),
+    "GW124": lambda _, rows: TooManyAffected(rows),
 }
 
 # The driver's names of the isolation levels.
@@ -141,7 +141,7 @@ class Database:
                     # The driver's own, when the call's time is up; else the network's.
                     raise (StatementTimeout if call.timeout else ConnectionLost)() from None
                 except SERVER_ERRORS as error:
-                    refusal = _meaning(error, caller)
+                    refusal = _meaning(error, caller, call)
                     if error.sqlstate in RETRIED and again:
                         again -= 1
                         continue
@@ -229,12 +229,12 @@ async def _says(connection: Connection, condition: str) -> bool:
         return False
 
 
-def _meaning(error: ServerError, caller: Caller) -> GatewayError:
+def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
     """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return ConnectionLost()
     if error.sqlstate in CHECKS and error.message and error.message.isdecimal():
-        return CHECKS[error.sqlstate](int(error.message))
+        return CHECKS[error.sqlstate](call, int(error.message))
     return DatabaseError.of(error, anonymous=caller.anonymous)
 
 

@@ -83,9 +83,12 @@ class InvalidRange(GatewayError):
     status, code = 416, "PGRST103"
 
     @classmethod
-    def beyond(cls, rows: int) -> Self:
+    def beyond(cls, offset: int, rows: int) -> Self:
         """An offset beyond the last row. The call was rolled back: PostgREST commits it, and the rows are lost."""
-        return cls("Requested range not satisfiable", f"The offset is beyond the {rows} rows that there are.")
+        return cls(
+            "Requested range not satisfiable",
+            f"An offset of {offset} was requested, but there are only {rows} rows.",
+        )
 
 
 class NotAcceptable(GatewayError):
@@ -134,10 +137,34 @@ class UnknownRelation(GatewayError):
 
     status, code = 400, "PGRST200"
 
+    def __init__(self, relation: str, other: str, hint: str | None, schema: str) -> None:
+        meant = f"' using the hint '{hint}" if hint else ""
+        super().__init__(
+            f"Could not find a relationship between '{relation}' and '{other}' in the schema cache",
+            f"Searched for a foreign key relationship between '{relation}' and '{other}{meant}' in the schema "
+            f"'{schema}', but no matches were found.",
+        )
+
+
+class NotEmbedded(GatewayError):
+    """A filter, an order or a limit for another resource that `select` does not ask for."""
+
+    status, code = 400, "PGRST108"
+
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"Could not find a relationship to '{name}' in the schema cache", "Results of functions have no relations."
+            f"'{name}' is not an embedded resource in this request",
+            hint=f"Verify that '{name}' is included in the 'select' query parameter.",
         )
+
+
+class AggregatesForbidden(GatewayError):
+    """An aggregate in select (PostgREST's default, db-aggregates-enabled)."""
+
+    status, code = 400, "PGRST123"
+
+    def __init__(self) -> None:
+        super().__init__("Use of aggregate functions is not allowed")
 
 
 class InvalidAnswer(GatewayError):
@@ -310,24 +337,55 @@ class DatabaseError(GatewayError):
         return next((status for status in found if status), 400)
 
 
+class InvalidRaise(Exception):
+    """MESSAGE or DETAIL of a RAISE SQLSTATE 'PGRST' is not what it has to be."""
+
+    def __init__(self, part: str, text: str | None) -> None:
+        super().__init__()
+        self.part = part
+        self.details = (
+            f"{part} is missing in the RAISE statement" if text is None else f"Invalid JSON value for {part}: '{text}'"
+        )
+
+
+# What PostgREST tells the author of the function.
+RAISE_HINTS = {
+    "MESSAGE": "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', "
+    "'hint'.",
+    "DETAIL": "DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'.",
+}
+
+
 class RaisedAnswer(GatewayError):
     """RAISE SQLSTATE 'PGRST': MESSAGE has the body as JSON, DETAIL status and headers (PostgREST's convention)."""
 
     def __init__(self, error: ServerError) -> None:
         try:
-            body, answer = json.loads(error.message or ""), json.loads(error.detail or "")
+            self._read_body(error.message or "")
+            self._read_answer(error.detail)
+        except InvalidRaise as fault:
+            super().__init__(
+                "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error", fault.details, RAISE_HINTS[fault.part]
+            )
+            self.code, self.status, self.headers = "PGRST121", 500, ()
+
+    def _read_body(self, message: str) -> None:
+        try:
+            body = json.loads(message)
             super().__init__(str(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
-            self.code, self.status = str(body["code"]), _sendable(int(answer["status"]))
+            self.code = str(body["code"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InvalidRaise("MESSAGE", message) from None
+
+    def _read_answer(self, detail: str | None) -> None:
+        try:
+            answer = json.loads(detail or "")
+            self.status = _sendable(int(answer["status"]))
             self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
             if not all(HEADER_NAME.fullmatch(name) and name.lower() not in FRAMING for name, _ in self.headers):
                 raise ValueError("a header's name")
         except (ValueError, KeyError, TypeError, AttributeError):
-            super().__init__(
-                "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error",
-                "Invalid JSON value for MESSAGE or DETAIL",
-                "MESSAGE wants code and message, and may have details and hint; DETAIL wants status and headers.",
-            )
-            self.code, self.status, self.headers = "PGRST121", 500, ()
+            raise InvalidRaise("DETAIL", detail) from None
 
 
 def _sendable(status: int) -> int:

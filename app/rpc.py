@@ -27,11 +27,13 @@ from app.errors import (
 )
 from app.media import ARRAY, negotiate, negotiate_description
 from app.preferences import Preferences, read_preferences
-from app.query import Shaping, read_shaping, split_arguments, within_range
+from app.query import read_query, within_range
+from app.relations import check_relations
 from app.request import ClientGone, Request
 from app.resources import SCHEMA, MessageNotFound, read_resource
 from app.response import Response, answered, failed
 from app.settings import Settings
+from app.shaping import Shaping
 from app.statement import statement
 from app.watch import CatalogWatch
 
@@ -154,6 +156,7 @@ class Rpc:
 
     async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)
+        check_relations(function, shaping)
         representation = negotiate(request.headers.get("accept"), plans=self._plans)
         preferences = read_preferences(request.values(b"prefer"), may_choose_end=self._may_choose_end)
         if preferences.limit is not None and not function.returns_set:
@@ -179,8 +182,8 @@ class Rpc:
         if request.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC")
         posted = request.method == "POST"
-        given, shaped = ((), request.query) if posted else split_arguments(request.query)
-        shaping = self._limited(read_shaping(shaped), request)
+        given, shaping = read_query(request.query, arguments=not posted)
+        shaping = self._limited(shaping, request)
         arguments = await read_arguments(request, given)
         request.timing.lap("parse")
         wanted = (schema, name, arguments.names, arguments.body_types)

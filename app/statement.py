@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from app.arguments import Arguments
 from app.catalog import Argument, Function, Result
+from app.grammar import OPERATORS, TEXT_SEARCHES
 from app.media import Representation, Shape
-from app.query import OPERATORS, TEXT_SEARCHES, Condition, Field, Group, Ordering, Selected, Shaping
+from app.shaping import Condition, Field, Group, Ordering, Selected, Shaping
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
@@ -199,8 +200,7 @@ def _column(function: Function, selected: Selected, parameters: Parameters) -> s
 
 def _type(name: str) -> str:
     """The name of a type that a caller wrote: one of the spelled ones, or an identifier."""
-    base, brackets = name.removesuffix("[]").strip(), "[]" * name.endswith("[]")
-    return (base.lower() if base.lower() in SPELLED else quote(base)) + brackets
+    return name.lower() if name.lower() in SPELLED else quote(name)
 
 
 def _value(function: Function, place: Field, parameters: Parameters) -> str:
