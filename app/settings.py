@@ -4,7 +4,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from app import sources
 from app.configfile import ConfigFileError
@@ -127,16 +136,21 @@ class Settings(BaseModel):
 
     @field_validator("db_uri", "jwt_secret", mode="before")
     @classmethod
-    def _from_file(cls, value: object) -> object:
-        """PostgREST: `@path` means the content of that file, less one newline at its end."""
-        if isinstance(value, str) and MASK in value:
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
+        if not isinstance(value, str):
+            return value
+        if MASK in value:
             raise ValueError(MASKED)
-        if isinstance(value, str) and value.startswith("@"):
-            try:
-                return Path(value[1:]).read_text().removesuffix("\n")
-            except OSError as error:
-                raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
-        return value
+        if not value.startswith("@"):
+            return value
+        try:
+            text = Path(value[1:]).read_text("utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
+        return text.strip() if info.field_name == "db_uri" else text.removesuffix("\n")
 
     @field_validator("jwt_secret")
     @classmethod

@@ -116,12 +116,18 @@ def test_application_settings_of_file_and_environment_are_united(
 
 
 def test_a_secret_and_a_uri_can_stand_in_a_file_of_their_own(config: Config, tmp_path: Path) -> None:
-    for name, content in (("secret", SECRET + "\n"), ("uri", "postgres://x\n")):
+    for name, content in (("secret", SECRET + "\n"), ("uri", "postgres://x \r\n")):
         (tmp_path / name).write_text(content)
     settings = load(config(f'jwt-secret = "@{tmp_path}/secret"\ndb-uri = "@{tmp_path}/uri"'))
     assert settings.jwt_secret is not None
     assert settings.db_uri is not None
     assert (settings.jwt_secret.get_secret_value(), settings.db_uri.get_secret_value()) == (SECRET, "postgres://x")
+
+
+def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff" * 32)
+    with pytest.raises(SettingsError, match=rf": jwt-secret: {tmp_path}/secret is not text in UTF-8"):
+        load(config(f'jwt-secret = "@{tmp_path}/secret"'))
 
 
 @pytest.mark.parametrize(
