@@ -96,4 +96,4 @@ def test_texts_that_are_written_are_read_back(settings: dict[str, str]) -> None:
 
 @given(NUMBERS)
 def test_numbers_that_are_written_are_read_back(number: float) -> None:
-    assert float(values(assignment("x", number))["x"]) == number
+    assert type(number)(values(assignment("x", number))["x"]) == number
