@@ -21,12 +21,13 @@ from app.auth import secret_key
 from app.catalog import Catalog, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
+from app.dump import dump
 from app.embedded import EmbeddedPostgres
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
 from app.settings import Settings, SettingsError
 from app.sockets import ServeError, bind, url
-from app.terminal import AdminUri, DataDir, progress, run
+from app.terminal import AdminUri, Config, DataDir, progress, run
 
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
 
@@ -47,7 +48,8 @@ FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError
 
 app = typer.Typer(
     help="Postgres message queues (pgmq) over HTTP, every caller in its own Postgres role.",
-    epilog="Settings come from the environment under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET and so on).",
+    epilog="Settings come from the environment under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET and so on), or "
+    "from its configuration file, which PGMQ_GATEWAY_CONFIG names.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -88,19 +90,30 @@ def serve_command(
         ),
     ] = None,
     data_dir: DataDir = None,
+    config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free one. Default: 3000.")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Port of /live and /ready. Default: 3001.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=1, help="Processes that serve; for now only 1.")] = 1,  # noqa: ARG001
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page (not there yet).")] = False,  # noqa: ARG001
+    dump_config: Annotated[
+        bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
+    ] = False,
 ) -> None:
     """Serve queues over HTTP: those of the embedded database, or of the one that is named."""
     if db_uri and data_dir:
         raise typer.BadParameter("choose one of --db-uri and --data-dir")
-    settings = configuration.load(db_uri=db_uri, server_host=host, server_port=port, admin_server_port=admin_port)
-    if names := configuration.unheeded():
+    settings = configuration.load(
+        config, db_uri=db_uri, server_host=host, server_port=port, admin_server_port=admin_port
+    )
+    logger.setLevel(LEVELS[settings.log_level])
+    if names := configuration.unheeded(config):
         logger.warning("these settings have no effect here: %s", ", ".join(names))
-    if data_dir is None and settings.db_uri is not None:
+    if data_dir is not None:
+        settings = settings.model_copy(update={"db_uri": None})
+    if dump_config:
+        print(dump(settings))
+    elif settings.db_uri is not None:
         run(_serve_database(settings))
     else:
         run(_serve_embedded(settings, DataDirectory(data_dir or DEFAULT_NAME)))
@@ -185,9 +198,9 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, check: bool,
 
 
 @app.command("keys", short_help="Print the address and the keys.")
-def keys_command(data_dir: DataDir = None) -> None:
+def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     """Print the API's address and keys as dotenv lines. The service_role key and the secret open everything."""
-    settings = configuration.load()
+    settings = configuration.load(config)
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
     settings = _with_keys(_with_secret(settings, directory))
@@ -211,6 +224,7 @@ def token_command(
     ] = None,
     ttl: Annotated[str, typer.Option(help="How long it is good for: 90s, 15m, 1h, 30d.")] = "1h",
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Print a signed token, for trying policies and for services of your own."""
     claims = {**({"sub": sub} if sub is not None else {}), **dict(_claim(text) for text in claim or ())}
@@ -218,7 +232,7 @@ def token_command(
         lifetime = keys.seconds(ttl)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
-    settings = _with_secret(configuration.load(), DataDirectory(data_dir or DEFAULT_NAME))
+    settings = _with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
     print(keys.token(secret_key(settings), role, claims, lifetime))
 
 

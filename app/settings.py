@@ -1,24 +1,72 @@
-"""What the operator decides, from the environment, under PostgREST's names wherever PostgREST has the setting."""
+"""What the operator decides, under PostgREST's names wherever PostgREST has the setting."""
 
-import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from app import sources
+from app.configfile import ConfigFileError
 
 # RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
 SHORTEST_SECRET = 32
 
-Names = Annotated[tuple[str, ...], NoDecode]
+# What a printed configuration has in place of a secret.
+MASK = "********"
+MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
+
+# Settings that can be set to nothing. For all others, as in PostgREST, empty means the default.
+EMPTY_COUNTS = {"db_anon_role", "db_extra_search_path"}
+
+# Settings of PostgREST that the gateway does not have, each with the values that are what it does anyway, or that make
+# no difference to be told of.
+WITHOUT_EFFECT = {
+    "db-aggregates-enabled": {"false"},
+    "db-config": {"false"},
+    "db-pool-automatic-recovery": {"true"},
+    "db-pool-max-idletime": {"30"},
+    "db-pool-max-lifetime": {"1800"},
+    "db-prepared-statements": {"true"},
+    "db-timezone-enabled": {"true"},
+    "db-use-legacy-gucs": {"false"},
+    "log-query": {"false", "disabled"},
+    "server-otel-enabled": {"false"},
+    "server-unix-socket-mode": {"660"},
+}
+_SWITCHES = {"on": "true", "1": "true", "off": "false", "0": "false"}
+
+Names = tuple[str, ...]
 
 
 class SettingsError(Exception):
     """Settings that the gateway cannot start with, said in one line."""
 
 
-class Settings(BaseSettings):
-    """Frozen settings. Each field `x` is read from the variable `PGRST_X`; lists are separated by commas.
+def _app_setting(pair: tuple[str, str]) -> tuple[str, str]:
+    name, value = pair
+    # Postgres would refuse it in each call.
+    if not re.fullmatch(r"[^\W\d][\w$]*(\.[^\W\d][\w$]*)*", name.removeprefix(sources.APP_SETTINGS)):
+        raise ValueError("Postgres takes only letters, digits and _ in such a name, and no digit in front")
+    if value == MASK:
+        raise ValueError(MASKED)
+    return pair
+
+
+AppSetting = Annotated[tuple[str, str], AfterValidator(_app_setting)]
+
+
+class Settings(BaseModel):
+    """Frozen settings. Each field `x_y` is PostgREST's setting `x-y`; lists are separated by commas.
 
     jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
     jwt_cache_max_entries  verified tokens kept in memory; 0: none
@@ -27,14 +75,14 @@ class Settings(BaseSettings):
     key_layer              whether a request must show a key; None: when there are keys
     """
 
-    model_config = SettingsConfigDict(env_prefix="PGRST_", frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     db_uri: SecretStr | None = None
     db_schemas: Names = ("public", "pgmq_public")
     db_anon_role: str | None = "anon"
     db_extra_search_path: Names = ("public", "extensions")
     db_pool: int = Field(default=10, ge=1)
-    db_pool_acquisition_timeout: float = Field(default=10, gt=0)
+    db_pool_acquisition_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
     db_max_rows: int | None = Field(default=None, ge=1)
     db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit"
     db_pre_request: str | None = None
@@ -63,11 +111,10 @@ class Settings(BaseSettings):
     openapi_server_proxy_uri: str | None = None
     client_error_verbosity: Literal["verbose", "minimal"] = "verbose"
     log_level: Literal["crit", "error", "warn", "info", "debug"] = "warn"
-    app_settings: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
-    # The gateway's own: PostgREST leaves the keys to what stands in front of it.
-    publishable_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_PUBLISHABLE_KEYS")
-    secret_keys: Names = Field(default=(), validation_alias="PGMQ_GATEWAY_SECRET_KEYS")
-    key_layer: bool | None = Field(default=None, validation_alias="PGMQ_GATEWAY_KEY_LAYER")
+    app_settings: tuple[AppSetting, ...] = ()
+    publishable_keys: Names = ()
+    secret_keys: Names = ()
+    key_layer: bool | None = None
 
     @field_validator(
         "db_schemas",
@@ -82,32 +129,28 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator(
-        "db_uri",
-        "jwt_secret",
-        "db_anon_role",
-        "jwt_aud",
-        "db_max_rows",
-        "db_pre_request",
-        "server_trace_header",
-        "openapi_server_proxy_uri",
-        "key_layer",
-        mode="before",
-    )
+    @field_validator("db_anon_role", mode="before")
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value
 
     @field_validator("db_uri", "jwt_secret", mode="before")
     @classmethod
-    def _from_file(cls, value: object) -> object:
-        """PostgREST: `@path` means the content of that file, less one newline at its end."""
-        if isinstance(value, str) and value.startswith("@"):
-            try:
-                return Path(value[1:]).read_text().removesuffix("\n")
-            except OSError as error:
-                raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
-        return value
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
+        if not isinstance(value, str):
+            return value
+        if MASK in value:
+            raise ValueError(MASKED)
+        if not value.startswith("@"):
+            return value
+        try:
+            text = Path(value[1:]).read_text("utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
+        return text.strip() if info.field_name == "db_uri" else text.removesuffix("\n")
 
     @field_validator("jwt_secret")
     @classmethod
@@ -123,6 +166,9 @@ class Settings(BaseSettings):
     def _named_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(name and key for name, _, key in (pair.partition("=") for pair in value)):
             raise ValueError("write each key as name=key, separated by commas")
+        # As a key it would open everything to who has read the manual.
+        if any(MASK in pair for pair in value):
+            raise ValueError(MASKED)
         return value
 
     @field_validator("db_schemas")
@@ -141,22 +187,57 @@ class Settings(BaseSettings):
         return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 asked for
 
 
-def unheeded() -> list[str]:
-    """Variables under PostgREST's names that are set and have no effect here."""
-    known = {f"PGRST_{name.upper()}" for name in Settings.model_fields} - {"PGRST_APP_SETTINGS"}
-    return sorted(name for name in os.environ if name.startswith("PGRST_") and name not in known)
+# Settings by their names in a file.
+FIELDS = {
+    **{field.replace("_", "-"): field for field in Settings.model_fields if field not in sources.OWN.values()},
+    **sources.OWN,
+}
+del FIELDS["app-settings"]
 
 
-def load(**chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
-    """Settings from the environment, with those `chosen` on the command line in front (None: not chosen).
+def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
+    """Settings from a file and the environment, with those `chosen` on the command line in front (None: not chosen).
 
-    Raises SettingsError that names the variable and what is wrong with it, never its value.
+    config  PostgREST's configuration file; None: the one that PGMQ_GATEWAY_CONFIG names, if it names any
+
+    Raises SettingsError that names the variable, or the file and the line, and what is wrong, never the value.
     """
+    found = {given.name: given for given in _given(config)}
+    values: dict[str, Any] = {field: found[name].value for name, field in FIELDS.items() if name in found}
+    values |= {field: value for field, value in chosen.items() if value is not None}
+    values = {field: value for field, value in values.items() if value != "" or field in EMPTY_COUNTS}
+    app = [given for given in found.values() if given.name.startswith(sources.APP_SETTINGS)]
+    places = {field: found[name].place for name, field in FIELDS.items() if name in found and chosen.get(field) is None}
     try:
-        return Settings(**{name: value for name, value in chosen.items() if value is not None})
+        return Settings(**values, app_settings=tuple((given.name, given.value) for given in app))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = str(first["loc"][0])
-        name = place if place.startswith("PGMQ_GATEWAY_") else f"PGRST_{place.upper()}"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {reason}") from None
+        field, *rest = first["loc"]
+        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or _variable(str(field))
+        raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def unheeded(config: Path | None = None) -> list[str]:
+    """Settings of the file and the environment that have no effect here, each by the name that it was given."""
+    return sorted({given.written for given in _given(config) if not _heeded(given)})
+
+
+def _heeded(given: sources.Given) -> bool:
+    value = given.value.lower()
+    return (
+        value == ""
+        or given.name in FIELDS
+        or given.name.startswith(sources.APP_SETTINGS)
+        or _SWITCHES.get(value, value) in WITHOUT_EFFECT.get(given.name, ())
+    )
+
+
+def _given(config: Path | None) -> list[sources.Given]:
+    try:
+        return sources.given(config)
+    except ConfigFileError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _variable(field: str) -> str:
+    return sources.variable(next(name for name, its in FIELDS.items() if its == field))

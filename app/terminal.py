@@ -11,6 +11,7 @@ from rich.console import Console
 
 from app.admin import Progress
 from app.datadir import DEFAULT_NAME
+from app.sources import CONFIG_VARIABLE
 
 T = TypeVar("T")
 
@@ -18,6 +19,10 @@ ADMIN_URI_VARIABLE = "PGMQ_GATEWAY_ADMIN_URI"
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help=f"Folder of the embedded database. Default: {DEFAULT_NAME} here.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help=f"Settings in PostgREST's file format. Or: {CONFIG_VARIABLE}."),
 ]
 AdminUri = Annotated[
     str | None,

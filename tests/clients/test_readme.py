@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from tests.clients.conftest import NODE, REPOSITORY, node, paste, project
+from tests.clients.conftest import NODE, REPOSITORY, command, node, paste, project
+from tests.server import SECRET
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -40,3 +41,13 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
     _, policy_made, own, foreign, mine_only = paste(setup + policy, made).splitlines()
     assert (policy_made, own, json.loads(foreign)["code"]) == ("CREATE POLICY", "[3]", "42501")
     assert [row["message"]["user_id"] for row in json.loads(mine_only)] == ["user-1"]
+
+
+def test_the_configuration_file_in_the_readme_is_read(tmp_path: Path) -> None:
+    (text,) = blocks("conf")
+    (tmp_path / "postgrest.conf").write_text(text)
+    env = {"DB_PASSWORD": "p", "JWT_SECRET": SECRET}
+    printed = command("serve", "--config", "postgrest.conf", "--dump-config", env=env, cwd=tmp_path).splitlines()
+    assert 'db-uri = "postgresql://authenticator:********@db.example.com:5432/postgres"' in printed
+    assert 'db-schemas = "pgmq_public,public"' in printed
+    assert 'pgmq-gateway-publishable-keys = "sb_publishable_1,sb_publishable_2"' in printed

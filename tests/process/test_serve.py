@@ -155,8 +155,8 @@ def test_settings_of_the_environment_hold_on_the_embedded_database(own: Start) -
 
 
 def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Start, database: str) -> None:
-    gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_APP_SETTINGS_X="y", PGRST_LOG_LEVEL="warn")
-    line = "pgmq-gateway: WARNING: these settings have no effect here: PGRST_APP_SETTINGS_X, PGRST_DB_CONFIG\n"
+    gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_DB_ROOT_SPEC="f", PGRST_LOG_LEVEL="warn")
+    line = "pgmq-gateway: WARNING: these settings have no effect here: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
     assert gateway.log.read_text() == line
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.apikeys import KeyRefused, KeyRing, derived
-from app.settings import Settings
+from app.settings import load
 
 PUBLISHABLE, SECRET, OTHER = "sb_publishable_one", "sb_secret_one", "sb_secret_two"
 RING = KeyRing((PUBLISHABLE,), {"one": SECRET, "two": OTHER})
@@ -114,4 +114,4 @@ def test_the_settings_say_which_keys_open(
         monkeypatch.delenv(f"PGMQ_GATEWAY_{name}", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(f"PGMQ_GATEWAY_{name}", value)
-    assert KeyRing.of(Settings()) == expected
+    assert KeyRing.of(load()) == expected

@@ -1,0 +1,200 @@
+"""Settings of a file, the environment and the command line: who wins, which names count, what a mistake says."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.settings import MASK, Settings, SettingsError, load, unheeded
+
+SECRET = "a secret that is only ever used in these tests"
+
+Config = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("PGRST_", "PGMQ_GATEWAY_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """config("db-pool = 1"): a file with this text."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "postgrest.conf"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_without_anything_there_are_the_defaults() -> None:
+    assert load() == Settings()
+
+
+def test_the_environment_wins_over_the_file_and_the_command_line_over_both(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config('server-host = "::1"\nserver-port = 1\nadmin-server-port = 1')
+    monkeypatch.setenv("PGRST_SERVER_PORT", "2")
+    monkeypatch.setenv("PGRST_ADMIN_SERVER_PORT", "2")
+    settings = load(path, admin_server_port=3, server_host=None)
+    assert (settings.server_host, settings.server_port, settings.admin_server_port) == ("::1", 2, 3)
+
+
+def test_a_variable_names_the_file_and_the_command_line_another(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGMQ_GATEWAY_CONFIG", str(config("db-pool = 3")))
+    assert load().db_pool == 3
+    other = tmp_path / "other.conf"
+    other.write_text("db-pool = 4")
+    assert load(other).db_pool == 4
+    monkeypatch.setenv("PGMQ_GATEWAY_CONFIG", "")
+    assert load().db_pool == 10
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ('db-uri = "postgres://x"', "db_uri", "postgres://x"),
+        ('jwt-secret = "' + SECRET + '"', "jwt_secret", SECRET),
+        ("db-channel-enabled = off", "db_channel_enabled", False),
+        ('db-channel-enabled = "False"', "db_channel_enabled", False),
+        ('db-pool = "5"', "db_pool", 5),
+        ('db-schemas = "a, b"', "db_schemas", ("a", "b")),
+        ('db-anon-role = ""', "db_anon_role", None),
+        ('db-extra-search-path = ""', "db_extra_search_path", ()),
+        ('db-max-rows = ""', "db_max_rows", None),
+        ('db-schemas = ""', "db_schemas", ("public", "pgmq_public")),
+        ('pgmq-gateway-secret-keys = "a=b"', "secret_keys", ("a=b",)),
+        ("pgmq-gateway-key-layer = off", "key_layer", False),
+        ('app.settings.a = "x"', "app_settings", (("app.settings.a", "x"),)),
+        ('db-schema = "a"', "db_schemas", ("a",)),
+        ("secret-is-base64 = true", "jwt_secret_is_base64", True),
+        ('role-claim-key = ".a"', "jwt_role_claim_key", ".a"),
+        ('pre-request = "f"', "db_pre_request", "f"),
+        ("max-rows = 7", "db_max_rows", 7),
+        ('server-proxy-uri = "http://x"', "openapi_server_proxy_uri", "http://x"),
+    ],
+)
+def test_a_name_means_the_same_in_the_file_and_the_environment(
+    config: Config, monkeypatch: pytest.MonkeyPatch, line: str, field: str, value: object
+) -> None:
+    path = config(line)
+    expected = Settings.model_validate({field: value})
+    assert load(path) == expected
+    assert unheeded(path) == []
+    name, _, text = line.partition(" = ")
+    upper = name.replace("app.settings.", "APP_SETTINGS_").replace("-", "_").upper()
+    variable = upper if upper.startswith("PGMQ_GATEWAY_") else f"PGRST_{upper}"
+    monkeypatch.setenv(variable.replace("SETTINGS_A", "SETTINGS_a"), text.strip('"'))
+    assert load() == expected
+    assert unheeded() == []
+
+
+def test_a_present_name_wins_over_an_older_one_wherever_it_stands(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config("db-max-rows = 1\nmax-rows = 2")
+    monkeypatch.setenv("PGRST_MAX_ROWS", "3")
+    assert load(path).db_max_rows == 1
+
+
+def test_application_settings_of_file_and_environment_are_united(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config('app.settings.a = "file"\napp.settings.b = 1')
+    monkeypatch.setenv("PGRST_APP_SETTINGS_a", "environment")
+    monkeypatch.setenv("PGRST_APP_SETTINGS_c.d", "")
+    expected = {"app.settings.a": "environment", "app.settings.b": "1", "app.settings.c.d": ""}
+    assert dict(load(path).app_settings) == expected
+
+
+def test_a_secret_and_a_uri_can_stand_in_a_file_of_their_own(config: Config, tmp_path: Path) -> None:
+    for name, content in (("secret", SECRET + "\n"), ("uri", "postgres://x \r\n")):
+        (tmp_path / name).write_text(content)
+    settings = load(config(f'jwt-secret = "@{tmp_path}/secret"\ndb-uri = "@{tmp_path}/uri"'))
+    assert settings.jwt_secret is not None
+    assert settings.db_uri is not None
+    assert (settings.jwt_secret.get_secret_value(), settings.db_uri.get_secret_value()) == (SECRET, "postgres://x")
+
+
+def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff" * 32)
+    with pytest.raises(SettingsError, match=rf": jwt-secret: {tmp_path}/secret is not text in UTF-8"):
+        load(config(f'jwt-secret = "@{tmp_path}/secret"'))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\ndb-pool = 0", "{}:2: db-pool: Input should be greater than or equal to 1"),
+        ('db-schema = "pg_catalog"', "{}:1: db-schema: pg_catalog must not be exposed"),
+        ('jwt-secret = "s3cret"', "{}:1: jwt-secret: the secret must have at least 32 bytes"),
+        ('app.settings.ok = 1\napp.settings.a-b = "s3cret"', "{}:2: app.settings.a-b: Postgres takes only letters"),
+        ('log-level = "s3cret"', "{}:1: log-level: Input should be 'crit'"),
+        ("db-uri = s3cret", "{}:1: the value of db-uri is a number, true or false, or else needs double quotes"),
+        (f'db-uri = "postgres://x:{MASK}@y"', "{}:1: db-uri: this is what --dump-config prints in place of a secret"),
+        (f'jwt-secret = "{MASK}"', "{}:1: jwt-secret: this is what --dump-config prints"),
+        (
+            f'pgmq-gateway-secret-keys = "default={MASK}"',
+            "{}:1: pgmq-gateway-secret-keys: this is what --dump-config prints",
+        ),
+        (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: this is what --dump-config prints"),
+    ],
+)
+def test_a_mistake_in_the_file_names_the_file_and_the_line(config: Config, text: str, message: str) -> None:
+    path = config(text)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value).startswith(message.format(path))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_mistake_elsewhere_is_not_blamed_on_the_file(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = config("db-pool = 1\nserver-port = 1")
+    with pytest.raises(SettingsError, match=r"^PGRST_SERVER_PORT: "):
+        load(path, server_port=-1)
+    monkeypatch.setenv("PGRST_DB_POOL", "0")
+    with pytest.raises(SettingsError, match=r"^PGRST_DB_POOL: "):
+        load(path)
+    monkeypatch.setenv("PGMQ_GATEWAY_SECRET_KEYS", "x")
+    monkeypatch.delenv("PGRST_DB_POOL")
+    with pytest.raises(SettingsError, match=r"^PGMQ_GATEWAY_SECRET_KEYS: write each key as name=key"):
+        load(path)
+
+
+def test_what_has_no_effect_is_named_as_it_was_written(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = config('root-spec = "f"\ndb-config = on\nfoo.bar = 1\npgmq-gateway-x = 1\nmax-rows = 1')
+    monkeypatch.setenv("PGRST_DB_CONFIG", "true")
+    monkeypatch.setenv("PGRST_APP_SETTINGS", "x")
+    # Kubernetes sets such variables for a service of this name.
+    monkeypatch.setenv("PGMQ_GATEWAY_SERVICE_HOST", "10.0.0.1")
+    names = ["PGRST_APP_SETTINGS", "PGRST_DB_CONFIG", "db-config", "foo.bar", "pgmq-gateway-x", "root-spec"]
+    assert unheeded(path) == names
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("db-prepared-statements = true", False),
+        ('db-prepared-statements = "True"', False),
+        ("db-prepared-statements = 1", False),
+        ("db-prepared-statements = false", True),
+        ("db-config = off", False),
+        ("db-aggregates-enabled = false", False),
+        ("db-aggregates-enabled = true", True),
+        ("db-pool-timeout = 30", False),
+        ("db-pool-timeout = 3600", True),
+        ("db-plan-enabled = false", False),
+        ('server-unix-socket = ""', False),
+        ('server-unix-socket = "/tmp/x"', True),
+    ],
+)
+def test_what_would_change_nothing_is_not_named(config: Config, line: str, named: bool) -> None:
+    assert unheeded(config(line)) == ([line.partition(" = ")[0]] if named else [])
