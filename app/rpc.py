@@ -152,7 +152,9 @@ class Rpc:
         """Which methods the function has that the query string would call."""
         function, _, _ = await self._resolved(request)
         methods = "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST"
-        return Response(200, (("Allow", methods), ("Access-Control-Allow-Origin", "*")))
+        # A page has its own origin named, like with every answer; a second name would make the browser refuse both.
+        anybody = () if "origin" in request.headers else (("Access-Control-Allow-Origin", "*"),)
+        return Response(200, (("Allow", methods), *anybody))
 
     async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)

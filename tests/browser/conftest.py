@@ -1,0 +1,181 @@
+"""What tests in a browser share: Chromium, a page of another origin, and a gateway that asks for keys."""
+
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from app.datadir import DataDirectory
+from tests import server
+from tests.clients.conftest import NODE, command
+from tests.conftest import missing
+from tests.server import SECRET, Server
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
+# What the console says of every answer that is an error; it is for the test to judge those.
+ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys that `pgmq-gateway keys` prints."""
+
+    publishable: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Two origins of one page: `page` is another one than the gateway's, `site` even another site."""
+
+    page: str
+    site: str
+
+
+@dataclass(frozen=True)
+class Client:
+    """A supabase-js client of a page."""
+
+    page: Page
+    url: str
+    key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    credentials: str | None = None
+    schema: str = "pgmq_public"
+
+    async def calls(self, *asked: tuple[object, ...]) -> list[dict[str, Any]]:
+        """What the page sees of the calls, each of them (function, arguments) or (function, arguments, options)."""
+        seen: list[dict[str, Any]] = await self.page.evaluate("calls", {"client": self._options(), "asked": asked})
+        return seen
+
+    async def call(self, *asked: object) -> dict[str, Any]:
+        """What the page sees of one call."""
+        (seen,) = await self.calls(asked)
+        return seen
+
+    async def start(self, *asked: object) -> None:
+        """Begin a call that `abort` ends."""
+        await self.page.evaluate("start", {"client": self._options(), "call": asked})
+
+    async def abort(self) -> dict[str, Any]:
+        """End the call that was begun, and give what the page sees of it."""
+        seen: dict[str, Any] = await self.page.evaluate("abort()")
+        return seen
+
+    def _options(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in ("url", "key", "token", "credentials", "schema")}
+
+
+@pytest.fixture(scope="session")
+def directory(folder: Path) -> DataDirectory:
+    """The data directory of the server for browsers."""
+    return DataDirectory(folder / "browser")
+
+
+@pytest.fixture(scope="session")
+def embedded(folder: Path, directory: DataDirectory) -> Iterator[Server]:
+    """`pgmq-gateway serve` on its embedded database as anybody starts it: it asks for a key."""
+    log, arguments = folder / "browser.log", ("--data-dir", str(directory.path))
+    running = server.start(log, *arguments, env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"})
+    yield running
+    assert running.stop() == 0, log.read_text()
+
+
+@pytest.fixture(scope="session")
+def keys(embedded: Server, directory: DataDirectory) -> Keys:
+    """The keys of the running server."""
+    printed = command("keys", "--data-dir", str(directory.path), env={"PGRST_JWT_SECRET": SECRET})
+    lines = dict(line.split("=", 1) for line in printed.splitlines())
+    assert lines["SUPABASE_URL"] == embedded.url
+    return Keys(lines["SUPABASE_PUBLISHABLE_KEY"], lines["SUPABASE_SECRET_KEY"])
+
+
+class Pages(BaseHTTPRequestHandler):
+    """Serves the files by their paths."""
+
+    def __init__(self, files: dict[str, tuple[str, bytes]], *arguments: Any) -> None:  # noqa: ANN401 socketserver's
+        self._files = files
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        """One file, or 404."""
+        content_type, body = self._files.get(self.path, ("text/plain", b""))
+        self.send_response(200 if self.path in self._files else 404)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def origins() -> Iterator[Origins]:
+    """A server of a page that has supabase-js, as its package ships it for browsers."""
+    if not SUPABASE_JS.is_file():
+        missing("supabase-js", "run `npm ci` in tests/clients/node")
+    page = Path(__file__).with_name("page.html").read_bytes()
+    files = {"/": ("text/html", page), "/supabase.js": ("text/javascript", SUPABASE_JS.read_bytes())}
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, files)) as pages:
+        thread = threading.Thread(target=pages.serve_forever)
+        thread.start()
+        yield Origins(f"http://127.0.0.1:{pages.server_port}", f"http://localhost:{pages.server_port}")
+        pages.shutdown()
+        thread.join()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser of the machine."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not program:
+        missing("Chromium", "install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Errors of the page, errors in its console, but not that an answer was one; a test takes out what it expects."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
+    """An empty tab of a browser that knows nothing yet; the page that it comes to show must not complain."""
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
+            complaints.append(message.text)
+
+    async with await chromium.new_context() as context:
+        page = await context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(tab: Page, origins: Origins) -> Page:
+    """A page of another site than the gateway's."""
+    await tab.goto(origins.site)
+    return tab
+
+
+@pytest.fixture
+def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
+    """A client with the publishable key and nothing else."""
+    return Client(page, embedded.url, keys.publishable)
