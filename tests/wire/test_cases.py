@@ -1,4 +1,7 @@
-"""The wire contract as executable cases: each request of cases.json gets the answer that PostgREST gives."""
+"""The wire contract as executable cases: each request gets the answer that PostgREST gives.
+
+cases.json was recorded from running servers; rows.json goes through the contract row by row, with functions of its own.
+"""
 
 import asyncio
 import http.client
@@ -22,7 +25,8 @@ from tests import server
 from tests.server import SECRET, Server
 from tests.sql.shape_15 import shape_of_15
 
-CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
+HERE = Path(__file__).parent
+CASES = [case for name in ("cases.json", "rows.json") for case in json.loads((HERE / name).read_text())]
 PLACEHOLDER = re.compile(r"\{\{([^}|]+)(\|str)?\}\}")
 
 Json = Any
@@ -48,6 +52,7 @@ def uri(directory: DataDirectory) -> str:
     with psycopg.connect(socket_uri(directory, database="wire"), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('q_basic', rls => false)")
         owner.execute("grant all on pgmq.q_q_basic, pgmq.a_q_basic to authenticated")
+        owner.execute((HERE / "rows.sql").read_bytes())
     return socket_uri(directory, "authenticator", "wire")
 
 
