@@ -28,6 +28,12 @@ class KeyRefused(GatewayError):
         return json.dumps({"message": self.message, "hint": self.hint}, separators=(",", ":")).encode()
 
 
+class KeyMissing(KeyRefused):
+    """A request without any key, which is told what kind of credential is wanted, as Kong tells it."""
+
+    headers = (("WWW-Authenticate", 'Key realm="kong"'),)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
     """The keys that open the API: publishable ones, and secret ones by name, so that each can be taken away alone."""
@@ -56,7 +62,7 @@ class KeyRing:
         scheme, _, token = (authorization or "").partition(" ")
         opaque = token.strip() if scheme.lower() == "bearer" and token.strip().startswith("sb_") else None
         if key is None and authorization is None:
-            raise KeyRefused("No API key found in request", hint="No `apikey` request header or url param was found.")
+            raise KeyMissing("No API key found in request", hint="No `apikey` request header or url param was found.")
         kind = None if key is None else self._kind(key, headers)
         if opaque is not None and opaque != key:
             raise _invalid()

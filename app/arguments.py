@@ -1,8 +1,9 @@
 """The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
 
 import csv
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -14,6 +15,7 @@ from app.request import Request
 # They take names and check the syntax, and leave each value as the bytes that came.
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
 
 JSON_TYPES = ("json", "jsonb")
@@ -22,14 +24,15 @@ BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Argument names with their values: in the JSON object `body`, or, where that is None, as the text of `values`.
+    """Argument names with their values: in the JSON object `body`, or, where that is None, as the texts of `values`.
 
+    values      all texts of each argument, in the order in which they came
     body_types  types of which a function may take the whole body as its only, unnamed argument: then `whole` has it
     """
 
     names: Collection[str]
     body: str | None = None
-    values: tuple[str, ...] = ()
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     body_types: Collection[str] = ()
     whole: str = ""
 
@@ -41,20 +44,15 @@ async def read_arguments(request: Request, query: Pairs) -> Arguments:
     """
     if request.method != "POST":
         return _from_text(query)
-    columns = read_columns(request.query)
-    arguments = await _from_body(request)
-    if columns and arguments.body is not None:
-        # PostgREST: these members are the arguments, whatever else is there.
-        return replace(arguments, names=columns)
-    return arguments
+    return await _from_body(request, read_columns(request.query))
 
 
-async def _from_body(request: Request) -> Arguments:
+async def _from_body(request: Request, columns: Collection[str] | None) -> Arguments:
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     body = await request.body()
     if media_type == "application/json":
-        return _from_json(body)
+        return _from_json(body) if columns is None else _chosen(body, columns)
     if media_type == "application/x-www-form-urlencoded":
         return _from_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     if media_type == "text/csv":
@@ -65,8 +63,10 @@ async def _from_body(request: Request) -> Arguments:
 
 
 def _from_text(query: Pairs) -> Arguments:
-    pairs = dict(query)
-    return Arguments(tuple(pairs), values=tuple(pairs.values()))
+    values: dict[str, list[str]] = {}
+    for name, value in query:
+        values.setdefault(name, []).append(value)
+    return Arguments(tuple(values), values=values)
 
 
 def _from_csv(body: bytes) -> Arguments:
@@ -95,9 +95,39 @@ def _from_json(body: bytes) -> Arguments:
     try:
         text = body.decode()
         names, given = _named(body, text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except msgspec.DecodeError:
+        names, given = _with_surrogates(body)
+    except (UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
     return Arguments(names, given, body_types=JSON_TYPES, whole=text)
+
+
+def _with_surrogates(body: bytes) -> tuple[Collection[str], str]:
+    """A body with half of a surrogate pair in it, which only Postgres may refuse."""
+    try:
+        text = body.decode()
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidBody("Empty or invalid json")
+    return tuple(value), text
+
+
+def _no_constant(constant: str) -> None:
+    """NaN and Infinity are Python's additions to JSON."""
+    raise ValueError(constant)
+
+
+def _chosen(body: bytes, columns: Collection[str]) -> Arguments:
+    """The members of a JSON body that `columns` names, whatever else is there: PostgREST leaves it to Postgres."""
+    text = body.decode(errors="replace")
+    try:
+        rows = _rows.decode(body)
+        text = bytes(rows[0]).decode() if rows else text
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return Arguments(columns, text, body_types=JSON_TYPES, whole=text)
 
 
 def _named(body: bytes, text: str) -> tuple[Collection[str], str | None]:
@@ -112,6 +142,8 @@ def _named(body: bytes, text: str) -> tuple[Collection[str], str | None]:
     try:
         rows = _objects.decode(body)
     except msgspec.ValidationError:
+        if body.lstrip().startswith(b"["):
+            raise InvalidBody("All object keys must match") from None
         return (), None
     if any(row.keys() != rows[0].keys() for row in rows):
         raise InvalidBody("All object keys must match")

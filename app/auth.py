@@ -84,14 +84,13 @@ class Authenticator:
         else:
             token, kind = self._keys.credential(headers, key)
         if kind == "secret":
-            return Caller(PRIVILEGED_ROLE, json.dumps({"role": PRIVILEGED_ROLE}), anonymous=False)
+            return Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
         if token is None:
-            return self._caller({}, "{}")
-        text = self._verified(token)
-        claims = _parsed(text)
+            return self._caller({})
+        claims = _parsed(self._verified(token))
         self._check_times(claims)
         self._check_audience(claims)
-        return self._caller(claims, text)
+        return self._caller(claims)
 
     def _verified(self, token: str) -> str:
         if not token:
@@ -132,7 +131,7 @@ class Authenticator:
         if self._audience is not None and named and self._audience not in named:
             raise InvalidClaims("JWT not in audience")
 
-    def _caller(self, claims: Claims, text: str) -> Caller:
+    def _caller(self, claims: Claims) -> Caller:
         role = self._role_claim.find(claims)
         if role is not MISSING:
             name = role if isinstance(role, str) else json.dumps(role)
@@ -144,8 +143,7 @@ class Authenticator:
         else:
             name = self._anonymous_role
         # SQL finds the role among the claims, wherever it came from.
-        text = text if claims.get("role") == name else json.dumps({**claims, "role": name})
-        return Caller(name, text, anonymous=name == self._anonymous_role)
+        return Caller(name, _text({**claims, "role": name}), anonymous=name == self._anonymous_role)
 
 
 def _token(headers: Mapping[str, str], key: str | None) -> str | None:
@@ -155,6 +153,14 @@ def _token(headers: Mapping[str, str], key: str | None) -> str | None:
         return key
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _text(claims: Claims) -> str:
+    """Claims as PostgREST writes them. Raises InvalidClaims for a number that JSON does not have."""
+    try:
+        return json.dumps(claims, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    except ValueError:
+        raise InvalidClaims("Parsing claims failed") from None
 
 
 def _unsuitable(details: str) -> Unauthorized:

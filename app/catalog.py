@@ -184,11 +184,27 @@ group by r.rolname
 """
 
 
+COMMENTS = """
+select n.nspname as name, d.comment
+from pg_catalog.pg_namespace n
+cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as d (comment)
+where n.nspname = any ($1)
+  and d.comment is not null
+"""
+
+
 class Catalog:
     """The functions of the exposed schemas, and the settings of roles, at one moment."""
 
-    def __init__(self, functions: Iterable[Function], roles: Mapping[str, TransactionSettings] | None = None) -> None:
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        roles: Mapping[str, TransactionSettings] | None = None,
+        comments: Mapping[str, str] | None = None,
+    ) -> None:
         self._roles = roles or {}
+        # What COMMENT ON SCHEMA says.
+        self.comments = comments or {}
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:
             self._functions.setdefault((function.schema, function.name), []).append(function)
@@ -261,8 +277,9 @@ async def load(connection: Connection, schemas: Iterable[str], hoisted: Iterable
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
         rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))
         roles = await connection.fetch(ROLE_SETTINGS)
+        comments = await connection.fetch(COMMENTS, list(schemas))
     settings = {row["role"]: TransactionSettings.of(row["settings"]) for row in roles}
-    return Catalog((_function(row) for row in rows), settings)
+    return Catalog((_function(row) for row in rows), settings, {row["name"]: row["comment"] for row in comments})
 
 
 def _function(row: asyncpg.Record) -> Function:

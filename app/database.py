@@ -233,8 +233,10 @@ def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
     """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return ConnectionLost()
-    if error.sqlstate in CHECKS and error.message and error.message.isdecimal():
-        return CHECKS[error.sqlstate](call, int(error.message))
+    # A function may raise such a code too, but not from there.
+    context = getattr(error, "context", None) or ""
+    if error.sqlstate in CHECKS and context.startswith("PL/pgSQL function pgmq_gateway.call("):
+        return CHECKS[error.sqlstate](call, int(error.message or 0))
     return DatabaseError.of(error, anonymous=caller.anonymous)
 
 

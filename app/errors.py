@@ -85,10 +85,12 @@ class InvalidRange(GatewayError):
     @classmethod
     def beyond(cls, offset: int, rows: int) -> Self:
         """An offset beyond the last row. The call was rolled back: PostgREST commits it, and the rows are lost."""
-        return cls(
+        error = cls(
             "Requested range not satisfiable",
             f"An offset of {offset} was requested, but there are only {rows} rows.",
         )
+        error.headers = (("Content-Range", f"*/{rows}"),)
+        return error
 
 
 class NotAcceptable(GatewayError):
@@ -203,6 +205,15 @@ class AmbiguousFunction(GatewayError):
     """More than one function of this name takes these arguments."""
 
     status, code = 300, "PGRST203"
+
+
+class TableNotFound(GatewayError):
+    """A path that would be a table's: tables are not exposed."""
+
+    status, code = 404, "PGRST205"
+
+    def __init__(self, schema: str, name: str) -> None:
+        super().__init__(f"Could not find the table '{schema}.{name}' in the schema cache")
 
 
 class Unauthorized(GatewayError):
@@ -330,6 +341,9 @@ class DatabaseError(GatewayError):
             return 401
         if self.code == "21000" and self.message.endswith("requires a WHERE clause"):
             return 400
+        if self.code == "42883" and self.message.startswith("function xmlagg("):
+            # PostgREST: a result that is no XML was asked for as XML.
+            return 406
         if self.code.startswith("PT"):
             # PostgREST: a function chooses its own status with RAISE … USING ERRCODE = 'PT402'.
             return _sendable(int(self.code[2:])) if self.code[2:].isdigit() else 500
@@ -372,8 +386,8 @@ class RaisedAnswer(GatewayError):
     def _read_body(self, message: str) -> None:
         try:
             body = json.loads(message)
-            super().__init__(str(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
-            self.code = str(body["code"])
+            super().__init__(_text(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
+            self.code = _text(body["code"])
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InvalidRaise("MESSAGE", message) from None
 
@@ -394,7 +408,13 @@ def _sendable(status: int) -> int:
 
 
 def _text_or_none(body: Mapping[str, object], name: str) -> str | None:
-    return None if body.get(name) is None else str(body[name])
+    return None if body.get(name) is None else _text(body[name])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _harmless(error: ServerError) -> str | None:

@@ -30,6 +30,7 @@ from app.parsing import (
     satisfy,
     separated,
     sequence,
+    shown,
     span,
     string,
     unless,
@@ -98,7 +99,8 @@ negation = either(attempt(meaning(True, string("not"), delimiter)), pure(False))
 identifier = stripped(span(r"[^\W\d]|[0-9 $]", "letter", "digit", least=1))
 # In double quotes a backslash takes the meaning from the character behind it.
 quoted_value = sequence(
-    lambda text: re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL), between(char('"'), span(r'[^\\"]|\\.'), char('"'))
+    lambda text: re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL),
+    between(char('"'), span(r'[^\\"]|\\.', shown("\\")), char('"')),
 )
 field_name = label(either(quoted_value, dashed(identifier)), "field name (* or [a..z0..9_$])")
 

@@ -48,6 +48,9 @@ CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
 GEOJSON = Representation(Shape.GEOJSON, "application/geo+json; charset=utf-8")
 
 PLAN = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
+CHARSET = "; charset=utf-8"
+# Types that PostgREST knows and functions do not give.
+NAMED = frozenset({"text/plain", "text/xml", "application/octet-stream", "application/openapi+json"})
 PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
@@ -58,51 +61,66 @@ def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
 
     Raises NotAcceptable.
     """
-    return _first(accept, _planned if plans else _representation)
+    return _first(accept, _with_plans if plans else _representation)
 
 
 def negotiate_description(accept: str | None) -> str:
-    """The Content-Type of the description at `/`. Raises NotAcceptable."""
+    """The Content-Type of the description at `/`, which is the same for all who accept it. Raises NotAcceptable."""
     return _first(accept, _description)
 
 
 def _first(accept: str | None, known: Callable[[str], T | None]) -> T:
     """What is `known` for the most wanted media range that anything is known for. Raises NotAcceptable."""
-    wanted = sorted(_ranges(accept or "*/*"), key=lambda pair: -pair[1])
-    for range_, _ in wanted:
+    wanted = _ranges(accept or "*/*")
+    for range_ in wanted:
         found = known(range_)
         if found is not None:
             return found
-    names = ", ".join(range_ for range_, _ in wanted)
+    names = ", ".join(_named(range_) for range_ in wanted)
     raise NotAcceptable(f"None of these media types are available: {names}")
+
+
+def _named(range_: str) -> str:
+    """A media range as a message names it: types that PostgREST knows are named without their parameters."""
+    name = range_.partition(";")[0].lower()
+    if found := PLAN.fullmatch(name):
+        return _planned(range_, found).content_type.removesuffix(CHARSET)
+    return name if name in NAMED else range_
 
 
 def _description(range_: str) -> str | None:
     match range_.partition(";")[0].strip().lower():
-        case "*/*" | "application/openapi+json":
+        case "*/*" | "application/openapi+json" | "application/json":
             return "application/openapi+json; charset=utf-8"
-        case "application/json":
-            return JSON
         case _:
             return None
 
 
-def _planned(range_: str) -> Representation | None:
-    """A representation, or the plan of the call that would give it: `for` names it, `options` go to EXPLAIN."""
-    name, *parameters = _split(range_, ";")
-    found = PLAN.fullmatch(name)
+def _with_plans(range_: str) -> Representation | None:
+    found = PLAN.fullmatch(range_.partition(";")[0])
     if found is None:
         return _representation(range_)
-    given = dict(parameter.partition("=")[::2] for parameter in parameters)
-    kind, wanted = found[1] or "text", _representation(given.get("for", "*/*").strip('"'))
-    if wanted is None:
-        return None
-    options = [option for option in PLAN_OPTIONS if option in given.get("options", "").split("|")]
-    media_type = wanted.content_type.removesuffix("; charset=utf-8")
-    content_type = f'application/vnd.pgrst.plan+{kind}; for="{media_type}"'
+    return _planned(range_, found) if _planned_for(range_) else None
+
+
+def _planned(range_: str, kind: re.Match[str]) -> Representation:
+    """The plan of the call that would give the representation in `for`; `options` are for EXPLAIN."""
+    wanted = _planned_for(range_) or ARRAY
+    asked = _parameters(range_).get("options", "").split("|")
+    options = [option for option in PLAN_OPTIONS if option in asked]
+    format_ = (kind[1] or "text").lower()
+    content_type = f'application/vnd.pgrst.plan+{format_}; for="{wanted.content_type.removesuffix(CHARSET)}"'
     if options:
         content_type += f"; options={'|'.join(options)}"
-    return replace(wanted, content_type=f"{content_type}; charset=utf-8", plan=(f"format {kind}", *options))
+    return replace(wanted, content_type=content_type + CHARSET, plan=(f"format {format_}", *options))
+
+
+def _planned_for(range_: str) -> Representation | None:
+    return _representation(_parameters(range_).get("for", "*/*").strip('"'))
+
+
+def _parameters(range_: str) -> dict[str, str]:
+    return dict(parameter.partition("=")[::2] for parameter in _split(range_, ";")[1:])
 
 
 def _representation(range_: str) -> Representation | None:
@@ -123,16 +141,17 @@ def _representation(range_: str) -> Representation | None:
             return None
 
 
-def _ranges(accept: str) -> list[tuple[str, float]]:
-    """Media ranges with their weights (RFC 9110, section 12.5.1); the weight itself is taken off."""
+def _ranges(accept: str) -> list[str]:
+    """Media ranges, the most wanted first: by weight (RFC 9110, section 12.5.1), then those that say more.
+
+    PostgREST drops what stands behind a weight.
+    """
     found = []
     for part in _split(accept, ","):
-        pieces = [piece.strip() for piece in _split(part, ";")]
-        weight = next((piece[2:] for piece in pieces if piece.lower().startswith("q=")), "1")
-        kept = [piece for piece in pieces if piece and not piece.lower().startswith("q=")]
-        if kept:
-            found.append(("; ".join(kept) if len(kept) > 1 else kept[0], _number(weight)))
-    return found
+        range_, _, weight = part.replace(" ", "").partition(";q=")
+        if range_:
+            found.append((range_, (_number(weight.partition(";")[0]), range_.count(";") - range_.count("*"))))
+    return [range_ for range_, _ in sorted(found, key=lambda pair: pair[1], reverse=True)]
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -60,7 +60,7 @@ def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) ->
 
     Raises InvalidPreferences for anything unknown, with handling=strict.
     """
-    asked = [part.strip() for value in headers for part in value.split(",") if part.strip()]
+    asked = [part.strip() for value in headers for part in value.split(",")]
     found: dict[str, str] = {}
     unknown = []
     for preference in asked:
@@ -78,7 +78,7 @@ def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) ->
         rollback=found["tx"] == "rollback" if may_choose_end and "tx" in found else None,
         handling=found.get("handling"),
         timezone=found.get("timezone"),
-        max_affected=int(found["max-affected"]) if "max-affected" in found else None,
+        max_affected=int(found["max-affected"]) if _is_number(found.get("max-affected", "")) else None,
     )
 
 
@@ -92,5 +92,10 @@ def _known(name: str, value: str) -> bool:
     if name == "timezone":
         return value in _timezones()
     if name == "max-affected":
-        return value.isascii() and value.isdigit() and len(value) < 19
+        # PostgREST takes the first one, and asks for nothing when that is no number.
+        return True
     return value in KNOWN.get(name, ())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19

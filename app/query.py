@@ -21,6 +21,8 @@ Pairs = Sequence[tuple[str, str]]
 MOST_PARAMETERS = 200
 LONGEST = 4096
 
+NEGATIVE_LIMIT = "Limit should be greater than or equal to zero."
+
 RESERVED = frozenset({"select", "columns", "on_conflict"})
 # The last part of the names of parameters that shape the result as a whole, or that of an embedded resource.
 ENDINGS = frozenset({"order", "limit", "offset", "and", "or"})
@@ -45,14 +47,16 @@ def read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
 def _read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
     order, related = _order(pairs)
     groups = [_group(name, value) for name, value in pairs if _ending(name) in ("and", "or")]
-    selected = _read(grammar.selection, _first(pairs, "select") or "*", "select parameter")
+    selected = _read(grammar.selection, _first(pairs, "select") or "*", "select parameter", whole=True)
     given, filters = _filters(pairs, arguments=arguments)
+    if conflict := _first(pairs, "on_conflict"):
+        _read(grammar.columns, conflict, "on_conflict parameter")
     ranges = [name.partition(".")[0] for name, _ in pairs if _ending(name) in ("limit", "offset") and "." in name]
     aimed = [*(path[0] for path, _ in filters if path), *related, *ranges, *(path[0] for path, _ in groups if path)]
     last = dict(pairs)
     limit, offset = _number(last.get("limit")), _number(last.get("offset"))
     if limit is not None and limit < 0:
-        raise InvalidRange("Requested range not satisfiable", "Limit should be greater than or equal to zero.")
+        raise InvalidRange("Requested range not satisfiable", NEGATIVE_LIMIT)
     return given, Shaping(
         select=tuple(item for item in selected if isinstance(item, Selected)) or (Selected(None),),
         conditions=tuple(condition for path, condition in (*filters, *groups) if not path),
@@ -67,25 +71,27 @@ def _read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
 def read_columns(pairs: Pairs) -> tuple[str, ...] | None:
     """The names of arguments in `columns`. Raises InvalidQuery."""
     text = _first(pairs, "columns")
-    return _read(grammar.columns, text, "columns parameter") if text else None
+    return None if text is None else _read(grammar.columns, text, "columns parameter")
 
 
 def within_range(shaping: Shaping, range_: str) -> Shaping:
     """Shaping narrowed to a Range header (`0-9`, `5-`); one that cannot be read does not count. Raises InvalidRange."""
-    found = re.fullmatch(r"(?:items[= ])?([0-9]{1,18})-([0-9]{0,18})", range_.strip())
+    found = re.fullmatch(r"([0-9]{1,18})-([0-9]{0,18})", range_.strip())
     if found is None:
         return shaping
     first, last = int(found[1]), int(found[2]) if found[2] else None
-    if last is None:
-        return replace(shaping, offset=max(shaping.offset, first))
-    if last < first:
+    if last is not None and last < first:
         raise InvalidRange(
             "Requested range not satisfiable",
             "The lower boundary must be lower than or equal to the upper boundary in the Range header.",
         )
-    width = last - first + 1
-    limit = width if shaping.limit is None else min(shaping.limit, width)
-    return replace(shaping, offset=max(shaping.offset, first), limit=limit)
+    # What both ask for, the header and limit and offset.
+    first = max(shaping.offset, first)
+    ends = [end for end in (last, shaping.limit and shaping.offset + shaping.limit - 1) if end is not None]
+    limit = min(ends) - first + 1 if ends else None
+    if limit is not None and limit < 0:
+        raise InvalidRange("Requested range not satisfiable", NEGATIVE_LIMIT)
+    return replace(shaping, offset=first, limit=limit)
 
 
 def _order(pairs: Pairs) -> tuple[tuple[Ordering, ...], list[str]]:
@@ -95,7 +101,7 @@ def _order(pairs: Pairs) -> tuple[tuple[Ordering, ...], list[str]]:
     for name, value in reversed(pairs):
         if _ending(name) == "order":
             path, _ = _read(grammar.tree_path, name, "tree path")
-            terms = _read(grammar.orderings, value, "order") if value else ()
+            terms = _read(grammar.orderings, value, "order")
             aimed[:0] = path[:1] or [term for term in terms if isinstance(term, str)]
             order = order if path else tuple(term for term in terms if isinstance(term, Ordering))
     return order, aimed
@@ -109,22 +115,33 @@ def _group(name: str, value: str) -> tuple[tuple[str, ...], Condition | Group]:
 
 def _filters(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, list[tuple[tuple[str, ...], Condition | Group]]]:
     """The arguments and the filters among the parameters whose names have no other meaning."""
-    given, filters = [], []
+    given: list[tuple[str, str]] = []
+    filters: list[tuple[tuple[str, ...], Condition | Group]] = []
     for name, value in pairs:
         if name in RESERVED or _ending(name) in ENDINGS:
             continue
+        if arguments and _read(ARGUMENT, value, "filter") is None:
+            given.append((_argument_name(name), value))
+            continue
         path, field = _read(grammar.tree_path, name, "tree path")
-        rule = ARGUMENT if arguments else grammar.filter_value
-        found = _read(rule, value, "filter", whole=not arguments)
-        if found is None:
-            given.append((field.name, value))
-        else:
-            filters.append((path, replace(found, field=field)))
+        filters.append((path, replace(_read(grammar.filter_value, value, "filter"), field=field)))
     return given, filters
 
 
-def _read(parser: Parser[T], text: str, what: str, *, prefix: str = "", whole: bool = True) -> T:
-    """All of `text` by a rule of the grammar. Raises InvalidQuery."""
+def _argument_name(name: str) -> str:
+    """The name of an argument, which may stand in quotes; PostgREST cuts a name that no column could have."""
+    try:
+        path, field = parse(before(grammar.tree_path, end), name)
+    except (ParseError, RecursionError):
+        return name
+    return name if path or field.path else field.name
+
+
+def _read(parser: Parser[T], text: str, what: str, *, prefix: str = "", whole: bool = False) -> T:
+    """The beginning of `text`, or all of it, by a rule of the grammar. Raises InvalidQuery.
+
+    PostgREST passes over what stands behind a filter, a group or a name.
+    """
     # Values of filters are read at once, however long they are.
     if len(text) > LONGEST and what != "filter":
         raise InvalidQuery(f"failed to parse {what}: it is longer than {LONGEST} characters")

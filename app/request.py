@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
@@ -30,7 +30,8 @@ class Described:
 class Request:
     """An HTTP request.
 
-    path     without the prefix
+    path     as it was sent, without the prefix
+    segments its parts between slashes, decoded; none for the root
     query    the parameters of the query string in order, decoded, without the apikey that may stand there
     url_key  that apikey
     headers  by name in lower case; the first of a name counts
@@ -40,8 +41,9 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.timing = Timing()
         self.method: str = scope["method"]
-        self.path: str = scope["path"].removeprefix(PREFIX)
-        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self.path: str = scope["raw_path"].decode("latin-1").removeprefix(PREFIX)
+        self.segments = [unquote(part) for part in self.path.split("/")[1:]] if self.path not in ("", "/") else []
+        pairs = _pairs(scope["query_string"].decode("latin-1"))
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
         self.url_key = next((value for name, value in pairs if name == "apikey"), None)
         self.headers: Mapping[str, str] = {
@@ -67,10 +69,18 @@ class Request:
 
     def described(self) -> Described:
         """The request for SQL, as PostgREST puts it: cookies stand apart from the other headers."""
-        headers = {name: value for name, value in self.headers.items() if name != "cookie"}
+        # Of a name that comes more than once SQL sees the last.
+        headers = {name.decode("latin-1"): value.decode(errors="replace") for name, value in self._raw}
+        headers.pop("cookie", None)
         pairs = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
         cookies = {name.strip(): value.strip() for name, separator, value in pairs if separator}
         return Described(self.method, self.path, _json(headers), _json(cookies))
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Names and values of a query string; a name without `=` does not count (PostgREST, and `;` for `&` too)."""
+    parts = (part.partition("=") for part in query.replace(";", "&").split("&"))
+    return [(unquote_plus(name), unquote_plus(value)) for name, equals, value in parts if equals]
 
 
 def _json(value: Mapping[str, str]) -> str:

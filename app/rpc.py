@@ -21,6 +21,7 @@ from app.errors import (
     InternalError,
     MethodNotAllowed,
     NoRowsToCount,
+    TableNotFound,
     UnknownPath,
     UnknownSchema,
     UnsupportedMethod,
@@ -63,6 +64,7 @@ class Rpc:
         self._timed = settings.server_timing_enabled
         self._trace_header = settings.server_trace_header
         self._described = settings.openapi_mode
+        self._secured = settings.openapi_security_active
         self._verbose = settings.client_error_verbosity == "verbose"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,17 +94,17 @@ class Rpc:
     async def _response(self, request: Request) -> Response:
         caller = self._authenticator.caller(request.headers, request.url_key)
         request.timing.lap("jwt")
-        if request.path in ("", "/"):
+        if not request.segments:
             return await self._root(caller, request)
-        if request.path.startswith("/queues/"):
+        if request.segments[0] == "queues" and len(request.segments) > 1:
             return await self._resource(caller, request)
-        if request.method == "OPTIONS":
-            return await self._options(request)
         call = await self._call(caller, request)
         request.timing.lap("plan")
+        if request.method == "OPTIONS":
+            return self._methods(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")
-        return answered(answer, call, call.function.schema if len(self._schemas) > 1 else None)
+        return answered(answer, call, self._profile(call.function.schema, request))
 
     async def _resource(self, caller: Caller, request: Request) -> Response:
         """A request to a queue or a message: the same call as the function's, with the statuses of resources."""
@@ -134,27 +136,38 @@ class Rpc:
         """The functions of a schema, described: those that the caller may execute, or all (openapi-mode)."""
         if self._described == "disabled":
             raise DescriptionDisabled
-        if request.method == "OPTIONS":
-            return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
-        if request.method not in ("GET", "HEAD"):
-            raise UnsupportedMethod(request.method)
         catalog, schema = self._watch.catalog, self._schema(request)
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise UnsupportedMethod(request.method)
+        read_query(request.query, arguments=False)
+        if request.method == "OPTIONS":
+            return self._methods(request, "OPTIONS,GET,HEAD")
         content_type = negotiate_description(request.headers.get("accept"))
         answer = await self._database.execute(caller, executable(schema, request.described()))
         request.timing.lap("transaction")
         mine = set(json.loads(answer.body or "[]"))
         everything = self._described == "ignore-privileges"
         functions = [one for one in catalog if one.schema == schema and (everything or one.oid in mine)]
-        body = json.dumps(swagger.document(functions, version("pgmq-gateway"), self._base_url)).encode()
-        return Response(200, (("Content-Type", content_type), ("Content-Profile", schema)), body)
+        described = swagger.document(
+            functions,
+            version("pgmq-gateway"),
+            self._base_url,
+            catalog.comments.get(schema),
+            secured=self._secured,
+        )
+        body = json.dumps(described).encode()
+        profile = self._profile(schema, request)
+        headers = (("Content-Type", content_type), *((("Content-Profile", profile),) if profile else ()))
+        return Response(200, headers, body)
 
-    async def _options(self, request: Request) -> Response:
-        """Which methods the function has that the query string would call."""
-        function, _, _ = await self._resolved(request)
-        methods = "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST"
+    def _methods(self, request: Request, methods: str) -> Response:
         # A page has its own origin named, like with every answer; a second name would make the browser refuse both.
         anybody = () if "origin" in request.headers else (("Access-Control-Allow-Origin", "*"),)
         return Response(200, (("Allow", methods), *anybody))
+
+    def _profile(self, schema: str, request: Request) -> str | None:
+        """The schema to be named in the answer: where there are several, or where the client has named one."""
+        return schema if len(self._schemas) > 1 or _profile_header(request) in request.headers else None
 
     async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)
@@ -179,8 +192,14 @@ class Rpc:
     async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
         """The function that the request means, the arguments that it gives, and how its result is to be shaped."""
         catalog = self._watch.catalog
-        name = _function_name(request.path)
+        *place, name = request.segments
+        if place not in ([], ["rpc"]) or not name:
+            raise UnknownPath
         schema = self._schema(request)
+        if not place:
+            # PostgREST looks for a table.
+            read_query(request.query, arguments=False)
+            raise TableNotFound(schema, name)
         if request.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC")
         posted = request.method == "POST"
@@ -204,16 +223,12 @@ class Rpc:
         return replace(shaping, limit=self._max_rows)
 
     def _schema(self, request: Request) -> str:
-        header = "content-profile" if request.method == "POST" else "accept-profile"
-        schema = request.headers.get(header, self._schemas[0])
+        schema = request.headers.get(_profile_header(request), self._schemas[0])
         if schema not in self._schemas:
             exposed = ", ".join(self._schemas)
             raise UnknownSchema(f"Invalid schema: {schema}", hint=f"Only the following schemas are exposed: {exposed}")
         return schema
 
 
-def _function_name(path: str) -> str:
-    place, name = path[:5], path[5:]
-    if place != "/rpc/" or not name or "/" in name:
-        raise UnknownPath
-    return name
+def _profile_header(request: Request) -> str:
+    return "content-profile" if request.method in ("POST", "PUT", "PATCH", "DELETE") else "accept-profile"

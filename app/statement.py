@@ -4,7 +4,7 @@ The statement is made of identifiers and types from the catalog, quoted here, an
 sent goes along as parameters: $1 is the JSON body as it came, $2 an array of texts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -68,7 +68,7 @@ def _statement(
     parameters = Parameters()
     source = _source(function, arguments, parameters)
     if function.result is Result.VOID:
-        return Statement(_nothing(source), tuple(parameters.texts))
+        return Statement(_nothing(source, counted=counted), tuple(parameters.texts))
     name = _row_name(function)
     where = _where(function, shaping, parameters)
     columns = _columns(function, shaping, parameters)
@@ -86,7 +86,7 @@ def _plain(function: Function, names: frozenset[str], representation: Representa
     """The statement of nearly all calls: arguments from a JSON object, the result as it is."""
     source = _json_source(function, names)
     if function.result is Result.VOID:
-        return Statement(_nothing(source))
+        return Statement(_nothing(source, counted=False))
     parameters = Parameters()
     body = _body(function, PLAIN, representation, parameters)
     # The subselect makes a row of what may be one column: a table of one column is a set of objects.
@@ -94,8 +94,9 @@ def _plain(function: Function, names: frozenset[str], representation: Representa
     return Statement(sql, tuple(parameters.texts))
 
 
-def _nothing(source: str) -> str:
-    return f"select null::pg_catalog.int8, count(*), null::pg_catalog.text from {source}"
+def _nothing(source: str, *, counted: bool) -> str:
+    total = "count(*)" if counted else "null::pg_catalog.int8"
+    return f"select {total}, count(*), null::pg_catalog.text from {source}"
 
 
 def _source(function: Function, arguments: Arguments, parameters: Parameters) -> str:
@@ -105,9 +106,20 @@ def _source(function: Function, arguments: Arguments, parameters: Parameters) ->
         return f"{_name(function)}({parameters.add(arguments.whole, argument.sql_type)}) as {_alias(function)}"
     if not arguments.values:
         return _json_source(function, frozenset(arguments.names))
-    sent = dict(zip(arguments.names, arguments.values, strict=True))
-    given = ((a, parameters.add(sent[a.name], a.sql_type)) for a in function.arguments if a.name in sent)
+    given = (
+        (argument, _text_value(argument, arguments.values[argument.name], parameters))
+        for argument in function.arguments
+        if argument.name in arguments.values
+    )
     return _called(function, given)
+
+
+def _text_value(argument: Argument, texts: Sequence[str], parameters: Parameters) -> str:
+    """An argument that came as text: of one that is repeated the last counts, and a variadic one takes them all."""
+    if not argument.variadic:
+        return parameters.add(texts[-1], argument.sql_type)
+    listed = ", ".join(parameters.add(text) for text in texts)
+    return f"array[{listed}]::{argument.sql_type}"
 
 
 def _json_source(function: Function, names: frozenset[str]) -> str:

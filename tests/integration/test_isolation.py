@@ -66,7 +66,7 @@ Look = Callable[..., dict[str, Any]]
 CLEAN = {
     "user": "anon",
     "session": "authenticator",
-    "claims": '{"role": "anon"}',
+    "claims": '{"role":"anon"}',
     "path": '"public", "extensions"',
     "read_only": "off",
     "status": "",

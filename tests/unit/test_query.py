@@ -179,6 +179,9 @@ def test_text_searches_have_a_language(operator: str) -> None:
         ("in.()", ()),
         ("in.(1)", ("1",)),
         ("in.(1,2,)", ("1", "2", "")),
+        ("in. ( 1 ,2) ", ("1 ", "2")),
+        ("in.(1,2)x", ("1", "2")),
+        ("is.nullx", ("null",)),
         ('in.("a,b","c)",d)', ("a,b", "c)", "d")),
         (r'in.("a\"b")', ('a"b',)),
         ("is.null", ("null",)),
@@ -255,7 +258,6 @@ def test_groups(name: str, value: str, expected: Group) -> None:
         ("a.nullsfirst", (Ordering(A, nulls_first=True),)),
         ("a.desc.nullslast", (Ordering(A, descending=True, nulls_first=False),)),
         ("c->k->>0.desc", (Ordering(path(("k", False), (0, True)), descending=True),)),
-        ("", ()),
     ],
 )
 def test_order(text: str, expected: tuple[Ordering, ...]) -> None:
@@ -293,7 +295,7 @@ def test_a_negative_limit_is_416() -> None:
         ("0-9", 10, 0),
         ("5-", None, 5),
         ("5-5", 1, 5),
-        ("items=2-3", 2, 2),
+        ("items=2-3", None, 0),
         ("x", None, 0),
         ("-5", None, 0),
         ("", None, 0),
@@ -327,7 +329,7 @@ def test_reserved_names_are_no_filters() -> None:
     assert read_shaping([("columns", "a"), ("on_conflict", "a")]) == Shaping()
 
 
-@pytest.mark.parametrize(("text", "names"), [("a", ("a",)), ('a, "b,c" ,d-e', ("a", "b,c", "d-e")), ("", None)])
+@pytest.mark.parametrize(("text", "names"), [("a", ("a",)), ('a, "b,c" ,d-e', ("a", "b,c", "d-e"))])
 def test_columns_name_arguments(text: str, names: tuple[str, ...] | None) -> None:
     assert read_columns([("columns", text)]) == names
 
@@ -377,9 +379,6 @@ REFUSED = [
     ("or", ")(", 3, 'unexpected ")" expecting "("'),
     ("and", "(ord(id.eq.1,id.eq.1),id.eq.2)", 7, 'unexpected "d" expecting "("'),
     ("or", "(id.eq.1,not.xor(id.eq.2,id.eq.3))", 16, 'unexpected "x" expecting logic operator (and, or)'),
-    # PostgREST reads no further; what it would pass over is refused here.
-    ("a", "is.nullx", 8, "unexpected 'x' expecting end of input"),
-    ("or", "(a.eq.1)x", 11, "unexpected 'x' expecting"),
 ]  # fmt: skip
 WHAT = {"select": "select parameter", "order": "order", "a": "filter", "or": "logic tree", "and": "logic tree"}
 

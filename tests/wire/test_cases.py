@@ -26,7 +26,7 @@ from tests.server import SECRET, Server
 from tests.sql.shape_15 import shape_of_15
 
 HERE = Path(__file__).parent
-CASES = [case for name in ("cases.json", "rows.json") for case in json.loads((HERE / name).read_text())]
+CASES = [case for path in sorted(HERE.glob("*.json")) for case in json.loads(path.read_text())]
 PLACEHOLDER = re.compile(r"\{\{([^}|]+)(\|str)?\}\}")
 
 Json = Any
