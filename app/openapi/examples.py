@@ -23,10 +23,9 @@ ARGUMENTS: Schemas = {
 }
 SLEEP_SECONDS = {
     "read": "How long nobody else reads the messages: the lease.",
-    "send": "How long the message stays invisible at first.",
-    "send_batch": "How long the messages stay invisible at first.",
+    "send": "How long the message stays invisible at first; 0 if it is not given.",
+    "send_batch": "How long the messages stay invisible at first; 0 if it is not given.",
 }
-DEFAULTS: Schemas = {"send": {"sleep_seconds": 0}, "send_batch": {"sleep_seconds": 0}}
 
 TIME = {"type": "string", "format": "date-time"}
 RECORD: Schema = {

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from app.catalog import Argument, Function, Result
 from app.openapi import queues
 from app.openapi.answers import headers, refusals
-from app.openapi.examples import ANSWERS, ARGUMENTS, DEFAULTS, REQUESTS, SCHEMA, SLEEP_SECONDS
+from app.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SCHEMA, SLEEP_SECONDS
 from app.openapi.results import answer
 from app.openapi.schemas import JSON, TEXT, Schema, Schemas, component, given, in_url, one_of, reference
 from app.query import RESERVED
@@ -177,13 +177,9 @@ def _argument(function: Function, argument: Argument) -> Schema:
     if function.schema != SCHEMA:
         return schema
     if argument.name == "sleep_seconds" and function.name in SLEEP_SECONDS:
+        # No default: some generators of clients take what has one for something that is always there.
         schema["description"] = SLEEP_SECONDS[function.name]
-    default = DEFAULTS.get(function.name, {})
-    return {**schema, **ARGUMENTS.get(argument.name, {}), **_default(default, argument.name)}
-
-
-def _default(defaults: Schema, name: str) -> Schema:
-    return {"default": defaults[name]} if name in defaults else {}
+    return {**schema, **ARGUMENTS.get(argument.name, {})}
 
 
 def _answers(overloads: list[Function], named: Schemas) -> Schemas:
