@@ -50,5 +50,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
 
     app = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.routes.extend(docs.routes(gateway.settings))
-    app.mount("/", gateway.rpc)
+    app.router.redirect_slashes = False
+    # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
+    app.router.default = gateway.rpc
     return app

@@ -17,7 +17,11 @@ QUEUE_NAME: Schema = {
 ARGUMENTS: Schemas = {
     "queue_name": QUEUE_NAME,
     "message": {"description": "Any JSON. Numbers keep every digit.", "examples": [{"hello": "world"}]},
-    "messages": {"description": "Messages, each any JSON.", "examples": [[{"n": 1}, {"n": 2}]]},
+    "messages": {
+        "description": "Messages, any JSON but arrays: Postgres makes one array with more dimensions of arrays inside.",
+        "items": {"not": {"type": "array"}},
+        "examples": [[{"n": 1}, {"n": 2}]],
+    },
     "message_id": {"description": "The message's `msg_id`.", "examples": [1]},
     "n": {"description": "How many messages at most.", "minimum": 0, "pattern": "^[0-9]{1,9}$", "examples": [1]},
 }

@@ -16,7 +16,6 @@ from app.query import RESERVED
 BODIES = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "xml": "text/xml"}
 BYTES = "application/octet-stream"
 
-COUNT = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 PARAMETERS: Schemas = {
     "Prefer": {
         "name": "Prefer",
@@ -28,13 +27,13 @@ PARAMETERS: Schemas = {
         "name": "limit",
         "in": "query",
         "description": "How many rows the answer has at most. The function has done its work on all of them.",
-        "schema": COUNT,
+        "schema": {"type": "integer", "minimum": 0},
     },
     "offset": {
         "name": "offset",
         "in": "query",
         "description": "How many rows the answer leaves out first. The function has done its work on all of them.",
-        "schema": COUNT,
+        "schema": {"type": "integer"},
     },
 }
 
@@ -126,7 +125,7 @@ def _select(columns: dict[str, str]) -> list[Schema]:
             "name": "select",
             "in": "query",
             "description": text + "Without `*` others are left out, and the answer lacks what its schema requires.",
-            "schema": {"type": "string", "pattern": rf"^\*(,[a-z]+:({'|'.join(json)})->>?[a-z_]+)*$"},
+            "schema": {"type": "string", "pattern": rf"^(\*(,[a-z]+:({'|'.join(json)})->>?[a-z_]+)*)?$"},
         }
     ]
 
@@ -137,7 +136,7 @@ def _order(columns: list[str]) -> Schema:
         "name": "order",
         "in": "query",
         "description": f"Columns to sort the answer's rows by: `{columns[0]}.desc`.",
-        "schema": {"type": "string", "pattern": f"^{column}(,{column})*$"},
+        "schema": {"type": "string", "pattern": f"^({column}(,{column})*)?$"},
     }
 
 
