@@ -10,7 +10,6 @@ from socket import socket
 from typing import Annotated, Never
 
 import typer
-import yaml
 from pydantic import SecretStr
 
 from app import banner, keys, openapi
@@ -258,8 +257,8 @@ def openapi_command(db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
                 await require_installed(connection, embedded=db_uri is None, progress=tell)
                 return await load(connection, ["pgmq_public"])
 
-    described = openapi.document(run(read()), version("pgmq-gateway"))
-    print(yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=120), end="")
+    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", "pgmq_public"))
+    print(openapi.as_yaml(described), end="")
 
 
 @app.command(

@@ -5,7 +5,7 @@ Codes and texts are PostgREST's, because clients parse them. `body` is the one p
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
 from app.driver import ServerError
@@ -51,15 +51,20 @@ class InvalidQuery(GatewayError):
 
 
 class MethodNotAllowed(GatewayError):
-    """A method that functions do not have."""
+    """A method that functions, or what else is at the path, do not have; `allowed`: those that there are."""
 
     status, code = 405, "PGRST101"
 
+    def __init__(self, message: str, allowed: Iterable[str] = ("OPTIONS", "GET", "HEAD", "POST")) -> None:
+        super().__init__(message)
+        self.headers = (("Allow", ",".join(allowed)),)
+
 
 class UnsupportedMethod(GatewayError):
-    """A method that the root does not have."""
+    """A method that descriptions do not have."""
 
     status, code = 405, "PGRST117"
+    headers = (("Allow", "OPTIONS,GET,HEAD"),)
 
     def __init__(self, method: str) -> None:
         super().__init__(f"Unsupported HTTP method: {method}")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
+from app import docs
 from app.auth import Authenticator
 from app.database import Database
 from app.rpc import Rpc
@@ -19,6 +20,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         if settings.db_uri is None:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
+        self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
         self.rpc = Rpc(settings, Authenticator.of(settings), self.watch, self.database)
@@ -47,5 +49,8 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
             yield
 
     app = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.mount("/", gateway.rpc)
+    app.router.routes.extend(docs.routes(gateway.settings))
+    app.router.redirect_slashes = False
+    # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
+    app.router.default = gateway.rpc
     return app

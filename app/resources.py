@@ -59,8 +59,8 @@ async def read_resource(request: Request) -> Resource:
         place = rest.replace(message_id[0], "{id}", 1)
     function = ROUTES.get((request.method, place))
     if function is None:
-        if any(path == place for _, path in ROUTES):
-            raise MethodNotAllowed(f"Cannot use the {request.method} method here")
+        if allowed := [method for method, path in ROUTES if path == place]:
+            raise MethodNotAllowed(f"Cannot use the {request.method} method here", allowed)
         raise UnknownPath
     values = {"queue_name": _text(queue)}
     if function in ("delete", "archive"):

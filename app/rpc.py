@@ -13,6 +13,7 @@ from app.call import Call, executable
 from app.catalog import Function
 from app.cors import Cors
 from app.database import Database
+from app.description import PLACES, Description
 from app.errors import (
     DescriptionDisabled,
     FunctionNotFound,
@@ -57,6 +58,7 @@ class Rpc:
         self._authenticator = authenticator
         self._watch = watch
         self._database = database
+        self._description = Description(settings, watch, database)
         self._base_url = settings.openapi_server_proxy_uri or f"http://{settings.server_host}:{settings.server_port}/"
         self._max_rows = settings.db_max_rows
         self._may_choose_end = settings.db_tx_end.endswith("allow-override")
@@ -96,6 +98,8 @@ class Rpc:
         request.timing.lap("jwt")
         if not request.segments:
             return await self._root(caller, request)
+        if request.path in PLACES:
+            return await self._description.response(caller, request)
         if request.segments[0] == "queues" and len(request.segments) > 1:
             return await self._resource(caller, request)
         call = await self._call(caller, request)

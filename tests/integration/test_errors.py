@@ -427,7 +427,7 @@ def test_a_path_that_leads_nowhere(service: httpx.Client, path: str, queue: str,
     unchanged()
 
 
-@pytest.mark.parametrize("path", ["/rpc", "/rpc/", "/q_x", "/pgmq.q_x", "/docs", "/openapi.json", "/live", "/metrics"])
+@pytest.mark.parametrize("path", ["/rpc", "/rpc/", "/q_x", "/pgmq.q_x", "/docs/", "/redoc", "/live", "/metrics"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nothing_is_served_but_functions(service: httpx.Client, method: str, path: str, unchanged: Check) -> None:
     answer = service.request(method, path, headers={"Accept-Profile": "pgmq_public"})

@@ -1,14 +1,274 @@
-"""openapi.yaml at the top is what the gateway prints of itself."""
+"""The API's description: what is committed, printed and served is one document, valid, and true when it is tried."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import validate
 
 from app.datadir import DataDirectory
+from tests.conftest import Sql
+from tests.integration.conftest import Bearer, Own, Serve
 from tests.server import run
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+OPERATIONS = [
+    pytest.param(path, method, operation, id=operation["operationId"])
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+EXAMPLES = [
+    pytest.param(path, operation, example["value"], id=f"{operation['operationId']}-{name}")
+    for path, methods in DOCUMENT["paths"].items()
+    for operation in methods.values()
+    for name, example in operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    .get("examples", {}).items()
+]  # fmt: skip
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+
+
+@pytest.fixture
+def tasks(own: Own) -> Iterator[Sql]:
+    """The queue of the examples, with message 1 in it."""
+    own.sql("select pgmq_admin.create_queue('tasks')")
+    own.sql("""select pgmq.send('tasks', '{"hello": "world"}')""")
+    yield own.sql
+    own.sql("select pgmq.drop_queue('tasks')")
 
 
 def test_the_committed_document_is_the_printed_one(directory: DataDirectory) -> None:
     printed = run("openapi", "--data-dir", str(directory.path))
     assert printed.returncode == 0
     assert (ROOT / "openapi.yaml").read_text() == printed.stdout, "run: pgmq-gateway openapi > openapi.yaml"
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+    names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names)) == 11
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_example_is_what_its_schema_says(path: str, method: str, operation: dict[str, Any]) -> None:
+    content = [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]
+    examples = [
+        (media["schema"], example["value"])
+        for body in content
+        for media in body.get("content", {}).values()
+        for example in media.get("examples", {}).values()
+    ]
+    assert len(examples) > 10, (path, method)
+    for schema, value in examples:
+        conforms(value, schema)
+
+
+@pytest.mark.parametrize(("path", "operation", "example"), EXAMPLES)
+def test_an_example_gives_a_documented_answer(
+    path: str, operation: dict[str, Any], example: object, own: Own, tasks: Sql, bearer: Bearer
+) -> None:
+    if operation["operationId"].startswith("send"):
+        tasks("select pgmq.purge_queue('tasks')")
+        tasks("alter table pgmq.q_tasks alter column msg_id restart with 1")
+        if isinstance(example, dict) and "messages" in example:
+            tasks("select pgmq.send('tasks', '1')")
+    url = path.replace("{queue}", "tasks")
+    answer = own.client.post(url, json=example, headers={**bearer("service_role"), **profile(operation)})
+    assert answer.is_success, answer.text
+    documented(answer, operation)
+    known = operation["responses"][str(answer.status_code)]["content"]["application/json"]["examples"].values()
+    assert timeless(answer.json()) in [timeless(one["value"]) for one in known]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/queues/{queue}/messages", 200),
+        ("post", "/queues/{queue}/messages/pop", 200),
+        ("delete", "/queues/{queue}/messages/{message_id}", 200),
+        ("post", "/queues/{queue}/messages/{message_id}/archive", 200),
+        ("delete", "/queues/{queue}/messages/{message_id}", 404),
+        ("post", "/queues/{queue}/messages/{message_id}/archive", 404),
+    ],
+)
+def test_a_resource_without_a_body_answers_as_documented(
+    method: str, path: str, status: int, own: Own, tasks: Sql, bearer: Bearer
+) -> None:
+    if status == 404:
+        tasks("select pgmq.purge_queue('tasks')")
+    operation = DOCUMENT["paths"][path][method]
+    answer = own.client.request(
+        method.upper(), path.format(queue="tasks", message_id=1), headers=bearer("service_role")
+    )
+    assert answer.status_code == status
+    documented(answer, operation)
+    known = resolved(operation["responses"][str(status)])["content"]["application/json"]["examples"].values()
+    assert timeless(answer.json()) in [timeless(one["value"]) for one in known]
+
+
+@pytest.mark.parametrize(
+    ("role", "headers", "query", "arguments", "status"),
+    [
+        ("service_role", {"Prefer": "count=exact"}, "?limit=1&order=msg_id.desc&select=*,a:message->>hello", {}, 206),
+        ("service_role", {}, "", {"n": "one"}, 400),
+        ("service_role", {}, "", {"queue_name": "$"}, 400),
+        (None, {}, "", {}, 401),
+        ("nobody-knows-it", {}, "", {}, 401),
+        ("authenticated", {}, "", {}, 403),
+        ("service_role", {}, "", {"queue_name": "nowhere"}, 404),
+        ("service_role", {}, "", {"nonsense": 1}, 404),
+        ("service_role", {"Content-Profile": "public"}, "", {}, 404),
+        ("service_role", {"Content-Profile": "private"}, "", {}, 406),
+        ("service_role", {"Accept": "text/plain"}, "", {}, 406),
+        ("service_role", {}, "?limit=-1", {}, 416),
+    ],
+)
+@pytest.mark.usefixtures("tasks")
+def test_a_refusal_is_documented(
+    role: str | None,
+    headers: dict[str, str],
+    query: str,
+    arguments: dict[str, object],
+    status: int,
+    own: Own,
+    bearer: Bearer,
+) -> None:
+    own.sql("select pgmq.send('tasks', '2')")
+    operation = DOCUMENT["paths"]["/rpc/read"]["post"]
+    body = {"queue_name": "tasks", "sleep_seconds": 30, "n": 5, **arguments}
+    sent = {**profile(operation), **(bearer(role) if role else {}), **headers}
+    answer = own.client.post(f"/rpc/read{query}", json=body, headers=sent)
+    assert answer.status_code == status
+    documented(answer, operation)
+
+
+@pytest.mark.parametrize("prefix", ["", "/rest/v1"])
+def test_who_may_execute_all_is_served_the_committed_document(own: Own, bearer: Bearer, prefix: str) -> None:
+    written = own.client.get(f"{prefix}/openapi.yaml", headers=bearer("service_role"))
+    assert written.headers["content-type"] == "application/yaml; charset=utf-8"
+    assert written.headers["cache-control"] == "no-store"
+    assert written.text == (ROOT / "openapi.yaml").read_text()
+    parsed = own.client.get(f"{prefix}/openapi.json", headers=bearer("service_role"))
+    assert parsed.headers["content-type"] == "application/json; charset=utf-8"
+    assert parsed.json() == DOCUMENT
+
+
+def test_who_may_execute_less_is_told_of_less(alone: Own, bearer: Bearer) -> None:
+    alone.sql(
+        "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text) from anon, public"
+    )
+    validate(told := alone.client.get("/openapi.json").json())
+    assert set(DOCUMENT["paths"]) - set(told["paths"]) == {"/rpc/send", "/rpc/pop", "/queues/{queue}/messages/pop"}
+    assert list(told["paths"]["/queues/{queue}/messages"]) == ["get"]
+    alone.sql("revoke usage on schema pgmq_public from authenticated")
+    validate(nothing := alone.client.get("/openapi.json", headers=bearer("authenticated")).json())
+    assert (nothing["paths"], nothing["tags"]) == ({}, [])
+
+
+def test_functions_of_ones_own_are_described(alone: Own, bearer: Bearer) -> None:
+    alone.define(
+        "create type public.pair as (a int, b text[])",
+        "create function public.pairs(ids bigint[], factor numeric default 1) returns setof public.pair stable "
+        "language sql as $$ select id, array['x'] from unnest(ids) as id $$",
+        "create function public.pop(queue_name text) returns void language sql as ''",
+        "create function public.send_message(a int) returns int language sql as 'select a'",
+        "create function public.send_message(a int, b int) returns text language sql as 'select a'",
+        "create function public.get_pairs() returns int language sql as 'select 1'",
+        "create function public.echo(jsonb) returns jsonb language sql as 'select $1'",
+        "create function public.size(bytea) returns int language sql as 'select length($1)'",
+        "create function public.\"odd name/{}\"() returns int language sql as 'select 1'",
+    )
+    described = alone.client.get("/openapi.json", headers=bearer("service_role")).json()
+    validate(described)
+    paths = described["paths"]
+    assert paths["/rpc/pairs"]["get"]["operationId"] == "rpc_get_pairs"
+    assert [parameter["name"] for parameter in paths["/rpc/pairs"]["get"]["parameters"][:3]] == [
+        "Accept-Profile",
+        "ids",
+        "factor",
+    ]
+    assert described["components"]["schemas"]["pairs_row"]["properties"] == {
+        "a": {"type": ["integer", "null"], "format": "int32"},
+        "b": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
+    }
+    assert (profiled := paths["/rpc/pop"]["post"]["parameters"][0])["schema"]["enum"] == ["public", "pgmq_public"]
+    assert (profiled["required"], set(paths["/rpc/pop"]["post"]["responses"]) >= {"200", "204"}) == (False, True)
+    assert paths["/rpc/send_message"]["post"]["operationId"] == "rpc_send_message"
+    assert paths["/rpc/echo"]["post"]["requestBody"]["content"] == {"application/json": {"schema": {}}}
+    assert list(paths["/rpc/size"]["post"]["requestBody"]["content"]) == ["application/octet-stream"]
+    answer = alone.client.post("/rpc/pairs", json={"ids": [1, "2"]})
+    assert answer.json() == [{"a": 1, "b": ["x"]}, {"a": 2, "b": ["x"]}]
+    documented(answer, paths["/rpc/pairs"]["post"], described)
+
+
+@pytest.mark.parametrize("place", ["/openapi.json", "/openapi.yaml"])
+def test_other_methods_are_as_at_the_root(own: Own, place: str) -> None:
+    whole = own.client.get(place)
+    head = own.client.head(place)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+    assert own.client.options(place).headers["allow"] == "OPTIONS,GET,HEAD"
+    refused = own.client.post(place, json={})
+    assert (refused.status_code, refused.json()["code"]) == (405, "PGRST117")
+
+
+def test_the_key_layer_guards_the_description_and_not_the_page(serve: Serve, database: str) -> None:
+    url = serve(database, PGMQ_GATEWAY_PUBLISHABLE_KEYS="sb_publishable_x").url
+    refused = httpx.get(f"{url}/openapi.json")
+    assert refused.status_code == 401
+    conforms(refused.json(), {"$ref": "#/components/schemas/KeyRefused"})
+    assert httpx.get(f"{url}/openapi.json", headers={"apikey": "sb_publishable_x"}).json()["openapi"] == "3.1.0"
+    assert httpx.get(f"{url}/docs").status_code == 200
+
+
+def test_the_description_says_where_the_operator_says_that_the_api_is(serve: Serve, database: str) -> None:
+    url = serve(database, PGRST_OPENAPI_SERVER_PROXY_URI="https://api.example.com/queues/").url
+    described = httpx.get(f"{url}/openapi.json").json()
+    assert [server["url"] for server in described["servers"]] == ["https://api.example.com/queues"]
+    policy = httpx.get(f"{url}/docs").headers["content-security-policy"]
+    assert "connect-src 'self' https://api.example.com;" in policy
+
+
+def resolved(response: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
+    """A response, also where the document has a reference to it."""
+    name = response.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["responses"][name] if name else response
+    return found
+
+
+def conforms(value: object, schema: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> None:
+    """Check that a value is what a schema of the document says."""
+    whole = {**schema, "components": document["components"]}
+    Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
+
+
+def documented(answer: httpx.Response, operation: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> None:
+    """Check that an answer's status, headers and body are among those of its operation."""
+    response = resolved(operation["responses"][str(answer.status_code)], document)
+    media_type = answer.headers["content-type"].partition(";")[0]
+    conforms(answer.json(), response["content"][media_type]["schema"], document)
+    for name in response["headers"]:
+        header = document["components"]["headers"][name]
+        assert name in answer.headers or not header.get("required"), name
+        if name in answer.headers and header["schema"] != {"type": "integer"}:
+            conforms(answer.headers[name], header["schema"], document)
+
+
+def profile(operation: dict[str, Any]) -> dict[str, str]:
+    """The header that names the operation's schema."""
+    schemas = {parameter.get("name"): parameter.get("schema") for parameter in operation["parameters"]}
+    return {"Content-Profile": schemas["Content-Profile"]["default"]} if "Content-Profile" in schemas else {}
+
+
+def timeless(value: object) -> object:
+    """A value with every time replaced by one and the same."""
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    if isinstance(value, dict):
+        return {name: timeless(item) for name, item in value.items()}
+    return "time" if isinstance(value, str) and TIME.fullmatch(value) else value

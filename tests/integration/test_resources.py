@@ -96,3 +96,24 @@ def test_the_callers_role_decides(api: httpx.Client, queue: str, bearer: Bearer,
     assert api.delete(f"{messages}/1", headers=bearer("authenticated")).status_code == 403
     assert api.post(messages, json=1, headers=bearer("authenticated")).status_code == 403
     assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/queues/q/messages", "POST,GET"),
+        ("/queues/q/messages/pop", "POST"),
+        ("/queues/q/messages/1", "DELETE"),
+        ("/queues/q/messages/1/archive", "POST"),
+        ("/rpc/send", "OPTIONS,GET,HEAD,POST"),
+        ("/openapi.json", "OPTIONS,GET,HEAD"),
+    ],
+)
+def test_a_method_that_is_not_there_is_told_which_are(service: httpx.Client, path: str, allowed: str) -> None:
+    answer = service.put(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_a_line_break_in_a_path_is_no_fault_of_the_gateways_parts(service: httpx.Client) -> None:
+    answer = service.get("/queues/a%0Ab/messages")
+    assert (answer.status_code, answer.json()["code"]) == (404, "42P01")

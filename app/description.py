@@ -1,0 +1,60 @@
+"""The API described for its caller, at `/openapi.json` and `/openapi.yaml`: what the caller may execute."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+
+from app import openapi
+from app.auth import Caller
+from app.call import executable
+from app.catalog import Function
+from app.database import Database
+from app.errors import UnsupportedMethod
+from app.media import JSON
+from app.request import Request
+from app.response import Response
+from app.settings import Settings
+from app.watch import CatalogWatch
+
+YAML = "application/yaml; charset=utf-8"
+PLACES = {"/openapi.json": JSON, "/openapi.yaml": YAML}
+
+
+class Description:
+    """OpenAPI documents of what callers may do."""
+
+    def __init__(self, settings: Settings, watch: CatalogWatch, database: Database) -> None:
+        self._schemas = settings.db_schemas
+        self._server = (settings.openapi_server_proxy_uri or openapi.SERVER).rstrip("/")
+        self._watch = watch
+        self._database = database
+
+    async def response(self, caller: Caller, request: Request) -> Response:
+        """The document at the request's path. Raises UnsupportedMethod."""
+        if request.method == "OPTIONS":
+            return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
+        if request.method not in ("GET", "HEAD"):
+            raise UnsupportedMethod(request.method)
+        content_type = PLACES[request.path]
+        mine = await self._executable(caller, request)
+        body = await asyncio.to_thread(_written, mine, self._schemas, self._server, content_type)
+        # It says what this caller may do, and holds until a function is created or a right is given.
+        return Response(200, (("Content-Type", content_type), ("Cache-Control", "no-store")), body)
+
+    async def _executable(self, caller: Caller, request: Request) -> tuple[Function, ...]:
+        catalog, oids = self._watch.catalog, set[int]()
+        for schema in self._schemas:
+            answer = await self._database.execute(caller, executable(schema, request.described()))
+            oids.update(json.loads(answer.body or "[]"))
+        return tuple(function for function in catalog if function.oid in oids)
+
+
+@lru_cache(maxsize=16)
+def _written(functions: tuple[Function, ...], schemas: Sequence[str], server: str, content_type: str) -> bytes:
+    """The document as bytes. Callers are many, but sets of functions that they may execute are few."""
+    described = openapi.document(functions, version("pgmq-gateway"), schemas, server)
+    if content_type == YAML:
+        return openapi.as_yaml(described).encode()
+    return json.dumps(described, ensure_ascii=False).encode()

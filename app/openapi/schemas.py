@@ -1,0 +1,103 @@
+"""What JSON the types of Postgres take and give, and the shapes that all operations share."""
+
+import re
+from typing import Any
+
+Schema = dict[str, Any]
+Schemas = dict[str, Schema]
+
+PREFIX = "pg_catalog."
+JSON = ("pg_catalog.json", "pg_catalog.jsonb")
+
+SMALLEST = {"int2": -(2**15), "int4": -(2**31), "int8": -(2**63)}
+INT32 = {"type": "integer", "format": "int32"}
+INT64 = {"type": "integer", "format": "int64"}
+TEXT = {"type": "string"}
+# The JSON that a value of a type is; what is not here can be anything.
+TYPES: Schemas = {
+    "int2": INT32,
+    "int4": INT32,
+    "int8": INT64,
+    "numeric": {"type": "number"},
+    "float4": {"type": "number", "format": "float"},
+    "float8": {"type": "number", "format": "double"},
+    "bool": {"type": "boolean"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "timestamptz": {"type": "string", "format": "date-time"},
+    "date": {"type": "string", "format": "date"},
+    **dict.fromkeys(
+        ("text", "varchar", "bpchar", "name", "bytea", "xml", "time", "timetz", "timestamp", "interval"), TEXT
+    ),
+}
+
+ERROR: Schema = {
+    "type": "object",
+    "description": "Why there is no answer. All four members are always there.",
+    "required": ["code", "details", "hint", "message"],
+    "properties": {
+        "code": {"type": "string", "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or `PGMQ404`."},
+        "details": {"type": ["string", "null"], "description": "More about it."},
+        "hint": {"type": ["string", "null"], "description": "What to do about it."},
+        "message": {"type": "string", "description": "What happened."},
+    },
+}
+KEY_REFUSED: Schema = {
+    "type": "object",
+    "description": "Why a key does not open the API.",
+    "required": ["message", "hint"],
+    "properties": {"message": {"type": "string"}, "hint": {"type": ["string", "null"]}},
+}
+SHARED: Schemas = {"ApiError": ERROR, "KeyRefused": KEY_REFUSED}
+
+
+def reference(kind: str, name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def component(name: str, schema: Schema, named: Schemas) -> Schema:
+    """A reference to a schema that is put into `named`; else the schema, if the name cannot be."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or named.setdefault(name, schema) != schema:
+        return schema
+    return reference("schemas", name)
+
+
+def given(sql_type: str) -> Schema:
+    """The JSON that an argument takes. Integers may come as strings of digits, which hold what a double rounds."""
+    name = sql_type.removeprefix(PREFIX)
+    if name in SMALLEST:
+        digits = len(str(-SMALLEST[name])) - 1
+        return {
+            "type": ["integer", "string"],
+            "format": TYPES[name]["format"],
+            "minimum": SMALLEST[name],
+            "maximum": -SMALLEST[name] - 1,
+            "pattern": f"^-?[0-9]{{1,{digits}}}$",
+        }
+    if name.startswith("_"):
+        return {"type": "array", "items": given(PREFIX + name[1:])}
+    return dict(TYPES.get(name, {}))
+
+
+def in_url(sql_type: str) -> Schema:
+    """The same in a query string, where all else than plain values is text as Postgres writes it."""
+    name = sql_type.removeprefix(PREFIX)
+    return dict(TYPES.get(name, TEXT))
+
+
+def returned(sql_type: str, *, nullable: bool) -> Schema:
+    """The JSON that a result's value is."""
+    name = sql_type.removeprefix(PREFIX)
+    if name.startswith("_"):
+        items = returned(PREFIX + name[1:], nullable=True)
+        return {"type": ["array", "null"] if nullable else "array", "items": items}
+    schema = dict(TYPES.get(name, {}))
+    if nullable and schema:
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+def one_of(schemas: list[Schema]) -> Schema:
+    """Any of `schemas`, each listed once."""
+    distinct = [schema for place, schema in enumerate(schemas) if schema not in schemas[:place]]
+    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}

@@ -1,0 +1,61 @@
+"""The interactive documentation in a real browser: a reader who shows a key and a token tries an operation out."""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+
+from app.keys import token
+from tests.browser.conftest import Keys
+from tests.conftest import Sql
+from tests.server import SECRET, Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OPERATIONS = ["archive", "delete", "pop", "read", "send", "send_batch"]
+
+
+@pytest.fixture
+def asked(tab: Page) -> list[str]:
+    """The addresses that the tab has asked for."""
+    found: list[str] = []
+    tab.on("request", lambda request: None if request.url.startswith("data:") else found.append(request.url))
+    return found
+
+
+@pytest.mark.parametrize("prefix", ["", "/rest/v1"])
+async def test_an_operation_is_tried_out(
+    prefix: str, tab: Page, asked: list[str], embedded: Server, keys: Keys, queue: str, sql: Sql
+) -> None:
+    await tab.goto(f"{embedded.url}{prefix}/docs")
+    await expect(tab.get_by_role("status")).to_contain_text("No API key found in request")
+    await expect(tab.locator(".opblock")).to_have_count(0)
+    await tab.get_by_label("Key").fill(keys.publishable)
+    await tab.get_by_label("Token").fill(token(SECRET.encode(), "service_role", {}, 3600))
+    await tab.get_by_role("button", name="Use").click()
+    for name in OPERATIONS:
+        await expect(tab.locator(f"#operations-pgmq_public-{name}")).to_be_visible()
+    await expect(tab.locator("[id^=operations-queues-]")).to_have_count(5)
+    send = tab.locator("#operations-pgmq_public-send")
+    await send.locator(".opblock-summary-control").click()
+    await send.get_by_role("button", name="Try it out").click()
+    await send.locator("textarea").fill(json.dumps({"queue_name": queue, "message": {"tried": "out"}}))
+    await send.get_by_role("button", name="Execute").click()
+    await expect(send.locator(".live-responses-table .response-col_status").last).to_have_text("200")
+    assert sql(f"select msg_id, message from pgmq.q_{queue}") == [(1, {"tried": "out"})]
+    assert {origin(address) for address in asked} == {embedded.url}
+
+
+async def test_a_key_that_is_refused_is_said_so(tab: Page, embedded: Server, keys: Keys) -> None:
+    await tab.goto(f"{embedded.url}/docs")
+    await tab.get_by_label("Key").fill(keys.secret)
+    await tab.get_by_role("button", name="Use").click()
+    await expect(tab.get_by_role("status")).to_contain_text("Forbidden use of secret API key in browser")
+    await expect(tab.locator(".opblock")).to_have_count(0)
+
+
+def origin(address: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
