@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app.auth import Authenticator
 from app.database import Database
+from app.metrics import Metrics
 from app.rpc import Rpc
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
@@ -21,6 +22,7 @@ class Gateway:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
+        self.metrics = Metrics(settings, self.database, self.watch)
         self.rpc = Rpc(settings, Authenticator.of(settings), self.watch, self.database)
 
     @asynccontextmanager
