@@ -92,7 +92,7 @@ def serve_command(
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free one. Default: 3000.")] = None,
-    admin_port: Annotated[int | None, typer.Option(help="Port of /live and /ready. Default: 3001.")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Port of /live, /ready and /metrics. Default: 3001.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=1, help="Processes that serve; for now only 1.")] = 1,  # noqa: ARG001
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page (not there yet).")] = False,  # noqa: ARG001
     dump_config: Annotated[

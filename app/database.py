@@ -72,7 +72,11 @@ async def connect(uri: str) -> Connection:
 
 
 class Database:
-    """The connections of the login role."""
+    """The connections of the login role.
+
+    waiting   calls that want a connection now and have none yet
+    timeouts  calls so far for which none came free in time
+    """
 
     def __init__(self, settings: Settings) -> None:
         assert settings.db_uri is not None
@@ -87,6 +91,8 @@ class Database:
         self._prepare = _pre_request(settings.db_pre_request)
         self._app_settings = tuple(text for pair in settings.app_settings for text in pair)
         self._pool: Pool | None = None
+        self.waiting = 0
+        self.timeouts = 0
 
     async def open(self) -> None:
         """Make the pool. Nothing is connected yet: a database that is down is no reason not to start."""
@@ -104,6 +110,11 @@ class Database:
         if self._pool is not None:
             await self._pool.close()
 
+    @property
+    def idle(self) -> int:
+        """Open connections that no call uses."""
+        return 0 if self._pool is None else self._pool.get_idle_size()
+
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection of the pool.
@@ -111,13 +122,17 @@ class Database:
         Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
         """
         assert self._pool is not None
+        self.waiting += 1
         try:
             connection = await self._pool.acquire(timeout=self._patience)
         except TimeoutError:
+            self.timeouts += 1
             raise PoolTimeout from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             logger.warning("cannot connect to the database: %s", error)
             raise Unavailable from None
+        finally:
+            self.waiting -= 1
         try:
             yield connection  # type: ignore[misc]
         finally:

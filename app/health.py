@@ -1,25 +1,72 @@
-"""Is it alive, is it ready: on a port of its own, which the internet need not reach."""
+"""What an operator may ask, on a port of its own, which the internet need not reach."""
 
+import json
 from collections.abc import Callable
 
-from fastapi import FastAPI, Response
+from fastapi import Response
 
+from app.asgi import Receive, Scope, Send
+from app.catalog import Function, Result
+from app.metrics import Metrics
 from app.watch import CatalogWatch
 
 
-def create_admin_app(watch: CatalogWatch, serving: Callable[[], bool]) -> FastAPI:
-    """`/live`: whether the API's socket is served. `/ready`: whether the database is reached and its functions known.
+class AdminApp:
+    """Four pages, as PostgREST has them: every method gets the same answer, every other path an empty 404.
 
-    Answers are empty, as PostgREST's: 200, or 500 (not live) and 503 (not ready).
+    `/live`          200 while the API's socket is served, else 500; empty
+    `/ready`         200, or 503 while the database is not reached or its functions are not known, or 500; empty
+    `/metrics`       Prometheus' text format
+    `/schema_cache`  the functions known, as JSON
     """
-    app = FastAPI(title="pgmq-gateway health", openapi_url=None, docs_url=None, redoc_url=None)
 
-    @app.get("/live")
-    async def live() -> Response:
-        return Response(status_code=200 if serving() else 500)
+    def __init__(self, watch: CatalogWatch, metrics: Metrics, serving: Callable[[], bool]) -> None:
+        self._watch = watch
+        self._metrics = metrics
+        self._serving = serving
+        self._pages: dict[str, Callable[[], Response]] = {
+            "/live": self._live,
+            "/ready": self._ready,
+            "/metrics": self._measured,
+            "/schema_cache": self._known,
+        }
 
-    @app.get("/ready")
-    async def ready() -> Response:
-        return Response(status_code=200 if serving() and watch.ready else 503)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        page = self._pages.get(scope["path"])
+        response = page() if page else Response(status_code=404)
+        await response(scope, receive, send)
 
-    return app
+    def _live(self) -> Response:
+        return Response(status_code=200 if self._serving() else 500)
+
+    def _ready(self) -> Response:
+        if not self._serving():
+            return Response(status_code=500)
+        return Response(status_code=200 if self._watch.ready else 503)
+
+    def _measured(self) -> Response:
+        return Response(self._metrics.text(), media_type=self._metrics.content_type)
+
+    def _known(self) -> Response:
+        functions = self._watch.catalog if self._watch.loaded.is_set() else ()
+        text = json.dumps({"functions": [_described(function) for function in functions]}, ensure_ascii=False)
+        return Response(text, media_type="application/json")
+
+
+def _described(function: Function) -> dict[str, object]:
+    return {
+        "schema": function.schema,
+        "name": function.name,
+        "arguments": [
+            {"name": a.name, "type": a.type, "required": a.required, "variadic": a.variadic} for a in function.arguments
+        ],
+        "result": _result(function),
+    }
+
+
+def _result(function: Function) -> dict[str, object]:
+    """What a call gives: rows with columns, or values of one type."""
+    columns = [{"name": name, "type": type_} for name, type_ in function.columns]
+    shape = {"columns": columns} if function.result is Result.RECORD else {"type": columns[0]["type"]}
+    return {"kind": function.result, "set": function.returns_set, **shape}

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app import docs
 from app.auth import Authenticator
 from app.database import Database
+from app.metrics import Metrics
 from app.rpc import Rpc
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
@@ -23,6 +24,7 @@ class Gateway:
         self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
+        self.metrics = Metrics(settings, self.database, self.watch)
         self.rpc = Rpc(settings, Authenticator.of(settings), self.watch, self.database)
 
     @asynccontextmanager

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import asyncpg
 import uvicorn
-from fastapi import FastAPI
 
+from app.asgi import App
 from app.database import UnsafeLogin, check_login, connect
-from app.health import create_admin_app
+from app.health import AdminApp
 from app.main import Gateway, create_app
 from app.settings import Settings
 from app.sockets import ServeError
@@ -73,7 +73,7 @@ async def serve(
     gateway = Gateway(settings)
     await preflight(settings)
     public = _server(create_app(gateway=gateway), lifespan="on")
-    health = _server(create_admin_app(gateway.watch, lambda: public.started and not public.should_exit))
+    health = _server(AdminApp(gateway.watch, gateway.metrics, lambda: public.started and not public.should_exit))
     beside = [asyncio.ensure_future(task) for task in (*others, _announce(gateway, public, ready))]
     with _signals(public, gateway):
         healthy = asyncio.create_task(health.serve([admin]))
@@ -87,7 +87,7 @@ async def serve(
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-def _server(app: FastAPI, lifespan: str = "off") -> Server:
+def _server(app: App, lifespan: str = "off") -> Server:
     return Server(
         uvicorn.Config(
             app,

@@ -23,7 +23,13 @@ RELOAD_INTERVAL = 1.0
 
 
 class CatalogWatch:
-    """The catalog as it is now, on a connection of its own. `loaded` is set once there is one."""
+    """The catalog as it is now, on a connection of its own.
+
+    loaded        set once there is a catalog
+    loads         how often it has been read
+    failures      attempts that failed, those to connect included
+    load_seconds  how long the last successful one took, without connecting
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         assert settings.db_uri is not None
@@ -38,6 +44,9 @@ class CatalogWatch:
         self._asked = asyncio.Event()
         self._loading = asyncio.Lock()
         self.loaded = asyncio.Event()
+        self.loads = 0
+        self.failures = 0
+        self.load_seconds = 0.0
 
     @property
     def ready(self) -> bool:
@@ -62,6 +71,7 @@ class CatalogWatch:
                 try:
                     await self._load(self._connection)
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    self.failures += 1
                     logger.warning("cannot reload the functions: %s", error)
         return self.catalog
 
@@ -73,6 +83,7 @@ class CatalogWatch:
                 await self._follow()
                 delay = FIRST_DELAY
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                self.failures += 1
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY)
@@ -97,6 +108,8 @@ class CatalogWatch:
             connection.terminate()
 
     async def _load(self, connection: Connection) -> None:
-        self._loaded_at = self._clock()
+        self._loaded_at = began = self._clock()
         self._catalog = await catalog.load(connection, self._schemas, self._hoisted)
+        self.load_seconds = self._clock() - began
+        self.loads += 1
         self.loaded.set()

@@ -258,6 +258,8 @@ def test_sigterm_finishes_the_requests_in_flight(serve: Start, database: str, di
             until(lambda: owner.execute(waiting).fetchone() == (1,))
             gateway.process.terminate()
             until(lambda: refuses(gateway))
+            for page in ("live", "ready"):
+                assert httpx.get(f"{gateway.admin_url}/{page}").status_code == 500
         caller.join()
         assert answers[0].text == "[1]"
         assert gateway.stop() == 0

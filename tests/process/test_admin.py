@@ -1,0 +1,237 @@
+"""The admin port: what is counted, what is known, and nothing else."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from tests import server
+from tests.conftest import Sql, runner
+from tests.process.test_serve import Start, call, ready, until
+from tests.server import SECRET, Server
+
+TIMEOUTS = "pgrst_db_pool_timeouts_total"
+AVAILABLE = "pgrst_db_pool_available"
+WAITING = "pgrst_db_pool_waiting"
+MAX = "pgrst_db_pool_max"
+SUCCESS = 'pgrst_schema_cache_loads_total{status="SUCCESS"}'
+FAIL = 'pgrst_schema_cache_loads_total{status="FAIL"}'
+QUERY_TIME = "pgrst_schema_cache_query_time_seconds"
+
+BLOCKED = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_kept'::regclass"
+
+
+def metrics(gateway: Server) -> dict[str, float]:
+    """The values now, by name and labels as they are written."""
+    families = text_string_to_metric_families(httpx.get(f"{gateway.admin_url}/metrics").text)
+    samples = [sample for family in families for sample in family.samples]
+    return {sample.name + _labels(sample.labels): sample.value for sample in samples}
+
+
+def _labels(labels: dict[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def known(gateway: Server) -> dict[str, Any]:
+    """The functions of /schema_cache by their qualified names."""
+    answer = httpx.get(f"{gateway.admin_url}/schema_cache")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    return {f"{function['schema']}.{function['name']}": function for function in answer.json()["functions"]}
+
+
+@pytest.fixture
+def own_sql(database: str, directory: DataDirectory) -> Iterator[Sql]:
+    """Run SQL as the owner in the test's own database."""
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
+        yield runner(connection)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Iterator[Server]:
+    """A gateway whose database is not there."""
+    uri = f"postgresql://authenticator@/postgres?host={quote(str(tmp_path), safe='')}"
+    running = server.start(tmp_path / "nowhere.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET})
+    yield running
+    assert running.stop() == 0
+
+
+@contextmanager
+def locked(directory: DataDirectory, database: str, table: str) -> Iterator[None]:
+    """Nobody else gets at the table."""
+    with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+        blocker.execute(f"lock table {table} in access exclusive mode".encode())
+        yield
+
+
+def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Start, database: str) -> None:
+    gateway = serve(database)
+    answer = httpx.get(f"{gateway.admin_url}/metrics")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    types = dict(line.split()[2:] for line in answer.text.splitlines() if line.startswith("# TYPE"))
+    assert types == {
+        TIMEOUTS: "counter",
+        AVAILABLE: "gauge",
+        WAITING: "gauge",
+        MAX: "gauge",
+        "pgrst_schema_cache_loads_total": "counter",
+        QUERY_TIME: "gauge",
+    }
+    values = metrics(gateway)
+    assert values.pop(QUERY_TIME) > 0
+    assert values == {TIMEOUTS: 0, AVAILABLE: 0, WAITING: 0, MAX: 2, SUCCESS: 1, FAIL: 0}
+
+
+def test_a_connection_is_available_between_calls_only(
+    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+) -> None:
+    own_sql("select pgmq_admin.create_queue('kept')")
+    gateway = serve(database)
+    assert call(gateway, "send", queue_name="kept", message=1).status_code == 200
+    assert metrics(gateway)[AVAILABLE] == 1
+    with ThreadPoolExecutor() as threads, locked(directory, database, "pgmq.q_kept"):
+        threads.submit(call, gateway, "send", queue_name="kept", message=2)
+        until(lambda: metrics(gateway)[AVAILABLE] == 0)
+    assert metrics(gateway)[AVAILABLE] == 1
+
+
+def test_calls_without_a_connection_are_waiting_until_they_have_one(
+    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+) -> None:
+    own_sql("select pgmq_admin.create_queue('kept')")
+    gateway = serve(database, PGRST_DB_POOL="1")
+    with ThreadPoolExecutor() as threads, locked(directory, database, "pgmq.q_kept"):
+        answers = [threads.submit(call, gateway, "send", queue_name="kept", message=1) for _ in range(3)]
+        until(lambda: metrics(gateway)[WAITING] == 2)
+    assert [answer.result().status_code for answer in answers] == [200, 200, 200]
+    values = metrics(gateway)
+    assert (values[WAITING], values[TIMEOUTS], values[AVAILABLE], values[MAX]) == (0, 0, 1, 1)
+
+
+def test_a_call_that_waited_in_vain_is_a_timeout(
+    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+) -> None:
+    own_sql("select pgmq_admin.create_queue('kept')")
+    gateway = serve(database, PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="0.2")
+    with ThreadPoolExecutor() as threads, locked(directory, database, "pgmq.q_kept"):
+        threads.submit(call, gateway, "send", queue_name="kept", message=1)
+        until(lambda: own_sql(BLOCKED) == [(1,)])
+        for number in (1, 2):
+            assert call(gateway, "send", queue_name="kept", message=2).status_code == 504
+            values = metrics(gateway)
+            assert (values[TIMEOUTS], values[WAITING]) == (number, 0)
+
+
+def test_every_reload_is_a_success(serve: Start, database: str, own_sql: Sql) -> None:
+    gateway = serve(database)
+    own_sql("notify pgrst, 'reload schema'")
+    until(lambda: metrics(gateway)[SUCCESS] == 2)
+    gateway.process.send_signal(signal.SIGUSR1)
+    until(lambda: metrics(gateway)[SUCCESS] == 3)
+    assert metrics(gateway)[FAIL] == 0
+
+
+def test_a_database_that_goes_away_is_a_failure_at_each_attempt(serve: Start, database: str, sql: Sql) -> None:
+    gateway = serve(database)
+    sql(f"alter database {database} allow_connections false")
+    sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", database)
+    until(lambda: metrics(gateway)[FAIL] >= 2)
+    assert metrics(gateway)[SUCCESS] == 1
+    assert httpx.get(f"{gateway.admin_url}/ready").status_code == 503
+    assert httpx.get(f"{gateway.admin_url}/live").status_code == 200
+    assert "pgmq_public.send" in known(gateway)
+    sql(f"alter database {database} allow_connections true")
+    until(lambda: ready(gateway))
+    until(lambda: metrics(gateway)[SUCCESS] == 2)
+
+
+def test_a_reload_for_an_unknown_function_that_is_cut_off_is_a_failure(
+    serve: Start, database: str, directory: DataDirectory, sql: Sql
+) -> None:
+    gateway = serve(database)
+    enough = threading.Event()
+
+    def ask() -> None:
+        # Only some of these reload: at most one a second does.
+        while not enough.is_set():
+            assert call(gateway, "unknown").json()["code"] == "PGRST202"
+
+    loading = "from pg_stat_activity where datname = %s and usename = 'authenticator' and wait_event_type = 'Lock'"
+    with ThreadPoolExecutor() as threads, locked(directory, database, "pg_catalog.pg_proc"):
+        asking = threads.submit(ask)
+        try:
+            until(lambda: sql(f"select pg_terminate_backend(pid) {loading}", database) != [])
+            until(lambda: metrics(gateway)[FAIL] > 0)
+        finally:
+            enough.set()
+    asking.result()
+    assert "cannot reload the functions" in gateway.log.read_text()
+
+
+def test_the_schema_cache_says_how_functions_are_called(serve: Start, database: str, own_sql: Sql) -> None:
+    own_sql("create function public.add(a int, variadic b int[] default '{}') returns int language sql as 'select 1'")
+    own_sql("create function public.nothing(jsonb) returns void language sql as ''")
+    gateway = serve(database)
+    functions = known(gateway)
+    assert functions["public.add"] == {
+        "schema": "public",
+        "name": "add",
+        "arguments": [
+            {"name": "a", "type": "integer", "required": True, "variadic": False},
+            {"name": "b", "type": "integer[]", "required": False, "variadic": True},
+        ],
+        "result": {"kind": "scalar", "set": False, "type": "pg_catalog.int4"},
+    }
+    assert functions["public.nothing"]["arguments"] == [
+        {"name": "", "type": "jsonb", "required": True, "variadic": False}
+    ]
+    assert functions["public.nothing"]["result"] == {"kind": "void", "set": False, "type": "pg_catalog.void"}
+    read = functions["pgmq_public.read"]["result"]
+    assert (read["kind"], read["set"], read["columns"][0]) == (
+        "record",
+        True,
+        {"name": "msg_id", "type": "pg_catalog.int8"},
+    )
+    assert {function["schema"] for function in functions.values()} == {"public", "pgmq_public"}
+    own_sql("create function public.later() returns int language sql as 'select 1'")
+    own_sql("notify pgrst, 'reload schema'")
+    until(lambda: "public.later" in known(gateway))
+
+
+def test_without_a_database_nothing_is_known_and_attempts_are_counted(nowhere: Server) -> None:
+    assert known(nowhere) == {}
+    values = metrics(nowhere)
+    assert values[FAIL] > 0
+    assert (values[SUCCESS], values[QUERY_TIME], values[AVAILABLE]) == (0, 0, 0)
+    assert httpx.get(f"{nowhere.admin_url}/ready").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["", "/config", "/live/", "/Live", "/rpc/send", "/docs", "/openapi.json"])
+def test_there_is_nothing_else(embedded: Server, path: str) -> None:
+    answer = httpx.get(f"{embedded.admin_url}{path}")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+def test_the_method_is_not_looked_at(embedded: Server, method: str) -> None:
+    for page in ("live", "ready"):
+        answer = httpx.request(method, f"{embedded.admin_url}/{page}")
+        assert (answer.status_code, answer.content) == (200, b"")
+    answer = httpx.request(method, f"{embedded.admin_url}/metrics")
+    assert (answer.status_code, bool(answer.content)) == (200, method != "HEAD")
+    assert httpx.request(method, f"{embedded.admin_url}/config").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["live", "ready", "metrics", "schema_cache"])
+def test_the_api_has_none_of_it(embedded: Server, page: str) -> None:
+    assert httpx.get(f"{embedded.url}/{page}").status_code == 404
