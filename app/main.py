@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from app import docs
+from app.api import Api
 from app.auth import Authenticator
 from app.database import Database
 from app.metrics import Metrics
-from app.rpc import Rpc
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
 
@@ -25,7 +25,7 @@ class Gateway:
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
         self.metrics = Metrics(settings, self.database, self.watch)
-        self.rpc = Rpc(settings, Authenticator.of(settings), self.watch, self.database)
+        self.api = Api(settings, Authenticator.of(settings), self.watch, self.database)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -54,5 +54,5 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
     app.router.routes.extend(docs.routes(gateway.settings))
     app.router.redirect_slashes = False
     # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
-    app.router.default = gateway.rpc
+    app.router.default = gateway.api
     return app

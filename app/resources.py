@@ -2,25 +2,33 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from app.arguments import Arguments
+from app.auth import Caller
+from app.call import Call
+from app.database import Database
 from app.errors import GatewayError, InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
+from app.media import ARRAY
+from app.preferences import Preferences
 from app.request import Request
+from app.response import Response, answered
+from app.settings import Settings
+from app.statement import PLAIN, statement
+from app.watch import CatalogWatch
 
 SCHEMA = "pgmq_public"
 
-# Method and path after /queues/{queue}/messages, and the function that they mean.
+# Method and path behind /queues/{queue}/, and the function that they mean.
 ROUTES: Mapping[tuple[str, str], str] = {
-    ("POST", ""): "send",
-    ("GET", ""): "read",
-    ("POST", "/pop"): "pop",
-    ("DELETE", "/{id}"): "delete",
-    ("POST", "/{id}/archive"): "archive",
+    ("POST", "messages"): "send",
+    ("GET", "messages"): "read",
+    ("POST", "messages/pop"): "pop",
+    ("DELETE", "messages/{id}"): "delete",
+    ("POST", "messages/{id}/archive"): "archive",
 }
-PATH = re.compile(r"/queues/([^/]+)/messages((?:/[^/]*){0,2})")
 
 _json = msgspec.json.Decoder(msgspec.Raw)
 _batch = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -47,32 +55,71 @@ class Resource:
     message_id: str | None = None
 
 
+class Resources:
+    """The queues at `/queues/{queue}/messages`: the same calls as the functions', with the statuses of resources."""
+
+    def __init__(self, settings: Settings, watch: CatalogWatch, database: Database) -> None:
+        self._exposed = SCHEMA in settings.db_schemas
+        self._watch = watch
+        self._database = database
+
+    async def response(self, caller: Caller, request: Request) -> Response:
+        """The answer to a call. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody or MessageNotFound."""
+        resource = await read_resource(request)
+        request.timing.lap("parse")
+        if not self._exposed:
+            raise UnknownPath
+        call = self._call(caller, request, resource)
+        request.timing.lap("plan")
+        answer = await self._database.execute(caller, call)
+        request.timing.lap("transaction")
+        if resource.message_id is not None and answer.body == "false":
+            raise MessageNotFound(resource.queue, resource.message_id)
+        response = answered(answer, call, None)
+        headers = (*response.headers, ("Cache-Control", "no-store"))
+        return replace(response, headers=headers, status=201 if resource.function.startswith("send") else 200)
+
+    def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:
+        function = self._watch.catalog.resolve(SCHEMA, resource.function, resource.arguments.names, ())
+        return Call(
+            function,
+            statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
+            request.described(),
+            ARRAY,
+            Preferences(),
+            read_only=False,
+            body=resource.arguments.body,
+            settings=self._watch.catalog.settings_of(caller.role),
+        )
+
+
 async def read_resource(request: Request) -> Resource:
     """The call that a request to `/queues/…` means. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody."""
-    found = PATH.fullmatch(request.path)
-    if found is None:
-        raise UnknownPath
-    queue, rest = found.groups()
-    message_id = re.search(r"(?<=^/)[^/]+", rest)
-    place = rest
-    if message_id is not None and rest != "/pop":
-        place = rest.replace(message_id[0], "{id}", 1)
-    function = ROUTES.get((request.method, place))
-    if function is None:
-        if allowed := [method for method, path in ROUTES if path == place]:
-            raise MethodNotAllowed(f"Cannot use the {request.method} method here", allowed)
-        raise UnknownPath
+    queue, message_id, function = _route(request)
     values = {"queue_name": _text(queue)}
-    if function in ("delete", "archive"):
-        assert message_id is not None
-        values["message_id"] = _text(message_id[0])
-        return Resource(function, queue, _arguments(values), message_id[0])
-    if function == "read":
+    if message_id is not None:
+        values["message_id"] = _text(message_id)
+    elif function == "read":
         values |= _numbers(request, {"n": "1", "sleep_seconds": "30"})
     elif function == "send":
         function, given = _messages(await request.body())
         values |= {**given, **_numbers(request, {"sleep_seconds": "0"})}
-    return Resource(function, queue, _arguments(values))
+    return Resource(function, queue, _arguments(values), message_id)
+
+
+def _route(request: Request) -> tuple[str, str | None, str]:
+    """The queue, the message and the function that a path and a method mean."""
+    _, queue, *rest = request.segments
+    message_id = None
+    if len(rest) > 1 and rest[:2] != ["messages", "pop"]:
+        message_id, rest[1] = rest[1], "{id}"
+    place = "/".join(rest)
+    methods = {method: function for (method, path), function in ROUTES.items() if path == place}
+    if not methods or not queue or message_id == "":
+        raise UnknownPath
+    if request.method not in methods:
+        raise MethodNotAllowed(f"Cannot use the {request.method} method here", list(methods))
+    return queue, message_id, methods[request.method]
 
 
 def _messages(body: bytes) -> tuple[str, dict[str, str]]:

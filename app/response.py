@@ -9,6 +9,7 @@ from app.asgi import Send
 from app.call import Answer, Call
 from app.errors import FRAMING, HEADER_NAME, GatewayError, Headers, InvalidAnswer
 from app.media import JSON
+from app.request import Request
 
 # What a function may put into response.headers: a list of objects with one member each.
 _own_headers = msgspec.json.Decoder(list[dict[str, str]])
@@ -46,6 +47,13 @@ def answered(answer: Answer, call: Call, profile: str | None) -> Response:
     headers.append(("Vary", "Accept, Prefer, Range"))
     status = _own_status(answer) or _status(answer)
     return Response(status, _with_own_headers(headers, answer), (answer.body or "").encode())
+
+
+def allowing(request: Request, methods: str) -> Response:
+    """The answer to OPTIONS: these methods."""
+    # A page has its own origin named, like with every answer; a second name would make the browser refuse both.
+    anybody = () if "origin" in request.headers else (("Access-Control-Allow-Origin", "*"),)
+    return Response(200, (("Allow", methods), *anybody))
 
 
 def failed(error: GatewayError, *, verbose: bool = True) -> Response:

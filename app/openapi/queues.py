@@ -39,9 +39,9 @@ def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
     """The paths of queues, for those of `functions` that stand behind them."""
     found = {function.name: function for function in functions if function.schema == SCHEMA}
     described: Schemas = {}
-    for (method, rest), name in ROUTES.items():
+    for (method, place), name in ROUTES.items():
         if name in found:
-            path = f"/queues/{{queue}}/messages{rest.replace('{id}', '{message_id}')}"
+            path = f"/queues/{{queue}}/{place.replace('{id}', '{message_id}')}"
             described.setdefault(path, {})[method.lower()] = _operation(found[name], named)
     return described
 

@@ -44,6 +44,15 @@ def test_many_messages_are_sent_at_once_and_one_is_popped(service: httpx.Client,
     assert sql(f"select msg_id, message from pgmq.a_{queue}") == [(2, 2)]
 
 
+def test_names_in_a_path_are_decoded(service: httpx.Client, queue: str, sql: Sql) -> None:
+    encoded = "".join(f"%{ord(character):02x}" for character in queue)
+    assert service.post(f"/queues/{encoded}/messages", json=1).text == "[1]"
+    assert service.post(f"/queues/{encoded}/messages/%31/archive").text == "true"
+    assert sql(f"select msg_id from pgmq.a_{queue}") == [(1,)]
+    answer = service.post("/queues/a%2Fb/messages", json=1)
+    assert (answer.status_code, answer.json()["code"]) == (404, "42P01")
+
+
 def test_a_delay_hides_what_is_sent(service: httpx.Client, queue: str) -> None:
     messages = f"/queues/{queue}/messages"
     assert service.post(messages, params={"sleep_seconds": 600}, json="later").status_code == 201

@@ -1,0 +1,85 @@
+"""The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
+
+import logging
+from typing import Protocol
+
+from app.asgi import Receive, Scope, Send
+from app.auth import Authenticator, Caller
+from app.cors import Cors
+from app.database import Database
+from app.description import PLACES, Description
+from app.errors import GatewayError, Headers, InternalError
+from app.profiles import Profiles
+from app.request import ClientGone, Request
+from app.resources import Resources
+from app.response import Response, failed
+from app.root import Root
+from app.rpc import Rpc
+from app.settings import Settings
+from app.watch import CatalogWatch
+
+logger = logging.getLogger("pgmq_gateway")
+
+
+class Place(Protocol):
+    """What answers the requests to some paths. All GatewayErrors are for it to raise."""
+
+    async def response(self, caller: Caller, request: Request) -> Response: ...
+
+
+class Api:
+    """Functions at `/rpc/{function}`, queues at `/queues/…`, descriptions at `/` and `/openapi.…`, and nothing else.
+
+    All of it is there with and without `/rest/v1` in front.
+    """
+
+    def __init__(
+        self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Database
+    ) -> None:
+        profiles = Profiles(settings.db_schemas)
+        self._authenticator = authenticator
+        self._functions = Rpc(settings, profiles, watch, database)
+        self._queues = Resources(settings, watch, database)
+        self._root = Root(settings, profiles, watch, database)
+        self._description = Description(settings, watch, database)
+        self._cors = Cors(settings.server_cors_allowed_origins)
+        self._timed = settings.server_timing_enabled
+        self._trace_header = settings.server_trace_header
+        self._verbose = settings.client_error_verbosity == "verbose"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong becomes an answer here."""
+        request = Request(scope, receive)
+        if preflight := self._cors.preflight(request.method, request.headers):
+            await preflight.send(send)
+            return
+        try:
+            caller = self._authenticator.caller(request.headers, request.url_key)
+            request.timing.lap("jwt")
+            response = await self._place(request).response(caller, request)
+            request.timing.lap("response")
+        except GatewayError as error:
+            response = failed(error, verbose=self._verbose)
+        except ClientGone:
+            return
+        except Exception:
+            logger.exception("failed on %s %s", request.method, request.path)
+            response = failed(InternalError(), verbose=self._verbose)
+        await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
+
+    def _place(self, request: Request) -> Place:
+        match request.segments:
+            case ["rpc", *_]:
+                return self._functions
+            case []:
+                return self._root
+            case ["queues", _, *_]:
+                return self._queues
+            case _:
+                return self._description if request.path in PLACES else self._functions
+
+    def _observed(self, request: Request, response: Response) -> Headers:
+        """Headers for those who watch: how long it took, and the request's own name for itself."""
+        timing = (request.timing.header,) if self._timed and response.status < 400 else ()
+        trace = self._trace_header and request.headers.get(self._trace_header.lower())
+        return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing
