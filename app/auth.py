@@ -11,12 +11,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import jwt
 
 from app.apikeys import PRIVILEGED_ROLE, KeyRing
-from app.errors import AnonymousDisabled, InvalidClaims, Unauthorized, UnknownRole
+from app.errors import AnonymousDisabled, GatewayError, InvalidClaims, Unauthorized, UnknownRole
 from app.roleclaim import MISSING, RoleClaim
 from app.settings import SHORTEST_SECRET, Settings, SettingsError
 
@@ -25,6 +26,8 @@ GRACE = 30
 ALGORITHM = "HS256"
 # Bytes of an identifier in Postgres.
 LONGEST_NAME = 63
+# Characters of a token that is kept: strangers may send longer ones, but not fill the memory with them.
+LONGEST_KEPT = 4096
 ROLE = RoleClaim.of(".role")
 
 
@@ -40,6 +43,23 @@ class Caller:
 Claims = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The claims of a token that is genuine, and the caller that they make, unless they make none."""
+
+    claims: Claims
+    caller: Caller | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """Tokens looked up, found, and dropped again for want of room."""
+
+    requests: int
+    hits: int
+    evictions: int
+
+
 class Authenticator:
     """Turns the credentials of a request into a caller.
 
@@ -48,6 +68,7 @@ class Authenticator:
     audience       what `aud` must contain when the token has one; None accepts all
     keys           the keys of which a request must show one; None asks for none
     role_claim     where the role stands in the claims
+    cache_size     how many verified tokens are kept, so that they need not be verified again
     clock          seconds since 1970
     """
 
@@ -58,6 +79,7 @@ class Authenticator:
         audience: str | None = None,
         keys: KeyRing | None = None,
         role_claim: RoleClaim = ROLE,
+        cache_size: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secret = secret
@@ -66,12 +88,29 @@ class Authenticator:
         self._keys = keys
         self._role_claim = role_claim
         self._clock = clock
+        # Failures are exceptions, which are not kept.
+        self._known = lru_cache(cache_size)(self._read)
+        self._read_tokens = 0
+        self._anybody = None if anonymous_role is None else self._caller({})
+        self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """As the operator set it up. Raises SettingsError without a usable secret."""
-        role_claim = RoleClaim.of(settings.jwt_role_claim_key)
-        return cls(secret_key(settings), settings.db_anon_role, settings.jwt_aud, KeyRing.of(settings), role_claim)
+        return cls(
+            secret_key(settings),
+            settings.db_anon_role,
+            settings.jwt_aud,
+            KeyRing.of(settings),
+            RoleClaim.of(settings.jwt_role_claim_key),
+            settings.jwt_cache_max_entries,
+        )
+
+    @property
+    def cache(self) -> CacheUse:
+        """How the cache of verified tokens has been used so far."""
+        info = self._known.cache_info()
+        return CacheUse(info.hits + info.misses, info.hits, self._read_tokens - info.currsize)
 
     def caller(self, headers: Mapping[str, str], url_key: str | None = None) -> Caller:
         """The caller behind these headers (lower-case names) and the apikey of the query string.
@@ -84,13 +123,23 @@ class Authenticator:
         else:
             token, kind = self._keys.credential(headers, key)
         if kind == "secret":
-            return Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
+            return self._privileged
         if token is None:
-            return self._caller({})
+            return self._anybody or self._caller({})
+        verified = self._known(token) if len(token) <= LONGEST_KEPT else self._read(token)
+        # What was true when the token was verified need not be true now.
+        self._check_times(verified.claims)
+        self._check_audience(verified.claims)
+        return verified.caller or self._caller(verified.claims)
+
+    def _read(self, token: str) -> Verified:
         claims = _parsed(self._verified(token))
-        self._check_times(claims)
-        self._check_audience(claims)
-        return self._caller(claims)
+        self._read_tokens += 1
+        try:
+            return Verified(claims, self._caller(claims))
+        except GatewayError:
+            # For the checks that come first to say something else.
+            return Verified(claims, None)
 
     def _verified(self, token: str) -> str:
         if not token:

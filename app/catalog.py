@@ -36,7 +36,8 @@ class Argument:
     variadic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: what is remembered of a function ends with the catalog that it stands in.
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """A function that can be called by name.
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app import docs
 from app.api import Api
+from app.asgi import App, Receive, Scope, Send
 from app.auth import Authenticator
 from app.database import Database
 from app.metrics import Metrics
@@ -41,8 +42,11 @@ class Gateway:
             await self.database.close()
 
 
-def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> FastAPI:
-    """The gateway as an application for any ASGI server; without settings, they come from the environment."""
+def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:
+    """The gateway as an application for any ASGI server; without settings, they come from the environment.
+
+    Calls of functions go straight to the API; all else goes through FastAPI, which has the pages and the lifespan.
+    """
     gateway = gateway or Gateway(settings or load())
 
     @asynccontextmanager
@@ -50,9 +54,14 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
         async with gateway.running():
             yield
 
-    app = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.router.routes.extend(docs.routes(gateway.settings))
-    app.router.redirect_slashes = False
+    pages = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    pages.router.routes.extend(docs.routes(gateway.settings))
+    pages.router.redirect_slashes = False
     # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
-    app.router.default = gateway.api
+    pages.router.default = gateway.api
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        called = scope["type"] == "http" and scope["raw_path"].startswith((b"/rpc/", b"/rest/v1/rpc/"))
+        await (gateway.api if called else pages)(scope, receive, send)
+
     return app

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import TypeVar
 
 from app.errors import NotAcceptable
@@ -54,6 +55,8 @@ NAMED = frozenset({"text/plain", "text/xml", "application/octet-stream", "applic
 PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
+# Clients send the same few all the time.
+@lru_cache(maxsize=256)
 def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
     """The first acceptable representation, by the client's order and weights.
 

@@ -53,6 +53,9 @@ class Preferences:
         return self.max_affected if self.handling == "strict" else None
 
 
+NOTHING = Preferences()
+
+
 def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) -> Preferences:
     """The preferences in the values of a request's Prefer headers: the first of a kind counts.
 
@@ -60,6 +63,9 @@ def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) ->
 
     Raises InvalidPreferences for anything unknown, with handling=strict.
     """
+    headers = tuple(headers)
+    if not headers:
+        return NOTHING
     asked = [part.strip() for value in headers for part in value.split(",")]
     found: dict[str, str] = {}
     unknown = []

@@ -101,4 +101,6 @@ def _with_own_headers(headers: list[tuple[str, str]], answer: Answer) -> Headers
 
 def _header_value(value: str) -> bytes:
     """A header's bytes: a message inside may hold anything, a line break would start another header."""
+    if value.isprintable():
+        return value.encode(errors="replace")
     return "".join(c if c.isprintable() else " " for c in value).encode(errors="replace")
