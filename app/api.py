@@ -5,8 +5,8 @@ from typing import Protocol
 
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator, Caller
+from app.batching import Executor
 from app.cors import Cors
-from app.database import Database
 from app.description import PLACES, Description
 from app.errors import GatewayError, Headers, InternalError
 from app.profiles import Profiles
@@ -34,7 +34,7 @@ class Api:
     """
 
     def __init__(
-        self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Database
+        self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Executor
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator

@@ -1,5 +1,6 @@
 """A call: which function, with which arguments, and what is to become of its result."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.catalog import Function, Result
@@ -17,6 +18,7 @@ class Call:
     body         the JSON that the statement takes as $1
     read_only    whether the call is kept from writing
     settings     those of the caller's role; the function's own come on top
+    abandoned    whether nobody waits for the answer any more
     offset       how many rows the client wants skipped, for the numbers in Content-Range
     """
 
@@ -29,6 +31,7 @@ class Call:
     body: str | None = None
     offset: int = 0
     settings: TransactionSettings = DEFAULTS
+    abandoned: Callable[[], bool] = bool
 
     @property
     def singular(self) -> bool:

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call
-from app.driver import SERVER_ERRORS, Connection, Isolation, Pool, ServerError
+from app.driver import SERVER_ERRORS, Connection, Isolation, Pool, Refusal, ServerError
 from app.errors import (
     ConnectionLost,
     DatabaseError,
@@ -23,6 +23,7 @@ from app.errors import (
 )
 from app.settings import Settings
 from app.statement import quote
+from app.transaction import DEFAULTS
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -32,6 +33,11 @@ CONNECT_SECONDS = 10
 CALL = """
 select total, row_count, body, response_headers, response_status
 from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+
+CALLS = """
+select total, row_count, body, response_headers, response_status, failure
+from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 
 INSTALLED = """
@@ -57,9 +63,17 @@ LEVELS: Mapping[str, Isolation] = {
     "read uncommitted": "read_uncommitted",
 }
 
+# Where such a failure comes from.
+RAISING = ("PL/pgSQL function pgmq_gateway.call(", "PL/pgSQL function pgmq_gateway.calls(")
+
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
 RETRIES = 3
+# What a call may meet only because it shares its transaction: a lock that a neighbour's neighbour holds, or a
+# transaction that a neighbour has made read-only.
+ALONE = RETRIED | {"25006"}
+# Bytes of a body that may share: a long one would make the others wait.
+LONGEST_SHARED = 65536
 
 
 class UnsafeLogin(Exception):
@@ -72,11 +86,7 @@ async def connect(uri: str) -> Connection:
 
 
 class Database:
-    """The connections of the login role.
-
-    waiting   calls that want a connection now and have none yet
-    timeouts  calls so far for which none came free in time
-    """
+    """The connections of the login role. `timeouts`: calls so far that got none in time."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.db_uri is not None
@@ -91,7 +101,6 @@ class Database:
         self._prepare = _pre_request(settings.db_pre_request)
         self._app_settings = tuple(text for pair in settings.app_settings for text in pair)
         self._pool: Pool | None = None
-        self.waiting = 0
         self.timeouts = 0
 
     async def open(self) -> None:
@@ -122,7 +131,6 @@ class Database:
         Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
         """
         assert self._pool is not None
-        self.waiting += 1
         try:
             connection = await self._pool.acquire(timeout=self._patience)
         except TimeoutError:
@@ -131,8 +139,6 @@ class Database:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             logger.warning("cannot connect to the database: %s", error)
             raise Unavailable from None
-        finally:
-            self.waiting -= 1
         try:
             yield connection  # type: ignore[misc]
         finally:
@@ -170,6 +176,64 @@ class Database:
                     raise ConnectionLost from None
         raise refusal
 
+    def shares(self, call: Call) -> bool:
+        """Whether a call may stand in one transaction with others of its caller."""
+        plain = call.preferences.timezone is None and call.function.settings is DEFAULTS
+        short = call.body is None or len(call.body) <= LONGEST_SHARED
+        return (
+            plain
+            and short
+            and not call.statement.texts
+            and not call.read_only
+            and call.isolation is None
+            and call.representation.plan is None
+            and not self._discards(call)
+        )
+
+    async def execute_together(self, caller: Caller, calls: Sequence[Call]) -> list[Answer | GatewayError | None]:
+        """Run calls that share, in one transaction. For each: its answer, its error, or None where it has to run alone.
+
+        Raises ConnectionLost when the outcome is unknown, and what `acquire` raises.
+        """
+        limit = calls[0].timeout
+        async with self.acquire() as connection:
+            try:
+                if limit is None:
+                    rows = await self._run_together(connection, caller, calls)
+                else:
+                    # Not the driver's timer: what has been cancelled must be known to be rolled back.
+                    async with connection.transaction():
+                        await connection.execute(f"set local statement_timeout = {int(1000 * limit) or 1}")
+                        rows = await self._run_together(connection, caller, calls)
+            except SERVER_ERRORS as error:
+                if isinstance(_meaning(error, caller, calls[0]), ConnectionLost):
+                    raise ConnectionLost from None
+                # All of it is rolled back.
+                return [None] * len(calls)
+            except (OSError, asyncpg.InterfaceError) as error:
+                logger.warning("lost a database connection during %d calls: %s", len(calls), error)
+                raise ConnectionLost from None
+        return [_outcome(row, caller, call) for row, call in zip(rows, calls, strict=True)]
+
+    async def _run_together(
+        self, connection: Connection, caller: Caller, calls: Sequence[Call]
+    ) -> list[asyncpg.Record]:
+        requests = [text for call in calls for text in call.request.texts]
+        return await connection.fetch(
+            CALLS,
+            caller.role,
+            caller.claims,
+            self._settings(calls[0]),
+            self._prepare,
+            requests,
+            [self._search_paths[call.function.schema] for call in calls],
+            [call.statement.sql for call in calls],
+            [call.body for call in calls],
+            [call.singular for call in calls],
+            [call.preferences.limit for call in calls],
+            [call.offset or None for call in calls],
+        )
+
     async def _run_apart(self, connection: Connection, caller: Caller, call: Call) -> Answer:
         """Run a call in a transaction of more than one statement: it has a level of its own, or is to be rolled back.
 
@@ -189,12 +253,11 @@ class Database:
 
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
         """Run a call in one statement, so in one round trip."""
-        request = call.request
         row = await connection.fetchrow(
             CALL,
             caller.role,
             caller.claims,
-            [request.method, request.path, request.headers, request.cookies],
+            call.request.texts,
             self._search_paths[call.function.schema],
             self._settings(call),
             call.read_only,
@@ -219,6 +282,14 @@ class Database:
         """Whether the call is to leave nothing behind: what the operator said, or else may be chosen."""
         chosen = call.preferences.rollback
         return self._rollback if chosen is None else chosen
+
+
+def _outcome(row: asyncpg.Record, caller: Caller, call: Call) -> Answer | GatewayError | None:
+    *answer, failure = row.values()
+    if failure is None:
+        return Answer(*answer)
+    refusal = Refusal(*(text or None for text in failure))
+    return None if refusal.sqlstate in ALONE else _meaning(refusal, caller, call)
 
 
 async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
@@ -250,8 +321,9 @@ def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
         return ConnectionLost()
     # A function may raise such a code too, but not from there.
     context = getattr(error, "context", None) or ""
-    if error.sqlstate in CHECKS and context.startswith("PL/pgSQL function pgmq_gateway.call("):
-        return CHECKS[error.sqlstate](call, int(error.message or 0))
+    check = CHECKS.get(error.sqlstate or "")
+    if check is not None and context.startswith(RAISING):
+        return check(call, int(error.message or 0))
     return DatabaseError.of(error, anonymous=caller.anonymous)
 
 

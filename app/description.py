@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 from app import openapi
 from app.auth import Caller
+from app.batching import Executor
 from app.call import executable
 from app.catalog import Function
-from app.database import Database
-from app.errors import UnsupportedMethod
+from app.errors import DescriptionDisabled, UnsupportedMethod
 from app.media import JSON
 from app.request import Request
 from app.response import Response
@@ -25,14 +25,17 @@ PLACES = {"/openapi.json": JSON, "/openapi.yaml": YAML}
 class Description:
     """OpenAPI documents of what callers may do."""
 
-    def __init__(self, settings: Settings, watch: CatalogWatch, database: Database) -> None:
+    def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
+        self._disabled = settings.openapi_mode == "disabled"
         self._schemas = settings.db_schemas
         self._server = (settings.openapi_server_proxy_uri or openapi.SERVER).rstrip("/")
         self._watch = watch
         self._database = database
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The document at the request's path. Raises UnsupportedMethod."""
+        """The document at the request's path. Raises DescriptionDisabled or UnsupportedMethod."""
+        if self._disabled:
+            raise DescriptionDisabled
         if request.method == "OPTIONS":
             return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
         if request.method not in ("GET", "HEAD"):

@@ -1,5 +1,6 @@
 """The driver's types for annotations: asyncpg's classes are generic in its stubs only."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
@@ -15,4 +16,17 @@ Isolation = Literal["serializable", "repeatable_read", "read_committed", "read_u
 
 # A function may also raise a condition of class 01 or 02, which the driver takes for warnings.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
-ServerError = asyncpg.PostgresError | asyncpg.PostgresWarning
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of Postgres that was caught in the database, with what the driver's own errors have."""
+
+    sqlstate: str | None
+    message: str | None
+    detail: str | None
+    hint: str | None
+    context: str | None
+
+
+ServerError = asyncpg.PostgresError | asyncpg.PostgresWarning | Refusal

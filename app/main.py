@@ -10,6 +10,7 @@ from app import docs
 from app.api import Api
 from app.asgi import App, Receive, Scope, Send
 from app.auth import Authenticator
+from app.batching import Line
 from app.database import Database
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError, load
@@ -25,8 +26,10 @@ class Gateway:
         self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
-        self.metrics = Metrics(settings, self.database, self.watch)
-        self.api = Api(settings, Authenticator.of(settings), self.watch, self.database)
+        self.line = Line(settings, self.database)
+        self.authenticator = Authenticator.of(settings)
+        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator)
+        self.api = Api(settings, self.authenticator, self.watch, self.line)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -55,7 +58,8 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
             yield
 
     pages = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    pages.router.routes.extend(docs.routes(gateway.settings))
+    if gateway.settings.openapi_mode != "disabled":
+        pages.router.routes.extend(docs.routes(gateway.settings))
     pages.router.redirect_slashes = False
     # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
     pages.router.default = gateway.api

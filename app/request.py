@@ -26,6 +26,11 @@ class Described:
     headers: str
     cookies: str
 
+    @property
+    def texts(self) -> list[str]:
+        """All of it, in this order."""
+        return [self.method, self.path, self.headers, self.cookies]
+
 
 class Request:
     """An HTTP request.
@@ -55,6 +60,13 @@ class Request:
     def values(self, name: bytes) -> list[str]:
         """The values of all headers of this name."""
         return [value.decode(errors="replace") for found, value in self._raw if found == name]
+
+    def abandoned(self) -> bool:
+        """Whether the client has closed its connection, as far as can be told without waiting for it.
+
+        ASGI tells it only to who awaits the next message; uvicorn's cycle, whose method `receive` is, knows it already.
+        """
+        return getattr(getattr(self._receive, "__self__", None), "disconnected", False)
 
     async def body(self) -> bytes:
         """The whole body. Raises ClientGone."""

@@ -8,8 +8,8 @@ import msgspec
 
 from app.arguments import Arguments
 from app.auth import Caller
+from app.batching import Executor
 from app.call import Call
-from app.database import Database
 from app.errors import GatewayError, InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
 from app.media import ARRAY
 from app.preferences import Preferences
@@ -58,7 +58,7 @@ class Resource:
 class Resources:
     """The queues at `/queues/{queue}/messages`: the same calls as the functions', with the statuses of resources."""
 
-    def __init__(self, settings: Settings, watch: CatalogWatch, database: Database) -> None:
+    def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
         self._exposed = SCHEMA in settings.db_schemas
         self._watch = watch
         self._database = database
@@ -90,6 +90,7 @@ class Resources:
             read_only=False,
             body=resource.arguments.body,
             settings=self._watch.catalog.settings_of(caller.role),
+            abandoned=request.abandoned,
         )
 
 

@@ -5,8 +5,8 @@ from importlib.metadata import version
 
 from app import swagger
 from app.auth import Caller
+from app.batching import Executor
 from app.call import executable
-from app.database import Database
 from app.errors import DescriptionDisabled, UnsupportedMethod
 from app.media import negotiate_description
 from app.profiles import Profiles
@@ -20,7 +20,7 @@ from app.watch import CatalogWatch
 class Root:
     """What stands at `/` (PostgREST's openapi-mode decides whether, and what of)."""
 
-    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Database) -> None:
+    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._mode = settings.openapi_mode
         self._secured = settings.openapi_security_active
         self._base_url = settings.openapi_server_proxy_uri or f"http://{settings.server_host}:{settings.server_port}/"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from app.arguments import Arguments, read_arguments
 from app.auth import Caller
+from app.batching import Executor
 from app.call import Call
 from app.catalog import Function
-from app.database import Database
 from app.errors import FunctionNotFound, MethodNotAllowed, NoRowsToCount, TableNotFound, UnknownPath
 from app.media import negotiate
 from app.preferences import read_preferences
@@ -26,7 +26,7 @@ METHODS = ("OPTIONS", "GET", "HEAD", "POST")
 class Rpc:
     """The functions at `/rpc/{function}`, in PostgREST's order of checks (wire contract, section 1)."""
 
-    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Database) -> None:
+    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._profiles = profiles
         self._watch = watch
         self._database = database
@@ -62,6 +62,7 @@ class Rpc:
             body=arguments.body,
             offset=shaping.offset,
             settings=self._watch.catalog.settings_of(caller.role),
+            abandoned=request.abandoned,
         )
 
     async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
@@ -77,7 +78,7 @@ class Rpc:
             raise TableNotFound(schema, name)
         if request.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC", METHODS)
-        given, shaping = read_query(request.query, arguments=request.method != "POST")
+        given, shaping = read_query(request.query, arguments=request.method in ("GET", "HEAD"))
         shaping = self._limited(shaping, request)
         arguments = await read_arguments(request, given)
         request.timing.lap("parse")

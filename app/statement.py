@@ -68,6 +68,8 @@ def _statement(
     parameters = Parameters()
     source = _source(function, arguments, parameters)
     if function.result is Result.VOID:
+        # With no rows wanted the function is not called, as with all others.
+        source = source if shaping.limit != 0 else f"(select from {source} limit 0) as nothing"
         return Statement(_nothing(source, counted=counted), tuple(parameters.texts))
     name = _row_name(function)
     where = _where(function, shaping, parameters)

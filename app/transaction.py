@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 # PostgreSQL's units of time for settings; statement_timeout without a unit is in milliseconds.
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1e-3}
@@ -25,8 +24,10 @@ class TransactionSettings:
     isolation: str | None = None
 
     @classmethod
-    def of(cls, pairs: Sequence[str]) -> Self:
+    def of(cls, pairs: Sequence[str]) -> "TransactionSettings":
         """From names and values in turn; the last of a name counts."""
+        if not pairs:
+            return DEFAULTS
         named = dict(zip(pairs[::2], pairs[1::2], strict=True))
         isolation = named.pop("default_transaction_isolation", None)
         return cls(

@@ -92,5 +92,92 @@ begin
 end;
 $call$;
 
+-- The same for several calls of one caller, in one transaction: each in a savepoint of its own, so that one that fails
+-- leaves nothing and costs the others nothing but its time. Only calls of one and the same caller may be given here:
+-- what a function sets for its transaction is still set when the next call begins.
+--
+-- requests    method, path, headers and cookies of each call in turn
+-- arguments   the JSON of each call, the $1 of its statement, which has no $2
+-- failure     of a call that failed: SQLSTATE, message, detail, hint and where it came from; else null
+--
+-- An answer stands in the row of its call. A statement that is cancelled ends all of them, because a time limit is one
+-- of a single call: the gateway runs them again, one by one.
+create or replace function pgmq_gateway.calls(
+    role text,
+    claims text,
+    settings text[],
+    prepare text,
+    requests text[],
+    schemas text[],
+    statements text[],
+    arguments text[],
+    singular boolean[],
+    most bigint[],
+    first bigint[],
+    out total bigint,
+    out row_count bigint,
+    out body text,
+    out response_headers text,
+    out response_status text,
+    out failure text[]
+)
+returns setof record
+language plpgsql
+as $calls$
+declare
+    code text;
+    message text;
+    detail text;
+    hint text;
+    context text;
+begin
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
+    for n in 1 .. pg_catalog.cardinality(statements) loop
+        begin
+            -- All of it each time: the call before may have changed any of it.
+            perform
+                pg_catalog.set_config('search_path', schemas[n], true),
+                pg_catalog.set_config('role', role, true),
+                pg_catalog.set_config('request.jwt.claims', claims, true),
+                pg_catalog.set_config('request.method', requests[4 * n - 3], true),
+                pg_catalog.set_config('request.path', requests[4 * n - 2], true),
+                pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
+                pg_catalog.set_config('request.cookies', requests[4 * n], true),
+                pg_catalog.set_config('response.headers', '', true),
+                pg_catalog.set_config('response.status', '', true);
+            if prepare is not null then
+                execute prepare;
+            end if;
+            execute statements[n] into total, row_count, body using arguments[n]::pg_catalog.json;
+            if singular[n] and row_count <> 1 then
+                raise sqlstate 'GW116' using message = row_count;
+            elsif row_count > most[n] then
+                raise sqlstate 'GW124' using message = row_count;
+            elsif first[n] > total then
+                raise sqlstate 'GW103' using message = total;
+            end if;
+            response_headers := pg_catalog.current_setting('response.headers', true);
+            response_status := pg_catalog.current_setting('response.status', true);
+            failure := null;
+        exception when others then
+            get stacked diagnostics
+                code = returned_sqlstate,
+                message = message_text,
+                detail = pg_exception_detail,
+                hint = pg_exception_hint,
+                context = pg_exception_context;
+            failure := array[code, message, detail, hint, context];
+        end;
+        return next;
+    end loop;
+end;
+$calls$;
+
 revoke all on function pgmq_gateway.call from public;
 grant execute on function pgmq_gateway.call to authenticator;
+revoke all on function pgmq_gateway.calls from public;
+grant execute on function pgmq_gateway.calls to authenticator;

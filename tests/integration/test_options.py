@@ -65,6 +65,7 @@ def test_the_description_can_be_switched_off(serve: Serve, database: str, method
     assert answer.status_code == 404
     if method != "HEAD":
         assert refusal(answer) == (404, "PGRST126", "Root endpoint metadata is disabled")
+    assert [httpx.get(f"{own.url}{path}").status_code for path in ("/openapi.json", "/docs")] == [404, 404]
 
 
 def test_the_role_stands_where_the_operator_says(

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,10 +86,27 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Start, 
         MAX: "gauge",
         "pgrst_schema_cache_loads_total": "counter",
         QUERY_TIME: "gauge",
+        **{f"pgrst_jwt_cache_{name}_total": "counter" for name in ("requests", "hits", "evictions")},
     }
     values = metrics(gateway)
     assert values.pop(QUERY_TIME) > 0
+    assert tokens(values) == (0, 0, 0)
     assert values == {TIMEOUTS: 0, AVAILABLE: 0, WAITING: 0, MAX: 2, SUCCESS: 1, FAIL: 0}
+
+
+def tokens(values: dict[str, float]) -> tuple[float, ...]:
+    """Tokens looked up, found and dropped, taken out of the values."""
+    return tuple(values.pop(f"pgrst_jwt_cache_{name}_total") for name in ("requests", "hits", "evictions"))
+
+
+def test_tokens_are_verified_once_and_make_room_for_others(
+    serve: Start, database: str, bearer: Callable[..., dict[str, str]]
+) -> None:
+    gateway = serve(database, PGRST_JWT_CACHE_MAX_ENTRIES="1")
+    one, other = bearer("anon", sub="a"), bearer("anon", sub="b")
+    for headers in (one, one, other, {"Authorization": "Bearer a.b.c"}, other, one):
+        httpx.post(f"{gateway.url}/rpc/nothing", headers=headers)
+    assert tokens(metrics(gateway)) == (6, 2, 2)
 
 
 def test_a_connection_is_available_between_calls_only(

@@ -577,6 +577,62 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
+    LANGUAGE plpgsql
+    AS $$
+declare
+    code text;
+    message text;
+    detail text;
+    hint text;
+    context text;
+begin
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
+    for n in 1 .. pg_catalog.cardinality(statements) loop
+        begin
+            -- All of it each time: the call before may have changed any of it.
+            perform
+                pg_catalog.set_config('search_path', schemas[n], true),
+                pg_catalog.set_config('role', role, true),
+                pg_catalog.set_config('request.jwt.claims', claims, true),
+                pg_catalog.set_config('request.method', requests[4 * n - 3], true),
+                pg_catalog.set_config('request.path', requests[4 * n - 2], true),
+                pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
+                pg_catalog.set_config('request.cookies', requests[4 * n], true),
+                pg_catalog.set_config('response.headers', '', true),
+                pg_catalog.set_config('response.status', '', true);
+            if prepare is not null then
+                execute prepare;
+            end if;
+            execute statements[n] into total, row_count, body using arguments[n]::pg_catalog.json;
+            if singular[n] and row_count <> 1 then
+                raise sqlstate 'GW116' using message = row_count;
+            elsif row_count > most[n] then
+                raise sqlstate 'GW124' using message = row_count;
+            elsif first[n] > total then
+                raise sqlstate 'GW103' using message = total;
+            end if;
+            response_headers := pg_catalog.current_setting('response.headers', true);
+            response_status := pg_catalog.current_setting('response.status', true);
+            failure := null;
+        exception when others then
+            get stacked diagnostics
+                code = returned_sqlstate,
+                message = message_text,
+                detail = pg_exception_detail,
+                hint = pg_exception_hint,
+                context = pg_exception_context;
+            failure := array[code, message, detail, hint, context];
+        end;
+        return next;
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -756,6 +812,9 @@ REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) F
 
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;

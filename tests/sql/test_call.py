@@ -180,7 +180,11 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
         select oid::regprocedure::text from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)
           and has_function_privilege('authenticator', oid, 'execute')
-    """) == [("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",)]
+        order by 1
+    """) == [
+        ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
+        ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[])",),
+    ]
     assert db("""
         select n, has_schema_privilege('authenticator', n, 'usage'), has_schema_privilege('authenticator', n, 'create')
         from unnest(array['pgmq', 'pgmq_admin', 'pgmq_gateway', 'pgmq_public']) as n
@@ -233,10 +237,10 @@ def test_every_function_runs_with_its_callers_rights_and_an_empty_search_path(db
         select oid::regprocedure::text, prosecdef, proconfig from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace, 'pgmq_public'::regnamespace)
     """)
-    assert len(rows) >= 6 + 1 + 10
+    assert len(rows) >= 6 + 2 + 10
     for name, definer, settings in rows:
         assert not definer, name
-        assert settings == (None if name.startswith("pgmq_gateway.call(") else ['search_path=""']), name
+        assert settings == (None if name.startswith("pgmq_gateway.call") else ['search_path=""']), name
 
 
 def test_the_exposed_functions_are_the_six_and_volatile(db: Sql) -> None:
