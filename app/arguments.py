@@ -44,7 +44,7 @@ async def read_arguments(request: Request, query: Pairs) -> Arguments:
     """
     if request.method != "POST":
         return _from_text(query)
-    return await _from_body(request, read_columns(request.query))
+    return await _from_body(request, read_columns(request.query) if request.query else None)
 
 
 async def _from_body(request: Request, columns: Collection[str] | None) -> Arguments:

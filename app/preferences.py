@@ -38,6 +38,8 @@ class Preferences:
     @property
     def applied(self) -> str:
         """The value of Preference-Applied; empty when nothing was followed."""
+        if self is NOTHING:
+            return ""
         followed = (
             ("count", self.count),
             ("tx", None if self.rollback is None else "rollback" if self.rollback else "commit"),

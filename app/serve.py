@@ -13,6 +13,7 @@ from app.asgi import App
 from app.database import UnsafeLogin, check_login, connect
 from app.health import AdminApp
 from app.main import Gateway, create_app
+from app.protocol import Protocol
 from app.settings import Settings
 from app.sockets import ServeError
 
@@ -91,12 +92,14 @@ def _server(app: App, lifespan: str = "off") -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="on" if lifespan == "on" else "off",
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing looks at the client's address.
+            proxy_headers=False,
             headers=[("server", "pgmq-gateway")],
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
