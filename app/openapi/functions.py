@@ -26,8 +26,9 @@ PARAMETERS: Schemas = {
     "limit": {
         "name": "limit",
         "in": "query",
-        "description": "How many rows the answer has at most. The function has done its work on all of them.",
-        "schema": {"type": "integer", "minimum": 0},
+        "description": "How many rows the answer has at most. The function has done its work on all of them; with 0 it "
+        "does nothing at all.",
+        "schema": {"type": "integer", "minimum": 1},
     },
     "offset": {
         "name": "offset",
@@ -136,7 +137,7 @@ def _order(columns: list[str]) -> Schema:
         "name": "order",
         "in": "query",
         "description": f"Columns to sort the answer's rows by: `{columns[0]}.desc`.",
-        "schema": {"type": "string", "pattern": f"^({column}(,{column})*)?$"},
+        "schema": {"type": "string", "pattern": f"^{column}(,{column})*$"},
     }
 
 

@@ -1,6 +1,6 @@
 """Queues as resources (app/resources.py), described: each operation is there when its function is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from app.catalog import Function
 from app.openapi.answers import headers, refusals
@@ -32,6 +32,8 @@ TEXTS = {
     "archive": ("Moves a message to the archive", "Moves a message to the archive of its queue."),
 }
 BATCH: Schemas = {"batch": ANSWERS["send_batch"]["sent"]}
+# Where an answer has a message's id.
+WHERE = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
 LIMITS = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
 
 
@@ -42,11 +44,19 @@ def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
     for (method, place), name in ROUTES.items():
         if name in found:
             path = f"/queues/{{queue}}/{place.replace('{id}', '{message_id}')}"
-            described.setdefault(path, {})[method.lower()] = _operation(found[name], named)
+            described.setdefault(path, {})[method.lower()] = _operation(found[name], named, _links(name, found))
     return described
 
 
-def _operation(function: Function, named: Schemas) -> Schema:
+def _links(name: str, found: Collection[str]) -> Schema:
+    """What can be done next with the first message of an answer."""
+    parameters = {"queue": "$request.path.queue", "message_id": WHERE.get(name)}
+    targets = {function: IDS[function] for function in ("delete", "archive") if function in found}
+    links = {function: {"operationId": target, "parameters": parameters} for function, target in targets.items()}
+    return {"links": links} if name in WHERE and links else {}
+
+
+def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
     name = function.name
     summary, text = TEXTS[name]
     single = name in ("delete", "archive")
@@ -58,7 +68,7 @@ def _operation(function: Function, named: Schemas) -> Schema:
         "parameters": [_in_path("queue", QUEUE_NAME), *_parameters(name)],
         **({"requestBody": _message()} if name == "send" else {}),
         "responses": {
-            ("201" if name == "send" else "200"): _answer(function, named),
+            ("201" if name == "send" else "200"): {**_answer(function, named), **links},
             **refusals((400, 401, 403, 404, 405, 409, 500, 503, 504), {404: "MessageNotFound"} if single else None),
         },
     }

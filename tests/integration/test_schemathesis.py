@@ -1,0 +1,147 @@
+"""Schemathesis: requests that it makes up from openapi.yaml, right and wrong ones, with every check that it has.
+
+FUZZ_EXAMPLES=1000 makes up to ten times as many requests of each operation, FUZZ_SEED=2 makes others. What is no
+failure, and why, is in fuzzing/premises.py.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import server
+from tests.integration.conftest import Own
+
+ROOT = Path(__file__).parents[2]
+FUZZING = Path(__file__).with_name("fuzzing")
+PROGRAM = server.PROGRAM.with_name("schemathesis")
+PUBLISHABLE, SECRET = "sb_publishable_fuzzing", "sb_secret_fuzzing"
+GATEWAY = {
+    "PGMQ_GATEWAY_PUBLISHABLE_KEYS": PUBLISHABLE,
+    "PGMQ_GATEWAY_SECRET_KEYS": f"fuzzing={SECRET}",
+    "PGRST_DB_POOL": "4",
+}
+QUEUES = ("tasks", "other_queue")
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+SEED = os.environ.get("FUZZ_SEED", "1")
+OPERATIONS = {
+    (method.upper(), path)
+    for path, methods in yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"].items()
+    for method in methods
+}
+CHECKS = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "object_level_authorization",
+}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request that was made in a phase, right or wrong, and the status of its answer.
+
+    linked  whether it came from the answer to another one
+    checks  what was checked
+    """
+
+    operation: tuple[str, str]
+    phase: str
+    right: bool
+    linked: bool
+    status: int
+    checks: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def queues(own: Own) -> Own:
+    """The queues of fuzzing/schemathesis.toml."""
+    for name in QUEUES:
+        own.sql("select pgmq_admin.create_queue(%s)", name)
+    return own
+
+
+def test_who_may_do_all_gets_what_is_described(queues: Own, tmp_path: Path) -> None:
+    exchanges = fuzzed(queues, SECRET, EXAMPLES, tmp_path, "--generation-with-security-parameters", "false")
+    assert {exchange.phase for exchange in exchanges} == {"examples", "coverage", "fuzzing", "stateful"}
+    assert set().union(*(exchange.checks for exchange in exchanges)) >= CHECKS
+    assert {exchange.status for exchange in exchanges} >= {200, 201, 400, 401, 404, 405, 406, 416}
+    assert {exchange.operation[1] for exchange in exchanges if exchange.linked and exchange.status == 200} >= {
+        "/queues/{queue}/messages/{message_id}",
+        "/queues/{queue}/messages/{message_id}/archive",
+    }
+    for operation in OPERATIONS:
+        mine = [exchange for exchange in exchanges if exchange.operation == operation]
+        assert sum(exchange.right and exchange.status < 300 for exchange in mine) >= 5, operation
+        assert any(not exchange.right and exchange.status >= 400 for exchange in mine), operation
+    # Only to see whether it may be left out, or be wrong.
+    assert sum(exchange.status == 401 for exchange in exchanges) < len(exchanges) / 10
+
+
+def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: Own, tmp_path: Path) -> None:
+    before = stored(queues)
+    exchanges = fuzzed(queues, PUBLISHABLE, EXAMPLES // 5, tmp_path, "--generation-with-security-parameters", "true")
+    assert {exchange.operation for exchange in exchanges} >= OPERATIONS
+    # A batch of no messages needs no right.
+    assert {exchange.operation[1] for exchange in exchanges if exchange.status < 400} <= {"/rpc/send_batch"}
+    assert stored(queues) == before
+
+
+def stored(own: Own) -> list[tuple[Any, ...]]:
+    """All messages that are in the queues."""
+    return [row for name in QUEUES for row in own.sql(f"select msg_id, read_ct, vt from pgmq.q_{name} order by 1")]
+
+
+def fuzzed(own: Own, key: str, examples: int, folder: Path, *options: str) -> list[Exchange]:
+    """Run schemathesis to its end, which must be a good one; what it did."""
+    report = folder / "report.ndjson"
+    ended = subprocess.run(
+        [
+            PROGRAM, "--config-file", FUZZING / "schemathesis.toml",
+            "run", ROOT / "openapi.yaml", "--url", f"{own.server.url}/rest/v1", "--header", f"apikey: {key}",
+            "--checks", "all", "--seed", SEED, "--max-examples", str(examples), *options,
+            "--report", "ndjson", "--report-ndjson-path", report,
+        ],
+        cwd=folder,
+        env=server.environment({"SCHEMATHESIS_HOOKS": str(FUZZING / "premises.py"), "NO_COLOR": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=60 + 5 * examples,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    with report.open() as lines:
+        return [exchange for line in lines for exchange in exchanged(json.loads(line))]
+
+
+def exchanged(event: dict[str, Any]) -> Iterator[Exchange]:
+    """The requests of an event in the report, those that were answered."""
+    scenario = event.get("ScenarioFinished", {})
+    recorded = scenario.get("recorder", {})
+    for name, interaction in recorded.get("interactions", {}).items():
+        case, checks = recorded["cases"][name], recorded["checks"].get(name, ())
+        made = case["value"]
+        yield Exchange(
+            (interaction["request"]["method"], made["path"]),
+            scenario["phase"],
+            made["meta"]["generation"]["mode"] == "positive",
+            case["is_transition_applied"],
+            interaction["response"]["status_code"],
+            frozenset(check["name"] for check in checks),
+        )
