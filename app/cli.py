@@ -93,7 +93,9 @@ def serve_command(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free one. Default: 3000.")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Port of /live, /ready and /metrics. Default: 3001.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1, help="Processes that serve; for now only 1.")] = 1,  # noqa: ARG001
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that serve on the one port; they divide the connections.")
+    ] = 1,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page (not there yet).")] = False,  # noqa: ARG001
     dump_config: Annotated[
         bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
@@ -113,25 +115,35 @@ def serve_command(
     if dump_config:
         print(dump(settings))
     elif settings.db_uri is not None:
-        run(_serve_database(settings))
+        run(_serve_database(settings, workers))
     else:
-        run(_serve_embedded(settings, DataDirectory(data_dir or DEFAULT_NAME)))
+        run(_serve_embedded(settings, workers, DataDirectory(data_dir or DEFAULT_NAME)))
 
 
-async def _serve_database(settings: Settings) -> None:
+async def _serve_database(settings: Settings, workers: int) -> None:
     # Before anything is bound or connected: without a secret nothing else matters.
     secret_key(settings)
     api, admin = _sockets(settings)
-    await _serve(settings, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
+    await _serve(settings, workers, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
 
 
 async def _serve(
-    settings: Settings, api: socket, admin: socket, ready: Callable[[], None], *others: Awaitable[None]
+    settings: Settings,
+    workers: int,
+    api: socket,
+    admin: socket,
+    ready: Callable[[], None],
+    *others: Awaitable[None],
 ) -> None:
     # Imported here because that takes as long as all the rest, and only who serves needs it.
-    from app.serve import serve
+    if workers == 1:
+        from app.serve import serve
 
-    await serve(settings, api, admin, ready, *others)
+        await serve(settings, api, admin, ready, *others)
+    else:
+        from app.workers import serve_many
+
+        await serve_many(settings, workers, api, admin, ready, *others)
 
 
 def _sockets(settings: Settings) -> tuple[socket, socket]:
@@ -140,7 +152,7 @@ def _sockets(settings: Settings) -> tuple[socket, socket]:
     return bind(settings.server_host, settings.server_port), bind(health_host, settings.admin_server_port)
 
 
-async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
+async def _serve_embedded(settings: Settings, workers: int, directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
         api, admin = _sockets(settings)
         settings = _with_keys(_with_secret(settings, directory))
@@ -160,7 +172,8 @@ async def _serve_embedded(settings: Settings, directory: DataDirectory) -> None:
 
         login = SecretStr(postgres.uri("authenticator"))
         try:
-            await _serve(settings.model_copy(update={"db_uri": login}), api, admin, ready, postgres.watch())
+            settings = settings.model_copy(update={"db_uri": login})
+            await _serve(settings, workers, api, admin, ready, postgres.watch())
         finally:
             await postgres.stop()
 

@@ -73,8 +73,8 @@ async def serve(
     """
     gateway = Gateway(settings)
     await preflight(settings)
-    public = _server(create_app(gateway=gateway), lifespan="on")
-    health = _server(AdminApp(gateway.watch, gateway.metrics, lambda: public.started and not public.should_exit))
+    public = server_for(create_app(gateway=gateway), lifespan="on")
+    health = server_for(AdminApp(gateway.watch, gateway.metrics, lambda: public.started and not public.should_exit))
     beside = [asyncio.ensure_future(task) for task in (*others, _announce(gateway, public, ready))]
     with _signals(public, gateway):
         healthy = asyncio.create_task(health.serve([admin]))
@@ -88,7 +88,8 @@ async def serve(
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-def _server(app: App, lifespan: str = "off") -> Server:
+def server_for(app: App, lifespan: str = "off") -> Server:
+    """A server of this application, which needs only its sockets."""
     return Server(
         uvicorn.Config(
             app,

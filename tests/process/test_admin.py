@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from tests import server
-from tests.conftest import Sql, runner
+from tests.conftest import Sql
 from tests.process.test_serve import Start, call, ready, until
 from tests.server import SECRET, Server
 
@@ -48,13 +48,6 @@ def known(gateway: Server) -> dict[str, Any]:
     answer = httpx.get(f"{gateway.admin_url}/schema_cache")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     return {f"{function['schema']}.{function['name']}": function for function in answer.json()["functions"]}
-
-
-@pytest.fixture
-def own_sql(database: str, directory: DataDirectory) -> Iterator[Sql]:
-    """Run SQL as the owner in the test's own database."""
-    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
-        yield runner(connection)
 
 
 @pytest.fixture

@@ -1,0 +1,162 @@
+"""Several processes on one port: starts them, replaces those that die, and answers for all on the admin port."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import SecretStr
+
+from app.overview import Overview
+from app.serve import preflight, server_for
+from app.settings import Settings
+
+logger = logging.getLogger("pgmq_gateway")
+
+# Seconds before a worker that died is replaced; doubled while the next ones die as soon.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+# Seconds that a worker has to live for its death not to count as being like the one before.
+HEALTHY_SECONDS = 30.0
+
+
+class Worker:
+    """A process that serves, and what takes its place. `admin` is where it says how it is."""
+
+    def __init__(self, settings: Settings, api: socket.socket, admin: Path, ready: Callable[[], None]) -> None:
+        self._settings = settings
+        self._api = api
+        self.admin = admin
+        self._ready = ready
+        self._process: Process | None = None
+        self._stopping = False
+
+    async def keep(self) -> None:
+        """Have one running until `stop`."""
+        loop, delay = asyncio.get_running_loop(), FIRST_DELAY
+        while not self._stopping:
+            started = loop.time()
+            status = await self._run()
+            if self._stopping:
+                return
+            delay = FIRST_DELAY if loop.time() - started > HEALTHY_SECONDS else delay
+            logger.warning("a worker ended with status %s; starting another in %.1f s", status, delay)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _run(self) -> int:
+        with _listening(self.admin) as admin:
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "app.worker",
+                stdin=PIPE,
+                stdout=PIPE,
+                pass_fds=(self._api.fileno(), admin.fileno()),
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(self._orders(admin).encode() + b"\n")
+            if await process.stdout.readline():
+                self._ready()
+            return await process.wait()
+
+    def _orders(self, admin: socket.socket) -> str:
+        level = logging.getLevelName(logger.getEffectiveLevel())
+        settings = _plain(self._settings.model_dump())
+        return json.dumps(
+            {"settings": settings, "api": self._api.fileno(), "admin": admin.fileno(), "log_level": level}
+        )
+
+    def stop(self) -> None:
+        """End it and start no other."""
+        self._stopping = True
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+
+async def serve_many(
+    settings: Settings,
+    count: int,
+    api: socket.socket,
+    admin: socket.socket,
+    ready: Callable[[], None],
+    *others: Awaitable[None],
+) -> None:
+    """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight.
+
+    The pool is divided among them. `ready` is called once all of them are; `others` run beside.
+    """
+    await preflight(settings)
+    api.listen(socket.SOMAXCONN)
+    share = settings.model_copy(update={"db_pool": max(1, settings.db_pool // count)})
+    with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
+        left = count
+
+        def one_more() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                ready()
+
+        workers = [Worker(share, api, Path(folder) / str(number), one_more) for number in range(count)]
+        await _serve(workers, admin, others)
+
+
+async def _serve(workers: list[Worker], admin: socket.socket, others: tuple[Awaitable[None], ...]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, _pass_on, workers, signal.SIGUSR1)
+    health = server_for(Overview([worker.admin for worker in workers], stop))
+    healthy = asyncio.create_task(health.serve([admin]))
+    kept = [asyncio.create_task(worker.keep()) for worker in workers]
+    beside = [asyncio.ensure_future(other) for other in others]
+    try:
+        await asyncio.wait([asyncio.create_task(stop.wait()), *kept, *beside], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.stop()
+        await asyncio.gather(*kept, return_exceptions=True)
+        health.should_exit = True
+        await healthy
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _pass_on(workers: list[Worker], number: signal.Signals) -> None:
+    for worker in workers:
+        worker.signal(number)
+
+
+def _listening(path: Path) -> socket.socket:
+    """A socket in the file system, at a path that may have been used before."""
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(path))
+    os.chmod(path, 0o600)
+    bound.listen()
+    return bound
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 a setting's value
+    """Settings as JSON has them, secrets in clear: they go to a process of ours, through a pipe."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

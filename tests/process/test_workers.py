@@ -1,0 +1,112 @@
+"""Several workers on one port: all of them serve, one that dies is replaced, and none outlives the others' end."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.overview import together
+from tests import server
+from tests.conftest import Sql
+from tests.process.conftest import Workers
+from tests.process.test_admin import MAX, SUCCESS, metrics
+from tests.process.test_serve import call, ready, until
+from tests.server import Server
+
+
+def workers_of(gateway: Server) -> list[psutil.Process]:
+    """The processes that serve, without their parent."""
+    return psutil.Process(gateway.process.pid).children()
+
+
+def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve_workers: Workers, database: str) -> None:
+    gateway = serve_workers(database, 3, PGRST_DB_POOL="6")
+    assert len(workers_of(gateway)) == 3
+    assert ready(gateway)
+    values = metrics(gateway)
+    assert (values[MAX], values[SUCCESS]) == (6, 3)
+    functions = httpx.get(f"{gateway.admin_url}/schema_cache").json()["functions"]
+    assert {"send", "read"} <= {function["name"] for function in functions}
+    assert httpx.get(f"{gateway.admin_url}/nothing").status_code == 404
+
+
+def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) -> None:
+    own_sql("select pgmq_admin.create_queue('tasks')")
+    gateway = serve_workers(database, 2)
+    # Each worker has a connection to follow the functions, and another as soon as it has had a call.
+    connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
+    with ThreadPoolExecutor(16) as pool:
+
+        def busy() -> bool:
+            answers = pool.map(lambda n: call(gateway, "send", queue_name="tasks", message=n), range(64))
+            return all(answer.status_code == 200 for answer in answers) and own_sql(connected) == [(4,)]
+
+        until(busy)
+    sent = own_sql("select count(*), count(distinct msg_id) from pgmq.q_tasks")[0]
+    assert sent[0] == sent[1] >= 64
+
+
+def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:
+    gateway = serve_workers(database, 2)
+    victim, other = workers_of(gateway)
+    victim.kill()
+    assert call(gateway, "nothing").status_code == 404
+    until(lambda: ready(gateway) and len(workers_of(gateway)) == 2)
+    assert other.is_running()
+    assert victim.pid not in {worker.pid for worker in workers_of(gateway)}
+    assert "a worker ended with status -9" in gateway.log.read_text()
+
+
+def test_sigterm_lets_all_finish_what_they_have_begun(
+    serve_workers: Workers, database: str, directory: DataDirectory, own_sql: Sql
+) -> None:
+    own_sql("select pgmq_admin.create_queue('tasks')")
+    gateway = serve_workers(database, 2)
+    with psycopg.connect(socket_uri(directory, database=database)) as blocker, ThreadPoolExecutor(4) as pool:
+        blocker.execute("lock table pgmq.q_tasks in access exclusive mode")
+        sent = [pool.submit(call, gateway, "send", queue_name="tasks", message=n) for n in range(4)]
+        until(lambda: own_sql("select count(*) from pg_locks where not granted")[0][0] >= 1)
+        gateway.process.send_signal(signal.SIGTERM)
+        blocker.rollback()
+        assert [one.result().status_code for one in sent] == [200] * 4
+    assert gateway.process.wait(60) == 0
+    assert own_sql("select count(*) from pgmq.q_tasks") == [(4,)]
+
+
+def test_sigusr1_reloads_the_functions_of_all(serve_workers: Workers, database: str) -> None:
+    gateway = serve_workers(database, 2)
+    assert metrics(gateway)[SUCCESS] == 2
+    gateway.process.send_signal(signal.SIGUSR1)
+    until(lambda: metrics(gateway)[SUCCESS] == 4)
+
+
+def test_no_worker_outlives_its_parent(serve_workers: Workers, database: str) -> None:
+    gateway = serve_workers(database, 2)
+    workers = workers_of(gateway)
+    gateway.process.kill()
+    psutil.wait_procs(workers, 30)
+    assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.parametrize("count", ["0", "65", "x"])
+def test_a_number_that_is_none_is_refused(count: str) -> None:
+    done = server.run("serve", "--workers", count)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
+    text = (
+        '# HELP a_total A\n# TYPE a_total counter\na_total{{s="x"}} {0}\n'
+        "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
+        "pgrst_schema_cache_query_time_seconds {0}\n"
+    )
+    assert together([text.format(1.0), text.format(4.0)]) == (
+        '# HELP a_total A\n# TYPE a_total counter\na_total{s="x"} 5.0\n'
+        "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
+        "pgrst_schema_cache_query_time_seconds 4.0\n"
+    )
