@@ -1,0 +1,74 @@
+"""The table in the terminal, and results.json."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.contenders import Name
+from bench.results import Row
+
+# Ratios are quoted against these, where they were measured.
+REFERENCES = (Name.POSTGRES, Name.PGMQ_API, Name.POSTGREST)
+SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest"}
+
+NUMBERS = (("p50 ms", 8), ("p95", 7), ("p99", 7), ("server", 6), ("backend", 7), ("other", 5), ("wrk", 5), ("MB", 4))
+LEGEND = """
+Medians over the rounds. ×: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
+server, backend, other, wrk: CPU µs a request, of the HTTP server, Postgres' client backends, its other processes, the
+load generator. MB: resident memory of the server. *: latency of a whole operation, not of a request."""
+
+
+def show(console: Console, rows: Sequence[Row]) -> None:
+    """All rows, a table for each cell, the columns below each other."""
+    references = [name for name in REFERENCES if any(row.contender is name for row in rows)]
+    for cell, of_cell in groupby(rows, key=lambda row: row.cell):
+        console.print(f"\n[bold]{cell}[/bold]", highlight=False)
+        console.print(_table(list(of_cell), references))
+    console.print(LEGEND, style="dim", highlight=False)
+
+
+def _table(rows: Iterable[Row], references: Sequence[Name]) -> Table:
+    result = Table(box=None, pad_edge=False, header_style="dim")
+    result.add_column("", width=9)
+    for heading, width in (("ops/s", 7), *((f"×{SHORT[name]}", 6) for name in references), *NUMBERS):
+        result.add_column(heading, justify="right", no_wrap=True, width=width)
+    for row in rows:
+        result.add_row(row.contender, *_values(row, references), style="bold red" if row.faults else "")
+    return result
+
+
+def _values(row: Row, references: Iterable[Name]) -> Iterable[str]:
+    if row.faults:
+        yield "FAILED"
+        return
+    yield f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:,.1f}"
+    for name in references:
+        yield f"{row.ratios[name.value]:.2f}" if name.value in row.ratios else ""
+    yield f"{row.p50:.2f}{'*' if row.whole else ''}"
+    yield f"{row.p95:.2f}"
+    yield f"{row.p99:.2f}"
+    for part in row.cpu.values():
+        yield "" if part is None else f"{part * 1000:,.0f}"
+    yield "" if row.memory is None else f"{row.memory / 1e6:,.0f}"
+
+
+def complain(console: Console, rows: Iterable[Row]) -> bool:
+    """Say loudly which rows failed and why; whether any did."""
+    failed = [row for row in rows if row.faults]
+    for row in failed:
+        console.print(
+            f"[bold red]FAILED[/bold red] {row.contender}: {row.cell}: {'; '.join(row.faults)}", highlight=False
+        )
+    return bool(failed)
+
+
+def write(path: Path, machine: dict[str, Any], settings: dict[str, Any], rows: Sequence[Row]) -> None:
+    """results.json."""
+    content = {"machine": machine, "settings": settings, "rows": [row.as_json() for row in rows]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,86 @@
+"""Starts the HTTP servers as child processes, as their operators would, each on a free port of this machine."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from bench import plan
+from bench.contenders import HttpServer, Name
+from bench.measurement import BenchError
+
+START_SECONDS = 60
+STOP_SECONDS = 40
+POLL_SECONDS = 0.05
+FOREIGN = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
+
+
+@contextlib.asynccontextmanager
+async def gateway(uri: str, secret: str, log: Path, settings: Mapping[str, str]) -> AsyncIterator[HttpServer]:
+    """`pgmq-gateway serve` with one worker on a database; `uri` is the login role's."""
+    port, admin = free_port(), free_port()
+    command = [str(Path(sys.executable).with_name("pgmq-gateway")), "serve"]
+    command += ["--port", str(port), "--admin-port", str(admin)]
+    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **settings}
+    async with _running(command, env, f"http://127.0.0.1:{admin}/ready", log) as pid:
+        yield HttpServer(Name.GATEWAY, f"http://127.0.0.1:{port}", pid, plan.rpc, secret.encode())
+
+
+@contextlib.asynccontextmanager
+async def pgmq_api(uri: str, log: Path) -> AsyncIterator[HttpServer]:
+    """The HTTP API that comes with the package pgmq, as it ships, with one worker; `uri` is the owner's."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "pgmq.api.asgi:app", "--port", str(port), "--no-access-log"]
+    command += ["--log-level", "warning"]
+    env = {"DATABASE_URL": uri, "PG_INIT_EXTENSION": "false", "PGMQ_API_AUTH_MODE": "none"}
+    async with _running(command, env, f"http://127.0.0.1:{port}/v1/ready", log) as pid:
+        yield HttpServer(Name.PGMQ_API, f"http://127.0.0.1:{port}", pid, plan.pgmq_api, b"", callers=False)
+
+
+@contextlib.asynccontextmanager
+async def _running(command: list[str], env: Mapping[str, str], health: str, log: Path) -> AsyncIterator[int]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, env={**kept, **env}, stdout=output, stderr=output)
+    try:
+        await _healthy(process, health, log)
+        yield process.pid
+    finally:
+        await _end(process)
+
+
+async def _healthy(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        while process.returncode is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(url)).is_success:
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+    said = " ".join(log.read_text(errors="replace").split())[-500:]
+    raise BenchError(f"{Path(url).name} of a server did not become ready: {said or 'it said nothing'}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
