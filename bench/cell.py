@@ -42,7 +42,7 @@ class Operation(StrEnum):
         return self not in {Operation.SEND, Operation.SEND_BATCH}
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """What it is called in tables."""
         return {"read": "read 1 + delete", "read_100": "read 100 + delete 100", "send_batch": "send_batch of 100"}.get(
             self.value, self.value
@@ -80,7 +80,7 @@ class Cell:
     depth: Depth = Depth()
 
     def __str__(self) -> str:
-        parts = [self.operation.title, f"{self.connections} connection{'s' if self.connections > 1 else ''}"]
+        parts = [self.operation.label, f"{self.connections} connection{'s' if self.connections > 1 else ''}"]
         parts.append(size(self.payload))
         if self.callers > 1:
             parts.append(f"{self.callers} callers")

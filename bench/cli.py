@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,11 +107,17 @@ def bench(
     sys.exit(run(_bench(setup, output)))
 
 
-async def _bench(setup: Setup, output: Path) -> int:
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """For data and logs, gone afterwards."""
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
-        folder = Path(name)
         # Run by root, Postgres is another user, who has to pass through.
-        folder.chmod(0o755)
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+async def _bench(setup: Setup, output: Path) -> int:
+    with _folder() as folder:
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(_database(setup, folder))
             owner = await asyncpg.connect(database.owner)

@@ -42,22 +42,24 @@ class Contender(Protocol):
 
 @dataclass(slots=True)
 class HttpServer:
-    """A server that listens on `url`. `requests` says how it wants to be asked; `callers`: whether it knows them."""
+    """A server that listens on `url`. `requests` says how it wants to be asked.
+
+    `secret` signs its callers' tokens; None: it knows no callers.
+    """
 
     name: Name
     url: str
     pid: int | None
     requests: Callable[[Cell, str, tuple[str, ...]], plan.Plan]
-    secret: bytes = field(repr=False)
-    callers: bool = True
+    secret: bytes | None = field(repr=False)
     _tokens: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, cell: Cell) -> bool:
-        return self.callers or cell.callers == 1
+        return self.secret is not None or cell.callers == 1
 
     async def load(self, cell: Cell, seconds: int) -> Load:
         if cell.callers not in self._tokens:
-            self._tokens[cell.callers] = tokens(self.secret, cell.callers)
+            self._tokens[cell.callers] = tokens(self.secret, cell.callers) if self.secret else ("",)
         return await run_wrk(
             self.url, self.requests(cell, queue_of(self.name), self._tokens[cell.callers]), cell, seconds
         )

@@ -99,9 +99,8 @@ def _chain(cell: Cell, queue: str) -> Iterator[str]:
     become = _become(f"""'{{"role":"{ROLE}","sub":"user-:caller"}}'""")
     numbers = range(1, cell.operation.messages + 1)
     columns = ", ".join(f"(array_agg(msg_id))[{number}] as id{number}" for number in numbers)
-    yield (
-        f"{become}\\; select {columns} from pgmq_public.read('{queue}', {LEASE_SECONDS}, {cell.operation.messages}) \\gset"
-    )
+    read = f"pgmq_public.read('{queue}', {LEASE_SECONDS}, {cell.operation.messages})"
+    yield f"{become}\\; select {columns} from {read} \\gset"
     for number in numbers:
         yield f"{become}\\; select pgmq_public.delete('{queue}', :id{number});"
 

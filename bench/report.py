@@ -18,7 +18,7 @@ SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest"}
 
 NUMBERS = (("p50 ms", 8), ("p95", 7), ("p99", 7), ("server", 6), ("backend", 7), ("other", 5), ("wrk", 5), ("MB", 4))
 LEGEND = """
-Medians over the rounds. ×: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
+Medians over the rounds. x…: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
 server, backend, other, wrk: CPU µs a request, of the HTTP server, Postgres' client backends, its other processes, the
 load generator. MB: resident memory of the server. *: latency of a whole operation, not of a request."""
 
@@ -35,7 +35,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
 def _table(rows: Iterable[Row], references: Sequence[Name]) -> Table:
     result = Table(box=None, pad_edge=False, header_style="dim")
     result.add_column("", width=9)
-    for heading, width in (("ops/s", 7), *((f"×{SHORT[name]}", 6) for name in references), *NUMBERS):
+    for heading, width in (("ops/s", 7), *((f"x{SHORT[name]}", 6) for name in references), *NUMBERS):
         result.add_column(heading, justify="right", no_wrap=True, width=width)
     for row in rows:
         result.add_row(row.contender, *_values(row, references), style="bold red" if row.faults else "")

@@ -40,14 +40,17 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """For results.json."""
-        cell = {"operation": self.cell.operation.value, "connections": self.cell.connections,
-                "payload_bytes": self.cell.payload, "callers": self.cell.callers, "depth": str(self.cell.depth)}  # fmt: skip
+        cell = self.cell
         return {
             "contender": self.contender.value,
-            **cell,
+            "operation": cell.operation.value,
+            "connections": cell.connections,
+            "payload_bytes": cell.payload,
+            "callers": cell.callers,
+            "depth": str(cell.depth),
             "operations_per_second": round(self.rate, 2),
             "messages_per_second": round(self.messages_rate, 2),
-            "requests_per_second": round(self.rate * self.cell.operation.calls, 2),
+            "requests_per_second": round(self.rate * cell.operation.calls, 2),
             "latency_ms": {"p50": self.p50, "p95": self.p95, "p99": self.p99,
                            "of": "operation" if self.whole else "request"},
             "cpu_seconds_per_1000_requests": self.cpu,

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import httpx
+from psycopg.conninfo import conninfo_to_dict
 
 from bench import plan
 from bench.contenders import HttpServer, Name
@@ -39,9 +40,17 @@ async def pgmq_api(uri: str, log: Path) -> AsyncIterator[HttpServer]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "pgmq.api.asgi:app", "--port", str(port), "--no-access-log"]
     command += ["--log-level", "warning"]
-    env = {"DATABASE_URL": uri, "PG_INIT_EXTENSION": "false", "PGMQ_API_AUTH_MODE": "none"}
+    env = {**_where(uri), "PG_INIT_EXTENSION": "false", "PGMQ_API_AUTH_MODE": "none"}
     async with _running(command, env, f"http://127.0.0.1:{port}/v1/ready", log) as pid:
-        yield HttpServer(Name.PGMQ_API, f"http://127.0.0.1:{port}", pid, plan.pgmq_api, b"", callers=False)
+        yield HttpServer(Name.PGMQ_API, f"http://127.0.0.1:{port}", pid, plan.pgmq_api, None)
+
+
+def _where(uri: str) -> dict[str, str]:
+    """A URI in pgmq's own variables: what it makes of a URI leaves out sockets."""
+    parts = conninfo_to_dict(uri)
+    variables = {"PG_HOST": "host", "PG_PORT": "port", "PG_DATABASE": "dbname", "PG_USERNAME": "user",
+                 "PG_PASSWORD": "password"}  # fmt: skip
+    return {variable: str(parts[name]) for variable, name in variables.items() if parts.get(name)}
 
 
 @contextlib.asynccontextmanager
@@ -64,8 +73,11 @@ async def _healthy(process: asyncio.subprocess.Process, url: str, log: Path) -> 
                 if (await client.get(url)).is_success:
                     return
             await asyncio.sleep(POLL_SECONDS)
-    said = " ".join(log.read_text(errors="replace").split())[-500:]
-    raise BenchError(f"{Path(url).name} of a server did not become ready: {said or 'it said nothing'}")
+    raise BenchError(f"{log.stem} did not become ready: {_end_of(log) or 'it said nothing'}")
+
+
+def _end_of(log: Path) -> str:
+    return " ".join(log.read_text(errors="replace").split())[-500:]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
