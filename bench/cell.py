@@ -20,6 +20,7 @@ class Operation(StrEnum):
     READ = "read"
     POP = "pop"
     READ_BATCH = "read_100"
+    LEASE = "lease"
 
     @property
     def messages(self) -> int:
@@ -32,21 +33,32 @@ class Operation(StrEnum):
         return self.messages if self in {Operation.READ, Operation.READ_BATCH} else 0
 
     @property
+    def removes(self) -> bool:
+        """Whether its messages are gone afterwards."""
+        return self.consumes and self is not Operation.LEASE
+
+    @property
     def calls(self) -> int:
         """How many calls, each a request or a transaction, it takes."""
         return 1 + self.deletes
 
     @property
     def consumes(self) -> bool:
-        """Whether it takes messages off the queue."""
+        """Whether nobody else can read its messages afterwards."""
         return self not in {Operation.SEND, Operation.SEND_BATCH}
 
     @property
     def label(self) -> str:
         """What it is called in tables."""
-        return {"read": "read 1 + delete", "read_100": "read 100 + delete 100", "send_batch": "send_batch of 100"}.get(
-            self.value, self.value
-        )
+        return LABELS.get(self.value, self.value)
+
+
+LABELS = {
+    "send_batch": f"send_batch of {BATCH}",
+    "read": "read 1 + delete",
+    "read_100": f"read {BATCH} + delete {BATCH}",
+    "lease": "read 1",
+}
 
 
 @dataclass(frozen=True, slots=True)

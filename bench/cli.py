@@ -1,60 +1,42 @@
 """The command line of the bench."""
 
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, TypeVar
 
-import asyncpg
 import typer
 from rich.console import Console
 
-from app.datadir import DataDirectory
-from app.embedded import running
 from app.terminal import run
-from bench import machine, report, servers
+from bench import goals, machine, plot, report
 from bench.cell import Cell, Depth, Operation, parse_size
-from bench.contenders import Contender, Name, Postgres, postgrest, queue_of
-from bench.database import Queues, installed
+from bench.contenders import Name
 from bench.measurement import BenchError
 from bench.results import Row, rows
 from bench.rounds import Arena, Pace
 from bench.selection import Preset, Selection
+from bench.stage import SECRET, Cast, Database, stage
 
 T = TypeVar("T")
 
-SECRET = "a secret that is only ever used in this benchmark"  # noqa: S105 it opens nothing
-RESULTS = Path(__file__).with_name("results.json")
+FOLDER = Path(__file__).parent
+# A pipe has no width; the tables need this much.
+WIDTH = 120
+
+EPILOG = """Examples:
+
+python -m bench --operations send --connections 32 --contenders gateway,postgres --seconds 3
+
+python -m bench --operations send,read --baseline ../before --contenders gateway,baseline
+
+python -m bench --full --operations pop --output pop.json
+
+bench/README.md says what is measured and how to read it."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 console = Console(stderr=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """Where the queues are. `pid` is the server's process, where it is this machine's and may be seen."""
-
-    owner: str
-    login: str
-    pid: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """Everything that the command line says."""
-
-    cells: Sequence[Cell]
-    contenders: Sequence[Name]
-    pace: Pace
-    owner: str | None = None
-    login: str | None = None
-    secret: str = SECRET
-    postgrest: str | None = None
-    gateway_settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -62,118 +44,114 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        console.print(f"bench: {error}", highlight=False)
+        console.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _list(parse: Callable[[str], T]) -> Callable[[str], list[T]]:
-    def split(text: str) -> list[T]:
-        try:
-            return [parse(part.strip()) for part in text.split(",") if part.strip()]
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
-    return split
-
-
-@app.command()
+@app.command(epilog=EPILOG)
 def bench(
-    operations: Annotated[str, typer.Option(help="send, send_batch, read, pop, read_100.")] = "",
-    connections: Annotated[str, typer.Option(help="1, 8, 32, 128, 512.")] = "",
-    payload: Annotated[str, typer.Option(help="100B, 1KB, 64KB.")] = "",
-    callers: Annotated[str, typer.Option(help="1, 100.")] = "",
-    depth: Annotated[str, typer.Option(help="0, 1m, 400k-in-flight.")] = "",
-    contenders: Annotated[str, typer.Option(help="gateway, pgmq-api, postgrest, postgres.")] = "",
-    seconds: Annotated[int, typer.Option(min=1)] = 2,
-    warm_up: Annotated[int, typer.Option(min=0)] = 1,
-    rounds: Annotated[int, typer.Option(min=1)] = 3,
-    quick: Annotated[bool, typer.Option("--quick")] = False,
-    full: Annotated[bool, typer.Option("--full")] = False,
-    postgrest_url: Annotated[str | None, typer.Option()] = None,
-    gateway_setting: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE")] = None,
-    output: Annotated[Path, typer.Option()] = RESULTS,
+    operations: Annotated[
+        str,
+        typer.Option(
+            help="Of send, send_batch (100 messages), read (1, then delete it), pop, read_100 (then delete them one by"
+            " one), lease (read 1 and leave it). Default: send."
+        ),
+    ] = "",
+    connections: Annotated[str, typer.Option(help="How many at once: 1,8,32,128,512. Default: 32.")] = "",
+    payload: Annotated[str, typer.Option(help="Size of a message: 100B,1KB,64KB. Default: 100B.")] = "",
+    callers: Annotated[str, typer.Option(help="How many different tokens: 1,100. Default: 1.")] = "",
+    depth: Annotated[str, typer.Option(help="What is in the queue besides: 0,1m,400k-in-flight. Default: 0.")] = "",
+    contenders: Annotated[
+        str,
+        typer.Option(help="Of gateway, pgmq-api, postgres, postgrest, baseline, in this order. Default: those there."),
+    ] = "",
+    seconds: Annotated[int | None, typer.Option(min=1, help="Measured, each time. Default: 2; --quick: 1.")] = None,
+    warm_up: Annotated[int, typer.Option(min=0, help="Seconds of the same load before, each time.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contender has its turn; medians count.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="A few cells, in one to two minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Everything, or all of what is selected: takes hours.")] = False,
+    db_uri: Annotated[
+        str | None, typer.Option(help="A database to use, as its owner, instead of an embedded one. Queues are made.")
+    ] = None,
+    login_uri: Annotated[str | None, typer.Option(help="The same database as the gateway's login role.")] = None,
+    jwt_secret: Annotated[str, typer.Option(help="Signs the callers' tokens; PostgREST must know it.")] = SECRET,
+    postgrest_url: Annotated[str | None, typer.Option(help="A PostgREST that serves --db-uri.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Another checkout of the gateway, with its .venv, to compare with.")
+    ] = None,
+    gateway_setting: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for the gateway; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the results go. Default: bench/results.json; for a part, last.json.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where the plot goes. Default: beside the results.")] = None,
 ) -> None:
-    """Measure the gateway beside its peers."""
+    """Measure the gateway beside its peers, in turn, and print, write and draw what came out.
+
+    Without a selection, the usual cells are measured, in less than ten minutes. Where any of --operations,
+    --connections, --payload, --callers and --depth is given (lists with commas), all combinations of them are.
+    """
     selection = Selection(
-        _list(Operation)(operations), _list(int)(connections), _list(parse_size)(payload), _list(int)(callers),
-        _list(Depth.parse)(depth),
+        _list(Operation, operations), _list(int, connections), _list(parse_size, payload), _list(int, callers),
+        _list(Depth.parse, depth),
     )  # fmt: skip
     preset = Preset.FULL if full else Preset.QUICK if quick else Preset.USUAL
-    names = _list(Name)(contenders) or [Name.GATEWAY, Name.PGMQ_API, Name.POSTGRES]
-    setup = Setup(
-        selection.cells(preset), names, Pace(seconds, warm_up, rounds), postgrest=postgrest_url,
-        gateway_settings=dict(pair.partition("=")[::2] for pair in gateway_setting or ()),
-    )  # fmt: skip
-    sys.exit(run(_bench(setup, output)))
+    if bool(db_uri) != bool(login_uri):
+        raise typer.BadParameter("--db-uri and --login-uri go together")
+    cast = Cast(
+        names=_list(Name, contenders) or _all_there(postgrest_url, baseline),
+        database=Database(db_uri, login_uri, jwt_secret) if db_uri and login_uri else None,
+        postgrest=postgrest_url,
+        baseline=baseline,
+        settings=dict(_list(_pair, ",".join(gateway_setting or ()))),
+    )
+    pace = Pace(seconds or (1 if quick else 2), warm_up, rounds)
+    output = output or FOLDER / ("last.json" if selection or quick else "results.json")
+    picture = picture or output.with_suffix(".svg")
+    sys.exit(run(_bench(selection.cells(preset), cast, pace, output, picture)))
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """For data and logs, gone afterwards."""
-    with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
-        # Run by root, Postgres is another user, who has to pass through.
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-async def _bench(setup: Setup, output: Path) -> int:
-    with _folder() as folder:
-        async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(_database(setup, folder))
-            owner = await asyncpg.connect(database.owner)
-            stack.push_async_callback(owner.close)
-            await installed(owner)
-            queues = Queues(owner)
-            stack.push_async_callback(queues.close)
-            for contender in setup.contenders:
-                await queues.create(queue_of(contender))
-            arena = Arena(await _contenders(setup, database, folder, stack), queues, database.pid, setup.pace)
-            facts = await machine.describe(owner)
-            measured = await _measure(setup, arena)
-    report.write(output, facts, asdict(setup.pace), measured)
+async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, picture: Path) -> int:
+    async with stage(cast) as ready:
+        measured = await _measure(cells, Arena(ready.contenders, ready.postgres, pace))
+    reached = goals.judge(measured)
+    report.write(output, ready.facts, asdict(pace), measured, reached)
+    plot.write(picture, measured, machine.summary(ready.facts))
     screen = Console()
-    screen = screen if screen.is_terminal else Console(width=120)
+    screen = screen if screen.is_terminal else Console(width=WIDTH)
     report.show(screen, measured)
-    screen.print(machine.summary(facts), highlight=False)
+    report.show_goals(screen, reached)
+    screen.print(f"\n{machine.summary(ready.facts)}", highlight=False)
     return int(report.complain(console, measured))
 
 
-async def _measure(setup: Setup, arena: Arena) -> list[Row]:
+async def _measure(cells: Sequence[Cell], arena: Arena) -> list[Row]:
     measured: list[Row] = []
     with console.status("Starting") as status:
-        for number, cell in enumerate(setup.cells, 1):
-            prefix = f"{number}/{len(setup.cells)} "
-            measured += rows(cell, await arena.measure(cell, lambda text, prefix=prefix: status.update(prefix + text)))  # type: ignore[misc]
+        for number, cell in enumerate(cells, 1):
+
+            def tell(text: str, number: int = number) -> None:
+                status.update(f"{number}/{len(cells)} {text}")
+
+            measured += rows(cell, await arena.measure(cell, tell))
     return measured
 
 
-@asynccontextmanager
-async def _database(setup: Setup, folder: Path) -> AsyncIterator[Database]:
-    if setup.owner and setup.login:
-        yield Database(setup.owner, setup.login, None)
-        return
-    async with running(DataDirectory(folder / "data"), "bench") as postgres:
-        yield Database(postgres.uri(), postgres.uri("authenticator"), postgres.pid)
+def _all_there(postgrest: str | None, baseline: Path | None) -> list[Name]:
+    there = {Name.POSTGREST: postgrest, Name.BASELINE: baseline}
+    return [name for name in Name if there.get(name, True)]
 
 
-async def _contenders(setup: Setup, database: Database, folder: Path, stack: AsyncExitStack) -> list[Contender]:
-    started: list[Contender] = []
-    for name in setup.contenders:
-        if name is Name.GATEWAY:
-            running_gateway = servers.gateway(
-                database.login, setup.secret, folder / "gateway.log", setup.gateway_settings
-            )
-            started.append(await stack.enter_async_context(running_gateway))
-        elif name is Name.PGMQ_API:
-            started.append(await stack.enter_async_context(servers.pgmq_api(database.owner, folder / "pgmq-api.log")))
-        elif name is Name.POSTGREST:
-            if setup.postgrest is None:
-                raise BenchError("where is PostgREST? Say --postgrest-url")
-            started.append(postgrest(setup.postgrest, setup.secret.encode()))
-        else:
-            started.append(Postgres(database.login))
-    return started
+def _list(parse: Callable[[str], T], text: str) -> list[T]:
+    try:
+        return list(dict.fromkeys(parse(part.strip()) for part in text.split(",") if part.strip()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
-if os.name != "posix":
-    raise SystemExit("the bench needs Linux or macOS")
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ValueError(f"{text} is not NAME=VALUE")
+    return name, value

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from app.keys import token
 from bench import plan, usage
 from bench.cell import Cell
+from bench.database import Queues
 from bench.generator import run_wrk
 from bench.measurement import Load
 from bench.pgbench import ROLE, run_pgbench
@@ -22,6 +24,7 @@ class Name(StrEnum):
     """The contenders, as the command line calls them."""
 
     GATEWAY = "gateway"
+    BASELINE = "baseline"
     PGMQ_API = "pgmq-api"
     POSTGREST = "postgrest"
     POSTGRES = "postgres"
@@ -32,6 +35,7 @@ class Contender(Protocol):
 
     name: Name
     pid: int | None
+    queues: Queues
 
     def covers(self, cell: Cell) -> bool:
         """Whether it can do what the cell asks for."""
@@ -50,6 +54,7 @@ class HttpServer:
     name: Name
     url: str
     pid: int | None
+    queues: Queues
     requests: Callable[[Cell, str, tuple[str, ...]], plan.Plan]
     secret: bytes | None = field(repr=False)
     _tokens: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -70,6 +75,7 @@ class Postgres:
     """Postgres itself. `uri` is the login role's."""
 
     uri: str
+    queues: Queues
     clients: int = PGBENCH_CLIENTS
     name: Name = Name.POSTGRES
     pid: int | None = None
@@ -91,7 +97,6 @@ def queue_of(name: Name) -> str:
     return f"bench_{name.value.replace('-', '_')}"
 
 
-def postgrest(url: str, secret: bytes) -> HttpServer:
+def postgrest(url: str, secret: str, queues: Queues) -> HttpServer:
     """A PostgREST that is running already."""
-    port = int(url.rpartition(":")[2].strip("/")) if url.rpartition(":")[2].strip("/").isdigit() else 80
-    return HttpServer(Name.POSTGREST, url, usage.listener(port), plan.rpc, secret)
+    return HttpServer(Name.POSTGREST, url, usage.listener(urlsplit(url).port or 80), queues, plan.rpc, secret.encode())

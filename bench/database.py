@@ -20,10 +20,10 @@ CHUNK = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many messages a queue holds, and whether one of them could be read now."""
+    """How many messages a queue holds, and how many of them could be read now."""
 
     messages: int
-    visible: bool
+    visible: int
 
 
 class Queues:
@@ -54,8 +54,8 @@ class Queues:
             await self._fill(name, cell.message, cell.depth.in_flight, leased=True)
         self._states[name] = state
         await self._keep_payload(cell)
-        wanted = backlog + (stock(cell, seconds) if cell.operation.consumes else 0)
-        have = (await self.count(name)).messages if backlog else 0
+        wanted = cell.depth.waiting + (stock(cell, seconds) if cell.operation.consumes else 0)
+        have = (await self.count(name)).visible if backlog else 0
         await self._fill(name, cell.message, wanted - have)
         await self._owner.execute(f"vacuum (analyze) pgmq.q_{name}")
         await self._checkpoint()
@@ -63,8 +63,7 @@ class Queues:
     async def count(self, name: str) -> Count:
         """Look into a queue."""
         row = await self._owner.fetchrow(
-            f"select count(*) as messages, coalesce(bool_or(vt <= clock_timestamp()), false) as visible"
-            f" from pgmq.q_{name}"
+            f"select count(*) as messages, count(*) filter (where vt <= now()) as visible from pgmq.q_{name}"
         )
         assert row is not None
         return Count(row["messages"], row["visible"])

@@ -88,6 +88,7 @@ def _script(cell: Cell, queue: str) -> str:
         Operation.SEND: f"select * from pgmq_public.send('{queue}', :message)",
         Operation.SEND_BATCH: f"select * from pgmq_public.send_batch('{queue}', :messages)",
         Operation.POP: f"select * from pgmq_public.pop('{queue}')",
+        Operation.LEASE: f"select * from pgmq_public.read('{queue}', {LEASE_SECONDS}, 1)",
     }
     claims = f"""'{{"role":"{ROLE}","sub":"user-' || :caller || '"}}'"""
     lines += ["\\startpipeline", f"{_become(claims)};", f"{calls[cell.operation]};", "\\endpipeline"]

@@ -36,6 +36,7 @@ def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:
         Operation.SEND_BATCH: ("send_batch", f'{{{name},"messages":[{_batch(cell)}]}}'),
         Operation.READ: ("read", read),
         Operation.READ_BATCH: ("read", read),
+        Operation.LEASE: ("read", read),
         Operation.POP: ("pop", f"{{{name}}}"),
     }
     function, body = bodies[cell.operation]
@@ -53,6 +54,7 @@ def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: 
         Operation.SEND_BATCH: Step("POST", f"{base}/messages/batch", f'{{"messages":[{_batch(cell)}]}}'),
         Operation.READ: Step("POST", f"{base}/read", read),
         Operation.READ_BATCH: Step("POST", f"{base}/read", read),
+        Operation.LEASE: Step("POST", f"{base}/read", read),
         Operation.POP: Step("POST", f"{base}/pop", '{"qty":1}'),
     }
     delete = Step("DELETE", f"{base}/messages/%s") if cell.operation.deletes else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders import Name
+from bench.goals import Goal
 from bench.results import Row
+
+Facts = dict[str, Any]
 
 # Ratios are quoted against these, where they were measured.
 REFERENCES = (Name.POSTGRES, Name.PGMQ_API, Name.POSTGREST)
@@ -19,8 +23,8 @@ SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest"}
 NUMBERS = (("p50 ms", 8), ("p95", 7), ("p99", 7), ("server", 6), ("backend", 7), ("other", 5), ("wrk", 5), ("MB", 4))
 LEGEND = """
 Medians over the rounds. x…: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
-server, backend, other, wrk: CPU µs a request, of the HTTP server, Postgres' client backends, its other processes, the
-load generator. MB: resident memory of the server. *: latency of a whole operation, not of a request."""
+server, backend, other, wrk: CPU µs a request of the HTTP server, of Postgres' client backends, of its other
+processes, of the load generator. MB: resident memory of the server. *: of a whole operation, not of a request."""
 
 
 def show(console: Console, rows: Sequence[Row]) -> None:
@@ -67,8 +71,28 @@ def complain(console: Console, rows: Iterable[Row]) -> bool:
     return bool(failed)
 
 
-def write(path: Path, machine: dict[str, Any], settings: dict[str, Any], rows: Sequence[Row]) -> None:
+def show_goals(console: Console, goals: Sequence[Goal]) -> None:
+    """The figures to reach, and this run's."""
+    if not goals:
+        return
+    result = Table(box=None, pad_edge=False, header_style="dim")
+    result.add_column("Goals", width=46)
+    for heading in ("reach", "aim", "here"):
+        result.add_column(heading, justify="right", width=9)
+    for goal in goals:
+        numbers = (f"{number:,.4g} {goal.unit}" for number in (goal.reach, goal.aim, goal.found))
+        result.add_row(goal.what, *numbers, style="" if goal.reached else "yellow")
+    console.print()
+    console.print(result)
+
+
+def write(path: Path, machine: Facts, settings: Facts, rows: Sequence[Row], goals: Sequence[Goal]) -> None:
     """results.json."""
-    content = {"machine": machine, "settings": settings, "rows": [row.as_json() for row in rows]}
+    content = {
+        "machine": machine,
+        "settings": settings,
+        "rows": [row.as_json() for row in rows],
+        "goals": [{**asdict(goal), "reached": goal.reached} for goal in goals],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bench.cell import Cell
 from bench.contenders import Contender, Name, queue_of
-from bench.database import Count, Queues
+from bench.database import Count
 from bench.measurement import Cost, Load, Run
 from bench.usage import Snapshot, memory_of_tree
 
@@ -27,7 +27,6 @@ class Arena:
     """What all cells share. `postgres` is the process of the server, where it can be seen."""
 
     contenders: Sequence[Contender]
-    queues: Queues
     postgres: int | None
     pace: Pace
 
@@ -43,21 +42,26 @@ class Arena:
 
     async def _run(self, contender: Contender, cell: Cell) -> Run:
         queue = queue_of(contender.name)
-        await self.queues.prepare(queue, cell, self.pace.warm_up + self.pace.seconds)
+        await contender.queues.prepare(queue, cell, self.pace.warm_up + self.pace.seconds)
         if self.pace.warm_up:
             await contender.load(cell, self.pace.warm_up)
-        before = await self.queues.count(queue)
+        before = await contender.queues.count(queue)
         start = Snapshot.take(contender.pid, self.postgres)
         load = await contender.load(cell, self.pace.seconds)
         stop = Snapshot.take(contender.pid, self.postgres)
         memory = None if contender.pid is None else memory_of_tree(contender.pid)
-        checked = _checked(load, cell, before, await self.queues.count(queue))
+        checked = _checked(load, cell, before, await contender.queues.count(queue))
         return Run(checked, _cost(start, stop, memory))
 
 
 def _checked(load: Load, cell: Cell, before: Count, after: Count) -> Load:
     """The load with what the queue says against it: messages that are not there, a queue that ran empty."""
-    change = before.messages - after.messages if cell.operation.consumes else after.messages - before.messages
+    if not cell.operation.consumes:
+        change = after.messages - before.messages
+    elif cell.operation.removes:
+        change = before.messages - after.messages
+    else:
+        change = before.visible - after.visible
     faults = list(load.faults)
     if change < load.messages:
         done = "taken" if cell.operation.consumes else "sent"

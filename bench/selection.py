@@ -71,11 +71,11 @@ _USUAL = (
     Cell(payload=1024),
     Cell(payload=64 * 1024),
     Cell(Operation.SEND_BATCH),
-    Cell(Operation.READ, connections=1),
     Cell(Operation.READ),
     Cell(Operation.POP),
     Cell(Operation.READ_BATCH),
     Cell(depth=Depth(waiting=1_000_000)),
     Cell(Operation.READ, depth=Depth(waiting=1_000_000)),
-    Cell(Operation.READ, connections=1, depth=Depth(in_flight=400_000)),
+    Cell(Operation.LEASE, connections=1),
+    Cell(Operation.LEASE, connections=1, depth=Depth(in_flight=400_000)),
 )

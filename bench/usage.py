@@ -57,6 +57,15 @@ def listener(port: int) -> int | None:
     return None
 
 
+def postmaster(backend: int) -> int | None:
+    """The process that started this backend, if that is a Postgres on this machine."""
+    try:
+        process = psutil.Process(backend)
+        return process.ppid() if process.name() == "postgres" else None
+    except psutil.Error:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """CPU seconds so far; None where the processes cannot be seen."""
