@@ -24,6 +24,7 @@ T = TypeVar("T")
 FOLDER = Path(__file__).parent
 # A pipe has no width; the tables need this much.
 WIDTH = 120
+SECONDS = {Preset.QUICK: 1, Preset.USUAL: 2, Preset.FULL: 5}
 
 EPILOG = """Examples:
 
@@ -65,7 +66,9 @@ def bench(
         str,
         typer.Option(help="Of gateway, pgmq-api, postgres, postgrest, baseline, in this order. Default: those there."),
     ] = "",
-    seconds: Annotated[int | None, typer.Option(min=1, help="Measured, each time. Default: 2; --quick: 1.")] = None,
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="Measured, each time. Default: 2; --quick: 1; --full: 5.")
+    ] = None,
     warm_up: Annotated[int, typer.Option(min=0, help="Seconds of the same load before, each time.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each contender has its turn; medians count.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="A few cells, in one to two minutes.")] = False,
@@ -106,7 +109,7 @@ def bench(
         baseline=baseline,
         settings=dict(_list(_pair, ",".join(gateway_setting or ()))),
     )
-    pace = Pace(seconds or (1 if quick else 2), warm_up, rounds)
+    pace = Pace(seconds or SECONDS[preset], warm_up, rounds)
     output = output or FOLDER / ("last.json" if selection or quick else "results.json")
     picture = picture or output.with_suffix(".svg")
     sys.exit(run(_bench(selection.cells(preset), cast, pace, output, picture)))

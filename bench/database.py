@@ -68,6 +68,15 @@ class Queues:
         assert row is not None
         return Count(row["messages"], row["visible"])
 
+    async def busy(self) -> bool:
+        """Whether a client runs something in this database."""
+        return bool(
+            await self._owner.fetchval(
+                "select exists(select from pg_stat_activity where datname = current_database() and state <> 'idle'"
+                " and backend_type = 'client backend' and pid <> pg_backend_pid())"
+            )
+        )
+
     async def _fill(self, name: str, message: str, number: int, *, leased: bool = False) -> None:
         vt = "clock_timestamp() + interval '1 day'" if leased else "clock_timestamp()"
         for done in range(0, max(0, number), CHUNK):

@@ -7,12 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.cell import Cell
+from bench.cell import Cell, Operation
 from bench.measurement import BenchError, Load
 from bench.plan import Plan
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 TIMEOUT_SECONDS = 30
+
+# Of the deletes that belong to so many calls; with less, what was measured is mostly reading.
+LEAST_DELETED = 0.8
 
 
 def wrk() -> str:
@@ -59,11 +62,11 @@ def _load(output: str, cell: Cell) -> Load:
         p50=result["p50"] / 1e3,
         p95=result["p95"] / 1e3,
         p99=result["p99"] / 1e3,
-        faults=_faults(result),
+        faults=_faults(result, cell.operation),
     )
 
 
-def _faults(result: dict[str, Any]) -> tuple[str, ...]:
+def _faults(result: dict[str, Any], operation: Operation) -> tuple[str, ...]:
     named = {
         "status": "answers with an error status",
         "refused": "calls refused",
@@ -75,7 +78,10 @@ def _faults(result: dict[str, Any]) -> tuple[str, ...]:
     }
     faults = [f"{result[name]} {text}" for name, text in named.items() if result[name]]
     if not result["requests"]:
-        faults.append("no answer at all")
+        faults.append("no answer at all; more --seconds may help")
+    elif result["deleted"] < LEAST_DELETED * operation.deletes / operation.calls * result["requests"]:
+        # All connections begin with a read, and what was read has to be deleted before the next ones.
+        faults.append(f"only {result['deleted']} of {result['requests']} calls were deletes: give more --seconds")
     if result["complaint"]:
         faults.append(result["complaint"])
     return tuple(faults)

@@ -1,13 +1,20 @@
 """Loads the contenders in turn (A B C A B C …), so that what else the machine does hits all of them alike."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.cell import Cell
+from bench.cell import Cell, Operation
 from bench.contenders import Contender, Name, queue_of
 from bench.database import Count
 from bench.measurement import Cost, Load, Run
 from bench.usage import Snapshot, memory_of_tree
+
+# Idle is who has been so in so many looks, one after the other.
+CALM_LOOKS = 3
+LOOK_SECONDS = 0.05
+SETTLE_SECONDS = 30.0
 
 Runs = dict[Name, list[Run]]
 Tell = Callable[[str], None]
@@ -20,6 +27,10 @@ class Pace:
     seconds: int = 2
     warm_up: int = 1
     rounds: int = 3
+
+    def measured(self, cell: Cell) -> int:
+        """Seconds of a cell: many connections that read a hundred messages each need long until these are deleted."""
+        return self.seconds * (max(1, cell.connections // 32) if cell.operation is Operation.READ_BATCH else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +52,30 @@ class Arena:
         return runs
 
     async def _run(self, contender: Contender, cell: Cell) -> Run:
-        queue = queue_of(contender.name)
-        await contender.queues.prepare(queue, cell, self.pace.warm_up + self.pace.seconds)
+        queue, queues = queue_of(contender.name), contender.queues
+        seconds = self.pace.measured(cell)
+        await queues.prepare(queue, cell, self.pace.warm_up + seconds)
         if self.pace.warm_up:
             await contender.load(cell, self.pace.warm_up)
-        before = await contender.queues.count(queue)
+            await self._settle(contender)
+        before = await queues.count(queue)
         start = Snapshot.take(contender.pid, self.postgres)
-        load = await contender.load(cell, self.pace.seconds)
+        load = await contender.load(cell, seconds)
         stop = Snapshot.take(contender.pid, self.postgres)
         memory = None if contender.pid is None else memory_of_tree(contender.pid)
-        checked = _checked(load, cell, before, await contender.queues.count(queue))
+        await self._settle(contender)
+        checked = _checked(load, cell, before, await queues.count(queue))
         return Run(checked, _cost(start, stop, memory))
+
+    async def _settle(self, contender: Contender) -> None:
+        """Wait until the last requests, whose clients have left, are done with: they are not for the next one."""
+        calm, deadline = 0, time.monotonic() + SETTLE_SECONDS
+        spent = Snapshot.take(contender.pid, None).server or 0.0
+        while calm < CALM_LOOKS and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = Snapshot.take(contender.pid, None).server or 0.0
+            idle = now - spent < LOOK_SECONDS / 4 and not await contender.queues.busy()
+            calm, spent = calm + 1 if idle else 0, now
 
 
 def _checked(load: Load, cell: Cell, before: Count, after: Count) -> Load:

@@ -12,8 +12,9 @@ PAYLOADS = (100, 1024, 64 * 1024)
 CALLERS = (1, 100)
 DEPTHS = (Depth(), Depth(waiting=1_000_000), Depth(in_flight=400_000))
 
-# A million messages of 64 KB would not fit.
+# A million messages of 64 KB would not fit on a disk, nor hundreds of batches of them into memory.
 BACKLOG_LIMIT_BYTES = 2_000_000_000
+ON_THE_WAY_LIMIT_BYTES = 256_000_000
 
 
 class Preset(StrEnum):
@@ -54,8 +55,15 @@ class Selection:
         for depth, payload, caller, operation, connection in product(
             depths, payloads, callers, operations, connections
         ):
-            if (depth.waiting + depth.in_flight) * payload <= BACKLOG_LIMIT_BYTES:
-                yield Cell(operation, connection, payload, caller, depth)
+            cell = Cell(operation, connection, payload, caller, depth)
+            if _fits(cell):
+                yield cell
+
+
+def _fits(cell: Cell) -> bool:
+    backlog = (cell.depth.waiting + cell.depth.in_flight) * cell.payload
+    on_the_way = cell.connections * cell.operation.messages * cell.payload
+    return backlog <= BACKLOG_LIMIT_BYTES and on_the_way <= ON_THE_WAY_LIMIT_BYTES
 
 
 _QUICK = (
