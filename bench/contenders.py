@@ -10,7 +10,7 @@ from app.keys import token
 from bench import plan, usage
 from bench.cell import Cell
 from bench.database import Queues
-from bench.generator import run_wrk
+from bench.generator import run_http
 from bench.measurement import Load
 from bench.pgbench import ROLE, run_pgbench
 
@@ -65,7 +65,7 @@ class HttpServer:
     async def load(self, cell: Cell, seconds: int) -> Load:
         if cell.callers not in self._tokens:
             self._tokens[cell.callers] = tokens(self.secret, cell.callers) if self.secret else ("",)
-        return await run_wrk(
+        return await run_http(
             self.url, self.requests(cell, queue_of(self.name), self._tokens[cell.callers]), cell, seconds
         )
 

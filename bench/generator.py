@@ -1,8 +1,10 @@
-"""Runs wrk with a plan and reads what it counted."""
+"""Runs the load generator with a plan and reads what it counted."""
 
 import asyncio
 import json
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,27 +13,28 @@ from bench.cell import Cell, Operation
 from bench.measurement import BenchError, Load
 from bench.plan import Plan
 
-SCRIPT = Path(__file__).with_name("wrk.lua")
+FOLDER = Path(__file__).parent
 TIMEOUT_SECONDS = 30
 
 # Of the deletes that belong to so many calls; with less, what was measured is mostly reading.
 LEAST_DELETED = 0.8
 
 
-def wrk() -> str:
-    """The path of wrk. Raises BenchError."""
-    found = shutil.which("wrk")
-    if found is None:
-        raise BenchError("wrk is missing: apt-get install wrk, or see the system's package manager")
-    return found
+async def run_http(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
+    """Load `url` with a plan for some seconds, with wrk, or where there is none with autocannon. Raises BenchError."""
+    program = shutil.which("wrk")
+    if program is not None:
+        return _load(await _wrk(program, url, plan, cell, seconds), cell)
+    program = shutil.which("node")
+    if program is None or not (FOLDER / "node_modules" / "autocannon").is_dir():
+        raise BenchError("no load generator: install the system's package wrk, or Node.js and npm ci --prefix bench")
+    return _load(await _autocannon(program, url, plan, cell, seconds), cell)
 
 
-async def run_wrk(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
-    """Load `url` with a plan for some seconds."""
-    program = wrk()
+async def _wrk(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as folder:
         script = Path(folder) / "plan.lua"
-        script.write_text(f"plan = {_lua_plan(plan)}\ndofile({_lua(str(SCRIPT))})\n")
+        script.write_text(f"plan = {_lua(asdict(plan))}\ndofile({_lua(str(FOLDER / 'wrk.lua'))})\n")
         # One thread does several times what the fastest server on the same machine does, and shares its ids.
         arguments = [
             "-t1",
@@ -41,17 +44,31 @@ async def run_wrk(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
             "-s",
             str(script),
         ]
-        process = await asyncio.create_subprocess_exec(
-            program, *arguments, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output = (await process.communicate())[0].decode(errors="replace")
-    return _load(output, cell)
+        return await _output(None, program, *arguments, url)
+
+
+async def _autocannon(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
+    asked: dict[str, object] = {
+        "url": url,
+        "connections": cell.connections,
+        "seconds": seconds,
+        "timeout": TIMEOUT_SECONDS,
+    }
+    asked["plan"] = asdict(plan)
+    return await _output(json.dumps(asked).encode(), program, str(FOLDER / "autocannon.mjs"))
+
+
+async def _output(given: bytes | None, *command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    return (await process.communicate(given))[0].decode(errors="replace")
 
 
 def _load(output: str, cell: Cell) -> Load:
     _, mark, line = output.partition("RESULT ")
     if not mark:
-        raise BenchError(f"wrk failed: {' '.join(output.split())[-300:]}")
+        raise BenchError(f"the load generator failed: {' '.join(output.split())[-300:]}")
     result: dict[str, Any] = json.loads(line.splitlines()[0])
     operation = cell.operation
     messages = result["deleted"] if operation.deletes else result["requests"] * operation.messages
@@ -87,21 +104,12 @@ def _faults(result: dict[str, Any], operation: Operation) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def _lua_plan(plan: Plan) -> str:
-    fields = {"method": plan.first.method, "path": plan.first.path, "body": plan.first.body}
-    parts = [f"{name} = {_lua(text)}" for name, text in fields.items()]
-    parts.append("headers = {" + ", ".join(f"[{_lua(k)}] = {_lua(v)}" for k, v in plan.headers.items()) + "}")
-    parts.append("tokens = {" + ", ".join(_lua(token) for token in plan.tokens) + "}")
-    if plan.delete:
-        delete = plan.delete
-        parts.append(
-            f"delete = {{method = {_lua(delete.method)}, path = {_lua(delete.path)}, body = {_lua(delete.body)}}}"
-        )
-    return "{" + ", ".join(parts) + "}"
-
-
-def _lua(text: str | None) -> str:
-    """A Lua literal."""
-    if text is None:
+def _lua(value: object) -> str:
+    """A Lua literal of what JSON could hold."""
+    if value is None:
         return "nil"
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"[{_lua(key)}] = {_lua(of_key)}" for key, of_key in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "{" + ", ".join(_lua(item) for item in value) + "}"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -27,7 +27,7 @@ async def describe(owner: Connection) -> dict[str, Any]:
         "python": platform.python_version(),
         "postgres": await owner.fetchval("show server_version"),
         "postgres_settings": {name: await owner.fetchval(f"show {name}") for name in SETTINGS},
-        "wrk": _wrk(),
+        "load_generator": _generator(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
 
@@ -37,7 +37,8 @@ def summary(machine: dict[str, Any]) -> str:
     packages = machine["packages"]
     return (
         f"{machine['cores']} cores ({machine['cpu']}), Postgres {machine['postgres']}, Python {machine['python']}, "
-        f"uvicorn {packages.get('uvicorn')}, asyncpg {packages.get('asyncpg')}, pgmq {packages.get('pgmq')}"
+        f"uvicorn {packages.get('uvicorn')}, asyncpg {packages.get('asyncpg')}, pgmq {packages.get('pgmq')}, "
+        f"{machine['load_generator']}"
     )
 
 
@@ -47,13 +48,13 @@ def _cpu() -> str:
     return found[1].strip() if found else platform.processor() or "unknown"
 
 
-def _wrk() -> str | None:
+def _generator() -> str:
     program = shutil.which("wrk")
     if program is None:
-        return None
+        return "autocannon"
     said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     found = re.search(r"wrk (\S+)", said)
-    return found[1] if found else None
+    return f"wrk {found[1]}" if found else "wrk"
 
 
 def _version(package: str) -> str | None:

@@ -23,7 +23,7 @@ SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest"}
 NUMBERS = (("p50 ms", 8), ("p95", 7), ("p99", 7), ("server", 6), ("backend", 7), ("other", 5), ("load", 5), ("MB", 4))
 LEGEND = """
 Medians over the rounds. x…: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
-server, backend, other, wrk: CPU µs a request of the HTTP server, of Postgres' client backends, of its other
+server, backend, other, load: CPU µs a request of the HTTP server, of Postgres' client backends, of its other
 processes, of the load generator. MB: resident memory of the server. *: of a whole operation, not of a request."""
 
 

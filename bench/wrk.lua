@@ -1,7 +1,8 @@
 -- What one thread of wrk does. The file that wrk is given sets `plan` and then runs this one:
---   plan.tokens                                 values of the header Authorization, taken in turn
---   plan.method, plan.path, plan.headers, plan.body   the first call
---   plan.delete                                 nil, or how to delete a message: method, path and body, with %s for its id
+--   plan.first    the first call: method, path, body
+--   plan.delete   nil, or how to delete a message, with %s for its id
+--   plan.headers  of every call
+--   plan.tokens   values of the header Authorization, taken in turn
 -- wrk does not tell which connection an answer belongs to, so ids wait in one list and any connection deletes them.
 
 local threads = {}
@@ -23,11 +24,12 @@ local function headers_of(token)
 end
 
 function init()
+  local first = plan.first
   for number, token in ipairs(plan.tokens) do
     requests[number] = { headers = headers_of(token) }
-    requests[number].first = wrk.format(plan.method, plan.path, requests[number].headers, plan.body)
+    requests[number].first = wrk.format(first.method, first.path, requests[number].headers, first.body)
   end
-  wrk.method, wrk.path, wrk.body, wrk.headers = plan.method, plan.path, plan.body, requests[1].headers
+  wrk.method, wrk.path, wrk.body, wrk.headers = first.method, first.path, first.body, requests[1].headers
 end
 
 local function next_request()
