@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from app.terminal import run
 from bench import goals, machine, plot, report
@@ -37,7 +38,6 @@ python -m bench --full --operations pop --output pop.json
 bench/README.md says what is measured and how to read it."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(stderr=True)
 
 
 def main() -> None:
@@ -45,8 +45,10 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        console.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
+        print(f"bench: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @app.command(epilog=EPILOG)
@@ -112,33 +114,37 @@ def bench(
     pace = Pace(seconds or SECONDS[preset], warm_up, rounds)
     output = output or FOLDER / ("last.json" if selection or quick else "results.json")
     picture = picture or output.with_suffix(".svg")
-    sys.exit(run(_bench(selection.cells(preset), cast, pace, output, picture)))
+    run(_bench(selection.cells(preset), cast, pace, output, picture))
 
 
-async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, picture: Path) -> int:
-    async with stage(cast) as ready:
-        measured = await _measure(cells, Arena(ready.contenders, ready.postgres, pace))
-    reached = goals.judge(measured)
-    report.write(output, ready.facts, asdict(pace), measured, reached)
-    plot.write(picture, measured, machine.summary(ready.facts))
+async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, picture: Path) -> None:
     screen = Console()
     screen = screen if screen.is_terminal else Console(width=WIDTH)
-    report.show(screen, measured)
-    report.show_goals(screen, reached)
-    screen.print(f"\n{machine.summary(ready.facts)}", highlight=False)
-    return int(report.complain(console, measured))
+    with screen.status("Starting") as status:
+        async with stage(cast) as ready:
+            measured: list[Row] = []
+            arena = Arena(ready.contenders, ready.postgres, pace)
+            for number, cell in enumerate(cells, 1):
+                tell = _Tell(status, f"{number}/{len(cells)}")
+                measured += (of_cell := rows(cell, await arena.measure(cell, tell)))
+                report.show(screen, of_cell, cast.names)
+    facts = machine.summary(ready.facts)
+    report.explain(screen, facts)
+    report.show_goals(screen, reached := goals.judge(measured))
+    report.write(output, ready.facts, asdict(pace), measured, reached)
+    plot.write(picture, measured, facts)
+    failed = dict.fromkeys(str(row.cell) for row in measured if row.faults)
+    if failed:
+        raise BenchError(f"these failed: {'; '.join(failed)}")
 
 
-async def _measure(cells: Sequence[Cell], arena: Arena) -> list[Row]:
-    measured: list[Row] = []
-    with console.status("Starting") as status:
-        for number, cell in enumerate(cells, 1):
+@dataclass(frozen=True, slots=True)
+class _Tell:
+    status: Status
+    prefix: str
 
-            def tell(text: str, number: int = number) -> None:
-                status.update(f"{number}/{len(cells)} {text}")
-
-            measured += rows(cell, await arena.measure(cell, tell))
-    return measured
+    def __call__(self, text: str) -> None:
+        self.status.update(f"{self.prefix} {text}")
 
 
 def _all_there(postgrest: str | None, baseline: Path | None) -> list[Name]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,24 @@ from bench.results import Row
 Facts = dict[str, Any]
 
 # Ratios are quoted against these, where they were measured.
-REFERENCES = (Name.POSTGRES, Name.PGMQ_API, Name.POSTGREST)
-SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest"}
+REFERENCES = (Name.POSTGRES, Name.PGMQ_API, Name.POSTGREST, Name.BASELINE)
+SHORT = {Name.POSTGRES: "pg", Name.PGMQ_API: "api", Name.POSTGREST: "rest", Name.BASELINE: "base"}
 
 NUMBERS = (("p50 ms", 8), ("p95", 7), ("p99", 7), ("server", 6), ("backend", 7), ("other", 5), ("load", 5), ("MB", 4))
 LEGEND = """
-Medians over the rounds. x…: times the rate of postgres (pg), pgmq-api (api), postgrest (rest) in the same round.
+Medians over the rounds. x…: times the rate of postgres (pg), pgmq-api (api) and so on in the same round.
 server, backend, other, load: CPU µs a request of the HTTP server, of Postgres' client backends, of its other
 processes, of the load generator. MB: resident memory of the server. *: of a whole operation, not of a request."""
 
 
-def show(console: Console, rows: Sequence[Row]) -> None:
-    """All rows, a table for each cell, the columns below each other."""
-    references = [name for name in REFERENCES if any(row.contender is name for row in rows)]
-    for cell, of_cell in groupby(rows, key=lambda row: row.cell):
-        console.print(f"\n[bold]{cell}[/bold]", highlight=False)
-        console.print(_table(list(of_cell), references))
-    console.print(LEGEND, style="dim", highlight=False)
+def show(console: Console, rows: Sequence[Row], names: Sequence[Name]) -> None:
+    """The rows of one cell; `names` are all contenders, so that the columns are the same for every cell."""
+    references = [name for name in REFERENCES if name in names]
+    console.print(f"\n[bold]{rows[0].cell}[/bold]", highlight=False)
+    console.print(_table(rows, references))
+    for row in rows:
+        for fault in row.faults:
+            console.print(f"FAILED {row.contender}: {fault}", style="bold red", markup=False, highlight=False)
 
 
 def _table(rows: Iterable[Row], references: Sequence[Name]) -> Table:
@@ -61,14 +61,10 @@ def _values(row: Row, references: Iterable[Name]) -> Iterable[str]:
     yield "" if row.memory is None else f"{row.memory / 1e6:,.0f}"
 
 
-def complain(console: Console, rows: Iterable[Row]) -> bool:
-    """Say loudly which rows failed and why; whether any did."""
-    failed = [row for row in rows if row.faults]
-    for row in failed:
-        console.print(
-            f"[bold red]FAILED[/bold red] {row.contender}: {row.cell}: {'; '.join(row.faults)}", highlight=False
-        )
-    return bool(failed)
+def explain(console: Console, machine: str) -> None:
+    """What the tables' words mean, and what was measured on."""
+    console.print(LEGEND, style="dim", highlight=False)
+    console.print(f"{machine}\n", style="dim", highlight=False)
 
 
 def show_goals(console: Console, goals: Sequence[Goal]) -> None:
@@ -82,7 +78,6 @@ def show_goals(console: Console, goals: Sequence[Goal]) -> None:
     for goal in goals:
         numbers = (f"{number:,.4g} {goal.unit}" for number in (goal.reach, goal.aim, goal.found))
         result.add_row(goal.what, *numbers, style="" if goal.reached else "yellow")
-    console.print()
     console.print(result)
 
 

@@ -106,6 +106,8 @@ class _Build:
         if self.cast.baseline is None or self.cast.database is not None:
             raise BenchError("give --baseline a checkout, and no --db-uri: it gets an embedded database of its own")
         program = self.cast.baseline.resolve() / ".venv" / "bin" / "pgmq-gateway"
+        if not program.exists():
+            raise BenchError(f"{program} is missing: run make .venv/installed in that checkout")
         directory = DataDirectory(self.folder / "data")
         async with _owner(self.database.owner) as owner:
             await owner.execute(f"create database {BASELINE_DATABASE}")

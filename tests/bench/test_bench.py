@@ -31,57 +31,55 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """The results, the terminal's text and the picture of the shortest run that has every kind of call."""
+def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
+    """One test for all of it, because a run takes so long: every kind of call, callers, and messages in flight."""
     if not shutil.which("wrk"):
         missing("wrk", "apt-get install wrk")
-    folder = tmp_path_factory.mktemp("bench")
-    output = folder / "results.json"
+    output = tmp_path / "results.json"
     selected = ("--operations", "send,read", "--connections", "4", "--callers", "1,3", "--depth", "1k-in-flight")
-    paced = ("--seconds", "1", "--warm-up", "0", "--rounds", "1")
-    done = bench(*selected, *paced, "--output", str(output))
+    done = bench(*selected, "--seconds", "1", "--warm-up", "0", "--rounds", "1", "--output", str(output))
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(output.read_text()), done.stdout, folder / "results.svg"
+    results = json.loads(output.read_text())
+    check_who_is_there(results["rows"])
+    for row in results["rows"]:
+        check_row(row)
+    check_machine(results["machine"])
+    check_texts(done.stdout, tmp_path / "results.svg")
 
 
-def test_each_contender_has_a_row_in_each_cell_without_faults(measured: tuple[dict[str, Any], str, Path]) -> None:
+def check_who_is_there(rows: list[dict[str, Any]]) -> None:
     """pgmq.api knows no callers, so it is absent where there are three."""
-    rows = measured[0]["rows"]
     here = {(row["contender"], row["operation"], row["callers"]) for row in rows}
     everybody = {(name, what, 1) for name in ("gateway", "pgmq-api", "postgres") for what in ("send", "read")}
     assert here == everybody | {(name, what, 3) for name in ("gateway", "postgres") for what in ("send", "read")}
-    assert [row["faults"] for row in rows] == [[]] * len(rows)
 
 
-def test_a_row_has_rate_latency_cpu_and_memory(measured: tuple[dict[str, Any], str, Path]) -> None:
-    """Postgres alone has no server in front of it."""
-    for row in measured[0]["rows"]:
-        assert row["operations_per_second"] > 0
-        calls = 2 if row["operation"] == "read" else 1
-        assert row["requests_per_second"] == pytest.approx(row["operations_per_second"] * calls, abs=0.1)
-        assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
-        cpu = row["cpu_seconds_per_1000_requests"]
-        assert cpu["postgres_backends"] > 0
-        assert cpu["load_generator"] > 0
-        has_server = row["contender"] != "postgres"
-        assert (cpu["server"] is not None and cpu["server"] > 0) == has_server
-        assert (row["resident_bytes"] is not None) == has_server
-        assert len(row["rounds"]) == 1
+def check_row(row: dict[str, Any]) -> None:
+    """Rate, latencies, CPU and memory; Postgres alone has no server in front of it."""
+    assert row["faults"] == []
+    assert row["operations_per_second"] > 0
+    calls = 2 if row["operation"] == "read" else 1
+    assert row["requests_per_second"] == pytest.approx(row["operations_per_second"] * calls, abs=0.1)
+    assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
+    cpu = row["cpu_seconds_per_1000_requests"]
+    assert cpu["postgres_backends"] > 0
+    assert cpu["load_generator"] > 0
+    has_server = row["contender"] != "postgres"
+    assert (cpu["server"] is not None and cpu["server"] > 0) == has_server
+    assert (row["resident_bytes"] is not None) == has_server
+    assert len(row["rounds"]) == 1
 
 
-def test_the_machine_is_described_but_not_named(measured: tuple[dict[str, Any], str, Path]) -> None:
-    """Figures mean nothing without what they were measured on."""
-    machine = measured[0]["machine"]
+def check_machine(machine: dict[str, Any]) -> None:
+    """Figures mean nothing without what they were measured on; whose it is, is nobody's business."""
     assert machine["cores"] > 0
     assert machine["postgres"].startswith("18")
     assert machine["packages"]["pgmq"]
     assert not {"host", "hostname", "node"} & set(machine)
 
 
-def test_the_table_and_the_picture_show_every_cell(measured: tuple[dict[str, Any], str, Path]) -> None:
-    """What people look at."""
-    _, printed, picture = measured
+def check_texts(printed: str, picture: Path) -> None:
+    """The table and the picture have every cell."""
     texts = " ".join(element.text or "" for element in ET.parse(picture).iter())  # noqa: S314 made by us
     for cell in ("send, 4 connections, 100 B, depth 1k-in-flight", "read 1 + delete, 4 connections, 100 B, 3 callers"):
         assert cell in printed
@@ -96,6 +94,7 @@ def test_the_table_and_the_picture_show_every_cell(measured: tuple[dict[str, Any
         (("--depth", "deep"), "deep is no depth"),
         (("--payload", "1XB"), "1XB is no size"),
         (("--contenders", "postgrest"), "--postgrest-url"),
+        (("--contenders", "baseline", "--baseline", "nowhere"), "pgmq-gateway is missing"),
         (("--db-uri", "postgresql:///x"), "go together"),
     ],
 )
