@@ -1,0 +1,126 @@
+"""The queues under load, seen by the database's owner: made, filled, put in order, and counted."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from app.driver import Connection
+from app.migrations import install
+from bench.cell import BATCH, Cell
+from bench.measurement import BenchError
+from bench.pgbench import ROLE
+
+# What any contender could consume in a second, generously; a queue that runs empty fails its row.
+STOCK_PER_SECOND = 15_000
+STOCK_BYTES_PER_SECOND = 200_000_000
+
+# In statements of this size, so that a big queue does not need one huge transaction.
+CHUNK = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many messages a queue holds, and how many of them could be read now."""
+
+    messages: int
+    visible: int
+
+
+class Queues:
+    """The contenders' queues, one each, through a connection of the owner."""
+
+    def __init__(self, owner: Connection) -> None:
+        self._owner = owner
+        self._states: dict[str, object] = {}
+
+    async def create(self, name: str) -> None:
+        """A fresh queue with row-level security, whose policy lets the benchmark's role do everything."""
+        await self.drop(name)
+        await self._owner.execute("select pgmq_admin.create_queue($1)", name)
+        await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete}')", name, ROLE)
+        await self._owner.execute(f"create policy bench on pgmq.q_{name} to {ROLE} using (true)")
+
+    async def drop(self, name: str) -> None:
+        """Remove a queue if it is there."""
+        if await self._owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):
+            await self._owner.execute("select pgmq.drop_queue($1)", name)
+
+    async def prepare(self, name: str, cell: Cell, seconds: int) -> None:
+        """Bring a queue into the cell's state, with enough to consume for some seconds."""
+        state = (cell.depth, cell.payload)
+        backlog = cell.depth.waiting + cell.depth.in_flight
+        if not backlog or self._states.get(name) != state:
+            await self._owner.execute(f"truncate pgmq.q_{name}")
+            await self._fill(name, cell.message, cell.depth.in_flight, leased=True)
+        self._states[name] = state
+        await self._keep_payload(cell)
+        wanted = cell.depth.waiting + (stock(cell, seconds) if cell.operation.consumes else 0)
+        have = (await self.count(name)).visible if backlog else 0
+        await self._fill(name, cell.message, wanted - have)
+        await self._owner.execute(f"vacuum (analyze) pgmq.q_{name}")
+        await self._checkpoint()
+
+    async def count(self, name: str) -> Count:
+        """Look into a queue."""
+        row = await self._owner.fetchrow(
+            f"select count(*) as messages, count(*) filter (where vt <= now()) as visible from pgmq.q_{name}"
+        )
+        assert row is not None
+        return Count(row["messages"], row["visible"])
+
+    async def busy(self) -> bool:
+        """Whether a client runs something in this database."""
+        return bool(
+            await self._owner.fetchval(
+                "select exists(select from pg_stat_activity where datname = current_database() and state <> 'idle'"
+                " and backend_type = 'client backend' and pid <> pg_backend_pid())"
+            )
+        )
+
+    async def _fill(self, name: str, message: str, number: int, *, leased: bool = False) -> None:
+        vt = "clock_timestamp() + interval '1 day'" if leased else "clock_timestamp()"
+        for done in range(0, max(0, number), CHUNK):
+            await self._owner.execute(
+                f"insert into pgmq.q_{name} (read_ct, enqueued_at, vt, message)"
+                f" select $3, now(), {vt}, $1::jsonb from generate_series(1, $2)",
+                message, min(CHUNK, number - done), int(leased),
+            )  # fmt: skip
+
+    async def _keep_payload(self, cell: Cell) -> None:
+        """Where pgbench's clients find what to send."""
+        async with self._owner.transaction():
+            await self._owner.execute(
+                "create schema if not exists bench; drop table if exists bench.payload;"
+                "create table bench.payload (message text, messages text);"
+                f"grant usage on schema bench to {ROLE}; grant select on bench.payload to {ROLE}"
+            )
+            await self._owner.execute(
+                "insert into bench.payload"
+                " select $1, (select array_agg($1::text)::text from generate_series(1, $2))", cell.message, BATCH,
+            )  # fmt: skip
+
+    async def _checkpoint(self) -> None:
+        """So that none falls into one contender's time by chance. Not every owner may."""
+        try:
+            await self._owner.execute("checkpoint")
+        except asyncpg.InsufficientPrivilegeError:
+            return
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        for name in self._states:
+            await self.drop(name)
+        await self._owner.execute("drop schema if exists bench cascade")
+
+
+async def installed(owner: Connection) -> None:
+    """Bring the database up to date. Raises BenchError for a server that the bench must not touch."""
+    if await owner.fetchval("select pg_is_in_recovery()"):
+        raise BenchError("this database is a standby: name a primary")
+    await install(owner)
+
+
+def stock(cell: Cell, seconds: int) -> int:
+    """How many messages to have ready to be consumed for some seconds."""
+    rate = min(STOCK_PER_SECOND, STOCK_BYTES_PER_SECOND // cell.payload)
+    return rate * seconds + cell.connections * cell.operation.messages * 2

@@ -1,0 +1,115 @@
+"""Runs the load generator with a plan and reads what it counted."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.cell import Cell, Operation
+from bench.measurement import BenchError, Load
+from bench.plan import Plan
+
+FOLDER = Path(__file__).parent
+TIMEOUT_SECONDS = 30
+
+# Of the deletes that belong to so many calls; with less, what was measured is mostly reading.
+LEAST_DELETED = 0.8
+
+
+async def run_http(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
+    """Load `url` with a plan for some seconds, with wrk, or where there is none with autocannon. Raises BenchError."""
+    program = shutil.which("wrk")
+    if program is not None:
+        return _load(await _wrk(program, url, plan, cell, seconds), cell)
+    program = shutil.which("node")
+    if program is None or not (FOLDER / "node_modules" / "autocannon").is_dir():
+        raise BenchError("no load generator: install the system's package wrk, or Node.js and npm ci --prefix bench")
+    return _load(await _autocannon(program, url, plan, cell, seconds), cell)
+
+
+async def _wrk(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
+    with TemporaryDirectory(prefix="pgmq-gateway-bench-") as folder:
+        script = Path(folder) / "plan.lua"
+        script.write_text(f"plan = {_lua(asdict(plan))}\ndofile({_lua(str(FOLDER / 'wrk.lua'))})\n")
+        # One thread does several times what the fastest server on the same machine does, and shares its ids.
+        arguments = [
+            "-t1",
+            f"-c{cell.connections}",
+            f"-d{seconds}s",
+            f"--timeout={TIMEOUT_SECONDS}s",
+            "-s",
+            str(script),
+        ]
+        return await _output(None, program, *arguments, url)
+
+
+async def _autocannon(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
+    asked: dict[str, object] = {
+        "url": url,
+        "connections": cell.connections,
+        "seconds": seconds,
+        "timeout": TIMEOUT_SECONDS,
+    }
+    asked["plan"] = asdict(plan)
+    return await _output(json.dumps(asked).encode(), program, str(FOLDER / "autocannon.mjs"))
+
+
+async def _output(given: bytes | None, *command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    return (await process.communicate(given))[0].decode(errors="replace")
+
+
+def _load(output: str, cell: Cell) -> Load:
+    _, mark, line = output.partition("RESULT ")
+    if not mark:
+        raise BenchError(f"the load generator failed: {' '.join(output.split())[-300:]}")
+    result: dict[str, Any] = json.loads(line.splitlines()[0])
+    operation = cell.operation
+    messages = result["deleted"] if operation.deletes else result["requests"] * operation.messages
+    return Load(
+        seconds=result["microseconds"] / 1e6,
+        requests=result["requests"],
+        messages=messages,
+        p50=result["p50"] / 1e3,
+        p95=result["p95"] / 1e3,
+        p99=result["p99"] / 1e3,
+        faults=_faults(result, cell.operation),
+    )
+
+
+def _faults(result: dict[str, Any], operation: Operation) -> tuple[str, ...]:
+    named = {
+        "status": "answers with an error status",
+        "refused": "calls refused",
+        "empty": "reads that found nothing",
+        "connect": "connections refused",
+        "read": "connections broken while reading",
+        "write": "connections broken while writing",
+        "timeout": f"requests without an answer in {TIMEOUT_SECONDS} s",
+    }
+    faults = [f"{result[name]} {text}" for name, text in named.items() if result[name]]
+    if not result["requests"]:
+        faults.append("no answer at all; more --seconds may help")
+    elif result["deleted"] < LEAST_DELETED * operation.deletes / operation.calls * result["requests"]:
+        # All connections begin with a read, and what was read has to be deleted before the next ones.
+        faults.append(f"only {result['deleted']} of {result['requests']} calls were deletes: give more --seconds")
+    if result["complaint"]:
+        faults.append(result["complaint"])
+    return tuple(faults)
+
+
+def _lua(value: object) -> str:
+    """A Lua literal of what JSON could hold."""
+    if value is None:
+        return "nil"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"[{_lua(key)}] = {_lua(of_key)}" for key, of_key in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "{" + ", ".join(_lua(item) for item in value) + "}"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -1,0 +1,65 @@
+"""What the load generator sends: a first call, and the deletes of what it answers."""
+
+from dataclasses import dataclass, field
+
+from bench.cell import BATCH, Cell, Operation
+
+# Longer than any run: a message that was read does not come back.
+LEASE_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request. In a delete, %s stands for the message's id."""
+
+    method: str
+    path: str
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The requests of a cell. `tokens` are values of the header Authorization, taken in turn; empty for none."""
+
+    first: Step
+    delete: Step | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    tokens: tuple[str, ...] = ("",)
+
+
+def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:
+    """The requests of the gateway and of PostgREST."""
+    name = f'"queue_name":"{queue}"'
+    read = f'{{{name},"sleep_seconds":{LEASE_SECONDS},"n":{cell.operation.messages}}}'
+    bodies = {
+        Operation.SEND: ("send", f'{{{name},"message":{cell.message}}}'),
+        Operation.SEND_BATCH: ("send_batch", f'{{{name},"messages":[{_batch(cell)}]}}'),
+        Operation.READ: ("read", read),
+        Operation.READ_BATCH: ("read", read),
+        Operation.LEASE: ("read", read),
+        Operation.POP: ("pop", f"{{{name}}}"),
+    }
+    function, body = bodies[cell.operation]
+    delete = Step("POST", "/rpc/delete", f'{{{name},"message_id":%s}}') if cell.operation.deletes else None
+    headers = {"Content-Type": "application/json", "Content-Profile": "pgmq_public"}
+    return Plan(Step("POST", f"/rpc/{function}", body), delete, headers, tokens)
+
+
+def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: ARG001 it knows no callers
+    """The requests of pgmq.api."""
+    base = f"/v1/queues/{queue}"
+    read = f'{{"vt":{LEASE_SECONDS},"qty":{cell.operation.messages}}}'
+    steps = {
+        Operation.SEND: Step("POST", f"{base}/messages", f'{{"message":{cell.message}}}'),
+        Operation.SEND_BATCH: Step("POST", f"{base}/messages/batch", f'{{"messages":[{_batch(cell)}]}}'),
+        Operation.READ: Step("POST", f"{base}/read", read),
+        Operation.READ_BATCH: Step("POST", f"{base}/read", read),
+        Operation.LEASE: Step("POST", f"{base}/read", read),
+        Operation.POP: Step("POST", f"{base}/pop", '{"qty":1}'),
+    }
+    delete = Step("DELETE", f"{base}/messages/%s") if cell.operation.deletes else None
+    return Plan(steps[cell.operation], delete, {"Content-Type": "application/json"})
+
+
+def _batch(cell: Cell) -> str:
+    return ",".join([cell.message] * BATCH)

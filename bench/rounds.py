@@ -1,0 +1,110 @@
+"""Loads the contenders in turn (A B C A B C …), so that what else the machine does hits all of them alike."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bench.cell import Cell, Operation
+from bench.contenders import Contender, Name, queue_of
+from bench.database import Count
+from bench.measurement import Cost, Load, Run
+from bench.usage import Snapshot, memory_of_tree
+
+# Idle is who has been so in so many looks, one after the other.
+CALM_LOOKS = 3
+LOOK_SECONDS = 0.05
+SETTLE_SECONDS = 30.0
+
+Runs = dict[Name, list[Run]]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long. `warm_up` comes before the measured `seconds`, every time."""
+
+    seconds: int = 2
+    warm_up: int = 1
+    rounds: int = 3
+
+    def measured(self, cell: Cell) -> int:
+        """Seconds of a cell: many connections that read a hundred messages each need long until these are deleted."""
+        return self.seconds * (max(1, cell.connections // 32) if cell.operation is Operation.READ_BATCH else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """What all cells share. `postgres` is the process of the server, where it can be seen."""
+
+    contenders: Sequence[Contender]
+    postgres: int | None
+    pace: Pace
+
+    async def measure(self, cell: Cell, tell: Tell) -> Runs:
+        """All rounds of a cell."""
+        able = [contender for contender in self.contenders if contender.covers(cell)]
+        runs: Runs = {contender.name: [] for contender in able}
+        for number in range(1, self.pace.rounds + 1):
+            for contender in able:
+                tell(f"{cell}: round {number} of {self.pace.rounds}, {contender.name}")
+                runs[contender.name].append(await self._run(contender, cell))
+        return runs
+
+    async def _run(self, contender: Contender, cell: Cell) -> Run:
+        queue, queues = queue_of(contender.name), contender.queues
+        seconds = self.pace.measured(cell)
+        await queues.prepare(queue, cell, self.pace.warm_up + seconds)
+        if self.pace.warm_up:
+            await contender.load(cell, self.pace.warm_up)
+            await self._settle(contender)
+        before = await queues.count(queue)
+        start = Snapshot.take(contender.pid, self.postgres)
+        load = await contender.load(cell, seconds)
+        stop = Snapshot.take(contender.pid, self.postgres)
+        memory = None if contender.pid is None else memory_of_tree(contender.pid)
+        await self._settle(contender)
+        checked = _checked(load, cell, before, await queues.count(queue))
+        return Run(checked, _cost(start, stop, memory))
+
+    async def _settle(self, contender: Contender) -> None:
+        """Wait until the last requests, whose clients have left, are done with: they are not for the next one."""
+        calm, deadline = 0, time.monotonic() + SETTLE_SECONDS
+        spent = Snapshot.take(contender.pid, None).server or 0.0
+        while calm < CALM_LOOKS and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = Snapshot.take(contender.pid, None).server or 0.0
+            idle = now - spent < LOOK_SECONDS / 4 and not await contender.queues.busy()
+            calm, spent = calm + 1 if idle else 0, now
+
+
+def _checked(load: Load, cell: Cell, before: Count, after: Count) -> Load:
+    """The load with what the queue says against it: messages that are not there, a queue that ran empty."""
+    if not cell.operation.consumes:
+        change = after.messages - before.messages
+    elif cell.operation.removes:
+        change = before.messages - after.messages
+    else:
+        change = before.visible - after.visible
+    faults = list(load.faults)
+    if change < load.messages:
+        done = "taken" if cell.operation.consumes else "sent"
+        faults.append(f"{load.messages} messages were acknowledged as {done}, but the queue says {change}")
+    if cell.operation.consumes and not after.visible:
+        faults.append("the queue ran empty")
+    return replace(load, faults=tuple(faults))
+
+
+def _cost(start: Snapshot, stop: Snapshot, memory: int | None) -> Cost:
+    postgres, background = _spent(start.postgres, stop.postgres), _spent(start.background, stop.background)
+    return Cost(
+        server=_spent(start.server, stop.server),
+        backends=None if postgres is None or background is None else postgres - background,
+        background=background,
+        generator=stop.generator - start.generator,
+        memory=memory,
+    )
+
+
+def _spent(start: float | None, stop: float | None) -> float | None:
+    return None if start is None or stop is None else stop - start

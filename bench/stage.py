@@ -1,0 +1,153 @@
+"""Sets everything up: the database, the queues, the servers; and takes it all down again."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.driver import Connection
+from app.embedded import running
+from bench import machine, servers, usage
+from bench.contenders import Contender, Name, Postgres, postgrest, queue_of
+from bench.database import Queues, installed
+from bench.measurement import BenchError
+
+SECRET = "a secret that is only ever used in this benchmark"  # noqa: S105 it opens nothing
+BASELINE_DATABASE = "bench_baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database by the URIs of its owner and of the gateway's login role, and the secret of its callers' tokens."""
+
+    owner: str
+    login: str
+    secret: str = SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who is measured, and where what cannot be started here is found.
+
+    database   one that is there already; None: an embedded one is made, and thrown away afterwards
+    postgrest  the URL of a PostgREST that serves `database`
+    baseline   another checkout of the gateway, installed in its .venv
+    settings   of the gateway, as environment variables
+    """
+
+    names: Sequence[Name]
+    database: Database | None = None
+    postgrest: str | None = None
+    baseline: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything is up. `postgres` is the server's process, where it can be seen; `facts` describe the machine."""
+
+    contenders: Sequence[Contender]
+    postgres: int | None
+    facts: dict[str, Any]
+
+
+@asynccontextmanager
+async def stage(cast: Cast) -> AsyncIterator[Stage]:
+    """Everything up for the length of a `with` block. Raises BenchError."""
+    with _folder() as folder:
+        async with AsyncExitStack() as stack:
+            database = cast.database
+            if database is None:
+                database = await stack.enter_async_context(_embedded(folder))
+            owner = await stack.enter_async_context(_owner(database.owner))
+            await installed(owner)
+            build = _Build(cast, database, await _queues(owner, stack), folder, stack)
+            contenders = [await build.contender(name) for name in cast.names]
+            for contender in contenders:
+                await contender.queues.create(queue_of(contender.name))
+            postgres = usage.postmaster(await owner.fetchval("select pg_backend_pid()"))
+            yield Stage(contenders, postgres, await machine.describe(owner))
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    cast: Cast
+    database: Database
+    queues: Queues
+    folder: Path
+    stack: AsyncExitStack
+
+    async def contender(self, name: Name) -> Contender:
+        """Start one, or connect to it."""
+        if name is Name.POSTGRES:
+            return Postgres(self.database.login, self.queues)
+        if name is Name.POSTGREST:
+            if self.cast.postgrest is None or self.cast.database is None:
+                raise BenchError("PostgREST is not started here: give --postgrest-url and the --db-uri that it serves")
+            return postgrest(self.cast.postgrest, self.database.secret, self.queues)
+        if name is Name.BASELINE:
+            return await self._baseline()
+        log = self.folder / f"{name}.log"
+        if name is Name.PGMQ_API:
+            return await self.stack.enter_async_context(servers.pgmq_api(self.database.owner, self.queues, log))
+        program = Path(sys.executable).with_name("pgmq-gateway")
+        how = servers.Gateway(program, self.database.login, self.database.secret, self.cast.settings)
+        return await self.stack.enter_async_context(servers.gateway(name, how, self.queues, log))
+
+    async def _baseline(self) -> Contender:
+        """Another version of the gateway, in a database of its own because its functions may be others."""
+        if self.cast.baseline is None or self.cast.database is not None:
+            raise BenchError("give --baseline a checkout, and no --db-uri: it gets an embedded database of its own")
+        program = self.cast.baseline.resolve() / ".venv" / "bin" / "pgmq-gateway"
+        if not program.exists():
+            raise BenchError(f"{program} is missing: run make .venv/installed in that checkout")
+        directory = DataDirectory(self.folder / "data")
+        async with _owner(self.database.owner) as owner:
+            await owner.execute(f"create database {BASELINE_DATABASE}")
+        uri = socket_uri(directory, database=BASELINE_DATABASE)
+        await servers.install(program, uri)
+        queues = await _queues(await self.stack.enter_async_context(_owner(uri)), self.stack)
+        login = socket_uri(directory, "authenticator", BASELINE_DATABASE)
+        how = servers.Gateway(program, login, self.database.secret, self.cast.settings)
+        log = self.folder / f"{Name.BASELINE}.log"
+        return await self.stack.enter_async_context(servers.gateway(Name.BASELINE, how, queues, log))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """For data and logs, gone afterwards."""
+    with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
+        # Run by root, Postgres is another user, who has to pass through.
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@asynccontextmanager
+async def _embedded(folder: Path) -> AsyncIterator[Database]:
+    async with running(DataDirectory(folder / "data"), "bench") as postgres:
+        yield Database(postgres.uri(), postgres.uri("authenticator"))
+
+
+@asynccontextmanager
+async def _owner(uri: str) -> AsyncIterator[Connection]:
+    try:
+        connection = await asyncpg.connect(uri, timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise BenchError(f"cannot connect to the database: {error}") from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _queues(owner: Connection, stack: AsyncExitStack) -> Queues:
+    queues = Queues(owner)
+    stack.push_async_callback(queues.close)
+    return queues

@@ -1,0 +1,98 @@
+"""What processes spend: CPU seconds and resident memory, seen from outside."""
+
+import contextlib
+import resource
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+# How the titles of Postgres' own processes begin; a client's backend is called after its user.
+BACKGROUND = (
+    "archiver", "autovacuum", "background writer", "checkpointer", "io worker", "logical replication", "startup",
+    "walwriter",
+)  # fmt: skip
+
+
+def cpu_of(process: psutil.Process) -> float:
+    """CPU seconds of a process and of its children that have ended."""
+    times = process.cpu_times()
+    ended: float = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return times.user + times.system + ended
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all below it that live."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_of_tree(pid: int) -> float:
+    """CPU seconds of a process and of all that were ever below it."""
+    total = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += cpu_of(process)
+    return total
+
+
+def memory_of_tree(pid: int) -> int:
+    """Resident bytes of a process and all below it."""
+    total = 0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total
+
+
+def listener(port: int) -> int | None:
+    """The process on this machine that listens on a port, if there is one that may be seen."""
+    with contextlib.suppress(psutil.AccessDenied):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                return connection.pid
+    return None
+
+
+def postmaster(backend: int) -> int | None:
+    """The process that started this backend, if that is a Postgres on this machine."""
+    try:
+        process = psutil.Process(backend)
+        return process.ppid() if process.name() == "postgres" else None
+    except psutil.Error:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """CPU seconds so far; None where the processes cannot be seen."""
+
+    server: float | None
+    postgres: float | None
+    background: float | None
+    generator: float
+
+    @classmethod
+    def take(cls, server: int | None, postgres: int | None) -> Self:
+        """Of the server and the Postgres with these process ids, and of this process' own children that have ended."""
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cls(
+            server=None if server is None else cpu_of_tree(server),
+            postgres=None if postgres is None else cpu_of_tree(postgres),
+            background=None if postgres is None else _background(postgres),
+            generator=children.ru_utime + children.ru_stime,
+        )
+
+
+def _background(postmaster: int) -> float:
+    """CPU seconds of Postgres' processes that serve no client."""
+    total = 0.0
+    for process in tree(postmaster)[1:]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            title = " ".join(process.cmdline()).partition("postgres: ")[2]
+            if title.startswith(BACKGROUND):
+                total += cpu_of(process)
+    return total

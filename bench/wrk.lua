@@ -1,0 +1,87 @@
+-- What one thread of wrk does. The file that wrk is given sets `plan` and then runs this one:
+--   plan.first    the first call: method, path, body
+--   plan.delete   nil, or how to delete a message, with %s for its id
+--   plan.headers  of every call
+--   plan.tokens   values of the header Authorization, taken in turn
+-- wrk does not tell which connection an answer belongs to, so ids wait in one list and any connection deletes them.
+
+local threads = {}
+local requests, turn = {}, 0
+local ids, oldest = {}, 1
+local KEY = '"msg_id":'
+
+deleted, refused, empty, complaint = 0, 0, 0, ""
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+local function headers_of(token)
+  local headers = {}
+  for name, value in pairs(plan.headers) do headers[name] = value end
+  if token ~= "" then headers["Authorization"] = token end
+  return headers
+end
+
+function init()
+  local first = plan.first
+  for number, token in ipairs(plan.tokens) do
+    requests[number] = { headers = headers_of(token) }
+    requests[number].first = wrk.format(first.method, first.path, requests[number].headers, first.body)
+  end
+  wrk.method, wrk.path, wrk.body, wrk.headers = first.method, first.path, first.body, requests[1].headers
+end
+
+local function next_request()
+  turn = turn % #requests + 1
+  if oldest > #ids then return requests[turn].first end
+  local id = ids[oldest]
+  oldest = oldest + 1
+  local delete = plan.delete
+  local body = delete.body and delete.body:format(id)
+  return wrk.format(delete.method, delete.path:format(id), requests[turn].headers, body)
+end
+
+local function remember(body)
+  if oldest > #ids then ids, oldest = {}, 1 end
+  local _, stop = body:find(KEY, 1, true)
+  while stop do
+    ids[#ids + 1] = body:match("^%s*(%d+)", stop + 1)
+    _, stop = body:find(KEY, stop, true)
+  end
+end
+
+local function take(status, _, body)
+  if status < 200 or status > 299 then
+    refused = refused + 1
+    complaint = status .. " " .. (body or ""):sub(1, 200)
+  elseif body == nil or body == "" or body == "true" then
+    deleted = deleted + 1
+  elseif body == "false" then
+    refused = refused + 1
+    complaint = "delete answered false"
+  elseif body:find(KEY, 1, true) then
+    remember(body)
+  else
+    empty = empty + 1
+  end
+end
+
+-- Only defined where they are needed: without them wrk sends one prepared request and skips the answers' bodies.
+if plan.delete or #plan.tokens > 1 then request = next_request end
+if plan.delete then response = take end
+
+function done(summary, latency)
+  local sums = { deleted = 0, refused = 0, empty = 0 }
+  for _, thread in ipairs(threads) do
+    for name, sum in pairs(sums) do sums[name] = sum + thread:get(name) end
+    if thread:get("complaint") ~= "" then complaint = thread:get("complaint") end
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests": %d, "microseconds": %d, "p50": %d, "p95": %d, "p99": %d, "deleted": %d, "refused": %d, ' ..
+    '"empty": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, "complaint": %q}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(95), latency:percentile(99),
+    sums.deleted, sums.refused, sums.empty, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
+    complaint:gsub('[^%w%s.,:_()/-]', " "):gsub("%s+", " ")))
+end
