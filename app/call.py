@@ -69,7 +69,10 @@ class Answer:
 
 
 EXECUTABLE = """
-select null::pg_catalog.int8, count(*), coalesce(json_agg(p.oid::pg_catalog.int8)::pg_catalog.text, '[]')
+select
+    null::pg_catalog.int8,
+    pg_catalog.count(*),
+    coalesce(pg_catalog.json_agg(p.oid::pg_catalog.int8)::pg_catalog.text, '[]')
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
 where n.nspname = ($2)[1]

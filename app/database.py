@@ -37,7 +37,7 @@ from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 CALLS = """
 select total, row_count, body, response_headers, response_status, failure
-from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
 INSTALLED = """
@@ -64,7 +64,7 @@ LEVELS: Mapping[str, Isolation] = {
 }
 
 # Where such a failure comes from.
-RAISING = ("PL/pgSQL function pgmq_gateway.call(", "PL/pgSQL function pgmq_gateway.calls(")
+RAISING = "PL/pgSQL function pgmq_gateway.run("
 
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
@@ -195,28 +195,35 @@ class Database:
 
         Raises ConnectionLost when the outcome is unknown, and what `acquire` raises.
         """
-        limit = calls[0].timeout
         async with self.acquire() as connection:
-            try:
-                if limit is None:
-                    rows = await self._run_together(connection, caller, calls)
-                else:
-                    # Not the driver's timer: what has been cancelled must be known to be rolled back.
-                    async with connection.transaction():
-                        await connection.execute(f"set local statement_timeout = {int(1000 * limit) or 1}")
-                        rows = await self._run_together(connection, caller, calls)
-            except SERVER_ERRORS as error:
-                if isinstance(_meaning(error, caller, calls[0]), ConnectionLost):
+            for careful in (False, True):
+                try:
+                    rows = await self._run_together(connection, caller, calls, careful=careful)
+                    return [_outcome(row, caller, call) for row, call in zip(rows, calls, strict=True)]
+                except SERVER_ERRORS as error:
+                    # All of it is rolled back. Mostly all goes well, so savepoints are only for when it does not.
+                    if isinstance(_meaning(error, caller, calls[0]), ConnectionLost):
+                        raise ConnectionLost from None
+                    if isinstance(error, asyncpg.QueryCanceledError):
+                        break
+                except (OSError, asyncpg.InterfaceError) as error:
+                    logger.warning("lost a database connection during %d calls: %s", len(calls), error)
                     raise ConnectionLost from None
-                # All of it is rolled back.
-                return [None] * len(calls)
-            except (OSError, asyncpg.InterfaceError) as error:
-                logger.warning("lost a database connection during %d calls: %s", len(calls), error)
-                raise ConnectionLost from None
-        return [_outcome(row, caller, call) for row, call in zip(rows, calls, strict=True)]
+        return [None] * len(calls)
 
     async def _run_together(
-        self, connection: Connection, caller: Caller, calls: Sequence[Call]
+        self, connection: Connection, caller: Caller, calls: Sequence[Call], *, careful: bool
+    ) -> list[asyncpg.Record]:
+        limit = calls[0].timeout
+        if limit is None:
+            return await self._fetch_together(connection, caller, calls, careful=careful)
+        # Not the driver's timer: what has been cancelled must be known to be rolled back.
+        async with connection.transaction():
+            await connection.execute(f"set local statement_timeout = {int(1000 * limit) or 1}")
+            return await self._fetch_together(connection, caller, calls, careful=careful)
+
+    async def _fetch_together(
+        self, connection: Connection, caller: Caller, calls: Sequence[Call], *, careful: bool
     ) -> list[asyncpg.Record]:
         requests = [text for call in calls for text in call.request.texts]
         return await connection.fetch(
@@ -232,6 +239,7 @@ class Database:
             [call.singular for call in calls],
             [call.preferences.limit for call in calls],
             [call.offset or None for call in calls],
+            careful,
         )
 
     async def _run_apart(self, connection: Connection, caller: Caller, call: Call) -> Answer:

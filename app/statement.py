@@ -11,11 +11,18 @@ from functools import lru_cache
 from app.arguments import Arguments
 from app.catalog import Argument, Function, Result
 from app.grammar import OPERATORS, TEXT_SEARCHES
-from app.media import Representation, Shape
+from app.media import ARRAY, Representation, Shape
 from app.shaping import Condition, Field, Group, Ordering, Selected, Shaping
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
+# Plain calls that pgmq_gateway.run (sql/0004_call.sql) knows by their signature, so that Postgres plans them only once.
+KNOWN = frozenset({
+    "send(message,queue_name)", "send(message,queue_name,sleep_seconds)", "send_batch(messages,queue_name)",
+    "send_batch(messages,queue_name,sleep_seconds)", "read(n,queue_name,sleep_seconds)", "pop(queue_name)",
+    "delete(message_id,queue_name)", "archive(message_id,queue_name)",
+})  # fmt: skip
+KNOWN_SCHEMA = "pgmq_public"
 # Types whose names are more than an identifier, so that they cannot be quoted.
 SPELLED = frozenset({
     "bigint", "bit varying", "boolean", "character", "character varying", "char", "dec", "decimal", "double precision",
@@ -75,10 +82,11 @@ def _statement(
     where = _where(function, shaping, parameters)
     columns = _columns(function, shaping, parameters)
     rows = f"select {columns} from source as {name}{where}{_rest(function, shaping, parameters)}"
-    total = f"(select count(*) from source as {name}{where})" if counted else "null::pg_catalog.int8"
+    total = f"(select pg_catalog.count(*) from source as {name}{where})" if counted else "null::pg_catalog.int8"
     sql = (
         f"with source as (select call.* from {source}) "
-        f"select {total}, count(*), {_body(function, shaping, representation, parameters)} from ({rows}) as answer"
+        f"select {total}, pg_catalog.count(*), {_body(function, shaping, representation, parameters)} "
+        f"from ({rows}) as answer"
     )
     return Statement(sql, tuple(parameters.texts))
 
@@ -86,19 +94,22 @@ def _statement(
 @lru_cache(maxsize=1024)
 def _plain(function: Function, names: frozenset[str], representation: Representation) -> Statement:
     """The statement of nearly all calls: arguments from a JSON object, the result as it is."""
+    signature = f"{function.name}({','.join(sorted(names))})"
+    if function.schema == KNOWN_SCHEMA and signature in KNOWN and representation is ARRAY:
+        return Statement(signature)
     source = _json_source(function, names)
     if function.result is Result.VOID:
         return Statement(_nothing(source, counted=False))
     parameters = Parameters()
     body = _body(function, PLAIN, representation, parameters)
     # The subselect makes a row of what may be one column: a table of one column is a set of objects.
-    sql = f"select null::pg_catalog.int8, count(*), {body} from (select call.* from {source}) as answer"
+    sql = f"select null::pg_catalog.int8, pg_catalog.count(*), {body} from (select call.* from {source}) as answer"
     return Statement(sql, tuple(parameters.texts))
 
 
 def _nothing(source: str, *, counted: bool) -> str:
-    total = "count(*)" if counted else "null::pg_catalog.int8"
-    return f"select {total}, count(*), null::pg_catalog.text from {source}"
+    total = "pg_catalog.count(*)" if counted else "null::pg_catalog.int8"
+    return f"select {total}, pg_catalog.count(*), null::pg_catalog.text from {source}"
 
 
 def _source(function: Function, arguments: Arguments, parameters: Parameters) -> str:
@@ -132,7 +143,7 @@ def _json_source(function: Function, names: frozenset[str]) -> str:
         return _called(function, ())
     columns = ", ".join(f"{quote(argument.name)} {argument.sql_type}" for argument in given)
     called = _called(function, ((argument, f"sent.{quote(argument.name)}") for argument in given))
-    return f"json_to_record($1) as sent ({columns}), lateral {called}"
+    return f"pg_catalog.json_to_record($1) as sent ({columns}), lateral {called}"
 
 
 def _called(function: Function, values: Iterable[tuple[Argument, str]]) -> str:
@@ -158,15 +169,15 @@ def _body(function: Function, shaping: Shaping, representation: Representation, 
         return _csv(function, shaping, parameters)
     if representation.shape is Shape.GEOJSON:
         # PostGIS' function, wherever the search path has it.
-        features = "coalesce(json_agg(st_asgeojson(answer)::pg_catalog.json), '[]')"
-        return f"json_build_object('type', 'FeatureCollection', 'features', {features})::pg_catalog.text"
+        features = "coalesce(pg_catalog.json_agg(st_asgeojson(answer)::pg_catalog.json), '[]')"
+        return f"pg_catalog.json_build_object('type', 'FeatureCollection', 'features', {features})::pg_catalog.text"
     scalar = function.result is Result.SCALAR and shaping.select == PLAIN.select
     alone = representation.shape is Shape.OBJECT
     # A single object of a set of scalars names the scalar; one value stays what it is.
     value = f"answer.{SCALAR}" if scalar and not (alone and function.returns_set) else "answer"
-    aggregated = f"json_agg({value})"
+    aggregated = f"pg_catalog.json_agg({value})"
     if representation.strip_nulls:
-        aggregated = f"json_strip_nulls({aggregated})"
+        aggregated = f"pg_catalog.json_strip_nulls({aggregated})"
     if alone or not function.returns_set:
         return f"coalesce(({aggregated}->0)::pg_catalog.text, 'null')"
     return f"coalesce({aggregated}::pg_catalog.text, '[]')"
@@ -178,8 +189,8 @@ def _csv(function: Function, shaping: Shaping, parameters: Parameters) -> str:
     header = parameters.add(",".join(_csv_name(name) for name in names))
     # A row's text is a line of CSV in parentheses.
     row = "answer::pg_catalog.text"
-    lines = f"string_agg(substr({row}, 2, length({row}) - 2), E'\\n')"
-    return f"case when count(*) > 0 then {header} else '' end || E'\\n' || coalesce({lines}, '')"
+    lines = f"pg_catalog.string_agg(pg_catalog.substr({row}, 2, pg_catalog.length({row}) - 2), E'\\n')"
+    return f"case when pg_catalog.count(*) > 0 then {header} else '' end || E'\\n' || coalesce({lines}, '')"
 
 
 def _csv_name(name: str) -> str:
@@ -220,7 +231,7 @@ def _type(name: str) -> str:
 def _value(function: Function, place: Field, parameters: Parameters) -> str:
     value = f"{_row_name(function)}.{quote(place.name)}"
     if place.path:
-        value = f"to_jsonb({value})"
+        value = f"pg_catalog.to_jsonb({value})"
     for step in place.path:
         key = str(step.key) if isinstance(step.key, int) else parameters.add(step.key)
         value += f"{'->>' if step.as_text else '->'}({key})"
@@ -270,8 +281,10 @@ def _array(sql_type: str) -> str:
 
 def _text_search(value: str, condition: Condition, sql_type: str | None, parameters: Parameters) -> str:
     language = parameters.add(condition.language, "pg_catalog.regconfig") + ", " if condition.language else ""
-    vector = value if sql_type == "pg_catalog.tsvector" else f"to_tsvector({language}{value})"
-    return f"{vector} @@ {TEXT_SEARCHES[condition.operator]}({language}{parameters.add(condition.values[0])})"
+    vector = value if sql_type == "pg_catalog.tsvector" else f"pg_catalog.to_tsvector({language}{value})"
+    return (
+        f"{vector} @@ pg_catalog.{TEXT_SEARCHES[condition.operator]}({language}{parameters.add(condition.values[0])})"
+    )
 
 
 def _field_type(function: Function, place: Field) -> str | None:

@@ -533,51 +533,23 @@ $$;
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
-declare
-    line text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
     end if;
-    perform pg_catalog.set_config('search_path', schemas, true);
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
             perform pg_catalog.set_config(settings[place], settings[place + 1], true);
         end loop;
     end if;
-    perform
-        pg_catalog.set_config('role', role, true),
-        pg_catalog.set_config('request.jwt.claims', claims, true),
-        pg_catalog.set_config('request.method', request[1], true),
-        pg_catalog.set_config('request.path', request[2], true),
-        pg_catalog.set_config('request.headers', request[3], true),
-        pg_catalog.set_config('request.cookies', request[4], true),
-        pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
-    if prepare is not null then
-        execute prepare;
-    end if;
-    if pg_catalog.starts_with(statement, 'explain') then
-        body := '';
-        for line in execute statement using arguments::pg_catalog.json, parameters loop
-            body := body || line || E'\n';
-        end loop;
-    else
-        execute statement into total, row_count, body using arguments::pg_catalog.json, parameters;
-    end if;
-    response_headers := pg_catalog.current_setting('response.headers', true);
-    response_status := pg_catalog.current_setting('response.status', true);
-    if singular and row_count <> 1 then
-        raise sqlstate 'GW116' using message = row_count;
-    elsif row_count > most then
-        raise sqlstate 'GW124' using message = row_count;
-    elsif first > total then
-        raise sqlstate 'GW103' using message = total;
-    end if;
+    select answer.* into total, row_count, body, response_headers, response_status
+    from pgmq_gateway.run(
+        role, claims, request, schemas, prepare, statement, arguments, parameters, singular, most, first
+    ) as answer;
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -593,43 +565,142 @@ begin
         end loop;
     end if;
     for n in 1 .. pg_catalog.cardinality(statements) loop
-        begin
-            -- All of it each time: the call before may have changed any of it.
-            perform
-                pg_catalog.set_config('search_path', schemas[n], true),
-                pg_catalog.set_config('role', role, true),
-                pg_catalog.set_config('request.jwt.claims', claims, true),
-                pg_catalog.set_config('request.method', requests[4 * n - 3], true),
-                pg_catalog.set_config('request.path', requests[4 * n - 2], true),
-                pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
-                pg_catalog.set_config('request.cookies', requests[4 * n], true),
-                pg_catalog.set_config('response.headers', '', true),
-                pg_catalog.set_config('response.status', '', true);
-            if prepare is not null then
-                execute prepare;
-            end if;
-            execute statements[n] into total, row_count, body using arguments[n]::pg_catalog.json;
-            if singular[n] and row_count <> 1 then
-                raise sqlstate 'GW116' using message = row_count;
-            elsif row_count > most[n] then
-                raise sqlstate 'GW124' using message = row_count;
-            elsif first[n] > total then
-                raise sqlstate 'GW103' using message = total;
-            end if;
-            response_headers := pg_catalog.current_setting('response.headers', true);
-            response_status := pg_catalog.current_setting('response.status', true);
-            failure := null;
-        exception when others then
-            get stacked diagnostics
-                code = returned_sqlstate,
-                message = message_text,
-                detail = pg_exception_detail,
-                hint = pg_exception_hint,
-                context = pg_exception_context;
-            failure := array[code, message, detail, hint, context];
-        end;
+        if careful then
+            begin
+                select answer.* into total, row_count, body, response_headers, response_status
+                from pgmq_gateway.run(
+                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
+                    singular[n], most[n], first[n]
+                ) as answer;
+                failure := null;
+            exception when others then
+                get stacked diagnostics
+                    code = returned_sqlstate,
+                    message = message_text,
+                    detail = pg_exception_detail,
+                    hint = pg_exception_hint,
+                    context = pg_exception_context;
+                failure := array[code, message, detail, hint, context];
+            end;
+        else
+            select answer.* into total, row_count, body, response_headers, response_status
+            from pgmq_gateway.run(
+                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
+                singular[n], most[n], first[n]
+            ) as answer;
+        end if;
+        -- Whoever may run the next call: not its caller, who may not run `run`.
+        perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
+    -- Triggers that wait for the commit run in the caller's role.
+    perform pg_catalog.set_config('role', role, true);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    given constant json := arguments::pg_catalog.json;
+    line text;
+begin
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('role', role, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    if prepare is not null then
+        execute prepare;
+    end if;
+    case statement
+        when 'send(message,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message pg_catalog.jsonb),
+                lateral pgmq_public.send(queue_name => sent.queue_name, message => sent.message) as answer (id);
+        when 'send(message,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, message pg_catalog.jsonb, sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_public.send(
+                    queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'send_batch(messages,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, messages pg_catalog.jsonb[]),
+                lateral pgmq_public.send_batch(queue_name => sent.queue_name, messages => sent.messages) as answer (id);
+        when 'send_batch(messages,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, messages pg_catalog.jsonb[], sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_public.send_batch(
+                    queue_name => sent.queue_name, messages => sent.messages, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'read(n,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4, n pg_catalog.int4
+                    ),
+                    lateral pgmq_public.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
+                    ) as message
+            ) as answer;
+        when 'pop(queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text),
+                    lateral pgmq_public.pop(queue_name => sent.queue_name) as message
+            ) as answer;
+        when 'delete(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_public.delete(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        when 'archive(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_public.archive(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        else
+            if pg_catalog.starts_with(statement, 'explain') then
+                body := '';
+                for line in execute statement using given, parameters loop
+                    body := body || line || E'\n';
+                end loop;
+            else
+                execute statement into total, row_count, body using given, parameters;
+            end if;
+    end case;
+    if singular and row_count <> 1 then
+        raise sqlstate 'GW116' using message = row_count;
+    elsif row_count > most then
+        raise sqlstate 'GW124' using message = row_count;
+    elsif first > total then
+        raise sqlstate 'GW103' using message = total;
+    end if;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
 end;
 $$;
 
@@ -813,8 +884,11 @@ REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) F
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;

@@ -183,7 +183,8 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
         order by 1
     """) == [
         ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
-        ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[])",),
+        ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[],boolean)",),
+        ("pgmq_gateway.run(text,text,text[],text,text,text,text,text[],boolean,bigint,bigint)",),
     ]
     assert db("""
         select n, has_schema_privilege('authenticator', n, 'usage'), has_schema_privilege('authenticator', n, 'create')
@@ -237,10 +238,12 @@ def test_every_function_runs_with_its_callers_rights_and_an_empty_search_path(db
         select oid::regprocedure::text, prosecdef, proconfig from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace, 'pgmq_public'::regnamespace)
     """)
-    assert len(rows) >= 6 + 2 + 10
+    assert len(rows) >= 6 + 3 + 10
     for name, definer, settings in rows:
         assert not definer, name
-        assert settings == (None if name.startswith("pgmq_gateway.call") else ['search_path=""']), name
+        assert settings == (
+            None if name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(")) else ['search_path=""']
+        ), name
 
 
 def test_the_exposed_functions_are_the_six_and_volatile(db: Sql) -> None:

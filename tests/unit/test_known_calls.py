@@ -1,0 +1,12 @@
+"""The plain calls that the gateway names by their signature are those that its SQL knows."""
+
+import re
+from pathlib import Path
+
+from app.statement import KNOWN
+
+SQL = Path(__file__).parents[2] / "sql" / "0004_call.sql"
+
+
+def test_the_gateway_and_its_sql_know_the_same_calls() -> None:
+    assert set(re.findall(r"when '(\w+\([\w,]+\))' then", SQL.read_text())) == KNOWN
