@@ -90,7 +90,8 @@ def _label(row: Row) -> str:
     rate = f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.1f}"
     part = row.ratios.get(Name.POSTGRES.value)
     whole = f"{rate}/s" if part is None else f"{rate}/s, {part:.2f} of Postgres"
-    return whole if row.whole else f"{whole}, p99 {row.p99:.3g} ms"
+    p99 = f"{row.p99:,.0f}" if row.p99 >= 100 else f"{row.p99:.3g}"
+    return whole if row.whole else f"{whole}, p99 {p99} ms"
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

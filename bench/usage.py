@@ -49,12 +49,22 @@ def memory_of_tree(pid: int) -> int:
 
 
 def listener(port: int) -> int | None:
-    """The process on this machine that listens on a port, if there is one that may be seen."""
-    with contextlib.suppress(psutil.AccessDenied):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-                return connection.pid
-    return None
+    """The process on this machine that listens on a port, if there is one that may be seen.
+
+    Of several that share the socket it is the one above the others.
+    """
+    found = {process.pid: process.ppid() for process in psutil.process_iter() if _listens(process, port)}
+    return next((pid for pid, parent in found.items() if parent not in found), None)
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for connection in process.net_connections("tcp")
+        )
+    except psutil.Error:
+        return False
 
 
 def postmaster(backend: int) -> int | None:
