@@ -16,7 +16,6 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    bound.set_inheritable(True)
     return bound
 
 

@@ -196,6 +196,10 @@ def test_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) ->
     gateway.stop(signal.SIGKILL)
     for sender in senders:
         sender.join()
+    # Its Postgres may live on for a moment, but holds none of its ports.
+    for address in (gateway.url, gateway.admin_url):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)
     again = own("killed")
     rows = call(again, "read", queue_name="kept", sleep_seconds=0, n=100_000).json()
     assert set(acknowledged) <= {row["msg_id"] for row in rows}
