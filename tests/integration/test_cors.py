@@ -127,14 +127,14 @@ def test_a_preflight_of_another_page_is_an_ordinary_question(own: Own) -> None:
 
 def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, own: Own) -> None:
     """Browsers refuse an answer with two, and `*` beside the listed origins would let every page read."""
-    path, headers = "/rpc/send?queue_name=q&message=1", {"Accept-Profile": "pgmq_public"}
+    path, headers = "/", {"Accept-Profile": "pgmq_public"}
     asked = [
         api.options(path, headers=headers),
         api.options(path, headers={**headers, "Origin": PAGE}),
         own.client.options(path, headers={**headers, "Origin": PAGE}),
         own.client.options(path, headers={**headers, "Origin": "https://evil.example"}),
     ]
-    assert [answer.headers["allow"] for answer in asked] == ["OPTIONS,POST"] * 4
+    assert [answer.headers["allow"] for answer in asked] == ["OPTIONS,GET,HEAD"] * 4
     named = [answer.headers.get_list("access-control-allow-origin") for answer in asked]
     assert named == [["*"], ["*"], [PAGE], []]
 

@@ -14,7 +14,7 @@ from app.overview import together
 from tests import server
 from tests.conftest import Sql
 from tests.process.conftest import Workers
-from tests.process.test_admin import MAX, SUCCESS, metrics
+from tests.process.test_admin import MAX, SUCCESS, WAITING, metrics
 from tests.process.test_serve import call, ready, until
 from tests.server import Server
 
@@ -70,7 +70,12 @@ def test_sigterm_lets_all_finish_what_they_have_begun(
     with psycopg.connect(socket_uri(directory, database=database)) as blocker, ThreadPoolExecutor(4) as pool:
         blocker.execute("lock table pgmq.q_tasks in access exclusive mode")
         sent = [pool.submit(call, gateway, "send", queue_name="tasks", message=n) for n in range(4)]
-        until(lambda: own_sql("select count(*) from pg_locks where not granted")[0][0] >= 1)
+
+        def begun() -> bool:
+            blocked: int = own_sql("select count(*) from pg_locks where not granted")[0][0]
+            return blocked + metrics(gateway)[WAITING] == 4
+
+        until(begun)
         gateway.process.send_signal(signal.SIGTERM)
         blocker.rollback()
         assert [one.result().status_code for one in sent] == [200] * 4
