@@ -1,7 +1,9 @@
 """The line before the database: calls that have to wait anyway share a transaction with others of their caller.
 
 While a connection is free, a call runs at once and alone. While all are busy, calls wait; a connection that comes free
-takes the call that has waited longest, and with it others of the same caller. Callers are never mixed: what a function
+takes the call that has waited longest, and with it others of the same caller. Calls that come in the same turn of the
+event loop count as waiting for the first of them: that takes no time, and answers to a group are followed by the next
+calls of those who have been waiting for them. Callers are never mixed: what a function
 sets for its transaction is there for the next call in it, and a role and its claims are set for all of it.
 """
 
@@ -92,13 +94,17 @@ class Line:
         self._line: deque[Waiting] = deque()
         self._sharing: dict[Caller, deque[Waiting]] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        # Whether a call has been begun in this turn of the event loop.
+        self._turn = False
         self.waiting = 0
         self.timeouts = 0
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call, now or when its turn comes. Raises what the database raises, PoolTimeout and ClientGone."""
-        if not self._free:
+        if not self._free or self._turn:
             return await self._wait(caller, call)
+        self._turn = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
         self._free -= 1
         try:
             return await self._database.execute(caller, call)
@@ -128,15 +134,21 @@ class Line:
             self.timeouts += 1
             future.set_exception(PoolTimeout())
 
+    def _end_turn(self) -> None:
+        self._turn = False
+        self._dispatch()
+
     def _freed(self) -> None:
         """A connection has come free: for those who wait, or for who comes next."""
-        group = self._next()
-        if not group:
-            self._free += 1
-            return
-        worker = asyncio.create_task(self._work(group))
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._free += 1
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        while self._free and (group := self._next()):
+            self._free -= 1
+            worker = asyncio.create_task(self._work(group))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
 
     async def _work(self, group: Sequence[Waiting]) -> None:
         while group:

@@ -1,6 +1,5 @@
 """The pool and the one statement: a call runs in its caller's role, in one transaction, in one round trip."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -132,7 +131,8 @@ class Database:
         """
         assert self._pool is not None
         try:
-            connection = await self._pool.acquire(timeout=self._patience)
+            # The driver's timer costs as much as all else here, and is of use only to who has to wait.
+            connection = await self._pool.acquire(timeout=None if self.idle else self._patience)
         except TimeoutError:
             self.timeouts += 1
             raise PoolTimeout from None
@@ -142,8 +142,8 @@ class Database:
         try:
             yield connection  # type: ignore[misc]
         finally:
-            # A cancelled request still gives its connection back.
-            await asyncio.shield(self._pool.release(connection))
+            # The driver shields this: a cancelled request still gives its connection back.
+            await self._pool.release(connection)
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call in its caller's role.
