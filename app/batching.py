@@ -177,6 +177,9 @@ class Line:
             one.end(await self._database.execute(one.caller, one.call))
         except GatewayError as error:
             one.end(error)
+        except Exception:
+            logger.exception("failed on a call that waited")
+            one.end(InternalError())
 
     def _next(self) -> Sequence[Waiting]:
         """The call that has waited longest, with those of its caller that may share with it; none if nobody waits."""
@@ -201,6 +204,9 @@ class Line:
         """Out of the line, without having been taken; the next who looks there passes it over."""
         one.timer.cancel()
         self.waiting -= 1
+        # Nobody may look there for long; who came first also gives up first.
+        while self._line and (self._line[0].taken or self._line[0].future.done()):
+            self._line.popleft()
         mates = self._sharing.get(one.caller)
         if mates is not None and one in mates:
             mates.remove(one)

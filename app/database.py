@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -68,9 +68,8 @@ RAISING = "PL/pgSQL function pgmq_gateway.run("
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
 RETRIES = 3
-# What a call may meet only because it shares its transaction: a lock that a neighbour's neighbour holds, or a
-# transaction that a neighbour has made read-only.
-ALONE = RETRIED | {"25006"}
+# What the driver says of a connection that is no good any more; the last when the server ended it at a bad moment.
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Bytes of a body that may share: a long one would make the others wait.
 LONGEST_SHARED = 65536
 
@@ -136,14 +135,18 @@ class Database:
         except TimeoutError:
             self.timeouts += 1
             raise PoolTimeout from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*BROKEN, asyncpg.PostgresError) as error:
             logger.warning("cannot connect to the database: %s", error)
             raise Unavailable from None
         try:
             yield connection  # type: ignore[misc]
         finally:
+            if _speaks_otherwise(connection):
+                logger.warning("closing a connection whose encoding a function has changed")
+                _drop(connection)  # type: ignore[arg-type]
             # The driver shields this: a cancelled request still gives its connection back.
-            await self._pool.release(connection)
+            with suppress(asyncpg.InternalClientError):
+                await self._pool.release(connection)
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call in its caller's role.
@@ -171,7 +174,8 @@ class Database:
                     # Nothing has been executed, so another connection may do it.
                     logger.warning("closing a connection whose session a function has changed: %s", error)
                     connection.terminate()
-                except (OSError, asyncpg.InterfaceError) as error:
+                except BROKEN as error:
+                    _drop(connection)
                     logger.warning("lost a database connection during a call: %s", error)
                     raise ConnectionLost from None
         raise refusal
@@ -199,14 +203,15 @@ class Database:
             for careful in (False, True):
                 try:
                     rows = await self._run_together(connection, caller, calls, careful=careful)
-                    return [_outcome(row, caller, call) for row, call in zip(rows, calls, strict=True)]
+                    return _outcomes(rows, caller, calls)
                 except SERVER_ERRORS as error:
                     # All of it is rolled back. Mostly all goes well, so savepoints are only for when it does not.
                     if isinstance(_meaning(error, caller, calls[0]), ConnectionLost):
                         raise ConnectionLost from None
                     if isinstance(error, asyncpg.QueryCanceledError):
                         break
-                except (OSError, asyncpg.InterfaceError) as error:
+                except BROKEN as error:
+                    _drop(connection)
                     logger.warning("lost a database connection during %d calls: %s", len(calls), error)
                     raise ConnectionLost from None
         return [None] * len(calls)
@@ -292,12 +297,24 @@ class Database:
         return self._rollback if chosen is None else chosen
 
 
-def _outcome(row: asyncpg.Record, caller: Caller, call: Call) -> Answer | GatewayError | None:
-    *answer, failure = row.values()
-    if failure is None:
-        return Answer(*answer)
-    refusal = Refusal(*(text or None for text in failure))
-    return None if refusal.sqlstate in ALONE else _meaning(refusal, caller, call)
+def _outcomes(
+    rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Call]
+) -> list[Answer | GatewayError | None]:
+    """What became of calls that shared. A failure behind an answer may be due to what that call left: a cursor of the
+    same name, a read-only transaction, a lock limit, constraints no longer deferred. A call that failed has left
+    nothing itself, and is to be run alone."""
+    outcomes: list[Answer | GatewayError | None] = []
+    answered = False
+    for row, call in zip(rows, calls, strict=True):
+        *answer, failure = row.values()
+        if failure is None:
+            answered = True
+            outcomes.append(Answer(*answer))
+        else:
+            refusal = Refusal(*(text or None for text in failure))
+            again = answered or refusal.sqlstate in RETRIED
+            outcomes.append(None if again else _meaning(refusal, caller, call))
+    return outcomes
 
 
 async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
@@ -316,10 +333,26 @@ async def _spoilt(connection: Connection, error: ServerError, call: Call) -> boo
     return False
 
 
+def _drop(connection: Connection) -> None:
+    """Close a connection at once, if it is not closed already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+def _speaks_otherwise(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> bool:
+    """Whether the session's encoding is not UTF-8 any more, because a function said SET without LOCAL: in others the
+    driver sends text from memory that it has freed."""
+    try:
+        return bool(connection.get_settings().client_encoding != "UTF8")
+    except asyncpg.InterfaceError:
+        # It is closed.
+        return False
+
+
 async def _says(connection: Connection, condition: str) -> bool:
     try:
         return bool(await connection.fetchval(f"select {condition}"))
-    except (*SERVER_ERRORS, OSError, asyncpg.InterfaceError):
+    except (*SERVER_ERRORS, *BROKEN):
         return False
 
 

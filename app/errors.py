@@ -367,6 +367,9 @@ class InvalidRaise(Exception):
         )
 
 
+# How text turns out not to be the JSON that it has to be: also too deep, or with a number that has no end.
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
 # What PostgREST tells the author of the function.
 RAISE_HINTS = {
     "MESSAGE": "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', "
@@ -393,7 +396,7 @@ class RaisedAnswer(GatewayError):
             body = json.loads(message)
             super().__init__(_text(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
             self.code = _text(body["code"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             raise InvalidRaise("MESSAGE", message) from None
 
     def _read_answer(self, detail: str | None) -> None:
@@ -403,7 +406,7 @@ class RaisedAnswer(GatewayError):
             self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
             if not all(HEADER_NAME.fullmatch(name) and name.lower() not in FRAMING for name, _ in self.headers):
                 raise ValueError("a header's name")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             raise InvalidRaise("DETAIL", detail) from None
 
 

@@ -558,13 +558,20 @@ declare
     detail text;
     hint text;
     context text;
+    zone constant text := pg_catalog.current_setting('timezone');
+    encoding constant text := pg_catalog.current_setting('client_encoding');
 begin
-    if settings is not null then
-        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
-            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
-        end loop;
-    end if;
     for n in 1 .. pg_catalog.cardinality(statements) loop
+        -- The call before may have changed it, or made a table that was to go with its transaction.
+        perform pg_catalog.set_config('timezone', zone, true);
+        if settings is not null then
+            for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+                perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+            end loop;
+        end if;
+        if n > 1 and pg_catalog.pg_my_temp_schema() <> 0 then
+            discard temp;
+        end if;
         if careful then
             begin
                 select answer.* into total, row_count, body, response_headers, response_status
@@ -593,6 +600,8 @@ begin
         perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
+    -- All answers leave in one encoding, which the driver must know.
+    perform pg_catalog.set_config('client_encoding', encoding, true);
     -- Triggers that wait for the commit run in the caller's role.
     perform pg_catalog.set_config('role', role, true);
 end;

@@ -1,0 +1,126 @@
+"""Calls that come while all connections are busy: they stand in line, and what shares a transaction is known."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+
+from tests.integration.conftest import Headers, Own
+
+Json = dict[str, Any]
+
+# Seconds that a test waits for what has to come at once.
+PATIENCE = 15
+
+# What keeps a connection busy waits for this lock; what holds up a group in its middle, for the other.
+LOCK, GATE = 4711, 4712
+
+HOLD = (
+    "create function public.hold() returns void volatile language plpgsql as "
+    f"$f$ begin perform pg_advisory_xact_lock_shared({LOCK}); end $f$"
+)
+
+
+class Crowd:
+    """Callers of a gateway whose connections can be kept busy."""
+
+    def __init__(self, own: Own, client: httpx.AsyncClient, connections: int = 1) -> None:
+        self.sql = own.sql
+        self.client = client
+        self._admin = own.server.admin_url
+        self._connections = connections
+
+    def call(
+        self,
+        function: str,
+        arguments: Json | None = None,
+        headers: Headers | None = None,
+        method: str = "POST",
+        **options: Any,  # noqa: ANN401 httpx judges them
+    ) -> Coroutine[Any, Any, httpx.Response]:
+        """A call of a function; it is sent when awaited."""
+        if method == "POST":
+            options.setdefault("json", arguments or {})
+        return self.client.request(method, f"/rpc/{function}", headers=headers, **options)
+
+    async def together(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[httpx.Response]:
+        """The answers of calls that all came while every connection was busy."""
+        async with self.busy():
+            tasks = [asyncio.create_task(call) for call in calls]
+            await self.waiting(len(tasks))
+        return await asyncio.gather(*tasks)
+
+    async def in_turn(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[asyncio.Task[httpx.Response]]:
+        """Send calls so that they stand in line in this order."""
+        before = await self.in_line()
+        tasks = []
+        for place, call in enumerate(calls, before + 1):
+            tasks.append(asyncio.create_task(call))
+            await self.waiting(place)
+        return tasks
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """Every connection is busy with a call of somebody else until the end of the block."""
+        self.sql(f"select pg_advisory_lock({LOCK})")
+        async with AsyncExitStack() as stack:
+            stack.callback(self.sql, f"select pg_advisory_unlock({LOCK})")
+            held = [asyncio.create_task(self.call("hold")) for _ in range(self._connections)]
+            await reached(lambda: self.blocked(LOCK) == self._connections)
+            yield
+        for one in held:
+            assert (await one).status_code == 204
+
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[None]:
+        """A call that asks for GATE waits until the end of the block."""
+        self.sql(f"select pg_advisory_lock({GATE})")
+        try:
+            yield
+        finally:
+            self.sql(f"select pg_advisory_unlock({GATE})")
+
+    def blocked(self, lock: int) -> int:
+        """How many calls wait for a lock."""
+        ((count,),) = self.sql(
+            f"select count(*) from pg_locks where locktype = 'advisory' and objid = {lock} and not granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        assert isinstance(count, int)
+        return count
+
+    async def in_line(self) -> int:
+        """How many calls wait for a connection now."""
+        text = (await self.client.get(f"{self._admin}/metrics")).text
+        (line,) = (line for line in text.splitlines() if line.startswith("pgrst_db_pool_waiting "))
+        return int(float(line.split()[1]))
+
+    async def waiting(self, number: int) -> None:
+        """Wait until that many calls stand in line."""
+
+        async def so_many() -> bool:
+            return await self.in_line() == number
+
+        await reached(so_many)
+
+
+async def reached(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        holds = condition()
+        if await holds if isinstance(holds, Awaitable) else holds:
+            return
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def crowd_of(own: Own, connections: int = 1) -> AsyncIterator[Crowd]:
+    """A crowd whose every call has a connection of its own."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    async with httpx.AsyncClient(base_url=own.server.url, limits=limits, timeout=30) as client:
+        yield Crowd(own, client, connections)

@@ -1,0 +1,310 @@
+"""The line before the database: who goes first, who is turned away, who has left, and what a lost connection means."""
+
+import asyncio
+import contextlib
+import gc
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.batching import LONGEST_LINE, Line, Waiting
+from app.cluster import SOCKET_NAME, socket_folder, socket_uri
+from app.datadir import DataDirectory
+from app.main import Gateway, create_app
+from app.settings import Settings
+from tests.integration.conftest import Bearer, Headers, Own, Serve
+from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of, reached
+from tests.server import SECRET
+
+GATEWAY = {"PGRST_DB_POOL": "1"}
+
+FUNCTIONS = (
+    "create table public.trace (who text, transaction text, at bigserial); grant all on public.trace to public;"
+    "grant usage on sequence public.trace_at_seq to public",
+    HOLD,
+    "create function public.note(who text, wait boolean default false) returns text volatile language plpgsql as "
+    "$f$ begin insert into public.trace values (who, pg_current_xact_id()::text);"
+    f"if wait then perform pg_advisory_xact_lock_shared({GATE}); end if; return who; end $f$",
+)
+
+
+@pytest.fixture(scope="module")
+def own(own: Own) -> Own:
+    """A gateway with one connection, whose function takes notes."""
+    own.define(*FUNCTIONS)
+    return own
+
+
+@pytest.fixture
+async def crowd(own: Own) -> AsyncIterator[Crowd]:
+    """Its callers, with nothing noted yet."""
+    own.sql("truncate public.trace")
+    async with crowd_of(own) as crowd:
+        yield crowd
+        await crowd.waiting(0)
+
+
+def note(crowd: Crowd, who: str, caller: Headers, *, wait: bool = False) -> asyncio.Task[httpx.Response]:
+    """A call on its way that notes who it is."""
+    return asyncio.create_task(crowd.call("note", {"who": who, "wait": wait}, caller))
+
+
+def notes(crowd: Crowd) -> list[str]:
+    """What has been noted, in its order."""
+    return [who for (who,) in crowd.sql("select who from public.trace order by at")]
+
+
+async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[httpx.Response]]:
+    """Calls that come one after the other while all connections are busy."""
+    tasks = []
+    for who, caller in calls:
+        tasks.append(note(crowd, who, caller))
+        await crowd.waiting(len(tasks))
+    return tasks
+
+
+async def test_who_has_waited_longest_goes_first(crowd: Crowd, bearer: Bearer) -> None:
+    ann, bob, eve = (bearer("authenticated", sub=sub) for sub in ("ann", "bob", "eve"))
+    async with crowd.busy():
+        tasks = await stand(crowd, ("a1", ann), ("b1", bob), ("a2", ann), ("e1", eve), ("b2", bob))
+    await asyncio.gather(*tasks)
+    assert notes(crowd) == ["a1", "a2", "b1", "b2", "e1"]
+
+
+async def test_the_flood_of_one_caller_does_not_hold_up_another(crowd: Crowd, bearer: Bearer) -> None:
+    ann, bob = (bearer("authenticated", sub=sub) for sub in ("ann", "bob"))
+    async with crowd.busy():
+        flood = [note(crowd, "ann", ann) for _ in range(10)]
+        await crowd.waiting(10)
+        late = note(crowd, "bob", bob)
+        await crowd.waiting(11)
+        flood += [note(crowd, "ann", ann) for _ in range(90)]
+        await crowd.waiting(101)
+    assert {answer.status_code for answer in await asyncio.gather(late, *flood)} == {200}
+    # Behind those that came before it and the rest of their transaction.
+    assert notes(crowd).index("bob") == 32
+    assert len(notes(crowd)) == 101
+
+
+async def test_a_client_that_goes_away_while_it_waits_is_not_served(crowd: Crowd, bearer: Bearer) -> None:
+    ann, bob = (bearer("authenticated", sub=sub) for sub in ("ann", "bob"))
+    async with crowd.busy():
+        tasks = await stand(crowd, ("1", ann), ("2", ann), ("3", bob), ("4", ann), ("5", bob))
+        gone = tasks[0], tasks[1], tasks[4]
+        for one in gone:
+            one.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        # The gateway hears of it before it hears of what comes after on a new connection.
+        assert (await crowd.client.post("/rpc/nothing")).status_code == 404
+    assert [(await tasks[n]).text for n in (2, 3)] == ['"3"', '"4"']
+    assert notes(crowd) == ["3", "4"]
+
+
+async def test_a_client_that_goes_away_while_it_is_served_is_served(crowd: Crowd, bearer: Bearer) -> None:
+    ann = bearer("authenticated", sub="ann")
+    async with crowd.gate():
+        async with crowd.busy():
+            tasks = await stand(crowd, ("1", ann), ("2", ann), ("3", ann))
+            slow = note(crowd, "0", ann, wait=True)
+            await crowd.waiting(4)
+        await reached(lambda: crowd.blocked(GATE) == 1)
+        for one in (slow, tasks[0]):
+            one.cancel()
+        await asyncio.gather(slow, tasks[0], return_exceptions=True)
+    assert [(await one).text for one in tasks[1:]] == ['"2"', '"3"']
+    assert sorted(notes(crowd)) == ["0", "1", "2", "3"]
+
+
+@contextlib.asynccontextmanager
+async def inside(own: Own, directory: DataDirectory, patience: float = 30) -> AsyncIterator["Inside"]:
+    """The callers of a gateway with one connection in this process, reached without sockets."""
+    ((database,),) = own.sql("select current_database()")
+    uri = SecretStr(socket_uri(directory, "authenticator", database))
+    settings = Settings(
+        db_uri=uri, db_pool=1, db_pool_acquisition_timeout=patience, jwt_secret=SecretStr(SECRET), jwt_aud=None
+    )
+    gateway = Gateway(settings)
+    transport = httpx.ASGITransport(create_app(gateway=gateway))
+    async with gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
+        await reached(lambda: gateway.watch.loads > 0)
+        yield Inside(own, client, gateway.line)
+
+
+class Inside(Crowd):
+    """Callers of a gateway in this process, whose line can be looked at."""
+
+    def __init__(self, own: Own, client: httpx.AsyncClient, line: Line) -> None:
+        super().__init__(own, client)
+        self._line = line
+
+    async def in_line(self) -> int:
+        return self._line.waiting
+
+
+async def test_who_waits_in_vain_is_told_so_and_nothing_is_done(
+    own: Own, crowd: Crowd, directory: DataDirectory
+) -> None:
+    async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
+        answers = await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
+        assert [(a.status_code, a.json()["code"]) for a in answers] == [(504, "PGRST003")] * 5
+        assert await hasty.in_line() == 0
+    assert notes(crowd) == []
+
+
+async def test_who_finds_the_line_too_long_is_told_so_at_once(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
+    async with inside(own, directory) as many:
+        async with many.busy():
+            tasks = [note(many, f"{n:04}", {}) for n in range(LONGEST_LINE)]
+            await many.waiting(LONGEST_LINE)
+            refused = await note(many, "too many", {})
+            assert (refused.status_code, refused.json()["code"]) == (504, "PGRST003")
+            assert await many.in_line() == LONGEST_LINE
+        assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
+        assert await many.in_line() == 0
+    assert sorted(notes(crowd)) == [f"{n:04}" for n in range(LONGEST_LINE)]
+
+
+async def test_who_has_given_up_is_forgotten(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
+    async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
+        await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
+        gc.collect()
+        assert [one for one in gc.get_objects() if isinstance(one, Waiting)] == []
+    assert notes(crowd) == []
+
+
+class Cut:
+    """A relay to Postgres whose connections can be cut: before Postgres hears of a call, or before it has answered."""
+
+    def __init__(self, target: Path) -> None:
+        self.mute = False
+        self.answers = 0
+        self._target = target
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def relay(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """Carry what both sides say."""
+        server, forth = await asyncio.open_unix_connection(self._target / SOCKET_NAME)
+        self._writers += [back, forth]
+        await asyncio.gather(self._carry(client, forth), self._carry(server, back, answer=True))
+
+    def cut(self) -> None:
+        """End all connections."""
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+        self.mute, self.answers = False, 0
+
+    async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answer: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await source.read(65536):
+                if answer and self.mute:
+                    self.answers += 1
+                else:
+                    target.write(chunk)
+        target.close()
+
+
+@pytest.fixture
+async def lossy(own: Own, folder: Path, directory: DataDirectory, serve: Serve) -> AsyncIterator[tuple[Crowd, Cut]]:
+    """The callers of a gateway whose connection to Postgres can be cut."""
+    own.sql("truncate public.trace")
+    place = folder / f"cut{uuid.uuid4().hex[:6]}"
+    place.mkdir()
+    wire = Cut(socket_folder(directory))
+    ((database,),) = own.sql("select current_database()")
+    relay = await asyncio.start_unix_server(wire.relay, place / SOCKET_NAME)
+    uri = f"postgresql://authenticator@/{database}?host={place}&sslmode=disable"
+    server = await asyncio.to_thread(serve, database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield Crowd(Own(server, own.client, own.sql), client), wire
+    await asyncio.to_thread(server.stop)
+    wire.cut()
+    relay.close()
+
+
+LOST = (503, "PGRST001")
+
+
+def outcomes(answers: list[httpx.Response]) -> list[tuple[int, str]]:
+    """Status and code of error answers."""
+    return [(answer.status_code, answer.json()["code"]) for answer in answers]
+
+
+async def test_a_connection_lost_before_the_commit(lossy: tuple[Crowd, Cut]) -> None:
+    crowd, wire = lossy
+    async with crowd.gate():
+        async with crowd.busy():
+            tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
+            await crowd.waiting(3)
+        await reached(lambda: crowd.blocked(GATE) == 1)
+        ((process,),) = crowd.sql(f"select pid from pg_locks where objid = {GATE} and not granted")
+        wire.cut()
+        assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
+        crowd.sql("select pg_terminate_backend(%s)", process)
+        await reached(lambda: not crowd.blocked(GATE))
+    assert (await note(crowd, "next", {})).text == '"next"'
+    assert notes(crowd) == ["next"]
+
+
+async def test_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) -> None:
+    crowd, wire = lossy
+    async with crowd.gate():
+        async with crowd.busy():
+            tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
+            await crowd.waiting(3)
+        await reached(lambda: crowd.blocked(GATE) == 1)
+        wire.mute = True
+    await reached(lambda: len(notes(crowd)) == 3)
+    wire.cut()
+    assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
+    assert (await note(crowd, "next", {})).text == '"next"'
+    assert sorted(notes(crowd)) == ["0", "1", "2", "next"]
+
+
+@pytest.mark.parametrize("limited", [False, True])
+async def test_a_connection_that_is_ended_by_an_operator(
+    own: Own, crowd: Crowd, role: str, bearer: Bearer, limited: bool
+) -> None:
+    if limited:
+        own.sql(f"alter role {role} set statement_timeout = '1h'")
+    own.define()
+    caller = bearer(role)
+    async with crowd.gate():
+        async with crowd.busy():
+            tasks = [note(crowd, f"{n}", caller, wait=n == 1) for n in range(3)]
+            await crowd.waiting(3)
+        await reached(lambda: crowd.blocked(GATE) == 1)
+        crowd.sql(f"select pg_terminate_backend(pid) from pg_locks where objid = {GATE} and not granted")
+        await reached(lambda: not crowd.blocked(GATE) or notes(crowd) == ["0"])
+    answers = await asyncio.gather(*tasks)
+    done = [f"{n}" for n, answer in enumerate(answers) if answer.is_success]
+    assert sorted(notes(crowd)) == done
+    assert [a.status_code for a in answers if not a.is_success] == [503] * (3 - len(done))
+    assert (await note(crowd, "next", caller)).text == '"next"'
+
+
+async def test_connections_that_are_ended_around_the_commit_store_nothing_twice(
+    own: Own, crowd: Crowd, bearer: Bearer
+) -> None:
+    callers = [bearer("authenticated", sub=sub) for sub in ("ann", "bob")]
+    calls = [note(crowd, f"{n}", callers[n % 2]) for n in range(200)]
+    ended = 0
+    while not all(call.done() for call in calls):
+        ended += len(own.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'"
+            " and datname = current_database() and query like '%pgmq_gateway.call%'"
+        ))  # fmt: skip
+        await asyncio.sleep(0)
+        if ended > 30:
+            break
+    answers = await asyncio.gather(*calls)
+    stored = Counter(notes(crowd))
+    assert ended
+    assert set(stored.values()) <= {1}
+    assert [f"{n}" for n, answer in enumerate(answers) if answer.is_success and not stored[f"{n}"]] == []
+    assert {answer.status_code for answer in answers} <= {200, 503}, own.server.log.read_text()[-3000:]

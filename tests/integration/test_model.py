@@ -1,0 +1,131 @@
+"""Schedules of calls of a few callers over one connection, against a model of what a queue does."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import httpx
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.conftest import Bearer, Own
+from tests.integration.crowd import crowd_of
+from tests.integration.test_schedules import Asked, empty, own
+
+GATEWAY = {"PGRST_DB_POOL": "1"}
+
+__all__ = ["own"]
+
+SUBS = ("ann", "bob", "eve")
+FUNCTIONS = ("send", "send", "read", "pop", "delete", "archive", "complain")
+MOVES = st.tuples(
+    st.sampled_from(SUBS),
+    st.sampled_from(FUNCTIONS),
+    st.integers(1, 4),
+)
+
+
+class Model:
+    """What a queue does, one call after the other."""
+
+    def __init__(self) -> None:
+        self.messages: dict[int, dict[str, Any]] = {}
+        self.archived: list[int] = []
+        self.leased: set[int] = set()
+        self._numbers = count(1)
+
+    def run(self, call: Asked) -> Any:  # noqa: ANN401 as JSON has it
+        """What the call is answered, as far as it can be told beforehand."""
+        if call.function == "complain":
+            return call.arguments["marker"]
+        if call.function == "send":
+            number = next(self._numbers)
+            self.messages[number] = call.arguments["message"]
+            return [number]
+        if call.function in ("delete", "archive"):
+            return self._finish(call)
+        seen = [n for n in self._of(call.sub) if n not in self.leased][: call.arguments.get("n", 1)]
+        if call.function == "pop":
+            return [self.messages.pop(number)["number"] for number in seen]
+        self.leased.update(seen)
+        return [self.messages[number]["number"] for number in seen]
+
+    def _of(self, sub: str) -> list[int]:
+        return sorted(number for number, message in self.messages.items() if message["owner"] == sub)
+
+    def _finish(self, call: Asked) -> bool:
+        number = call.arguments["message_id"]
+        if number not in self._of(call.sub):
+            return False
+        del self.messages[number]
+        if call.function == "archive":
+            self.archived.append(number)
+        return True
+
+
+def asked(moves: Sequence[tuple[str, str, int]]) -> list[Asked]:
+    """The calls that are meant, each with a number of its own."""
+    calls = []
+    for number, (sub, function, value) in enumerate(moves):
+        arguments: dict[str, Any] = {"queue_name": "jobs"}
+        if function == "send":
+            arguments["message"] = {"owner": sub, "number": number}
+        elif function == "read":
+            arguments |= {"sleep_seconds": 600, "n": value}
+        elif function in ("delete", "archive"):
+            arguments["message_id"] = value
+        elif function == "complain":
+            arguments = {"marker": f"number {number}"}
+        calls.append(Asked(sub, function, arguments))
+    return calls
+
+
+def turns(calls: Sequence[Asked]) -> list[int]:
+    """The places of calls in the order in which they are to be run: by caller, and by what they do."""
+    subs = dict.fromkeys(call.sub for call in calls)
+    return [
+        place
+        for sub in subs
+        for place in sorted(
+            (place for place, call in enumerate(calls) if call.sub == sub),
+            key=lambda place: (calls[place].function, calls[place].body),
+        )
+    ]
+
+
+def told(answer: httpx.Response) -> Any:  # noqa: ANN401 as JSON has it
+    """What the model says too."""
+    body = answer.json()
+    if answer.is_error:
+        return body["message"]
+    return (
+        [row["message"]["number"] if isinstance(row, dict) else row for row in body] if isinstance(body, list) else body
+    )
+
+
+EVERYTHING = [(sub, function, 1) for function in FUNCTIONS for sub in SUBS]
+
+
+@given(moves=st.lists(MOVES, min_size=2, max_size=14))
+@example(moves=EVERYTHING)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_calls_that_wait_do_what_they_would_one_after_the_other(
+    own: Own, bearer: Bearer, moves: Sequence[tuple[str, str, int]]
+) -> None:
+    calls = asked(moves)
+    asyncio.run(_compare(own, bearer, calls))
+
+
+async def _compare(own: Own, bearer: Bearer, calls: Sequence[Asked]) -> None:
+    empty(own)
+    model, callers = Model(), {sub: bearer("authenticated", sub=sub) for sub in SUBS}
+    async with crowd_of(own) as crowd:
+        async with crowd.busy():
+            tasks = await crowd.in_turn(*(call.send(crowd, callers) for call in calls))
+        answers = await asyncio.gather(*tasks)
+    expected = {place: model.run(calls[place]) for place in turns(calls)}
+    assert [told(answer) for answer in answers] == [expected[place] for place in range(len(calls))]
+    left = own.sql("select msg_id, message from pgmq.q_jobs order by 1")
+    assert left == sorted(model.messages.items())
+    assert own.sql("select msg_id from pgmq.a_jobs order by 1") == [(number,) for number in sorted(model.archived)]

@@ -1,0 +1,161 @@
+"""Many callers at once under row-level security: whatever they do, nobody sees or touches what is another's."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Bearer, Headers, Own, until
+from tests.integration.crowd import HOLD, Crowd, crowd_of
+
+GATEWAY = {"PGRST_DB_POOL": "2"}
+SCHEMAS = (
+    "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
+)
+
+OWNER = "message->>'owner' = current_setting('request.jwt.claims', true)::json->>'sub'"
+
+
+@pytest.fixture(scope="module")
+def own(own: Own) -> Own:
+    """A gateway with two connections, and a queue on which each `sub` owns the messages that name it."""
+    own.define(
+        HOLD,
+        "select pgmq_admin.create_queue('jobs')",
+        "select pgmq_admin.grant_queue('jobs', 'authenticated', '{send, read, pop, archive, delete}')",
+        f"create policy own on pgmq.q_jobs to authenticated using ({OWNER}) with check ({OWNER})",
+        "alter table pgmq.a_jobs enable row level security",
+        f"create policy own on pgmq.a_jobs to authenticated using ({OWNER}) with check ({OWNER})",
+        "create function pgmq_public.complain(marker text) returns void volatile language plpgsql as "
+        "$f$ begin raise '%', marker using detail = current_setting('request.jwt.claims')::json->>'sub'; end $f$",
+    )
+    return own
+
+
+@pytest.fixture
+async def crowd(own: Own) -> AsyncIterator[Crowd]:
+    """Its callers, and an empty queue."""
+    empty(own)
+    async with crowd_of(own, connections=2) as crowd:
+        yield crowd
+        await crowd.waiting(0)
+
+
+def empty(own: Own) -> None:
+    """Begin anew, with the number 1."""
+    own.sql("truncate pgmq.q_jobs, pgmq.a_jobs restart identity")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call that somebody makes; `body` decides on its place in a transaction."""
+
+    sub: str
+    function: str
+    arguments: dict[str, Any] = field(hash=False)
+
+    @property
+    def body(self) -> str:
+        return json.dumps(self.arguments)
+
+    async def send(self, crowd: Crowd, callers: dict[str, Headers]) -> httpx.Response:
+        headers = {**callers[self.sub], "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
+        return await crowd.client.post(f"/rpc/{self.function}", content=self.body, headers=headers)
+
+
+def some_call(chance: random.Random, sub: str, number: int) -> Asked:
+    """A call of a random kind."""
+    function = chance.choice(["send", "send", "send", "read", "pop", "delete", "archive", "complain"])
+    arguments: dict[str, Any] = {"queue_name": "jobs"}
+    if function == "send":
+        arguments["message"] = {"owner": sub, "number": number}
+    elif function == "read":
+        arguments |= {"sleep_seconds": 0, "n": 3}
+    elif function in ("delete", "archive"):
+        arguments["message_id"] = chance.randrange(1, 120)
+    elif function == "complain":
+        arguments = {"marker": f"number {number}"}
+    return Asked(sub, function, arguments)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_many_callers_see_and_touch_only_their_own(crowd: Crowd, bearer: Bearer, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    callers = {f"user{n}": bearer("authenticated", sub=f"user{n}") for n in range(6)}
+    calls = [some_call(chance, chance.choice(list(callers)), number) for number in range(300)]
+    async with crowd.busy():
+        tasks = [asyncio.create_task(call.send(crowd, callers)) for call in calls[:120]]
+        await crowd.waiting(120)
+    tasks += [asyncio.create_task(call.send(crowd, callers)) for call in calls[120:]]
+    done = list(zip(calls, await asyncio.gather(*tasks), strict=True))
+    for call, answer in done:
+        if call.function == "complain":
+            told = answer.json()
+            assert (told["message"], told["details"]) == (call.arguments["marker"], call.sub)
+        else:
+            assert answer.status_code == 200, answer.text
+    assert_each_owns(crowd, done)
+
+
+def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]]) -> None:
+    """Assert that what was answered is what happened, once, and to its owner's messages."""
+    sent = {a.json()[0]: c.arguments["message"] for c, a in done if c.function == "send"}
+    taken: Counter[int] = Counter()
+    for call, answer in done:
+        if call.function in ("read", "pop"):
+            rows = {row["msg_id"]: row["message"] for row in answer.json()}
+            assert all(sent[number] == message for number, message in rows.items())
+            assert {message["owner"] for message in rows.values()} <= {call.sub}
+            taken.update(list(rows) if call.function == "pop" else [])
+        elif call.function in ("delete", "archive") and answer.json():
+            assert sent[call.arguments["message_id"]]["owner"] == call.sub
+            taken[call.arguments["message_id"]] += 1
+    assert len(sent) == sum(call.function == "send" for call, _ in done)
+    assert set(taken.values()) <= {1}
+    left = crowd.sql("select msg_id, message from pgmq.q_jobs order by 1")
+    assert left == [(number, sent[number]) for number in sorted(sent) if number not in taken]
+    archived = [c.arguments["message_id"] for c, a in done if c.function == "archive" and a.json()]
+    assert crowd.sql("select msg_id, message from pgmq.a_jobs order by 1") == [(n, sent[n]) for n in sorted(archived)]
+    # A message has the time at which its transaction began.
+    ((times,),) = crowd.sql("select count(distinct enqueued_at) from pgmq.q_jobs")
+    assert times < len(left)
+
+
+async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_deadlocks(
+    own: Own, crowd: Crowd, bearer: Bearer
+) -> None:
+    own.sql(
+        "create function public.dawdle() returns trigger language plpgsql as "
+        "$f$ begin perform pg_sleep(0.003); return old; end $f$"
+    )
+    own.sql("create trigger dawdle before delete on pgmq.q_jobs for each row execute function public.dawdle()")
+    callers = [bearer("service_role", sub=sub) for sub in ("ann", "bob")]
+    numbers = range(1, 25)
+    own.sql("select pgmq.send_batch('jobs', array(select '1'::jsonb from generate_series(1, 24)))")
+
+    def finish(caller: int, number: int) -> Any:  # noqa: ANN401
+        # Blanks come before all else: the second caller's order is the other way round.
+        body = f'{{"queue_name": "jobs", {" " * number * caller}"message_id": {number:>3}}}'
+        headers = {**callers[caller], "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
+        return crowd.client.post("/rpc/delete", content=body, headers=headers)
+
+    read = Asked("ann", "read", {"queue_name": "jobs", "sleep_seconds": 0, "n": 5})
+    readers = (read.send(crowd, {"ann": bearer("authenticated", sub="ann")}) for _ in range(10))
+    answers = await crowd.together(*(finish(caller, n) for caller in (0, 1) for n in numbers), *readers)
+    own.sql("drop function public.dawdle() cascade")
+    assert {answer.status_code for answer in answers} == {200}
+    finished = [answer.json() for answer in answers[:48]]
+    assert [one + other for one, other in zip(finished[:24], finished[24:], strict=True)] == [1] * 24
+    assert own.sql("select count(*) from pgmq.q_jobs") == [(0,)]
+    # It really happened; a connection that ends tells what it has counted.
+    own.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and application_name = 'pgmq-gateway' and query like '%pgmq_gateway.call%'"
+    )
+    until(lambda: own.sql("select 1 from pg_stat_database where datname = current_database() and deadlocks > 0"))
