@@ -24,6 +24,8 @@ logger = logging.getLogger("pgmq_gateway")
 
 # Calls in one transaction; more make no difference to speed, and one that fails as a whole is more to repeat.
 MOST_TOGETHER = 32
+# Functions that lock the message that they are told.
+BY_BODY = frozenset({"archive", "delete"})
 # Calls that may wait for each connection.
 LONGEST_LINE = 1000
 
@@ -221,9 +223,10 @@ class Line:
 
 
 def _order(one: Waiting) -> tuple[str, str]:
-    """The order inside a transaction: the same for all who want the same messages, so that they do not wait for each
-    other in a circle; and `delete` before `read`, which passes over what is locked."""
-    return one.call.function.name, one.call.body or ""
+    """The order inside a transaction, else that in which they came: `delete` before `read`, which passes over what is
+    locked; and the same for all who delete the same messages, so that they do not wait for each other in a circle."""
+    name = one.call.function.name
+    return name, (one.call.body or "") if name in BY_BODY else ""
 
 
 def _end_all(group: Sequence[Waiting], error: GatewayError) -> None:
