@@ -13,7 +13,7 @@ serve: $(VENV)/installed
 	@exec $(BIN)/pgmq-gateway serve
 
 test: check
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from app.keys import token
@@ -16,8 +17,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OPERATIONS = ["archive", "delete", "pop", "read", "send", "send_batch"]
 
 
-@pytest.fixture
-def asked(tab: Page) -> list[str]:
+# On the loop of the browser, which a listener is added on.
+@pytest_asyncio.fixture(loop_scope="session")
+async def asked(tab: Page) -> list[str]:
     """The addresses that the tab has asked for."""
     found: list[str] = []
     tab.on("request", lambda request: None if request.url.startswith("data:") else found.append(request.url))
