@@ -291,7 +291,8 @@ async def test_backends_without_a_server_do_not_block_the_start(directory: DataD
     os.kill(backend, signal.SIGSTOP)
     assert server.pid
     os.kill(server.pid, signal.SIGKILL)
-    await gone(server.pid or 0)
+    # `start` does nothing before the event loop has heard of it.
+    await until(lambda: server.pid is None)
     try:
         start = asyncio.create_task(server.start())
         async with asyncio.timeout(PATIENCE_SECONDS):
