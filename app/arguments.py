@@ -1,13 +1,13 @@
 """The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
 
 import csv
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from app import strictjson
 from app.errors import InvalidBody
 from app.query import Pairs, read_columns
 from app.request import Request
@@ -106,17 +106,12 @@ def _with_surrogates(body: bytes) -> tuple[Collection[str], str]:
     """A body with half of a surrogate pair in it, which only Postgres may refuse."""
     try:
         text = body.decode()
-        value = json.loads(text, parse_constant=_no_constant)
+        value = strictjson.loads(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidBody("Empty or invalid json")
     return tuple(value), text
-
-
-def _no_constant(constant: str) -> None:
-    """NaN and Infinity are Python's additions to JSON."""
-    raise ValueError(constant)
 
 
 def _chosen(body: bytes, columns: Collection[str]) -> Arguments:

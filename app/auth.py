@@ -16,6 +16,7 @@ from typing import Self
 
 import jwt
 
+from app import strictjson
 from app.apikeys import PRIVILEGED_ROLE, KeyRing
 from app.errors import AnonymousDisabled, GatewayError, InvalidClaims, Unauthorized, UnknownRole
 from app.roleclaim import MISSING, RoleClaim
@@ -218,17 +219,12 @@ def _unsuitable(details: str) -> Unauthorized:
 
 def _parsed(text: str) -> Claims:
     try:
-        claims = json.loads(text, parse_constant=_refuse)
+        claims = strictjson.loads(text)
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
         raise InvalidClaims("Parsing claims failed")
     return claims
-
-
-def _refuse(constant: str) -> None:
-    """NaN and Infinity are Python's additions to JSON; Postgres would not read them."""
-    raise ValueError(constant)
 
 
 def _time(claims: Claims, name: str) -> float | None:

@@ -3,8 +3,8 @@
 While a connection is free, a call runs at once and alone. While all are busy, calls wait; a connection that comes free
 takes the call that has waited longest, and with it others of the same caller. Calls that come in the same turn of the
 event loop count as waiting for the first of them: that takes no time, and answers to a group are followed by the next
-calls of those who have been waiting for them. Callers are never mixed: what a function
-sets for its transaction is there for the next call in it, and a role and its claims are set for all of it.
+calls of those who have been waiting for them. Callers are never mixed: what a function sets for its transaction is
+there for the next call in it, and a role and its claims are set for all of it.
 """
 
 import asyncio

@@ -120,11 +120,12 @@ def _filters(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, list[tuple[tuple[
     for name, value in pairs:
         if name in RESERVED or _ending(name) in ENDINGS:
             continue
-        if arguments and _read(ARGUMENT, value, "filter") is None:
+        found = _read(ARGUMENT, value, "filter") if arguments else None
+        if arguments and found is None:
             given.append((_argument_name(name), value))
             continue
         path, field = _read(grammar.tree_path, name, "tree path")
-        filters.append((path, replace(_read(grammar.filter_value, value, "filter"), field=field)))
+        filters.append((path, replace(found or _read(grammar.filter_value, value, "filter"), field=field)))
     return given, filters
 
 
