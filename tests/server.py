@@ -37,10 +37,14 @@ class Server:
 
 
 def start(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Server:
-    """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`."""
+    """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
+
+    Without the dashboard, unless the arguments say where it is to be.
+    """
+    without = () if "--dashboard-port" in arguments else ("--no-dashboard",)
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *arguments],
+            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
             env=environment(env),
             stdout=subprocess.PIPE,
             stderr=errors,

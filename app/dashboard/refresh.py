@@ -1,0 +1,72 @@
+"""Data that is asked for again and again, while somebody looks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from nicegui import ui
+
+from app.dashboard.api import Problem
+from app.dashboard.widgets import icon_button, words
+
+T = TypeVar("T")
+
+SECONDS = 2.0
+
+
+class Refresh(Generic[T]):
+    """Loads, shows, waits, and so on; a line says when that was last done, and a button pauses it.
+
+    load  gives the data, or a Problem: then what was shown before stays, and the line says so
+    show  puts the data on the page
+
+    It rests while the tab is hidden, and never loads twice at a time.
+    """
+
+    def __init__(
+        self, load: Callable[[], Awaitable[T | Problem]], show: Callable[[T], None], seconds: float = SECONDS
+    ) -> None:
+        self._load = load
+        self._show = show
+        self._busy = asyncio.Lock()
+        self._updated = ""
+        self._paused = self._hidden = False
+        with ui.element("div").classes("refresh"):
+            self._said = words("").classes("said").props("aria-live=off")
+            self._button = icon_button("pause", "Pause updates", self._toggle)
+            icon_button("refresh", "Update now", self.now)
+        self._timer = ui.timer(seconds, self.now, immediate=False)
+        ui.on("tab_hidden", lambda event: self._hide(bool(event.args)))
+
+    async def now(self) -> None:
+        """Load and show once; if that is being done, let that do."""
+        if self._busy.locked():
+            return
+        async with self._busy:
+            answer = await self._load()
+        if self._said.is_deleted:
+            return
+        if isinstance(answer, Problem):
+            self._say(f"Not updated since {self._updated or 'the start'}: {answer.message}", late=True)
+            return
+        self._show(answer)
+        self._updated = f"{datetime.now().astimezone():%H:%M:%S}"
+        self._say(f"Updated {self._updated}", late=False)
+
+    def _say(self, text: str, *, late: bool) -> None:
+        self._said.text = text
+        self._said.classes(add="late" if late else "", remove="" if late else "late")
+
+    def _toggle(self) -> None:
+        self._paused = not self._paused
+        label = "Resume updates" if self._paused else "Pause updates"
+        self._button.props(f'icon={"play_arrow" if self._paused else "pause"} aria-label="{label}"')
+        self._set()
+
+    def _hide(self, hidden: bool) -> None:
+        self._hidden = hidden
+        self._set()
+
+    def _set(self) -> None:
+        self._timer.active = not self._paused and not self._hidden

@@ -1,0 +1,155 @@
+"""What is around every page: header, navigation, theme, and the way back to the sign-in page.
+
+A page is a function in pages/NAME.py, which pages/__init__.py imports:
+
+    @page("/access", "Access")
+    async def access(api: Api) -> None: ...
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import httpx
+from nicegui import Client, background_tasks, ui
+
+from app.dashboard import theme
+from app.dashboard.api import Api, Problem
+from app.dashboard.gate import SESSION, SIGN_IN
+from app.dashboard.sessions import Session
+from app.dashboard.widgets import icon_button
+
+NAVIGATION = (
+    ("/", "Queues", "view_list"),
+    ("/access", "Access", "lock_open"),
+    ("/connect", "Connect", "code"),
+    ("/health", "Health", "monitor_heart"),
+)
+THEMES = {"light": False, "dark": True, "system": None}
+THEME_COOKIE = "pgmq_dashboard_theme"
+THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
+# The root's theme is set before anything is painted. Pages tell when they are hidden, so that they need not refresh.
+HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
+<script>
+  const theme = document.cookie.match(/(?:^|; ){THEME_COOKIE}=(light|dark)/);
+  if (theme) document.documentElement.dataset.theme = theme[1];
+  document.documentElement.lang = "en";
+  document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
+</script>"""
+
+Builder = Callable[..., Awaitable[None]]
+
+
+@dataclass
+class Gateway:
+    """The gateway that this dashboard is for."""
+
+    http: httpx.AsyncClient
+    admin: str | None
+
+
+_gateway: list[Gateway] = []
+
+
+def attach(gateway: Gateway) -> None:
+    """Say which gateway the pages are for, before the first one is built."""
+    _gateway[:] = [gateway]
+
+
+def gateway() -> Gateway:
+    """The gateway that this dashboard is for."""
+    return _gateway[0]
+
+
+def page(path: str, title: str, section: str | None = None) -> Callable[[Builder], Builder]:
+    """A page within the shell. Its builder gets the signed-in person's client, then the parameters of the path.
+
+    section   the address in the navigation that it belongs to, when that is not its own
+    """
+
+    def decorate(build: Builder) -> Builder:
+        @wraps(build)
+        async def framed(client: Client, **parameters: Any) -> None:  # noqa: ANN401 the path's
+            session: Session = client.request.scope[SESSION]
+            background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
+            api = Api(gateway().http, session)
+            with _shell(client, api, section or path):
+                await build(api, **parameters)
+
+        given = list(inspect.signature(build).parameters.values())[1:]
+        own = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, annotation=Client)
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in given]
+        framed.__signature__ = inspect.Signature([*parameters, own])  # type: ignore[attr-defined]
+        ui.page(path, title=f"{title} · pgmq-gateway")(framed)
+        return build
+
+    return decorate
+
+
+async def _leave_when_signed_out(client: Client, session: Session) -> None:
+    gone = asyncio.ensure_future(client.disconnected())
+    ended = asyncio.ensure_future(session.ended.wait())
+    await asyncio.wait([gone, ended], return_when=asyncio.FIRST_COMPLETED)
+    if ended.done() and not client.is_deleted:
+        client.open(SIGN_IN)
+    for task in (gone, ended):
+        task.cancel()
+
+
+def _shell(client: Client, api: Api, here: str) -> ui.element:
+    """Header and navigation; gives the place for the page's content."""
+    ui.add_head_html(HEAD)
+    ui.link("Skip to the content", "#main").classes("skip")
+    chosen = client.request.cookies.get(THEME_COOKIE, "system")
+    dark = ui.dark_mode(THEMES.get(chosen))
+    menu = _menu(here)
+    with ui.element("header").classes("shell-header"):
+        icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
+        ui.link("pgmq-gateway", "/").classes("product")
+        where = ui.label(api.url).classes("where mono")
+        background_tasks.create(_name_database(client, api, where), name="database")
+        _theme_switch(dark, chosen if chosen in THEMES else "system")
+        icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
+    with ui.element("div").classes("shell-body"):
+        with ui.element("aside").classes("shell-side"):
+            _navigation(here)
+        return ui.element("main").classes("shell-main").props("id=main tabindex=-1")
+
+
+async def _name_database(client: Client, api: Api, where: ui.label) -> None:
+    database = await api.database()
+    if not isinstance(database, Problem) and database.get("database_name") and not client.is_deleted:
+        where.text = f"{api.url} · {database['database_name']}"
+
+
+def _navigation(here: str) -> None:
+    with ui.element("nav").classes("navigation").props('aria-label="Pages"'):
+        for address, name, icon in NAVIGATION:
+            link = ui.link("", address).props("aria-current=page" if address == here else "")
+            with link:
+                ui.icon(icon).props("aria-hidden=true")
+                ui.label(name)
+
+
+def _menu(here: str) -> ui.dialog:
+    """The navigation of a narrow screen."""
+    with ui.dialog().props('position=left aria-label="Pages"') as menu, ui.card().classes("menu"):
+        _navigation(here)
+    return menu
+
+
+def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:
+    def choose(name: str) -> None:
+        dark.value = THEMES[name]
+        button.props(f"icon={THEME_ICONS[name]}")
+        ui.run_javascript(
+            f'document.cookie = "{THEME_COOKIE}={name}; Path=/; Max-Age=31536000; SameSite=Strict";'
+            f'document.documentElement.dataset.theme = "{name}";'
+        )
+
+    with icon_button(THEME_ICONS[chosen], "Light or dark").props("aria-haspopup=menu") as button, ui.menu():
+        for name in THEMES:
+            ui.menu_item(f"{name.capitalize()}", lambda name=name: choose(name))

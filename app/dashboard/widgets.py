@@ -1,0 +1,98 @@
+"""Small parts that pages share, in the theme's dress: buttons, fields, copyable code, errors of the API."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from app.dashboard.api import Problem
+
+Kind = Literal["plain", "primary", "danger"]
+Handler = Callable[..., Any]
+
+FACTS = ("Code", "Message", "Details", "Hint")
+
+
+def button(text: str, on_click: Handler | None = None, kind: Kind = "plain", icon: str | None = None) -> ui.button:
+    """A button with words."""
+    made = ui.button(text, on_click=on_click, color=None, icon=icon)
+    return made.props("no-caps unelevated dense").classes(f"button {kind}")
+
+
+def icon_button(icon: str, label: str, on_click: Handler | None = None) -> ui.button:
+    """A button with a picture; `label` is its tooltip and its name for screen readers."""
+    made = ui.button(on_click=on_click, color=None).props(f'icon={icon} flat dense aria-label="{label}"')
+    with made.classes("button icon"):
+        ui.tooltip(label).props("aria-hidden=true")
+    return made
+
+
+def field(label: str, value: str = "", **more: Any) -> ui.input:  # noqa: ANN401 ui.input's own
+    """A line to type in."""
+    return ui.input(label, value=value, **more).props("outlined dense").classes("field")
+
+
+def code(text: str, label: str) -> ui.element:
+    """Text to copy, as it is. `label` says what it is."""
+    with ui.element("div").classes("code") as box:
+        with ui.element("pre").props(f'tabindex=0 role=region aria-label="{label}"'):
+            words(text, "code")
+        icon_button("content_copy", f"Copy {label}", lambda: copy(text, label))
+    return box
+
+
+def words(text: str, tag: str = "span") -> TextElement:
+    """Text in an element of HTML, never read as HTML itself."""
+    return TextElement(tag=tag, text=text)
+
+
+def heading(text: str, level: int = 2) -> TextElement:
+    """A heading."""
+    return words(text, f"h{level}")
+
+
+def copy(text: str, label: str) -> None:
+    """Put text on the clipboard of the person."""
+    ui.run_javascript(f"navigator.clipboard.writeText({json.dumps(text)})")
+    ui.notify(f"Copied: {label}", position="bottom", timeout=1500)
+
+
+def problem(error: Problem, title: str = "") -> ui.element:
+    """An error of the API, as it is."""
+    with ui.element("div").classes("stack").props("role=alert") as box:
+        if title:
+            words(title, "p")
+        with ui.element("dl").classes("problem"):
+            facts = (error.code or str(error.status or ""), error.message, error.details, error.hint)
+            for name, value in zip(FACTS, facts, strict=True):
+                if value:
+                    words(name, "dt")
+                    words(value, "dd")
+    return box
+
+
+def badge(text: str, level: Literal["", "good", "warn", "bad"] = "") -> TextElement:
+    """A short word in a frame."""
+    return words(text).classes(f"badge {level}")
+
+
+class Failure:
+    """A place for the latest error of what a person has asked for."""
+
+    def __init__(self) -> None:
+        self._place = ui.element("div").classes("stack")
+        self.clear()
+
+    def show(self, error: Problem, title: str = "") -> None:
+        """Put the error there, in place of another."""
+        self.clear()
+        self._place.set_visibility(True)
+        with self._place:
+            problem(error, title)
+
+    def clear(self) -> None:
+        """No error."""
+        self._place.clear()
+        self._place.set_visibility(False)
