@@ -78,7 +78,7 @@ def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJ
 def show_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the messages of a queue in numbers, and what each role may do with it."""
     sql = """
-        select q.*, s.*, (
+        select q.*, s.*, true as exact, (
             select jsonb_object_agg(g.role, to_jsonb(g.operations)) from pgmq_admin.list_grants($1) as g
         )::text as grants
         from pgmq_admin.queue_status($1) as s, pgmq_admin.list_queues() as q
@@ -104,7 +104,7 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                           ("  in flight", "in_flight"), ("Archived", "archived")):  # fmt: skip
         yield label, f"{row[column]:,}"
     if row["oldest_seconds"] is not None:
-        yield "Oldest message", f"{row['oldest_seconds']:,} s"
+        yield "Oldest message", f"{row['oldest_seconds']:,.0f} s"
     for role, operations in row["grants"].items():
         yield f"Role {role}", ", ".join(operations) or "nothing"
 

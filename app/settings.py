@@ -78,7 +78,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     db_uri: SecretStr | None = None
-    db_schemas: Names = ("public", "pgmq_public")
+    db_schemas: Names = ("public", "pgmq_public", "pgmq_admin")
     db_anon_role: str | None = "anon"
     db_extra_search_path: Names = ("public", "extensions")
     db_pool: int = Field(default=10, ge=1)
