@@ -8,6 +8,74 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
+CREATE TYPE pgmq_admin.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	archived_at timestamp with time zone,
+	state text,
+	bytes integer,
+	preview text,
+	message jsonb,
+	headers jsonb
+);
+
+CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
+begin
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'archived messages cannot % again', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds and the action postpone need each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue and the action move need each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
+    end if;
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
+    end if;
+    return cardinality(done.msg_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+
+CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -43,6 +111,23 @@ begin
     end if;
 end;
 $$;
+
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -250,6 +335,27 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
 
+CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -281,6 +387,19 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
+
+CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
 
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -376,6 +495,93 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
 
+CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    last_key constant jsonb := coalesce(nullif(after, 'null'), nullif(before, 'null'));
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := nullif(before, 'null') is not null;
+    falling constant boolean := coalesce(descending, false) <> backward;
+    last_number bigint;
+    last_time timestamptz;
+    last_id bigint;
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif backward and nullif(after, 'null') is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    if last_key is not null then
+        begin
+            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
+                raise data_exception using message = 'it is not an array of two values';
+            end if;
+            last_id := last_key ->> 1;
+            if sort in ('msg_id', 'read_ct') then
+                last_number := last_key ->> 0;
+            else
+                last_time := last_key ->> 0;
+            end if;
+        exception
+            when data_exception then
+                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
+                    errcode = 'invalid_parameter_value',
+                    hint = format('Give %s and msg_id of the row: [%s, 7].', sort,
+                        case when last_number is null and sort not in ('msg_id', 'read_ct')
+                            then '"2026-01-31T12:00:00Z"' else '7' end);
+        end;
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when last_key is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when last_time is null then '$3' else '$4' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -393,6 +599,32 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
 
+CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns their ids there and here.';
+
 CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
@@ -404,6 +636,25 @@ CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queu
         ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
+
+CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is null and until is null then
+        raise exception 'postpone to when?' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
@@ -451,6 +702,18 @@ end;
 $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
+
+CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns their ids before and after.';
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -512,6 +775,56 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+
+CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    end if;
+    return (
+        select id
+        from pgmq.send(
+            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
+
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    elsif array_ndims(messages) > 1 then
+        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        raise exception 'a message of a batch cannot be a JSON array' using
+            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
+        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+    elsif coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select id
+    from pgmq.send_batch(
+        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+    order by id;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
 
 CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
     LANGUAGE sql STABLE
@@ -604,6 +917,196 @@ begin
     perform pg_catalog.set_config('client_encoding', encoding, true);
     -- Triggers that wait for the commit run in the caller's role.
     perform pg_catalog.set_config('role', role, true);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+begin
+    execute format(
+        $query$
+        with chosen as materialized (
+            select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
+        ), counted as materialized (
+            select count(*) as matched from chosen
+        ), allowed as (
+            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+        ), %3$s
+        select
+            (select c.matched from counted as c),
+            coalesce(array_agg(c.msg_id order by c.msg_id), '{}'),
+            coalesce(array_agg(c.new_msg_id order by c.msg_id), '{}')
+        from changed as c
+        $query$,
+        source,
+        condition,
+        case
+            when action in ('postpone', 'make_visible') then format(
+                'changed as ('
+                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
+            when action = 'delete' then format(
+                'changed as ('
+                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source)
+            when action = 'archive' then
+                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+        end
+    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+exception
+    when unique_violation then
+        if action <> 'archive' then
+            raise;
+        end if;
+        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+            errcode = 'unique_violation',
+            detail = 'An unlogged queue begins with id 1 again after a crash.',
+            hint = 'Delete those from the archive, or requeue them, and archive again.';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    types constant jsonb := '{
+        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
+        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
+        "headers_contain": "any"
+    }';
+    hints constant jsonb := '{
+        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
+        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
+        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "min_read_ct": "Give a whole number.",
+        "max_read_ct": "Give a whole number.",
+        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
+    }';
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is not known', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
+                    ' and headers_contain.';
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+            raise exception 'state "%" is not known', found.plain using
+                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+        end if;
+        begin
+            case found.member
+                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
+                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
+                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
+                when 'path' then perform found.plain::jsonpath;
+                else null;
+            end case;
+        exception
+            when data_exception or syntax_error or feature_not_supported then
+                raise exception 'filter member "%": %', found.member, sqlerrm using
+                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        end;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if to_queue is null then
+        raise exception 'move to which queue?' using
+            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+    elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
+        raise exception 'messages are moved from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value',
+            hint = 'Give another queue; requeue brings archived messages back to their own.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_gateway.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        case filter ->> 'state'
+            when 'visible' then 'q.vt <= $2'
+            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
+            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
+        end,
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
 end;
 $$;
 
@@ -711,6 +1214,66 @@ begin
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
+        when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
+        else ''
+    end;
+    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
+    anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
+    sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
+begin
+    return format(
+        $part$
+        gone as (
+            delete from pgmq.%1$I as q using allowed where q.msg_id = allowed.msg_id returning q.msg_id, %3$s
+        ), changed as materialized (
+            select g.*, %4$s as new_msg_id from (select * from gone order by msg_id) as g
+        ), kept as (
+            insert into pgmq.%2$I (msg_id, %3$s) overriding system value select new_msg_id, %5$s from changed
+        )
+        $part$,
+        source, target, columns,
+        case action when 'archive' then 'g.msg_id' else format('nextval(%L)', sequence) end,
+        case action when 'archive' then columns else anew end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is not null and at is not null then
+        raise exception 'a number of seconds and a time exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    elsif seconds < 0 then
+        raise exception 'a message cannot be delayed by % seconds', seconds using
+            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -850,23 +1413,44 @@ CREATE TABLE pgmq_gateway.migrations (
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
+
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
@@ -874,9 +1458,21 @@ REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operat
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
@@ -884,9 +1480,18 @@ REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
 
@@ -896,8 +1501,41 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
