@@ -1,8 +1,7 @@
--- Creating, dropping and looking at queues, and who may do what with them.
+-- Creating, dropping and looking at queues.
 --
 -- Why: a migration file, psql and the command line all manage queues through these. They blunt pgmq's sharp edges:
--- names that end up in one table, row-level security that somebody forgot, and rights per operation that nobody knows
--- by heart.
+-- names that end up in one table, and row-level security that somebody forgot.
 -- Safe to repeat: functions are replaced by themselves; no queue is touched.
 
 create or replace function pgmq_admin.check_queue_exists(queue_name text)

@@ -8,29 +8,6 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
-CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-    unknown text;
-begin
-    select o into unknown
-    from unnest(operations) as o
-    where o is null or o not in (select operation from pgmq_admin.operation_rights());
-    if found or coalesce(cardinality(operations), 0) = 0 then
-        raise exception 'operation "%" is not known', coalesce(unknown, '') using
-            errcode = 'invalid_parameter_value',
-            hint = 'Choose from send, read, pop, archive and delete.';
-    end if;
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using
-            errcode = 'undefined_object',
-            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
-    end if;
-end;
-$$;
-
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -311,41 +288,46 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    tables record;
     wanted record;
     routine regprocedure;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public to %I', role);
     for wanted in
-        select * from pgmq_admin.operation_rights() as o where o.operation = any (operations)
+        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
     loop
-        execute format('grant %s on pgmq.%I to %I', array_to_string(wanted.queue_rights, ', '), queue_table, role);
+        -- A producer sends without seeing messages: more rights would take that away.
+        if wanted.operation <> 'send'
+            or has_table_privilege(role, tables.queue_table, 'SELECT')
+            or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
+        then
+            execute format(
+                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+        end if;
         if wanted.archive_rights <> '{}' then
             execute format(
-                'grant %s on pgmq.%I to %I',
-                array_to_string(wanted.archive_rights, ', '), pgmq.format_table_name(queue_name, 'a'), role);
+                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
         end if;
         for routine in
             select p.oid
-            from pg_catalog.pg_proc as p
+            from pg_proc as p
             where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
-              and p.proname in (wanted.operation, case wanted.operation when 'send' then 'send_batch' end)
+              and p.proname in (
+                  wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;
     end loop;
-    -- Who sends to a queue with notifications also writes when the last one was sent.
-    if 'send' = any (operations) and exists (
-        select from pg_catalog.pg_trigger
-        where tgrelid = to_regclass(format('pgmq.%I', queue_table))
-          and tgname = 'trigger_notify_queue_insert_listeners'
-    ) and to_regclass('pgmq.notify_insert_throttle') is not null then
+    if 'send' = any (operations)
+        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+    then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
 end;
@@ -354,27 +336,44 @@ $$;
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select r.rolname, held.operations
-    from pg_catalog.pg_roles as r
+    select r.role, held.operations
+    from pgmq_gateway.request_roles() as r
     cross join lateral (
         select coalesce(array_agg(o order by place), '{}') as operations
-        from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
-        where has_schema_privilege(r.rolname, 'pgmq', 'usage')
-          and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
-          and exists (
-              select from pg_catalog.pg_proc as p
-              where p.pronamespace = to_regnamespace('pgmq_public') and p.proname = o
-                and has_function_privilege(r.rolname, p.oid, 'execute'))
+        from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
+        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
     ) as held
-    where r.rolname in ('anon', 'authenticated', 'service_role')
-       or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')
-    order by r.rolname;
+    where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
+    order by r.role;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
+COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+
+CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text, permissive boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname::text,
+        case p.polrelid when t.queue_table then 'queue' else 'archive' end,
+        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+            else 'all' end,
+        (
+            select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
+            from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
+        ),
+        pg_get_expr(p.polqual, p.polrelid),
+        pg_get_expr(p.polwithcheck, p.polrelid),
+        p.polpermissive
+    from pgmq_gateway.queue_tables(queue_name) as t
+    join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    order by p.polrelid = t.archive_table, p.polname;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They count where row-level security is on.';
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
     LANGUAGE sql STABLE
@@ -392,18 +391,6 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
-
-CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-    values
-        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
-        ('read', array['SELECT', 'UPDATE'], '{}'),
-        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
-        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
-        ('delete', array['SELECT', 'DELETE'], '{}');
-$$;
 
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
@@ -465,39 +452,39 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-    archive_table constant text := pgmq.format_table_name(queue_name, 'a');
+    tables record;
     remaining text[];
     kept text[];
     privilege text;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     select coalesce(array_agg(o), '{}') into remaining
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o <> all (operations);
     -- Operations share rights: take away what no remaining one needs.
     for privilege in
         select distinct unnest(o.queue_rights)
-        from pgmq_admin.operation_rights() as o
+        from pgmq_gateway.operation_rights() as o
         where o.operation = any (operations)
     loop
         if not exists (
-            select from pgmq_admin.operation_rights() as o
+            select from pgmq_gateway.operation_rights() as o
             where o.operation = any (remaining) and privilege = any (o.queue_rights)
         ) then
-            execute format('revoke %s on pgmq.%I from %I', privilege, queue_table, role);
+            execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
         end if;
     end loop;
     if 'archive' = any (operations) then
-        execute format('revoke insert, select on pgmq.%I from %I', archive_table, role);
+        execute format('revoke insert, select on %s from %I', tables.archive_table, role);
     end if;
     select array_agg(o) into kept
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o = any (operations);
     if kept is not null then
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
@@ -513,22 +500,28 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
 
-CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(array_agg(o.operation order by o.place), '{}')
-    from pgmq_admin.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
-    where not exists (
-        select from unnest(o.queue_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')), needed)
-    ) and not exists (
-        select from unnest(o.archive_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')), needed)
-    );
+    with judged as (
+        select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
+        from pgmq_gateway.queue_tables(queue_name) as t
+        cross join pgmq_gateway.request_roles() as r
+        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join lateral pgmq_gateway.judge(
+            queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
+    )
+    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    from judged as j
+    where j.role in ('anon', 'authenticated', 'service_role')
+       or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
+       or has_table_privilege(j.oid, j.queue_table, 'DELETE')
+       or j.oid in (select s.oid from judged as s where s.verdict <> 'none')
+    order by j.role, j.place;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
 
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
@@ -605,6 +598,360 @@ begin
     -- Triggers that wait for the commit run in the caller's role.
     perform pg_catalog.set_config('role', role, true);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_operations(operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    unknown text;
+begin
+    select o into unknown
+    from unnest(operations) as o
+    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    if found or coalesce(cardinality(operations), 0) = 0 then
+        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using
+            errcode = 'undefined_object',
+            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    end if;
+    if pg_has_role(session_user, current_user, 'usage') then
+        return;
+    end if;
+    if not exists (select from pgmq_gateway.request_roles() as r where r.role = check_role.role) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    end if;
+    if exists (
+        select from pg_roles as r
+        where r.rolname = role and (r.rolsuper or r.rolbypassrls and r.rolname <> 'service_role')
+    ) then
+        raise exception 'role "%" bypasses row-level security', role using
+            errcode = 'insufficient_privilege',
+            hint = 'Only the owner of the database gives such a role rights, and takes them.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname, p.polpermissive,
+        pg_get_expr(case when after then coalesce(p.polwithcheck, p.polqual) else p.polqual end, p.polrelid)
+    from pg_policy as p
+    where p.polrelid = on_table
+      and p.polcmd in ('*', command)
+      and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    way record;
+    limits record;
+    missing record;
+    throttle text;
+begin
+    select * into way from pgmq_gateway.judge_functions(role, operation);
+    reasons := way.obstacles;
+    for missing in
+        select m.on_table, string_agg(m.privilege, ', ') as privileges
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, way.seen, operation) as m
+        group by m.on_table order by m.on_table = archive_table
+    loop
+        reasons := reasons || format(
+            '%s lacks %s on %s: pgmq_admin.grant_queue() gives it.',
+            way.seen::regrole, missing.privileges, missing.on_table);
+    end loop;
+    if operation = 'send' then
+        throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
+        if throttle <> '' then
+            reasons := reasons || format(
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: pgmq_admin.grant_queue() gives it.',
+                way.seen::regrole, throttle);
+        end if;
+    end if;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, way.seen, operation);
+    reasons := reasons || limits.obstacles;
+    policies := limits.policies;
+    if reasons <> '{}' then
+        verdict := 'none';
+        return;
+    end if;
+    if way.disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', way.disguise, way.seen::regrole)];
+    end if;
+    if limits.limited then
+        verdict := 'policy';
+        reasons := reasons || format('Policies decide which messages: %s.', array_to_string(policies, ', '));
+    else
+        verdict := 'all';
+        reasons := reasons || case
+            when not (select relrowsecurity from pg_class where oid = queue_table)
+                then format('Row-level security is off on %s.', queue_table)
+            when not pgmq_gateway.policies_count(queue_table, way.seen)
+                then format('%s is not held by row-level security.', way.seen::regrole)
+            else format('Policies let every message through: %s.', array_to_string(policies, ', '))
+        end;
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    routine record;
+    advice constant text := 'pgmq_admin.grant_queue() gives it.';
+begin
+    obstacles := '{}';
+    seen := role;
+    if to_regnamespace('pgmq_public') is null then
+        obstacles := array['The schema pgmq_public does not exist: pgmq_admin.expose() makes it.'];
+        return;
+    elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
+        obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
+    end if;
+    for routine in
+        select f.place, f.signature, f.function, p.prosecdef, p.proowner
+        from pgmq_gateway.operation_functions(operation) as f
+        left join pg_proc as p on p.oid = f.function
+        order by f.place
+    loop
+        if routine.function is null then
+            obstacles := obstacles || format('%s does not exist: pgmq_admin.expose() makes it.', routine.signature);
+            return;
+        elsif not has_function_privilege(seen, routine.function, 'execute') then
+            obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
+        end if;
+        if routine.prosecdef then
+            seen := routine.proowner;
+            disguise := routine.function;
+        end if;
+        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+            obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
+        end if;
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with met as (
+        select n.command, n.after, n.outcome, t.oid as on_table, c.policy, c.permissive, c.condition
+        from pgmq_gateway.operation_policies() as n
+        cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+        left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
+        where n.operation = judge_policies.operation and pgmq_gateway.policies_count(t.oid, judge_policies.role)
+    ), judged as (
+        select
+            on_table, command, min(outcome) as outcome,
+            -- A policy without a condition lets nothing through, or restricts nothing.
+            coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
+            coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
+            array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
+            coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
+        from met
+        group by on_table, command, after
+    ), said as (
+        select distinct on (on_table, command)
+            on_table, command, forbidding,
+            format(
+                case
+                    when forbidding is null
+                    then 'No policy on %2$s lets %1$s %3$s, so %4$s: pgmq_admin.create_policy() makes one.'
+                    else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
+                end,
+                pg_get_userbyid(role), on_table,
+                case command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
+                outcome, array_to_string(forbidding, ', ')) as obstacle
+        from judged
+        where not possible or forbidding is not null
+        order by on_table, command, outcome
+    )
+    select
+        (select coalesce(array_agg(obstacle order by on_table::oid, command), '{}') from said),
+        (select coalesce(bool_or(not free or restricted), false) from judged),
+        (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.oid, n.privilege
+    from pgmq_gateway.operation_columns() as n
+    cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+    where n.operation = missing_privileges.operation
+      and case
+          when n.privilege = 'DELETE' then not has_table_privilege(role, t.oid, 'DELETE')
+          when n.columns = '{}' then not has_any_column_privilege(role, t.oid, n.privilege)
+          else not has_table_privilege(role, t.oid, n.privilege) and exists (
+              select from pg_attribute as a
+              where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+                and (n.columns is null or a.attname = any (n.columns))
+                and not has_column_privilege(role, t.oid, a.attnum, n.privilege))
+      end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select concat_ws(
+        ', ',
+        case when exists (
+            select from unnest(array['queue_name', 'throttle_interval_ms', 'last_notified_at']) as c
+            where not has_column_privilege(role, throttle.oid, c, 'SELECT')
+        ) then 'SELECT' end,
+        case when not has_column_privilege(role, throttle.oid, 'last_notified_at', 'UPDATE') then 'UPDATE' end)
+    from pg_trigger as t
+    join pg_proc as p on p.oid = t.tgfoid
+    cross join to_regclass('pgmq.notify_insert_throttle') as throttle (oid)
+    where t.tgrelid = queue_table
+      and t.tgname = 'trigger_notify_queue_insert_listeners'
+      and t.tgenabled in ('O', 'A')
+      and not p.prosecdef
+      and throttle.oid is not null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_columns() RETURNS TABLE(operation text, on_table text, privilege text, columns name[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'INSERT', '{vt,message,headers}'::name[]),
+        ('send', 'queue', 'SELECT', '{msg_id}'),
+        ('read', 'queue', 'SELECT', null),
+        ('read', 'queue', 'UPDATE', '{vt,read_ct,last_read_at}'),
+        ('pop', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('pop', 'queue', 'UPDATE', '{}'),
+        ('pop', 'queue', 'DELETE', null),
+        ('archive', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'queue', 'DELETE', null),
+        ('archive', 'archive', 'INSERT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'archive', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'DELETE', null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_functions(operation text) RETURNS TABLE(place bigint, signature text, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with wrapper as (
+        select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
+        from pgmq_admin.public_functions() as f
+        where split_part(f.signature, '(', 1) = operation
+    )
+    select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w
+    union all
+    select o.place, o.signature, to_regprocedure(o.signature)
+    from wrapper as w,
+        unnest(array[
+            'pgmq.send(text,jsonb,integer)', 'pgmq.send(text,jsonb,jsonb,timestamptz)',
+            'pgmq.read(text,integer,integer,jsonb)', 'pgmq.pop(text)', 'pgmq.pop(text,integer)',
+            'pgmq.archive(text,bigint)', 'pgmq.delete(text,bigint)'
+        ]) with ordinality as o (signature, place)
+    where o.signature like 'pgmq.' || operation || '(%'
+      and w.source ~ ('\mpgmq\.' || operation || '\s*\(')
+      and to_regprocedure(o.signature) is not null
+    union all
+    select 100, 'pgmq.format_table_name(text,text)', to_regprocedure('pgmq.format_table_name(text,text)')
+    order by 1;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, on_table text, command "char", after boolean, outcome text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'a'::"char", true, 'send fails'),
+        ('send', 'queue', 'r', false, 'send fails'),
+        ('read', 'queue', 'r', false, 'read answers nothing'),
+        ('read', 'queue', 'w', false, 'read answers nothing'),
+        ('read', 'queue', 'w', true, 'read fails'),
+        ('pop', 'queue', 'r', false, 'pop answers nothing'),
+        ('pop', 'queue', 'w', false, 'pop answers nothing'),
+        ('pop', 'queue', 'd', false, 'pop answers nothing'),
+        ('archive', 'queue', 'r', false, 'archive answers false'),
+        ('archive', 'queue', 'd', false, 'archive answers false'),
+        ('archive', 'archive', 'a', true, 'archive fails'),
+        ('archive', 'archive', 'r', false, 'archive fails'),
+        ('delete', 'queue', 'r', false, 'delete answers false'),
+        ('delete', 'queue', 'd', false, 'delete answers false');
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
+        ('read', array['SELECT', 'UPDATE'], '{}'),
+        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
+        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
+        ('delete', array['SELECT', 'DELETE'], '{}');
+$$;
+
+CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select c.relrowsecurity
+        and not (r.rolsuper or r.rolbypassrls)
+        and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage'))
+    from pg_class as c, pg_roles as r
+    where c.oid = on_table and r.oid = role;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
+    archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
+    if queue_table is null or archive_table is null then
+        raise exception 'queue "%" has lost a table', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.oid, r.rolname
+    from pg_roles as r
+    where r.rolname <> 'authenticator'
+      and pg_has_role(
+          'authenticator', r.oid,
+          case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -711,6 +1058,19 @@ begin
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(o.operation order by o.place), '{}')
+    from pgmq_gateway.queue_tables(queue_name) as t
+    cross join pgmq_gateway.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    where not exists (
+        select from pgmq_gateway.missing_privileges(
+            t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
+    );
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -850,13 +1210,13 @@ CREATE TABLE pgmq_gateway.migrations (
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
+
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
 
@@ -871,12 +1231,15 @@ REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
@@ -887,8 +1250,10 @@ REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages big
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.rights(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
@@ -896,8 +1261,40 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
