@@ -1,5 +1,6 @@
--- Creating, dropping and looking at queues, and who may do what with them.
+-- Creating, dropping and looking at queues.
 --
+<<<<<<< HEAD
 -- Why: a migration file, psql, the command line and, over HTTP, service_role all manage queues through these. They blunt
 -- pgmq's sharp edges: names that end up in one table, row-level security that somebody forgot, and rights per operation
 -- that nobody knows by heart.
@@ -7,6 +8,10 @@
 -- none. It may do with queues whatever it likes anyway (it has all rights on pgmq's tables and no row-level security
 -- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: search_path
 -- is empty, names of tables come from pgmq.meta and the catalog, and arguments are only ever values.
+=======
+-- Why: a migration file, psql and the command line all manage queues through these. They blunt pgmq's sharp edges:
+-- names that end up in one table, and row-level security that somebody forgot.
+>>>>>>> 503da8c78fbac3974dac5db328922a5c892af913
 -- Safe to repeat: functions are replaced by themselves; no queue is touched.
 
 grant usage on schema pgmq_admin to service_role;
@@ -608,6 +613,7 @@ comment on function pgmq_admin.queue_status is
     'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the '
     'newest, how many were ever sent. It reads the whole queue.';
 
+<<<<<<< HEAD
 -- What each operation needs on q_<queue> and on a_<queue>. INSERT and DELETE come with SELECT because pgmq's statements
 -- return what they did, pop with UPDATE because it locks the row it takes.
 create or replace function pgmq_admin.operation_rights()
@@ -793,3 +799,6 @@ grant execute on function
     pgmq_admin.create_queue, pgmq_admin.drop_queue, pgmq_admin.purge_queue,
     pgmq_admin.list_queues, pgmq_admin.queue_status
 to service_role;
+=======
+revoke all on all functions in schema pgmq_admin from public;
+>>>>>>> 503da8c78fbac3974dac5db328922a5c892af913
