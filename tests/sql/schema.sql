@@ -8,28 +8,73 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
-CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
+CREATE TYPE pgmq_admin.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	archived_at timestamp with time zone,
+	state text,
+	bytes integer,
+	preview text,
+	message jsonb,
+	headers jsonb
+);
+
+CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-    unknown text;
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
 begin
-    select o into unknown
-    from unnest(operations) as o
-    where o is null or o not in (select operation from pgmq_admin.operation_rights());
-    if found or coalesce(cardinality(operations), 0) = 0 then
-        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from send, read, pop, archive and delete.';
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'archived messages cannot % again', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds and the action postpone need each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue and the action move need each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
     end if;
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using
-            errcode = 'undefined_object',
-            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
     end if;
+    return cardinality(done.msg_ids);
 end;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+
+CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
@@ -43,6 +88,23 @@ begin
     end if;
 end;
 $$;
+
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -240,6 +302,27 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 
+CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -275,6 +358,19 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
 
+CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
+
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -304,41 +400,46 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    tables record;
     wanted record;
     routine regprocedure;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public to %I', role);
     for wanted in
-        select * from pgmq_admin.operation_rights() as o where o.operation = any (operations)
+        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
     loop
-        execute format('grant %s on pgmq.%I to %I', array_to_string(wanted.queue_rights, ', '), queue_table, role);
+        -- A producer sends without seeing messages: more rights would take that away.
+        if wanted.operation <> 'send'
+            or has_table_privilege(role, tables.queue_table, 'SELECT')
+            or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
+        then
+            execute format(
+                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+        end if;
         if wanted.archive_rights <> '{}' then
             execute format(
-                'grant %s on pgmq.%I to %I',
-                array_to_string(wanted.archive_rights, ', '), pgmq.format_table_name(queue_name, 'a'), role);
+                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
         end if;
         for routine in
             select p.oid
-            from pg_catalog.pg_proc as p
+            from pg_proc as p
             where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
-              and p.proname in (wanted.operation, case wanted.operation when 'send' then 'send_batch' end)
+              and p.proname in (
+                  wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;
     end loop;
-    -- Who sends to a queue with notifications also writes when the last one was sent.
-    if 'send' = any (operations) and exists (
-        select from pg_catalog.pg_trigger
-        where tgrelid = to_regclass(format('pgmq.%I', queue_table))
-          and tgname = 'trigger_notify_queue_insert_listeners'
-    ) and to_regclass('pgmq.notify_insert_throttle') is not null then
+    if 'send' = any (operations)
+        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+    then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
 end;
@@ -347,27 +448,131 @@ $$;
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select r.rolname, held.operations
-    from pg_catalog.pg_roles as r
+    select r.role, held.operations
+    from pgmq_gateway.request_roles() as r
     cross join lateral (
         select coalesce(array_agg(o order by place), '{}') as operations
-        from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
-        where has_schema_privilege(r.rolname, 'pgmq', 'usage')
-          and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
-          and exists (
-              select from pg_catalog.pg_proc as p
-              where p.pronamespace = to_regnamespace('pgmq_public') and p.proname = o
-                and has_function_privilege(r.rolname, p.oid, 'execute'))
+        from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
+        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
     ) as held
-    where r.rolname in ('anon', 'authenticated', 'service_role')
-       or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')
-    order by r.rolname;
+    where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
+    order by r.role;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
+COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+
+CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    last_key constant jsonb := coalesce(nullif(after, 'null'), nullif(before, 'null'));
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := nullif(before, 'null') is not null;
+    falling constant boolean := coalesce(descending, false) <> backward;
+    last_number bigint;
+    last_time timestamptz;
+    last_id bigint;
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif backward and nullif(after, 'null') is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    if last_key is not null then
+        begin
+            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
+                raise data_exception using message = 'it is not an array of two values';
+            end if;
+            last_id := last_key ->> 1;
+            if sort in ('msg_id', 'read_ct') then
+                last_number := last_key ->> 0;
+            else
+                last_time := last_key ->> 0;
+            end if;
+        exception
+            when data_exception then
+                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
+                    errcode = 'invalid_parameter_value',
+                    hint = format('Give %s and msg_id of the row: [%s, 7].', sort,
+                        case when last_number is null and sort not in ('msg_id', 'read_ct')
+                            then '"2026-01-31T12:00:00Z"' else '7' end);
+        end;
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when last_key is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when last_time is null then '$3' else '$4' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+
+CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text, permissive boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname::text,
+        case p.polrelid when t.queue_table then 'queue' else 'archive' end,
+        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+            else 'all' end,
+        (
+            select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
+            from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
+        ),
+        pg_get_expr(p.polqual, p.polrelid),
+        pg_get_expr(p.polwithcheck, p.polrelid),
+        p.polpermissive
+    from pgmq_gateway.queue_tables(queue_name) as t
+    join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    order by p.polrelid = t.archive_table, p.polname;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They count where row-level security is on.';
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -393,17 +598,50 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
 
-CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
     SET search_path TO ''
     AS $$
-    values
-        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
-        ('read', array['SELECT', 'UPDATE'], '{}'),
-        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
-        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
-        ('delete', array['SELECT', 'DELETE'], '{}');
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns their ids there and here.';
+
+CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is null and until is null then
+        raise exception 'postpone to when?' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
@@ -455,6 +693,18 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
 
+CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns their ids before and after.';
+
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -468,39 +718,39 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-    archive_table constant text := pgmq.format_table_name(queue_name, 'a');
+    tables record;
     remaining text[];
     kept text[];
     privilege text;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     select coalesce(array_agg(o), '{}') into remaining
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o <> all (operations);
     -- Operations share rights: take away what no remaining one needs.
     for privilege in
         select distinct unnest(o.queue_rights)
-        from pgmq_admin.operation_rights() as o
+        from pgmq_gateway.operation_rights() as o
         where o.operation = any (operations)
     loop
         if not exists (
-            select from pgmq_admin.operation_rights() as o
+            select from pgmq_gateway.operation_rights() as o
             where o.operation = any (remaining) and privilege = any (o.queue_rights)
         ) then
-            execute format('revoke %s on pgmq.%I from %I', privilege, queue_table, role);
+            execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
         end if;
     end loop;
     if 'archive' = any (operations) then
-        execute format('revoke insert, select on pgmq.%I from %I', archive_table, role);
+        execute format('revoke insert, select on %s from %I', tables.archive_table, role);
     end if;
     select array_agg(o) into kept
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o = any (operations);
     if kept is not null then
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
@@ -516,22 +766,78 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
 
-CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
-    LANGUAGE sql STABLE
+CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with judged as (
+        select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
+        from pgmq_gateway.queue_tables(queue_name) as t
+        cross join pgmq_gateway.request_roles() as r
+        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join lateral pgmq_gateway.judge(
+            queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
+    )
+    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    from judged as j
+    where j.role in ('anon', 'authenticated', 'service_role')
+       or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
+       or has_table_privilege(j.oid, j.queue_table, 'DELETE')
+       or j.oid in (select s.oid from judged as s where s.verdict <> 'none')
+    order by j.role, j.place;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+
+CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-    select coalesce(array_agg(o.operation order by o.place), '{}')
-    from pgmq_admin.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
-    where not exists (
-        select from unnest(o.queue_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')), needed)
-    ) and not exists (
-        select from unnest(o.archive_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')), needed)
-    );
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    end if;
+    return (
+        select id
+        from pgmq.send(
+            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+end;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
+
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    elsif array_ndims(messages) > 1 then
+        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        raise exception 'a message of a batch cannot be a JSON array' using
+            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
+        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+    elsif coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select id
+    from pgmq.send_batch(
+        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+    order by id;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
 
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
@@ -610,6 +916,133 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+begin
+    execute format(
+        $query$
+        with chosen as materialized (
+            select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
+        ), counted as materialized (
+            select count(*) as matched from chosen
+        ), allowed as (
+            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+        ), %3$s
+        select
+            (select c.matched from counted as c),
+            coalesce(array_agg(c.msg_id order by c.msg_id), '{}'),
+            coalesce(array_agg(c.new_msg_id order by c.msg_id), '{}')
+        from changed as c
+        $query$,
+        source,
+        condition,
+        case
+            when action in ('postpone', 'make_visible') then format(
+                'changed as ('
+                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
+            when action = 'delete' then format(
+                'changed as ('
+                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source)
+            when action = 'archive' then
+                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+        end
+    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+exception
+    when unique_violation then
+        if action <> 'archive' then
+            raise;
+        end if;
+        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+            errcode = 'unique_violation',
+            detail = 'An unlogged queue begins with id 1 again after a crash.',
+            hint = 'Delete those from the archive, or requeue them, and archive again.';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    types constant jsonb := '{
+        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
+        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
+        "headers_contain": "any"
+    }';
+    hints constant jsonb := '{
+        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
+        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
+        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "min_read_ct": "Give a whole number.",
+        "max_read_ct": "Give a whole number.",
+        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
+    }';
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is not known', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
+                    ' and headers_contain.';
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+            raise exception 'state "%" is not known', found.plain using
+                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+        end if;
+        begin
+            case found.member
+                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
+                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
+                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
+                when 'path' then perform found.plain::jsonpath;
+                else null;
+            end case;
+        exception
+            when data_exception or syntax_error or feature_not_supported then
+                raise exception 'filter member "%": %', found.member, sqlerrm using
+                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        end;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if to_queue is null then
+        raise exception 'move to which queue?' using
+            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+    elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
+        raise exception 'messages are moved from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value',
+            hint = 'Give another queue; requeue brings archived messages back to their own.';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -640,6 +1073,24 @@ begin
     end if;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.check_operations(operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    unknown text;
+begin
+    select o into unknown
+    from unnest(operations) as o
+    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    if found or coalesce(cardinality(operations), 0) = 0 then
+        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -685,6 +1136,48 @@ begin
     end if;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using
+            errcode = 'undefined_object',
+            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    end if;
+    if pg_has_role(session_user, current_user, 'usage') then
+        return;
+    end if;
+    if not exists (select from pgmq_gateway.request_roles() as r where r.role = check_role.role) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    end if;
+    if exists (
+        select from pg_roles as r
+        where r.rolname = role and (r.rolsuper or r.rolbypassrls and r.rolname <> 'service_role')
+    ) then
+        raise exception 'role "%" bypasses row-level security', role using
+            errcode = 'insufficient_privilege',
+            hint = 'Only the owner of the database gives such a role rights, and takes them.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname, p.polpermissive,
+        pg_get_expr(case when after then coalesce(p.polwithcheck, p.polqual) else p.polqual end, p.polrelid)
+    from pg_policy as p
+    where p.polrelid = on_table
+      and p.polcmd in ('*', command)
+      and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
+$$;
 
 CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -841,6 +1334,335 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_gateway.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        case filter ->> 'state'
+            when 'visible' then 'q.vt <= $2'
+            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
+            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
+        end,
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    way record;
+    limits record;
+    missing record;
+    throttle text;
+begin
+    select * into way from pgmq_gateway.judge_functions(role, operation);
+    reasons := way.obstacles;
+    for missing in
+        select m.on_table, string_agg(m.privilege, ', ') as privileges
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, way.seen, operation) as m
+        group by m.on_table order by m.on_table = archive_table
+    loop
+        reasons := reasons || format(
+            '%s lacks %s on %s: pgmq_admin.grant_queue() gives it.',
+            way.seen::regrole, missing.privileges, missing.on_table);
+    end loop;
+    if operation = 'send' then
+        throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
+        if throttle <> '' then
+            reasons := reasons || format(
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: pgmq_admin.grant_queue() gives it.',
+                way.seen::regrole, throttle);
+        end if;
+    end if;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, way.seen, operation);
+    reasons := reasons || limits.obstacles;
+    policies := limits.policies;
+    if reasons <> '{}' then
+        verdict := 'none';
+        return;
+    end if;
+    if way.disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', way.disguise, way.seen::regrole)];
+    end if;
+    if limits.limited then
+        verdict := 'policy';
+        reasons := reasons || format('Policies decide which messages: %s.', array_to_string(policies, ', '));
+    else
+        verdict := 'all';
+        reasons := reasons || case
+            when not (select relrowsecurity from pg_class where oid = queue_table)
+                then format('Row-level security is off on %s.', queue_table)
+            when not pgmq_gateway.policies_count(queue_table, way.seen)
+                then format('%s is not held by row-level security.', way.seen::regrole)
+            else format('Policies let every message through: %s.', array_to_string(policies, ', '))
+        end;
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    routine record;
+    advice constant text := 'pgmq_admin.grant_queue() gives it.';
+begin
+    obstacles := '{}';
+    seen := role;
+    if to_regnamespace('pgmq_public') is null then
+        obstacles := array['The schema pgmq_public does not exist: pgmq_admin.expose() makes it.'];
+        return;
+    elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
+        obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
+    end if;
+    for routine in
+        select f.place, f.signature, f.function, p.prosecdef, p.proowner
+        from pgmq_gateway.operation_functions(operation) as f
+        left join pg_proc as p on p.oid = f.function
+        order by f.place
+    loop
+        if routine.function is null then
+            obstacles := obstacles || format('%s does not exist: pgmq_admin.expose() makes it.', routine.signature);
+            return;
+        elsif not has_function_privilege(seen, routine.function, 'execute') then
+            obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
+        end if;
+        if routine.prosecdef then
+            seen := routine.proowner;
+            disguise := routine.function;
+        end if;
+        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+            obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
+        end if;
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with met as (
+        select n.command, n.after, n.outcome, t.oid as on_table, c.policy, c.permissive, c.condition
+        from pgmq_gateway.operation_policies() as n
+        cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+        left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
+        where n.operation = judge_policies.operation and pgmq_gateway.policies_count(t.oid, judge_policies.role)
+    ), judged as (
+        select
+            on_table, command, min(outcome) as outcome,
+            -- A policy without a condition lets nothing through, or restricts nothing.
+            coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
+            coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
+            array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
+            coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
+        from met
+        group by on_table, command, after
+    ), said as (
+        select distinct on (on_table, command)
+            on_table, command, forbidding,
+            format(
+                case
+                    when forbidding is null
+                    then 'No policy on %2$s lets %1$s %3$s, so %4$s: pgmq_admin.create_policy() makes one.'
+                    else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
+                end,
+                pg_get_userbyid(role), on_table,
+                case command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
+                outcome, array_to_string(forbidding, ', ')) as obstacle
+        from judged
+        where not possible or forbidding is not null
+        order by on_table, command, outcome
+    )
+    select
+        (select coalesce(array_agg(obstacle order by on_table::oid, command), '{}') from said),
+        (select coalesce(bool_or(not free or restricted), false) from judged),
+        (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.oid, n.privilege
+    from pgmq_gateway.operation_columns() as n
+    cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+    where n.operation = missing_privileges.operation
+      and case
+          when n.privilege = 'DELETE' then not has_table_privilege(role, t.oid, 'DELETE')
+          when n.columns = '{}' then not has_any_column_privilege(role, t.oid, n.privilege)
+          else not has_table_privilege(role, t.oid, n.privilege) and exists (
+              select from pg_attribute as a
+              where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+                and (n.columns is null or a.attname = any (n.columns))
+                and not has_column_privilege(role, t.oid, a.attnum, n.privilege))
+      end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select concat_ws(
+        ', ',
+        case when exists (
+            select from unnest(array['queue_name', 'throttle_interval_ms', 'last_notified_at']) as c
+            where not has_column_privilege(role, throttle.oid, c, 'SELECT')
+        ) then 'SELECT' end,
+        case when not has_column_privilege(role, throttle.oid, 'last_notified_at', 'UPDATE') then 'UPDATE' end)
+    from pg_trigger as t
+    join pg_proc as p on p.oid = t.tgfoid
+    cross join to_regclass('pgmq.notify_insert_throttle') as throttle (oid)
+    where t.tgrelid = queue_table
+      and t.tgname = 'trigger_notify_queue_insert_listeners'
+      and t.tgenabled in ('O', 'A')
+      and not p.prosecdef
+      and throttle.oid is not null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_columns() RETURNS TABLE(operation text, on_table text, privilege text, columns name[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'INSERT', '{vt,message,headers}'::name[]),
+        ('send', 'queue', 'SELECT', '{msg_id}'),
+        ('read', 'queue', 'SELECT', null),
+        ('read', 'queue', 'UPDATE', '{vt,read_ct,last_read_at}'),
+        ('pop', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('pop', 'queue', 'UPDATE', '{}'),
+        ('pop', 'queue', 'DELETE', null),
+        ('archive', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'queue', 'DELETE', null),
+        ('archive', 'archive', 'INSERT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'archive', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'DELETE', null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_functions(operation text) RETURNS TABLE(place bigint, signature text, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with wrapper as (
+        select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
+        from pgmq_admin.public_functions() as f
+        where split_part(f.signature, '(', 1) = operation
+    )
+    select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w
+    union all
+    select o.place, o.signature, to_regprocedure(o.signature)
+    from wrapper as w,
+        unnest(array[
+            'pgmq.send(text,jsonb,integer)', 'pgmq.send(text,jsonb,jsonb,timestamptz)',
+            'pgmq.read(text,integer,integer,jsonb)', 'pgmq.pop(text)', 'pgmq.pop(text,integer)',
+            'pgmq.archive(text,bigint)', 'pgmq.delete(text,bigint)'
+        ]) with ordinality as o (signature, place)
+    where o.signature like 'pgmq.' || operation || '(%'
+      and w.source ~ ('\mpgmq\.' || operation || '\s*\(')
+      and to_regprocedure(o.signature) is not null
+    union all
+    select 100, 'pgmq.format_table_name(text,text)', to_regprocedure('pgmq.format_table_name(text,text)')
+    order by 1;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, on_table text, command "char", after boolean, outcome text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'a'::"char", true, 'send fails'),
+        ('send', 'queue', 'r', false, 'send fails'),
+        ('read', 'queue', 'r', false, 'read answers nothing'),
+        ('read', 'queue', 'w', false, 'read answers nothing'),
+        ('read', 'queue', 'w', true, 'read fails'),
+        ('pop', 'queue', 'r', false, 'pop answers nothing'),
+        ('pop', 'queue', 'w', false, 'pop answers nothing'),
+        ('pop', 'queue', 'd', false, 'pop answers nothing'),
+        ('archive', 'queue', 'r', false, 'archive answers false'),
+        ('archive', 'queue', 'd', false, 'archive answers false'),
+        ('archive', 'archive', 'a', true, 'archive fails'),
+        ('archive', 'archive', 'r', false, 'archive fails'),
+        ('delete', 'queue', 'r', false, 'delete answers false'),
+        ('delete', 'queue', 'd', false, 'delete answers false');
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
+        ('read', array['SELECT', 'UPDATE'], '{}'),
+        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
+        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
+        ('delete', array['SELECT', 'DELETE'], '{}');
+$$;
+
+CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select c.relrowsecurity
+        and not (r.rolsuper or r.rolbypassrls)
+        and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage'))
+    from pg_class as c, pg_roles as r
+    where c.oid = on_table and r.oid = role;
+$$;
+
 CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -895,6 +1717,22 @@ CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     ]) as option;
 $$;
 
+CREATE FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
+    archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
+    if queue_table is null or archive_table is null then
+        raise exception 'queue "%" has lost a table', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -911,6 +1749,18 @@ CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS 
     left join pg_catalog.pg_class as a
         on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
     where only_queue is null or m.queue_name = only_queue;
+$$;
+
+CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.oid, r.rolname
+    from pg_roles as r
+    where r.rolname <> 'authenticator'
+      and pg_has_role(
+          'authenticator', r.oid,
+          case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -1019,6 +1869,13 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+$$;
+
 CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -1047,6 +1904,72 @@ begin
     where c.oid = relation and c.relkind <> 'p'
        or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(o.operation order by o.place), '{}')
+    from pgmq_gateway.queue_tables(queue_name) as t
+    cross join pgmq_gateway.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    where not exists (
+        select from pgmq_gateway.missing_privileges(
+            t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
+    );
+$$;
+
+CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
+        when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
+        else ''
+    end;
+    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
+    anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
+    sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
+begin
+    return format(
+        $part$
+        gone as (
+            delete from pgmq.%1$I as q using allowed where q.msg_id = allowed.msg_id returning q.msg_id, %3$s
+        ), changed as materialized (
+            select g.*, %4$s as new_msg_id from (select * from gone order by msg_id) as g
+        ), kept as (
+            insert into pgmq.%2$I (msg_id, %3$s) overriding system value select new_msg_id, %5$s from changed
+        )
+        $part$,
+        source, target, columns,
+        case action when 'archive' then 'g.msg_id' else format('nextval(%L)', sequence) end,
+        case action when 'archive' then columns else anew end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is not null and at is not null then
+        raise exception 'a number of seconds and a time exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    elsif seconds < 0 then
+        raise exception 'a message cannot be delayed by % seconds', seconds using
+            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -1189,35 +2112,67 @@ ALTER TABLE ONLY pgmq_gateway.migrations
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
@@ -1227,11 +2182,22 @@ GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.rights(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
@@ -1239,9 +2205,24 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
@@ -1249,16 +2230,66 @@ REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partitio
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.queues(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
