@@ -28,14 +28,12 @@ NAVIGATION = (
     ("/connect", "Connect", "code"),
     ("/health", "Health", "monitor_heart"),
 )
-THEMES = {"light": False, "dark": True, "system": None}
-THEME_COOKIE = "pgmq_dashboard_theme"
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
 # The root's theme is set before anything is painted. Pages tell when they are hidden, so that they need not refresh.
 HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
 <script>
-  const theme = document.cookie.match(/(?:^|; ){THEME_COOKIE}=(light|dark)/);
-  if (theme) document.documentElement.dataset.theme = theme[1];
+  const chosen = document.cookie.match(/(?:^|; ){theme.COOKIE}=(light|dark)/);
+  if (chosen) document.documentElement.dataset.theme = chosen[1];
   document.documentElement.lang = "en";
   document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
 </script>"""
@@ -103,15 +101,15 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
     """Header and navigation; gives the place for the page's content."""
     ui.add_head_html(HEAD)
     ui.link("Skip to the content", "#main").classes("skip")
-    chosen = client.request.cookies.get(THEME_COOKIE, "system")
-    dark = ui.dark_mode(THEMES.get(chosen))
+    chosen = theme.chosen(client.request)
+    dark = ui.dark_mode(theme.THEMES[chosen])
     menu = _menu(here)
     with ui.element("header").classes("shell-header"):
         icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
         ui.link("pgmq-gateway", "/").classes("product")
         where = ui.label(api.url).classes("where mono")
         background_tasks.create(_name_database(client, api, where), name="database")
-        _theme_switch(dark, chosen if chosen in THEMES else "system")
+        _theme_switch(dark, chosen)
         icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
     with ui.element("div").classes("shell-body"):
         with ui.element("aside").classes("shell-side"):
@@ -143,13 +141,13 @@ def _menu(here: str) -> ui.dialog:
 
 def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:
     def choose(name: str) -> None:
-        dark.value = THEMES[name]
+        dark.value = theme.THEMES[name]
         button.props(f"icon={THEME_ICONS[name]}")
         ui.run_javascript(
-            f'document.cookie = "{THEME_COOKIE}={name}; Path=/; Max-Age=31536000; SameSite=Strict";'
+            f'document.cookie = "{theme.COOKIE}={name}; Path=/; Max-Age=31536000; SameSite=Strict";'
             f'document.documentElement.dataset.theme = "{name}";'
         )
 
     with icon_button(THEME_ICONS[chosen], "Light or dark").props("aria-haspopup=menu") as button, ui.menu():
-        for name in THEMES:
+        for name in theme.THEMES:
             ui.menu_item(f"{name.capitalize()}", lambda name=name: choose(name))

@@ -40,7 +40,7 @@ class SignIn:
         key = self._code.redeem(given) if self._code else None
         if key is None:
             why = "This link has been used, or is too old. Sign in with the service_role key."
-            return HTMLResponse(page(_form(self._address, why, None, "/")), 403)
+            return HTMLResponse(page(_form(self._address, why, None, "/"), theme.chosen(request)), 403)
         return self._welcome(request, key, "/")
 
     async def _form(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class SignIn:
 
     def _asking(self, request: Request, why: str, problem: Problem | None = None, status: int = 200) -> Response:
         target = _local(request.query_params.get("next", "/"))
-        response = HTMLResponse(page(_form(self._address, why, problem, target)), status)
+        response = HTMLResponse(page(_form(self._address, why, problem, target), theme.chosen(request)), status)
         # With no-referrer the browser would not say which page the form's request comes from.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cache-Control"] = "no-store"
@@ -70,7 +70,7 @@ class SignIn:
         # link has led to.
         safe = escape(target, quote=True)
         content = f'<meta http-equiv="refresh" content="0;url={safe}"><p><a href="{safe}">Go on</a></p>'
-        response = HTMLResponse(page(content))
+        response = HTMLResponse(page(content, theme.chosen(request)))
         response.headers["Cache-Control"] = "no-store"
         response.set_cookie(
             self._cookie,
@@ -86,10 +86,10 @@ class SignIn:
         return str(self._http.base_url).rstrip("/")
 
 
-def page(content: str) -> str:
-    """A page of plain HTML in the dashboard's dress."""
+def page(content: str, chosen: str) -> str:
+    """A page of plain HTML in the dashboard's dress, light or dark as is `chosen`."""
     return f"""<!doctype html>
-<html lang="en">
+<html lang="en" data-theme="{chosen}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

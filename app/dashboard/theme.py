@@ -38,6 +38,17 @@ COLOURS = {
 QUASAR = {"primary": "accent", "negative": "bad", "positive": "good", "warning": "warn", "dark": "surface"}
 
 
+# What a person can choose, as NiceGUI's dark mode takes it; the choice is kept in a cookie.
+THEMES = {"light": False, "dark": True, "system": None}
+COOKIE = "pgmq_dashboard_theme"
+
+
+def chosen(request: Request) -> str:
+    """The theme that the person has chosen, else the system's."""
+    name = request.cookies.get(COOKIE, "system")
+    return name if name in THEMES else "system"
+
+
 def colour(name: str, *, dark: bool) -> str:
     """One colour, for what cannot read style sheets."""
     return COLOURS[name][dark]
