@@ -215,6 +215,9 @@ async def _serve_embedded(settings: Settings, workers: int, page: int | None, di
 @app.command("dashboard", short_help="Serve the web page.")
 def dashboard_command(
     api: Annotated[str, typer.Option(metavar="URL", help="Address of the gateway.")] = "http://127.0.0.1:3000",
+    public: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its address as its clients know it. Default: the same.")
+    ] = None,
     admin: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of its health checks and metrics, for page Health.")
     ] = None,
@@ -226,14 +229,14 @@ def dashboard_command(
     ] = None,
 ) -> None:
     """Serve the web page for a gateway, elsewhere or here. It does what the key of who signs in can do."""
-    for name, address in (("--api", api), ("--admin", admin)):
+    for name, address in (("--api", api), ("--public", public), ("--admin", admin)):
         if address is not None and urlsplit(address).scheme not in ("http", "https"):
             raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
     bound = bind(host, port)
     # Imported here because that takes long, and only this command needs it.
     from app.dashboard.server import Orders, serve
 
-    orders = Orders(api, admin, (host, *(allow_host or ())))
+    orders = Orders(api, public or "", admin, (host, *(allow_host or ())))
     run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
 
 

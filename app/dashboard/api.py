@@ -37,16 +37,12 @@ class Problem:
 
 
 class Api:
-    """The gateway at one address, with the key of one session."""
+    """The gateway, with the key of one session. `public_url` is its address as its clients know it."""
 
-    def __init__(self, http: httpx.AsyncClient, session: Session) -> None:
+    def __init__(self, http: httpx.AsyncClient, session: Session, public_url: str) -> None:
         self._http = http
         self.session = session
-
-    @property
-    def url(self) -> str:
-        """The gateway's address."""
-        return str(self._http.base_url).rstrip("/")
+        self.public_url = public_url
 
     async def call(
         self,

@@ -28,13 +28,15 @@ DRAIN_SECONDS = 1
 class Orders:
     """What a dashboard is to do.
 
-    api    address of the gateway
-    admin  address of its health checks and metrics, if known
-    hosts  names that it may be called by, besides those of this machine
-    code   opens one session with `key`; empty: none does
+    api     address of the gateway
+    public  its address as its clients know it; empty: the same
+    admin   address of its health checks and metrics, if known
+    hosts   names that it may be called by, besides those of this machine
+    code    opens one session with `key`; empty: none does
     """
 
     api: str
+    public: str = ""
     admin: str | None = None
     hosts: Sequence[str] = ()
     code: str = field(default="", repr=False)
@@ -77,7 +79,7 @@ class Server(uvicorn.Server):
 
 def application(orders: Orders, port: str, code_used: Callable[[], None]) -> App:
     """Everything that answers requests. There is one in a process, because NiceGUI has one."""
-    http, sessions = connect(orders.api), Sessions()
+    http, sessions, public = connect(orders.api), Sessions(), (orders.public or orders.api).rstrip("/")
     code = Code(orders.code, orders.key, code_used) if orders.code else None
     # Browsers send cookies to every port of a host: another dashboard must find its own.
     cookie = f"pgmq_dashboard_{port}"
@@ -89,10 +91,10 @@ def application(orders: Orders, port: str, code_used: Callable[[], None]) -> App
         sweeping.cancel()
         await http.aclose()
 
-    shell.attach(shell.Gateway(http, orders.admin))
+    shell.attach(shell.Gateway(http, public, orders.admin))
     pages.load()
     inner = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    inner.router.routes.extend([*signin.SignIn(http, sessions, code, cookie).routes(), *theme.routes()])
+    inner.router.routes.extend([*signin.SignIn(http, public, sessions, code, cookie).routes(), *theme.routes()])
     # The gate has looked at the Origin; without these NiceGUI's socket would let every origin read its answers.
     core.sio.eio.cors_allowed_origins = []
     ui.run_with(

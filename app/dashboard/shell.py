@@ -46,6 +46,7 @@ class Gateway:
     """The gateway that this dashboard is for."""
 
     http: httpx.AsyncClient
+    public_url: str
     admin: str | None
 
 
@@ -73,7 +74,7 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
         async def framed(client: Client, **parameters: Any) -> None:  # noqa: ANN401 the path's
             session: Session = client.request.scope[SESSION]
             background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
-            api = Api(gateway().http, session)
+            api = Api(gateway().http, session, gateway().public_url)
             with _shell(client, api, section or path):
                 await build(api, **parameters)
 
@@ -107,7 +108,7 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
     with ui.element("header").classes("shell-header"):
         icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
         ui.link("pgmq-gateway", "/").classes("product")
-        where = ui.label(api.url).classes("where mono")
+        where = ui.label(api.public_url).classes("where mono")
         background_tasks.create(_name_database(client, api, where), name="database")
         _theme_switch(dark, chosen)
         icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
@@ -120,7 +121,7 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
 async def _name_database(client: Client, api: Api, where: ui.label) -> None:
     database = await api.database()
     if not isinstance(database, Problem) and database.get("database_name") and not client.is_deleted:
-        where.text = f"{api.url} · {database['database_name']}"
+        where.text = f"{api.public_url} · {database['database_name']}"
 
 
 def _navigation(here: str) -> None:

@@ -20,8 +20,9 @@ LONGEST_FORM = 65536
 class SignIn:
     """The ways in: a key that the API accepts, or the banner's code."""
 
-    def __init__(self, http: httpx.AsyncClient, sessions: Sessions, code: Code | None, cookie: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, sessions: Sessions, code: Code | None, cookie: str) -> None:
         self._http = http
+        self._url = url
         self._sessions = sessions
         self._code = code
         self._cookie = cookie
@@ -40,7 +41,7 @@ class SignIn:
         key = self._code.redeem(given) if self._code else None
         if key is None:
             why = "This link has been used, or is too old. Sign in with the service_role key."
-            return HTMLResponse(page(_form(self._address, why, None, "/"), theme.chosen(request)), 403)
+            return HTMLResponse(page(_form(self._url, why, None, "/"), theme.chosen(request)), 403)
         return self._welcome(request, key, "/")
 
     async def _form(self, request: Request) -> Response:
@@ -59,7 +60,7 @@ class SignIn:
 
     def _asking(self, request: Request, why: str, problem: Problem | None = None, status: int = 200) -> Response:
         target = _local(request.query_params.get("next", "/"))
-        response = HTMLResponse(page(_form(self._address, why, problem, target), theme.chosen(request)), status)
+        response = HTMLResponse(page(_form(self._url, why, problem, target), theme.chosen(request)), status)
         # With no-referrer the browser would not say which page the form's request comes from.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cache-Control"] = "no-store"
@@ -80,10 +81,6 @@ class SignIn:
             secure=request.url.scheme == "https",
         )
         return response
-
-    @property
-    def _address(self) -> str:
-        return str(self._http.base_url).rstrip("/")
 
 
 def page(content: str, chosen: str) -> str:
