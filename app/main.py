@@ -34,7 +34,6 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to the database, or trying to be."""
-        await self.database.open()
         watching = asyncio.create_task(self.watch.run())
         try:
             yield
@@ -42,7 +41,7 @@ class Gateway:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await self.database.close()
+            await self.database.connections.close()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:
