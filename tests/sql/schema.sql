@@ -8,6 +8,14 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
+CREATE TYPE pgmq_admin.finding AS (
+	queue_name text,
+	rule text,
+	level text,
+	message text,
+	hint text
+);
+
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -21,9 +29,58 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    given record;
+    wanted record;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_role(role);
+    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    for wanted in
+        select
+            t.oid as on_table, c.word,
+            pgmq_gateway.template_policy_name(template, role, c.word, given.claim, given.member) as policy,
+            pgmq_gateway.template_condition(template, tables.queue_table, n.command, given.claim, given.member)
+                as condition
+        from (
+            select distinct p.on_table, p.command
+            from pgmq_gateway.operation_policies() as p where p.operation = any (given.operations)
+        ) as n
+        cross join lateral (
+            select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
+        ) as t (oid)
+        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
+            using (command)
+        order by n.on_table desc, c.word
+    loop
+        if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
+            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+                errcode = 'duplicate_object',
+                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+        end if;
+        execute format(
+            'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
+            case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        return next wanted.policy;
+    end loop;
+    if template = 'producer' then
+        execute format('grant insert (vt, message, headers), select (msg_id) on %s to %I', tables.queue_table, role);
+    end if;
+    perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
@@ -227,6 +284,31 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
 
+CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -239,9 +321,18 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages and its archive.';
 
+CREATE FUNCTION pgmq_admin.expose() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pgmq_admin.expose_queues();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public; makes those that are gone.';
+
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     present regprocedure;
@@ -259,9 +350,20 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
 
+CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(bool_or(has_schema_privilege(r.oid, s.oid, 'usage')), false)
+    from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
+    where s.oid is not null;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run in may call functions of pgmq_public.';
+
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     -- Supabase grants to postgres too; elsewhere that role may not exist.
@@ -335,6 +437,23 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
+CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select f.*
+    from (
+        select * from pgmq_gateway.lint_rights(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_tables(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_functions() where lint.queue_name is null
+    ) as f
+    order by f.level, f.queue_name, f.rule, f.message;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'What is probably not meant: queues without row-level security, policies that hide all messages without an error, functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -392,9 +511,68 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
 
+CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, max_rows integer DEFAULT 10) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, message jsonb, headers jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    seen jsonb;
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        perform pgmq_gateway.become(role, claims);
+        -- As read takes them: the lock asks for the same rights and policies.
+        execute format(
+            'select coalesce(jsonb_agg(m), ''[]'') from ('
+            'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into seen using max_rows;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select s.*
+    from jsonb_to_recordset(seen) as s (
+        msg_id bigint, read_ct integer, enqueued_at timestamptz, last_read_at timestamptz, vt timestamptz,
+        message jsonb, headers jsonb)
+    order by s.msg_id;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
+
+CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        (
+            'own_messages', 'Own messages',
+            'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
+            'as its user id.',
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+        ),
+        (
+            'tenant', 'Messages of the tenant',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+        ),
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, see none.', '[]');
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy and the parameters that each takes.';
+
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select s, to_regprocedure('pgmq_public.' || s)
     from unnest(array[
@@ -441,7 +619,7 @@ COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
@@ -521,7 +699,141 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
     order by j.role, j.place;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+
+CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    part regclass;
+begin
+    if enabled is null then
+        raise exception 'enabled must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+    end if;
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    for part in
+        select t.oid
+        from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
+        cross join lateral (
+            select root.oid union select p.relid from pg_partition_tree(root.oid) as p
+        ) as t (oid)
+        where root.oid is not null
+    loop
+        execute format(
+            'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+
+CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    tried record;
+    done boolean;
+    sample bigint;
+    results jsonb := '[]';
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        -- Something to read, as old as can be so that it comes first.
+        execute format(
+            'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into sample using '-infinity'::timestamptz, message;
+        for tried in
+            select * from (values
+                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
+                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
+                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
+                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
+                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
+            ) as t (name, call, condition)
+        loop
+            operation := tried.name;
+            allowed := false;
+            code := null;
+            error := null;
+            rows := 0;
+            done := false;
+            begin
+                perform pgmq_gateway.become(role, claims);
+                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
+                    into rows using queue_name, message, sample;
+                done := true;
+                raise sqlstate 'GW000';
+            exception when others then
+                if done then
+                    allowed := rows > 0;
+                else
+                    get stacked diagnostics code = returned_sqlstate, error = message_text;
+                end if;
+            end;
+            results := results || jsonb_build_object(
+                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        end loop;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+
+CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    callers text;
+    routine regprocedure;
+begin
+    if to_regnamespace('pgmq_public') is null then
+        return;
+    end if;
+    select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
+    execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    for routine in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+        execute format('revoke execute on function %s from %s', routine, callers);
+    end loop;
+    if pgmq_admin.exposed() then
+        raise exception 'pgmq_public can still be called' using
+            errcode = 'invalid_grant_operation',
+            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
+            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+
+CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform
+        pg_catalog.set_config('lock_timeout', '1s', true),
+        pg_catalog.set_config('search_path', 'pgmq_public, public, extensions', true),
+        pg_catalog.set_config(
+            'request.jwt.claims', (pg_catalog.jsonb_build_object('role', role) || claims)::pg_catalog.text, true),
+        pg_catalog.set_config('role', role, true);
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
@@ -600,6 +912,27 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
+    elsif not pg_has_role(
+        session_user, role,
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
+    ) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    elsif jsonb_typeof(claims) is distinct from 'object' then
+        raise exception 'claims must be a JSON object' using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.check_operations(operations text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -647,6 +980,79 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    id constant oid := to_regrole(quote_ident(role));
+    takes jsonb;
+begin
+    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    if takes is null then
+        raise exception 'template "%" is not known', coalesce(template, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from own_messages, tenant, consumer and producer.';
+    elsif takes = '[]' and (claim is not null or member is not null) then
+        raise exception 'template "%" takes neither claim nor member', template using
+            errcode = 'invalid_parameter_value',
+            hint = 'Leave them out, or choose own_messages or tenant.';
+    end if;
+    claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
+    member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
+    if '' in (claim, member) then
+        raise exception 'claim and member must not be empty' using
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+    elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
+        raise exception 'claim "%" is not to be trusted', claim using
+            errcode = 'invalid_parameter_value',
+            detail = 'Users write their user_metadata themselves.',
+            hint = 'Use sub, or a claim inside app_metadata.';
+    elsif not pgmq_gateway.policies_count(queue_table, id) then
+        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = case
+                when (select relrowsecurity from pg_class where oid = queue_table)
+                then 'The role is not held by row-level security: choose another.'
+                else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
+            end;
+    elsif template = 'producer' and (
+        has_column_privilege(id, queue_table, 'message', 'SELECT')
+        or has_column_privilege(id, queue_table, 'headers', 'SELECT')
+    ) then
+        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+    end if;
+    operations := case template
+        when 'consumer' then '{read,pop,archive,delete}'
+        when 'producer' then '{send}'
+        else '{send,read,pop,archive,delete}'
+    end::text[];
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.chosen_queues(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if chosen is not null then
+        perform pgmq_admin.check_queue_exists(chosen);
+    end if;
+    return query
+    select m.queue_name::text, t.queue_table, t.archive_table
+    from pgmq.meta as m
+    cross join lateral (
+        select
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+    ) as t (queue_table, archive_table)
+    where t.queue_table is not null and t.archive_table is not null
+      and (chosen is null or m.queue_name = chosen);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -658,6 +1064,29 @@ CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "ch
     where p.polrelid = on_table
       and p.polcmd in ('*', command)
       and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text, lacks text, way text[], obstacles text[])
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with callers as materialized (
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
+        from pgmq_gateway.request_roles() as r
+        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        cross join pgmq_gateway.operation_rights() as o
+    )
+    select
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join callers as c
+        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
+        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
+    cross join lateral (
+        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
+        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
+    ) as missing;
 $$;
 
 CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
@@ -685,7 +1114,8 @@ begin
         throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
         if throttle <> '' then
             reasons := reasons || format(
-                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: pgmq_admin.grant_queue() gives it.',
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'pgmq_admin.grant_queue() gives it.',
                 way.seen::regrole, throttle);
         end if;
     end if;
@@ -701,7 +1131,7 @@ begin
     end if;
     if limits.limited then
         verdict := 'policy';
-        reasons := reasons || format('Policies decide which messages: %s.', array_to_string(policies, ', '));
+        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
     else
         verdict := 'all';
         reasons := reasons || case
@@ -709,7 +1139,7 @@ begin
                 then format('Row-level security is off on %s.', queue_table)
             when not pgmq_gateway.policies_count(queue_table, way.seen)
                 then format('%s is not held by row-level security.', way.seen::regrole)
-            else format('Policies let every message through: %s.', array_to_string(policies, ', '))
+            else 'Row-level security is on, and policies let every message through.'
         end;
     end if;
 end;
@@ -775,8 +1205,8 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
         from met
         group by on_table, command, after
     ), said as (
-        select distinct on (on_table, command)
-            on_table, command, forbidding,
+        select
+            on_table,
             format(
                 case
                     when forbidding is null
@@ -784,16 +1214,152 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
                     else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
                 end,
                 pg_get_userbyid(role), on_table,
-                case command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
-                outcome, array_to_string(forbidding, ', ')) as obstacle
+                string_agg(distinct case command
+                    when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end, ', '),
+                -- Where a row cannot be reached, it does not matter what it may become.
+                min(outcome), array_to_string(forbidding, ', ')) as obstacle
         from judged
         where not possible or forbidding is not null
-        order by on_table, command, outcome
+        group by on_table, forbidding
     )
     select
-        (select coalesce(array_agg(obstacle order by on_table::oid, command), '{}') from said),
+        (select coalesce(array_agg(obstacle order by on_table = archive_table), '{}') from said),
         (select coalesce(bool_or(not free or restricted), false) from judged),
         (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
+        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+            p.oid::regprocedure, p.proowner::regrole),
+        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where p.prosecdef
+      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
+      and exists (
+          select from pgmq_gateway.request_roles() as r
+          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_rights(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with found as materialized (
+        select * from pgmq_gateway.findings(chosen)
+    ), reach as (
+        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
+        from (
+            select
+                f.queue_name,
+                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
+            from found as f
+            where f.lacks is null and f.way = '{}'
+            group by f.queue_name, f.role
+        ) as by_role
+        group by by_role.queue_name
+    ), signs (operation, privilege, serves) as (
+        -- The privilege that shows what somebody wanted a role to do.
+        values
+            ('send', 'INSERT', array['send']),
+            ('read', 'UPDATE', array['read', 'pop']),
+            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
+    ), halves as (
+        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
+        from found as f
+        join signs as s using (operation)
+        where case s.privilege
+                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
+                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
+              end
+          and not exists (
+              select from found as g
+              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
+        union all
+        select f.*, format('it lacks %s', f.lacks)
+        from found as f
+        where f.operation = 'archive'
+          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
+          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
+              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
+        union all
+        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
+        from found as f
+        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
+    )
+    select
+        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
+        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
+        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join reach as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed()
+    union all
+    select
+        f.queue_name, 'silent_policy', 'warning',
+        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
+            string_agg(f.operation, ', ' order by f.operation),
+            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
+        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
+    from found as f
+    cross join lateral unnest(f.obstacles) as o (obstacle)
+    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
+    group by f.queue_name, f.role
+    union all
+    select
+        f.queue_name, 'notify_right', 'error',
+        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
+            f.role, lacking.privileges),
+        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
+    from found as f
+    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
+    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
+    union all
+    select
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
+        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
+            h.queue_name, h.role, h.operation)
+    from halves as h;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        q.queue_name, 'unlogged_in_use', 'warning',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'For messages that must not be lost, create a queue of type basic and move them.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
+    union all
+    select
+        q.queue_name, 'notify_row', 'warning',
+        'The queue has the trigger that notifies, and nobody is notified: its row in pgmq.notify_insert_throttle is '
+        'missing, as after a crash.',
+        format('pgmq_admin.enable_notify(%L) puts it back.', q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+    where not pgmq_gateway.throttle_row_exists(q.queue_table);
+$$;
+
+CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when name ~ '^\w+(\.\w+)+$' then format('%s #>> %L', value, string_to_array(name, '.')::text)
+        else format('%s ->> %L', value, name)
+    end;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
@@ -1073,6 +1639,55 @@ CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURN
     );
 $$;
 
+CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when template in ('own_messages', 'tenant') then format(
+            -- As a scalar subquery the claim is looked up once, not for each row.
+            '%s = (select %s)',
+            pgmq_gateway.member_expression('message', member),
+            pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
+        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        when template = 'producer' and command = 'r' then format(
+            '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
+            ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
+            queue_table)
+        else 'true'
+    end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when octet_length(long.name) < 64 then long.name
+        else format('%s %s %s', template, command, md5(long.name))
+    end
+    from (
+        select format('%s of %s: %s', template, role, command)
+            || case when claim is null then '' else format(' where %s = %s', member, claim) end
+    ) as long (name);
+$$;
+
+CREATE FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    present boolean := true;
+begin
+    if to_regclass('pgmq.notify_insert_throttle') is not null then
+        execute 'select exists (select from pgmq.notify_insert_throttle where queue_name = $1)' into present
+            using (select substr(relname, 3) from pg_class where oid = queue_table);
+    end if;
+    return present;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1213,6 +1828,7 @@ ALTER TABLE ONLY pgmq_gateway.migrations
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
@@ -1220,18 +1836,33 @@ GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.exposed() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
@@ -1240,6 +1871,12 @@ REVOKE ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.policy_templates() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.policy_templates() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
@@ -1255,23 +1892,52 @@ GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operat
 REVOKE ALL ON FUNCTION pgmq_admin.rights(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.chosen_queues(chosen text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
 
@@ -1295,6 +1961,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], 
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FROM PUBLIC;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
