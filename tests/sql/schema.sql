@@ -33,7 +33,7 @@ $$;
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -198,7 +198,7 @@ $_$;
 
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -242,7 +242,7 @@ COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rl
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -371,7 +371,7 @@ COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role t
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
         q.queue_name,
@@ -418,7 +418,7 @@ $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -430,7 +430,7 @@ COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all mess
 
 CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -612,7 +612,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
@@ -643,7 +643,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     most constant integer := 1000;
@@ -688,7 +688,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $_$
 declare
@@ -776,7 +776,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     partman constant text := (
@@ -820,7 +820,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     partman constant text := (
@@ -843,7 +843,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '20ms'
     AS $_$
 declare
@@ -886,7 +886,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select string_agg(prefix || option, ', ')
     from unnest(array['', 'toast.']) as prefix, unnest(array[
@@ -897,7 +897,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
         m.queue_name::text,
@@ -1021,7 +1021,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     select
