@@ -5,8 +5,9 @@
 -- that nobody knows by heart.
 -- Why SECURITY DEFINER: creating and dropping tables, triggers and policies needs their owner, and service_role owns
 -- none. It may do with queues whatever it likes anyway (it has all rights on pgmq's tables and no row-level security
--- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: search_path
--- is empty, names of tables come from pgmq.meta and the catalog, and arguments are only ever values.
+-- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: names of
+-- tables come from pgmq.meta and the catalog, and arguments are only ever values. search_path is not just empty: then a
+-- type that the caller made in its temporary schema would be found first, and a domain's check would run as the owner.
 -- Safe to repeat: functions are replaced by themselves; no queue is touched.
 
 grant usage on schema pgmq_admin to service_role;
@@ -14,7 +15,7 @@ grant usage on schema pgmq_admin to service_role;
 create or replace function pgmq_admin.check_queue_exists(queue_name text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -30,7 +31,7 @@ create or replace function pgmq_gateway.queues(only_queue text default null)
 returns table (queue_name text, queue_type text, created_at timestamptz, queue_table regclass, archive_table regclass)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $queues$
     select
         m.queue_name::text,
@@ -54,7 +55,7 @@ create or replace function pgmq_gateway.queue_storage()
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $storage$
     select string_agg(prefix || option, ', ')
     from unnest(array['', 'toast.']) as prefix, unnest(array[
@@ -67,7 +68,7 @@ $storage$;
 create or replace function pgmq_gateway.check_new_name(queue_name text, queue_type text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
@@ -101,7 +102,7 @@ create or replace function pgmq_gateway.check_partitioning(partition_interval te
 returns void
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 declare
     most constant integer := 1000;
@@ -153,7 +154,7 @@ create or replace function pgmq_gateway.create_partitioned(
 )
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $create$
 declare
     partman constant text := (
@@ -207,7 +208,7 @@ create or replace function pgmq_admin.create_queue(
 returns boolean
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $create$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -254,7 +255,7 @@ comment on function pgmq_admin.create_queue is
 create or replace function pgmq_gateway.drop_templates(queue_name text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $drop$
 declare
     partman constant text := (
@@ -279,7 +280,7 @@ create or replace function pgmq_admin.drop_queue(queue_name text)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $drop$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -295,7 +296,7 @@ create or replace function pgmq_admin.purge_queue(queue_name text)
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $purge$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -319,7 +320,7 @@ create or replace function pgmq_gateway.table_figures(
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $figures$
 begin
     select
@@ -363,7 +364,7 @@ create or replace function pgmq_gateway.count_messages(
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- Statistics of a queue are always late, and a plan made by them might read it all.
 set enable_seqscan = off
 as $count$
@@ -474,7 +475,7 @@ create or replace function pgmq_gateway.queue_figures(
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- Somebody may be purging or dropping this queue: the others do not wait for that.
 set lock_timeout = '20ms'
 as $figures$
@@ -543,7 +544,7 @@ returns table (
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $list$
     select
         q.queue_name,
@@ -582,7 +583,7 @@ create or replace function pgmq_admin.queue_status(
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $status$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
