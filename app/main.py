@@ -28,8 +28,8 @@ class Gateway:
         self.watch = CatalogWatch(settings)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
-        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator)
         self.api = Api(settings, self.authenticator, self.watch, self.line)
+        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
