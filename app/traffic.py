@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 # Upper bounds of the durations that are told apart, in seconds: within a step of a half of what they are.
-BOUNDS = (*(step * unit for unit in (0.001, 0.01, 0.1, 1.0) for step in (1, 1.5, 2, 3, 5, 7)), 10.0)
+BOUNDS = (
+    *(0.001, 0.0015, 0.002, 0.003, 0.005, 0.007),
+    *(0.01, 0.015, 0.02, 0.03, 0.05, 0.07),
+    *(0.1, 0.15, 0.2, 0.3, 0.5, 0.7),
+    *(1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0),
+)
 # Functions can end with any code: names of other shapes, and more names than these, count as one.
 MOST_CODES = 100
 OTHER = "other"

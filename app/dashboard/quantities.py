@@ -1,5 +1,7 @@
 """Numbers, times and sizes in words."""
 
+from datetime import datetime
+
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 SIZES = ("B", "kB", "MB", "GB", "TB")
 
@@ -53,3 +55,8 @@ def duration(seconds: float | None) -> str:
 def share(part: float | None) -> str:
     """A part of a whole."""
     return "-" if part is None else f"{100 * part:.1f} %"
+
+
+def clock() -> str:
+    """The time of day here, now."""
+    return f"{datetime.now().astimezone():%H:%M:%S}"
