@@ -149,8 +149,8 @@ class Matrix:
             words(role).classes("role").props("role=rowheader")
             cells = {(role, operation): self._cell(role, operation) for operation in OPERATIONS}
             with ui.element("div").classes("cell whole").props("role=cell"):
-                self._whole(role, "Grant", give=True)
-                self._whole(role, "Revoke", give=False)
+                self._whole(role, "Grant all", give=True)
+                self._whole(role, "Revoke all", give=False)
         return cells
 
     def _cell(self, role: str, operation: str) -> Cell:
@@ -164,7 +164,7 @@ class Matrix:
         async def change() -> None:
             await self._change(role, OPERATIONS, give)
 
-        button(text, change).classes("small").props["aria-label"] = f"{text} all operations: {role}"
+        button(text, change).classes("small").props["aria-label"] = f"{text} operations: {role}"
 
     def _explain(self) -> None:
         self._details.clear()
