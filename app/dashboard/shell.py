@@ -36,6 +36,15 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
   if (chosen) document.documentElement.dataset.theme = chosen[1];
   document.documentElement.lang = "en";
   document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
+  // navigator.clipboard is there only for pages of https and of this machine.
+  async function copyText(text) {{
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = Object.assign(document.createElement("textarea"), {{ value: text }});
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }}
 </script>"""
 
 Builder = Callable[..., Awaitable[None]]

@@ -34,12 +34,12 @@ def field(label: str, value: str = "", **more: Any) -> ui.input:  # noqa: ANN401
     return ui.input(label, value=value, **more).props("outlined dense").classes("field")
 
 
-def code(text: str, label: str) -> ui.element:
-    """Text to copy, as it is. `label` says what it is."""
+def code(text: str, label: str, whole: Callable[[], str] | None = None) -> ui.element:
+    """Text to copy, as it is. `label` says what it is; `whole` is what is copied, when not all of it is shown."""
     with ui.element("div").classes("code") as box:
         with ui.element("pre").props(f'tabindex=0 role=region aria-label="{label}"'):
             words(text, "code")
-        icon_button("content_copy", f"Copy {label}", lambda: copy(text, label))
+        icon_button("content_copy", f"Copy {label}", lambda: copy(whole() if whole else text, label))
     return box
 
 
@@ -51,12 +51,6 @@ def words(text: str, tag: str = "span") -> TextElement:
 def heading(text: str, level: int = 2) -> TextElement:
     """A heading."""
     return words(text, f"h{level}")
-
-
-def copy(text: str, label: str) -> None:
-    """Put text on the clipboard of the person."""
-    ui.run_javascript(f"navigator.clipboard.writeText({json.dumps(text)})")
-    ui.notify(f"Copied: {label}", position="bottom", timeout=1500)
 
 
 def problem(error: Problem, title: str = "") -> ui.element:
@@ -96,3 +90,9 @@ class Failure:
         """No error."""
         self._place.clear()
         self._place.set_visibility(False)
+
+
+def copy(text: str, label: str) -> None:
+    """Put text on the clipboard of the person."""
+    ui.run_javascript(f"copyText({json.dumps(text)})")
+    ui.notify(f"Copied: {label}", position="bottom", timeout=1500)

@@ -129,6 +129,9 @@ class Overview:
         rows = [_row(queue, self._rates) for queue in look.queues]
         self._totals.show(rows)
         self._table.rows = rows
+        self._table.props(
+            add="hide-bottom" if len(rows) <= ROWS else "", remove="" if len(rows) <= ROWS else "hide-bottom"
+        )
         self._list.set_visibility(bool(rows))
         self._empty.set_visibility(not rows)
         self._show_warnings(look.warnings or ())
