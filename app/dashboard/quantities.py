@@ -1,6 +1,6 @@
 """Numbers, times and sizes in words."""
 
-UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -13,14 +13,13 @@ def age(seconds: float | None) -> str:
     """A span of time in its largest unit, and the next one where that matters."""
     if seconds is None:
         return "-"
-    seconds = max(0.0, seconds)
+    left = int(max(0.0, seconds))
     for index, (size, unit) in enumerate(UNITS):
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            below, name = UNITS[index + 1] if index + 1 < len(UNITS) else (1, "s")
-            more = f" {rest // below:.0f} {name}" if whole < 10 and rest >= below else ""
-            return f"{whole:.0f} {unit}{more}"
-    return f"{seconds:.0f} s"
+        if left >= size and index + 1 < len(UNITS):
+            whole, rest = divmod(left, size)
+            below, name = UNITS[index + 1]
+            return f"{whole}{unit} {rest // below}{name}" if whole < 100 else f"{whole}{unit}"
+    return f"{left}s"
 
 
 def rate(per_second: float | None) -> str:

@@ -69,7 +69,8 @@ def style_sheet() -> str:
 
 def _variables(index: int) -> str:
     colours = " ".join(f"--{name}: {pair[index]};" for name, pair in COLOURS.items())
-    quasar = " ".join(f"--q-{name}: {COLOURS[ours][index]};" for name, ours in QUASAR.items())
+    # Quasar writes its own onto the body.
+    quasar = " ".join(f"--q-{name}: {COLOURS[ours][index]} !important;" for name, ours in QUASAR.items())
     return f"{colours} {quasar} color-scheme: {('light', 'dark')[index]};"
 
 

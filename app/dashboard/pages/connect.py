@@ -55,7 +55,10 @@ class Examples:
                     ui.tab(name)
             self._language.value = "curl"
             self._place = ui.element("div").classes("stack")
-            words("Operations answer with what your role may do: see Access.", "p").classes("muted")
+            with ui.element("p").classes("muted"):
+                words("The rights of the key's role decide what it may do: see ")
+                ui.link("Access", "/access")
+                words(".")
         for chooser in (self._queue, self._operation, self._url, self._language):
             chooser.on_value_change(self._show)
         self._show()
