@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -72,7 +72,8 @@ class Gate:
             return None
         if path.startswith(SOCKET):
             return PlainTextResponse("Signed out.", 403)
-        return RedirectResponse(f"{SIGN_IN}?next={quote(path, safe='/')}", 303)
+        query = scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path + (query and f'?{query}')})}", 303)
 
     def _session(self, scope: Scope) -> Session | None:
         try:

@@ -72,6 +72,16 @@ def badge(text: str, level: Literal["", "good", "warn", "bad"] = "") -> TextElem
     return words(text).classes(f"badge {level}")
 
 
+def moment(iso: str | None) -> ui.element:
+    """A time as Postgres writes it, in the browser's zone and words; the tooltip has it in UTC."""
+    place = ui.element("time").classes("number")
+    if iso is not None:
+        place.props["datetime"] = iso
+        place.props[":textContent"] = f"new Date({json.dumps(iso)}).toLocaleString()"
+        place.props[":title"] = f"new Date({json.dumps(iso)}).toISOString()"
+    return place
+
+
 class Failure:
     """A place for the latest error of what a person has asked for."""
 

@@ -23,16 +23,16 @@ ROWS = 50
 # Name, title, what it is sorted by, class of its cells.
 COLUMNS = (
     ("queue_name", "Queue", "", ""),
-    ("queue_type", "Type", "", "wide"),
-    ("rls", "RLS", "", "wide"),
+    ("queue_type", "Type", "", "wide type"),
+    ("rls", "RLS", "", "wide rls"),
     ("messages", "Depth", "number", ""),
     ("visible", "Visible", "number", ""),
     ("delayed", "Delayed", "number", "wide"),
     ("in_flight", "In flight", "number", "medium"),
     ("oldest_seconds", "Oldest", "number", ""),
-    ("in_rate", "In/s", "number", "wide"),
-    ("out_rate", "Out/s", "number", "wide"),
-    ("activity", "Activity", "", "wide"),
+    ("in_rate", "In/s", "number", "wide rate"),
+    ("out_rate", "Out/s", "number", "wide rate"),
+    ("activity", "Activity", "", "wide activity"),
 )
 HEADER = """
 <q-th :props="props" :aria-sort="props.col.__thClass.includes('sorted') ?
