@@ -62,7 +62,7 @@ class Gate:
     def _refusal(self, scope: Scope, session: Session | None) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
-        if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
+        if _split(f"//{host}")[0] not in self._hosts:
             text = f"This dashboard does not answer to the name {host!r}: start it with --allow-host to let it."
             return PlainTextResponse(text, 421)
         safe = scope["type"] == "http" and scope["method"] in SAFE and not path.startswith(SOCKET)
@@ -152,4 +152,13 @@ def _same_origin(headers: Headers, host: str, *, required: bool) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return not required or headers.get("sec-fetch-site") == "same-origin"
-    return urlsplit(origin).netloc.lower() == host.lower()
+    return _split(origin)[1] == host.lower()
+
+
+def _split(address: str) -> tuple[str, str]:
+    """The name, and name and port, in an address; empty when it is none."""
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "", parts.netloc.lower()
+    except ValueError:
+        return "", ""

@@ -30,6 +30,8 @@ def rate(per_second: float | None) -> str:
     """Things per second."""
     if per_second is None:
         return "-"
+    if 0 < per_second < 0.05:
+        return "<0.1"
     return f"{per_second:,.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:.1f}"
 
 

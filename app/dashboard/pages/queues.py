@@ -12,7 +12,7 @@ from app.dashboard.api import Api, Problem, Row
 from app.dashboard.creation import Creation
 from app.dashboard.rates import HEIGHT, POINTS, WIDTH, Rates
 from app.dashboard.refresh import Refresh
-from app.dashboard.shell import page
+from app.dashboard.shell import page, queue_address
 from app.dashboard.widgets import button, code, heading, words
 
 HISTORY = timedelta(minutes=15)
@@ -247,6 +247,6 @@ def _warning(warning: Row) -> None:
     with ui.element("p").classes("notice"):
         words(f"{warning['level']}: ").classes("level")
         if warning.get("queue_name"):
-            ui.link(warning["queue_name"], f"/queues/{warning['queue_name']}")
+            ui.link(warning["queue_name"], queue_address(warning["queue_name"]))
             words(": ")
         words(f"{warning['message']} {warning.get('hint') or ''}")
