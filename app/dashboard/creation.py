@@ -20,8 +20,8 @@ def wrong_name(name: str) -> str | None:
     """What is wrong with a queue's name, as create_queue sees it."""
     if not name:
         return "A queue needs a name."
-    if odd := sorted(set(re.findall(r"[^a-z0-9_-]", name))):
-        return f"Not in a name: {' '.join(repr(one)[1:-1] if one != ' ' else 'space' for one in odd)}"
+    if odd := dict.fromkeys(re.findall(r"[^a-z0-9_-]", name)):
+        return f"Not in a name: {', '.join('space' if one.isspace() else one for one in odd)}"
     if "--" in name:
         return "Not -- in a row."
     return f"At most 47 characters, not {len(name)}." if len(name) > 47 else None

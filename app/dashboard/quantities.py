@@ -1,34 +1,37 @@
 """Numbers, times and sizes in words."""
 
-from datetime import datetime
-
-UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# From here on, numbers are told in millions.
+MILLIONS = 10_000_000
 SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def count(number: float | None, *, exact: bool = True) -> str:
     """A number of things; ~ says that it is an estimate."""
-    return "-" if number is None else f"{'' if exact else '~'}{number:,.0f}"
+    if number is None:
+        return "-"
+    return ("" if exact else "~") + (f"{number:,.0f}" if number < MILLIONS else f"{number / 1e6:,.1f}M")
 
 
 def age(seconds: float | None) -> str:
     """A span of time in its largest unit, and the next one where that matters."""
     if seconds is None:
         return "-"
-    seconds = max(0.0, seconds)
+    left = int(max(0.0, seconds))
     for index, (size, unit) in enumerate(UNITS):
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            below, name = UNITS[index + 1] if index + 1 < len(UNITS) else (1, "s")
-            more = f" {rest // below:.0f} {name}" if whole < 10 and rest >= below else ""
-            return f"{whole:.0f} {unit}{more}"
-    return f"{seconds:.0f} s"
+        if left >= size and index + 1 < len(UNITS):
+            whole, rest = divmod(left, size)
+            below, name = UNITS[index + 1]
+            return f"{whole}{unit} {rest // below}{name}" if whole < 100 else f"{whole}{unit}"
+    return f"{left}s"
 
 
 def rate(per_second: float | None) -> str:
     """Things per second."""
     if per_second is None:
         return "-"
+    if 0 < per_second < 0.05:
+        return "<0.1"
     return f"{per_second:,.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:.1f}"
 
 
@@ -55,8 +58,3 @@ def duration(seconds: float | None) -> str:
 def share(part: float | None) -> str:
     """A part of a whole."""
     return "-" if part is None else f"{100 * part:.1f} %"
-
-
-def clock() -> str:
-    """The time of day here, now."""
-    return f"{datetime.now().astimezone():%H:%M:%S}"

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from nicegui import Client, background_tasks, ui
@@ -36,6 +37,15 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
   if (chosen) document.documentElement.dataset.theme = chosen[1];
   document.documentElement.lang = "en";
   document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
+  // navigator.clipboard is there only for pages of https and of this machine.
+  async function copyText(text) {{
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = Object.assign(document.createElement("textarea"), {{ value: text }});
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }}
 </script>"""
 
 Builder = Callable[..., Awaitable[None]]
@@ -86,6 +96,11 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
         return build
 
     return decorate
+
+
+def queue_address(queue: str) -> str:
+    """Where a queue has its page."""
+    return f"/queues/{quote(queue, safe='')}"
 
 
 async def _leave_when_signed_out(client: Client, session: Session) -> None:

@@ -30,10 +30,10 @@ COLOURS = {
     # The states of messages, in tables and charts alike.
     "visible": ("#1a5fb4", "#7fb3f5"),
     "delayed": ("#7a4fb5", "#c3a3f2"),
-    "in-flight": ("#b35c00", "#f0a75a"),
+    "in-flight": ("#9c4f00", "#f0a75a"),
     "archived": ("#566070", "#a3adbb"),
     "rate-in": ("#1c6b3c", "#6ecf95"),
-    "rate-out": ("#b35c00", "#f0a75a"),
+    "rate-out": ("#9c4f00", "#f0a75a"),
 }
 
 # Quasar's names for its own components' colours.
@@ -70,7 +70,8 @@ def style_sheet() -> str:
 
 def _variables(index: int) -> str:
     colours = " ".join(f"--{name}: {pair[index]};" for name, pair in COLOURS.items())
-    quasar = " ".join(f"--q-{name}: {COLOURS[ours][index]};" for name, ours in QUASAR.items())
+    # Quasar writes its own onto the body.
+    quasar = " ".join(f"--q-{name}: {COLOURS[ours][index]} !important;" for name, ours in QUASAR.items())
     return f"{colours} {quasar} color-scheme: {('light', 'dark')[index]};"
 
 

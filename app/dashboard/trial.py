@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from nicegui import ui
 
@@ -14,7 +15,7 @@ MESSAGES = 10
 LONGEST = 300
 HIDDEN = "No error and no effect: policies hide the message from this caller."
 HEADS = ("Operation", "Result", "Code", "Message")
-COLUMNS = ("Id", "Reads", "Sent", "Message")
+COLUMNS = ("Id", "Reads", "Age", "Message")
 
 
 def not_an_object(text: str) -> str | None:
@@ -61,7 +62,7 @@ class Trial:
             self._operations = Facts("Operations", HEADS, "", HEADS)
             heading("Messages that it can read", 3)
             self._unseen = Failure()
-            self._messages = Facts("Messages that it can read", COLUMNS, "It sees no messages.", ("Message", "Sent"))
+            self._messages = Facts("Messages that it can read", COLUMNS, "It sees no messages.", ("Message",))
         self._result.set_visibility(False)
 
     def offer(self, roles: Sequence[str]) -> None:
@@ -101,7 +102,7 @@ class Trial:
         if isinstance(tried, Problem):
             self._failure.show(tried)
             return
-        self._done.text = f"As {self._role.value}, at {quantities.clock()}"
+        self._done.text = f"As {self._role.value}"
         self._operations.show([_tried(row) for row in tried])
         if isinstance(seen, Problem):
             self._unseen.show(seen)
@@ -124,4 +125,8 @@ def _tried(row: Row) -> Cells:
 def _seen(row: Row) -> Cells:
     text = json.dumps(row["message"], ensure_ascii=False)
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return (str(row["msg_id"]), quantities.count(row["read_ct"]), row["enqueued_at"][:19].replace("T", " "), short)
+    return (str(row["msg_id"]), quantities.count(row["read_ct"]), quantities.age(_seconds_since(row["enqueued_at"])), short)
+
+
+def _seconds_since(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
