@@ -324,6 +324,7 @@ set search_path = pg_catalog, pg_temp
 as $judge$
 declare
     routine record;
+    changed boolean;
     advice constant text := 'pgmq_admin.grant_queue() gives it.';
 begin
     obstacles := '{}';
@@ -346,11 +347,12 @@ begin
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
         end if;
-        if routine.prosecdef then
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
             seen := routine.proowner;
             disguise := routine.function;
         end if;
-        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
             obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
