@@ -1106,12 +1106,18 @@ as $lint$
     union all
     select
         q.queue_name, 'notify_row', 'warning',
-        'The queue has the trigger that notifies, and nobody is notified: its row in pgmq.notify_insert_throttle is '
-        'missing, as after a crash.',
-        format('pgmq_admin.enable_notify(%L) puts it back.', q.queue_name)
+        'The queue has the trigger that notifies, and nobody is notified: ' || case c.relkind
+            when 'p' then 'pgmq looks for the names of its partitions in pgmq.notify_insert_throttle.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case c.relkind when 'p' then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
     from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-    where not pgmq_gateway.throttle_row_exists(q.queue_table);
+    where c.relkind = 'p' or not pgmq_gateway.throttle_row_exists(q.queue_table);
 $lint$;
 
 -- Functions that callers may execute, that work on queues, and that do it with their owner's rights.

@@ -1151,6 +1151,7 @@ CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obsta
     AS $$
 declare
     routine record;
+    changed boolean;
     advice constant text := 'pgmq_admin.grant_queue() gives it.';
 begin
     obstacles := '{}';
@@ -1173,11 +1174,12 @@ begin
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
         end if;
-        if routine.prosecdef then
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
             seen := routine.proowner;
             disguise := routine.function;
         end if;
-        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
             obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
@@ -1344,12 +1346,18 @@ CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.f
     union all
     select
         q.queue_name, 'notify_row', 'warning',
-        'The queue has the trigger that notifies, and nobody is notified: its row in pgmq.notify_insert_throttle is '
-        'missing, as after a crash.',
-        format('pgmq_admin.enable_notify(%L) puts it back.', q.queue_name)
+        'The queue has the trigger that notifies, and nobody is notified: ' || case c.relkind
+            when 'p' then 'pgmq looks for the names of its partitions in pgmq.notify_insert_throttle.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case c.relkind when 'p' then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
     from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-    where not pgmq_gateway.throttle_row_exists(q.queue_table);
+    where c.relkind = 'p' or not pgmq_gateway.throttle_row_exists(q.queue_table);
 $$;
 
 CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
