@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -125,7 +126,11 @@ async def _apply_next(
         migration = todo[0]
         progress(f"Installing {migration}")
         await connection.execute(BOOKKEEPING)
-        await connection.execute("select set_config('pgmq_gateway.pgmq_sql', $1, true)", _pgmq_sql())
+        await connection.execute(
+            "select set_config('pgmq_gateway.pgmq_sql', $1, true), set_config('pgmq_gateway.pgmq_version', $2, true)",
+            _pgmq_sql(),
+            version("pgmq"),
+        )
         await connection.execute(migration.sql)
         await connection.execute(
             "insert into pgmq_gateway.migrations (number, name, checksum) values ($1, $2, $3)",
