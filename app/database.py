@@ -122,6 +122,12 @@ class Database:
         """Open connections that no call uses."""
         return 0 if self._pool is None else self._pool.get_idle_size()
 
+    @property
+    def spare(self) -> bool:
+        """Whether a connection can be had without waiting."""
+        pool = self._pool
+        return pool is not None and (self.idle > 0 or pool.get_size() < pool.get_max_size())
+
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection of the pool.

@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +22,9 @@ LOCK = 0x70676D7147
 FOLDER = next(
     folder for folder in (Path(__file__).with_name("sql"), Path(__file__).parents[1] / "sql") if folder.is_dir()
 )
+
+# pgmq's own SQL, in the package that carries it.
+PGMQ = files("pgmq") / "sql"
 
 BOOKKEEPING = """
 create schema if not exists pgmq_gateway;
@@ -128,8 +130,8 @@ async def _apply_next(
         await connection.execute(BOOKKEEPING)
         await connection.execute(
             "select set_config('pgmq_gateway.pgmq_sql', $1, true), set_config('pgmq_gateway.pgmq_version', $2, true)",
-            _pgmq_sql(),
-            version("pgmq"),
+            (PGMQ / "pgmq.sql").read_text(),
+            (PGMQ / "VERSION").read_text().strip(),
         )
         await connection.execute(migration.sql)
         await connection.execute(
@@ -160,8 +162,3 @@ async def _complete(connection: Connection, *, replace: bool) -> None:
             await connection.execute("select pgmq_admin.expose_queues(replace => true)")
         elif await missing_functions(connection):
             await connection.execute("select pgmq_admin.restore_public_functions()")
-
-
-def _pgmq_sql() -> str:
-    """pgmq's own SQL, from the package that carries it."""
-    return (files("pgmq") / "sql" / "pgmq.sql").read_text()

@@ -268,6 +268,7 @@ begin
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $drop$;
 comment on function pgmq_admin.drop_queue is 'Drops a queue with its messages, its archive and its history.';
