@@ -42,7 +42,7 @@ class Api:
         self._functions = Rpc(settings, profiles, watch, database)
         self._queues = Resources(settings, watch, database)
         self._root = Root(settings, profiles, watch, database)
-        self._description = Description(settings, watch, database)
+        self._description = Description(settings, profiles, watch, database)
         self._cors = Cors(settings.server_cors_allowed_origins)
         self._timed = settings.server_timing_enabled
         self._trace_header = settings.server_trace_header

@@ -33,7 +33,7 @@ $$;
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -196,71 +196,64 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $_$
+CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
 declare
+    wanted constant boolean := rls is distinct from false;
     present text;
 begin
-    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
-        raise exception 'queue name "%" is not allowed', queue_name using
-            errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+    if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
+        raise exception 'queue type "%" is not known', queue_type using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose basic, unlogged or partitioned.';
     end if;
-    select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
+    -- Two at once: the second finds what the first made.
+    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
+    select q.queue_type into present from pgmq_gateway.queues(create_queue.queue_name) as q
+    where q.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
         raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
             using errcode = 'duplicate_table';
     end if;
-    if exists (
-        select from pg_catalog.pg_class
-        where relnamespace = 'pgmq'::regnamespace
-          and relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
-    ) then
-        raise exception 'queue "%" would share a table or an index with another', queue_name
-            using errcode = 'duplicate_table', hint = 'Choose another name.';
-    end if;
+    perform pgmq_gateway.check_new_name(queue_name, queue_type);
     case queue_type
         when 'basic' then
             perform pgmq.create_non_partitioned(queue_name);
         when 'unlogged' then
             perform pgmq.create_unlogged(queue_name);
-        when 'partitioned' then
-            if not exists (select from pg_catalog.pg_extension where extname = 'pg_partman') then
-                raise exception 'partitioned queues need the extension pg_partman, which this database does not have'
-                    using errcode = 'feature_not_supported',
-                          hint = 'Run "create extension pg_partman" where the server has it, or choose type basic.';
-            end if;
-            perform pgmq.create_partitioned(queue_name);
         else
-            raise exception 'queue type "%" is not known', queue_type using
-                errcode = 'invalid_parameter_value',
-                hint = 'Choose basic, unlogged or partitioned.';
+            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
     end case;
-    if rls is distinct from false then
-        execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
+    if queue_type <> 'partitioned' then
+        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+    end if;
+    if wanted then
+        execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
     return true;
 end;
-$_$;
+$$;
 
-COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+    -- pgmq stops where the table is gone already, and would list the queue for ever.
+    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages and its archive.';
+COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
 
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -376,22 +369,29 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
 
-CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
+        q.queue_name,
+        q.queue_type,
         coalesce(c.relrowsecurity, false),
-        m.created_at
-    from pgmq.meta as m
-    left join pg_catalog.pg_class as c
-        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || m.queue_name)
-    order by m.queue_name;
+        q.created_at,
+        exists (
+            select from pg_catalog.pg_trigger as t
+            where t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+        ),
+        f.messages, coalesce(f.exact, false), f.visible, f.delayed, f.in_flight, f.archived,
+        f.oldest_seconds, f.newest_seconds, f.sent,
+        f.table_bytes, f.index_bytes, f.archive_bytes, f.dead_tuples, f.last_autovacuum
+    from pgmq_gateway.queues() as q
+    left join pg_catalog.pg_class as c on c.oid = q.queue_table
+    left join lateral pgmq_gateway.queue_figures(q.queue_table, q.archive_table) as f on true
+    order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
 
 CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
     LANGUAGE sql IMMUTABLE
@@ -417,8 +417,8 @@ CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, func
 $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -428,9 +428,9 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
 
-CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -442,15 +442,18 @@ begin
             count(*) filter (where vt > clock_timestamp() and read_ct = 0),
             count(*) filter (where vt > clock_timestamp() and read_ct > 0),
             (select count(*) from pgmq.%I),
-            extract(epoch from clock_timestamp() - min(enqueued_at))::bigint
+            extract(epoch from clock_timestamp() - min(enqueued_at)),
+            extract(epoch from clock_timestamp() - max(enqueued_at)),
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
         from pgmq.%I
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
-    ) into messages, visible, delayed, in_flight, archived, oldest_seconds;
+    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
+    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -607,6 +610,309 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
+        raise exception 'queue name "%" is not allowed', queue_name using
+            errcode = 'invalid_name',
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+    end if;
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and (
+            relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
+            -- A partition of the new queue would have the name of another queue's table.
+            or queue_type = 'partitioned' and starts_with(relname, 'q_' || queue_name || '_')
+                and substr(relname, length(queue_name) + 4) ~ '^(default|p[0-9_]+)$'
+        )
+    ) or exists (
+        -- The other way round: partitions that are yet to come.
+        select from pgmq.meta as m
+        where m.is_partitioned and starts_with(check_new_name.queue_name, m.queue_name || '_')
+          and substr(check_new_name.queue_name, length(m.queue_name) + 2) ~ '^(default|p[0-9_]+)$'
+    ) then
+        raise exception 'queue "%" would share a table or an index with another', queue_name
+            using errcode = 'duplicate_table', hint = 'Choose another name.';
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    most constant integer := 1000;
+    partitions numeric;
+begin
+    if partition_interval ~ '^[0-9]{1,9}$' and retention_interval ~ '^[0-9]{1,18}$' then
+        partitions := retention_interval::numeric / greatest(partition_interval::numeric, 0.001);
+        if partition_interval::integer < 10 then
+            raise exception 'partition_interval "%" is too small', partition_interval using
+                errcode = 'invalid_parameter_value', hint = 'A partition holds at least 10 messages.';
+        end if;
+    else
+        begin
+            if partition_interval ~ '^\s*[0-9]*\s*$' or retention_interval ~ '^\s*[0-9]*\s*$' then
+                raise invalid_datetime_format;
+            end if;
+            partitions := extract(epoch from retention_interval::interval)
+                / greatest(extract(epoch from partition_interval::interval), 0.001);
+        exception
+            when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
+                partitions := null;
+        end;
+        if partitions is null then
+            raise exception 'partition_interval "%" and retention_interval "%" do not go together',
+                partition_interval, retention_interval using
+                errcode = 'invalid_parameter_value',
+                hint = 'Give both as numbers of messages ("10000", "100000"), or both as times ("1 day", "7 days").';
+        end if;
+        if partition_interval::interval < '1 minute' then
+            raise exception 'partition_interval "%" is too short', partition_interval using
+                errcode = 'invalid_parameter_value', hint = 'A partition holds the messages of at least one minute.';
+        end if;
+    end if;
+    if partitions < 1 or partitions > most then
+        raise exception 'a retention of % in partitions of % makes % partitions',
+            retention_interval, partition_interval, trunc(partitions, 1) using
+            errcode = 'invalid_parameter_value',
+            hint = format('Choose them so that there are 1 to %s.', most);
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+    most constant bigint := 1000;
+    sampled_pages constant integer := 60;
+    present constant timestamptz := clock_timestamp();
+    -- Queues that were partitioned by pgmq alone have no index on vt.
+    indexed constant text[] := array(
+        select a.attname
+        from pg_catalog.pg_index as i
+        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = queue_table and i.indisvalid
+    );
+    by_age constant text := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    pages bigint;
+    hidden bigint;
+    share record;
+begin
+    -- An index leads through dead rows too, until vacuum takes them out: with very many this is no short way.
+    if dead_tuples < 50 * most then
+        execute format(
+            $query$
+            select
+                count(*),
+                count(*) filter (where vt <= $1),
+                count(*) filter (where vt > $1 and read_ct = 0),
+                count(*) filter (where vt > $1 and read_ct > 0),
+                min(enqueued_at),
+                max(enqueued_at)
+            from (select vt, read_ct, enqueued_at from %s %s limit $2) as m
+            $query$,
+            queue_table, case when 'vt' = any (indexed) then 'order by vt' else '' end
+        ) into messages, visible, delayed, in_flight, oldest, newest using present, most + 1;
+        exact := messages <= most;
+        if exact then
+            return;
+        end if;
+    end if;
+    exact := false;
+    messages := greatest(live_tuples, messages);
+    if by_age = any (indexed) and dead_tuples < 50 * most then
+        execute format(
+            'select (select enqueued_at from %1$s order by %2$I limit 1),'
+            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
+            queue_table, by_age
+        ) into oldest, newest;
+    end if;
+    if 'vt' = any (indexed) and dead_tuples < 50 * most then
+        execute format(
+            'select count(*), count(*) filter (where read_ct = 0)'
+            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
+            queue_table
+        ) into hidden, delayed using present, most + 1;
+        if hidden <= most then
+            visible := greatest(messages - hidden, 0);
+            in_flight := hidden - delayed;
+            return;
+        end if;
+        execute format(
+            'select count(*) from (select from %s where vt <= $1 order by vt desc limit $2) as m', queue_table
+        ) into visible using present, most + 1;
+        visible := case when visible <= most then visible end;
+    else
+        visible := null;
+    end if;
+    select greatest(sum(pg_relation_size(coalesce(t.relid, queue_table))), 1) / current_setting('block_size')::integer
+    into pages
+    from (select) as one left join pg_partition_tree(queue_table) as t on t.isleaf;
+    execute format(
+        $query$
+        select
+            greatest(count(*), 1)::double precision as rows,
+            count(*) filter (where vt <= $1) as visible,
+            count(*) filter (where vt > $1 and read_ct = 0) as delayed,
+            count(*) filter (where vt > $1) as hidden
+        from %s tablesample system (least(100.0 * $2 / $3, 100)::real)
+        $query$,
+        queue_table
+    ) into share using present, sampled_pages, greatest(pages, 1);
+    visible := coalesce(visible, round(messages * share.visible / share.rows));
+    delayed := round((messages - visible) * share.delayed / greatest(share.hidden, 1));
+    in_flight := messages - visible - delayed;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    partman constant text := (
+        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+        where e.extname = 'pg_partman'
+    );
+    template text;
+    leaf regclass;
+begin
+    if partman is null then
+        raise exception 'partitioned queues need the extension pg_partman, which this database does not have' using
+            errcode = 'feature_not_supported',
+            hint = case
+                when exists (select from pg_catalog.pg_available_extensions where name = 'pg_partman')
+                    then 'As a superuser run "create schema partman; create extension pg_partman schema partman".'
+                else 'Install it on the server (Debian: postgresql-NN-partman), or choose type basic.'
+            end;
+    end if;
+    perform pgmq_gateway.check_partitioning(partition_interval, retention_interval);
+    perform pgmq.create_partitioned(queue_name, partition_interval, retention_interval);
+    execute format('create index %I on pgmq.%I (vt)', 'q_' || queue_name || '_vt_idx', 'q_' || queue_name);
+    if partition_interval !~ '^[0-9]+$' then
+        execute format('create index on pgmq.%I (msg_id)', 'q_' || queue_name);
+        execute format('create index on pgmq.%I (msg_id)', 'a_' || queue_name);
+    end if;
+    execute format('select template_table from %I.part_config where parent_table = $1', partman)
+        into template using 'pgmq.q_' || queue_name;
+    if template is not null then
+        execute format(
+            'alter table %I.%I set (%s)',
+            split_part(template, '.', 1), split_part(template, '.', 2), pgmq_gateway.queue_storage());
+    end if;
+    for leaf in select relid from pg_partition_tree(format('pgmq.%I', 'q_' || queue_name)) where isleaf loop
+        execute format('alter table %s set (%s)', leaf, pgmq_gateway.queue_storage());
+        if rls then
+            execute format('alter table %s enable row level security', leaf);
+        end if;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    partman constant text := (
+        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+        where e.extname = 'pg_partman'
+    );
+    template text;
+begin
+    if partman is null then
+        return;
+    end if;
+    for template in execute format(
+        'select template_table from %I.part_config where parent_table = any ($1) and template_table is not null', partman
+    ) using array['pgmq.' || lower('q_' || queue_name), 'pgmq.' || lower('a_' || queue_name)]
+    loop
+        execute format('drop table if exists %I.%I', split_part(template, '.', 1), split_part(template, '.', 2));
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '20ms'
+    AS $_$
+declare
+    most constant bigint := 1000;
+    archive record;
+    live bigint;
+    oldest timestamptz;
+    newest timestamptz;
+begin
+    if queue_table is null then
+        return;
+    end if;
+    select f.table_bytes, f.index_bytes, f.live_tuples, f.dead_tuples, f.last_autovacuum, f.updated, f.deleted
+    into table_bytes, index_bytes, live, dead_tuples, last_autovacuum, updated, deleted
+    from pgmq_gateway.table_figures(queue_table) as f;
+    select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
+    from pgmq_gateway.count_messages(queue_table, live, dead_tuples) as c;
+    oldest_seconds := extract(epoch from clock_timestamp() - oldest);
+    newest_seconds := extract(epoch from clock_timestamp() - newest);
+    select coalesce(pg_sequence_last_value(s.oid), 0) into sent
+    from pg_catalog.pg_depend as d
+    join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
+    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+      and d.refobjid = queue_table and d.deptype = 'i';
+    if archive_table is null then
+        return;
+    end if;
+    select f.* into archive from pgmq_gateway.table_figures(archive_table) as f;
+    archive_inserted := archive.inserted;
+    archive_bytes := archive.table_bytes + archive.index_bytes;
+    execute format('select count(*) from (select from %s limit $1) as a', archive_table) into archived using most + 1;
+    if archived > most then
+        archived := greatest(archive.live_tuples, archived);
+    end if;
+exception
+    when lock_not_available or undefined_table then
+        exact := false;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select string_agg(prefix || option, ', ')
+    from unnest(array['', 'toast.']) as prefix, unnest(array[
+        'autovacuum_vacuum_scale_factor = 0.01', 'autovacuum_vacuum_threshold = 1000',
+        'autovacuum_vacuum_cost_delay = 0'
+    ]) as option;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        m.queue_name::text,
+        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
+        m.created_at,
+        q.oid::regclass,
+        a.oid::regclass
+    from pgmq.meta as m
+    left join pg_catalog.pg_class as q
+        on q.relnamespace = 'pgmq'::regnamespace and q.relname = lower('q_' || m.queue_name)
+    left join pg_catalog.pg_class as a
+        on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
+    where only_queue is null or m.queue_name = only_queue;
+$$;
+
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -710,6 +1016,36 @@ begin
     end if;
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    select
+        sum(pg_table_size(c.oid)),
+        sum(pg_indexes_size(c.oid)),
+        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the
+        -- catalog tells more: how dense the pages are.
+        sum(case
+            when c.reltuples > 0 and coalesce(
+                pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
+                pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)
+            ) is null
+            then c.reltuples / greatest(c.relpages, 1) * pg_relation_size(c.oid) / current_setting('block_size')::integer
+            else pg_stat_get_live_tuples(c.oid)
+        end)::bigint,
+        sum(pg_stat_get_dead_tuples(c.oid)),
+        max(pg_stat_get_last_autovacuum_time(c.oid)),
+        sum(pg_stat_get_tuples_inserted(c.oid)),
+        sum(pg_stat_get_tuples_updated(c.oid)),
+        sum(pg_stat_get_tuples_deleted(c.oid))
+    into table_bytes, index_bytes, live_tuples, dead_tuples, last_autovacuum, inserted, updated, deleted
+    from pg_catalog.pg_class as c
+    where c.oid = relation and c.relkind <> 'p'
+       or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
 end;
 $$;
 
@@ -850,6 +1186,8 @@ CREATE TABLE pgmq_gateway.migrations (
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
+
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
@@ -862,9 +1200,11 @@ REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLI
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 
@@ -875,14 +1215,17 @@ REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operat
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
@@ -896,8 +1239,26 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queues(only_queue text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) FROM PUBLIC;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
