@@ -131,6 +131,46 @@ def test_pages_in_either_direction_are_the_sorted_whole(sql: Sql, service: Sql, 
                 assert pages == expected, (seed, filter_, descending, direction)
 
 
+def test_a_page_that_an_index_can_serve_reads_no_more_than_that(sql: Sql, service: Sql, queue: str) -> None:
+    columns = "msg_id, read_ct, vt, message"
+    for table in (f"q_{queue}", f"a_{queue}"):
+        sql(
+            f"insert into pgmq.{table} ({columns}) overriding system value select i, i / 4 %% 2,"
+            " now() + (i %% 4 - 1.5) * interval '1 h' + i * interval '1 ms', to_jsonb(repeat('x', 100))"
+            " from generate_series(1, %s) as i",
+            20000,
+        )
+    sql(f"update pgmq.a_{queue} set archived_at = now() + msg_id * interval '1 ms'")
+    sql(f"vacuum analyze pgmq.q_{queue}, pgmq.a_{queue}")
+    ((blocks,),) = sql("select pg_relation_size(%s::regclass) / 8192", f"pgmq.q_{queue}")
+    assert blocks > 300
+    middle = browse(service, queue, {"msg_ids": [10000]})[0]
+    pages: list[tuple[Row, Row]] = [
+        ({}, {}),
+        ({}, {"descending": True}),
+        ({}, {"after": [10000, 10000]}),
+        ({}, {"before": [10000, 10000]}),
+        ({"state": "in_flight"}, {}),
+        ({"msg_ids": [3, 10000]}, {"sort": "enqueued_at"}),
+        ({"state": "archived"}, {"sort": "archived_at", "descending": True}),
+    ]
+    for descending in (False, True):
+        pages += [
+            ({}, {"sort": "vt", "descending": descending}),
+            ({"state": "visible"}, {"sort": "vt", "descending": descending}),
+            ({"state": "delayed"}, {"sort": "vt", "descending": descending}),
+            ({}, {"sort": "vt", "descending": descending, "after": [middle["vt"], 10000]}),
+            ({}, {"sort": "vt", "descending": descending, "before": [middle["vt"], 10000]}),
+        ]
+    for filter_, arguments in pages:
+        given = [json.dumps(value) if name in ("after", "before") else value for name, value in arguments.items()]
+        named = "".join(f", {name} => %s" for name in arguments)
+        explain = "explain (analyze, buffers, format json) select * from pgmq_admin.list_messages(%s, %s"
+        ((plan,),) = service(f"{explain}{named})", queue, json.dumps(filter_), *given)
+        read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+        assert read < 200, (filter_, arguments, read)
+
+
 def test_a_message_is_shown_whole(sql: Sql, service: Sql, filled: str) -> None:
     sql(f"update pgmq.q_{filled} set message = to_jsonb(repeat('é', 300)), last_read_at = now() where msg_id = 2")
     (row,) = browse(service, filled, {"msg_ids": ["2"]})
