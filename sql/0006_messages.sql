@@ -119,11 +119,13 @@ begin
                 when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
                 when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
                 when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
-                when 'path' then perform found.plain::jsonpath;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
                 else null;
             end case;
         exception
-            when data_exception or syntax_error or feature_not_supported then
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
                 raise exception 'filter member "%": %', found.member, sqlerrm using
                     errcode = 'invalid_parameter_value', hint = hints ->> found.member;
         end;

@@ -255,6 +255,8 @@ def test_a_filter_finds(service: Sql, shown: str, filter_: Row, expected: list[i
         ({"path": "$.a ="}, 'filter member "path": syntax error'),
         ({"path": "$.a == 1) or (true"}, 'filter member "path": syntax error'),
         ({"path": '$ like_regex "("'}, 'filter member "path": invalid regular expression'),
+        ({"path": "$.n == $n"}, 'filter member "path": could not find jsonpath variable "n"'),
+        ({"path": "$" + ".n" * 100000}, 'filter member "path": stack depth limit exceeded'),
         ({"path": ["$.a"]}, 'filter member "path" must be of type string, not array'),
         ([], "filter must be a JSON object, not array"),
         (None, "filter must be a JSON object, not null"),
