@@ -8,6 +8,74 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
+CREATE TYPE pgmq_admin.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	archived_at timestamp with time zone,
+	state text,
+	bytes integer,
+	preview text,
+	message jsonb,
+	headers jsonb
+);
+
+CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
+begin
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'action % is not for archived messages', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds belong to the action postpone, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue belongs to the action move, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
+    end if;
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
+    end if;
+    return cardinality(done.msg_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+
+CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -33,7 +101,7 @@ $$;
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET search_path TO ''
     AS $$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -43,6 +111,23 @@ begin
     end if;
 end;
 $$;
+
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -196,64 +281,92 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
 declare
-    wanted constant boolean := rls is distinct from false;
     present text;
 begin
-    if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
-        raise exception 'queue type "%" is not known', queue_type using
-            errcode = 'invalid_parameter_value',
-            hint = 'Choose basic, unlogged or partitioned.';
+    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
+        raise exception 'queue name "%" is not allowed', queue_name using
+            errcode = 'invalid_name',
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
     end if;
-    -- Two at once: the second finds what the first made.
-    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
-    select q.queue_type into present from pgmq_gateway.queues(create_queue.queue_name) as q
-    where q.queue_name = create_queue.queue_name;
+    select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
         raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
             using errcode = 'duplicate_table';
     end if;
-    perform pgmq_gateway.check_new_name(queue_name, queue_type);
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace
+          and relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
+    ) then
+        raise exception 'queue "%" would share a table or an index with another', queue_name
+            using errcode = 'duplicate_table', hint = 'Choose another name.';
+    end if;
     case queue_type
         when 'basic' then
             perform pgmq.create_non_partitioned(queue_name);
         when 'unlogged' then
             perform pgmq.create_unlogged(queue_name);
+        when 'partitioned' then
+            if not exists (select from pg_catalog.pg_extension where extname = 'pg_partman') then
+                raise exception 'partitioned queues need the extension pg_partman, which this database does not have'
+                    using errcode = 'feature_not_supported',
+                          hint = 'Run "create extension pg_partman" where the server has it, or choose type basic.';
+            end if;
+            perform pgmq.create_partitioned(queue_name);
         else
-            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+            raise exception 'queue type "%" is not known', queue_type using
+                errcode = 'invalid_parameter_value',
+                hint = 'Choose basic, unlogged or partitioned.';
     end case;
-    if queue_type <> 'partitioned' then
-        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
-    end if;
-    if wanted then
-        execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
+    if rls is distinct from false then
+        execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
     end if;
     return true;
 end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
+
+CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
+    SET search_path TO ''
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
-    -- pgmq stops where the table is gone already, and would list the queue for ever.
-    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
+COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages and its archive.';
 
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -274,6 +387,19 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
+
+CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
 
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -369,29 +495,135 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
 
-CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    last_key constant jsonb := coalesce(after, before);
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := before is not null;
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+    falling constant boolean := coalesce(descending, false) <> backward;
+    last_number bigint;
+    last_time timestamptz;
+    last_id bigint;
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif after is not null and before is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    if last_key is not null then
+        begin
+            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
+                raise data_exception using message = 'it is not an array of two values';
+            end if;
+            last_id := last_key ->> 1;
+            if timed then
+                last_time := last_key ->> 0;
+            else
+                last_number := last_key ->> 0;
+            end if;
+        exception
+            when data_exception then
+                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
+                    errcode = 'invalid_parameter_value',
+                    hint = format('Give %s and msg_id of a row: %s.',
+                        sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+        end;
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when last_key is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when timed then '$4' else '$3' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
     AS $$
     select
-        q.queue_name,
-        q.queue_type,
+        m.queue_name::text,
+        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
         coalesce(c.relrowsecurity, false),
-        q.created_at,
-        exists (
-            select from pg_catalog.pg_trigger as t
-            where t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-        ),
-        f.messages, coalesce(f.exact, false), f.visible, f.delayed, f.in_flight, f.archived,
-        f.oldest_seconds, f.newest_seconds, f.sent,
-        f.table_bytes, f.index_bytes, f.archive_bytes, f.dead_tuples, f.last_autovacuum
-    from pgmq_gateway.queues() as q
-    left join pg_catalog.pg_class as c on c.oid = q.queue_table
-    left join lateral pgmq_gateway.queue_figures(q.queue_table, q.archive_table) as f on true
-    order by q.queue_name;
+        m.created_at
+    from pgmq.meta as m
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || m.queue_name)
+    order by m.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
+
+CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
     LANGUAGE sql IMMUTABLE
@@ -405,6 +637,25 @@ CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queu
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
+CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is null and until is null then
+        raise exception 'messages can only be postponed for some seconds or until a time' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -417,8 +668,8 @@ CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, func
 $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
+    SET search_path TO ''
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -428,9 +679,9 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
 
-CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $_$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -442,18 +693,27 @@ begin
             count(*) filter (where vt > clock_timestamp() and read_ct = 0),
             count(*) filter (where vt > clock_timestamp() and read_ct > 0),
             (select count(*) from pgmq.%I),
-            extract(epoch from clock_timestamp() - min(enqueued_at)),
-            extract(epoch from clock_timestamp() - max(enqueued_at)),
-            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
+            extract(epoch from clock_timestamp() - min(enqueued_at))::bigint
         from pgmq.%I
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
-    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
-    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
+    ) into messages, visible, delayed, in_flight, archived, oldest_seconds;
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
+
+CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -515,6 +775,56 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+
+CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    end if;
+    return (
+        select id
+        from pgmq.send(
+            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
+
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if array_ndims(messages) > 1 then
+        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        raise exception 'a message of a batch cannot be a JSON array' using
+            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
+        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+    elsif coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select id
+    from pgmq.send_batch(
+        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+    order by id;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
 
 CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
     LANGUAGE sql STABLE
@@ -610,307 +920,196 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
+CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
     LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-begin
-    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
-        raise exception 'queue name "%" is not allowed', queue_name using
-            errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
-    end if;
-    if exists (
-        select from pg_catalog.pg_class
-        where relnamespace = 'pgmq'::regnamespace and (
-            relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
-            -- A partition of the new queue would have the name of another queue's table.
-            or queue_type = 'partitioned' and starts_with(relname, 'q_' || queue_name || '_')
-                and substr(relname, length(queue_name) + 4) ~ '^(default|p[0-9_]+)$'
-        )
-    ) or exists (
-        -- The other way round: partitions that are yet to come.
-        select from pgmq.meta as m
-        where m.is_partitioned and starts_with(check_new_name.queue_name, m.queue_name || '_')
-          and substr(check_new_name.queue_name, length(m.queue_name) + 2) ~ '^(default|p[0-9_]+)$'
-    ) then
-        raise exception 'queue "%" would share a table or an index with another', queue_name
-            using errcode = 'duplicate_table', hint = 'Choose another name.';
-    end if;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET search_path TO ''
     AS $_$
 declare
-    most constant integer := 1000;
-    partitions numeric;
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
 begin
-    if partition_interval ~ '^[0-9]{1,9}$' and retention_interval ~ '^[0-9]{1,18}$' then
-        partitions := retention_interval::numeric / greatest(partition_interval::numeric, 0.001);
-        if partition_interval::integer < 10 then
-            raise exception 'partition_interval "%" is too small', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds at least 10 messages.';
-        end if;
-    else
-        begin
-            if partition_interval ~ '^\s*[0-9]*\s*$' or retention_interval ~ '^\s*[0-9]*\s*$' then
-                raise invalid_datetime_format;
-            end if;
-            partitions := extract(epoch from retention_interval::interval)
-                / greatest(extract(epoch from partition_interval::interval), 0.001);
-        exception
-            when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
-                partitions := null;
-        end;
-        if partitions is null then
-            raise exception 'partition_interval "%" and retention_interval "%" do not go together',
-                partition_interval, retention_interval using
-                errcode = 'invalid_parameter_value',
-                hint = 'Give both as numbers of messages ("10000", "100000"), or both as times ("1 day", "7 days").';
-        end if;
-        if partition_interval::interval < '1 minute' then
-            raise exception 'partition_interval "%" is too short', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds the messages of at least one minute.';
-        end if;
-    end if;
-    if partitions < 1 or partitions > most then
-        raise exception 'a retention of % in partitions of % makes % partitions',
-            retention_interval, partition_interval, trunc(partitions, 1) using
-            errcode = 'invalid_parameter_value',
-            hint = format('Choose them so that there are 1 to %s.', most);
-    end if;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    AS $_$
-declare
-    most constant bigint := 1000;
-    sampled_pages constant integer := 60;
-    present constant timestamptz := clock_timestamp();
-    -- Queues that were partitioned by pgmq alone have no index on vt.
-    indexed constant text[] := array(
-        select a.attname
-        from pg_catalog.pg_index as i
-        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid
-    );
-    by_age constant text := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
-    pages bigint;
-    hidden bigint;
-    share record;
-begin
-    -- An index leads through dead rows too, until vacuum takes them out: with very many this is no short way.
-    if dead_tuples < 50 * most then
-        execute format(
-            $query$
-            select
-                count(*),
-                count(*) filter (where vt <= $1),
-                count(*) filter (where vt > $1 and read_ct = 0),
-                count(*) filter (where vt > $1 and read_ct > 0),
-                min(enqueued_at),
-                max(enqueued_at)
-            from (select vt, read_ct, enqueued_at from %s %s limit $2) as m
-            $query$,
-            queue_table, case when 'vt' = any (indexed) then 'order by vt' else '' end
-        ) into messages, visible, delayed, in_flight, oldest, newest using present, most + 1;
-        exact := messages <= most;
-        if exact then
-            return;
-        end if;
-    end if;
-    exact := false;
-    messages := greatest(live_tuples, messages);
-    if by_age = any (indexed) and dead_tuples < 50 * most then
-        execute format(
-            'select (select enqueued_at from %1$s order by %2$I limit 1),'
-            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
-            queue_table, by_age
-        ) into oldest, newest;
-    end if;
-    if 'vt' = any (indexed) and dead_tuples < 50 * most then
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, most + 1;
-        if hidden <= most then
-            visible := greatest(messages - hidden, 0);
-            in_flight := hidden - delayed;
-            return;
-        end if;
-        execute format(
-            'select count(*) from (select from %s where vt <= $1 order by vt desc limit $2) as m', queue_table
-        ) into visible using present, most + 1;
-        visible := case when visible <= most then visible end;
-    else
-        visible := null;
-    end if;
-    select greatest(sum(pg_relation_size(coalesce(t.relid, queue_table))), 1) / current_setting('block_size')::integer
-    into pages
-    from (select) as one left join pg_partition_tree(queue_table) as t on t.isleaf;
     execute format(
         $query$
+        with chosen as materialized (
+            select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
+        ), counted as materialized (
+            select count(*) as matched from chosen
+        ), allowed as (
+            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+        ), %3$s
         select
-            greatest(count(*), 1)::double precision as rows,
-            count(*) filter (where vt <= $1) as visible,
-            count(*) filter (where vt > $1 and read_ct = 0) as delayed,
-            count(*) filter (where vt > $1) as hidden
-        from %s tablesample system (least(100.0 * $2 / $3, 100)::real)
+            (select c.matched from counted as c),
+            coalesce(array_agg(c.msg_id order by c.msg_id), '{}'),
+            coalesce(array_agg(c.new_msg_id order by c.msg_id), '{}')
+        from changed as c
         $query$,
-        queue_table
-    ) into share using present, sampled_pages, greatest(pages, 1);
-    visible := coalesce(visible, round(messages * share.visible / share.rows));
-    delayed := round((messages - visible) * share.delayed / greatest(share.hidden, 1));
-    in_flight := messages - visible - delayed;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
-    template text;
-    leaf regclass;
-begin
-    if partman is null then
-        raise exception 'partitioned queues need the extension pg_partman, which this database does not have' using
-            errcode = 'feature_not_supported',
-            hint = case
-                when exists (select from pg_catalog.pg_available_extensions where name = 'pg_partman')
-                    then 'As a superuser run "create schema partman; create extension pg_partman schema partman".'
-                else 'Install it on the server (Debian: postgresql-NN-partman), or choose type basic.'
-            end;
-    end if;
-    perform pgmq_gateway.check_partitioning(partition_interval, retention_interval);
-    perform pgmq.create_partitioned(queue_name, partition_interval, retention_interval);
-    execute format('create index %I on pgmq.%I (vt)', 'q_' || queue_name || '_vt_idx', 'q_' || queue_name);
-    if partition_interval !~ '^[0-9]+$' then
-        execute format('create index on pgmq.%I (msg_id)', 'q_' || queue_name);
-        execute format('create index on pgmq.%I (msg_id)', 'a_' || queue_name);
-    end if;
-    execute format('select template_table from %I.part_config where parent_table = $1', partman)
-        into template using 'pgmq.q_' || queue_name;
-    if template is not null then
-        execute format(
-            'alter table %I.%I set (%s)',
-            split_part(template, '.', 1), split_part(template, '.', 2), pgmq_gateway.queue_storage());
-    end if;
-    for leaf in select relid from pg_partition_tree(format('pgmq.%I', 'q_' || queue_name)) where isleaf loop
-        execute format('alter table %s set (%s)', leaf, pgmq_gateway.queue_storage());
-        if rls then
-            execute format('alter table %s enable row level security', leaf);
-        end if;
-    end loop;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
-    template text;
-begin
-    if partman is null then
-        return;
-    end if;
-    for template in execute format(
-        'select template_table from %I.part_config where parent_table = any ($1) and template_table is not null', partman
-    ) using array['pgmq.' || lower('q_' || queue_name), 'pgmq.' || lower('a_' || queue_name)]
-    loop
-        execute format('drop table if exists %I.%I', split_part(template, '.', 1), split_part(template, '.', 2));
-    end loop;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '20ms'
-    AS $_$
-declare
-    most constant bigint := 1000;
-    archive record;
-    live bigint;
-    oldest timestamptz;
-    newest timestamptz;
-begin
-    if queue_table is null then
-        return;
-    end if;
-    select f.table_bytes, f.index_bytes, f.live_tuples, f.dead_tuples, f.last_autovacuum, f.updated, f.deleted
-    into table_bytes, index_bytes, live, dead_tuples, last_autovacuum, updated, deleted
-    from pgmq_gateway.table_figures(queue_table) as f;
-    select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
-    from pgmq_gateway.count_messages(queue_table, live, dead_tuples) as c;
-    oldest_seconds := extract(epoch from clock_timestamp() - oldest);
-    newest_seconds := extract(epoch from clock_timestamp() - newest);
-    select coalesce(pg_sequence_last_value(s.oid), 0) into sent
-    from pg_catalog.pg_depend as d
-    join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
-    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-      and d.refobjid = queue_table and d.deptype = 'i';
-    if archive_table is null then
-        return;
-    end if;
-    select f.* into archive from pgmq_gateway.table_figures(archive_table) as f;
-    archive_inserted := archive.inserted;
-    archive_bytes := archive.table_bytes + archive.index_bytes;
-    execute format('select count(*) from (select from %s limit $1) as a', archive_table) into archived using most + 1;
-    if archived > most then
-        archived := greatest(archive.live_tuples, archived);
-    end if;
+        source,
+        condition,
+        case
+            when action in ('postpone', 'make_visible') then format(
+                'changed as ('
+                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
+            when action = 'delete' then format(
+                'changed as ('
+                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source)
+            when action = 'archive' then
+                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+        end
+    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
 exception
-    when lock_not_available or undefined_table then
-        exact := false;
+    when unique_violation then
+        if action <> 'archive' then
+            raise;
+        end if;
+        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+            errcode = 'unique_violation',
+            detail = 'An unlogged queue begins with id 1 again after a crash.',
+            hint = 'Delete those from the archive, or requeue them, and archive again.';
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    types constant jsonb := '{
+        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
+        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
+        "headers_contain": "any"
+    }';
+    hints constant jsonb := '{
+        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
+        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
+        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "min_read_ct": "Give a whole number.",
+        "max_read_ct": "Give a whole number.",
+        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
+    }';
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is not known', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
+                    ' and headers_contain.';
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+            raise exception 'state "%" is not known', found.plain using
+                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+        end if;
+        begin
+            case found.member
+                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
+                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
+                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
+                else null;
+            end case;
+        exception
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
+                raise exception 'filter member "%": %', found.member, sqlerrm using
+                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        end;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-    select string_agg(prefix || option, ', ')
-    from unnest(array['', 'toast.']) as prefix, unnest(array[
-        'autovacuum_vacuum_scale_factor = 0.01', 'autovacuum_vacuum_threshold = 1000',
-        'autovacuum_vacuum_cost_delay = 0'
-    ]) as option;
+begin
+    if to_queue is null then
+        raise exception 'messages can only be moved to another queue' using
+            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+    elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
+        raise exception 'messages are moved from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value',
+            hint = 'Give another queue; requeue brings archived messages back to their own.';
+    end if;
+end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
+CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_gateway.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        case filter ->> 'state'
+            when 'visible' then 'q.vt <= $2'
+            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
+            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
+        end,
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
     LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET search_path TO ''
     AS $$
-    select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
-        m.created_at,
-        q.oid::regclass,
-        a.oid::regclass
-    from pgmq.meta as m
-    left join pg_catalog.pg_class as q
-        on q.relnamespace = 'pgmq'::regnamespace and q.relname = lower('q_' || m.queue_name)
-    left join pg_catalog.pg_class as a
-        on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
-    where only_queue is null or m.queue_name = only_queue;
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -1019,34 +1218,64 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
     LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
+        when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
+        else ''
+    end;
+    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
+    anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
+    sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
+begin
+    return format(
+        $part$
+        gone as (
+            delete from pgmq.%1$I as q using allowed where q.msg_id = allowed.msg_id returning q.msg_id, %3$s
+        ), changed as materialized (
+            select g.*, %4$s as new_msg_id from (select * from gone order by msg_id) as g
+        ), kept as (
+            insert into pgmq.%2$I (msg_id, %3$s) overriding system value select new_msg_id, %5$s from changed
+        )
+        $part$,
+        source, target, columns,
+        case action when 'archive' then 'g.msg_id' else format('nextval(%L)', sequence) end,
+        case action when 'archive' then columns else anew end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
 begin
-    select
-        sum(pg_table_size(c.oid)),
-        sum(pg_indexes_size(c.oid)),
-        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the
-        -- catalog tells more: how dense the pages are.
-        sum(case
-            when c.reltuples > 0 and coalesce(
-                pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-                pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)
-            ) is null
-            then c.reltuples / greatest(c.relpages, 1) * pg_relation_size(c.oid) / current_setting('block_size')::integer
-            else pg_stat_get_live_tuples(c.oid)
-        end)::bigint,
-        sum(pg_stat_get_dead_tuples(c.oid)),
-        max(pg_stat_get_last_autovacuum_time(c.oid)),
-        sum(pg_stat_get_tuples_inserted(c.oid)),
-        sum(pg_stat_get_tuples_updated(c.oid)),
-        sum(pg_stat_get_tuples_deleted(c.oid))
-    into table_bytes, index_bytes, live_tuples, dead_tuples, last_autovacuum, inserted, updated, deleted
-    from pg_catalog.pg_class as c
-    where c.oid = relation and c.relkind <> 'p'
-       or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
+    if seconds is not null and at is not null then
+        raise exception 'a number of seconds and a time exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    elsif seconds < 0 then
+        raise exception 'a message cannot be delayed by % seconds', seconds using
+            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -1189,24 +1418,41 @@ ALTER TABLE ONLY pgmq_gateway.migrations
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
@@ -1214,22 +1460,40 @@ REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operat
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
 
@@ -1239,26 +1503,41 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.queues(only_queue text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
