@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -22,8 +21,7 @@ JSON_TYPES = ("json", "jsonb")
 BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True):
     """Argument names with their values: in the JSON object `body`, or, where that is None, as the texts of `values`.
 
     values      all texts of each argument, in the order in which they came
@@ -32,7 +30,7 @@ class Arguments:
 
     names: tuple[str, ...]
     body: str | None = None
-    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     body_types: tuple[str, ...] = ()
     whole: str = ""
 

@@ -7,8 +7,8 @@ sending the call. Here calls leave nothing behind.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -49,6 +49,20 @@ class Connections:
     def idle(self) -> int:
         """Open connections that nobody uses."""
         return len(self._idle)
+
+    @property
+    def spare(self) -> bool:
+        """Whether one can be had without waiting for somebody else's."""
+        return bool(self._idle) or self._opened < self._size
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[Connection]:
+        """A connection for the length of a `with` block. Raises what `take` raises."""
+        connection = await self.take()
+        try:
+            yield connection
+        finally:
+            self.give_back(connection)
 
     async def take(self) -> Connection:
         """A connection, to be given back whatever happens.

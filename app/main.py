@@ -12,6 +12,7 @@ from app.asgi import App, Receive, Scope, Send
 from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
+from app.history import History
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
@@ -26,6 +27,7 @@ class Gateway:
         self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
+        self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
         self.api = Api(settings, self.authenticator, self.watch, self.line)
@@ -34,13 +36,15 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to the database, or trying to be."""
-        watching = asyncio.create_task(self.watch.run())
+        running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in running:
+                task.cancel()
+            for task in running:
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.database.connections.close()
 
 

@@ -1,7 +1,6 @@
 """An HTTP request as it comes in, and what SQL is told of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
@@ -23,8 +22,7 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete: there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(msgspec.Struct, frozen=True):
     """What SQL finds in request.method, request.path, request.headers and request.cookies (the last two JSON)."""
 
     method: str

@@ -1,7 +1,6 @@
 """What goes back over HTTP: the answer to a call, or the error it ended in."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -16,8 +15,7 @@ from app.request import Request
 _own_headers = msgspec.json.Decoder(list[dict[str, str]])
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """Status, headers and body of an HTTP answer; `code` is that of the error that it tells."""
 
     status: int

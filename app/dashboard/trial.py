@@ -125,7 +125,8 @@ def _tried(row: Row) -> Cells:
 def _seen(row: Row) -> Cells:
     text = json.dumps(row["message"], ensure_ascii=False)
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return (str(row["msg_id"]), quantities.count(row["read_ct"]), quantities.age(_seconds_since(row["enqueued_at"])), short)
+    age = quantities.age(_seconds_since(row["enqueued_at"]))
+    return (str(row["msg_id"]), quantities.count(row["read_ct"]), age, short)
 
 
 def _seconds_since(moment: str) -> float:
