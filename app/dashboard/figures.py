@@ -26,7 +26,7 @@ class Database:
 
     def __init__(self) -> None:
         self._failure = Failure()
-        self._figures = ui.element("dl").classes("totals")
+        self._figures = ui.element("dl").classes("totals figures")
         self._warnings = ui.element("div").classes("stack")
         with ui.element("section").classes("panel"):
             heading("Queues with the most dead rows", 3)
@@ -71,7 +71,7 @@ def figures(database: Row) -> list[tuple[str, str, str]]:
         ("Size", quantities.size(database.get("database_bytes")), ""),
         ("Oldest transaction", quantities.age(database.get("oldest_transaction_seconds")), ""),
         ("Read from memory", quantities.share(database.get("cache_hit_ratio")), "of all blocks"),
-        ("Dead rows", quantities.count(dead), f"beside {quantities.count(live)} live ones"),
+        ("Dead rows", quantities.count(dead), f"{quantities.count(live)} live ones"),
     ]
 
 

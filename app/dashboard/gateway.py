@@ -19,9 +19,9 @@ WORKERS = "pgmq_gateway_workers"
 
 # Parts of the answers, and what the time is called that these do not take longer than.
 QUANTILES = (
-    (0.5, "Latency p50", "half are faster"),
-    (0.95, "Latency p95", "95 % are faster"),
-    (0.99, "Latency p99", "99 % are faster"),
+    (0.5, "Latency p50"),
+    (0.95, "Latency p95"),
+    (0.99, "Latency p99"),
 )
 
 # What codes mean that are not rare.
@@ -53,7 +53,7 @@ MEANINGS = {
 class Tile:
     """One figure: now, and over the last minutes."""
 
-    def __init__(self, name: str, unit: str) -> None:
+    def __init__(self, name: str, unit: str = "") -> None:
         self._unit = unit
         with ui.element("div").classes("total tile"):
             words(name, "dt")
@@ -78,8 +78,8 @@ class Gateway:
         with ui.element("dl").classes("totals tiles") as self._tiles:
             self._answers = Tile("Requests", "per second")
             self._errors = Tile("Errors", "per second")
-            self._quantiles = {part: Tile(name, meaning) for part, name, meaning in QUANTILES}
-            self._busy = Tile("Connections in use", "")
+            self._quantiles = {part: Tile(name) for part, name in QUANTILES}
+            self._busy = Tile("Connections in use")
             self._waiting = Tile("Calls that wait", "for a connection")
             self._sizes = Tile("Calls per transaction", "on average")
         with ui.element("div").classes("pair") as self._tables:
@@ -106,7 +106,7 @@ class Gateway:
         workers = look.value(WORKERS)
         self._workers.text = (
             f"{workers:.0f} worker{'s' * (workers != 1)}. So far: since the gateway was started. "
-            "Rates and latencies are those of the last ten seconds."
+            "Rates and latencies are those of the last ten seconds; p95: 95 % of the answers took at most so long."
         )
 
     def _show_tiles(self, look: Scrape) -> None:

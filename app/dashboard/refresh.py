@@ -42,8 +42,11 @@ class Refresh(Generic[T]):
 
     async def now(self) -> None:
         """Load and show once; if that is being done, let that do."""
-        if self._busy.locked():
-            return
+        if not self._busy.locked():
+            await self.again()
+
+    async def again(self) -> None:
+        """Load and show once: what is being loaded now may be of before a change."""
         async with self._busy:
             answer = await self._load()
         if self._said.is_deleted:

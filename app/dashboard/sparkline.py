@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 # Looks that a line remembers, and its size in its own units.
-POINTS, WIDTH, HEIGHT = 150, 300, 40
+POINTS, WIDTH, HEIGHT = 90, 300, 40
 
 
 class Sparkline:

@@ -1,6 +1,8 @@
 """What tests in a browser share: Chromium, a page of another origin, and a gateway that asks for keys."""
 
+import re
 import shutil
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -9,15 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from app.datadir import DataDirectory
 from tests import server
+from tests.browser.desk import Desk
 from tests.clients.conftest import NODE, command
 from tests.conftest import missing
-from tests.server import SECRET, Server
+from tests.server import PATIENCE, PROGRAM, SECRET, Server, environment, until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
@@ -179,3 +183,35 @@ async def page(tab: Page, origins: Origins) -> Page:
 def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
     """A client with the publishable key and nothing else."""
     return Client(page, embedded.url, keys.publishable)
+
+
+@pytest.fixture(scope="session")
+def dashboard(embedded: Server, folder: Path) -> Iterator[str]:
+    """The address of a dashboard for the running server, in a process of its own."""
+    arguments = ["--api", embedded.url, "--admin", embedded.admin_url, "--port", "0"]
+    with (folder / "dashboard.log").open("w") as log:
+        process = subprocess.Popen(
+            [PROGRAM, "dashboard", *arguments], env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    output = until(process, folder / "dashboard.log", " is on http")
+    yield re.findall(r"http://[\d.]+:\d+", output)[-1]
+    process.terminate()
+    process.wait(PATIENCE)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in(dashboard: str, keys: Keys) -> tuple[str, str]:
+    """Name and value of the cookie of who has signed in."""
+    answer = httpx.post(f"{dashboard}/sign-in", data={"key": keys.secret}, headers={"Origin": dashboard}, timeout=30)
+    ((name, value),) = answer.cookies.items()
+    return name, value
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(tab: Page, dashboard: str, signed_in: tuple[str, str]) -> Desk:
+    """The dashboard in a tab of who has signed in."""
+    name, value = signed_in
+    await tab.context.add_cookies([{"name": name, "value": value, "url": dashboard}])
+    return Desk(tab, dashboard)

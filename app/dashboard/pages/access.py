@@ -86,22 +86,22 @@ class Access:
         with corner:
             self._refresh: Refresh[Look] = Refresh(self._load, self._show, SECONDS)
         self._first = Failure()
-        self._templates = Templates(api, queue, templates, self._refresh.now)
+        self._templates = Templates(api, queue, templates, self._refresh.again)
         self._warnings = Warnings(self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Rights"):
-                self._protection = Protection(api, queue, self._refresh.now)
+                self._protection = Protection(api, queue, self._refresh.again)
                 self._failure = Failure()
                 self._matrix = Matrix(self._change, self._templates.open)
             with _section("Policies") as section:
                 section.classes("policy-section")
                 with ui.element("div").classes("row-of"):
                     button("Create from a template", self._templates.open, icon="add")
-                self._policies = Policies(api, queue, self._refresh.now)
+                self._policies = Policies(api, queue, self._refresh.again)
             with _section("Try as"):
                 self._trial = Trial(api, queue)
             with _section("All queues over HTTP"):
-                self._exposure = Exposure(api, self._refresh.now)
+                self._exposure = Exposure(api, self._refresh.again)
         self._content.set_visibility(False)
 
     async def start(self) -> None:
@@ -110,7 +110,7 @@ class Access:
         if isinstance(answer, Problem):
             self._first.show(answer)
             return
-        await self._refresh.now()
+        await self._refresh.again()
 
     async def _load(self) -> Look | Problem:
         named = {"queue_name": self._queue}
@@ -141,7 +141,7 @@ class Access:
         answer = await self._api.call(function, wanted)
         if isinstance(answer, Problem):
             self._failure.show(answer, f"The rights of {role} were not changed.")
-        await self._refresh.now()
+        await self._refresh.again()
 
     async def _fix(self, rule: str) -> None:
         """Do what mends a warning."""
@@ -154,7 +154,7 @@ class Access:
             answer = await self._api.call("enable_notify", {"queue_name": self._queue})
         if isinstance(answer, Problem):
             self._failure.show(answer)
-        await self._refresh.now()
+        await self._refresh.again()
 
 
 def _section(title: str) -> ui.element:
