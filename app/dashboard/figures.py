@@ -32,7 +32,7 @@ class Database:
             heading("Queues with the most dead rows", 3)
             text = "Rows of messages that are gone and not cleaned up yet: they make tables large and reads slow."
             words(text, "p").classes("muted")
-            self._queues = Facts("Queues with the most dead rows", HEADS, "No dead rows.", ("Last autovacuum",))
+            self._queues = Facts("Queues with the most dead rows", HEADS, "No queue has any.", ("Last autovacuum",))
 
     def show(self, database: Row | Problem, queues: Sequence[Row] | Problem) -> None:
         """The figures now. What was shown before stays when there is a problem."""

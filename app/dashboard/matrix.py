@@ -12,7 +12,8 @@ from app.dashboard.widgets import field as line
 
 OPERATIONS = ("send", "read", "pop", "archive", "delete")
 VERDICTS = {"all": "all", "policy": "by policy", "none": "none"}
-LEVELS = {"all": "good", "policy": "warn", "none": ""}
+# The role of servers, which policies do not hold.
+SERVICE = "service_role"
 CAN = {"all": "can {} all messages", "policy": "can {} the messages that policies let through", "none": "cannot {}"}
 
 # Gives or takes rights: role, operations, whether to give.
@@ -29,6 +30,13 @@ class Right:
     granted: bool = False
     reasons: Sequence[str] = field(default_factory=list)
     policies: Sequence[str] = field(default_factory=list)
+
+    @property
+    def level(self) -> str:
+        """How its badge looks: all messages are much for others than servers."""
+        if self.verdict == "none":
+            return ""
+        return "warn" if self.verdict == "all" and self.role != SERVICE else "good"
 
     @property
     def sentence(self) -> str:
@@ -75,7 +83,7 @@ class Cell:
         self._switch.value = right.granted
         self._switch.props["aria-label"] = f"{right.role}: rights to {right.operation}"
         self._verdict.text = VERDICTS[right.verdict]
-        self._verdict.classes(replace=f"badge verdict {LEVELS[right.verdict]}")
+        self._verdict.classes(replace=f"badge verdict {right.level}")
         self._verdict.props["aria-label"] = f"{right.sentence} Why?"
         self._tip.text = "\n".join(right.reasons)
 

@@ -7,13 +7,11 @@ from nicegui.events import ValueChangeEventArguments
 
 from app.dashboard.api import Api, Problem
 from app.dashboard.dialogs import confirmed
-from app.dashboard.matrix import Rights
+from app.dashboard.matrix import SERVICE, Rights
 from app.dashboard.widgets import Failure, words
 
 ON = "Policies decide which messages a role with rights gets to; without one it gets to none."
 OFF = "Rights alone decide: who has one gets to every message of the queue."
-# The role of servers, which policies do not hold.
-SERVICE = "service_role"
 
 
 class Protection:

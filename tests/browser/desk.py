@@ -26,5 +26,6 @@ class Desk:
         """The page as it is; nothing may stick out sideways."""
         await self.page.emulate_media(color_scheme="dark" if dark else "light")
         assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await self.page.evaluate("scrollTo(0, 0)")
         PICTURES.mkdir(exist_ok=True)
         await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)

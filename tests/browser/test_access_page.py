@@ -109,6 +109,22 @@ async def test_what_cannot_be_revoked_alone_stays_and_the_error_is_shown(desk: D
     assert privileges(sql, queue) == held
 
 
+async def test_a_role_of_ones_own_gets_rights(desk: Desk, sql: Sql, queue: str) -> None:
+    sql("create role clerk nologin noinherit")
+    sql("grant clerk to authenticator")
+    try:
+        await desk.open(f"/access?queue={queue}")
+        await desk.page.get_by_label("Another role").fill("clerk")
+        await desk.page.keyboard.press("Enter")
+        await switch(desk, "read", "clerk").click()
+        await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text("No policy")
+        await expect(switch(desk, "read", "clerk")).to_be_checked()
+        assert sql("select operations from pgmq_admin.list_grants(%s) where role = 'clerk'", queue) == [(["read"],)]
+    finally:
+        sql("drop owned by clerk")
+        sql("drop role clerk")
+
+
 async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
     desk: Desk, sql: Sql, queue: str, caller: Caller
 ) -> None:
