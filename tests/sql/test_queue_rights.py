@@ -438,14 +438,15 @@ def test_queues_whose_tables_and_indexes_share_a_name_are_whole_or_refused(db: S
 
 
 def test_the_status_counts_each_message_once(sql: Sql, queue: str) -> None:
-    assert sql("select * from pgmq_admin.queue_status(%s)", queue) == [(0, 0, 0, 0, 0, None)]
+    assert sql("select * from pgmq_admin.queue_status(%s)", queue) == [(0, 0, 0, 0, 0, None, None, 0)]
     sql("select pgmq_public.send_batch(%s, array['1', '2', '3', '4', '5', '6']::jsonb[])", queue)
     sql("select pgmq_public.send_batch(%s, array['7', '8']::jsonb[], 600)", queue)
     sql("select pgmq_public.read(%s, 600, 3), pgmq_public.archive(%s, 1)", queue, queue)
     sql(f"update pgmq.q_{queue} set enqueued_at = now() - interval '1 hour' where msg_id = 4")
-    ((*counts, oldest),) = sql("select * from pgmq_admin.queue_status(%s)", queue)
-    assert counts == [7, 3, 2, 2, 1]
-    assert oldest in range(3600, 3700)
+    ((*counts, oldest, newest, sent),) = sql("select * from pgmq_admin.queue_status(%s)", queue)
+    assert (counts, sent) == ([7, 3, 2, 2, 1], 8)
+    assert 3600 < oldest < 3700
+    assert 0 < newest < 100
 
 
 def test_creating_the_same_queue_at_once_makes_it_once(directory: DataDirectory, connect: Connect, db: Sql) -> None:

@@ -70,7 +70,7 @@ def test_a_variable_names_the_file_and_the_command_line_another(
         ('db-anon-role = ""', "db_anon_role", None),
         ('db-extra-search-path = ""', "db_extra_search_path", ()),
         ('db-max-rows = ""', "db_max_rows", None),
-        ('db-schemas = ""', "db_schemas", ("public", "pgmq_public")),
+        ('db-schemas = ""', "db_schemas", ("public", "pgmq_public", "pgmq_admin")),
         ('pgmq-gateway-secret-keys = "a=b"', "secret_keys", ("a=b",)),
         ("pgmq-gateway-key-layer = off", "key_layer", False),
         ('app.settings.a = "x"', "app_settings", (("app.settings.a", "x"),)),
