@@ -16,9 +16,77 @@ CREATE TYPE pgmq_admin.finding AS (
 	hint text
 );
 
-CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
+CREATE TYPE pgmq_admin.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	archived_at timestamp with time zone,
+	state text,
+	bytes integer,
+	preview text,
+	message jsonb,
+	headers jsonb
+);
+
+CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
+    AS $$
+declare
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
+begin
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'action % is not for archived messages', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds belong to the action postpone, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue belongs to the action move, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
+    end if;
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
+    end if;
+    return cardinality(done.msg_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+
+CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -28,6 +96,23 @@ begin
     end if;
 end;
 $$;
+
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
 CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -230,59 +315,126 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $_$
+CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
 declare
+    wanted constant boolean := rls is distinct from false;
     present text;
 begin
-    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
-        raise exception 'queue name "%" is not allowed', queue_name using
-            errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+    if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
+        raise exception 'queue type "%" is not known', queue_type using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose basic, unlogged or partitioned.';
     end if;
-    select l.queue_type into present from pgmq_admin.list_queues() as l where l.queue_name = create_queue.queue_name;
+    -- Two at once: the second finds what the first made.
+    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
+    select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
+    into present from pgmq.meta as m
+    where m.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
         raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
             using errcode = 'duplicate_table';
     end if;
-    if exists (
-        select from pg_catalog.pg_class
-        where relnamespace = 'pgmq'::regnamespace
-          and relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
-    ) then
-        raise exception 'queue "%" would share a table or an index with another', queue_name
-            using errcode = 'duplicate_table', hint = 'Choose another name.';
-    end if;
+    perform pgmq_gateway.check_new_name(queue_name, queue_type);
     case queue_type
         when 'basic' then
             perform pgmq.create_non_partitioned(queue_name);
         when 'unlogged' then
             perform pgmq.create_unlogged(queue_name);
-        when 'partitioned' then
-            if not exists (select from pg_catalog.pg_extension where extname = 'pg_partman') then
-                raise exception 'partitioned queues need the extension pg_partman, which this database does not have'
-                    using errcode = 'feature_not_supported',
-                          hint = 'Run "create extension pg_partman" where the server has it, or choose type basic.';
-            end if;
-            perform pgmq.create_partitioned(queue_name);
         else
-            raise exception 'queue type "%" is not known', queue_type using
-                errcode = 'invalid_parameter_value',
-                hint = 'Choose basic, unlogged or partitioned.';
+            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
     end case;
-    if rls is distinct from false then
-        execute format('alter table pgmq.%I enable row level security', pgmq.format_table_name(queue_name, 'q'));
+    if queue_type <> 'partitioned' then
+        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+    end if;
+    if wanted then
+        execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
     return true;
 end;
-$_$;
+$$;
 
-COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged, partitioned.';
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+
+CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        current_setting('server_version'),
+        coalesce(
+            (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
+            -- Left there by the installer, which ran pgmq's SQL.
+            substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
+        ),
+        (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
+        pg_postmaster_start_time(),
+        pg_is_in_recovery(),
+        (select sum(numbackends) from pg_catalog.pg_stat_database),
+        current_setting('max_connections')::integer,
+        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        ))::double precision,
+        pg_database_size(current_database()),
+        tables.live,
+        tables.dead,
+        d.blks_hit / nullif(d.blks_hit + d.blks_read, 0)::double precision,
+        d.xact_commit,
+        d.xact_rollback,
+        d.deadlocks
+    from pg_catalog.pg_stat_database as d, (
+        select
+            coalesce(sum(pg_stat_get_live_tuples(oid)), 0)::bigint as live,
+            coalesce(sum(pg_stat_get_dead_tuples(oid)), 0)::bigint as dead
+        from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and relkind = 'r'
+    ) as tables
+    where d.datname = current_database();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is read from memory.';
+
+CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq.disable_notify_insert(queue_name);
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Ends the notifications of new messages; none is an error.';
 
 CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -310,16 +462,61 @@ $$;
 COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+    -- pgmq stops where the table is gone already, and would list the queue for ever.
+    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages and its archive.';
+COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
+
+CREATE FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer DEFAULT 250) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
+    partitioned constant boolean := exists (
+        select from pg_catalog.pg_class where oid = queue_table and relkind = 'p'
+    );
+    sender oid;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
+        raise exception 'this version of pgmq has no notifications with a throttle' using
+            errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
+    elsif partitioned or queue_name <> lower(queue_name) then
+        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
+        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+            errcode = 'feature_not_supported',
+            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
+            hint = 'Poll it, or make a basic queue with a name in small letters.';
+    elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
+        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
+            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+    end if;
+    perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
+    -- From now on who sends also writes when the last notification was.
+    for sender in
+        select distinct a.grantee
+        from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
+        where c.oid = queue_table and a.privilege_type = 'INSERT'
+    loop
+        execute format(
+            'grant select, update on pgmq.notify_insert_throttle to %s',
+            case sender when 0 then 'public' else sender::regrole::text end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
 
 CREATE FUNCTION pgmq_admin.expose() RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -360,6 +557,19 @@ CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run in may call functions of pgmq_public.';
+
+CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
 
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -437,6 +647,84 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
+CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    most constant integer := 2000;
+    wanted constant text := queue_name;
+    day_ago constant timestamptz := now() - interval '1 day';
+    step interval;
+begin
+    if wanted is not null then
+        perform pgmq_admin.check_queue_exists(wanted);
+    end if;
+    if buckets is null or buckets not between 1 and most then
+        raise exception 'buckets "%" is not between 1 and %', buckets, most using
+            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to answer: 120 for example.';
+    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
+        raise exception 'since "%" is no time in the past', since using
+            errcode = 'invalid_parameter_value', hint = 'Give the time that the history is to begin at.';
+    end if;
+    step := (clock_timestamp() - since) / buckets;
+    -- A sample stands for what comes after it unless two are missing; after a day there is only one in five minutes.
+    return query
+    select
+        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
+        greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
+    from pgmq.meta as q
+    cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
+    left join lateral (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = q.queue_name and s.at <= point.at
+        order by s.at desc
+        limit 1
+    ) as last on point.at - last.at
+        <= make_interval(secs => greatest(2.5 * last.spacing, case when last.at < day_ago then 660 end))
+    -- The last sample of the time before, or, where that is missing, the first of this one.
+    left join lateral (
+        select nearest.* from (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
+            order by s.at desc
+            limit 1
+        ) as nearest
+        where least(last.at, point.at - step) - nearest.at
+            <= make_interval(secs => greatest(2.5 * nearest.spacing, case when nearest.at < day_ago then 660 end))
+        union all
+        (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
+            order by s.at
+            limit 1
+        )
+        order by at
+        limit 1
+    ) as before on true
+    -- What only grows and has shrunk began anew at nothing.
+    cross join lateral (
+        select
+            last.sent - case when last.sent < before.sent then 0 else before.sent end as sent,
+            last.updated - case when last.updated < before.updated then 0 else before.updated end as updated,
+            last.deleted - case when last.deleted < before.deleted then 0 else before.deleted end as deleted,
+            last.archive_inserted
+                - case when last.archive_inserted < before.archive_inserted then 0 else before.archive_inserted end
+                as archived
+    ) as rows
+    cross join lateral (
+        select extract(epoch from last.at - before.at)::double precision as seconds
+    ) as passed
+    where wanted is null or q.queue_name = wanted
+    order by q.queue_name, point.at;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
+
 CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -471,6 +759,70 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
 
+CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := before is not null;
+    falling constant boolean := coalesce(descending, false) <> backward;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif after is not null and before is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when key.id is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+
 CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text, permissive boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -494,22 +846,38 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They count where row-level security is on.';
 
-CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone)
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
+        q.queue_name,
+        q.queue_type,
         coalesce(c.relrowsecurity, false),
-        m.created_at
-    from pgmq.meta as m
+        q.created_at,
+        exists (
+            select from pg_catalog.pg_trigger as t
+            where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
+        ),
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
+        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+    from pgmq_gateway.queues as q
     left join pg_catalog.pg_class as c
-        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || m.queue_name)
-    order by m.queue_name;
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
+    order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues with their type and whether row-level security is on.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one beyond a thousand.';
+
+CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, max_rows integer DEFAULT 10) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, message jsonb, headers jsonb)
     LANGUAGE plpgsql
@@ -548,6 +916,22 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
 
+CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns the old and the new id of each.';
+
 CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -570,6 +954,25 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy and the parameters that each takes.';
 
+CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is null and until is null then
+        raise exception 'messages can only be postponed for some seconds or until a time' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -582,8 +985,8 @@ CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, func
 $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -593,9 +996,9 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
 
-CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -607,15 +1010,30 @@ begin
             count(*) filter (where vt > clock_timestamp() and read_ct = 0),
             count(*) filter (where vt > clock_timestamp() and read_ct > 0),
             (select count(*) from pgmq.%I),
-            extract(epoch from clock_timestamp() - min(enqueued_at))::bigint
+            extract(epoch from clock_timestamp() - min(enqueued_at)),
+            extract(epoch from clock_timestamp() - max(enqueued_at)),
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
         from pgmq.%I
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
-    ) into messages, visible, delayed, in_flight, archived, oldest_seconds;
+    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
+    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages; age of the oldest.';
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
+
+CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
@@ -700,6 +1118,56 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+
+CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    end if;
+    return (
+        select id
+        from pgmq.send(
+            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
+
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if array_ndims(messages) > 1 then
+        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        raise exception 'a message of a batch cannot be a JSON array' using
+            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
+        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+    elsif coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select id
+    from pgmq.send_batch(
+        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+    order by id;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
 
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -912,6 +1380,59 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+begin
+    execute format(
+        $query$
+        with chosen as materialized (
+            select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
+        ), counted as materialized (
+            select count(*) as matched from chosen
+        ), allowed as (
+            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+        ), %3$s
+        select
+            (select c.matched from counted as c),
+            coalesce(array_agg(c.msg_id order by c.msg_id), '{}'),
+            coalesce(array_agg(c.new_msg_id order by c.msg_id), '{}')
+        from changed as c
+        $query$,
+        source,
+        condition,
+        case
+            when action in ('postpone', 'make_visible') then format(
+                'changed as ('
+                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
+            when action = 'delete' then format(
+                'changed as ('
+                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source)
+            when action = 'archive' then
+                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+        end
+    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+exception
+    when unique_violation then
+        if action <> 'archive' then
+            raise;
+        end if;
+        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+            errcode = 'unique_violation',
+            detail = 'An unlogged queue begins with id 1 again after a crash.',
+            hint = 'Delete those from the archive, or requeue them, and archive again.';
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -933,6 +1454,113 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    types constant jsonb := '{
+        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
+        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
+        "headers_contain": "any"
+    }';
+    hints constant jsonb := '{
+        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
+        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
+        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "min_read_ct": "Give a whole number.",
+        "max_read_ct": "Give a whole number.",
+        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
+    }';
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is not known', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
+                    ' and headers_contain.';
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+            raise exception 'state "%" is not known', found.plain using
+                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+        end if;
+        begin
+            case found.member
+                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
+                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
+                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
+                else null;
+            end case;
+        exception
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
+                raise exception 'filter member "%": %', found.member, sqlerrm using
+                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        end;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if to_queue is null then
+        raise exception 'messages can only be moved to another queue' using
+            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+    elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
+        raise exception 'messages are moved from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value',
+            hint = 'Give another queue; requeue brings archived messages back to their own.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
+        raise exception 'queue name "%" is not allowed', queue_name using
+            errcode = 'invalid_name',
+            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+    end if;
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and (
+            relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
+            -- A partition of the new queue would have the name of another queue's table.
+            or queue_type = 'partitioned' and starts_with(relname, 'q_' || queue_name || '_')
+                and substr(relname, length(queue_name) + 4) ~ '^(default|p[0-9_]+)$'
+        )
+    ) or exists (
+        -- The other way round: partitions that are yet to come.
+        select from pgmq.meta as m
+        where m.is_partitioned and starts_with(check_new_name.queue_name, m.queue_name || '_')
+          and substr(check_new_name.queue_name, length(m.queue_name) + 2) ~ '^(default|p[0-9_]+)$'
+    ) then
+        raise exception 'queue "%" would share a table or an index with another', queue_name
+            using errcode = 'duplicate_table', hint = 'Choose another name.';
+    end if;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.check_operations(operations text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -950,6 +1578,51 @@ begin
     end if;
 end;
 $$;
+
+CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    most constant integer := 1000;
+    partitions numeric;
+begin
+    if partition_interval ~ '^[0-9]{1,9}$' and retention_interval ~ '^[0-9]{1,18}$' then
+        partitions := retention_interval::numeric / greatest(partition_interval::numeric, 0.001);
+        if partition_interval::integer < 10 then
+            raise exception 'partition_interval "%" is too small', partition_interval using
+                errcode = 'invalid_parameter_value', hint = 'A partition holds at least 10 messages.';
+        end if;
+    else
+        begin
+            if partition_interval ~ '^\s*[0-9]*\s*$' or retention_interval ~ '^\s*[0-9]*\s*$' then
+                raise invalid_datetime_format;
+            end if;
+            partitions := extract(epoch from retention_interval::interval)
+                / greatest(extract(epoch from partition_interval::interval), 0.001);
+        exception
+            when invalid_datetime_format or datetime_field_overflow or interval_field_overflow then
+                partitions := null;
+        end;
+        if partitions is null then
+            raise exception 'partition_interval "%" and retention_interval "%" do not go together',
+                partition_interval, retention_interval using
+                errcode = 'invalid_parameter_value',
+                hint = 'Give both as numbers of messages ("10000", "100000"), or both as times ("1 day", "7 days").';
+        end if;
+        if partition_interval::interval < '1 minute' then
+            raise exception 'partition_interval "%" is too short', partition_interval using
+                errcode = 'invalid_parameter_value', hint = 'A partition holds the messages of at least one minute.';
+        end if;
+    end if;
+    if partitions < 1 or partitions > most then
+        raise exception 'a retention of % in partitions of % makes % partitions',
+            retention_interval, partition_interval, trunc(partitions, 1) using
+            errcode = 'invalid_parameter_value',
+            hint = format('Choose them so that there are 1 to %s.', most);
+    end if;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
     LANGUAGE plpgsql
@@ -1066,6 +1739,222 @@ CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "ch
       and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
 $$;
 
+CREATE FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    archived bigint := case when pages = 0 then 0 else live_tuples end;
+begin
+    if pages between 1 and 60 then
+        execute format('select count(*) from %s', archive_table) into archived;
+    end if;
+    return archived;
+exception
+    when undefined_table or syntax_error then return null;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_sort TO 'off'
+    AS $_$
+declare
+    few_pages constant bigint := 60;
+    few_messages constant bigint := 1000;
+    present constant timestamptz := clock_timestamp();
+    counting constant text := $query$
+        select
+            count(*),
+            count(*) filter (where vt <= $1),
+            count(*) filter (where vt > $1 and read_ct = 0),
+            count(*) filter (where vt > $1 and read_ct > 0),
+            min(enqueued_at),
+            max(enqueued_at)
+        from %s as m
+    $query$;
+    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
+    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
+    indexed text[];
+    by_age text;
+    hidden bigint;
+    percent real;
+    sampled record;
+begin
+    exact := pages <= few_pages;
+    if pages is null then
+        return;
+    elsif pages = 0 then
+        messages := 0;
+        visible := 0;
+        delayed := 0;
+        in_flight := 0;
+        return;
+    elsif exact then
+        execute format(counting, queue_table)
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        return;
+    end if;
+    indexed := array(
+        select a.attname
+        from pg_catalog.pg_index as i
+        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
+    );
+    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    if 'vt' = any (indexed) then
+        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        exact := messages <= few_messages;
+        if exact then
+            return;
+        end if;
+        execute format(
+            'select count(*), count(*) filter (where read_ct = 0)'
+            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
+            queue_table
+        ) into hidden, delayed using present, few_messages + 1;
+    end if;
+    oldest := null;
+    newest := null;
+    if by_age = any (indexed) then
+        execute format(
+            'select (select enqueued_at from %1$s order by %2$I limit 1),'
+            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
+            queue_table, by_age
+        ) into oldest, newest;
+    end if;
+    percent := least(100.0 * few_pages / pages, 100);
+    execute format(
+        $query$
+        select
+            count(*) * 100 / $2 as messages,
+            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
+            count(*) filter (where vt > $1 and read_ct = 0)
+                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
+        from %s tablesample system ($2) repeatable (0)
+        $query$,
+        queue_table
+    ) into sampled using present, percent;
+    -- Statistics come late, for a queue that has just filled too late.
+    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+    else
+        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        if visible is null or visible > few_messages then
+            visible := round(messages * sampled.visible);
+        end if;
+        delayed := round((messages - visible) * sampled.delayed);
+        in_flight := messages - visible - delayed;
+    end if;
+exception
+    -- Dropped just now.
+    when undefined_table or syntax_error then exact := false;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    partman constant text := (
+        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+        where e.extname = 'pg_partman'
+    );
+    template text;
+    leaf regclass;
+begin
+    if partman is null then
+        raise exception 'partitioned queues need the extension pg_partman, which this database does not have' using
+            errcode = 'feature_not_supported',
+            hint = case
+                when exists (select from pg_catalog.pg_available_extensions where name = 'pg_partman')
+                    then 'As a superuser run "create schema partman; create extension pg_partman schema partman".'
+                else 'Install it on the server (Debian: postgresql-NN-partman), or choose type basic.'
+            end;
+    end if;
+    perform pgmq_gateway.check_partitioning(partition_interval, retention_interval);
+    perform pgmq.create_partitioned(queue_name, partition_interval, retention_interval);
+    execute format('create index %I on pgmq.%I (vt)', 'q_' || queue_name || '_vt_idx', 'q_' || queue_name);
+    if partition_interval !~ '^[0-9]+$' then
+        execute format('create index on pgmq.%I (msg_id)', 'q_' || queue_name);
+        execute format('create index on pgmq.%I (msg_id)', 'a_' || queue_name);
+    end if;
+    execute format('select template_table from %I.part_config where parent_table = $1', partman)
+        into template using 'pgmq.q_' || queue_name;
+    if template is not null then
+        execute format(
+            'alter table %I.%I set (%s)',
+            split_part(template, '.', 1), split_part(template, '.', 2), pgmq_gateway.queue_storage());
+    end if;
+    for leaf in select relid from pg_partition_tree(format('pgmq.%I', 'q_' || queue_name)) where isleaf loop
+        execute format('alter table %s set (%s)', leaf, pgmq_gateway.queue_storage());
+        if rls then
+            execute format('alter table %s enable row level security', leaf);
+        end if;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    partman constant text := (
+        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+        where e.extname = 'pg_partman'
+    );
+    template text;
+begin
+    if partman is null then
+        return;
+    end if;
+    for template in execute format(
+        'select template_table from %I.part_config where parent_table = any ($1) and template_table is not null', partman
+    ) using array['pgmq.' || lower('q_' || queue_name), 'pgmq.' || lower('a_' || queue_name)]
+    loop
+        execute format('drop table if exists %I.%I', split_part(template, '.', 1), split_part(template, '.', 2));
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_gateway.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        case filter ->> 'state'
+            when 'visible' then 'q.vt <= $2'
+            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
+            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
+        end,
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text, lacks text, way text[], obstacles text[])
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1087,6 +1976,23 @@ CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text
         select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
         from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
     ) as missing;
+$$;
+
+CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
 $$;
 
 CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
@@ -1151,6 +2057,7 @@ CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obsta
     AS $$
 declare
     routine record;
+    changed boolean;
     advice constant text := 'pgmq_admin.grant_queue() gives it.';
 begin
     obstacles := '{}';
@@ -1173,11 +2080,12 @@ begin
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
         end if;
-        if routine.prosecdef then
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
             seen := routine.proowner;
             disguise := routine.function;
         end if;
-        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
             obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
@@ -1362,6 +2270,20 @@ CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS te
     end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1481,6 +2403,31 @@ CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, qu
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
+CREATE FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+begin
+    if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
+        raise data_exception using message = 'it is not an array of two values';
+    end if;
+    id := place ->> 1;
+    if timed then
+        instant := place ->> 0;
+    else
+        number := place ->> 0;
+    end if;
+exception
+    when data_exception then
+        raise exception 'after or before cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value',
+            hint = format('Give %s and msg_id of a row: %s.',
+                sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1490,6 +2437,17 @@ CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS
         and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage'))
     from pg_class as c, pg_roles as r
     where c.oid = on_table and r.oid = role;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select string_agg(prefix || option, ', ')
+    from unnest(array['', 'toast.']) as prefix, unnest(array[
+        'autovacuum_vacuum_scale_factor = 0.01', 'autovacuum_vacuum_threshold = 1000',
+        'autovacuum_vacuum_cost_delay = 0'
+    ]) as option;
 $$;
 
 CREATE FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) RETURNS record
@@ -1626,6 +2584,13 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+$$;
+
 CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1637,6 +2602,41 @@ CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURN
         select from pgmq_gateway.missing_privileges(
             t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
     );
+$$;
+
+CREATE FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    last timestamptz;
+    due timestamptz;
+    present timestamptz;
+begin
+    -- Who comes while another takes it has nothing to do, and nor has a standby.
+    if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
+        return greatest(spacing, 1);
+    end if;
+    -- Not now(): the transaction may have begun while another one took its sample.
+    present := clock_timestamp();
+    select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
+    due := last + make_interval(secs => spacing);
+    if due > present then
+        return extract(epoch from due - present);
+    end if;
+    insert into pgmq_gateway.samples
+    select
+        q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
+        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
+        q.sent, q.updated, q.deleted, q.archive_inserted
+    from pgmq_gateway.queues as q;
+    delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
+    delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
+    -- Dropped without pgmq_admin.drop_queue.
+    delete from pgmq_gateway.samples as s
+    where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
+    return spacing;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
@@ -1687,6 +2687,59 @@ begin
     return present;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
+        when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
+        else ''
+    end;
+    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
+    anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
+    sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
+begin
+    return format(
+        $part$
+        gone as (
+            delete from pgmq.%1$I as q using allowed where q.msg_id = allowed.msg_id returning q.msg_id, %3$s
+        ), changed as materialized (
+            select g.*, %4$s as new_msg_id from (select * from gone order by msg_id) as g
+        ), kept as (
+            insert into pgmq.%2$I (msg_id, %3$s) overriding system value select new_msg_id, %5$s from changed
+        )
+        $part$,
+        source, target, columns,
+        case action when 'archive' then 'g.msg_id' else format('nextval(%L)', sequence) end,
+        case action when 'archive' then columns else anew end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is not null and at is not null then
+        raise exception 'a number of seconds and a time exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    elsif seconds < 0 then
+        raise exception 'a message cannot be delayed by % seconds', seconds using
+            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
+$$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
@@ -1822,8 +2875,110 @@ CREATE TABLE pgmq_gateway.migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE VIEW pgmq_gateway.tables AS
+ SELECT (c.oid)::regclass AS relation,
+    c.relname AS name,
+    (c.relkind = 'p'::"char") AS partitioned,
+    c.relrowsecurity AS rls,
+    f.pages,
+    f.table_bytes,
+    f.index_bytes,
+    f.live_tuples,
+    f.dead_tuples,
+    f.last_autovacuum,
+    f.inserted,
+    f.updated,
+    f.deleted
+   FROM (pg_class c
+     CROSS JOIN LATERAL ( SELECT (sum((pg_relation_size((p.oid)::regclass) / (current_setting('block_size'::text))::integer)))::bigint AS pages,
+            (sum(pg_table_size((p.oid)::regclass)))::bigint AS table_bytes,
+            (sum(pg_indexes_size((p.oid)::regclass)))::bigint AS index_bytes,
+            (sum(
+                CASE
+                    WHEN ((p.reltuples > (0)::double precision) AND (COALESCE(pg_stat_get_last_vacuum_time(p.oid), pg_stat_get_last_autovacuum_time(p.oid), pg_stat_get_last_analyze_time(p.oid), pg_stat_get_last_autoanalyze_time(p.oid)) IS NULL)) THEN (((p.reltuples / (GREATEST(p.relpages, 1))::double precision) * (pg_relation_size((p.oid)::regclass))::double precision) / ((current_setting('block_size'::text))::integer)::double precision)
+                    ELSE (pg_stat_get_live_tuples(p.oid))::double precision
+                END))::bigint AS live_tuples,
+            (sum(pg_stat_get_dead_tuples(p.oid)))::bigint AS dead_tuples,
+            max(pg_stat_get_last_autovacuum_time(p.oid)) AS last_autovacuum,
+            (sum(pg_stat_get_tuples_inserted(p.oid)))::bigint AS inserted,
+            (sum(pg_stat_get_tuples_updated(p.oid)))::bigint AS updated,
+            (sum(pg_stat_get_tuples_deleted(p.oid)))::bigint AS deleted
+           FROM ( SELECT c.oid,
+                    c.reltuples,
+                    c.relpages
+                  WHERE (c.relkind = 'r'::"char")
+                UNION ALL
+                 SELECT t.oid,
+                    t.reltuples,
+                    t.relpages
+                   FROM (pg_partition_tree((
+                        CASE
+                            WHEN (c.relkind = 'p'::"char") THEN c.oid
+                            ELSE NULL::oid
+                        END)::regclass) leaf(relid, parentrelid, isleaf, level)
+                     JOIN pg_class t ON ((t.oid = (leaf.relid)::oid)))
+                  WHERE leaf.isleaf) p) f)
+  WHERE ((c.relnamespace = ('pgmq'::regnamespace)::oid) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c.relispartition) AND (NOT (EXISTS ( SELECT
+           FROM pg_locks l
+          WHERE ((l.relation = c.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))));
+
+CREATE VIEW pgmq_gateway.queues AS
+ SELECT (q.queue_name)::text AS queue_name,
+        CASE
+            WHEN q.is_partitioned THEN 'partitioned'::text
+            WHEN q.is_unlogged THEN 'unlogged'::text
+            ELSE 'basic'::text
+        END AS queue_type,
+    q.created_at,
+    m.messages,
+    COALESCE(m.exact, false) AS exact,
+    m.visible,
+    m.delayed,
+    m.in_flight,
+    pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.oldest)))::double precision AS oldest_seconds,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.newest)))::double precision AS newest_seconds,
+    ( SELECT COALESCE(pg_sequence_last_value((s.oid)::regclass), (0)::bigint) AS "coalesce"
+           FROM (pg_depend d
+             JOIN pg_class s ON (((s.oid = d.objid) AND (s.relkind = 'S'::"char"))))
+          WHERE ((d.classid = ('pg_class'::regclass)::oid) AND (d.refclassid = ('pg_class'::regclass)::oid) AND (d.refobjid = (live.relation)::oid) AND (d.deptype = 'i'::"char"))) AS sent,
+    live.table_bytes,
+    live.index_bytes,
+    (archive.table_bytes + archive.index_bytes) AS archive_bytes,
+    live.dead_tuples,
+    live.last_autovacuum,
+    live.updated,
+    live.deleted,
+    archive.inserted AS archive_inserted
+   FROM (((pgmq.meta q
+     LEFT JOIN pgmq_gateway.tables live ON ((live.name = lower(('q_'::text || (q.queue_name)::text)))))
+     LEFT JOIN pgmq_gateway.tables archive ON ((archive.name = lower(('a_'::text || (q.queue_name)::text)))))
+     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest) ON (true));
+
+CREATE TABLE pgmq_gateway.samples (
+    queue_name text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    spacing real NOT NULL,
+    lasting boolean NOT NULL,
+    messages bigint,
+    visible bigint,
+    delayed bigint,
+    in_flight bigint,
+    archived bigint,
+    oldest_seconds double precision,
+    sent bigint,
+    updated bigint,
+    deleted bigint,
+    archive_inserted bigint
+);
+
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY pgmq_gateway.samples
+    ADD CONSTRAINT samples_pkey PRIMARY KEY (queue_name, at);
+
+CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
@@ -1834,19 +2989,45 @@ GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;
@@ -1856,10 +3037,16 @@ REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_admin.exposed() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
@@ -1867,22 +3054,40 @@ GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.policy_templates() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.policy_templates() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
@@ -1891,6 +3096,12 @@ GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operat
 
 REVOKE ALL ON FUNCTION pgmq_admin.rights(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
@@ -1910,10 +3121,23 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
@@ -1923,7 +3147,24 @@ REVOKE ALL ON FUNCTION pgmq_gateway.chosen_queues(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
 
@@ -1939,6 +3180,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) FROM PUBLIC;
@@ -1951,7 +3195,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
@@ -1960,13 +3209,28 @@ REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
