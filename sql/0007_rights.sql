@@ -836,7 +836,7 @@ begin
         return next wanted.policy;
     end loop;
     if template = 'producer' then
-        execute format('grant insert (vt, message, headers), select (msg_id) on %s to %I', tables.queue_table, role);
+        execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
     end if;
     perform pgmq_admin.grant_queue(queue_name, role, given.operations);
 end;
@@ -1106,12 +1106,19 @@ as $lint$
     union all
     select
         q.queue_name, 'notify_row', 'warning',
-        'The queue has the trigger that notifies, and nobody is notified: its row in pgmq.notify_insert_throttle is '
-        'missing, as after a crash.',
-        format('pgmq_admin.enable_notify(%L) puts it back.', q.queue_name)
+        'The queue has the trigger that notifies, and nobody is notified: ' || case
+            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
     from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-    where not pgmq_gateway.throttle_row_exists(q.queue_table);
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
 $lint$;
 
 -- Functions that callers may execute, that work on queues, and that do it with their owner's rights.

@@ -70,8 +70,9 @@ def test_an_open_queue_is_an_error_as_soon_as_somebody_gets_in(lint: Sql) -> Non
     [
         (["grant delete on pgmq.q_q to anon"],
          "anon cannot delete: it has DELETE on pgmq.q_q and lacks SELECT on pgmq.q_q"),
-        (["grant update on pgmq.q_q to anon"], "anon cannot read: it has UPDATE on pgmq.q_q and lacks SELECT on pgmq.q_q"),
-        (["grant select, delete on pgmq.q_q to anon", "grant insert on pgmq.a_q to anon", "select pgmq_admin.set_rls('q', true)",
+        (["grant update on pgmq.q_q to anon"],
+         "anon cannot read: it has UPDATE on pgmq.q_q and lacks SELECT on pgmq.q_q"),
+        (["grant select, delete on pgmq.q_q to anon", "grant insert on pgmq.a_q to anon",
           "create policy p on pgmq.q_q using (true)"],
          "anon cannot archive: it lacks SELECT on pgmq.a_q"),
         (["select pgmq_admin.create_policy('q', 'consumer')", "revoke usage on schema pgmq_public from authenticated",
@@ -86,6 +87,15 @@ def test_a_half_right_names_its_other_half(lint: Sql, statements: list[str], mes
     for statement in statements:
         lint(statement)
     assert lint("select rule, message from pgmq_admin.lint('q')") == [("half_right", message)]
+
+
+def test_a_partitioned_queue_cannot_notify(lint: Sql) -> None:
+    lint("create table pgmq.q_parted (like pgmq.q_q including all) partition by range (msg_id)")
+    lint("create table pgmq.a_parted (like pgmq.a_q)")
+    lint("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parted', true, false)")
+    lint("select pgmq_admin.set_rls('parted', true), pgmq.enable_notify_insert('parted')")
+    ((rule, hint),) = lint("select rule, hint from pgmq_admin.lint('parted')")
+    assert (rule, hint) == ("notify_row", "pgmq_admin.disable_notify('parted') saves the work of it.")
 
 
 def test_a_wrapper_of_somebody_elses_is_an_error(lint: Sql) -> None:

@@ -94,8 +94,20 @@ def test_granting_an_operation_is_enough(old: Sql, operation: str) -> None:
         as_role(old, "anon", statement)
     old("select pgmq_admin.grant_queue('q', 'anon', %s)", [operation])
     as_role(old, "anon", statement)
+    rights = "select verdict from pgmq_admin.rights('q') where role = 'anon' and operation = %s"
+    assert old(rights, operation) == [("all",)]
     ((possible,),) = old("select operations from pgmq_admin.list_grants('q') where role = 'anon'")
     assert operation in possible
+
+
+def test_rights_are_managed(old: Sql) -> None:
+    old("select pgmq_admin.set_rls('q', true), pgmq_admin.create_policy('q', 'own_messages')")
+    tried = "select operation, allowed from pgmq_admin.try_as('q', 'authenticated', '{\"sub\": \"a\"}', %s)"
+    assert dict(old(tried, '{"user_id": "a"}')) == dict.fromkeys(OPERATIONS, True)
+    assert dict(old(tried, '{"user_id": "b"}')) == dict.fromkeys(OPERATIONS, False)
+    call(old, "send('q', '1')")
+    assert old("select last_read_at, message from pgmq_admin.messages_as('q', 'service_role')") == [(None, 1)]
+    assert old("select * from pgmq_admin.lint()") == []
 
 
 def test_queues_are_managed(old: Sql) -> None:

@@ -103,7 +103,9 @@ def changes(world: World, dice: random.Random, number: int) -> str:
     column = f"({dice.choice(COLUMNS)})" if dice.random() < 0.5 and privilege != "delete" else ""
     kinds: list[Callable[[], str]] = [
         lambda: f"revoke {privilege} on pgmq.{table}_q from {who}",
-        lambda: f"revoke {privilege} on pgmq.{table}_q from {who}; grant {privilege} {column} on pgmq.{table}_q to {who}",
+        lambda: (
+            f"revoke {privilege} on pgmq.{table}_q from {who}; grant {privilege} {column} on pgmq.{table}_q to {who}"
+        ),
         lambda: f"revoke usage on schema {dice.choice(['pgmq', 'pgmq_public'])} from {who}",
         lambda: f"revoke execute on function {dice.choice(FUNCTIONS)} from public, {who}",
         lambda: f"alter table pgmq.{table}_q {dice.choice(['enable', 'force', 'no force'])} row level security",

@@ -58,8 +58,9 @@ def test_nobody_is_notified(gateway: Sql, db: Sql, connect: Connect, directory: 
     assert [notification.payload for notification in listener.notifies(timeout=30, stop_after=1)] == ["the end"]
 
 
-def test_a_locked_queue_is_an_error_soon(gateway: Sql, db: Sql, connect: Connect, directory: DataDirectory,
-                                         database: str) -> None:  # fmt: skip
+def test_a_locked_queue_is_an_error_soon(
+    gateway: Sql, connect: Connect, directory: DataDirectory, database: str
+) -> None:
     other = connect(socket_uri(directory, database=database))
     other.execute("begin; lock table pgmq.a_q in access exclusive mode")
     gateway("begin; set role service_role")
