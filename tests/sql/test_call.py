@@ -176,7 +176,7 @@ def test_a_deferred_trigger_runs_in_the_callers_role_and_search_path(db: Sql, ga
 def test_the_api_roles_may_not_call_it(gateway: Sql, role: str) -> None:
     inner = f"select * from pgmq_gateway.call('{role}', '', '{{}}', '', null, false, null, "
     inner += "'select 1, 1, null', null, null, false, null, null)"
-    with pytest.raises(errors.InsufficientPrivilege, match="permission denied for (schema|function)"):
+    with pytest.raises(errors.InsufficientPrivilege, match=r"permission denied for (schema|function)"):
         call(gateway, inner, role=role)
 
 
@@ -254,7 +254,7 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         paths = [setting for setting in settings or () if setting.startswith("search_path=")]
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
-        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(")):
+        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(", "pgmq_gateway.become(")):
             assert paths == [], name
         else:
             assert paths in (['search_path=""'], ["search_path=pg_catalog, pg_temp"]), name
