@@ -211,8 +211,9 @@ begin
     end if;
     -- Two at once: the second finds what the first made.
     perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
-    select q.queue_type into present from pgmq_gateway.queues(create_queue.queue_name) as q
-    where q.queue_name = create_queue.queue_name;
+    select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
+    into present from pgmq.meta as m
+    where m.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
@@ -240,6 +241,61 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 
+CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        current_setting('server_version'),
+        coalesce(
+            (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
+            -- Left there by the installer, which ran pgmq's SQL.
+            substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
+        ),
+        (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
+        pg_postmaster_start_time(),
+        pg_is_in_recovery(),
+        (select sum(numbackends) from pg_catalog.pg_stat_database),
+        current_setting('max_connections')::integer,
+        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        ))::double precision,
+        pg_database_size(current_database()),
+        tables.live,
+        tables.dead,
+        d.blks_hit / nullif(d.blks_hit + d.blks_read, 0)::double precision,
+        d.xact_commit,
+        d.xact_rollback,
+        d.deadlocks
+    from pg_catalog.pg_stat_database as d, (
+        select
+            coalesce(sum(pg_stat_get_live_tuples(oid)), 0)::bigint as live,
+            coalesce(sum(pg_stat_get_dead_tuples(oid)), 0)::bigint as dead
+        from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and relkind = 'r'
+    ) as tables
+    where d.datname = current_database();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is read from memory.';
+
+CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq.disable_notify_insert(queue_name);
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Ends the notifications of new messages; none is an error.';
+
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -250,10 +306,52 @@ begin
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
+
+CREATE FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer DEFAULT 250) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
+    partitioned constant boolean := exists (
+        select from pg_catalog.pg_class where oid = queue_table and relkind = 'p'
+    );
+    sender oid;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
+        raise exception 'this version of pgmq has no notifications with a throttle' using
+            errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
+    elsif partitioned or queue_name <> lower(queue_name) then
+        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
+        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+            errcode = 'feature_not_supported',
+            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
+            hint = 'Poll it, or make a basic queue with a name in small letters.';
+    elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
+        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
+            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+    end if;
+    perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
+    -- From now on who sends also writes when the last notification was.
+    for sender in
+        select distinct a.grantee
+        from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
+        where c.oid = queue_table and a.privilege_type = 'INSERT'
+    loop
+        execute format(
+            'grant select, update on pgmq.notify_insert_throttle to %s',
+            case sender when 0 then 'public' else sender::regrole::text end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
 
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -346,6 +444,84 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
+CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    most constant integer := 2000;
+    wanted constant text := queue_name;
+    day_ago constant timestamptz := now() - interval '1 day';
+    step interval;
+begin
+    if wanted is not null then
+        perform pgmq_admin.check_queue_exists(wanted);
+    end if;
+    if buckets is null or buckets not between 1 and most then
+        raise exception 'buckets "%" is not between 1 and %', buckets, most using
+            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to answer: 120 for example.';
+    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
+        raise exception 'since "%" is no time in the past', since using
+            errcode = 'invalid_parameter_value', hint = 'Give the time that the history is to begin at.';
+    end if;
+    step := (clock_timestamp() - since) / buckets;
+    -- A sample stands for what comes after it unless two are missing; after a day there is only one in five minutes.
+    return query
+    select
+        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
+        greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
+    from pgmq.meta as q
+    cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
+    left join lateral (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = q.queue_name and s.at <= point.at
+        order by s.at desc
+        limit 1
+    ) as last on point.at - last.at
+        <= make_interval(secs => greatest(2.5 * last.spacing, case when last.at < day_ago then 660 end))
+    -- The last sample of the time before, or, where that is missing, the first of this one.
+    left join lateral (
+        select nearest.* from (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
+            order by s.at desc
+            limit 1
+        ) as nearest
+        where least(last.at, point.at - step) - nearest.at
+            <= make_interval(secs => greatest(2.5 * nearest.spacing, case when nearest.at < day_ago then 660 end))
+        union all
+        (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
+            order by s.at
+            limit 1
+        )
+        order by at
+        limit 1
+    ) as before on true
+    -- What only grows and has shrunk began anew at nothing.
+    cross join lateral (
+        select
+            last.sent - case when last.sent < before.sent then 0 else before.sent end as sent,
+            last.updated - case when last.updated < before.updated then 0 else before.updated end as updated,
+            last.deleted - case when last.deleted < before.deleted then 0 else before.deleted end as deleted,
+            last.archive_inserted
+                - case when last.archive_inserted < before.archive_inserted then 0 else before.archive_inserted end
+                as archived
+    ) as rows
+    cross join lateral (
+        select extract(epoch from last.at - before.at)::double precision as seconds
+    ) as passed
+    where wanted is null or q.queue_name = wanted
+    order by q.queue_name, point.at;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
+
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -380,18 +556,17 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
         q.created_at,
         exists (
             select from pg_catalog.pg_trigger as t
-            where t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+            where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
-        f.messages, coalesce(f.exact, false), f.visible, f.delayed, f.in_flight, f.archived,
-        f.oldest_seconds, f.newest_seconds, f.sent,
-        f.table_bytes, f.index_bytes, f.archive_bytes, f.dead_tuples, f.last_autovacuum
-    from pgmq_gateway.queues() as q
-    left join pg_catalog.pg_class as c on c.oid = q.queue_table
-    left join lateral pgmq_gateway.queue_figures(q.queue_table, q.archive_table) as f on true
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
+        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+    from pgmq_gateway.queues as q
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
     order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one beyond a thousand.';
 
 CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
     LANGUAGE sql IMMUTABLE
@@ -686,91 +861,120 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    archived bigint := case when pages = 0 then 0 else live_tuples end;
+begin
+    if pages between 1 and 60 then
+        execute format('select count(*) from %s', archive_table) into archived;
+    end if;
+    return archived;
+exception
+    when undefined_table or syntax_error then return null;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_sort TO 'off'
     AS $_$
 declare
-    most constant bigint := 1000;
-    sampled_pages constant integer := 60;
+    few_pages constant bigint := 60;
+    few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    -- Queues that were partitioned by pgmq alone have no index on vt.
-    indexed constant text[] := array(
+    counting constant text := $query$
+        select
+            count(*),
+            count(*) filter (where vt <= $1),
+            count(*) filter (where vt > $1 and read_ct = 0),
+            count(*) filter (where vt > $1 and read_ct > 0),
+            min(enqueued_at),
+            max(enqueued_at)
+        from %s as m
+    $query$;
+    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
+    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
+    indexed text[];
+    by_age text;
+    hidden bigint;
+    percent real;
+    sampled record;
+begin
+    exact := pages <= few_pages;
+    if pages is null then
+        return;
+    elsif pages = 0 then
+        messages := 0;
+        visible := 0;
+        delayed := 0;
+        in_flight := 0;
+        return;
+    elsif exact then
+        execute format(counting, queue_table)
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        return;
+    end if;
+    indexed := array(
         select a.attname
         from pg_catalog.pg_index as i
         join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid
+        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
     );
-    by_age constant text := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
-    pages bigint;
-    hidden bigint;
-    share record;
-begin
-    -- An index leads through dead rows too, until vacuum takes them out: with very many this is no short way.
-    if dead_tuples < 50 * most then
-        execute format(
-            $query$
-            select
-                count(*),
-                count(*) filter (where vt <= $1),
-                count(*) filter (where vt > $1 and read_ct = 0),
-                count(*) filter (where vt > $1 and read_ct > 0),
-                min(enqueued_at),
-                max(enqueued_at)
-            from (select vt, read_ct, enqueued_at from %s %s limit $2) as m
-            $query$,
-            queue_table, case when 'vt' = any (indexed) then 'order by vt' else '' end
-        ) into messages, visible, delayed, in_flight, oldest, newest using present, most + 1;
-        exact := messages <= most;
+    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    if 'vt' = any (indexed) then
+        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        exact := messages <= few_messages;
         if exact then
             return;
         end if;
+        execute format(
+            'select count(*), count(*) filter (where read_ct = 0)'
+            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
+            queue_table
+        ) into hidden, delayed using present, few_messages + 1;
     end if;
-    exact := false;
-    messages := greatest(live_tuples, messages);
-    if by_age = any (indexed) and dead_tuples < 50 * most then
+    oldest := null;
+    newest := null;
+    if by_age = any (indexed) then
         execute format(
             'select (select enqueued_at from %1$s order by %2$I limit 1),'
             ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
             queue_table, by_age
         ) into oldest, newest;
     end if;
-    if 'vt' = any (indexed) and dead_tuples < 50 * most then
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, most + 1;
-        if hidden <= most then
-            visible := greatest(messages - hidden, 0);
-            in_flight := hidden - delayed;
-            return;
-        end if;
-        execute format(
-            'select count(*) from (select from %s where vt <= $1 order by vt desc limit $2) as m', queue_table
-        ) into visible using present, most + 1;
-        visible := case when visible <= most then visible end;
-    else
-        visible := null;
-    end if;
-    select greatest(sum(pg_relation_size(coalesce(t.relid, queue_table))), 1) / current_setting('block_size')::integer
-    into pages
-    from (select) as one left join pg_partition_tree(queue_table) as t on t.isleaf;
+    percent := least(100.0 * few_pages / pages, 100);
     execute format(
         $query$
         select
-            greatest(count(*), 1)::double precision as rows,
-            count(*) filter (where vt <= $1) as visible,
-            count(*) filter (where vt > $1 and read_ct = 0) as delayed,
-            count(*) filter (where vt > $1) as hidden
-        from %s tablesample system (least(100.0 * $2 / $3, 100)::real)
+            count(*) * 100 / $2 as messages,
+            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
+            count(*) filter (where vt > $1 and read_ct = 0)
+                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
+        from %s tablesample system ($2) repeatable (0)
         $query$,
         queue_table
-    ) into share using present, sampled_pages, greatest(pages, 1);
-    visible := coalesce(visible, round(messages * share.visible / share.rows));
-    delayed := round((messages - visible) * share.delayed / greatest(share.hidden, 1));
-    in_flight := messages - visible - delayed;
+    ) into sampled using present, percent;
+    -- Statistics come late, for a queue that has just filled too late.
+    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+    else
+        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        if visible is null or visible > few_messages then
+            visible := round(messages * sampled.visible);
+        end if;
+        delayed := round((messages - visible) * sampled.delayed);
+        in_flight := messages - visible - delayed;
+    end if;
+exception
+    -- Dropped just now.
+    when undefined_table or syntax_error then exact := false;
 end;
 $_$;
 
@@ -841,49 +1045,6 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '20ms'
-    AS $_$
-declare
-    most constant bigint := 1000;
-    archive record;
-    live bigint;
-    oldest timestamptz;
-    newest timestamptz;
-begin
-    if queue_table is null then
-        return;
-    end if;
-    select f.table_bytes, f.index_bytes, f.live_tuples, f.dead_tuples, f.last_autovacuum, f.updated, f.deleted
-    into table_bytes, index_bytes, live, dead_tuples, last_autovacuum, updated, deleted
-    from pgmq_gateway.table_figures(queue_table) as f;
-    select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
-    from pgmq_gateway.count_messages(queue_table, live, dead_tuples) as c;
-    oldest_seconds := extract(epoch from clock_timestamp() - oldest);
-    newest_seconds := extract(epoch from clock_timestamp() - newest);
-    select coalesce(pg_sequence_last_value(s.oid), 0) into sent
-    from pg_catalog.pg_depend as d
-    join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
-    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-      and d.refobjid = queue_table and d.deptype = 'i';
-    if archive_table is null then
-        return;
-    end if;
-    select f.* into archive from pgmq_gateway.table_figures(archive_table) as f;
-    archive_inserted := archive.inserted;
-    archive_bytes := archive.table_bytes + archive.index_bytes;
-    execute format('select count(*) from (select from %s limit $1) as a', archive_table) into archived using most + 1;
-    if archived > most then
-        archived := greatest(archive.live_tuples, archived);
-    end if;
-exception
-    when lock_not_available or undefined_table then
-        exact := false;
-end;
-$_$;
-
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -893,24 +1054,6 @@ CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
         'autovacuum_vacuum_scale_factor = 0.01', 'autovacuum_vacuum_threshold = 1000',
         'autovacuum_vacuum_cost_delay = 0'
     ]) as option;
-$$;
-
-CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
-        m.created_at,
-        q.oid::regclass,
-        a.oid::regclass
-    from pgmq.meta as m
-    left join pg_catalog.pg_class as q
-        on q.relnamespace = 'pgmq'::regnamespace and q.relname = lower('q_' || m.queue_name)
-    left join pg_catalog.pg_class as a
-        on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
-    where only_queue is null or m.queue_name = only_queue;
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -1019,33 +1162,38 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    last timestamptz;
+    due timestamptz;
+    present timestamptz;
 begin
+    -- Who comes while another takes it has nothing to do, and nor has a standby.
+    if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
+        return greatest(spacing, 1);
+    end if;
+    -- Not now(): the transaction may have begun while another one took its sample.
+    present := clock_timestamp();
+    select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
+    due := last + make_interval(secs => spacing);
+    if due > present then
+        return extract(epoch from due - present);
+    end if;
+    insert into pgmq_gateway.samples
     select
-        sum(pg_table_size(c.oid)),
-        sum(pg_indexes_size(c.oid)),
-        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the
-        -- catalog tells more: how dense the pages are.
-        sum(case
-            when c.reltuples > 0 and coalesce(
-                pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-                pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)
-            ) is null
-            then c.reltuples / greatest(c.relpages, 1) * pg_relation_size(c.oid) / current_setting('block_size')::integer
-            else pg_stat_get_live_tuples(c.oid)
-        end)::bigint,
-        sum(pg_stat_get_dead_tuples(c.oid)),
-        max(pg_stat_get_last_autovacuum_time(c.oid)),
-        sum(pg_stat_get_tuples_inserted(c.oid)),
-        sum(pg_stat_get_tuples_updated(c.oid)),
-        sum(pg_stat_get_tuples_deleted(c.oid))
-    into table_bytes, index_bytes, live_tuples, dead_tuples, last_autovacuum, inserted, updated, deleted
-    from pg_catalog.pg_class as c
-    where c.oid = relation and c.relkind <> 'p'
-       or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
+        q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
+        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
+        q.sent, q.updated, q.deleted, q.archive_inserted
+    from pgmq_gateway.queues as q;
+    delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
+    delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
+    -- Dropped without pgmq_admin.drop_queue.
+    delete from pgmq_gateway.samples as s
+    where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
+    return spacing;
 end;
 $$;
 
@@ -1183,8 +1331,116 @@ CREATE TABLE pgmq_gateway.migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE VIEW pgmq_gateway.tables AS
+ WITH free AS MATERIALIZED (
+         SELECT c_1.oid,
+            c_1.relname,
+            c_1.relkind,
+            c_1.reltuples,
+            c_1.relpages
+           FROM pg_class c_1
+          WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (EXISTS ( SELECT
+                   FROM pg_locks l
+                  WHERE ((l.relation = c_1.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))))
+        )
+ SELECT (c.oid)::regclass AS relation,
+    c.relname AS name,
+    f.pages,
+    f.table_bytes,
+    f.index_bytes,
+    f.live_tuples,
+    f.dead_tuples,
+    f.last_autovacuum,
+    f.inserted,
+    f.updated,
+    f.deleted
+   FROM (free c
+     CROSS JOIN LATERAL ( SELECT (sum((pg_relation_size((p.oid)::regclass) / (current_setting('block_size'::text))::integer)))::bigint AS pages,
+            (sum(pg_table_size((p.oid)::regclass)))::bigint AS table_bytes,
+            (sum(pg_indexes_size((p.oid)::regclass)))::bigint AS index_bytes,
+            (sum(
+                CASE
+                    WHEN ((p.reltuples > (0)::double precision) AND (COALESCE(pg_stat_get_last_vacuum_time(p.oid), pg_stat_get_last_autovacuum_time(p.oid), pg_stat_get_last_analyze_time(p.oid), pg_stat_get_last_autoanalyze_time(p.oid)) IS NULL)) THEN (((p.reltuples / (GREATEST(p.relpages, 1))::double precision) * (pg_relation_size((p.oid)::regclass))::double precision) / ((current_setting('block_size'::text))::integer)::double precision)
+                    ELSE (pg_stat_get_live_tuples(p.oid))::double precision
+                END))::bigint AS live_tuples,
+            (sum(pg_stat_get_dead_tuples(p.oid)))::bigint AS dead_tuples,
+            max(pg_stat_get_last_autovacuum_time(p.oid)) AS last_autovacuum,
+            (sum(pg_stat_get_tuples_inserted(p.oid)))::bigint AS inserted,
+            (sum(pg_stat_get_tuples_updated(p.oid)))::bigint AS updated,
+            (sum(pg_stat_get_tuples_deleted(p.oid)))::bigint AS deleted
+           FROM ( SELECT c.oid,
+                    c.reltuples,
+                    c.relpages
+                  WHERE (c.relkind = 'r'::"char")
+                UNION ALL
+                 SELECT t.oid,
+                    t.reltuples,
+                    t.relpages
+                   FROM (pg_partition_tree((
+                        CASE
+                            WHEN (c.relkind = 'p'::"char") THEN c.oid
+                            ELSE NULL::oid
+                        END)::regclass) leaf(relid, parentrelid, isleaf, level)
+                     JOIN pg_class t ON ((t.oid = (leaf.relid)::oid)))
+                  WHERE leaf.isleaf) p) f);
+
+CREATE VIEW pgmq_gateway.queues AS
+ SELECT (q.queue_name)::text AS queue_name,
+        CASE
+            WHEN q.is_partitioned THEN 'partitioned'::text
+            WHEN q.is_unlogged THEN 'unlogged'::text
+            ELSE 'basic'::text
+        END AS queue_type,
+    q.created_at,
+    m.messages,
+    COALESCE(m.exact, false) AS exact,
+    m.visible,
+    m.delayed,
+    m.in_flight,
+    pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.oldest)))::double precision AS oldest_seconds,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.newest)))::double precision AS newest_seconds,
+    ( SELECT COALESCE(pg_sequence_last_value((s.oid)::regclass), (0)::bigint) AS "coalesce"
+           FROM (pg_depend d
+             JOIN pg_class s ON (((s.oid = d.objid) AND (s.relkind = 'S'::"char"))))
+          WHERE ((d.classid = ('pg_class'::regclass)::oid) AND (d.refclassid = ('pg_class'::regclass)::oid) AND (d.refobjid = (live.relation)::oid) AND (d.deptype = 'i'::"char"))) AS sent,
+    live.table_bytes,
+    live.index_bytes,
+    (archive.table_bytes + archive.index_bytes) AS archive_bytes,
+    live.dead_tuples,
+    live.last_autovacuum,
+    live.updated,
+    live.deleted,
+    archive.inserted AS archive_inserted
+   FROM (((pgmq.meta q
+     LEFT JOIN pgmq_gateway.tables live ON ((live.name = lower(('q_'::text || (q.queue_name)::text)))))
+     LEFT JOIN pgmq_gateway.tables archive ON ((archive.name = lower(('a_'::text || (q.queue_name)::text)))))
+     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest) ON (true));
+
+CREATE TABLE pgmq_gateway.samples (
+    queue_name text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    spacing real NOT NULL,
+    lasting boolean NOT NULL,
+    messages bigint,
+    visible bigint,
+    delayed bigint,
+    in_flight bigint,
+    archived bigint,
+    oldest_seconds double precision,
+    sent bigint,
+    updated bigint,
+    deleted bigint,
+    archive_inserted bigint
+);
+
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY pgmq_gateway.samples
+    ADD CONSTRAINT samples_pkey PRIMARY KEY (queue_name, at);
+
+CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
@@ -1203,14 +1459,26 @@ REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 
@@ -1243,22 +1511,21 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type t
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.queues(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
