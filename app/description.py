@@ -62,7 +62,7 @@ class Description:
     def _described(self, request: Request) -> Sequence[str]:
         """The schema that the request names, or all for using queues."""
         if "accept-profile" in request.headers:
-            return [self._profiles.schema(request)]
+            return [self._profiles.schema(request.head)]
         return [schema for schema in self._schemas if schema != openapi.MANAGEMENT]
 
 

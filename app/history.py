@@ -5,8 +5,8 @@ import logging
 
 import asyncpg
 
-from app.database import BROKEN, Database
-from app.driver import SERVER_ERRORS
+from app.connections import Connections
+from app.driver import BROKEN, SERVER_ERRORS
 from app.errors import GatewayError
 from app.settings import Settings
 from app.watch import CatalogWatch
@@ -25,10 +25,10 @@ ABSENT = (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError, asyncp
 class History:
     """Takes samples until it is cancelled."""
 
-    def __init__(self, settings: Settings, database: Database, watch: CatalogWatch) -> None:
+    def __init__(self, settings: Settings, connections: Connections, watch: CatalogWatch) -> None:
         self._interval = float(settings.history_interval)
         self._keep = float(settings.history_keep)
-        self._database = database
+        self._connections = connections
         self._watch = watch
         self._failing = False
 
@@ -42,10 +42,10 @@ class History:
     async def _sample(self) -> float:
         """Seconds until the next try."""
         # While there is no database, the watch says so and tries again; here it need not be said once more.
-        if not self._watch.ready or not self._database.spare:
+        if not self._watch.ready or not self._connections.spare:
             return SOON
         try:
-            async with self._database.acquire() as connection:
+            async with self._connections.taken() as connection:
                 due: float = await connection.fetchval(SAMPLE, self._interval, self._keep, timeout=LONGEST)
         except ABSENT as error:
             logger.debug("no history: %s", error)

@@ -27,7 +27,7 @@ class Gateway:
         self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
-        self.history = History(settings, self.database, self.watch)
+        self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator)
@@ -36,7 +36,6 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to the database, or trying to be."""
-        await self.database.open()
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
             yield
@@ -46,7 +45,7 @@ class Gateway:
             for task in running:
                 with suppress(asyncio.CancelledError):
                     await task
-            await self.database.close()
+            await self.database.connections.close()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:

@@ -8,28 +8,81 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
-CREATE FUNCTION pgmq_admin.check_operations(role name, operations text[]) RETURNS void
+CREATE TYPE pgmq_admin.finding AS (
+	queue_name text,
+	rule text,
+	level text,
+	message text,
+	hint text
+);
+
+CREATE TYPE pgmq_admin.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	archived_at timestamp with time zone,
+	state text,
+	bytes integer,
+	preview text,
+	message jsonb,
+	headers jsonb
+);
+
+CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-    unknown text;
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
 begin
-    select o into unknown
-    from unnest(operations) as o
-    where o is null or o not in (select operation from pgmq_admin.operation_rights());
-    if found or coalesce(cardinality(operations), 0) = 0 then
-        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from send, read, pop, archive and delete.';
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'action % is not for archived messages', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds belong to the action postpone, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue belongs to the action move, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
     end if;
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using
-            errcode = 'undefined_object',
-            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
     end if;
+    return cardinality(done.msg_ids);
 end;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+
+CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
@@ -44,9 +97,75 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
+
+CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    given record;
+    wanted record;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_role(role);
+    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    for wanted in
+        select
+            t.oid as on_table, c.word,
+            pgmq_gateway.template_policy_name(template, role, c.word, given.claim, given.member) as policy,
+            pgmq_gateway.template_condition(template, tables.queue_table, n.command, given.claim, given.member)
+                as condition
+        from (
+            select distinct p.on_table, p.command
+            from pgmq_gateway.operation_policies() as p where p.operation = any (given.operations)
+        ) as n
+        cross join lateral (
+            select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
+        ) as t (oid)
+        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
+            using (command)
+        order by n.on_table desc, c.word
+    loop
+        if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
+            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+                errcode = 'duplicate_object',
+                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+        end if;
+        execute format(
+            'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
+            case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        return next wanted.policy;
+    end loop;
+    if template = 'producer' then
+        execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
+    end if;
+    perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
@@ -282,6 +401,27 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is read from memory.';
 
+CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
+
 CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -295,6 +435,31 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Ends the notifications of new messages; none is an error.';
+
+CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -353,9 +518,18 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
 
+CREATE FUNCTION pgmq_admin.expose() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pgmq_admin.expose_queues();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public; makes those that are gone.';
+
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     present regprocedure;
@@ -373,9 +547,33 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
 
+CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(bool_or(has_schema_privilege(r.oid, s.oid, 'usage')), false)
+    from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
+    where s.oid is not null;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run in may call functions of pgmq_public.';
+
+CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
+
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     -- Supabase grants to postgres too; elsewhere that role may not exist.
@@ -402,41 +600,46 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    tables record;
     wanted record;
     routine regprocedure;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public to %I', role);
     for wanted in
-        select * from pgmq_admin.operation_rights() as o where o.operation = any (operations)
+        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
     loop
-        execute format('grant %s on pgmq.%I to %I', array_to_string(wanted.queue_rights, ', '), queue_table, role);
+        -- A producer sends without seeing messages: more rights would take that away.
+        if wanted.operation <> 'send'
+            or has_table_privilege(role, tables.queue_table, 'SELECT')
+            or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
+        then
+            execute format(
+                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+        end if;
         if wanted.archive_rights <> '{}' then
             execute format(
-                'grant %s on pgmq.%I to %I',
-                array_to_string(wanted.archive_rights, ', '), pgmq.format_table_name(queue_name, 'a'), role);
+                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
         end if;
         for routine in
             select p.oid
-            from pg_catalog.pg_proc as p
+            from pg_proc as p
             where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
-              and p.proname in (wanted.operation, case wanted.operation when 'send' then 'send_batch' end)
+              and p.proname in (
+                  wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;
     end loop;
-    -- Who sends to a queue with notifications also writes when the last one was sent.
-    if 'send' = any (operations) and exists (
-        select from pg_catalog.pg_trigger
-        where tgrelid = to_regclass(format('pgmq.%I', queue_table))
-          and tgname = 'trigger_notify_queue_insert_listeners'
-    ) and to_regclass('pgmq.notify_insert_throttle') is not null then
+    if 'send' = any (operations)
+        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+    then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
 end;
@@ -522,28 +725,126 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
 
-CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
-    LANGUAGE sql STABLE
-    SET search_path TO ''
+CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select r.rolname, held.operations
-    from pg_catalog.pg_roles as r
-    cross join lateral (
-        select coalesce(array_agg(o order by place), '{}') as operations
-        from unnest(pgmq_admin.table_operations(queue_name, r.rolname)) with ordinality as t (o, place)
-        where has_schema_privilege(r.rolname, 'pgmq', 'usage')
-          and has_schema_privilege(r.rolname, to_regnamespace('pgmq_public')::oid, 'usage')
-          and exists (
-              select from pg_catalog.pg_proc as p
-              where p.pronamespace = to_regnamespace('pgmq_public') and p.proname = o
-                and has_function_privilege(r.rolname, p.oid, 'execute'))
-    ) as held
-    where r.rolname in ('anon', 'authenticated', 'service_role')
-       or held.operations <> '{}' and not r.rolsuper and pg_has_role('authenticator', r.oid, 'member')
-    order by r.rolname;
+    select f.*
+    from (
+        select * from pgmq_gateway.lint_rights(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_tables(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_functions() where lint.queue_name is null
+    ) as f
+    order by f.level, f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests can run in may do with a queue. Row-level security then decides on which messages.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'What is probably not meant: queues without row-level security, policies that hide all messages without an error, functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+
+CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.role, held.operations
+    from pgmq_gateway.request_roles() as r
+    cross join lateral (
+        select coalesce(array_agg(o order by place), '{}') as operations
+        from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
+        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
+    ) as held
+    where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
+    order by r.role;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+
+CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := before is not null;
+    falling constant boolean := coalesce(descending, false) <> backward;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif after is not null and before is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when key.id is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+
+CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text, permissive boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname::text,
+        case p.polrelid when t.queue_table then 'queue' else 'archive' end,
+        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+            else 'all' end,
+        (
+            select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
+            from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
+        ),
+        pg_get_expr(p.polqual, p.polrelid),
+        pg_get_expr(p.polwithcheck, p.polrelid),
+        p.polpermissive
+    from pgmq_gateway.queue_tables(queue_name) as t
+    join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    order by p.polrelid = t.archive_table, p.polname;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They count where row-level security is on.';
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -568,21 +869,113 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one beyond a thousand.';
 
-CREATE FUNCTION pgmq_admin.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
     SET search_path TO ''
     AS $$
-    values
-        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
-        ('read', array['SELECT', 'UPDATE'], '{}'),
-        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
-        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
-        ('delete', array['SELECT', 'DELETE'], '{}');
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
 $$;
+
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, max_rows integer DEFAULT 10) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, message jsonb, headers jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    seen jsonb;
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        perform pgmq_gateway.become(role, claims);
+        -- As read takes them: the lock asks for the same rights and policies.
+        execute format(
+            'select coalesce(jsonb_agg(m), ''[]'') from ('
+            'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into seen using max_rows;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select s.*
+    from jsonb_to_recordset(seen) as s (
+        msg_id bigint, read_ct integer, enqueued_at timestamptz, last_read_at timestamptz, vt timestamptz,
+        message jsonb, headers jsonb)
+    order by s.msg_id;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
+
+CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns the old and the new id of each.';
+
+CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        (
+            'own_messages', 'Own messages',
+            'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
+            'as its user id.',
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+        ),
+        (
+            'tenant', 'Messages of the tenant',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+        ),
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, see none.', '[]');
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy and the parameters that each takes.';
+
+CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is null and until is null then
+        raise exception 'messages can only be postponed for some seconds or until a time' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select s, to_regprocedure('pgmq_public.' || s)
     from unnest(array[
@@ -630,9 +1023,21 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
 
+CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
+
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
@@ -643,39 +1048,39 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-    archive_table constant text := pgmq.format_table_name(queue_name, 'a');
+    tables record;
     remaining text[];
     kept text[];
     privilege text;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
-    perform pgmq_admin.check_operations(role, operations);
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
     select coalesce(array_agg(o), '{}') into remaining
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o <> all (operations);
     -- Operations share rights: take away what no remaining one needs.
     for privilege in
         select distinct unnest(o.queue_rights)
-        from pgmq_admin.operation_rights() as o
+        from pgmq_gateway.operation_rights() as o
         where o.operation = any (operations)
     loop
         if not exists (
-            select from pgmq_admin.operation_rights() as o
+            select from pgmq_gateway.operation_rights() as o
             where o.operation = any (remaining) and privilege = any (o.queue_rights)
         ) then
-            execute format('revoke %s on pgmq.%I from %I', privilege, queue_table, role);
+            execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
         end if;
     end loop;
     if 'archive' = any (operations) then
-        execute format('revoke insert, select on pgmq.%I from %I', archive_table, role);
+        execute format('revoke insert, select on %s from %I', tables.archive_table, role);
     end if;
     select array_agg(o) into kept
-    from unnest(pgmq_admin.table_operations(queue_name, role)) as o
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o = any (operations);
     if kept is not null then
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
@@ -691,21 +1096,211 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
 
-CREATE FUNCTION pgmq_admin.table_operations(queue_name text, role name) RETURNS text[]
-    LANGUAGE sql STABLE
+CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with judged as (
+        select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
+        from pgmq_gateway.queue_tables(queue_name) as t
+        cross join pgmq_gateway.request_roles() as r
+        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join lateral pgmq_gateway.judge(
+            queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
+    )
+    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    from judged as j
+    where j.role in ('anon', 'authenticated', 'service_role')
+       or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
+       or has_table_privilege(j.oid, j.queue_table, 'DELETE')
+       or j.oid in (select s.oid from judged as s where s.verdict <> 'none')
+    order by j.role, j.place;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+
+CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-    select coalesce(array_agg(o.operation order by o.place), '{}')
-    from pgmq_admin.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
-    where not exists (
-        select from unnest(o.queue_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')), needed)
-    ) and not exists (
-        select from unnest(o.archive_rights) as needed
-        where not has_table_privilege(
-            role, format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')), needed)
-    );
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    end if;
+    return (
+        select id
+        from pgmq.send(
+            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
+
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_gateway.message_table(queue_name, 'q');
+    if array_ndims(messages) > 1 then
+        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        raise exception 'a message of a batch cannot be a JSON array' using
+            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
+        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+    elsif coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select id
+    from pgmq.send_batch(
+        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+    order by id;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
+
+CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    part regclass;
+begin
+    if enabled is null then
+        raise exception 'enabled must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+    end if;
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    for part in
+        select t.oid
+        from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
+        cross join lateral (
+            select root.oid union select p.relid from pg_partition_tree(root.oid) as p
+        ) as t (oid)
+        where root.oid is not null
+    loop
+        execute format(
+            'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+
+CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    tried record;
+    done boolean;
+    sample bigint;
+    results jsonb := '[]';
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        -- Something to read, as old as can be so that it comes first.
+        execute format(
+            'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into sample using '-infinity'::timestamptz, message;
+        for tried in
+            select * from (values
+                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
+                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
+                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
+                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
+                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
+            ) as t (name, call, condition)
+        loop
+            operation := tried.name;
+            allowed := false;
+            code := null;
+            error := null;
+            rows := 0;
+            done := false;
+            begin
+                perform pgmq_gateway.become(role, claims);
+                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
+                    into rows using queue_name, message, sample;
+                done := true;
+                raise sqlstate 'GW000';
+            exception when others then
+                if done then
+                    allowed := rows > 0;
+                else
+                    get stacked diagnostics code = returned_sqlstate, error = message_text;
+                end if;
+            end;
+            results := results || jsonb_build_object(
+                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        end loop;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+
+CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    callers text;
+    routine regprocedure;
+begin
+    if to_regnamespace('pgmq_public') is null then
+        return;
+    end if;
+    select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
+    execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    for routine in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+        execute format('revoke execute on function %s from %s', routine, callers);
+    end loop;
+    if pgmq_admin.exposed() then
+        raise exception 'pgmq_public can still be called' using
+            errcode = 'invalid_grant_operation',
+            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
+            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+
+CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform
+        pg_catalog.set_config('lock_timeout', '1s', true),
+        pg_catalog.set_config('search_path', 'pgmq_public, public, extensions', true),
+        pg_catalog.set_config(
+            'request.jwt.claims', (pg_catalog.jsonb_build_object('role', role) || claims)::pg_catalog.text, true),
+        pg_catalog.set_config('role', role, true);
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -785,6 +1380,156 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+begin
+    execute format(
+        $query$
+        with chosen as materialized (
+            select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
+        ), counted as materialized (
+            select count(*) as matched from chosen
+        ), allowed as (
+            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+        ), %3$s
+        select
+            (select c.matched from counted as c),
+            coalesce(array_agg(c.msg_id order by c.msg_id), '{}'),
+            coalesce(array_agg(c.new_msg_id order by c.msg_id), '{}')
+        from changed as c
+        $query$,
+        source,
+        condition,
+        case
+            when action in ('postpone', 'make_visible') then format(
+                'changed as ('
+                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
+            when action = 'delete' then format(
+                'changed as ('
+                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                    'returning q.msg_id, q.msg_id as new_msg_id)',
+                source)
+            when action = 'archive' then
+                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+        end
+    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+exception
+    when unique_violation then
+        if action <> 'archive' then
+            raise;
+        end if;
+        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+            errcode = 'unique_violation',
+            detail = 'An unlogged queue begins with id 1 again after a crash.',
+            hint = 'Delete those from the archive, or requeue them, and archive again.';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
+    elsif not pg_has_role(
+        session_user, role,
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
+    ) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    elsif jsonb_typeof(claims) is distinct from 'object' then
+        raise exception 'claims must be a JSON object' using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    types constant jsonb := '{
+        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
+        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
+        "headers_contain": "any"
+    }';
+    hints constant jsonb := '{
+        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
+        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
+        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
+        "min_read_ct": "Give a whole number.",
+        "max_read_ct": "Give a whole number.",
+        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
+    }';
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is not known', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
+                    ' and headers_contain.';
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+            raise exception 'state "%" is not known', found.plain using
+                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+        end if;
+        begin
+            case found.member
+                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
+                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
+                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
+                else null;
+            end case;
+        exception
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
+                raise exception 'filter member "%": %', found.member, sqlerrm using
+                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+        end;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if to_queue is null then
+        raise exception 'messages can only be moved to another queue' using
+            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+    elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
+        raise exception 'messages are moved from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value',
+            hint = 'Give another queue; requeue brings archived messages back to their own.';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -815,6 +1560,24 @@ begin
     end if;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.check_operations(operations text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    unknown text;
+begin
+    select o into unknown
+    from unnest(operations) as o
+    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    if found or coalesce(cardinality(operations), 0) = 0 then
+        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -860,6 +1623,121 @@ begin
     end if;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using
+            errcode = 'undefined_object',
+            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
+    end if;
+    if pg_has_role(session_user, current_user, 'usage') then
+        return;
+    end if;
+    if not exists (select from pgmq_gateway.request_roles() as r where r.role = check_role.role) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    end if;
+    if exists (
+        select from pg_roles as r
+        where r.rolname = role and (r.rolsuper or r.rolbypassrls and r.rolname <> 'service_role')
+    ) then
+        raise exception 'role "%" bypasses row-level security', role using
+            errcode = 'insufficient_privilege',
+            hint = 'Only the owner of the database gives such a role rights, and takes them.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    id constant oid := to_regrole(quote_ident(role));
+    takes jsonb;
+begin
+    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    if takes is null then
+        raise exception 'template "%" is not known', coalesce(template, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from own_messages, tenant, consumer and producer.';
+    elsif takes = '[]' and (claim is not null or member is not null) then
+        raise exception 'template "%" takes neither claim nor member', template using
+            errcode = 'invalid_parameter_value',
+            hint = 'Leave them out, or choose own_messages or tenant.';
+    end if;
+    claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
+    member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
+    if '' in (claim, member) then
+        raise exception 'claim and member must not be empty' using
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+    elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
+        raise exception 'claim "%" is not to be trusted', claim using
+            errcode = 'invalid_parameter_value',
+            detail = 'Users write their user_metadata themselves.',
+            hint = 'Use sub, or a claim inside app_metadata.';
+    elsif not pgmq_gateway.policies_count(queue_table, id) then
+        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = case
+                when (select relrowsecurity from pg_class where oid = queue_table)
+                then 'The role is not held by row-level security: choose another.'
+                else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
+            end;
+    elsif template = 'producer' and (
+        has_column_privilege(id, queue_table, 'message', 'SELECT')
+        or has_column_privilege(id, queue_table, 'headers', 'SELECT')
+    ) then
+        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+    end if;
+    operations := case template
+        when 'consumer' then '{read,pop,archive,delete}'
+        when 'producer' then '{send}'
+        else '{send,read,pop,archive,delete}'
+    end::text[];
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.chosen_queues(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if chosen is not null then
+        perform pgmq_admin.check_queue_exists(chosen);
+    end if;
+    return query
+    select m.queue_name::text, t.queue_table, t.archive_table
+    from pgmq.meta as m
+    cross join lateral (
+        select
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+    ) as t (queue_table, archive_table)
+    where t.queue_table is not null and t.archive_table is not null
+      and (chosen is null or m.queue_name = chosen);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.polname, p.polpermissive,
+        pg_get_expr(case when after then coalesce(p.polwithcheck, p.polqual) else p.polqual end, p.polrelid)
+    from pg_policy as p
+    where p.polrelid = on_table
+      and p.polcmd in ('*', command)
+      and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
+$$;
 
 CREATE FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -1045,6 +1923,529 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    perform pgmq_gateway.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        case filter ->> 'state'
+            when 'visible' then 'q.vt <= $2'
+            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
+            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
+        end,
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text, lacks text, way text[], obstacles text[])
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with callers as materialized (
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
+        from pgmq_gateway.request_roles() as r
+        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        cross join pgmq_gateway.operation_rights() as o
+    )
+    select
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join callers as c
+        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
+        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
+    cross join lateral (
+        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
+        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
+    ) as missing;
+$$;
+
+CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    way record;
+    limits record;
+    missing record;
+    throttle text;
+begin
+    select * into way from pgmq_gateway.judge_functions(role, operation);
+    reasons := way.obstacles;
+    for missing in
+        select m.on_table, string_agg(m.privilege, ', ') as privileges
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, way.seen, operation) as m
+        group by m.on_table order by m.on_table = archive_table
+    loop
+        reasons := reasons || format(
+            '%s lacks %s on %s: pgmq_admin.grant_queue() gives it.',
+            way.seen::regrole, missing.privileges, missing.on_table);
+    end loop;
+    if operation = 'send' then
+        throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
+        if throttle <> '' then
+            reasons := reasons || format(
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'pgmq_admin.grant_queue() gives it.',
+                way.seen::regrole, throttle);
+        end if;
+    end if;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, way.seen, operation);
+    reasons := reasons || limits.obstacles;
+    policies := limits.policies;
+    if reasons <> '{}' then
+        verdict := 'none';
+        return;
+    end if;
+    if way.disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', way.disguise, way.seen::regrole)];
+    end if;
+    if limits.limited then
+        verdict := 'policy';
+        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
+    else
+        verdict := 'all';
+        reasons := reasons || case
+            when not (select relrowsecurity from pg_class where oid = queue_table)
+                then format('Row-level security is off on %s.', queue_table)
+            when not pgmq_gateway.policies_count(queue_table, way.seen)
+                then format('%s is not held by row-level security.', way.seen::regrole)
+            else 'Row-level security is on, and policies let every message through.'
+        end;
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    routine record;
+    changed boolean;
+    advice constant text := 'pgmq_admin.grant_queue() gives it.';
+begin
+    obstacles := '{}';
+    seen := role;
+    if to_regnamespace('pgmq_public') is null then
+        obstacles := array['The schema pgmq_public does not exist: pgmq_admin.expose() makes it.'];
+        return;
+    elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
+        obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
+    end if;
+    for routine in
+        select f.place, f.signature, f.function, p.prosecdef, p.proowner
+        from pgmq_gateway.operation_functions(operation) as f
+        left join pg_proc as p on p.oid = f.function
+        order by f.place
+    loop
+        if routine.function is null then
+            obstacles := obstacles || format('%s does not exist: pgmq_admin.expose() makes it.', routine.signature);
+            return;
+        elsif not has_function_privilege(seen, routine.function, 'execute') then
+            obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
+        end if;
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
+            seen := routine.proowner;
+            disguise := routine.function;
+        end if;
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
+            obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
+        end if;
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with met as (
+        select n.command, n.after, n.outcome, t.oid as on_table, c.policy, c.permissive, c.condition
+        from pgmq_gateway.operation_policies() as n
+        cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+        left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
+        where n.operation = judge_policies.operation and pgmq_gateway.policies_count(t.oid, judge_policies.role)
+    ), judged as (
+        select
+            on_table, command, min(outcome) as outcome,
+            -- A policy without a condition lets nothing through, or restricts nothing.
+            coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
+            coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
+            array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
+            coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
+        from met
+        group by on_table, command, after
+    ), said as (
+        select
+            on_table,
+            format(
+                case
+                    when forbidding is null
+                    then 'No policy on %2$s lets %1$s %3$s, so %4$s: pgmq_admin.create_policy() makes one.'
+                    else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
+                end,
+                pg_get_userbyid(role), on_table,
+                string_agg(distinct case command
+                    when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end, ', '),
+                -- Where a row cannot be reached, it does not matter what it may become.
+                min(outcome), array_to_string(forbidding, ', ')) as obstacle
+        from judged
+        where not possible or forbidding is not null
+        group by on_table, forbidding
+    )
+    select
+        (select coalesce(array_agg(obstacle order by on_table = archive_table), '{}') from said),
+        (select coalesce(bool_or(not free or restricted), false) from judged),
+        (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
+        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+            p.oid::regprocedure, p.proowner::regrole),
+        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where p.prosecdef
+      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
+      and exists (
+          select from pgmq_gateway.request_roles() as r
+          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_rights(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with found as materialized (
+        select * from pgmq_gateway.findings(chosen)
+    ), reach as (
+        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
+        from (
+            select
+                f.queue_name,
+                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
+            from found as f
+            where f.lacks is null and f.way = '{}'
+            group by f.queue_name, f.role
+        ) as by_role
+        group by by_role.queue_name
+    ), signs (operation, privilege, serves) as (
+        -- The privilege that shows what somebody wanted a role to do.
+        values
+            ('send', 'INSERT', array['send']),
+            ('read', 'UPDATE', array['read', 'pop']),
+            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
+    ), halves as (
+        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
+        from found as f
+        join signs as s using (operation)
+        where case s.privilege
+                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
+                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
+              end
+          and not exists (
+              select from found as g
+              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
+        union all
+        select f.*, format('it lacks %s', f.lacks)
+        from found as f
+        where f.operation = 'archive'
+          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
+          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
+              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
+        union all
+        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
+        from found as f
+        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
+    )
+    select
+        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
+        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
+        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join reach as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed()
+    union all
+    select
+        f.queue_name, 'silent_policy', 'warning',
+        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
+            string_agg(f.operation, ', ' order by f.operation),
+            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
+        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
+    from found as f
+    cross join lateral unnest(f.obstacles) as o (obstacle)
+    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
+    group by f.queue_name, f.role
+    union all
+    select
+        f.queue_name, 'notify_right', 'error',
+        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
+            f.role, lacking.privileges),
+        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
+    from found as f
+    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
+    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
+    union all
+    select
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
+        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
+            h.queue_name, h.role, h.operation)
+    from halves as h;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        q.queue_name, 'unlogged_in_use', 'warning',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'For messages that must not be lost, create a queue of type basic and move them.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
+    union all
+    select
+        q.queue_name, 'notify_row', 'warning',
+        'The queue has the trigger that notifies, and nobody is notified: ' || case
+            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
+$$;
+
+CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when name ~ '^\w+(\.\w+)+$' then format('%s #>> %L', value, string_to_array(name, '.')::text)
+        else format('%s ->> %L', value, name)
+    end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.oid, n.privilege
+    from pgmq_gateway.operation_columns() as n
+    cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+    where n.operation = missing_privileges.operation
+      and case
+          when n.privilege = 'DELETE' then not has_table_privilege(role, t.oid, 'DELETE')
+          when n.columns = '{}' then not has_any_column_privilege(role, t.oid, n.privilege)
+          else not has_table_privilege(role, t.oid, n.privilege) and exists (
+              select from pg_attribute as a
+              where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+                and (n.columns is null or a.attname = any (n.columns))
+                and not has_column_privilege(role, t.oid, a.attnum, n.privilege))
+      end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select concat_ws(
+        ', ',
+        case when exists (
+            select from unnest(array['queue_name', 'throttle_interval_ms', 'last_notified_at']) as c
+            where not has_column_privilege(role, throttle.oid, c, 'SELECT')
+        ) then 'SELECT' end,
+        case when not has_column_privilege(role, throttle.oid, 'last_notified_at', 'UPDATE') then 'UPDATE' end)
+    from pg_trigger as t
+    join pg_proc as p on p.oid = t.tgfoid
+    cross join to_regclass('pgmq.notify_insert_throttle') as throttle (oid)
+    where t.tgrelid = queue_table
+      and t.tgname = 'trigger_notify_queue_insert_listeners'
+      and t.tgenabled in ('O', 'A')
+      and not p.prosecdef
+      and throttle.oid is not null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_columns() RETURNS TABLE(operation text, on_table text, privilege text, columns name[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'INSERT', '{vt,message,headers}'::name[]),
+        ('send', 'queue', 'SELECT', '{msg_id}'),
+        ('read', 'queue', 'SELECT', null),
+        ('read', 'queue', 'UPDATE', '{vt,read_ct,last_read_at}'),
+        ('pop', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('pop', 'queue', 'UPDATE', '{}'),
+        ('pop', 'queue', 'DELETE', null),
+        ('archive', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'queue', 'DELETE', null),
+        ('archive', 'archive', 'INSERT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'archive', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'DELETE', null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_functions(operation text) RETURNS TABLE(place bigint, signature text, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with wrapper as (
+        select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
+        from pgmq_admin.public_functions() as f
+        where split_part(f.signature, '(', 1) = operation
+    )
+    select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w
+    union all
+    select o.place, o.signature, to_regprocedure(o.signature)
+    from wrapper as w,
+        unnest(array[
+            'pgmq.send(text,jsonb,integer)', 'pgmq.send(text,jsonb,jsonb,timestamptz)',
+            'pgmq.read(text,integer,integer,jsonb)', 'pgmq.pop(text)', 'pgmq.pop(text,integer)',
+            'pgmq.archive(text,bigint)', 'pgmq.delete(text,bigint)'
+        ]) with ordinality as o (signature, place)
+    where o.signature like 'pgmq.' || operation || '(%'
+      and w.source ~ ('\mpgmq\.' || operation || '\s*\(')
+      and to_regprocedure(o.signature) is not null
+    union all
+    select 100, 'pgmq.format_table_name(text,text)', to_regprocedure('pgmq.format_table_name(text,text)')
+    order by 1;
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, on_table text, command "char", after boolean, outcome text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', 'queue', 'a'::"char", true, 'send fails'),
+        ('send', 'queue', 'r', false, 'send fails'),
+        ('read', 'queue', 'r', false, 'read answers nothing'),
+        ('read', 'queue', 'w', false, 'read answers nothing'),
+        ('read', 'queue', 'w', true, 'read fails'),
+        ('pop', 'queue', 'r', false, 'pop answers nothing'),
+        ('pop', 'queue', 'w', false, 'pop answers nothing'),
+        ('pop', 'queue', 'd', false, 'pop answers nothing'),
+        ('archive', 'queue', 'r', false, 'archive answers false'),
+        ('archive', 'queue', 'd', false, 'archive answers false'),
+        ('archive', 'archive', 'a', true, 'archive fails'),
+        ('archive', 'archive', 'r', false, 'archive fails'),
+        ('delete', 'queue', 'r', false, 'delete answers false'),
+        ('delete', 'queue', 'd', false, 'delete answers false');
+$$;
+
+CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
+        ('read', array['SELECT', 'UPDATE'], '{}'),
+        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
+        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
+        ('delete', array['SELECT', 'DELETE'], '{}');
+$$;
+
+CREATE FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+begin
+    if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
+        raise data_exception using message = 'it is not an array of two values';
+    end if;
+    id := place ->> 1;
+    if timed then
+        instant := place ->> 0;
+    else
+        number := place ->> 0;
+    end if;
+exception
+    when data_exception then
+        raise exception 'after or before cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value',
+            hint = format('Give %s and msg_id of a row: %s.',
+                sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select c.relrowsecurity
+        and not (r.rolsuper or r.rolbypassrls)
+        and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage'))
+    from pg_class as c, pg_roles as r
+    where c.oid = on_table and r.oid = role;
+$$;
+
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1054,6 +2455,34 @@ CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
         'autovacuum_vacuum_scale_factor = 0.01', 'autovacuum_vacuum_threshold = 1000',
         'autovacuum_vacuum_cost_delay = 0'
     ]) as option;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
+    archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
+    if queue_table is null or archive_table is null then
+        raise exception 'queue "%" has lost a table', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.oid, r.rolname
+    from pg_roles as r
+    where r.rolname <> 'authenticator'
+      and pg_has_role(
+          'authenticator', r.oid,
+          case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -1162,6 +2591,26 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(o.operation order by o.place), '{}')
+    from pgmq_gateway.queue_tables(queue_name) as t
+    cross join pgmq_gateway.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    where not exists (
+        select from pgmq_gateway.missing_privileges(
+            t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
+    );
+$$;
+
 CREATE FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) RETURNS double precision
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1195,6 +2644,108 @@ begin
     where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
     return spacing;
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when template in ('own_messages', 'tenant') then format(
+            -- As a scalar subquery the claim is looked up once, not for each row.
+            '%s = (select %s)',
+            pgmq_gateway.member_expression('message', member),
+            pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
+        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        when template = 'producer' and command = 'r' then format(
+            '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
+            ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
+            queue_table)
+        else 'true'
+    end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when octet_length(long.name) < 64 then long.name
+        else format('%s %s %s', template, command, md5(long.name))
+    end
+    from (
+        select format('%s of %s: %s', template, role, command)
+            || case when claim is null then '' else format(' where %s = %s', member, claim) end
+    ) as long (name);
+$$;
+
+CREATE FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    present boolean := true;
+begin
+    if to_regclass('pgmq.notify_insert_throttle') is not null then
+        execute 'select exists (select from pgmq.notify_insert_throttle where queue_name = $1)' into present
+            using (select substr(relname, 3) from pg_class where oid = queue_table);
+    end if;
+    return present;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
+        when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
+        else ''
+    end;
+    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
+    anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
+    sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
+begin
+    return format(
+        $part$
+        gone as (
+            delete from pgmq.%1$I as q using allowed where q.msg_id = allowed.msg_id returning q.msg_id, %3$s
+        ), changed as materialized (
+            select g.*, %4$s as new_msg_id from (select * from gone order by msg_id) as g
+        ), kept as (
+            insert into pgmq.%2$I (msg_id, %3$s) overriding system value select new_msg_id, %5$s from changed
+        )
+        $part$,
+        source, target, columns,
+        case action when 'archive' then 'g.msg_id' else format('nextval(%L)', sequence) end,
+        case action when 'archive' then columns else anew end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if seconds is not null and at is not null then
+        raise exception 'a number of seconds and a time exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    elsif seconds < 0 then
+        raise exception 'a message cannot be delayed by % seconds', seconds using
+            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -1445,14 +2996,25 @@ CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
+GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.check_operations(role name, operations text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
@@ -1462,8 +3024,17 @@ GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, 
 REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
@@ -1471,21 +3042,54 @@ GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.exposed() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_policies(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.operation_rights() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.policy_templates() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.policy_templates() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
@@ -1495,11 +3099,34 @@ GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.table_operations(queue_name text, role name) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_admin.rights(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
@@ -1507,9 +3134,31 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.chosen_queues(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
 
@@ -1519,13 +3168,82 @@ REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partitio
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;
