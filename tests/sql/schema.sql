@@ -2885,10 +2885,19 @@ CREATE TABLE pgmq_gateway.migrations (
 );
 
 CREATE VIEW pgmq_gateway.tables AS
+ WITH free AS MATERIALIZED (
+         SELECT c_1.oid,
+            c_1.relname,
+            c_1.relkind,
+            c_1.reltuples,
+            c_1.relpages
+           FROM pg_class c_1
+          WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (EXISTS ( SELECT
+                   FROM pg_locks l
+                  WHERE ((l.relation = c_1.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))))
+        )
  SELECT (c.oid)::regclass AS relation,
     c.relname AS name,
-    (c.relkind = 'p'::"char") AS partitioned,
-    c.relrowsecurity AS rls,
     f.pages,
     f.table_bytes,
     f.index_bytes,
@@ -2898,7 +2907,7 @@ CREATE VIEW pgmq_gateway.tables AS
     f.inserted,
     f.updated,
     f.deleted
-   FROM (pg_class c
+   FROM (free c
      CROSS JOIN LATERAL ( SELECT (sum((pg_relation_size((p.oid)::regclass) / (current_setting('block_size'::text))::integer)))::bigint AS pages,
             (sum(pg_table_size((p.oid)::regclass)))::bigint AS table_bytes,
             (sum(pg_indexes_size((p.oid)::regclass)))::bigint AS index_bytes,
@@ -2926,10 +2935,7 @@ CREATE VIEW pgmq_gateway.tables AS
                             ELSE NULL::oid
                         END)::regclass) leaf(relid, parentrelid, isleaf, level)
                      JOIN pg_class t ON ((t.oid = (leaf.relid)::oid)))
-                  WHERE leaf.isleaf) p) f)
-  WHERE ((c.relnamespace = ('pgmq'::regnamespace)::oid) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c.relispartition) AND (NOT (EXISTS ( SELECT
-           FROM pg_locks l
-          WHERE ((l.relation = c.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))));
+                  WHERE leaf.isleaf) p) f);
 
 CREATE VIEW pgmq_gateway.queues AS
  SELECT (q.queue_name)::text AS queue_name,
