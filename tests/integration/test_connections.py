@@ -79,11 +79,14 @@ async def test_who_waits_too_long_is_told_so(make: Make) -> None:
     assert connections.idle == 1
 
 
-async def test_who_stops_waiting_as_a_connection_is_handed_over_passes_it_on(make: Make) -> None:
+@pytest.mark.parametrize("lost", [False, True])
+async def test_who_stops_waiting_as_a_connection_is_handed_over_passes_it_on(make: Make, *, lost: bool) -> None:
     connections = make()
     taken = await connections.take()
     leaving, staying = waiting(connections.take()), waiting(connections.take())
     await turns()
+    if lost:
+        taken.terminate()
     connections.give_back(taken)
     leaving.cancel()
     connections.give_back(await asyncio.wait_for(staying, 10))
