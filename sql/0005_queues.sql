@@ -554,8 +554,8 @@ as $list$
 $list$;
 comment on function pgmq_admin.list_queues is
     'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
-    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one '
-    'beyond a thousand.';
+    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive '
+    'the number always is one.';
 
 drop function if exists pgmq_admin.queue_status(text);
 
