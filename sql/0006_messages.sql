@@ -169,6 +169,35 @@ begin
 end;
 $condition$;
 
+-- The place of a row in the order by `sort`, from [value of that column, msg_id]; all null when there is none.
+create or replace function pgmq_gateway.page_key(
+    sort text, place jsonb, out number bigint, out instant timestamptz, out id bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as $key$
+declare
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+begin
+    if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
+        raise data_exception using message = 'it is not an array of two values';
+    end if;
+    id := place ->> 1;
+    if timed then
+        instant := place ->> 0;
+    else
+        number := place ->> 0;
+    end if;
+exception
+    when data_exception then
+        raise exception 'after or before cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value',
+            hint = format('Give %s and msg_id of a row: %s.',
+                sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+end;
+$key$;
+
 create or replace function pgmq_admin.list_messages(
     queue_name text,
     filter jsonb default '{}',
@@ -187,14 +216,10 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    last_key constant jsonb := coalesce(after, before);
     -- The page before is the first one in the opposite direction.
     backward constant boolean := before is not null;
-    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
     falling constant boolean := coalesce(descending, false) <> backward;
-    last_number bigint;
-    last_time timestamptz;
-    last_id bigint;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
 begin
     if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
         raise exception 'sort "%" is not known', sort using
@@ -209,25 +234,6 @@ begin
     elsif after is not null and before is not null then
         raise exception 'after and before exclude each other' using
             errcode = 'invalid_parameter_value', hint = 'Give one of them.';
-    end if;
-    if last_key is not null then
-        begin
-            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
-                raise data_exception using message = 'it is not an array of two values';
-            end if;
-            last_id := last_key ->> 1;
-            if timed then
-                last_time := last_key ->> 0;
-            else
-                last_number := last_key ->> 0;
-            end if;
-        exception
-            when data_exception then
-                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
-                    errcode = 'invalid_parameter_value',
-                    hint = format('Give %s and msg_id of a row: %s.',
-                        sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
-        end;
     end if;
     -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
     -- is there for the partitions that it excludes.
@@ -251,16 +257,16 @@ begin
         $query$,
         source,
         condition,
-        case when last_key is not null then format(
+        case when key.id is not null then format(
             'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
-            sort, case when falling then '<' else '>' end, case when timed then '$4' else '$3' end) end,
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
         sort,
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
         archived,
         case when descending then 'desc' end
-    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
 $list$;
 comment on function pgmq_admin.list_messages is
@@ -676,14 +682,14 @@ comment on function pgmq_admin.apply is
 revoke all on all functions in schema pgmq_admin from public;
 revoke all on function
     pgmq_gateway.message_table, pgmq_gateway.source_table, pgmq_gateway.have_column, pgmq_gateway.is_predicate,
-    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.visible_from, pgmq_gateway.transfer_part,
-    pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move
+    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.page_key, pgmq_gateway.visible_from,
+    pgmq_gateway.transfer_part, pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move
     from public;
 grant usage on schema pgmq_admin, pgmq_gateway to service_role;
 grant execute on function
     pgmq_gateway.message_table, pgmq_gateway.source_table, pgmq_gateway.have_column, pgmq_gateway.is_predicate,
-    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.visible_from, pgmq_gateway.transfer_part,
-    pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move,
+    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.page_key, pgmq_gateway.visible_from,
+    pgmq_gateway.transfer_part, pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move,
     pgmq_admin.list_messages, pgmq_admin.count_messages, pgmq_admin.get_message, pgmq_admin.send,
     pgmq_admin.send_batch, pgmq_admin.postpone, pgmq_admin.make_visible, pgmq_admin.archive, pgmq_admin.delete,
     pgmq_admin.delete_archived, pgmq_admin.move, pgmq_admin.requeue, pgmq_admin.apply

@@ -282,12 +282,12 @@ def test_a_filter_that_cannot_be_read_is_refused_by_all(
         ({"max_rows": 1001}, "max_rows is 1001"),
         ({"max_rows": None}, "max_rows is null"),
         ({"after": [1, 1], "before": [1, 1]}, "exclude each other"),
-        ({"after": 1}, "after cannot be read"),
-        ({"after": [1]}, "after cannot be read"),
-        ({"after": [None, 1]}, "after cannot be read"),
-        ({"before": ["x", 1]}, "before cannot be read"),
-        ({"before": [1, 1.5]}, "before cannot be read"),
-        ({"sort": "vt", "after": [1, 1]}, "after cannot be read"),
+        ({"after": 1}, "after or before cannot be read"),
+        ({"after": [1]}, "after or before cannot be read"),
+        ({"after": [None, 1]}, "after or before cannot be read"),
+        ({"before": ["x", 1]}, "after or before cannot be read"),
+        ({"before": [1, 1.5]}, "after or before cannot be read"),
+        ({"sort": "vt", "after": [1, 1]}, "after or before cannot be read"),
     ],
 )
 def test_a_page_that_cannot_be_is_refused(service: Sql, shown: str, arguments: Row, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Partitioned queues on Debian's Postgres with pg_partman: by number and by time, whole, closed, and gone when dropped."""
+"""Partitioned queues on Debian's Postgres with pg_partman: whole, closed, and gone when they are dropped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.conftest import Sql, missing, runner
 from tests.sql.cluster import Cluster, cluster
 from tests.sql.conftest import as_role
 
-PARTMAN = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
+PARTMAN: list[Path | None] = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
 LEAVES = "select relid::regclass::text from pg_partition_tree(%s) where isleaf"
 
 
@@ -125,9 +125,8 @@ def test_intervals_that_make_no_sense_make_no_queue(
 
 @pytest.mark.parametrize("name", ["q_default", "q_p0", "q_p20261123"])
 def test_no_queue_takes_the_name_of_a_partition(db: Sql, name: str) -> None:
-    db(
-        "select pgmq_admin.create_queue('q', 'partitioned'), pgmq_admin.create_queue('q_px'), pgmq_admin.create_queue('qq')"
-    )
+    db("select pgmq_admin.create_queue('q', 'partitioned')")
+    db("select pgmq_admin.create_queue('q_px'), pgmq_admin.create_queue('qq')")
     with pytest.raises(errors.DuplicateTable):
         db("select pgmq_admin.create_queue(%s)", name)
     db("select pgmq_admin.drop_queue('q')")
@@ -147,3 +146,34 @@ def test_notifications_of_a_partitioned_queue_are_refused(db: Sql) -> None:
     db("select pgmq_admin.create_queue('q', 'partitioned')")
     with pytest.raises(errors.FeatureNotSupported, match="cannot notify"):
         db("select pgmq_admin.enable_notify('q')")
+
+
+@pytest.mark.parametrize(("interval", "retention"), [("10", "100"), ("1 day", "7 days")])
+def test_messages_are_found_and_moved_across_partitions(db: Sql, interval: str, retention: str) -> None:
+    db("select pgmq_admin.create_queue('q', 'partitioned', true, %s, %s)", interval, retention)
+    db("select pgmq_admin.create_queue('basic')")
+    batch = "pgmq_admin.send_batch('q', array(select to_jsonb(n) from generate_series(1, 35) as n))"
+    assert as_role(db, "service_role", f"select count(*) from {batch}") == [(35,)]
+    for page, expected in {
+        "after => '[18, 18]', max_rows => 4": [19, 20, 21, 22],
+        "before => '[22, 22]', max_rows => 3": [19, 20, 21],
+        "sort => 'vt', descending => true, max_rows => 2": [35, 34],
+        """filter => '{"path": "$ > 33"}', sort => 'enqueued_at'""": [34, 35],
+    }.items():
+        ((found,),) = as_role(
+            db, "service_role", f"select array_agg(msg_id) from pgmq_admin.list_messages('q', {page})"
+        )
+        assert found == expected
+    for call, answer in {
+        "postpone('q', '{4, 33}', 60)": [(4,), (33,)],
+        "archive('q', '{4, 5}')": [(4,), (5,)],
+        "requeue('q', '{4}')": [(4, 36)],
+        "move('q', '{36, 1}', 'basic')": [(1, 1), (36, 2)],
+        "move('basic', '{1}', 'q')": [(1, 37)],
+        """apply('q', 'archive', '{"path": "$ > 10"}', 25)""": [(25,)],
+        """apply('q', 'requeue', '{"state": "archived"}', 26)""": [(26,)],
+        "delete('q', '{2, 37, 99}')": [(2,), (37,)],
+        "count_messages('q')": [(32,)],
+    }.items():
+        assert as_role(db, "service_role", f"select * from pgmq_admin.{call}") == answer
+    assert db("select count(*), count(distinct message) from pgmq.q_q") == [(32, 32)]
