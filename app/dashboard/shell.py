@@ -124,7 +124,7 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
         icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
         ui.link("pgmq-gateway", "/").classes("product")
         where = ui.label(api.public_url).classes("where mono")
-        background_tasks.create(_name_database(client, api, where), name="database")
+        background_tasks.create(_tell_database(client, api, where), name="database")
         _theme_switch(dark, chosen)
         icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
     with ui.element("div").classes("shell-body"):
@@ -133,10 +133,10 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
         return ui.element("main").classes("shell-main").props("id=main tabindex=-1")
 
 
-async def _name_database(client: Client, api: Api, where: ui.label) -> None:
+async def _tell_database(client: Client, api: Api, where: ui.label) -> None:
     database = await api.database()
-    if not isinstance(database, Problem) and database.get("database_name") and not client.is_deleted:
-        where.text = f"{api.public_url} · {database['database_name']}"
+    if not isinstance(database, Problem) and not client.is_deleted:
+        where.text = f"{api.public_url} · Postgres {str(database['postgres_version']).split()[0]}"
 
 
 def _navigation(here: str) -> None:
