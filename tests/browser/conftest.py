@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,16 +13,19 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from app.datadir import DataDirectory
+from app.keys import api_key
 from tests import server
-from tests.browser.desk import Desk
 from tests.clients.conftest import NODE, command
 from tests.conftest import missing
-from tests.server import PATIENCE, PROGRAM, SECRET, Server, environment, until
+from tests.server import SECRET, Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
+# Ignored by git; for people to look at.
+SCREENSHOTS = Path(__file__).with_name("screenshots")
 SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
 # What the console says of every answer that is an error; it is for the test to judge those.
 ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
@@ -43,6 +45,43 @@ class Origins:
 
     page: str
     site: str
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """The dashboard of the running gateway. `link` signs in once."""
+
+    url: str
+    link: str = field(repr=False)
+    key: str = field(repr=False)
+
+    async def sign_in(self, page: Page, path: str = "/", key: str | None = None) -> None:
+        """Show a key and come to a page."""
+        await page.goto(self.url + path)
+        await page.get_by_label("Key").fill(self.key if key is None else key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Pages of the dashboard at `url`, for who is signed in there."""
+
+    page: Page
+    url: str
+
+    async def open(self, path: str, *, narrow: bool = False) -> None:
+        """Go to a page of it."""
+        await self.page.set_viewport_size({"width": 390, "height": 844} if narrow else {"width": 1440, "height": 900})
+        await self.page.goto(self.url + path)
+        await self.page.get_by_role("heading", level=1).wait_for()
+
+    async def picture(self, name: str, *, dark: bool = False) -> None:
+        """Leave a picture of the whole page, which has to be one that everybody can use."""
+        await self.page.emulate_media(color_scheme="dark" if dark else "light")
+        await accessible(self.page)
+        await self.page.evaluate("scrollTo(0, 0)")
+        await screenshot(self.page, name, whole=True)
 
 
 @dataclass(frozen=True)
@@ -88,7 +127,7 @@ def directory(folder: Path) -> DataDirectory:
 @pytest.fixture(scope="session")
 def embedded(folder: Path, directory: DataDirectory) -> Iterator[Server]:
     """`pgmq-gateway serve` on its embedded database as anybody starts it: it asks for a key."""
-    log, arguments = folder / "browser.log", ("--data-dir", str(directory.path))
+    log, arguments = folder / "browser.log", ("--data-dir", str(directory.path), "--dashboard-port", "0")
     running = server.start(log, *arguments, env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"})
     yield running
     assert running.stop() == 0, log.read_text()
@@ -101,6 +140,31 @@ def keys(embedded: Server, directory: DataDirectory) -> Keys:
     lines = dict(line.split("=", 1) for line in printed.splitlines())
     assert lines["SUPABASE_URL"] == embedded.url
     return Keys(lines["SUPABASE_PUBLISHABLE_KEY"], lines["SUPABASE_SECRET_KEY"])
+
+
+@pytest.fixture(scope="session")
+def dashboard(embedded: Server) -> Dashboard:
+    """The dashboard that `serve` has started."""
+    link = re.search(r"(\S+)/sign-in\?code=\S+", embedded.output)
+    assert link is not None
+    return Dashboard(link[1], link[0], api_key(SECRET.encode(), "service_role"))
+
+
+async def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
+    """Leave a picture for people to look at; a page that is wider than its window is wrong in itself."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def accessible(page: Page) -> None:
+    """Let axe look for what people without eyes or mouse would miss."""
+    if not AXE.is_file():
+        missing("axe-core", "run `npm ci` in tests/clients/node")
+    await page.evaluate(AXE.read_text())
+    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    faults = [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found["violations"]]
+    assert faults == []
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -186,32 +250,16 @@ def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
 
 
 @pytest.fixture(scope="session")
-def dashboard(embedded: Server, folder: Path) -> Iterator[str]:
-    """The address of a dashboard for the running server, in a process of its own."""
-    arguments = ["--api", embedded.url, "--admin", embedded.admin_url, "--port", "0"]
-    with (folder / "dashboard.log").open("w") as log:
-        process = subprocess.Popen(
-            [PROGRAM, "dashboard", *arguments], env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    output = until(process, folder / "dashboard.log", " is on http")
-    yield re.findall(r"http://[\d.]+:\d+", output)[-1]
-    process.terminate()
-    process.wait(PATIENCE)
-    assert process.stdout is not None
-    process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def signed_in(dashboard: str, keys: Keys) -> tuple[str, str]:
-    """Name and value of the cookie of who has signed in."""
-    answer = httpx.post(f"{dashboard}/sign-in", data={"key": keys.secret}, headers={"Origin": dashboard}, timeout=30)
+def cookie(dashboard: Dashboard) -> tuple[str, str]:
+    """Name and value of the cookie of a session that is there already."""
+    form, headers = {"key": dashboard.key}, {"Origin": dashboard.url}
+    answer = httpx.post(f"{dashboard.url}/sign-in", data=form, headers=headers, timeout=30)
     ((name, value),) = answer.cookies.items()
     return name, value
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(tab: Page, dashboard: str, signed_in: tuple[str, str]) -> Desk:
+async def desk(tab: Page, dashboard: Dashboard, cookie: tuple[str, str]) -> Desk:
     """The dashboard in a tab of who has signed in."""
-    name, value = signed_in
-    await tab.context.add_cookies([{"name": name, "value": value, "url": dashboard}])
-    return Desk(tab, dashboard)
+    await tab.context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": dashboard.url}])
+    return Desk(tab, dashboard.url)

@@ -5,7 +5,7 @@ import pytest
 from playwright.async_api import Locator, expect
 
 from app.keys import token
-from tests.browser.desk import Desk
+from tests.browser.conftest import Desk
 from tests.conftest import Sql
 from tests.server import SECRET, Server
 
