@@ -84,7 +84,7 @@ class Cell:
         self._switch.props["aria-label"] = f"{right.role}: rights to {right.operation}"
         self._verdict.text = VERDICTS[right.verdict]
         self._verdict.classes(replace=f"badge verdict {right.level}")
-        self._verdict.props["aria-label"] = f"{right.sentence} Why?"
+        self._verdict.props["aria-label"] = f"{VERDICTS[right.verdict]}: {right.sentence} Why?"
         self._tip.text = "\n".join(right.reasons)
 
     async def _switched(self, event: ValueChangeEventArguments[bool | None]) -> None:
