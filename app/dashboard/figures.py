@@ -64,12 +64,13 @@ class Database:
 def figures(database: Row) -> list[tuple[str, str, str]]:
     """Name, figure and unit of each."""
     live, dead = database.get("live_tuples"), database.get("dead_tuples")
+    oldest = database.get("oldest_transaction_seconds")
     return [
         ("Postgres", str(database.get("postgres_version") or "-").split(" ")[0], ""),
         ("pgmq", str(database.get("pgmq_version") or "-"), ""),
         ("Connections", quantities.count(database.get("connections")), f"of {database.get('max_connections', '-')}"),
         ("Size", quantities.size(database.get("database_bytes")), ""),
-        ("Oldest transaction", quantities.age(database.get("oldest_transaction_seconds")), ""),
+        ("Oldest transaction", "none" if oldest is None else quantities.age(oldest), ""),
         ("Read from memory", quantities.share(database.get("cache_hit_ratio")), "of all blocks"),
         ("Dead rows", quantities.count(dead), f"{quantities.count(live)} live ones"),
     ]

@@ -16,6 +16,8 @@ ANSWERS, ERRORS, SECONDS = "pgmq_gateway_answers_total", "pgmq_gateway_errors_to
 CALLS = "pgmq_gateway_transaction_calls"
 BUSY, MAX, WAITING = "pgmq_gateway_connections_busy", "pgrst_db_pool_max", "pgrst_db_pool_waiting"
 WORKERS = "pgmq_gateway_workers"
+# The heads of what is counted.
+RATED = ("Per second", "So far")
 
 # Parts of the answers, and what the time is called that these do not take longer than.
 QUANTILES = (
@@ -75,29 +77,32 @@ class Gateway:
     def __init__(self) -> None:
         self._course = Course()
         self._failure = Failure()
-        with ui.element("dl").classes("totals tiles") as self._tiles:
-            self._answers = Tile("Requests", "per second")
-            self._errors = Tile("Errors", "per second")
-            self._quantiles = {part: Tile(name) for part, name in QUANTILES}
-            self._busy = Tile("Connections in use")
-            self._waiting = Tile("Calls that wait", "for a connection")
-            self._sizes = Tile("Calls per transaction", "on average")
-        with ui.element("div").classes("pair") as self._tables:
-            self._statuses = _table("Answers by status", ("Status", "Per second", "So far"), "No answers yet.")
-            self._codes = _table(
-                "Errors by code", ("Code", "Meaning", "Per second", "So far"), "No errors so far.", "Meaning"
-            )
-            self._groups = _table(
-                "Transactions by calls", ("Calls", "Per second", "So far", "Share"), "No transactions yet."
-            )
-        self._workers = words("", "p").classes("muted")
+        self._problem: Problem | None = None
+        with ui.element("div").classes("stack") as self._figures:
+            with ui.element("dl").classes("totals tiles"):
+                self._answers = Tile("Requests", "per second")
+                self._errors = Tile("Errors", "per second")
+                self._quantiles = {part: Tile(name) for part, name in QUANTILES}
+                self._busy = Tile("Connections in use")
+                self._waiting = Tile("Calls that wait", "for a connection")
+                self._sizes = Tile("Calls per transaction", "on average")
+            with ui.element("div").classes("pair"):
+                self._statuses = _table("Answers by status", ("Status", *RATED), "No answers yet.")
+                self._codes = _table("Errors by code", ("Code", "Meaning", *RATED), "No errors so far.", "Meaning")
+                self._groups = _table("Transactions by calls", ("Calls", *RATED, "Share"), "No transactions yet.")
+            self._workers = words("", "p").classes("muted")
+        self._figures.set_visibility(False)
 
     def show(self, look: Scrape | Problem) -> None:
-        """One more look at the metrics. What was shown before stays when there is a problem."""
+        """One more look at the metrics. What was shown before stays when there is a problem, which is said once."""
         if isinstance(look, Problem):
-            self._failure.show(look)
+            if look != self._problem:
+                self._failure.show(look, "The figures are those of before." if self._course.looks else "")
+            self._problem = look
             return
+        self._problem = None
         self._failure.clear()
+        self._figures.set_visibility(True)
         self._course.look(look)
         self._show_tiles(look)
         self._statuses.show(self._counted(look, ANSWERS, _status))
