@@ -206,7 +206,8 @@ async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
         if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
             complaints.append(message.text)
 
-    async with await chromium.new_context() as context:
+    # Pictures are of what is there, not of how it comes.
+    async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -1,13 +1,12 @@
 """The dashboard in a real browser: the ways in and out, the list of queues, the dialog that makes one, code to copy."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from app.keys import token
 from tests.browser.conftest import Dashboard, accessible, screenshot
@@ -16,9 +15,8 @@ from tests.server import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-
-Open = Callable[..., Any]
+DESK = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -34,7 +32,7 @@ async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def signed_in(own_origin: Page, dashboard: Dashboard) -> Page:
     """A tab that shows the list of queues."""
-    await own_origin.set_viewport_size({"width": 1440, "height": 900})
+    await own_origin.set_viewport_size(DESK)
     await dashboard.sign_in(own_origin)
     return own_origin
 
@@ -102,7 +100,7 @@ async def test_signing_out_ends_all_tabs_of_the_session(signed_in: Page, dashboa
 async def test_two_browsers_see_what_either_does(
     signed_in: Page, chromium: Browser, dashboard: Dashboard, sql: Sql
 ) -> None:
-    async with await chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as other:
+    async with await chromium.new_context(viewport=PHONE, color_scheme="dark", reduced_motion="reduce") as other:
         phone = await other.new_page()
         await dashboard.sign_in(phone)
         await create(signed_in, "shared", "Basic")
