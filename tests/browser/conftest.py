@@ -54,6 +54,14 @@ class Dashboard:
     url: str
     link: str = field(repr=False)
     key: str = field(repr=False)
+    cookie: tuple[str, str] = field(repr=False)
+
+    async def enter(self, page: Page, path: str = "/") -> None:
+        """Come to a page in the session that tests share, who must not end it."""
+        name, value = self.cookie
+        await page.context.add_cookies([{"name": name, "value": value, "url": self.url}])
+        await page.goto(self.url + path)
+        await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
 
     async def sign_in(self, page: Page, path: str = "/", key: str | None = None) -> None:
         """Show a key and come to a page."""
@@ -147,7 +155,10 @@ def dashboard(embedded: Server) -> Dashboard:
     """The dashboard that `serve` has started."""
     link = re.search(r"(\S+)/sign-in\?code=\S+", embedded.output)
     assert link is not None
-    return Dashboard(link[1], link[0], api_key(SECRET.encode(), "service_role"))
+    key = api_key(SECRET.encode(), "service_role")
+    answer = httpx.post(f"{link[1]}/sign-in", data={"key": key}, headers={"Origin": link[1]}, timeout=30)
+    ((name, value),) = answer.cookies.items()
+    return Dashboard(link[1], link[0], key, (name, value))
 
 
 async def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
@@ -228,7 +239,8 @@ async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
         if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
             complaints.append(message.text)
 
-    async with await chromium.new_context() as context:
+    # Pictures are of what is there, not of how it comes.
+    async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
