@@ -73,16 +73,15 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Desk:
-    """Pages of the dashboard at `url`, for who is signed in there."""
+    """Pages of the dashboard, for who is signed in there."""
 
     page: Page
-    url: str
+    dashboard: Dashboard
 
     async def open(self, path: str, *, narrow: bool = False) -> None:
         """Go to a page of it."""
         await self.page.set_viewport_size({"width": 390, "height": 844} if narrow else {"width": 1440, "height": 900})
-        await self.page.goto(self.url + path)
-        await self.page.get_by_role("heading", level=1).wait_for()
+        await self.dashboard.enter(self.page, path)
 
     async def picture(self, name: str, *, dark: bool = False) -> None:
         """Leave a picture of the whole page, which has to be one that everybody can use."""
@@ -261,17 +260,7 @@ def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
     return Client(page, embedded.url, keys.publishable)
 
 
-@pytest.fixture(scope="session")
-def cookie(dashboard: Dashboard) -> tuple[str, str]:
-    """Name and value of the cookie of a session that is there already."""
-    form, headers = {"key": dashboard.key}, {"Origin": dashboard.url}
-    answer = httpx.post(f"{dashboard.url}/sign-in", data=form, headers=headers, timeout=30)
-    ((name, value),) = answer.cookies.items()
-    return name, value
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def desk(tab: Page, dashboard: Dashboard, cookie: tuple[str, str]) -> Desk:
+@pytest.fixture
+def desk(tab: Page, dashboard: Dashboard) -> Desk:
     """The dashboard in a tab of who has signed in."""
-    await tab.context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": dashboard.url}])
-    return Desk(tab, dashboard.url)
+    return Desk(tab, dashboard)
