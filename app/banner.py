@@ -10,8 +10,8 @@ from app.keys import api_key
 QUEUE = "hello"
 
 
-def embedded(api_url: str, admin_url: str, directory: DataDirectory, secret: bytes) -> str:
-    """The banner of a gateway on its embedded database, keys included."""
+def embedded(api_url: str, admin_url: str, directory: DataDirectory, secret: bytes, dashboard: str | None) -> str:
+    """The banner of a gateway on its embedded database, keys included. `dashboard` is a link that signs in once."""
     key = api_key(secret, "service_role")
     create = f"{_program()} queue create {QUEUE} --data-dir {shlex.quote(str(directory.path))}"
     return f"""
@@ -22,7 +22,7 @@ pgmq-gateway is ready.
   Data              {directory.path}
   anon key          {api_key(secret, "anon")}
   service_role key  {key}
-
+{f"  Dashboard         {dashboard}{chr(10)}" if dashboard else ""}
 Create a queue, send to it, read from it (in another terminal):
 
   {create}
@@ -35,9 +35,10 @@ Ctrl-C stops it; the data stays.
 """
 
 
-def external(api_url: str, admin_url: str) -> str:
+def external(api_url: str, admin_url: str, dashboard: str | None) -> str:
     """The banner of a gateway on somebody's database: no keys, because logs keep what is printed here."""
-    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready)"
+    page = f", dashboard: {dashboard}" if dashboard else ""
+    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page})"
 
 
 def _program() -> str:

@@ -5,9 +5,11 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from importlib.metadata import version
 from socket import socket
 from typing import Annotated, Literal, Never
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import SecretStr
@@ -19,6 +21,7 @@ from app.apikeys import derived
 from app.auth import secret_key
 from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
+from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
 from app.embedded import EmbeddedPostgres
@@ -28,6 +31,8 @@ from app.settings import Settings, SettingsError
 from app.sockets import ServeError, bind, url
 from app.terminal import AdminUri, Config, DataDir, progress, run
 
+DASHBOARD_PORT = 3002
+LOOPBACK = "127.0.0.1"
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
 
 EXECUTABLE = """
@@ -101,7 +106,17 @@ def serve_command(
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that serve on the one port; they divide the connections.")
     ] = 1,
-    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page (not there yet).")] = False,  # noqa: ARG001
+    dashboard_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="PGMQ_GATEWAY_DASHBOARD_PORT",
+            show_envvar=False,
+            help="Port of the dashboard on 127.0.0.1; 0: any free one.",
+        ),
+    ] = DASHBOARD_PORT,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page.")] = False,
     dump_config: Annotated[
         bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
     ] = False,
@@ -117,19 +132,28 @@ def serve_command(
         logger.warning("these settings have no effect here: %s", ", ".join(names))
     if data_dir is not None:
         settings = settings.model_copy(update={"db_uri": None})
+    page = None if no_dashboard else dashboard_port
     if dump_config:
         print(dump(settings))
     elif settings.db_uri is not None:
-        run(_serve_database(settings, workers))
+        run(_serve_database(settings, workers, page))
     else:
-        run(_serve_embedded(settings, workers, DataDirectory(data_dir or DEFAULT_NAME)))
+        run(_serve_embedded(settings, workers, page, DataDirectory(data_dir or DEFAULT_NAME)))
 
 
-async def _serve_database(settings: Settings, workers: int) -> None:
+async def _serve_database(settings: Settings, workers: int, page: int | None) -> None:
     # Before anything is bound or connected: without a secret nothing else matters.
     secret_key(settings)
     api, admin = _sockets(settings)
-    await _serve(settings, workers, api, admin, lambda: print(banner.external(url(api), url(admin)), flush=True))
+    dashboard = _dashboard(page, api, admin)
+
+    def ready() -> None:
+        print(banner.external(url(api), url(admin), dashboard.url if dashboard else None), flush=True)
+        if dashboard:
+            dashboard.ready()
+
+    async with dashboard.running() if dashboard else nullcontext():
+        await _serve(settings, workers, api, admin, ready)
 
 
 async def _serve(
@@ -157,9 +181,21 @@ def _sockets(settings: Settings) -> tuple[socket, socket]:
     return bind(settings.server_host, settings.server_port), bind(health_host, settings.admin_server_port)
 
 
-async def _serve_embedded(settings: Settings, workers: int, directory: DataDirectory) -> None:
+def _dashboard(port: int | None, api: socket, admin: socket) -> Dashboard | None:
+    """The dashboard's process, to be started; its address is taken already."""
+    if port is None:
+        return None
+    try:
+        bound = bind(LOOPBACK, port)
+    except ServeError as error:
+        raise ServeError(f"{error} (for the dashboard: choose another --dashboard-port, or --no-dashboard)") from None
+    return Dashboard(bound, url(api), url(admin))
+
+
+async def _serve_embedded(settings: Settings, workers: int, page: int | None, directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
         api, admin = _sockets(settings)
+        dashboard = _dashboard(page, api, admin)
         settings = _with_keys(_with_secret(settings, directory))
         with progress() as tell:
             postgres = EmbeddedPostgres(directory, tell)
@@ -173,14 +209,47 @@ async def _serve_embedded(settings: Settings, workers: int, directory: DataDirec
 
         def ready() -> None:
             hold.announce(url(api))
-            print(banner.embedded(url(api), url(admin), directory, secret_key(settings)), flush=True)
+            secret = secret_key(settings)
+            link = dashboard.link(keys.api_key(secret, "service_role")) if dashboard else None
+            print(banner.embedded(url(api), url(admin), directory, secret, link), flush=True)
+            if dashboard:
+                dashboard.ready()
 
         login = SecretStr(postgres.uri("authenticator"))
         try:
             settings = settings.model_copy(update={"db_uri": login})
-            await _serve(settings, workers, api, admin, ready, postgres.watch())
+            async with dashboard.running() if dashboard else nullcontext():
+                await _serve(settings, workers, api, admin, ready, postgres.watch())
         finally:
             await postgres.stop()
+
+
+@app.command("dashboard", short_help="Serve the web page.")
+def dashboard_command(
+    api: Annotated[str, typer.Option(metavar="URL", help="Address of the gateway.")] = "http://127.0.0.1:3000",
+    public: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its address as its clients know it. Default: the same.")
+    ] = None,
+    admin: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of its health checks and metrics, for page Health.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = DASHBOARD_PORT,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A host name that browsers may call it by; may be repeated."),
+    ] = None,
+) -> None:
+    """Serve the web page for a gateway, elsewhere or here. It does what the key of who signs in can do."""
+    for name, address in (("--api", api), ("--public", public), ("--admin", admin)):
+        if address is not None and urlsplit(address).scheme not in ("http", "https"):
+            raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
+    bound = bind(host, port)
+    # Imported here because that takes long, and only this command needs it.
+    from app.dashboard.server import Orders, serve
+
+    orders = Orders(api, public or "", admin, (host, *(allow_host or ())))
+    run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
 
 
 @app.command("install", short_help="Install or update a database.")

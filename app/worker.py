@@ -31,10 +31,10 @@ def main() -> None:
 
 async def _serve(settings: Settings, orders: dict[str, Any]) -> None:
     api, admin = socket.socket(fileno=orders["api"]), socket.socket(fileno=orders["admin"])
-    await serve(settings, api, admin, lambda: print("ready", flush=True), _end_with_parent())
+    await serve(settings, api, admin, lambda: print("ready", flush=True), end_with_parent())
 
 
-async def _end_with_parent() -> None:
+async def end_with_parent() -> None:
     """Drain when the other end of stdin is closed, whatever has become of the parent."""
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

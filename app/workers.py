@@ -15,45 +15,30 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from app.child import Child
 from app.overview import Overview
 from app.serve import preflight, server_for
 from app.settings import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Seconds before a worker that died is replaced; doubled while the next ones die as soon.
-FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
-# Seconds that a worker has to live for its death not to count as being like the one before.
-HEALTHY_SECONDS = 30.0
 
-
-class Worker:
+class Worker(Child):
     """A process that serves, and what takes its place. `admin` is where it says how it is."""
 
+    name = "a worker"
+
     def __init__(self, settings: Settings, api: socket.socket, admin: Path, ready: Callable[[], None]) -> None:
+        super().__init__()
         self._settings = settings
         self._api = api
         self.admin = admin
         self._ready = ready
-        self._process: Process | None = None
-        self._stopping = False
 
-    async def keep(self) -> None:
-        """Have one running until `stop`."""
-        loop, delay = asyncio.get_running_loop(), FIRST_DELAY
-        while not self._stopping:
-            started = loop.time()
-            status = await self._run()
-            if self._stopping:
-                return
-            delay = FIRST_DELAY if loop.time() - started > HEALTHY_SECONDS else delay
-            logger.warning("a worker ended with status %s; starting another in %.1f s", status, delay)
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
-
-    async def _run(self) -> int:
+    async def start(self) -> Process:
+        """A worker on the API's socket, with a socket of its own for its health."""
         with _listening(self.admin) as admin:
-            self._process = process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "app.worker",
@@ -62,11 +47,14 @@ class Worker:
                 pass_fds=(self._api.fileno(), admin.fileno()),
             )
             assert process.stdin is not None
-            assert process.stdout is not None
             process.stdin.write(self._orders(admin).encode() + b"\n")
-            if await process.stdout.readline():
-                self._ready()
-            return await process.wait()
+            return process
+
+    async def listen(self, process: Process) -> None:
+        """It says one thing: that it is ready."""
+        assert process.stdout is not None
+        if await process.stdout.readline():
+            self._ready()
 
     def _orders(self, admin: socket.socket) -> str:
         level = logging.getLevelName(logger.getEffectiveLevel())
@@ -74,16 +62,6 @@ class Worker:
         return json.dumps(
             {"settings": settings, "api": self._api.fileno(), "admin": admin.fileno(), "log_level": level}
         )
-
-    def stop(self) -> None:
-        """End it and start no other."""
-        self._stopping = True
-        self.signal(signal.SIGTERM)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Pass a signal on."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
 
 
 async def serve_many(

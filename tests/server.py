@@ -37,10 +37,14 @@ class Server:
 
 
 def start(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Server:
-    """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`."""
+    """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
+
+    Without the dashboard, unless the arguments say where it is to be.
+    """
+    without = () if "--dashboard-port" in arguments else ("--no-dashboard",)
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *arguments],
+            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
             env=environment(env),
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -61,10 +65,11 @@ def run(
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The machine's environment without settings of the gateway, and with `more`."""
+    """The machine's environment without settings of the gateway, and with `more`. Dashboards take any free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGMQ_GATEWAY_", "PG"))}
     # Samples of queues would be taken in the midst of what tests count.
-    return {**kept, "COLUMNS": "200", "PGMQ_GATEWAY_HISTORY_INTERVAL": "0", **(more or {})}
+    ours = {"PGMQ_GATEWAY_HISTORY_INTERVAL": "0", "PGMQ_GATEWAY_DASHBOARD_PORT": "0"}
+    return {**kept, "COLUMNS": "200", **ours, **(more or {})}
 
 
 def until(process: subprocess.Popen[str], log: Path, mark: str) -> str:

@@ -1,0 +1,71 @@
+"""A process of ours that another one of ours keeps running: when it dies, it is started again, ever more slowly."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from abc import ABC, abstractmethod
+from asyncio.subprocess import Process
+
+logger = logging.getLogger("pgmq_gateway")
+
+# Seconds before one that died is replaced; doubled while the next ones die as soon.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+# Seconds that one has to live for its death not to count as being like the one before.
+HEALTHY_SECONDS = 30.0
+
+
+class Child(ABC):
+    """One process, and what takes its place. `name` is what the log calls it."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._stopping = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Have one running until `stop`."""
+        loop, delay = asyncio.get_running_loop(), FIRST_DELAY
+        while not self._stopping.is_set():
+            started = loop.time()
+            status = await self.run()
+            if self._stopping.is_set():
+                return
+            delay = FIRST_DELAY if loop.time() - started > HEALTHY_SECONDS else delay
+            logger.warning("%s ended with status %s; starting another in %.1f s", self.name, status, delay)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def run(self) -> int:
+        """Start one, wait for its end, and give its status."""
+        self._process = process = await self.start()
+        if self._stopping.is_set():
+            self.stop()
+        await self.listen(process)
+        return await process.wait()
+
+    @abstractmethod
+    async def start(self) -> Process:
+        """A new process that has its orders."""
+
+    @abstractmethod
+    async def listen(self, process: Process) -> None:
+        """Hear what it says."""
+
+    def stop(self) -> None:
+        """End it and start no other."""
+        self._stopping.set()
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it without asking."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()

@@ -1,0 +1,37 @@
+"""The dashboard that `serve` keeps running: `python -m app.dashboard`, started by process.py.
+
+Its orders, a key and a code among them, come as one line of JSON on stdin, where `ps` does not show them. It says on
+stdout when the code has been used, and ends when stdin does, so that it does not outlive its parent.
+"""
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+
+import uvloop
+
+from app.dashboard.server import Orders, serve
+from app.worker import end_with_parent
+
+
+def main() -> None:
+    """Serve as the parent says."""
+    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
+    orders = json.loads(sys.stdin.readline())
+    bound = socket.socket(fileno=orders.pop("socket"))
+    uvloop.run(_serve(Orders(**orders), bound))
+
+
+async def _serve(orders: Orders, bound: socket.socket) -> None:
+    ending = asyncio.create_task(end_with_parent())
+    await serve(orders, bound, lambda: print("ready", flush=True), lambda: print("used", flush=True))
+    ending.cancel()
+
+
+if __name__ == "__main__":
+    # Ctrl-C in a terminal goes to all processes of the group: the parent says when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main()

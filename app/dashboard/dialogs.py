@@ -1,0 +1,41 @@
+"""Dialogs that ask before something is done."""
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from app.dashboard.api import Problem
+from app.dashboard.widgets import Failure, button, field, heading
+
+
+def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> ui.dialog:
+    """Ask for `name` to be typed before something is done that cannot be undone, then do it.
+
+    text   what will be lost
+    action the words of the button
+    do     gives a Problem when it was refused, which is shown; all else closes the dialog
+    """
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        heading(title)
+        ui.label(text)
+        typed = field(f"Type {name} to go on").props("autocomplete=off spellcheck=false autofocus")
+        failure = Failure()
+
+        async def go() -> None:
+            if typed.value != name:
+                return
+            failure.clear()
+            sure.props(add="loading")
+            answer = await do()
+            sure.props(remove="loading")
+            if isinstance(answer, Problem):
+                failure.show(answer)
+            else:
+                dialog.close()
+
+        with ui.element("div").classes("actions"):
+            button("Cancel", dialog.close)
+            sure = button(action, go, "danger").bind_enabled_from(typed, "value", lambda value: value == name)
+        typed.on("keydown.enter", go)
+    dialog.on_value_change(lambda: typed.set_value(""))
+    return dialog
