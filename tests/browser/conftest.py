@@ -27,6 +27,8 @@ AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 # Ignored by git; for people to look at.
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
+# Machines that run tests are busy.
+expect.set_options(timeout=15_000)
 # What the console says of every answer that is an error; it is for the test to judge those.
 ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
 
