@@ -16,7 +16,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
-    first, grants, policy = blocks("sh")
+    first, grants, policy, managing = blocks("sh")
     (program,) = blocks("js")
 
     created, sent, read, deleted = paste(first, made).splitlines()
@@ -41,6 +41,12 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
     _, policy_made, own, foreign, mine_only = paste(setup + policy, made).splitlines()
     assert (policy_made, own, json.loads(foreign)["code"]) == ("CREATE POLICY", "[3]", "42501")
     assert [row["message"]["user_id"] for row in json.loads(mine_only)] == ["user-1"]
+
+    made_too, seen, rights = map(json.loads, paste(managing, made).splitlines())
+    assert made_too is True
+    assert seen
+    assert all(row["state"] == "visible" and row["read_ct"] for row in seen)
+    assert {"role": "anon", "operation": "send", "verdict": "none"}.items() <= rights[0].items()
 
 
 def test_the_configuration_file_in_the_readme_is_read(tmp_path: Path) -> None:
