@@ -102,7 +102,14 @@ def serve_command(
         int, typer.Option(min=1, max=64, help="Processes that serve on the one port; they divide the connections.")
     ] = 1,
     dashboard_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the dashboard on 127.0.0.1; 0: any free one.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="PGMQ_GATEWAY_DASHBOARD_PORT",
+            show_envvar=False,
+            help="Port of the dashboard on 127.0.0.1; 0: any free one.",
+        ),
     ] = DASHBOARD_PORT,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page.")] = False,
     dump_config: Annotated[

@@ -39,7 +39,7 @@ class Gateway:
 async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
     """The gateway, once it is ready."""
     port, admin = free_port(), free_port()
-    command = [str(how.program), "serve", "--port", str(port), "--admin-port", str(admin)]
+    command = [str(how.program), "serve", "--no-dashboard", "--port", str(port), "--admin-port", str(admin)]
     env = {"PGRST_DB_URI": how.uri, "PGRST_JWT_SECRET": how.secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **how.settings}
     async with _running(command, env, f"http://127.0.0.1:{admin}/ready", log) as pid:
         yield HttpServer(name, f"http://127.0.0.1:{port}", pid, queues, plan.rpc, how.secret.encode())

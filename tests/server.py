@@ -65,9 +65,9 @@ def run(
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The machine's environment without settings of the gateway, and with `more`."""
+    """The machine's environment without settings of the gateway, and with `more`. Dashboards take any free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGMQ_GATEWAY_", "PG"))}
-    return {**kept, "COLUMNS": "200", **(more or {})}
+    return {**kept, "COLUMNS": "200", "PGMQ_GATEWAY_DASHBOARD_PORT": "0", **(more or {})}
 
 
 def until(process: subprocess.Popen[str], log: Path, mark: str) -> str:

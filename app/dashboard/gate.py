@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -62,7 +62,7 @@ class Gate:
     def _refusal(self, scope: Scope, session: Session | None) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
-        if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
+        if _split(f"//{host}")[0] not in self._hosts:
             text = f"This dashboard does not answer to the name {host!r}: start it with --allow-host to let it."
             return PlainTextResponse(text, 421)
         safe = scope["type"] == "http" and scope["method"] in SAFE and not path.startswith(SOCKET)
@@ -72,7 +72,8 @@ class Gate:
             return None
         if path.startswith(SOCKET):
             return PlainTextResponse("Signed out.", 403)
-        return RedirectResponse(f"{SIGN_IN}?next={quote(path, safe='/')}", 303)
+        query = scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path + (query and f'?{query}')})}", 303)
 
     def _session(self, scope: Scope) -> Session | None:
         try:
@@ -151,4 +152,13 @@ def _same_origin(headers: Headers, host: str, *, required: bool) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return not required or headers.get("sec-fetch-site") == "same-origin"
-    return urlsplit(origin).netloc.lower() == host.lower()
+    return _split(origin)[1] == host.lower()
+
+
+def _split(address: str) -> tuple[str, str]:
+    """The name, and name and port, in an address; empty when it is none."""
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "", parts.netloc.lower()
+    except ValueError:
+        return "", ""

@@ -1,12 +1,16 @@
 """Numbers, times and sizes in words."""
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# From here on, numbers are told in millions.
+MILLIONS = 10_000_000
 SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def count(number: float | None, *, exact: bool = True) -> str:
     """A number of things; ~ says that it is an estimate."""
-    return "-" if number is None else f"{'' if exact else '~'}{number:,.0f}"
+    if number is None:
+        return "-"
+    return ("" if exact else "~") + (f"{number:,.0f}" if number < MILLIONS else f"{number / 1e6:,.1f}M")
 
 
 def age(seconds: float | None) -> str:
@@ -26,6 +30,8 @@ def rate(per_second: float | None) -> str:
     """Things per second."""
     if per_second is None:
         return "-"
+    if 0 < per_second < 0.05:
+        return "<0.1"
     return f"{per_second:,.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:.1f}"
 
 

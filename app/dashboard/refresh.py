@@ -1,14 +1,15 @@
 """Data that is asked for again and again, while somebody looks."""
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Generic, TypeVar
 
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import icon_button, words
+from app.dashboard.widgets import icon_button, labelled
 
 T = TypeVar("T")
 
@@ -30,10 +31,10 @@ class Refresh(Generic[T]):
         self._load = load
         self._show = show
         self._busy = asyncio.Lock()
-        self._updated = ""
+        self._updated = 0.0
         self._paused = self._hidden = False
         with ui.element("div").classes("refresh"):
-            self._said = words("").classes("said").props("aria-live=off")
+            self._said = ui.element("span").classes("said")
             self._button = icon_button("pause", "Pause updates", self._toggle)
             icon_button("refresh", "Update now", self.now)
         self._timer = ui.timer(seconds, self.now, immediate=False)
@@ -48,20 +49,24 @@ class Refresh(Generic[T]):
         if self._said.is_deleted:
             return
         if isinstance(answer, Problem):
-            self._say(f"Not updated since {self._updated or 'the start'}: {answer.message}", late=True)
+            self._say(f"Not updated: {answer.message} Last:", late=True)
             return
         self._show(answer)
-        self._updated = f"{datetime.now().astimezone():%H:%M:%S}"
-        self._say(f"Updated {self._updated}", late=False)
+        self._updated = time.time()
+        self._say("Updated", late=False)
 
     def _say(self, text: str, *, late: bool) -> None:
-        self._said.text = text
+        # The time of day is the browser's.
+        at = f"new Date({self._updated * 1000:.0f}).toLocaleTimeString()" if self._updated else "'never'"
+        self._said.props[":textContent"] = f"{json.dumps(text)} + ' ' + {at}"
+        self._said.props["title"] = text
         self._said.classes(add="late" if late else "", remove="" if late else "late")
+        self._said.update()
 
     def _toggle(self) -> None:
         self._paused = not self._paused
-        label = "Resume updates" if self._paused else "Pause updates"
-        self._button.props(f'icon={"play_arrow" if self._paused else "pause"} aria-label="{label}"')
+        self._button.props["icon"] = "play_arrow" if self._paused else "pause"
+        labelled(self._button, "Resume updates" if self._paused else "Pause updates").update()
         self._set()
 
     def _hide(self, hidden: bool) -> None:

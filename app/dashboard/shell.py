@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from nicegui import Client, background_tasks, ui
@@ -95,6 +96,11 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
         return build
 
     return decorate
+
+
+def queue_address(queue: str) -> str:
+    """Where a queue has its page."""
+    return f"/queues/{quote(queue, safe='')}"
 
 
 async def _leave_when_signed_out(client: Client, session: Session) -> None:

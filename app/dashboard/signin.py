@@ -1,7 +1,7 @@
 """The sign-in page: plain HTML and one form. None of the pages' machinery is there before there is a session."""
 
 from html import escape
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlencode
 
 import httpx
 from starlette.requests import Request
@@ -104,7 +104,7 @@ def _form(address: str, why: str, problem: Problem | None, target: str) -> str:
 <h1>pgmq-gateway</h1>
 <p class="muted">Queues of <code>{escape(address)}</code></p>
 {said}{_problem(problem)}
-<form method="post" action="{SIGN_IN}?next={escape(target, quote=True)}">
+<form method="post" action="{SIGN_IN}?{escape(urlencode({"next": target}))}">
 <label for="key">Key</label>
 <input id="key" name="key" type="password" required autofocus autocomplete="off" spellcheck="false"
  aria-describedby="about">
@@ -127,4 +127,4 @@ def _problem(problem: Problem | None) -> str:
 def _local(target: str) -> str:
     """A path of this dashboard, whatever is asked for."""
     fine = target.startswith("/") and target[1:2] not in ("/", "\\") and not target.startswith(SIGN_IN)
-    return quote(target, safe="/") if fine else "/"
+    return quote(target, safe="/?&=%+") if fine else "/"

@@ -28,10 +28,10 @@ COLOURS = {
     # The states of messages, in tables and charts alike.
     "visible": ("#1a5fb4", "#7fb3f5"),
     "delayed": ("#7a4fb5", "#c3a3f2"),
-    "in-flight": ("#b35c00", "#f0a75a"),
+    "in-flight": ("#9c4f00", "#f0a75a"),
     "archived": ("#566070", "#a3adbb"),
     "rate-in": ("#1c6b3c", "#6ecf95"),
-    "rate-out": ("#b35c00", "#f0a75a"),
+    "rate-out": ("#9c4f00", "#f0a75a"),
 }
 
 # Quasar's names for its own components' colours.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
@@ -10,6 +10,8 @@ from nicegui.elements.mixins.text_element import TextElement
 from app.dashboard.api import Problem
 
 Kind = Literal["plain", "primary", "danger"]
+E = TypeVar("E", bound=ui.element)
+
 Handler = Callable[..., Any]
 
 FACTS = ("Code", "Message", "Details", "Hint")
@@ -23,10 +25,16 @@ def button(text: str, on_click: Handler | None = None, kind: Kind = "plain", ico
 
 def icon_button(icon: str, label: str, on_click: Handler | None = None) -> ui.button:
     """A button with a picture; `label` is its tooltip and its name for screen readers."""
-    made = ui.button(on_click=on_click, color=None).props(f'icon={icon} flat dense aria-label="{label}"')
+    made = labelled(ui.button(icon=icon, on_click=on_click, color=None).props("flat dense"), label)
     with made.classes("button icon"):
         ui.tooltip(label).props("aria-hidden=true")
     return made
+
+
+def labelled(element: E, label: str) -> E:
+    """The element with a name for screen readers. Not by props("…"), where a quote would begin another property."""
+    element.props["aria-label"] = label
+    return element
 
 
 def field(label: str, value: str = "", **more: Any) -> ui.input:  # noqa: ANN401 ui.input's own
@@ -37,7 +45,7 @@ def field(label: str, value: str = "", **more: Any) -> ui.input:  # noqa: ANN401
 def code(text: str, label: str, whole: Callable[[], str] | None = None) -> ui.element:
     """Text to copy, as it is. `label` says what it is; `whole` is what is copied, when not all of it is shown."""
     with ui.element("div").classes("code") as box:
-        with ui.element("pre").props(f'tabindex=0 role=region aria-label="{label}"'):
+        with labelled(ui.element("pre").props("tabindex=0 role=region"), label):
             words(text, "code")
         icon_button("content_copy", f"Copy {label}", lambda: copy(whole() if whole else text, label))
     return box
@@ -70,6 +78,16 @@ def problem(error: Problem, title: str = "") -> ui.element:
 def badge(text: str, level: Literal["", "good", "warn", "bad"] = "") -> TextElement:
     """A short word in a frame."""
     return words(text).classes(f"badge {level}")
+
+
+def moment(iso: str | None) -> ui.element:
+    """A time as Postgres writes it, in the browser's zone and words; the tooltip has it in UTC."""
+    place = ui.element("time").classes("number")
+    if iso is not None:
+        place.props["datetime"] = iso
+        place.props[":textContent"] = f"new Date({json.dumps(iso)}).toLocaleString()"
+        place.props[":title"] = f"new Date({json.dumps(iso)}).toISOString()"
+    return place
 
 
 class Failure:

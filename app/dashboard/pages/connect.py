@@ -12,14 +12,12 @@ from app.dashboard import snippets
 from app.dashboard.api import Api, Problem
 from app.dashboard.shell import page
 from app.dashboard.widgets import Failure, button, code, field, heading, words
+from app.settings import MASK, SHORTEST_SECRET
 
-MASK = "••••••••"
 ROLES_LIST = "roles-of-tokens"
 # Characters of a token that are shown; all of it is copied.
 SHOWN = 600
 ROLES = ["anon", "authenticated", "service_role"]
-# A key for HS256 has at least the size of the hash (RFC 7518, section 3.2).
-SHORTEST_SECRET = 32
 
 
 @page("/connect", "Connect")

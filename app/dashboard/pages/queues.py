@@ -12,7 +12,7 @@ from app.dashboard.api import Api, Problem, Row
 from app.dashboard.creation import Creation
 from app.dashboard.rates import HEIGHT, POINTS, WIDTH, Rates
 from app.dashboard.refresh import Refresh
-from app.dashboard.shell import page
+from app.dashboard.shell import page, queue_address
 from app.dashboard.widgets import button, code, heading, words
 
 HISTORY = timedelta(minutes=15)
@@ -23,16 +23,16 @@ ROWS = 50
 # Name, title, what it is sorted by, class of its cells.
 COLUMNS = (
     ("queue_name", "Queue", "", ""),
-    ("queue_type", "Type", "", "wide"),
-    ("rls", "RLS", "", "wide"),
+    ("queue_type", "Type", "", "wide type"),
+    ("rls", "RLS", "", "wide rls"),
     ("messages", "Depth", "number", ""),
     ("visible", "Visible", "number", ""),
     ("delayed", "Delayed", "number", "wide"),
     ("in_flight", "In flight", "number", "medium"),
     ("oldest_seconds", "Oldest", "number", ""),
-    ("in_rate", "In/s", "number", "wide"),
-    ("out_rate", "Out/s", "number", "wide"),
-    ("activity", "Activity", "", "wide"),
+    ("in_rate", "In/s", "number", "wide rate"),
+    ("out_rate", "Out/s", "number", "wide rate"),
+    ("activity", "Activity", "", "wide activity"),
 )
 HEADER = """
 <q-th :props="props" :aria-sort="props.col.__thClass.includes('sorted') ?
@@ -247,6 +247,6 @@ def _warning(warning: Row) -> None:
     with ui.element("p").classes("notice"):
         words(f"{warning['level']}: ").classes("level")
         if warning.get("queue_name"):
-            ui.link(warning["queue_name"], f"/queues/{warning['queue_name']}")
+            ui.link(warning["queue_name"], queue_address(warning["queue_name"]))
             words(": ")
         words(f"{warning['message']} {warning.get('hint') or ''}")

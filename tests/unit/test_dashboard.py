@@ -1,0 +1,237 @@
+"""What protects the dashboard, without a browser: sessions, the code that signs in once, the gate; and small words."""
+
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from app.asgi import Message, Receive, Scope, Send
+from app.dashboard import quantities, theme
+from app.dashboard.gate import SESSION, Gate
+from app.dashboard.rates import Rates
+from app.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, Code, Sessions
+
+COOKIE = "session"
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Now."""
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock: Clock) -> Sessions:
+    """No sessions yet."""
+    return Sessions(clock)
+
+
+def test_a_session_keeps_its_key_until_nothing_was_done_for_long(sessions: Sessions, clock: Clock) -> None:
+    cookie = sessions.open("the key")
+    session = sessions.find(cookie)
+    assert session is not None
+    clock.now += IDLE_SECONDS - 1
+    sessions.touch(session)
+    clock.now += IDLE_SECONDS - 1
+    assert sessions.find(cookie) is session
+    assert (session.key, session.why) == ("the key", "")
+    clock.now += 1
+    sessions.sweep()
+    assert (session.key, session.ended.is_set()) == ("", True)
+    assert "nothing was done for an hour" in session.why
+    assert "the key" not in repr(sessions.find(sessions.open("the key")))
+
+
+def test_a_session_ends_with_its_day_and_with_its_token(sessions: Sessions, clock: Clock) -> None:
+    token = jwt.encode({"exp": clock.now + 60}, "a secret that is only used in this test", algorithm="HS256")
+    short, long = (sessions.find(sessions.open(key)) for key in (token, "a.b.c"))
+    assert short is not None
+    assert long is not None
+    for _ in range(LONGEST_SECONDS // 60):
+        clock.now += 60
+        if not long.why:
+            sessions.touch(long)
+        sessions.sweep()
+        assert short.why
+    assert long.why == short.why
+
+
+def test_a_cookie_that_was_tampered_with_or_is_another_process_names_nothing(sessions: Sessions, clock: Clock) -> None:
+    cookie = sessions.open("the key")
+    name, _, signature = cookie.partition(".")
+    for forged in (name, f"{name}.", f"{name}.{'0' * 64}", f"x{name}.{signature}", "", ".", "ü.ü", cookie.upper()):
+        assert sessions.find(forged) is None
+    assert Sessions(clock).find(cookie) is None
+
+
+def test_a_code_opens_once_and_in_time(clock: Clock) -> None:
+    used: list[bool] = []
+    code, late = (Code("right", "the key", lambda: used.append(True), clock) for _ in range(2))
+    assert (code.redeem("wrong"), code.redeem("")) == (None, None)
+    assert (code.redeem("right"), code.redeem("right")) == ("the key", None)
+    clock.now += CODE_SECONDS
+    assert late.redeem("right") is None
+    assert used == [True]
+
+
+async def inner(scope: Scope, _: Receive, send: Send) -> None:
+    """What is behind the gate: says whether a session came through."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(scope[SESSION] is not None).encode()})
+
+
+@pytest.fixture
+def gate(sessions: Sessions) -> Gate:
+    """The gate of a dashboard that may also be called dash.example."""
+    return Gate(inner, sessions, ["Dash.example"], COOKIE)
+
+
+async def ask(gate: Gate, method: str = "GET", path: str = "/", **headers: str) -> httpx.Response:
+    """An answer to a request with these headers, `_` for `-`."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://127.0.0.1:3002") as client:
+        return await client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:3002", 200),
+        ("localhost", 200),
+        ("[::1]:3002", 200),
+        ("DASH.example", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:3002", 421),
+        ("localhost@evil.example", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+async def test_only_names_of_this_machine_and_allowed_ones_are_answered(gate: Gate, host: str, status: int) -> None:
+    assert (await ask(gate, path="/sign-in", host=host)).status_code == status
+
+
+async def test_what_changes_something_must_come_from_this_origin(gate: Gate, sessions: Sessions) -> None:
+    own, other, cookie = "http://127.0.0.1:3002", "http://127.0.0.1:3000", f"{COOKIE}={sessions.open('key')}"
+    sign_in = [
+        (await ask(gate, "POST", "/sign-in", **headers)).status_code
+        for headers in ({"origin": own}, {"sec_fetch_site": "same-origin"}, {"origin": other}, {"origin": "null"}, {})
+    ]
+    assert sign_in == [200, 200, 403, 403, 403]
+    polled = [
+        (await ask(gate, path="/_nicegui_ws/socket.io/", cookie=cookie, **headers)).status_code
+        for headers in ({"origin": own}, {"origin": other}, {})
+    ]
+    assert polled == [200, 403, 403]
+    assert (await ask(gate, cookie=cookie, origin=other)).status_code == 403
+
+
+async def test_without_a_session_there_is_only_the_way_in(gate: Gate, sessions: Sessions) -> None:
+    refused = await ask(gate, path="/queues/a%2Fb?x=1")
+    assert (refused.status_code, refused.headers["location"]) == (303, "/sign-in?next=%2Fqueues%2Fa%2Fb%3Fx%3D1")
+    assert (await ask(gate, path="/assets/dashboard.css")).text == "False"
+    cookie = sessions.open("key")
+    assert (await ask(gate, cookie=f"a=b; {COOKIE}={cookie}")).text == "True"
+    session = sessions.find(cookie)
+    assert session is not None
+    session.end("over")
+    assert (await ask(gate, cookie=f"{COOKIE}={cookie}")).status_code == 303
+    origin = {"origin": "http://127.0.0.1:3002"}
+    assert (await ask(gate, path="/_nicegui_ws/socket.io/", cookie=f"{COOKIE}={cookie}", **origin)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "signed_in", "opened"),
+    [
+        (b"http://127.0.0.1:3002", True, True),
+        (b"http://127.0.0.1:3002", False, False),
+        (b"http://evil.example", True, False),
+        (None, True, False),
+    ],
+)
+async def test_a_web_socket_needs_this_origin_and_a_session(
+    gate: Gate, sessions: Sessions, origin: bytes | None, signed_in: bool, opened: bool
+) -> None:
+    cookie = f"{COOKIE}={sessions.open('key')}" if signed_in else ""
+    headers = [(b"host", b"127.0.0.1:3002"), (b"cookie", cookie.encode())]
+    headers += [(b"origin", origin)] if origin else []
+    sent: list[Message] = []
+    scope: dict[str, Any] = {"type": "websocket", "path": "/_nicegui_ws/socket.io/", "headers": headers}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    await gate(scope, receive, send)
+    assert [message["type"] for message in sent] == [f"websocket.{'accept' if opened else 'close'}"]
+
+
+async def test_answers_say_what_a_browser_may_do_with_them(gate: Gate) -> None:
+    headers = (await ask(gate, path="/sign-in")).headers
+    rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+    assert rules["frame-ancestors"] == rules["default-src"] == rules["base-uri"] == "'none'"
+    assert "unsafe-inline" not in rules["script-src"]
+    assert (headers["referrer-policy"], headers["x-content-type-options"]) == ("no-referrer", "nosniff")
+
+
+def test_rates_are_differences_over_time_and_lines_are_of_one_scale() -> None:
+    rates = Rates()
+    rates.remember([{"queue_name": "q", "sent_rate": 4.0, "deleted_rate": 1.0, "archived_rate": None}])
+    rates.look(100.0, [{"queue_name": "q", "sent": 10, "messages": 10}])
+    assert rates.now("q") is None
+    rates.look(102.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
+    assert rates.now("q") == (2.0, 1.0)
+    assert rates.lines("q") == {"in": "118.0,1.0 120.0,12.0", "out": "118.0,17.5 120.0,17.5"}
+
+
+def test_numbers_in_words() -> None:
+    assert [quantities.count(n, exact=e) for n, e in ((None, True), (1234, True), (12_345_678, False))] == [
+        "-",
+        "1,234",
+        "~12.3M",
+    ]
+    assert [quantities.age(n) for n in (None, -1, 59.9, 61, 3600, 90061, 1e8)] == [
+        "-",
+        "0s",
+        "59s",
+        "1m 1s",
+        "1h 0m",
+        "1d 1h",
+        "1157d",
+    ]
+    assert [quantities.rate(n) for n in (None, 0, 0.04, 12.34, 1234.5)] == ["-", "0", "<0.1", "12.3", "1,234"]
+    assert [quantities.size(n) for n in (None, 999, 8192, 123_456_789)] == ["-", "999 B", "8.2 kB", "123 MB"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", ["text", "muted", "accent", "good", "warn", "bad", "visible", "delayed", "in-flight"])
+def test_text_can_be_read(name: str, dark: bool) -> None:
+    for ground in ("page", "surface", "raised"):
+        assert contrast(theme.colour(name, dark=dark), theme.colour(ground, dark=dark)) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """How much two colours differ in brightness (WCAG 2.2, relative luminance)."""
+    bright, less = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (bright + 0.05) / (less + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
