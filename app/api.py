@@ -16,6 +16,7 @@ from app.response import Response, failed
 from app.root import Root
 from app.rpc import Rpc
 from app.settings import Settings
+from app.timing import Timing
 from app.watch import CatalogWatch
 
 logger = logging.getLogger("pgmq_gateway")
@@ -41,7 +42,7 @@ class Api:
         self._functions = Rpc(settings, profiles, watch, database)
         self._queues = Resources(settings, watch, database)
         self._root = Root(settings, profiles, watch, database)
-        self._description = Description(settings, watch, database)
+        self._description = Description(settings, profiles, watch, database)
         self._cors = Cors(settings.server_cors_allowed_origins)
         self._timed = settings.server_timing_enabled
         self._trace_header = settings.server_trace_header
@@ -49,12 +50,12 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
-        request = Request(scope, receive)
+        request = Request(scope, receive, timed=self._timed)
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
             return
         try:
-            caller = self._authenticator.caller(request.headers, request.url_key)
+            caller = self._authenticator.caller(request.head)
             request.timing.lap("jwt")
             response = await self._place(request).response(caller, request)
             request.timing.lap("response")
@@ -80,6 +81,6 @@ class Api:
 
     def _observed(self, request: Request, response: Response) -> Headers:
         """Headers for those who watch: how long it took, and the request's own name for itself."""
-        timing = (request.timing.header,) if self._timed and response.status < 400 else ()
+        timing = (request.timing.header,) if isinstance(request.timing, Timing) and response.status < 400 else ()
         trace = self._trace_header and request.headers.get(self._trace_header.lower())
         return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing

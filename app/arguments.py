@@ -1,8 +1,7 @@
 """The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -22,18 +21,17 @@ JSON_TYPES = ("json", "jsonb")
 BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True):
     """Argument names with their values: in the JSON object `body`, or, where that is None, as the texts of `values`.
 
     values      all texts of each argument, in the order in which they came
     body_types  types of which a function may take the whole body as its only, unnamed argument: then `whole` has it
     """
 
-    names: Collection[str]
+    names: tuple[str, ...]
     body: str | None = None
-    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    body_types: Collection[str] = ()
+    values: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    body_types: tuple[str, ...] = ()
     whole: str = ""
 
 
@@ -47,7 +45,7 @@ async def read_arguments(request: Request, query: Pairs) -> Arguments:
     return await _from_body(request, read_columns(request.query) if request.query else None)
 
 
-async def _from_body(request: Request, columns: Collection[str] | None) -> Arguments:
+async def _from_body(request: Request, columns: tuple[str, ...] | None) -> Arguments:
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     body = await request.body()
@@ -102,7 +100,7 @@ def _from_json(body: bytes) -> Arguments:
     return Arguments(names, given, body_types=JSON_TYPES, whole=text)
 
 
-def _with_surrogates(body: bytes) -> tuple[Collection[str], str]:
+def _with_surrogates(body: bytes) -> tuple[tuple[str, ...], str]:
     """A body with half of a surrogate pair in it, which only Postgres may refuse."""
     try:
         text = body.decode()
@@ -114,7 +112,7 @@ def _with_surrogates(body: bytes) -> tuple[Collection[str], str]:
     return tuple(value), text
 
 
-def _chosen(body: bytes, columns: Collection[str]) -> Arguments:
+def _chosen(body: bytes, columns: tuple[str, ...]) -> Arguments:
     """The members of a JSON body that `columns` names, whatever else is there: PostgREST leaves it to Postgres."""
     text = body.decode(errors="replace")
     try:
@@ -125,7 +123,7 @@ def _chosen(body: bytes, columns: Collection[str]) -> Arguments:
     return Arguments(columns, text, body_types=JSON_TYPES, whole=text)
 
 
-def _named(body: bytes, text: str) -> tuple[Collection[str], str | None]:
+def _named(body: bytes, text: str) -> tuple[tuple[str, ...], str | None]:
     """The names in a JSON body, and the object that has them.
 
     PostgREST: of an array of objects with the same keys the first counts; all else that is JSON has no arguments.

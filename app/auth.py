@@ -19,6 +19,7 @@ import jwt
 from app import strictjson
 from app.apikeys import PRIVILEGED_ROLE, KeyRing
 from app.errors import AnonymousDisabled, GatewayError, InvalidClaims, Unauthorized, UnknownRole
+from app.request import HEADS_KEPT, Head
 from app.roleclaim import MISSING, RoleClaim
 from app.settings import SHORTEST_SECRET, Settings, SettingsError
 
@@ -46,9 +47,12 @@ Claims = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The claims of a token that is genuine, and the caller that they make, unless they make none."""
+    """The claims of a token that is genuine, the times that bound it, and the caller that they make, if they do."""
 
     claims: Claims
+    expires: float | None
+    begins: float | None
+    issued: float | None
     caller: Caller | None
 
 
@@ -91,6 +95,7 @@ class Authenticator:
         self._clock = clock
         # Failures are exceptions, which are not kept.
         self._known = lru_cache(cache_size)(self._read)
+        self._credential = lru_cache(HEADS_KEPT)(self._shown)
         self._read_tokens = 0
         self._anybody = None if anonymous_role is None else self._caller({})
         self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
@@ -113,34 +118,37 @@ class Authenticator:
         info = self._known.cache_info()
         return CacheUse(info.hits + info.misses, info.hits, self._read_tokens - info.currsize)
 
-    def caller(self, headers: Mapping[str, str], url_key: str | None = None) -> Caller:
-        """The caller behind these headers (lower-case names) and the apikey of the query string.
+    def caller(self, head: Head) -> Caller:
+        """The caller behind a request's headers and the apikey of its query string.
 
         Raises Unauthorized, InvalidClaims, AnonymousDisabled or KeyRefused.
         """
-        key = headers.get("apikey") or url_key
-        if self._keys is None:
-            token, kind = _token(headers, key), None
-        else:
-            token, kind = self._keys.credential(headers, key)
+        token, kind = self._credential(head)
         if kind == "secret":
             return self._privileged
         if token is None:
             return self._anybody or self._caller({})
         verified = self._known(token) if len(token) <= LONGEST_KEPT else self._read(token)
         # What was true when the token was verified need not be true now.
-        self._check_times(verified.claims)
+        self._check_times(verified)
         self._check_audience(verified.claims)
         return verified.caller or self._caller(verified.claims)
+
+    def _shown(self, head: Head) -> tuple[str | None, str | None]:
+        """The token of a request, or the kind of its key."""
+        key = head.headers.get("apikey") or head.url_key
+        return (_token(head.headers, key), None) if self._keys is None else self._keys.credential(head.headers, key)
 
     def _read(self, token: str) -> Verified:
         claims = _parsed(self._verified(token))
         self._read_tokens += 1
+        times = _time(claims, "exp"), _time(claims, "nbf"), _time(claims, "iat")
         try:
-            return Verified(claims, self._caller(claims))
+            caller = self._caller(claims)
         except GatewayError:
             # For the checks that come first to say something else.
-            return Verified(claims, None)
+            caller = None
+        return Verified(claims, *times, caller)
 
     def _verified(self, token: str) -> str:
         if not token:
@@ -163,19 +171,20 @@ class Authenticator:
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthorized("JWT cryptographic operation failed") from None
 
-    def _check_times(self, claims: Claims) -> None:
+    def _check_times(self, verified: Verified) -> None:
         now = self._clock()
-        expires, begins, issued = (_time(claims, name) for name in ("exp", "nbf", "iat"))
-        if expires is not None and expires < now - GRACE:
+        if verified.expires is not None and verified.expires < now - GRACE:
             raise InvalidClaims("JWT expired")
-        if begins is not None and begins > now + GRACE:
+        if verified.begins is not None and verified.begins > now + GRACE:
             raise InvalidClaims("JWT not yet valid")
-        if issued is not None and issued > now + GRACE:
+        if verified.issued is not None and verified.issued > now + GRACE:
             raise InvalidClaims("JWT issued at future")
 
     def _check_audience(self, claims: Claims) -> None:
         audience = claims.get("aud")
-        named = [audience] if isinstance(audience, str) else [] if audience is None else audience
+        if audience is None:
+            return
+        named = [audience] if isinstance(audience, str) else audience
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise InvalidClaims("The JWT 'aud' claim must be a string or an array of strings")
         if self._audience is not None and named and self._audience not in named:

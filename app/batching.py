@@ -39,27 +39,21 @@ class Executor(Protocol):
 class Waiting:
     """A call in the line.
 
-    future  gets its answer or its error
-    timer   ends its wait
-    shares  whether it may stand in one transaction with others
-    taken   whether it has left the line to be run
+    future   gets its answer or its error
+    give_up  the event loop's time at which its wait ends
+    shares   whether it may stand in one transaction with others
+    taken    whether it has left the line to be run
     """
 
-    __slots__ = ("call", "caller", "future", "shares", "taken", "timer")
+    __slots__ = ("call", "caller", "future", "give_up", "shares", "taken")
 
     def __init__(
-        self,
-        caller: Caller,
-        call: Call,
-        future: asyncio.Future[Answer],
-        timer: asyncio.TimerHandle,
-        *,
-        shares: bool,
+        self, caller: Caller, call: Call, future: asyncio.Future[Answer], give_up: float, *, shares: bool
     ) -> None:
         self.caller = caller
         self.call = call
         self.future = future
-        self.timer = timer
+        self.give_up = give_up
         self.shares = shares
         self.taken = False
 
@@ -89,12 +83,13 @@ class Line:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
-        self._free = settings.db_pool
+        self._free = self._size = settings.db_pool
         self._patience = settings.db_pool_acquisition_timeout
         self._longest = LONGEST_LINE * settings.db_pool
         # All that wait, and those of them that may share by their caller; who has been taken is passed over.
         self._line: deque[Waiting] = deque()
         self._sharing: dict[Caller, deque[Waiting]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
         # Whether a call has been begun in this turn of the event loop.
         self._turn = False
@@ -103,10 +98,11 @@ class Line:
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call, now or when its turn comes. Raises what the database raises, PoolTimeout and ClientGone."""
-        if not self._free or self._turn:
+        if self._free < self._size:
+            if not self._turn and self._free:
+                self._turn = True
+                asyncio.get_running_loop().call_soon(self._end_turn)
             return await self._wait(caller, call)
-        self._turn = True
-        asyncio.get_running_loop().call_soon(self._end_turn)
         self._free -= 1
         try:
             return await self._database.execute(caller, call)
@@ -119,9 +115,10 @@ class Line:
             raise PoolTimeout
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        timer = loop.call_later(self._patience, self._give_up, future)
-        waiting = Waiting(caller, call, future, timer, shares=self._database.shares(call))
+        give_up = loop.time() + self._patience
+        waiting = Waiting(caller, call, future, give_up, shares=self._database.shares(call))
         self._line.append(waiting)
+        self._timer = self._timer or loop.call_at(give_up, self._give_up)
         if waiting.shares:
             self._sharing.setdefault(caller, deque()).append(waiting)
         self.waiting += 1
@@ -131,10 +128,18 @@ class Line:
             if not waiting.taken:
                 self._leave(waiting)
 
-    def _give_up(self, future: asyncio.Future[Answer]) -> None:
-        if not future.done():
+    def _give_up(self) -> None:
+        """End the wait of those whose time is up: who came first. One timer does for all."""
+        loop = asyncio.get_running_loop()
+        for one in self._line:
+            if one.taken or one.future.done():
+                continue
+            if one.give_up > loop.time():
+                self._timer = loop.call_at(one.give_up, self._give_up)
+                return
             self.timeouts += 1
-            future.set_exception(PoolTimeout())
+            one.end(PoolTimeout())
+        self._timer = None
 
     def _end_turn(self) -> None:
         self._turn = False
@@ -204,7 +209,6 @@ class Line:
 
     def _leave(self, one: Waiting) -> None:
         """Out of the line, without having been taken; the next who looks there passes it over."""
-        one.timer.cancel()
         self.waiting -= 1
         # Nobody may look there for long; who came first also gives up first.
         while self._line and (self._line[0].taken or self._line[0].future.done()):
@@ -217,7 +221,6 @@ class Line:
 
     def _taken(self, one: Waiting) -> Waiting:
         one.taken = True
-        one.timer.cancel()
         self.waiting -= 1
         return one
 

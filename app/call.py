@@ -1,7 +1,8 @@
 """A call: which function, with which arguments, and what is to become of its result."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from app.catalog import Function, Result
 from app.media import ARRAY, Representation, Shape
@@ -11,8 +12,7 @@ from app.statement import Statement
 from app.transaction import DEFAULTS, TransactionSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A function called once.
 
     body         the JSON that the statement takes as $1
@@ -51,8 +51,7 @@ class Call:
         return self.function.settings.isolation or self.settings.isolation
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What Postgres made of a call.
 
     total      rows before any limit, where they were counted

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import asyncpg
 
@@ -10,6 +11,9 @@ from app.driver import Connection
 from app.errors import AmbiguousFunction, FunctionNotFound
 from app.hints import nearest
 from app.transaction import DEFAULTS, TransactionSettings
+
+# Calls by their argument names, in the order in which they came.
+RESOLVED_KEPT = 1024
 
 
 class Result(StrEnum):
@@ -209,6 +213,8 @@ class Catalog:
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:
             self._functions.setdefault((function.schema, function.name), []).append(function)
+        # What has been found is remembered as long as the catalog is.
+        self.resolve = lru_cache(RESOLVED_KEPT)(self._resolve)
 
     def settings_of(self, role: str) -> TransactionSettings:
         """What ALTER ROLE … SET says of the role that a call runs in."""
@@ -217,7 +223,7 @@ class Catalog:
     def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._functions.values() for function in overloads)
 
-    def resolve(self, schema: str, name: str, arguments: Collection[str], body_types: Collection[str]) -> Function:
+    def _resolve(self, schema: str, name: str, arguments: tuple[str, ...], body_types: tuple[str, ...]) -> Function:
         """The function of `schema` that takes `arguments`, or else one that takes a whole body of one of `body_types`.
 
         Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from importlib.metadata import version
 from socket import socket
-from typing import Annotated, Never
+from typing import Annotated, Literal, Never
 from urllib.parse import urlsplit
 
 import typer
@@ -19,7 +19,7 @@ from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
 from app.apikeys import derived
 from app.auth import secret_key
-from app.catalog import Catalog, load
+from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
@@ -34,6 +34,11 @@ from app.terminal import AdminUri, Config, DataDir, progress, run
 DASHBOARD_PORT = 3002
 LOOPBACK = "127.0.0.1"
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
+
+EXECUTABLE = """
+select oid from pg_catalog.pg_proc
+where pronamespace = to_regnamespace($1) and has_function_privilege('service_role', oid, 'execute')
+"""
 
 # PostgREST's names.
 LEVELS = {
@@ -330,16 +335,25 @@ def _claim(text: str) -> tuple[str, object]:
 
 
 @app.command("openapi", short_help="Print the API as OpenAPI 3.1.")
-def openapi_command(db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
-    """Print the functions of pgmq_public as an OpenAPI 3.1 document in YAML."""
+def openapi_command(
+    schema: Annotated[
+        Literal["pgmq_public", "pgmq_admin"],
+        typer.Option(help="The functions: for using queues, or for managing them."),
+    ] = "pgmq_public",
+    db_uri: AdminUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print the functions of a schema that service_role may execute as an OpenAPI 3.1 document in YAML."""
 
-    async def read() -> Catalog:
+    async def read() -> list[Function]:
         with progress() as tell:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", tell) as connection:
                 await require_installed(connection, embedded=db_uri is None, progress=tell)
-                return await load(connection, ["pgmq_public"])
+                mine = await connection.fetch(EXECUTABLE, schema)
+                oids = {row["oid"] for row in mine}
+                return [function for function in await load(connection, [schema]) if function.oid in oids]
 
-    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", "pgmq_public"))
+    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", schema))
     print(openapi.as_yaml(described), end="")
 
 

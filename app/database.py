@@ -1,24 +1,23 @@
-"""The pool and the one statement: a call runs in its caller's role, in one transaction, in one round trip."""
+"""The one statement: a call runs in its caller's role, in one transaction, in one round trip."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call
-from app.driver import SERVER_ERRORS, Connection, Isolation, Pool, Refusal, ServerError
+from app.connections import Connections
+from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError
 from app.errors import (
     ConnectionLost,
     DatabaseError,
     GatewayError,
     InvalidRange,
     NotSingular,
-    PoolTimeout,
     StatementTimeout,
     TooManyAffected,
-    Unavailable,
 )
 from app.settings import Settings
 from app.statement import quote
@@ -68,8 +67,6 @@ RAISING = "PL/pgSQL function pgmq_gateway.run("
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
 RETRIES = 3
-# What the driver says of a connection that is no good any more; the last when the server ended it at a bad moment.
-BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Bytes of a body that may share: a long one would make the others wait.
 LONGEST_SHARED = 65536
 
@@ -79,18 +76,18 @@ class UnsafeLogin(Exception):
 
 
 async def connect(uri: str) -> Connection:
-    """A connection of its own, outside the pool."""
+    """A connection to the database."""
     return await asyncpg.connect(uri, server_settings=SESSION, timeout=CONNECT_SECONDS)
 
 
 class Database:
-    """The connections of the login role. `timeouts`: calls so far that got none in time."""
+    """The database by the connections of the login role."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.db_uri is not None
-        self._uri = settings.db_uri.get_secret_value()
+        uri = settings.db_uri.get_secret_value()
         self._size = settings.db_pool
-        self._patience = settings.db_pool_acquisition_timeout
+        self.connections = Connections(self._size, settings.db_pool_acquisition_timeout, lambda: connect(uri))
         self._search_paths = {
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas
@@ -98,86 +95,40 @@ class Database:
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
         self._app_settings = tuple(text for pair in settings.app_settings for text in pair)
-        self._pool: Pool | None = None
-        self.timeouts = 0
-
-    async def open(self) -> None:
-        """Make the pool. Nothing is connected yet: a database that is down is no reason not to start."""
-        self._pool = await asyncpg.create_pool(
-            self._uri,
-            min_size=0,
-            max_size=self._size,
-            reset=_keep,
-            server_settings=SESSION,
-            timeout=CONNECT_SECONDS,
-        )
-
-    async def close(self) -> None:
-        """End all connections, those in use after their call."""
-        if self._pool is not None:
-            await self._pool.close()
-
-    @property
-    def idle(self) -> int:
-        """Open connections that no call uses."""
-        return 0 if self._pool is None else self._pool.get_idle_size()
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
-        """A connection of the pool.
-
-        Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
-        """
-        assert self._pool is not None
-        try:
-            # The driver's timer costs as much as all else here, and is of use only to who has to wait.
-            connection = await self._pool.acquire(timeout=None if self.idle else self._patience)
-        except TimeoutError:
-            self.timeouts += 1
-            raise PoolTimeout from None
-        except (*BROKEN, asyncpg.PostgresError) as error:
-            logger.warning("cannot connect to the database: %s", error)
-            raise Unavailable from None
-        try:
-            yield connection  # type: ignore[misc]
-        finally:
-            if _speaks_otherwise(connection):
-                logger.warning("closing a connection whose encoding a function has changed")
-                _drop(connection)  # type: ignore[arg-type]
-            # The driver shields this: a cancelled request still gives its connection back.
-            with suppress(asyncpg.InternalClientError):
-                await self._pool.release(connection)
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call in its caller's role.
 
-        Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown.
+        Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown, and what
+        `Connections.take` raises.
         """
         again = RETRIES
         # At worst every connection has been spoilt, and the last attempt gets a new one.
         for _ in range(self._size + 1 + RETRIES):
-            async with self.acquire() as connection:
-                try:
-                    if call.isolation is None and not self._discards(call):
-                        return await self._run(connection, caller, call)
-                    return await self._run_apart(connection, caller, call)
-                except TimeoutError:
-                    # The driver's own, when the call's time is up; else the network's.
-                    raise (StatementTimeout if call.timeout else ConnectionLost)() from None
-                except SERVER_ERRORS as error:
-                    refusal = _meaning(error, caller, call)
-                    if error.sqlstate in RETRIED and again:
-                        again -= 1
-                        continue
-                    if not await _spoilt(connection, error, call):
-                        raise refusal from None
-                    # Nothing has been executed, so another connection may do it.
-                    logger.warning("closing a connection whose session a function has changed: %s", error)
-                    connection.terminate()
-                except BROKEN as error:
-                    _drop(connection)
-                    logger.warning("lost a database connection during a call: %s", error)
-                    raise ConnectionLost from None
+            connection = await self.connections.take()
+            try:
+                if call.isolation is None and not self._discards(call):
+                    return await self._run(connection, caller, call)
+                return await self._run_apart(connection, caller, call)
+            except TimeoutError:
+                # The driver's own, when the call's time is up; else the network's.
+                raise (StatementTimeout if call.timeout else ConnectionLost)() from None
+            except SERVER_ERRORS as error:
+                refusal = _meaning(error, caller, call)
+                if error.sqlstate in RETRIED and again:
+                    again -= 1
+                    continue
+                if not await _spoilt(connection, error, call):
+                    raise refusal from None
+                # Nothing has been executed, so another connection may do it.
+                logger.warning("closing a connection whose session a function has changed: %s", error)
+                connection.terminate()
+            except BROKEN as error:
+                _drop(connection)
+                logger.warning("lost a database connection during a call: %s", error)
+                raise ConnectionLost from None
+            finally:
+                self.connections.give_back(connection)
         raise refusal
 
     def shares(self, call: Call) -> bool:
@@ -197,9 +148,10 @@ class Database:
     async def execute_together(self, caller: Caller, calls: Sequence[Call]) -> list[Answer | GatewayError | None]:
         """Run calls that share, in one transaction. For each: its answer, its error, or None where it has to run alone.
 
-        Raises ConnectionLost when the outcome is unknown, and what `acquire` raises.
+        Raises ConnectionLost when the outcome is unknown, and what `Connections.take` raises.
         """
-        async with self.acquire() as connection:
+        connection = await self.connections.take()
+        try:
             for careful in (False, True):
                 try:
                     rows = await self._run_together(connection, caller, calls, careful=careful)
@@ -210,11 +162,13 @@ class Database:
                         raise ConnectionLost from None
                     if isinstance(error, asyncpg.QueryCanceledError):
                         break
-                except BROKEN as error:
-                    _drop(connection)
-                    logger.warning("lost a database connection during %d calls: %s", len(calls), error)
-                    raise ConnectionLost from None
-        return [None] * len(calls)
+            return [None] * len(calls)
+        except BROKEN as error:
+            _drop(connection)
+            logger.warning("lost a database connection during %d calls: %s", len(calls), error)
+            raise ConnectionLost from None
+        finally:
+            self.connections.give_back(connection)
 
     async def _run_together(
         self, connection: Connection, caller: Caller, calls: Sequence[Call], *, careful: bool
@@ -339,16 +293,6 @@ def _drop(connection: Connection) -> None:
         connection.terminate()
 
 
-def _speaks_otherwise(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> bool:
-    """Whether the session's encoding is not UTF-8 any more, because a function said SET without LOCAL: in others the
-    driver sends text from memory that it has freed."""
-    try:
-        return bool(connection.get_settings().client_encoding != "UTF8")
-    except asyncpg.InterfaceError:
-        # It is closed.
-        return False
-
-
 async def _says(connection: Connection, condition: str) -> bool:
     try:
         return bool(await connection.fetchval(f"select {condition}"))
@@ -371,10 +315,6 @@ def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
 def _pre_request(name: str | None) -> str | None:
     """The statement that calls the operator's function before each call; its name may have a schema in front."""
     return None if name is None else f"select {'.'.join(quote(part) for part in name.split('.', 1))}()"
-
-
-async def _keep(_: object) -> None:
-    """Instead of the driver's reset query, a second round trip: a call leaves nothing behind that the next one sees."""
 
 
 async def check_login(connection: Connection) -> None:

@@ -1,4 +1,8 @@
-"""The API described for its caller, at `/openapi.json` and `/openapi.yaml`: what the caller may execute."""
+"""The API described for its caller, at `/openapi.json` and `/openapi.yaml`: what the caller may execute.
+
+Management has a document of its own, which `Accept-Profile: pgmq_admin` asks for: in OpenAPI a path has one operation,
+and it has names, `send` for one, that pgmq_public has too.
+"""
 
 import asyncio
 import json
@@ -13,6 +17,7 @@ from app.call import executable
 from app.catalog import Function
 from app.errors import DescriptionDisabled, UnsupportedMethod
 from app.media import JSON
+from app.profiles import Profiles
 from app.request import Request
 from app.response import Response
 from app.settings import Settings
@@ -25,7 +30,8 @@ PLACES = {"/openapi.json": JSON, "/openapi.yaml": YAML}
 class Description:
     """OpenAPI documents of what callers may do."""
 
-    def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
+    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
+        self._profiles = profiles
         self._disabled = settings.openapi_mode == "disabled"
         self._schemas = settings.db_schemas
         self._server = (settings.openapi_server_proxy_uri or openapi.SERVER).rstrip("/")
@@ -33,7 +39,7 @@ class Description:
         self._database = database
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The document at the request's path. Raises DescriptionDisabled or UnsupportedMethod."""
+        """The document at the request's path. Raises DescriptionDisabled, UnknownSchema or UnsupportedMethod."""
         if self._disabled:
             raise DescriptionDisabled
         if request.method == "OPTIONS":
@@ -48,10 +54,16 @@ class Description:
 
     async def _executable(self, caller: Caller, request: Request) -> tuple[Function, ...]:
         catalog, oids = self._watch.catalog, set[int]()
-        for schema in self._schemas:
+        for schema in self._described(request):
             answer = await self._database.execute(caller, executable(schema, request.described()))
             oids.update(json.loads(answer.body or "[]"))
         return tuple(function for function in catalog if function.oid in oids)
+
+    def _described(self, request: Request) -> Sequence[str]:
+        """The schema that the request names, or all for using queues."""
+        if "accept-profile" in request.headers:
+            return [self._profiles.schema(request.head)]
+        return [schema for schema in self._schemas if schema != openapi.MANAGEMENT]
 
 
 @lru_cache(maxsize=16)

@@ -7,15 +7,15 @@ import asyncpg
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
-    Pool = asyncpg.Pool
 
 Isolation = Literal["serializable", "repeatable_read", "read_committed", "read_uncommitted"]
 
 # A function may also raise a condition of class 01 or 02, which the driver takes for warnings.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
+# What the driver says of a connection that is no good any more; the last when the server ended it at a bad moment.
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)

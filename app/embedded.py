@@ -240,6 +240,8 @@ def _settings(directory: DataDirectory) -> Iterator[str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "max_connections": "100",
+        # Queues leave dead rows behind by the thousand each second; a minute is long.
+        "autovacuum_naptime": "10s",
         "log_destination": "stderr",
         "logging_collector": "off",
         "fsync": "on",

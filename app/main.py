@@ -12,6 +12,7 @@ from app.asgi import App, Receive, Scope, Send
 from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
+from app.history import History
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
@@ -26,6 +27,7 @@ class Gateway:
         self.settings = settings
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
+        self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator)
@@ -34,15 +36,16 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to the database, or trying to be."""
-        await self.database.open()
-        watching = asyncio.create_task(self.watch.run())
+        running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-            await self.database.close()
+            for task in running:
+                task.cancel()
+            for task in running:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.database.connections.close()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:

@@ -48,11 +48,11 @@ class _Parts(Collector):
         yield from self._tokens()
 
     def _pool(self) -> Iterator[Metric]:
-        timeouts = self._database.timeouts + self._line.timeouts
+        timeouts = self._database.connections.timeouts + self._line.timeouts
         yield CounterMetricFamily(
             "pgrst_db_pool_timeouts", "Calls that no database connection came free for in time", timeouts
         )
-        idle = self._database.idle
+        idle = self._database.connections.idle
         yield GaugeMetricFamily("pgrst_db_pool_available", "Open database connections that no call uses", idle)
         waiting = self._line.waiting
         yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls that wait for a database connection now", waiting)

@@ -23,6 +23,9 @@ FOLDER = next(
     folder for folder in (Path(__file__).with_name("sql"), Path(__file__).parents[1] / "sql") if folder.is_dir()
 )
 
+# pgmq's own SQL, in the package that carries it.
+PGMQ = files("pgmq") / "sql"
+
 BOOKKEEPING = """
 create schema if not exists pgmq_gateway;
 create table if not exists pgmq_gateway.migrations (
@@ -125,7 +128,11 @@ async def _apply_next(
         migration = todo[0]
         progress(f"Installing {migration}")
         await connection.execute(BOOKKEEPING)
-        await connection.execute("select set_config('pgmq_gateway.pgmq_sql', $1, true)", _pgmq_sql())
+        await connection.execute(
+            "select set_config('pgmq_gateway.pgmq_sql', $1, true), set_config('pgmq_gateway.pgmq_version', $2, true)",
+            (PGMQ / "pgmq.sql").read_text(),
+            (PGMQ / "VERSION").read_text().strip(),
+        )
         await connection.execute(migration.sql)
         await connection.execute(
             "insert into pgmq_gateway.migrations (number, name, checksum) values ($1, $2, $3)",
@@ -155,8 +162,3 @@ async def _complete(connection: Connection, *, replace: bool) -> None:
             await connection.execute("select pgmq_admin.expose_queues(replace => true)")
         elif await missing_functions(connection):
             await connection.execute("select pgmq_admin.restore_public_functions()")
-
-
-def _pgmq_sql() -> str:
-    """pgmq's own SQL, from the package that carries it."""
-    return (files("pgmq") / "sql" / "pgmq.sql").read_text()

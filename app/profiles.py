@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.errors import UnknownSchema
-from app.request import Request
+from app.request import Head
 
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -14,18 +14,18 @@ class Profiles:
     def __init__(self, schemas: Sequence[str]) -> None:
         self._schemas = schemas
 
-    def schema(self, request: Request) -> str:
+    def schema(self, head: Head) -> str:
         """The schema that a request means. Raises UnknownSchema."""
-        schema = request.headers.get(_header(request), self._schemas[0])
+        schema = head.headers.get(_header(head), self._schemas[0])
         if schema not in self._schemas:
             exposed = ", ".join(self._schemas)
             raise UnknownSchema(f"Invalid schema: {schema}", hint=f"Only the following schemas are exposed: {exposed}")
         return schema
 
-    def named(self, schema: str, request: Request) -> str | None:
+    def named(self, schema: str, head: Head) -> str | None:
         """The schema as the answer names it: where there are several, or where the client has named one."""
-        return schema if len(self._schemas) > 1 or _header(request) in request.headers else None
+        return schema if len(self._schemas) > 1 or _header(head) in head.headers else None
 
 
-def _header(request: Request) -> str:
-    return "content-profile" if request.method in WRITING else "accept-profile"
+def _header(head: Head) -> str:
+    return "content-profile" if head.method in WRITING else "accept-profile"

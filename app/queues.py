@@ -49,29 +49,40 @@ def create_command(
     name: QueueName,
     type_: Annotated[QueueType, typer.Option("--type", help="How messages are stored.")] = QueueType.BASIC,
     no_rls: Annotated[bool, typer.Option("--no-rls", help="Without row-level security: grants alone decide.")] = False,
+    partition_interval: Annotated[str, typer.Option(help="Of a partition: messages, or a time: '1 day'.")] = "10000",
+    retention_interval: Annotated[str, typer.Option(help="Kept before partitions are dropped, likewise.")] = "100000",
     db_uri: AdminUri = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a queue, with row-level security on."""
-    sql = "select pgmq_admin.create_queue($1, $2, $3)"
-    created = _value(db_uri, data_dir, "queue create", sql, name, type_.value, not no_rls)
+    sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5)"
+    arguments = (name, type_.value, not no_rls, partition_interval, retention_interval)
+    created = _value(db_uri, data_dir, "queue create", sql, *arguments)
     print(f"created {type_.value} queue {name}" if created else f"queue {name} is there already")
 
 
 @queue.command("list")
 def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List all queues."""
+    """List all queues. A number with ~ is estimated."""
     rows = _rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
     if as_json:
         _print_json(rows)
     elif rows:
         table = Table("Name", "Type", "RLS", "Created", box=None, pad_edge=False)
+        for heading in ("Messages", "Visible", "In flight"):
+            table.add_column(heading, justify="right")
         for row in rows:
             created = f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
-            table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created)
+            counts = [_count(row[column], exact=row["exact"]) for column in ("messages", "visible", "in_flight")]
+            table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
         Console(soft_wrap=True, highlight=False).print(table)
     else:
         print("no queues yet: pgmq-gateway queue create NAME makes one")
+
+
+def _count(count: int | None, *, exact: bool) -> str:
+    """A number of messages; nothing while somebody else locks the queue."""
+    return "" if count is None else f"{'' if exact else '~'}{count:,}"
 
 
 @queue.command("show", short_help="Show a queue in numbers, and its grants.")

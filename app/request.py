@@ -1,24 +1,28 @@
 """An HTTP request as it comes in, and what SQL is told of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
 from app.asgi import Receive, Scope
-from app.timing import Timing
+from app.timing import UNTIMED, Timing
 
 # Where Supabase's clients expect the API; it is the same without.
 PREFIX = "/rest/v1"
+# How many heads are remembered, and the bytes of the longest that may be.
+HEADS_KEPT = 1024
+LONGEST_HEAD = 4096
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete: there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(msgspec.Struct, frozen=True):
     """What SQL finds in request.method, request.path, request.headers and request.cookies (the last two JSON)."""
 
     method: str
@@ -32,34 +36,76 @@ class Described:
         return [self.method, self.path, self.headers, self.cookies]
 
 
-class Request:
-    """An HTTP request.
+class Head:
+    """All of a request that comes before its body, but for the body's length.
+
+    A client sends the same again and again, so heads are remembered, and so is what others find out about one: it is
+    compared by identity.
 
     path     as it was sent, without the prefix
     segments its parts between slashes, decoded; none for the root
     query    the parameters of the query string in order, decoded, without the apikey that may stand there
     url_key  that apikey
     headers  by name in lower case; the first of a name counts
-    timing   running since it came in
     """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.timing = Timing()
-        self.method: str = scope["method"]
-        self.path: str = scope["raw_path"].decode("latin-1").removeprefix(PREFIX)
+    __slots__ = ("_headers_json", "_raw", "cookies", "headers", "method", "path", "query", "segments", "url_key")
+
+    def __init__(self, method: str, raw_path: bytes, query: bytes, raw: RawHeaders) -> None:
+        self.method = method
+        self.path = raw_path.decode("latin-1").removeprefix(PREFIX)
         self.segments = [unquote(part) for part in self.path.split("/")[1:]] if self.path not in ("", "/") else []
-        pairs = _pairs(scope["query_string"].decode("latin-1"))
+        pairs = _pairs(query.decode("latin-1"))
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
         self.url_key = next((value for name, value in pairs if name == "apikey"), None)
-        self.headers: Mapping[str, str] = {
-            name.decode("latin-1"): value.decode(errors="replace") for name, value in reversed(scope["headers"])
-        }
-        self._raw = scope["headers"]
-        self._receive = receive
+        self.headers: Mapping[str, str] = _texts(reversed(raw))
+        self._raw = raw
+        # Of a name that comes more than once SQL sees the last. Cookies stand apart from the other headers.
+        described = _texts(raw)
+        described.pop("cookie", None)
+        self._headers_json = _json(described)
+        cookies = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
+        self.cookies = _json({name.strip(): value.strip() for name, separator, value in cookies if separator})
 
     def values(self, name: bytes) -> list[str]:
         """The values of all headers of this name."""
         return [value.decode(errors="replace") for found, value in self._raw if found == name]
+
+    def headers_json(self, length: str | None) -> str:
+        """The headers for SQL, with the body's length as it was sent."""
+        if length is None:
+            return self._headers_json
+        separator = "," if len(self._headers_json) > 2 else ""
+        return f'{self._headers_json[:-1]}{separator}"content-length":{_json(length)}}}'
+
+
+_kept_head = lru_cache(HEADS_KEPT)(Head)
+
+
+class Request:
+    """An HTTP request.
+
+    head    all but its body
+    timing  running since it came in
+    """
+
+    __slots__ = ("_length", "_receive", "head", "headers", "method", "path", "query", "segments", "timing")
+
+    def __init__(self, scope: Scope, receive: Receive, *, timed: bool = False) -> None:
+        self.timing = Timing() if timed else UNTIMED
+        headers = scope["headers"]
+        self._length = next((value for name, value in headers if name == b"content-length"), None)
+        raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
+        path, query = scope["raw_path"], scope["query_string"]
+        size = len(path) + len(query) + sum([len(name) + len(value) for name, value in raw])
+        head = _kept_head if size <= LONGEST_HEAD else Head
+        self.head = head(scope["method"], path, query, raw)
+        self.method = self.head.method
+        self.path = self.head.path
+        self.segments = self.head.segments
+        self.query = self.head.query
+        self.headers = self.head.headers
+        self._receive = receive
 
     def abandoned(self) -> bool:
         """Whether the client has closed its connection, as far as can be told without waiting for it.
@@ -80,13 +126,9 @@ class Request:
                 return b"".join(chunks)
 
     def described(self) -> Described:
-        """The request for SQL, as PostgREST puts it: cookies stand apart from the other headers."""
-        # Of a name that comes more than once SQL sees the last.
-        headers = {name.decode("latin-1"): value.decode(errors="replace") for name, value in self._raw}
-        headers.pop("cookie", None)
-        pairs = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
-        cookies = {name.strip(): value.strip() for name, separator, value in pairs if separator}
-        return Described(self.method, self.path, _json(headers), _json(cookies))
+        """The request for SQL, as PostgREST puts it."""
+        length = None if self._length is None else self._length.decode("latin-1")
+        return Described(self.method, self.path, self.head.headers_json(length), self.head.cookies)
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -95,5 +137,9 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     return [(unquote_plus(name), unquote_plus(value)) for name, equals, value in parts if equals]
 
 
-def _json(value: Mapping[str, str]) -> str:
+def _texts(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode(errors="replace") for name, value in raw}
+
+
+def _json(value: Mapping[str, str] | str) -> str:
     return msgspec.json.encode(value).decode()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -77,7 +77,9 @@ class Resources:
             raise MessageNotFound(resource.queue, resource.message_id)
         response = answered(answer, call, None)
         headers = (*response.headers, ("Cache-Control", "no-store"))
-        return replace(response, headers=headers, status=201 if resource.function.startswith("send") else 200)
+        return msgspec.structs.replace(
+            response, headers=headers, status=201 if resource.function.startswith("send") else 200
+        )
 
     def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:
         function = self._watch.catalog.resolve(SCHEMA, resource.function, resource.arguments.names, ())

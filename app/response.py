@@ -1,7 +1,7 @@
 """What goes back over HTTP: the answer to a call, or the error it ended in."""
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -15,8 +15,7 @@ from app.request import Request
 _own_headers = msgspec.json.Decoder(list[dict[str, str]])
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """Status, headers and body of an HTTP answer."""
 
     status: int
@@ -25,7 +24,7 @@ class Response:
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send it, with `more` headers behind its own."""
-        headers = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in (*self.headers, *more)]
+        headers = [_encoded(name, value) for name, value in (*self.headers, *more)]
         if self.status not in (204, 304):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -99,8 +98,10 @@ def _with_own_headers(headers: list[tuple[str, str]], answer: Answer) -> Headers
     return (*((name, value) for name, value in headers if name.lower() not in replaced), *own)
 
 
-def _header_value(value: str) -> bytes:
+# Nearly all are of the same few.
+@lru_cache(maxsize=512)
+def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
     """A header's bytes: a message inside may hold anything, a line break would start another header."""
-    if value.isprintable():
-        return value.encode(errors="replace")
-    return "".join(c if c.isprintable() else " " for c in value).encode(errors="replace")
+    if not value.isprintable():
+        value = "".join(c if c.isprintable() else " " for c in value)
+    return name.lower().encode("latin-1"), value.encode(errors="replace")

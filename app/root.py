@@ -35,7 +35,7 @@ class Root:
         """
         if self._mode == "disabled":
             raise DescriptionDisabled
-        catalog, schema = self._watch.catalog, self._profiles.schema(request)
+        catalog, schema = self._watch.catalog, self._profiles.schema(request.head)
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             raise UnsupportedMethod(request.method)
         read_query(request.query, arguments=False)
@@ -53,6 +53,6 @@ class Root:
             catalog.comments.get(schema),
             secured=self._secured,
         )
-        profile = self._profiles.named(schema, request)
+        profile = self._profiles.named(schema, request.head)
         headers = (("Content-Type", content_type), *((("Content-Profile", profile),) if profile else ()))
         return Response(200, headers, json.dumps(document).encode())

@@ -1,6 +1,7 @@
 """The straight line of a call: resolve, execute, respond."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.arguments import Arguments, read_arguments
 from app.auth import Caller
@@ -8,12 +9,12 @@ from app.batching import Executor
 from app.call import Call
 from app.catalog import Function
 from app.errors import FunctionNotFound, MethodNotAllowed, NoRowsToCount, TableNotFound, UnknownPath
-from app.media import negotiate
-from app.preferences import read_preferences
+from app.media import Representation, negotiate
+from app.preferences import Preferences, read_preferences
 from app.profiles import Profiles
-from app.query import read_query, within_range
+from app.query import Pairs, read_query, within_range
 from app.relations import check_relations
-from app.request import Request
+from app.request import HEADS_KEPT, Head, Request
 from app.response import Response, allowing, answered
 from app.settings import Settings
 from app.shaping import Shaping
@@ -21,6 +22,16 @@ from app.statement import statement
 from app.watch import CatalogWatch
 
 METHODS = ("OPTIONS", "GET", "HEAD", "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The function that a request names, the arguments in its query string, and how the result is to be shaped."""
+
+    schema: str
+    name: str
+    given: Pairs
+    shaping: Shaping
 
 
 class Rpc:
@@ -33,6 +44,9 @@ class Rpc:
         self._max_rows = settings.db_max_rows
         self._may_choose_end = settings.db_tx_end.endswith("allow-override")
         self._plans = settings.db_plan_enabled
+        # What heads ask for, before and behind the arguments in PostgREST's order; both raise what is wrong with them.
+        self._asked = lru_cache(HEADS_KEPT)(self._read)
+        self._wanted = lru_cache(HEADS_KEPT)(self._negotiated)
 
     async def response(self, caller: Caller, request: Request) -> Response:
         """The answer to a call. Raises what each stage raises; nothing before the database has any effect."""
@@ -42,13 +56,12 @@ class Rpc:
             return allowing(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")
-        return answered(answer, call, self._profiles.named(call.function.schema, request))
+        return answered(answer, call, self._profiles.named(call.function.schema, request.head))
 
     async def _call(self, caller: Caller, request: Request) -> Call:
         function, arguments, shaping = await self._resolved(request)
         check_relations(function, shaping)
-        representation = negotiate(request.headers.get("accept"), plans=self._plans)
-        preferences = read_preferences(request.values(b"prefer"), may_choose_end=self._may_choose_end)
+        representation, preferences = self._wanted(request.head)
         if preferences.limit is not None and not function.returns_set:
             raise NoRowsToCount
         counted = preferences.count in ("exact", "estimated")
@@ -68,31 +81,38 @@ class Rpc:
     async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
         """The function that the request means, the arguments that it gives, and how its result is to be shaped."""
         catalog = self._watch.catalog
-        *place, name = request.segments
-        if place not in ([], ["rpc"]) or not name:
-            raise UnknownPath
-        schema = self._profiles.schema(request)
-        if not place:
-            # PostgREST looks for a table.
-            read_query(request.query, arguments=False)
-            raise TableNotFound(schema, name)
-        if request.method not in METHODS:
-            raise MethodNotAllowed(f"Cannot use the {request.method} method on RPC", METHODS)
-        given, shaping = read_query(request.query, arguments=request.method in ("GET", "HEAD"))
-        shaping = self._limited(shaping, request)
-        arguments = await read_arguments(request, given)
+        asked = self._asked(request.head)
+        arguments = await read_arguments(request, asked.given)
         request.timing.lap("parse")
-        wanted = (schema, name, arguments.names, arguments.body_types)
+        wanted = (asked.schema, asked.name, arguments.names, arguments.body_types)
         try:
-            return catalog.resolve(*wanted), arguments, shaping
+            return catalog.resolve(*wanted), arguments, asked.shaping
         except FunctionNotFound:
             # It may have been created a moment ago.
-            return (await self._watch.refreshed()).resolve(*wanted), arguments, shaping
+            return (await self._watch.refreshed()).resolve(*wanted), arguments, asked.shaping
 
-    def _limited(self, shaping: Shaping, request: Request) -> Shaping:
+    def _read(self, head: Head) -> Asked:
+        *place, name = head.segments
+        if place not in ([], ["rpc"]) or not name:
+            raise UnknownPath
+        schema = self._profiles.schema(head)
+        if not place:
+            # PostgREST looks for a table.
+            read_query(head.query, arguments=False)
+            raise TableNotFound(schema, name)
+        if head.method not in METHODS:
+            raise MethodNotAllowed(f"Cannot use the {head.method} method on RPC", METHODS)
+        given, shaping = read_query(head.query, arguments=head.method in ("GET", "HEAD"))
+        return Asked(schema, name, given, self._limited(shaping, head))
+
+    def _negotiated(self, head: Head) -> tuple[Representation, Preferences]:
+        representation = negotiate(head.headers.get("accept"), plans=self._plans)
+        return representation, read_preferences(head.values(b"prefer"), may_choose_end=self._may_choose_end)
+
+    def _limited(self, shaping: Shaping, head: Head) -> Shaping:
         """With the rows of a GET's Range header (PostgREST reads it in no other request), and the operator's limit."""
-        if request.method == "GET" and "range" in request.headers:
-            shaping = within_range(shaping, request.headers["range"])
+        if head.method == "GET" and "range" in head.headers:
+            shaping = within_range(shaping, head.headers["range"])
         if self._max_rows is None or (shaping.limit is not None and shaping.limit <= self._max_rows):
             return shaping
         return replace(shaping, limit=self._max_rows)

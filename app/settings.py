@@ -73,6 +73,8 @@ class Settings(BaseModel):
     app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
     secret_keys            each as `name=key`
     key_layer              whether a request must show a key; None: when there are keys
+    history_interval       seconds between samples of the queues; 0: none are taken
+    history_keep           days that samples are kept
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,6 +117,8 @@ class Settings(BaseModel):
     publishable_keys: Names = ()
     secret_keys: Names = ()
     key_layer: bool | None = None
+    history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
+    history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
 
     @field_validator(
         "db_schemas",

@@ -25,11 +25,13 @@ _ALIASES = {
     "server-proxy-uri": "openapi-server-proxy-uri",
 }
 
-# The gateway's own: PostgREST leaves the keys to what stands in front of it.
+# The gateway's own: PostgREST leaves the keys to what stands in front of it, and has no queues.
 OWN = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-history-interval": "history_interval",
+    "pgmq-gateway-history-keep": "history_keep",
 }
 
 

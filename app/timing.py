@@ -3,7 +3,17 @@
 from time import perf_counter
 
 
-class Timing:
+class Untimed:
+    """For requests that nobody asks it of."""
+
+    def lap(self, stage: str) -> None:
+        """A stage has ended."""
+
+
+UNTIMED = Untimed()
+
+
+class Timing(Untimed):
     """A stopwatch for one request."""
 
     def __init__(self) -> None:

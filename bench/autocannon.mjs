@@ -3,17 +3,19 @@ import { readFileSync } from 'node:fs'
 import autocannon from 'autocannon'
 
 const { url, connections, seconds, timeout, plan } = JSON.parse(readFileSync(0, 'utf8'))
-const counts = { deleted: 0, refused: 0, empty: 0, complaint: '' }
+const counts = { deleted: 0, sent: 0, refused: 0, empty: 0, complaint: '' }
 const times = []
 let ids = []
 let turn = 0
+let before = false
 
 const calls = plan.tokens.map((token) => ({ ...plan.headers, ...(token && { authorization: token }) }))
 
 function next(request) {
   const headers = calls[turn++ % calls.length]
   const id = ids.pop()
-  const { method, path, body } = id === undefined ? plan.first : plan.delete
+  before = id === undefined ? !before : before
+  const { method, path, body } = id !== undefined ? plan.delete : (before && plan.before) || plan.first
   const put = (text) => (id === undefined ? text : text?.replace('%s', id))
   return { ...request, method, path: put(path), body: put(body) ?? undefined, headers: { ...headers } }
 }
@@ -24,6 +26,8 @@ function take(status, body) {
     counts.complaint = `${status} ${body.slice(0, 200)}`
   } else if (body === '' || body === 'true') {
     counts.deleted += 1
+  } else if (plan.before && /^\[\d+\]$/.test(body)) {
+    counts.sent += 1
   } else {
     const found = [...body.matchAll(/"msg_id":\s*(\d+)/g)].map((match) => match[1])
     ids = ids.concat(found)

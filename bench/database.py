@@ -26,6 +26,16 @@ class Count:
     visible: int
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Of a queue's table: row versions that nobody sees any more, sizes in bytes, how often it was cleaned up."""
+
+    dead: int
+    table: int
+    index: int
+    autovacuums: int
+
+
 class Queues:
     """The contenders' queues, one each, through a connection of the owner."""
 
@@ -51,12 +61,12 @@ class Queues:
         backlog = cell.depth.waiting + cell.depth.in_flight
         if not backlog or self._states.get(name) != state:
             await self._owner.execute(f"truncate pgmq.q_{name}")
-            await self._fill(name, cell.message, cell.depth.in_flight, leased=True)
+            await self.fill(name, cell.message, cell.depth.in_flight, leased=True)
         self._states[name] = state
         await self._keep_payload(cell)
         wanted = cell.depth.waiting + (stock(cell, seconds) if cell.operation.consumes else 0)
         have = (await self.count(name)).visible if backlog else 0
-        await self._fill(name, cell.message, wanted - have)
+        await self.fill(name, cell.message, wanted - have)
         await self._owner.execute(f"vacuum (analyze) pgmq.q_{name}")
         await self._checkpoint()
 
@@ -68,6 +78,16 @@ class Queues:
         assert row is not None
         return Count(row["messages"], row["visible"])
 
+    async def health(self, name: str) -> Health:
+        """What a queue's table has become."""
+        row = await self._owner.fetchrow(
+            "select n_dead_tup, pg_table_size(relid), pg_indexes_size(relid), autovacuum_count"
+            " from pg_stat_all_tables where schemaname = 'pgmq' and relname = $1",
+            f"q_{name}",
+        )
+        assert row is not None
+        return Health(*row.values())
+
     async def busy(self) -> bool:
         """Whether a client runs something in this database."""
         return bool(
@@ -77,7 +97,8 @@ class Queues:
             )
         )
 
-    async def _fill(self, name: str, message: str, number: int, *, leased: bool = False) -> None:
+    async def fill(self, name: str, message: str, number: int, *, leased: bool = False) -> None:
+        """Add messages: for all to read, or leased for a day."""
         vt = "clock_timestamp() + interval '1 day'" if leased else "clock_timestamp()"
         for done in range(0, max(0, number), CHUNK):
             await self._owner.execute(

@@ -22,23 +22,36 @@ LEAST_DELETED = 0.8
 
 async def run_http(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
     """Load `url` with a plan for some seconds, with wrk, or where there is none with autocannon. Raises BenchError."""
+    return _load(await count(url, plan, cell.connections, seconds), cell)
+
+
+async def count(url: str, plan: Plan, connections: int, seconds: int) -> dict[str, Any]:
+    """What the load generator itself says of such a run. Raises BenchError."""
     program = shutil.which("wrk")
     if program is not None:
-        return _load(await _wrk(program, url, plan, cell, seconds), cell)
-    program = shutil.which("node")
-    if program is None or not (FOLDER / "node_modules" / "autocannon").is_dir():
-        raise BenchError("no load generator: install the system's package wrk, or Node.js and npm ci --prefix bench")
-    return _load(await _autocannon(program, url, plan, cell, seconds), cell)
+        output = await _wrk(program, url, plan, connections, seconds)
+    else:
+        program = shutil.which("node")
+        if program is None or not (FOLDER / "node_modules" / "autocannon").is_dir():
+            raise BenchError(
+                "no load generator: install the system's package wrk, or Node.js and npm ci --prefix bench"
+            )
+        output = await _autocannon(program, url, plan, connections, seconds)
+    _, mark, line = output.partition("RESULT ")
+    if not mark:
+        raise BenchError(f"the load generator failed: {' '.join(output.split())[-300:]}")
+    result: dict[str, Any] = json.loads(line.splitlines()[0])
+    return result
 
 
-async def _wrk(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
+async def _wrk(program: str, url: str, plan: Plan, connections: int, seconds: int) -> str:
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as folder:
         script = Path(folder) / "plan.lua"
         script.write_text(f"plan = {_lua(asdict(plan))}\ndofile({_lua(str(FOLDER / 'wrk.lua'))})\n")
         # One thread does several times what the fastest server on the same machine does, and shares its ids.
         arguments = [
             "-t1",
-            f"-c{cell.connections}",
+            f"-c{connections}",
             f"-d{seconds}s",
             f"--timeout={TIMEOUT_SECONDS}s",
             "-s",
@@ -47,10 +60,10 @@ async def _wrk(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> 
         return await _output(None, program, *arguments, url)
 
 
-async def _autocannon(program: str, url: str, plan: Plan, cell: Cell, seconds: int) -> str:
+async def _autocannon(program: str, url: str, plan: Plan, connections: int, seconds: int) -> str:
     asked: dict[str, object] = {
         "url": url,
-        "connections": cell.connections,
+        "connections": connections,
         "seconds": seconds,
         "timeout": TIMEOUT_SECONDS,
     }
@@ -65,11 +78,7 @@ async def _output(given: bytes | None, *command: str) -> str:
     return (await process.communicate(given))[0].decode(errors="replace")
 
 
-def _load(output: str, cell: Cell) -> Load:
-    _, mark, line = output.partition("RESULT ")
-    if not mark:
-        raise BenchError(f"the load generator failed: {' '.join(output.split())[-300:]}")
-    result: dict[str, Any] = json.loads(line.splitlines()[0])
+def _load(result: dict[str, Any], cell: Cell) -> Load:
     operation = cell.operation
     messages = result["deleted"] if operation.deletes else result["requests"] * operation.messages
     return Load(

@@ -19,12 +19,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The requests of a cell. `tokens` are values of the header Authorization, taken in turn; empty for none."""
+    """The requests of a cell. `tokens` are values of the header Authorization, taken in turn; empty for none.
+
+    first   what is done again and again
+    delete  what is done with each message that `first` has answered
+    before  what takes turns with `first`
+    """
 
     first: Step
     delete: Step | None = None
     headers: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ("",)
+    before: Step | None = None
 
 
 def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:

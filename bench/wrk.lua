@@ -1,16 +1,17 @@
 -- What one thread of wrk does. The file that wrk is given sets `plan` and then runs this one:
 --   plan.first    the first call: method, path, body
+--   plan.before   nil, or a call that takes turns with the first
 --   plan.delete   nil, or how to delete a message, with %s for its id
 --   plan.headers  of every call
 --   plan.tokens   values of the header Authorization, taken in turn
 -- wrk does not tell which connection an answer belongs to, so ids wait in one list and any connection deletes them.
 
 local threads = {}
-local requests, turn = {}, 0
+local requests, turn, before = {}, 0, false
 local ids, oldest = {}, 1
 local KEY = '"msg_id":'
 
-deleted, refused, empty, complaint = 0, 0, 0, ""
+deleted, sent, refused, empty, complaint = 0, 0, 0, 0, ""
 
 function setup(thread)
   table.insert(threads, thread)
@@ -28,13 +29,18 @@ function init()
   for number, token in ipairs(plan.tokens) do
     requests[number] = { headers = headers_of(token) }
     requests[number].first = wrk.format(first.method, first.path, requests[number].headers, first.body)
+    local other = plan.before
+    requests[number].before = other and wrk.format(other.method, other.path, requests[number].headers, other.body)
   end
   wrk.method, wrk.path, wrk.body, wrk.headers = first.method, first.path, first.body, requests[1].headers
 end
 
 local function next_request()
   turn = turn % #requests + 1
-  if oldest > #ids then return requests[turn].first end
+  if oldest > #ids then
+    before = not before
+    return before and requests[turn].before or requests[turn].first
+  end
   local id = ids[oldest]
   oldest = oldest + 1
   local delete = plan.delete
@@ -62,6 +68,8 @@ local function take(status, _, body)
     complaint = "delete answered false"
   elseif body:find(KEY, 1, true) then
     remember(body)
+  elseif plan.before and body:find("^%[%d+%]$") then
+    sent = sent + 1
   else
     empty = empty + 1
   end
@@ -72,16 +80,16 @@ if plan.delete or #plan.tokens > 1 then request = next_request end
 if plan.delete then response = take end
 
 function done(summary, latency)
-  local sums = { deleted = 0, refused = 0, empty = 0 }
+  local sums = { deleted = 0, sent = 0, refused = 0, empty = 0 }
   for _, thread in ipairs(threads) do
     for name, sum in pairs(sums) do sums[name] = sum + thread:get(name) end
     if thread:get("complaint") ~= "" then complaint = thread:get("complaint") end
   end
   local errors = summary.errors
   io.write(string.format(
-    'RESULT {"requests": %d, "microseconds": %d, "p50": %d, "p95": %d, "p99": %d, "deleted": %d, "refused": %d, ' ..
-    '"empty": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, "complaint": %q}\n',
+    'RESULT {"requests": %d, "microseconds": %d, "p50": %d, "p95": %d, "p99": %d, "deleted": %d, "sent": %d, ' ..
+    '"refused": %d, "empty": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, "complaint": %q}\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(95), latency:percentile(99),
-    sums.deleted, sums.refused, sums.empty, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
+    sums.deleted, sums.sent, sums.refused, sums.empty, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
     complaint:gsub('[^%w%s.,:_()/-]', " "):gsub("%s+", " ")))
 end

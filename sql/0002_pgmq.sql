@@ -14,6 +14,8 @@ begin
         create extension pgmq;
     else
         execute current_setting('pgmq_gateway.pgmq_sql');
+        -- Only an extension says which version it is.
+        execute format('comment on schema pgmq is %L', 'pgmq ' || current_setting('pgmq_gateway.pgmq_version'));
     end if;
 end;
 $pgmq$;

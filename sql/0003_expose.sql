@@ -13,7 +13,7 @@ create or replace function pgmq_admin.public_functions()
 returns table (signature text, function regprocedure)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $functions$
     select s, to_regprocedure('pgmq_public.' || s)
     from unnest(array[
@@ -25,7 +25,7 @@ $functions$;
 create or replace function pgmq_admin.create_public_functions()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $create$
 begin
     if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
@@ -178,7 +178,7 @@ $create$;
 create or replace function pgmq_admin.grant_public_functions()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $grant$
 declare
     -- Supabase grants to postgres too; elsewhere that role may not exist.
@@ -208,7 +208,7 @@ $grant$;
 create or replace function pgmq_admin.restore_public_functions()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $restore$
 begin
     if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
@@ -221,7 +221,7 @@ $restore$;
 create or replace function pgmq_admin.expose_queues(replace boolean default false)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $expose$
 declare
     present regprocedure;

@@ -5,8 +5,9 @@
 -- that nobody knows by heart.
 -- Why SECURITY DEFINER: creating and dropping tables, triggers and policies needs their owner, and service_role owns
 -- none. It may do with queues whatever it likes anyway (it has all rights on pgmq's tables and no row-level security
--- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: search_path
--- is empty, names of tables come from pgmq.meta and the catalog, and arguments are only ever values.
+-- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: names of
+-- tables come from pgmq.meta and the catalog, and arguments are only ever values. search_path is not just empty: then a
+-- type that the caller made in its temporary schema would be found first, and a domain's check would run as the owner.
 -- Safe to repeat: functions are replaced by themselves; no queue is touched.
 
 grant usage on schema pgmq_admin to service_role;
@@ -14,7 +15,7 @@ grant usage on schema pgmq_admin to service_role;
 create or replace function pgmq_admin.check_queue_exists(queue_name text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -25,27 +26,6 @@ begin
 end;
 $check$;
 
--- All queues, or one, with their tables; those are null where somebody dropped them behind pgmq's back.
-create or replace function pgmq_gateway.queues(only_queue text default null)
-returns table (queue_name text, queue_type text, created_at timestamptz, queue_table regclass, archive_table regclass)
-language sql
-stable
-set search_path = ''
-as $queues$
-    select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
-        m.created_at,
-        q.oid::regclass,
-        a.oid::regclass
-    from pgmq.meta as m
-    left join pg_catalog.pg_class as q
-        on q.relnamespace = 'pgmq'::regnamespace and q.relname = lower('q_' || m.queue_name)
-    left join pg_catalog.pg_class as a
-        on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
-    where only_queue is null or m.queue_name = only_queue;
-$queues$;
-
 -- How q_<queue> is stored. A message is written once, again at each read, and deleted: all that is ever left behind is
 -- dead rows, however few messages wait, so vacuum must not wait for a share of the table, nor pause between pages.
 -- fillfactor stays 100: a read changes the indexed vt, so no room on the page could make it a HOT update. Archives
@@ -54,7 +34,7 @@ create or replace function pgmq_gateway.queue_storage()
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $storage$
     select string_agg(prefix || option, ', ')
     from unnest(array['', 'toast.']) as prefix, unnest(array[
@@ -67,7 +47,7 @@ $storage$;
 create or replace function pgmq_gateway.check_new_name(queue_name text, queue_type text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
@@ -101,7 +81,7 @@ create or replace function pgmq_gateway.check_partitioning(partition_interval te
 returns void
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 declare
     most constant integer := 1000;
@@ -153,7 +133,7 @@ create or replace function pgmq_gateway.create_partitioned(
 )
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $create$
 declare
     partman constant text := (
@@ -207,7 +187,7 @@ create or replace function pgmq_admin.create_queue(
 returns boolean
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $create$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -220,8 +200,9 @@ begin
     end if;
     -- Two at once: the second finds what the first made.
     perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
-    select q.queue_type into present from pgmq_gateway.queues(create_queue.queue_name) as q
-    where q.queue_name = create_queue.queue_name;
+    select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
+    into present from pgmq.meta as m
+    where m.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
@@ -254,7 +235,7 @@ comment on function pgmq_admin.create_queue is
 create or replace function pgmq_gateway.drop_templates(queue_name text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $drop$
 declare
     partman constant text := (
@@ -279,7 +260,7 @@ create or replace function pgmq_admin.drop_queue(queue_name text)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $drop$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -287,6 +268,7 @@ begin
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $drop$;
 comment on function pgmq_admin.drop_queue is 'Drops a queue with its messages, its archive and its history.';
@@ -295,7 +277,7 @@ create or replace function pgmq_admin.purge_queue(queue_name text)
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $purge$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -305,52 +287,58 @@ $purge$;
 comment on function pgmq_admin.purge_queue is
     'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
 
--- What Postgres counts of a table anyway, summed over partitions: no row is read.
-create or replace function pgmq_gateway.table_figures(
-    relation regclass,
-    out table_bytes bigint,
-    out index_bytes bigint,
-    out live_tuples bigint,
-    out dead_tuples bigint,
-    out last_autovacuum timestamptz,
-    out inserted bigint,
-    out updated bigint,
-    out deleted bigint
-)
-language plpgsql
-stable
-set search_path = ''
-as $figures$
-begin
+-- A table with what Postgres counts of it anyway, summed over its partitions; no row is read. Those are left out that
+-- somebody else is purging or dropping, for whom one would have to wait.
+create or replace view pgmq_gateway.tables as
+select
+    c.oid::regclass as relation,
+    c.relname as name,
+    c.relkind = 'p' as partitioned,
+    c.relrowsecurity as rls,
+    f.*
+from pg_catalog.pg_class as c
+cross join lateral (
     select
-        sum(pg_table_size(c.oid)),
-        sum(pg_indexes_size(c.oid)),
-        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the
-        -- catalog tells more: how dense the pages are.
+        sum(pg_relation_size(p.oid) / current_setting('block_size')::integer)::bigint as pages,
+        sum(pg_table_size(p.oid))::bigint as table_bytes,
+        sum(pg_indexes_size(p.oid))::bigint as index_bytes,
+        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the catalog
+        -- tells more: how dense the pages are.
         sum(case
-            when c.reltuples > 0 and coalesce(
-                pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-                pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)
+            when p.reltuples > 0 and coalesce(
+                pg_stat_get_last_vacuum_time(p.oid), pg_stat_get_last_autovacuum_time(p.oid),
+                pg_stat_get_last_analyze_time(p.oid), pg_stat_get_last_autoanalyze_time(p.oid)
             ) is null
-            then c.reltuples / greatest(c.relpages, 1) * pg_relation_size(c.oid) / current_setting('block_size')::integer
-            else pg_stat_get_live_tuples(c.oid)
-        end)::bigint,
-        sum(pg_stat_get_dead_tuples(c.oid)),
-        max(pg_stat_get_last_autovacuum_time(c.oid)),
-        sum(pg_stat_get_tuples_inserted(c.oid)),
-        sum(pg_stat_get_tuples_updated(c.oid)),
-        sum(pg_stat_get_tuples_deleted(c.oid))
-    into table_bytes, index_bytes, live_tuples, dead_tuples, last_autovacuum, inserted, updated, deleted
-    from pg_catalog.pg_class as c
-    where c.oid = relation and c.relkind <> 'p'
-       or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
-end;
-$figures$;
+            then p.reltuples / greatest(p.relpages, 1) * pg_relation_size(p.oid) / current_setting('block_size')::integer
+            else pg_stat_get_live_tuples(p.oid)
+        end)::bigint as live_tuples,
+        sum(pg_stat_get_dead_tuples(p.oid))::bigint as dead_tuples,
+        max(pg_stat_get_last_autovacuum_time(p.oid)) as last_autovacuum,
+        sum(pg_stat_get_tuples_inserted(p.oid))::bigint as inserted,
+        sum(pg_stat_get_tuples_updated(p.oid))::bigint as updated,
+        sum(pg_stat_get_tuples_deleted(p.oid))::bigint as deleted
+    from (
+        select c.oid, c.reltuples, c.relpages where c.relkind = 'r'
+        union all
+        select t.oid, t.reltuples, t.relpages
+        from pg_partition_tree(case when c.relkind = 'p' then c.oid end) as leaf
+        join pg_catalog.pg_class as t on t.oid = leaf.relid
+        where leaf.isleaf
+    ) as p
+) as f
+where c.relnamespace = 'pgmq'::regnamespace
+  and c.relkind in ('r', 'p')
+  and not c.relispartition
+  and not exists (
+      select from pg_catalog.pg_locks as l
+      where l.relation = c.oid and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+  );
 
--- The messages of a queue by state, without ever reading all of a long one: exact when there are at most `most`. Else
--- all are estimated, a state with few messages is counted, and how the others share the rest is asked of a few pages.
+-- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
+-- messages. Else a state with few messages is counted, and what the others have is told by the statistics and a sample.
 create or replace function pgmq_gateway.count_messages(
     queue_table regclass,
+    pages bigint,
     live_tuples bigint,
     dead_tuples bigint,
     out messages bigint,
@@ -363,158 +351,159 @@ create or replace function pgmq_gateway.count_messages(
 )
 language plpgsql
 stable
-set search_path = ''
--- Statistics of a queue are always late, and a plan made by them might read it all.
-set enable_seqscan = off
+set search_path = pg_catalog, pg_temp
+-- The first plan for a queue that has just filled may rest on how it was when it was empty.
+set enable_sort = off
 as $count$
 declare
-    most constant bigint := 1000;
-    sampled_pages constant integer := 60;
+    few_pages constant bigint := 60;
+    few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    -- Queues that were partitioned by pgmq alone have no index on vt.
-    indexed constant text[] := array(
+    counting constant text := $query$
+        select
+            count(*),
+            count(*) filter (where vt <= $1),
+            count(*) filter (where vt > $1 and read_ct = 0),
+            count(*) filter (where vt > $1 and read_ct > 0),
+            min(enqueued_at),
+            max(enqueued_at)
+        from %s as m
+    $query$;
+    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
+    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
+    indexed text[];
+    by_age text;
+    hidden bigint;
+    percent real;
+    sampled record;
+begin
+    exact := pages <= few_pages;
+    if pages is null then
+        return;
+    elsif pages = 0 then
+        messages := 0;
+        visible := 0;
+        delayed := 0;
+        in_flight := 0;
+        return;
+    elsif exact then
+        execute format(counting, queue_table)
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        return;
+    end if;
+    indexed := array(
         select a.attname
         from pg_catalog.pg_index as i
         join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid
+        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
     );
-    by_age constant text := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
-    pages bigint;
-    hidden bigint;
-    share record;
-begin
-    -- An index leads through dead rows too, until vacuum takes them out: with very many this is no short way.
-    if dead_tuples < 50 * most then
-        execute format(
-            $query$
-            select
-                count(*),
-                count(*) filter (where vt <= $1),
-                count(*) filter (where vt > $1 and read_ct = 0),
-                count(*) filter (where vt > $1 and read_ct > 0),
-                min(enqueued_at),
-                max(enqueued_at)
-            from (select vt, read_ct, enqueued_at from %s %s limit $2) as m
-            $query$,
-            queue_table, case when 'vt' = any (indexed) then 'order by vt' else '' end
-        ) into messages, visible, delayed, in_flight, oldest, newest using present, most + 1;
-        exact := messages <= most;
+    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    if 'vt' = any (indexed) then
+        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        exact := messages <= few_messages;
         if exact then
             return;
         end if;
+        execute format(
+            'select count(*), count(*) filter (where read_ct = 0)'
+            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
+            queue_table
+        ) into hidden, delayed using present, few_messages + 1;
     end if;
-    exact := false;
-    messages := greatest(live_tuples, messages);
-    if by_age = any (indexed) and dead_tuples < 50 * most then
+    oldest := null;
+    newest := null;
+    if by_age = any (indexed) then
         execute format(
             'select (select enqueued_at from %1$s order by %2$I limit 1),'
             ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
             queue_table, by_age
         ) into oldest, newest;
     end if;
-    if 'vt' = any (indexed) and dead_tuples < 50 * most then
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, most + 1;
-        if hidden <= most then
-            visible := greatest(messages - hidden, 0);
-            in_flight := hidden - delayed;
-            return;
-        end if;
-        execute format(
-            'select count(*) from (select from %s where vt <= $1 order by vt desc limit $2) as m', queue_table
-        ) into visible using present, most + 1;
-        visible := case when visible <= most then visible end;
-    else
-        visible := null;
-    end if;
-    select greatest(sum(pg_relation_size(coalesce(t.relid, queue_table))), 1) / current_setting('block_size')::integer
-    into pages
-    from (select) as one left join pg_partition_tree(queue_table) as t on t.isleaf;
+    percent := least(100.0 * few_pages / pages, 100);
     execute format(
         $query$
         select
-            greatest(count(*), 1)::double precision as rows,
-            count(*) filter (where vt <= $1) as visible,
-            count(*) filter (where vt > $1 and read_ct = 0) as delayed,
-            count(*) filter (where vt > $1) as hidden
-        from %s tablesample system (least(100.0 * $2 / $3, 100)::real)
+            count(*) * 100 / $2 as messages,
+            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
+            count(*) filter (where vt > $1 and read_ct = 0)
+                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
+        from %s tablesample system ($2) repeatable (0)
         $query$,
         queue_table
-    ) into share using present, sampled_pages, greatest(pages, 1);
-    visible := coalesce(visible, round(messages * share.visible / share.rows));
-    delayed := round((messages - visible) * share.delayed / greatest(share.hidden, 1));
-    in_flight := messages - visible - delayed;
+    ) into sampled using present, percent;
+    -- Statistics come late, for a queue that has just filled too late.
+    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+    else
+        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        if visible is null or visible > few_messages then
+            visible := round(messages * sampled.visible);
+        end if;
+        delayed := round((messages - visible) * sampled.delayed);
+        in_flight := messages - visible - delayed;
+    end if;
+exception
+    -- Dropped just now.
+    when undefined_table or syntax_error then exact := false;
 end;
 $count$;
 
--- All that list_queues and the history tell of one queue.
-create or replace function pgmq_gateway.queue_figures(
-    queue_table regclass,
-    archive_table regclass,
-    out messages bigint,
-    out exact boolean,
-    out visible bigint,
-    out delayed bigint,
-    out in_flight bigint,
-    out archived bigint,
-    out oldest_seconds double precision,
-    out newest_seconds double precision,
-    out sent bigint,
-    out table_bytes bigint,
-    out index_bytes bigint,
-    out dead_tuples bigint,
-    out last_autovacuum timestamptz,
-    out updated bigint,
-    out deleted bigint,
-    out archive_inserted bigint,
-    out archive_bytes bigint
-)
+-- How many messages an archive has: exact as long as its table is small.
+create or replace function pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint)
+returns bigint
 language plpgsql
 stable
-set search_path = ''
--- Somebody may be purging or dropping this queue: the others do not wait for that.
-set lock_timeout = '20ms'
-as $figures$
+set search_path = pg_catalog, pg_temp
+as $count$
 declare
-    most constant bigint := 1000;
-    archive record;
-    live bigint;
-    oldest timestamptz;
-    newest timestamptz;
+    archived bigint := case when pages = 0 then 0 else live_tuples end;
 begin
-    if queue_table is null then
-        return;
+    if pages between 1 and 60 then
+        execute format('select count(*) from %s', archive_table) into archived;
     end if;
-    select f.table_bytes, f.index_bytes, f.live_tuples, f.dead_tuples, f.last_autovacuum, f.updated, f.deleted
-    into table_bytes, index_bytes, live, dead_tuples, last_autovacuum, updated, deleted
-    from pgmq_gateway.table_figures(queue_table) as f;
-    select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
-    from pgmq_gateway.count_messages(queue_table, live, dead_tuples) as c;
-    oldest_seconds := extract(epoch from clock_timestamp() - oldest);
-    newest_seconds := extract(epoch from clock_timestamp() - newest);
-    select coalesce(pg_sequence_last_value(s.oid), 0) into sent
-    from pg_catalog.pg_depend as d
-    join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
-    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-      and d.refobjid = queue_table and d.deptype = 'i';
-    if archive_table is null then
-        return;
-    end if;
-    select f.* into archive from pgmq_gateway.table_figures(archive_table) as f;
-    archive_inserted := archive.inserted;
-    archive_bytes := archive.table_bytes + archive.index_bytes;
-    execute format('select count(*) from (select from %s limit $1) as a', archive_table) into archived using most + 1;
-    if archived > most then
-        archived := greatest(archive.live_tuples, archived);
-    end if;
+    return archived;
 exception
-    when lock_not_available or undefined_table then
-        exact := false;
+    when undefined_table or syntax_error then return null;
 end;
-$figures$;
+$count$;
+
+-- All queues, with all that list_queues and the history tell of them; numbers are null where the tables are locked, or
+-- were dropped behind pgmq's back.
+create or replace view pgmq_gateway.queues as
+select
+    q.queue_name::text as queue_name,
+    case when q.is_partitioned then 'partitioned' when q.is_unlogged then 'unlogged' else 'basic' end as queue_type,
+    q.created_at,
+    m.messages,
+    coalesce(m.exact, false) as exact,
+    m.visible,
+    m.delayed,
+    m.in_flight,
+    pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) as archived,
+    extract(epoch from clock_timestamp() - m.oldest)::double precision as oldest_seconds,
+    extract(epoch from clock_timestamp() - m.newest)::double precision as newest_seconds,
+    (
+        select coalesce(pg_sequence_last_value(s.oid), 0)
+        from pg_catalog.pg_depend as d
+        join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = live.relation and d.deptype = 'i'
+    ) as sent,
+    live.table_bytes,
+    live.index_bytes,
+    archive.table_bytes + archive.index_bytes as archive_bytes,
+    live.dead_tuples,
+    live.last_autovacuum,
+    live.updated,
+    live.deleted,
+    archive.inserted as archive_inserted
+from pgmq.meta as q
+left join pgmq_gateway.tables as live on live.name = lower('q_' || q.queue_name)
+left join pgmq_gateway.tables as archive on archive.name = lower('a_' || q.queue_name)
+left join lateral pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) as m on true;
 
 drop function if exists pgmq_admin.list_queues();
 
@@ -543,7 +532,7 @@ returns table (
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $list$
     select
         q.queue_name,
@@ -552,19 +541,19 @@ as $list$
         q.created_at,
         exists (
             select from pg_catalog.pg_trigger as t
-            where t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+            where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
-        f.messages, coalesce(f.exact, false), f.visible, f.delayed, f.in_flight, f.archived,
-        f.oldest_seconds, f.newest_seconds, f.sent,
-        f.table_bytes, f.index_bytes, f.archive_bytes, f.dead_tuples, f.last_autovacuum
-    from pgmq_gateway.queues() as q
-    left join pg_catalog.pg_class as c on c.oid = q.queue_table
-    left join lateral pgmq_gateway.queue_figures(q.queue_table, q.archive_table) as f on true
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
+        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+    from pgmq_gateway.queues as q
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
     order by q.queue_name;
 $list$;
 comment on function pgmq_admin.list_queues is
     'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
-    'sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
+    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one '
+    'beyond a thousand.';
 
 drop function if exists pgmq_admin.queue_status(text);
 
@@ -582,7 +571,7 @@ create or replace function pgmq_admin.queue_status(
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $status$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -608,8 +597,128 @@ comment on function pgmq_admin.queue_status is
     'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the '
     'newest, how many were ever sent. It reads the whole queue.';
 
+create or replace function pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer default 250)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $enable$
+declare
+    queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
+    partitioned constant boolean := exists (
+        select from pg_catalog.pg_class where oid = queue_table and relkind = 'p'
+    );
+    sender oid;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
+        raise exception 'this version of pgmq has no notifications with a throttle' using
+            errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
+    elsif partitioned or queue_name <> lower(queue_name) then
+        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
+        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+            errcode = 'feature_not_supported',
+            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
+            hint = 'Poll it, or make a basic queue with a name in small letters.';
+    elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
+        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
+            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+    end if;
+    perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
+    -- From now on who sends also writes when the last notification was.
+    for sender in
+        select distinct a.grantee
+        from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
+        where c.oid = queue_table and a.privilege_type = 'INSERT'
+    loop
+        execute format(
+            'grant select, update on pgmq.notify_insert_throttle to %s',
+            case sender when 0 then 'public' else sender::regrole::text end);
+    end loop;
+end;
+$enable$;
+comment on function pgmq_admin.enable_notify is
+    'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep '
+    'polling slowly, and expect fewer sends per second.';
+
+create or replace function pgmq_admin.disable_notify(queue_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $disable$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq.disable_notify_insert(queue_name);
+    end if;
+end;
+$disable$;
+comment on function pgmq_admin.disable_notify is 'Ends the notifications of new messages; none is an error.';
+
+create or replace function pgmq_admin.database_status(
+    out postgres_version text,
+    out pgmq_version text,
+    out partman_version text,
+    out started_at timestamptz,
+    out is_standby boolean,
+    out connections bigint,
+    out max_connections integer,
+    out oldest_transaction_seconds double precision,
+    out database_bytes bigint,
+    out live_tuples bigint,
+    out dead_tuples bigint,
+    out cache_hit_ratio double precision,
+    out transactions_committed bigint,
+    out transactions_rolled_back bigint,
+    out deadlocks bigint
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $status$
+    select
+        current_setting('server_version'),
+        coalesce(
+            (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
+            -- Left there by the installer, which ran pgmq's SQL.
+            substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
+        ),
+        (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
+        pg_postmaster_start_time(),
+        pg_is_in_recovery(),
+        (select sum(numbackends) from pg_catalog.pg_stat_database),
+        current_setting('max_connections')::integer,
+        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        ))::double precision,
+        pg_database_size(current_database()),
+        tables.live,
+        tables.dead,
+        d.blks_hit / nullif(d.blks_hit + d.blks_read, 0)::double precision,
+        d.xact_commit,
+        d.xact_rollback,
+        d.deadlocks
+    from pg_catalog.pg_stat_database as d, (
+        select
+            coalesce(sum(pg_stat_get_live_tuples(oid)), 0)::bigint as live,
+            coalesce(sum(pg_stat_get_dead_tuples(oid)), 0)::bigint as dead
+        from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and relkind = 'r'
+    ) as tables
+    where d.datname = current_database();
+$status$;
+comment on function pgmq_admin.database_status is
+    'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is '
+    'read from memory.';
+
 revoke all on all functions in schema pgmq_admin, pgmq_gateway from public;
 grant execute on function
     pgmq_admin.create_queue, pgmq_admin.drop_queue, pgmq_admin.purge_queue,
-    pgmq_admin.list_queues, pgmq_admin.queue_status
+    pgmq_admin.list_queues, pgmq_admin.queue_status, pgmq_admin.enable_notify, pgmq_admin.disable_notify,
+    pgmq_admin.database_status
 to service_role;

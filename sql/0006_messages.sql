@@ -119,11 +119,13 @@ begin
                 when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
                 when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
                 when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
-                when 'path' then perform found.plain::jsonpath;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
                 else null;
             end case;
         exception
-            when data_exception or syntax_error or feature_not_supported then
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
                 raise exception 'filter member "%": %', found.member, sqlerrm using
                     errcode = 'invalid_parameter_value', hint = hints ->> found.member;
         end;
@@ -167,6 +169,35 @@ begin
 end;
 $condition$;
 
+-- The place of a row in the order by `sort`, from [value of that column, msg_id]; all null when there is none.
+create or replace function pgmq_gateway.page_key(
+    sort text, place jsonb, out number bigint, out instant timestamptz, out id bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as $key$
+declare
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+begin
+    if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
+        raise data_exception using message = 'it is not an array of two values';
+    end if;
+    id := place ->> 1;
+    if timed then
+        instant := place ->> 0;
+    else
+        number := place ->> 0;
+    end if;
+exception
+    when data_exception then
+        raise exception 'after or before cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value',
+            hint = format('Give %s and msg_id of a row: %s.',
+                sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+end;
+$key$;
+
 create or replace function pgmq_admin.list_messages(
     queue_name text,
     filter jsonb default '{}',
@@ -185,13 +216,10 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    last_key constant jsonb := coalesce(nullif(after, 'null'), nullif(before, 'null'));
     -- The page before is the first one in the opposite direction.
-    backward constant boolean := nullif(before, 'null') is not null;
+    backward constant boolean := before is not null;
     falling constant boolean := coalesce(descending, false) <> backward;
-    last_number bigint;
-    last_time timestamptz;
-    last_id bigint;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
 begin
     if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
         raise exception 'sort "%" is not known', sort using
@@ -203,29 +231,9 @@ begin
     elsif max_rows is null or max_rows not between 1 and 1000 then
         raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
-    elsif backward and nullif(after, 'null') is not null then
+    elsif after is not null and before is not null then
         raise exception 'after and before exclude each other' using
             errcode = 'invalid_parameter_value', hint = 'Give one of them.';
-    end if;
-    if last_key is not null then
-        begin
-            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
-                raise data_exception using message = 'it is not an array of two values';
-            end if;
-            last_id := last_key ->> 1;
-            if sort in ('msg_id', 'read_ct') then
-                last_number := last_key ->> 0;
-            else
-                last_time := last_key ->> 0;
-            end if;
-        exception
-            when data_exception then
-                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
-                    errcode = 'invalid_parameter_value',
-                    hint = format('Give %s and msg_id of the row: [%s, 7].', sort,
-                        case when last_number is null and sort not in ('msg_id', 'read_ct')
-                            then '"2026-01-31T12:00:00Z"' else '7' end);
-        end;
     end if;
     -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
     -- is there for the partitions that it excludes.
@@ -249,16 +257,16 @@ begin
         $query$,
         source,
         condition,
-        case when last_key is not null then format(
+        case when key.id is not null then format(
             'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
-            sort, case when falling then '<' else '>' end, case when last_time is null then '$3' else '$4' end) end,
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
         sort,
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
         archived,
         case when descending then 'desc' end
-    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
 $list$;
 comment on function pgmq_admin.list_messages is
@@ -358,13 +366,13 @@ set search_path = ''
 as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if array_position(messages, null) is not null then
-        raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
-    elsif array_ndims(messages) > 1 then
+    if array_ndims(messages) > 1 then
         -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
         raise exception 'a message of a batch cannot be a JSON array' using
             errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
     elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
         raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
             using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
@@ -508,7 +516,7 @@ set search_path = ''
 as $postpone$
 begin
     if seconds is null and until is null then
-        raise exception 'postpone to when?' using
+        raise exception 'messages can only be postponed for some seconds or until a time' using
             errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
     end if;
     return query
@@ -576,7 +584,7 @@ set search_path = ''
 as $check$
 begin
     if to_queue is null then
-        raise exception 'move to which queue?' using
+        raise exception 'messages can only be moved to another queue' using
             errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
     elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
         raise exception 'messages are moved from queue "%" to itself', queue_name using
@@ -602,7 +610,7 @@ end;
 $move$;
 comment on function pgmq_admin.move is
     'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns '
-    'their ids there and here.';
+    'the old and the new id of each.';
 
 create or replace function pgmq_admin.requeue(queue_name text, msg_ids bigint[])
 returns table (msg_id bigint, new_msg_id bigint)
@@ -616,7 +624,7 @@ as $requeue$
 $requeue$;
 comment on function pgmq_admin.requeue is
     'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and '
-    'returns their ids before and after.';
+    'returns the old and the new id of each.';
 
 create or replace function pgmq_admin.apply(
     queue_name text,
@@ -639,16 +647,16 @@ begin
             errcode = 'invalid_parameter_value',
             hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then
-        raise exception 'archived messages cannot % again', action using
+        raise exception 'action % is not for archived messages', action using
             errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
     elsif action = 'requeue' and not archived then
         raise exception 'only archived messages can be requeued' using
             errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
     elsif (action = 'postpone') <> (seconds is not null) then
-        raise exception 'seconds and the action postpone need each other' using
+        raise exception 'seconds belong to the action postpone, and only to that' using
             errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
     elsif (action = 'move') <> (to_queue is not null) then
-        raise exception 'to_queue and the action move need each other' using
+        raise exception 'to_queue belongs to the action move, and only to that' using
             errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
     elsif action = 'move' then
         perform pgmq_gateway.check_move(queue_name, to_queue);
@@ -674,14 +682,14 @@ comment on function pgmq_admin.apply is
 revoke all on all functions in schema pgmq_admin from public;
 revoke all on function
     pgmq_gateway.message_table, pgmq_gateway.source_table, pgmq_gateway.have_column, pgmq_gateway.is_predicate,
-    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.visible_from, pgmq_gateway.transfer_part,
-    pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move
+    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.page_key, pgmq_gateway.visible_from,
+    pgmq_gateway.transfer_part, pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move
     from public;
 grant usage on schema pgmq_admin, pgmq_gateway to service_role;
 grant execute on function
     pgmq_gateway.message_table, pgmq_gateway.source_table, pgmq_gateway.have_column, pgmq_gateway.is_predicate,
-    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.visible_from, pgmq_gateway.transfer_part,
-    pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move,
+    pgmq_gateway.check_filter, pgmq_gateway.filter_condition, pgmq_gateway.page_key, pgmq_gateway.visible_from,
+    pgmq_gateway.transfer_part, pgmq_gateway.change_messages, pgmq_gateway.with_ids, pgmq_gateway.check_move,
     pgmq_admin.list_messages, pgmq_admin.count_messages, pgmq_admin.get_message, pgmq_admin.send,
     pgmq_admin.send_batch, pgmq_admin.postpone, pgmq_admin.make_visible, pgmq_admin.archive, pgmq_admin.delete,
     pgmq_admin.delete_archived, pgmq_admin.move, pgmq_admin.requeue, pgmq_admin.apply

@@ -107,7 +107,9 @@ as $functions$
 $functions$;
 
 -- The tables of a queue. Raises when there is no such queue.
-create or replace function pgmq_gateway.queue_tables(queue_name text, out queue_table regclass, out archive_table regclass)
+create or replace function pgmq_gateway.queue_tables(
+    queue_name text, out queue_table regclass, out archive_table regclass
+)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -288,8 +290,8 @@ as $judge$
         from met
         group by on_table, command, after
     ), said as (
-        select distinct on (on_table, command)
-            on_table, command, forbidding,
+        select
+            on_table,
             format(
                 case
                     when forbidding is null
@@ -297,14 +299,16 @@ as $judge$
                     else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
                 end,
                 pg_get_userbyid(role), on_table,
-                case command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
-                outcome, array_to_string(forbidding, ', ')) as obstacle
+                string_agg(distinct case command
+                    when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end, ', '),
+                -- Where a row cannot be reached, it does not matter what it may become.
+                min(outcome), array_to_string(forbidding, ', ')) as obstacle
         from judged
         where not possible or forbidding is not null
-        order by on_table, command, outcome
+        group by on_table, forbidding
     )
     select
-        (select coalesce(array_agg(obstacle order by on_table::oid, command), '{}') from said),
+        (select coalesce(array_agg(obstacle order by on_table = archive_table), '{}') from said),
         (select coalesce(bool_or(not free or restricted), false) from judged),
         (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
 $judge$;
@@ -320,6 +324,7 @@ set search_path = pg_catalog, pg_temp
 as $judge$
 declare
     routine record;
+    changed boolean;
     advice constant text := 'pgmq_admin.grant_queue() gives it.';
 begin
     obstacles := '{}';
@@ -342,11 +347,12 @@ begin
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
         end if;
-        if routine.prosecdef then
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
             seen := routine.proowner;
             disguise := routine.function;
         end if;
-        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
             obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
@@ -407,7 +413,8 @@ begin
         throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
         if throttle <> '' then
             reasons := reasons || format(
-                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: pgmq_admin.grant_queue() gives it.',
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'pgmq_admin.grant_queue() gives it.',
                 way.seen::regrole, throttle);
         end if;
     end if;
@@ -423,7 +430,7 @@ begin
     end if;
     if limits.limited then
         verdict := 'policy';
-        reasons := reasons || format('Policies decide which messages: %s.', array_to_string(policies, ', '));
+        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
     else
         verdict := 'all';
         reasons := reasons || case
@@ -431,7 +438,7 @@ begin
                 then format('Row-level security is off on %s.', queue_table)
             when not pgmq_gateway.policies_count(queue_table, way.seen)
                 then format('%s is not held by row-level security.', way.seen::regrole)
-            else format('Policies let every message through: %s.', array_to_string(policies, ', '))
+            else 'Row-level security is on, and policies let every message through.'
         end;
     end if;
 end;
@@ -461,8 +468,8 @@ as $rights$
     order by j.role, j.place;
 $rights$;
 comment on function pgmq_admin.rights is
-    'What each role that requests run in may do with a queue: all, policy (policies decide which messages) or none, with '
-    'the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+    'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, '
+    'with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
 
 create or replace function pgmq_admin.grant_queue(queue_name text, role name, operations text[])
 returns void
@@ -614,9 +621,711 @@ $list$;
 comment on function pgmq_admin.list_policies is
     'The policies on a queue and on its archive. They count where row-level security is on.';
 
+create or replace function pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean default false)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- Who waits for a table here makes all others wait too.
+set lock_timeout = '3s'
+as $set$
+declare
+    tables record;
+    part regclass;
+begin
+    if enabled is null then
+        raise exception 'enabled must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+    end if;
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    for part in
+        select t.oid
+        from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
+        cross join lateral (
+            select root.oid union select p.relid from pg_partition_tree(root.oid) as p
+        ) as t (oid)
+        where root.oid is not null
+    loop
+        execute format(
+            'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
+    end loop;
+end;
+$set$;
+comment on function pgmq_admin.set_rls is
+    'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+
+create or replace function pgmq_admin.policy_templates()
+returns table (template text, title text, description text, parameters jsonb)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $templates$
+    values
+        (
+            'own_messages', 'Own messages',
+            'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
+            'as its user id.',
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+        ),
+        (
+            'tenant', 'Messages of the tenant',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+        ),
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, see none.', '[]');
+$templates$;
+comment on function pgmq_admin.policy_templates is 'The templates of create_policy and the parameters that each takes.';
+
+-- A claim or a member of a message as an expression: `a.b` is b inside a; a name that holds more than words and dots is
+-- a name as it stands, such as an URL.
+create or replace function pgmq_gateway.member_expression(value text, name text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $expression$
+    select case
+        when name ~ '^\w+(\.\w+)+$' then format('%s #>> %L', value, string_to_array(name, '.')::text)
+        else format('%s ->> %L', value, name)
+    end;
+$expression$;
+
+-- The condition of a template.
+create or replace function pgmq_gateway.template_condition(
+    template text, queue_table regclass, command "char", claim text, member text
+)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $condition$
+    select case
+        when template in ('own_messages', 'tenant') then format(
+            -- As a scalar subquery the claim is looked up once, not for each row.
+            '%s = (select %s)',
+            pgmq_gateway.member_expression('message', member),
+            pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
+        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        when template = 'producer' and command = 'r' then format(
+            '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
+            ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
+            queue_table)
+        else 'true'
+    end;
+$condition$;
+
+-- A name for a policy of a template, which is another for another claim or member.
+create or replace function pgmq_gateway.template_policy_name(
+    template text, role name, command text, claim text, member text
+)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $name$
+    select case
+        when octet_length(long.name) < 64 then long.name
+        else format('%s %s %s', template, command, md5(long.name))
+    end
+    from (
+        select format('%s of %s: %s', template, role, command)
+            || case when claim is null then '' else format(' where %s = %s', member, claim) end
+    ) as long (name);
+$name$;
+
+-- Raises when a template cannot be applied; else its claim and member, and the operations that it is for.
+create or replace function pgmq_gateway.check_template(
+    template text, queue_table regclass, role name, inout claim text, inout member text, out operations text[]
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    id constant oid := to_regrole(quote_ident(role));
+    takes jsonb;
+begin
+    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    if takes is null then
+        raise exception 'template "%" is not known', coalesce(template, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from own_messages, tenant, consumer and producer.';
+    elsif takes = '[]' and (claim is not null or member is not null) then
+        raise exception 'template "%" takes neither claim nor member', template using
+            errcode = 'invalid_parameter_value',
+            hint = 'Leave them out, or choose own_messages or tenant.';
+    end if;
+    claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
+    member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
+    if '' in (claim, member) then
+        raise exception 'claim and member must not be empty' using
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+    elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
+        raise exception 'claim "%" is not to be trusted', claim using
+            errcode = 'invalid_parameter_value',
+            detail = 'Users write their user_metadata themselves.',
+            hint = 'Use sub, or a claim inside app_metadata.';
+    elsif not pgmq_gateway.policies_count(queue_table, id) then
+        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = case
+                when (select relrowsecurity from pg_class where oid = queue_table)
+                then 'The role is not held by row-level security: choose another.'
+                else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
+            end;
+    elsif template = 'producer' and (
+        has_column_privilege(id, queue_table, 'message', 'SELECT')
+        or has_column_privilege(id, queue_table, 'headers', 'SELECT')
+    ) then
+        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+    end if;
+    operations := case template
+        when 'consumer' then '{read,pop,archive,delete}'
+        when 'producer' then '{send}'
+        else '{send,read,pop,archive,delete}'
+    end::text[];
+end;
+$check$;
+
+create or replace function pgmq_admin.create_policy(
+    queue_name text, template text, role name default 'authenticated', claim text default null, member text default null
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $create$
+declare
+    tables record;
+    given record;
+    wanted record;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_role(role);
+    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    for wanted in
+        select
+            t.oid as on_table, c.word,
+            pgmq_gateway.template_policy_name(template, role, c.word, given.claim, given.member) as policy,
+            pgmq_gateway.template_condition(template, tables.queue_table, n.command, given.claim, given.member)
+                as condition
+        from (
+            select distinct p.on_table, p.command
+            from pgmq_gateway.operation_policies() as p where p.operation = any (given.operations)
+        ) as n
+        cross join lateral (
+            select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
+        ) as t (oid)
+        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
+            using (command)
+        order by n.on_table desc, c.word
+    loop
+        if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
+            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+                errcode = 'duplicate_object',
+                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+        end if;
+        execute format(
+            'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
+            case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        return next wanted.policy;
+    end loop;
+    if template = 'producer' then
+        execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
+    end if;
+    perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+end;
+$create$;
+comment on function pgmq_admin.create_policy is
+    'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. '
+    'claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+
+create or replace function pgmq_admin.drop_policy(queue_name text, policy_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $drop$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+    end if;
+end;
+$drop$;
+comment on function pgmq_admin.drop_policy is
+    'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+
+create or replace function pgmq_admin.expose()
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $expose$
+    select pgmq_admin.expose_queues();
+$expose$;
+comment on function pgmq_admin.expose is
+    'Lets anon, authenticated and service_role call the six functions of pgmq_public; makes those that are gone.';
+
+create or replace function pgmq_admin.exposed()
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $exposed$
+    select coalesce(bool_or(has_schema_privilege(r.oid, s.oid, 'usage')), false)
+    from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
+    where s.oid is not null;
+$exposed$;
+comment on function pgmq_admin.exposed is 'Whether any role that requests run in may call functions of pgmq_public.';
+
+create or replace function pgmq_admin.unexpose()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $unexpose$
+declare
+    callers text;
+    routine regprocedure;
+begin
+    if to_regnamespace('pgmq_public') is null then
+        return;
+    end if;
+    select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
+    execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    for routine in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+        execute format('revoke execute on function %s from %s', routine, callers);
+    end loop;
+    if pgmq_admin.exposed() then
+        raise exception 'pgmq_public can still be called' using
+            errcode = 'invalid_grant_operation',
+            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
+            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+    end if;
+end;
+$unexpose$;
+comment on function pgmq_admin.unexpose is
+    'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+
+-- Whether pgmq's trigger finds the row without which it notifies nobody. Versions before 1.8 have no such table.
+create or replace function pgmq_gateway.throttle_row_exists(queue_table regclass)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $row$
+declare
+    present boolean := true;
+begin
+    if to_regclass('pgmq.notify_insert_throttle') is not null then
+        execute 'select exists (select from pgmq.notify_insert_throttle where queue_name = $1)' into present
+            using (select substr(relname, 3) from pg_class where oid = queue_table);
+    end if;
+    return present;
+end;
+$row$;
+
+-- The queues that lint looks at: one, or all that still have their tables.
+create or replace function pgmq_gateway.chosen_queues(chosen text)
+returns table (queue_name text, queue_table regclass, archive_table regclass)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $chosen$
+begin
+    if chosen is not null then
+        perform pgmq_admin.check_queue_exists(chosen);
+    end if;
+    return query
+    select m.queue_name::text, t.queue_table, t.archive_table
+    from pgmq.meta as m
+    cross join lateral (
+        select
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+    ) as t (queue_table, archive_table)
+    where t.queue_table is not null and t.archive_table is not null
+      and (chosen is null or m.queue_name = chosen);
+end;
+$chosen$;
+
+-- What each role that policies hold, and that has some right on a queue, may and may not do with it: what it lacks on
+-- the tables, what stops it before them, what the policies say.
+create or replace function pgmq_gateway.findings(chosen text)
+returns table (
+    queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text,
+    lacks text, way text[], obstacles text[]
+)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $findings$
+    with callers as materialized (
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
+        from pgmq_gateway.request_roles() as r
+        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        cross join pgmq_gateway.operation_rights() as o
+    )
+    select
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join callers as c
+        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
+        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
+    cross join lateral (
+        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
+        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
+    ) as missing;
+$findings$;
+
+-- A type, because a function's parameter and a column of its table cannot share the name queue_name.
+do $finding$
+begin
+    if to_regtype('pgmq_admin.finding') is null then
+        create type pgmq_admin.finding as (queue_name text, rule text, level text, message text, hint text);
+    end if;
+end;
+$finding$;
+
+create or replace function pgmq_gateway.lint_rights(chosen text)
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    with found as materialized (
+        select * from pgmq_gateway.findings(chosen)
+    ), reach as (
+        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
+        from (
+            select
+                f.queue_name,
+                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
+            from found as f
+            where f.lacks is null and f.way = '{}'
+            group by f.queue_name, f.role
+        ) as by_role
+        group by by_role.queue_name
+    ), signs (operation, privilege, serves) as (
+        -- The privilege that shows what somebody wanted a role to do.
+        values
+            ('send', 'INSERT', array['send']),
+            ('read', 'UPDATE', array['read', 'pop']),
+            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
+    ), halves as (
+        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
+        from found as f
+        join signs as s using (operation)
+        where case s.privilege
+                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
+                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
+              end
+          and not exists (
+              select from found as g
+              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
+        union all
+        select f.*, format('it lacks %s', f.lacks)
+        from found as f
+        where f.operation = 'archive'
+          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
+          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
+              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
+        union all
+        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
+        from found as f
+        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
+    )
+    select
+        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
+        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
+        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join reach as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed()
+    union all
+    select
+        f.queue_name, 'silent_policy', 'warning',
+        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
+            string_agg(f.operation, ', ' order by f.operation),
+            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
+        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
+    from found as f
+    cross join lateral unnest(f.obstacles) as o (obstacle)
+    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
+    group by f.queue_name, f.role
+    union all
+    select
+        f.queue_name, 'notify_right', 'error',
+        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
+            f.role, lacking.privileges),
+        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
+    from found as f
+    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
+    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
+    union all
+    select
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
+        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
+            h.queue_name, h.role, h.operation)
+    from halves as h;
+$lint$;
+
+create or replace function pgmq_gateway.lint_tables(chosen text)
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        q.queue_name, 'unlogged_in_use', 'warning',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'For messages that must not be lost, create a queue of type basic and move them.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
+    union all
+    select
+        q.queue_name, 'notify_row', 'warning',
+        'The queue has the trigger that notifies, and nobody is notified: ' || case
+            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
+$lint$;
+
+-- Functions that callers may execute, that work on queues, and that do it with their owner's rights.
+create or replace function pgmq_gateway.lint_functions()
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
+        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+            p.oid::regprocedure, p.proowner::regrole),
+        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where p.prosecdef
+      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
+      and exists (
+          select from pgmq_gateway.request_roles() as r
+          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
+$lint$;
+
+create or replace function pgmq_admin.lint(queue_name text default null)
+returns setof pgmq_admin.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select f.*
+    from (
+        select * from pgmq_gateway.lint_rights(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_tables(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_functions() where lint.queue_name is null
+    ) as f
+    order by f.level, f.queue_name, f.rule, f.message;
+$lint$;
+comment on function pgmq_admin.lint is
+    'What is probably not meant: queues without row-level security, policies that hide all messages without an error, '
+    'functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+
+-- SECURITY INVOKER: a definer function may not change roles, and the session decides which ones it may become. So these
+-- two try as exactly those callers that tokens can name. What they do is undone to the last row and setting, because it
+-- happens in a block that always ends with an error; only ids of the queue are used up. The statements are
+-- fixed, and dynamic because one whose plan is kept would not ask for USAGE of the schema again.
+
+-- Raises unless the session may become this caller.
+create or replace function pgmq_gateway.check_caller(role name, claims jsonb)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
+    elsif not pg_has_role(
+        session_user, role,
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
+    ) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    elsif jsonb_typeof(claims) is distinct from 'object' then
+        raise exception 'claims must be a JSON object' using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
+    end if;
+end;
+$check$;
+
+-- Be this caller until the block ends, as a request is. No search_path of its own: it would take the others with it.
+create or replace function pgmq_gateway.become(role name, claims jsonb)
+returns void
+language plpgsql
+as $become$
+begin
+    perform
+        pg_catalog.set_config('lock_timeout', '1s', true),
+        pg_catalog.set_config('search_path', 'pgmq_public, public, extensions', true),
+        pg_catalog.set_config(
+            'request.jwt.claims', (pg_catalog.jsonb_build_object('role', role) || claims)::pg_catalog.text, true),
+        pg_catalog.set_config('role', role, true);
+end;
+$become$;
+
+create or replace function pgmq_admin.try_as(
+    queue_name text, role name, claims jsonb default '{}', message jsonb default '{}'
+)
+returns table (operation text, allowed boolean, code text, error text, rows bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $try$
+#variable_conflict use_column
+declare
+    tried record;
+    done boolean;
+    sample bigint;
+    results jsonb := '[]';
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        -- Something to read, as old as can be so that it comes first.
+        execute format(
+            'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into sample using '-infinity'::timestamptz, message;
+        for tried in
+            select * from (values
+                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
+                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
+                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
+                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
+                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
+            ) as t (name, call, condition)
+        loop
+            operation := tried.name;
+            allowed := false;
+            code := null;
+            error := null;
+            rows := 0;
+            done := false;
+            begin
+                perform pgmq_gateway.become(role, claims);
+                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
+                    into rows using queue_name, message, sample;
+                done := true;
+                raise sqlstate 'GW000';
+            exception when others then
+                if done then
+                    allowed := rows > 0;
+                else
+                    get stacked diagnostics code = returned_sqlstate, error = message_text;
+                end if;
+            end;
+            results := results || jsonb_build_object(
+                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        end loop;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$try$;
+comment on function pgmq_admin.try_as is
+    'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is '
+    'there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+
+create or replace function pgmq_admin.messages_as(
+    queue_name text, role name, claims jsonb default '{}', max_rows integer default 10
+)
+returns table (
+    msg_id bigint, read_ct integer, enqueued_at timestamptz, last_read_at timestamptz, vt timestamptz, message jsonb,
+    headers jsonb
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $messages$
+#variable_conflict use_column
+declare
+    seen jsonb;
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        perform pgmq_gateway.become(role, claims);
+        -- As read takes them: the lock asks for the same rights and policies.
+        execute format(
+            'select coalesce(jsonb_agg(m), ''[]'') from ('
+            'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into seen using max_rows;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select s.*
+    from jsonb_to_recordset(seen) as s (
+        msg_id bigint, read_ct integer, enqueued_at timestamptz, last_read_at timestamptz, vt timestamptz,
+        message jsonb, headers jsonb)
+    order by s.msg_id;
+end;
+$messages$;
+comment on function pgmq_admin.messages_as is
+    'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
+
 revoke all on all functions in schema pgmq_admin, pgmq_gateway from public;
-grant usage on schema pgmq_admin to service_role;
+grant usage on schema pgmq_admin, pgmq_gateway to service_role;
+grant execute on function pgmq_gateway.check_caller, pgmq_gateway.become to service_role;
 grant execute on function
-    pgmq_admin.rights, pgmq_admin.grant_queue, pgmq_admin.revoke_queue, pgmq_admin.list_grants,
-    pgmq_admin.list_policies
+    pgmq_admin.rights, pgmq_admin.grant_queue, pgmq_admin.revoke_queue, pgmq_admin.list_grants, pgmq_admin.set_rls,
+    pgmq_admin.list_policies, pgmq_admin.policy_templates, pgmq_admin.create_policy, pgmq_admin.drop_policy,
+    pgmq_admin.expose, pgmq_admin.unexpose, pgmq_admin.exposed, pgmq_admin.lint, pgmq_admin.try_as,
+    pgmq_admin.messages_as
 to service_role;

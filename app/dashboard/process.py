@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 import sys
@@ -12,6 +13,8 @@ from contextlib import asynccontextmanager
 from app.child import Child
 from app.sockets import url
 
+# Variables that are the gateway's, secrets among them, and no business of the dashboard.
+OURS = ("PG", "AUTHENTICATOR_")
 # How long it may take to end before it is killed.
 PATIENCE_SECONDS = 5.0
 
@@ -68,7 +71,13 @@ class Dashboard(Child):
     async def start(self) -> Process:
         """One that has its orders."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.dashboard", stdin=PIPE, stdout=PIPE, pass_fds=(self._bound.fileno(),)
+            sys.executable,
+            "-m",
+            "app.dashboard",
+            env={name: value for name, value in os.environ.items() if not name.startswith(OURS)},
+            stdin=PIPE,
+            stdout=PIPE,
+            pass_fds=(self._bound.fileno(),),
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(self._orders).encode() + b"\n")

@@ -1,9 +1,10 @@
 """The dashboard's web server: sign-in and assets, then NiceGUI's pages, all behind the gate."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -18,6 +19,7 @@ from app.dashboard.gate import Gate
 from app.dashboard.sessions import Code, Sessions
 from app.sockets import url
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 # How often sessions are looked at whose time may be over.
 SWEEP_SECONDS = 5.0
 # Pages with open web sockets need no time to end.
@@ -65,11 +67,24 @@ async def serve(
 
 
 class Server(uvicorn.Server):
-    """One that tells when it serves."""
+    """One that tells when it serves, and ends with status 0 at a signal."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End at SIGTERM, and at SIGINT unless that is ignored."""
+        loop = asyncio.get_running_loop()
+        heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in heeded:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in heeded:
+                loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""

@@ -12,6 +12,7 @@ from app.openapi.examples import SCHEMA
 from app.openapi.schemas import SHARED, Schema, Schemas
 
 SERVER = "/rest/v1"
+MANAGEMENT = "pgmq_admin"
 DESCRIPTION = """\
 Durable message queues in Postgres, over HTTP. Every call runs in its caller's own Postgres role, so grants and
 row-level security decide who may do what.
@@ -26,6 +27,13 @@ whose numbers do not hold 64 bits.
 Answers of functions can be shaped as with PostgREST: columns filter the rows (`?read_ct=gt.3`), and `Accept` asks for
 CSV (`text/csv`) or for a single object (`application/vnd.pgrst.object+json`). It comes after the function has done its
 work.
+"""
+MANAGING = """\
+Management of queues, for `service_role`: create, drop and purge them, look at their messages without reading them, say
+who may do what, see how they did.
+
+Each function is called with `Content-Profile: pgmq_admin`, and its arguments as members of a JSON object. One that only
+looks can also be called by GET, with `Accept-Profile: pgmq_admin`.
 """
 SECURITY: Schemas = {
     "apikey": {
@@ -56,6 +64,7 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
     server   where the paths begin; relative to the address that the document comes from, or absolute
     """
     found = sorted(functions, key=lambda function: (schemas.index(function.schema), function.name))
+    managing = {function.schema for function in found} == {MANAGEMENT}
     named: Schemas = {}
     described = {**calls.paths(found, schemas, named), **queues.paths(found, named)}
     return {
@@ -64,7 +73,7 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
             "title": "pgmq-gateway",
             "version": version,
             "summary": "Postgres message queues over HTTP, every caller in its own Postgres role.",
-            "description": DESCRIPTION,
+            "description": MANAGING if managing else DESCRIPTION,
             "license": {"name": "PostgreSQL License", "identifier": "PostgreSQL"},
         },
         "servers": [{"url": server, "description": "This gateway."}],

@@ -446,7 +446,7 @@ def test_an_unknown_profile(service: httpx.Client, queue: str, unchanged: Check)
     for profile in ("nope", "Pgmq_Public", "pgmq_public, public", "é"):
         answer = service.post("/rpc/send", json=body, headers={b"Content-Profile": profile.encode()})
         assert refusal(answer) == (406, "PGRST106", f"Invalid schema: {profile}")
-        assert error(answer)["hint"] == "Only the following schemas are exposed: public, pgmq_public"
+        assert error(answer)["hint"] == "Only the following schemas are exposed: public, pgmq_public, pgmq_admin"
     unchanged()
 
 

@@ -18,6 +18,7 @@ from tests.server import run
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+MANAGEMENT = ROOT / "openapi-admin.yaml"
 OPERATIONS = [
     pytest.param(path, method, operation, id=operation["operationId"])
     for path, methods in DOCUMENT["paths"].items()
@@ -46,6 +47,9 @@ def test_the_committed_document_is_the_printed_one(directory: DataDirectory) -> 
     printed = run("openapi", "--data-dir", str(directory.path))
     assert printed.returncode == 0
     assert (ROOT / "openapi.yaml").read_text() == printed.stdout, "run: pgmq-gateway openapi > openapi.yaml"
+    managing = run("openapi", "--schema", "pgmq_admin", "--data-dir", str(directory.path))
+    again = "run: pgmq-gateway openapi --schema pgmq_admin > openapi-admin.yaml"
+    assert MANAGEMENT.read_text() == managing.stdout, again
 
 
 def test_the_document_is_valid() -> None:
@@ -156,6 +160,20 @@ def test_who_may_execute_all_is_served_the_committed_document(own: Own, bearer: 
     parsed = own.client.get(f"{prefix}/openapi.json", headers=bearer("service_role"))
     assert parsed.headers["content-type"] == "application/json; charset=utf-8"
     assert parsed.json() == DOCUMENT
+
+
+def test_management_is_described_apart_and_to_who_may_manage(own: Own, bearer: Bearer) -> None:
+    asked = {"Accept-Profile": "pgmq_admin"}
+    written = own.client.get("/openapi.yaml", headers={**bearer("service_role"), **asked})
+    assert written.text == MANAGEMENT.read_text()
+    validate(described := yaml.safe_load(written.text))
+    undescribed = [
+        path for path, methods in described["paths"].items() if path.endswith(methods["post"]["description"])
+    ]
+    assert undescribed == []
+    assert own.client.get("/openapi.json", headers={**bearer("authenticated"), **asked}).json()["paths"] == {}
+    refused = own.client.get("/openapi.json", headers={"Accept-Profile": "pgmq"})
+    assert (refused.status_code, refused.json()["code"]) == (406, "PGRST106")
 
 
 def test_who_may_execute_less_is_told_of_less(alone: Own, bearer: Bearer) -> None:

@@ -211,7 +211,7 @@ def test_a_policy_for_one_command_does_not_open_the_others(ask: Call, queue: str
 @each_role
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize(
-    "schema", ["pgmq", "pgmq_gateway", "pgmq_admin", "information_schema", "pg_catalog", "PGMQ_PUBLIC", '"public"', ""]
+    "schema", ["pgmq", "pgmq_gateway", "PGMQ_ADMIN", "information_schema", "pg_catalog", "PGMQ_PUBLIC", '"public"', ""]
 )
 def test_a_profile_reaches_no_hidden_schema(
     api: httpx.Client, bearer: Bearer, role: str | None, method: str, schema: str
@@ -223,7 +223,7 @@ def test_a_profile_reaches_no_hidden_schema(
         {
             "code": "PGRST106",
             "details": None,
-            "hint": "Only the following schemas are exposed: public, pgmq_public",
+            "hint": "Only the following schemas are exposed: public, pgmq_public, pgmq_admin",
             "message": f"Invalid schema: {schema}",
         },
     )

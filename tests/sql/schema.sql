@@ -8,6 +8,14 @@ COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over 
 
 CREATE SCHEMA pgmq_public;
 
+CREATE TYPE pgmq_admin.finding AS (
+	queue_name text,
+	rule text,
+	level text,
+	message text,
+	hint text
+);
+
 CREATE TYPE pgmq_admin.message AS (
 	msg_id bigint,
 	read_ct integer,
@@ -35,16 +43,16 @@ begin
             errcode = 'invalid_parameter_value',
             hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then
-        raise exception 'archived messages cannot % again', action using
+        raise exception 'action % is not for archived messages', action using
             errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
     elsif action = 'requeue' and not archived then
         raise exception 'only archived messages can be requeued' using
             errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
     elsif (action = 'postpone') <> (seconds is not null) then
-        raise exception 'seconds and the action postpone need each other' using
+        raise exception 'seconds belong to the action postpone, and only to that' using
             errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
     elsif (action = 'move') <> (to_queue is not null) then
-        raise exception 'to_queue and the action move need each other' using
+        raise exception 'to_queue belongs to the action move, and only to that' using
             errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
     elsif action = 'move' then
         perform pgmq_gateway.check_move(queue_name, to_queue);
@@ -78,7 +86,7 @@ COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Mo
 
 CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
@@ -106,9 +114,58 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
+CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    given record;
+    wanted record;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_role(role);
+    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    for wanted in
+        select
+            t.oid as on_table, c.word,
+            pgmq_gateway.template_policy_name(template, role, c.word, given.claim, given.member) as policy,
+            pgmq_gateway.template_condition(template, tables.queue_table, n.command, given.claim, given.member)
+                as condition
+        from (
+            select distinct p.on_table, p.command
+            from pgmq_gateway.operation_policies() as p where p.operation = any (given.operations)
+        ) as n
+        cross join lateral (
+            select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
+        ) as t (oid)
+        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
+            using (command)
+        order by n.on_table desc, c.word
+    loop
+        if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
+            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+                errcode = 'duplicate_object',
+                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+        end if;
+        execute format(
+            'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
+            case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        return next wanted.policy;
+    end loop;
+    if template = 'producer' then
+        execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
+    end if;
+    perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+
 CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
@@ -260,7 +317,7 @@ $_$;
 
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -273,8 +330,9 @@ begin
     end if;
     -- Two at once: the second finds what the first made.
     perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
-    select q.queue_type into present from pgmq_gateway.queues(create_queue.queue_name) as q
-    where q.queue_name = create_queue.queue_name;
+    select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
+    into present from pgmq.meta as m
+    where m.queue_name = create_queue.queue_name;
     if present = queue_type then
         return false;
     elsif present is not null then
@@ -302,6 +360,47 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 
+CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        current_setting('server_version'),
+        coalesce(
+            (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
+            -- Left there by the installer, which ran pgmq's SQL.
+            substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
+        ),
+        (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
+        pg_postmaster_start_time(),
+        pg_is_in_recovery(),
+        (select sum(numbackends) from pg_catalog.pg_stat_database),
+        current_setting('max_connections')::integer,
+        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        ))::double precision,
+        pg_database_size(current_database()),
+        tables.live,
+        tables.dead,
+        d.blks_hit / nullif(d.blks_hit + d.blks_read, 0)::double precision,
+        d.xact_commit,
+        d.xact_rollback,
+        d.deadlocks
+    from pg_catalog.pg_stat_database as d, (
+        select
+            coalesce(sum(pg_stat_get_live_tuples(oid)), 0)::bigint as live,
+            coalesce(sum(pg_stat_get_dead_tuples(oid)), 0)::bigint as dead
+        from pg_catalog.pg_class
+        where relnamespace = 'pgmq'::regnamespace and relkind = 'r'
+    ) as tables
+    where d.datname = current_database();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is read from memory.';
+
 CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
     SET search_path TO ''
@@ -323,9 +422,48 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
 
+CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq.disable_notify_insert(queue_name);
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Ends the notifications of new messages; none is an error.';
+
+CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -333,14 +471,65 @@ begin
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
 
+CREATE FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer DEFAULT 250) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
+    partitioned constant boolean := exists (
+        select from pg_catalog.pg_class where oid = queue_table and relkind = 'p'
+    );
+    sender oid;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
+        raise exception 'this version of pgmq has no notifications with a throttle' using
+            errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
+    elsif partitioned or queue_name <> lower(queue_name) then
+        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
+        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+            errcode = 'feature_not_supported',
+            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
+            hint = 'Poll it, or make a basic queue with a name in small letters.';
+    elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
+        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
+            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+    end if;
+    perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
+    -- From now on who sends also writes when the last notification was.
+    for sender in
+        select distinct a.grantee
+        from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
+        where c.oid = queue_table and a.privilege_type = 'INSERT'
+    loop
+        execute format(
+            'grant select, update on pgmq.notify_insert_throttle to %s',
+            case sender when 0 then 'public' else sender::regrole::text end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
+
+CREATE FUNCTION pgmq_admin.expose() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pgmq_admin.expose_queues();
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public; makes those that are gone.';
+
 CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     present regprocedure;
@@ -358,6 +547,17 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
 
+CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(bool_or(has_schema_privilege(r.oid, s.oid, 'usage')), false)
+    from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
+    where s.oid is not null;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run in may call functions of pgmq_public.';
+
 CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -373,7 +573,7 @@ COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archi
 
 CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     -- Supabase grants to postgres too; elsewhere that role may not exist.
@@ -447,6 +647,101 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
 
+CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    most constant integer := 2000;
+    wanted constant text := queue_name;
+    day_ago constant timestamptz := now() - interval '1 day';
+    step interval;
+begin
+    if wanted is not null then
+        perform pgmq_admin.check_queue_exists(wanted);
+    end if;
+    if buckets is null or buckets not between 1 and most then
+        raise exception 'buckets "%" is not between 1 and %', buckets, most using
+            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to answer: 120 for example.';
+    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
+        raise exception 'since "%" is no time in the past', since using
+            errcode = 'invalid_parameter_value', hint = 'Give the time that the history is to begin at.';
+    end if;
+    step := (clock_timestamp() - since) / buckets;
+    -- A sample stands for what comes after it unless two are missing; after a day there is only one in five minutes.
+    return query
+    select
+        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
+        greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
+    from pgmq.meta as q
+    cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
+    left join lateral (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = q.queue_name and s.at <= point.at
+        order by s.at desc
+        limit 1
+    ) as last on point.at - last.at
+        <= make_interval(secs => greatest(2.5 * last.spacing, case when last.at < day_ago then 660 end))
+    -- The last sample of the time before, or, where that is missing, the first of this one.
+    left join lateral (
+        select nearest.* from (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
+            order by s.at desc
+            limit 1
+        ) as nearest
+        where least(last.at, point.at - step) - nearest.at
+            <= make_interval(secs => greatest(2.5 * nearest.spacing, case when nearest.at < day_ago then 660 end))
+        union all
+        (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
+            order by s.at
+            limit 1
+        )
+        order by at
+        limit 1
+    ) as before on true
+    -- What only grows and has shrunk began anew at nothing.
+    cross join lateral (
+        select
+            last.sent - case when last.sent < before.sent then 0 else before.sent end as sent,
+            last.updated - case when last.updated < before.updated then 0 else before.updated end as updated,
+            last.deleted - case when last.deleted < before.deleted then 0 else before.deleted end as deleted,
+            last.archive_inserted
+                - case when last.archive_inserted < before.archive_inserted then 0 else before.archive_inserted end
+                as archived
+    ) as rows
+    cross join lateral (
+        select extract(epoch from last.at - before.at)::double precision as seconds
+    ) as passed
+    where wanted is null or q.queue_name = wanted
+    order by q.queue_name, point.at;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
+
+CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select f.*
+    from (
+        select * from pgmq_gateway.lint_rights(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_tables(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_functions() where lint.queue_name is null
+    ) as f
+    order by f.level, f.queue_name, f.rule, f.message;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'What is probably not meant: queues without row-level security, policies that hide all messages without an error, functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -472,9 +767,10 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    last_key constant jsonb := coalesce(nullif(after, 'null'), nullif(before, 'null'));
+    last_key constant jsonb := coalesce(after, before);
     -- The page before is the first one in the opposite direction.
-    backward constant boolean := nullif(before, 'null') is not null;
+    backward constant boolean := before is not null;
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
     falling constant boolean := coalesce(descending, false) <> backward;
     last_number bigint;
     last_time timestamptz;
@@ -490,7 +786,7 @@ begin
     elsif max_rows is null or max_rows not between 1 and 1000 then
         raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
-    elsif backward and nullif(after, 'null') is not null then
+    elsif after is not null and before is not null then
         raise exception 'after and before exclude each other' using
             errcode = 'invalid_parameter_value', hint = 'Give one of them.';
     end if;
@@ -500,18 +796,17 @@ begin
                 raise data_exception using message = 'it is not an array of two values';
             end if;
             last_id := last_key ->> 1;
-            if sort in ('msg_id', 'read_ct') then
-                last_number := last_key ->> 0;
-            else
+            if timed then
                 last_time := last_key ->> 0;
+            else
+                last_number := last_key ->> 0;
             end if;
         exception
             when data_exception then
                 raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
                     errcode = 'invalid_parameter_value',
-                    hint = format('Give %s and msg_id of the row: [%s, 7].', sort,
-                        case when last_number is null and sort not in ('msg_id', 'read_ct')
-                            then '"2026-01-31T12:00:00Z"' else '7' end);
+                    hint = format('Give %s and msg_id of a row: %s.',
+                        sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
         end;
     end if;
     -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
@@ -538,7 +833,7 @@ begin
         condition,
         case when last_key is not null then format(
             'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
-            sort, case when falling then '<' else '>' end, case when last_time is null then '$3' else '$4' end) end,
+            sort, case when falling then '<' else '>' end, case when timed then '$4' else '$3' end) end,
         sort,
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
@@ -576,7 +871,7 @@ COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies o
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
         q.queue_name,
@@ -585,18 +880,17 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
         q.created_at,
         exists (
             select from pg_catalog.pg_trigger as t
-            where t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+            where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
-        f.messages, coalesce(f.exact, false), f.visible, f.delayed, f.in_flight, f.archived,
-        f.oldest_seconds, f.newest_seconds, f.sent,
-        f.table_bytes, f.index_bytes, f.archive_bytes, f.dead_tuples, f.last_autovacuum
-    from pgmq_gateway.queues() as q
-    left join pg_catalog.pg_class as c on c.oid = q.queue_table
-    left join lateral pgmq_gateway.queue_figures(q.queue_table, q.archive_table) as f on true
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
+        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+    from pgmq_gateway.queues as q
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
     order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one beyond a thousand.';
 
 CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -607,6 +901,43 @@ CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETUR
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, max_rows integer DEFAULT 10) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, message jsonb, headers jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    seen jsonb;
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        perform pgmq_gateway.become(role, claims);
+        -- As read takes them: the lock asks for the same rights and policies.
+        execute format(
+            'select coalesce(jsonb_agg(m), ''[]'') from ('
+            'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into seen using max_rows;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select s.*
+    from jsonb_to_recordset(seen) as s (
+        msg_id bigint, read_ct integer, enqueued_at timestamptz, last_read_at timestamptz, vt timestamptz,
+        message jsonb, headers jsonb)
+    order by s.msg_id;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
 
 CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE plpgsql
@@ -622,7 +953,29 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns their ids there and here.';
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns the old and the new id of each.';
+
+CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        (
+            'own_messages', 'Own messages',
+            'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
+            'as its user id.',
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+        ),
+        (
+            'tenant', 'Messages of the tenant',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+        ),
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, see none.', '[]');
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy and the parameters that each takes.';
 
 CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -630,7 +983,7 @@ CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds i
     AS $$
 begin
     if seconds is null and until is null then
-        raise exception 'postpone to when?' using
+        raise exception 'messages can only be postponed for some seconds or until a time' using
             errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
     end if;
     return query
@@ -645,7 +998,7 @@ COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], secon
 
 CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select s, to_regprocedure('pgmq_public.' || s)
     from unnest(array[
@@ -656,7 +1009,7 @@ $$;
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -668,7 +1021,7 @@ COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all mess
 
 CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     perform pgmq_admin.check_queue_exists(queue_name);
@@ -703,11 +1056,11 @@ CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TA
         unnest(c.msg_ids, c.new_msg_ids) as moved;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns their ids before and after.';
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
@@ -787,7 +1140,7 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
     order by j.role, j.place;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
 
 CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -815,13 +1168,13 @@ CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers
     AS $$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if array_position(messages, null) is not null then
-        raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
-    elsif array_ndims(messages) > 1 then
+    if array_ndims(messages) > 1 then
         -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
         raise exception 'a message of a batch cannot be a JSON array' using
             errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+    elsif array_position(messages, null) is not null then
+        raise exception 'message % of the batch is null', array_position(messages, null) using
+            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
     elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
         raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
             using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
@@ -838,6 +1191,140 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
+
+CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    tables record;
+    part regclass;
+begin
+    if enabled is null then
+        raise exception 'enabled must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+    end if;
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    for part in
+        select t.oid
+        from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
+        cross join lateral (
+            select root.oid union select p.relid from pg_partition_tree(root.oid) as p
+        ) as t (oid)
+        where root.oid is not null
+    loop
+        execute format(
+            'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+
+CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+declare
+    tried record;
+    done boolean;
+    sample bigint;
+    results jsonb := '[]';
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    perform pgmq_gateway.check_caller(role, claims);
+    begin
+        -- Something to read, as old as can be so that it comes first.
+        execute format(
+            'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
+            pgmq.format_table_name(queue_name, 'q')
+        ) into sample using '-infinity'::timestamptz, message;
+        for tried in
+            select * from (values
+                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
+                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
+                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
+                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
+                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
+            ) as t (name, call, condition)
+        loop
+            operation := tried.name;
+            allowed := false;
+            code := null;
+            error := null;
+            rows := 0;
+            done := false;
+            begin
+                perform pgmq_gateway.become(role, claims);
+                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
+                    into rows using queue_name, message, sample;
+                done := true;
+                raise sqlstate 'GW000';
+            exception when others then
+                if done then
+                    allowed := rows > 0;
+                else
+                    get stacked diagnostics code = returned_sqlstate, error = message_text;
+                end if;
+            end;
+            results := results || jsonb_build_object(
+                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        end loop;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+
+CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    callers text;
+    routine regprocedure;
+begin
+    if to_regnamespace('pgmq_public') is null then
+        return;
+    end if;
+    select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
+    execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    for routine in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+        execute format('revoke execute on function %s from %s', routine, callers);
+    end loop;
+    if pgmq_admin.exposed() then
+        raise exception 'pgmq_public can still be called' using
+            errcode = 'invalid_grant_operation',
+            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
+            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+
+CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform
+        pg_catalog.set_config('lock_timeout', '1s', true),
+        pg_catalog.set_config('search_path', 'pgmq_public, public, extensions', true),
+        pg_catalog.set_config(
+            'request.jwt.claims', (pg_catalog.jsonb_build_object('role', role) || claims)::pg_catalog.text, true),
+        pg_catalog.set_config('role', role, true);
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
@@ -969,6 +1456,27 @@ exception
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole(quote_ident(role)) is null then
+        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
+    elsif not pg_has_role(
+        session_user, role,
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
+    ) then
+        raise exception 'role "%" is none that requests run in', role using
+            errcode = 'insufficient_privilege',
+            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+    elsif jsonb_typeof(claims) is distinct from 'object' then
+        raise exception 'claims must be a JSON object' using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -1015,11 +1523,13 @@ begin
                 when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
                 when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
                 when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
-                when 'path' then perform found.plain::jsonpath;
+                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
                 else null;
             end case;
         exception
-            when data_exception or syntax_error or feature_not_supported then
+            -- The last is for a path with a variable: there are none.
+            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
+            then
                 raise exception 'filter member "%": %', found.member, sqlerrm using
                     errcode = 'invalid_parameter_value', hint = hints ->> found.member;
         end;
@@ -1033,7 +1543,7 @@ CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS 
     AS $$
 begin
     if to_queue is null then
-        raise exception 'move to which queue?' using
+        raise exception 'messages can only be moved to another queue' using
             errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
     elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
         raise exception 'messages are moved from queue "%" to itself', queue_name using
@@ -1045,7 +1555,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
@@ -1094,7 +1604,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     most constant integer := 1000;
@@ -1166,6 +1676,79 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    id constant oid := to_regrole(quote_ident(role));
+    takes jsonb;
+begin
+    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    if takes is null then
+        raise exception 'template "%" is not known', coalesce(template, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from own_messages, tenant, consumer and producer.';
+    elsif takes = '[]' and (claim is not null or member is not null) then
+        raise exception 'template "%" takes neither claim nor member', template using
+            errcode = 'invalid_parameter_value',
+            hint = 'Leave them out, or choose own_messages or tenant.';
+    end if;
+    claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
+    member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
+    if '' in (claim, member) then
+        raise exception 'claim and member must not be empty' using
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+    elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
+        raise exception 'claim "%" is not to be trusted', claim using
+            errcode = 'invalid_parameter_value',
+            detail = 'Users write their user_metadata themselves.',
+            hint = 'Use sub, or a claim inside app_metadata.';
+    elsif not pgmq_gateway.policies_count(queue_table, id) then
+        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = case
+                when (select relrowsecurity from pg_class where oid = queue_table)
+                then 'The role is not held by row-level security: choose another.'
+                else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
+            end;
+    elsif template = 'producer' and (
+        has_column_privilege(id, queue_table, 'message', 'SELECT')
+        or has_column_privilege(id, queue_table, 'headers', 'SELECT')
+    ) then
+        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+    end if;
+    operations := case template
+        when 'consumer' then '{read,pop,archive,delete}'
+        when 'producer' then '{send}'
+        else '{send,read,pop,archive,delete}'
+    end::text[];
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.chosen_queues(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if chosen is not null then
+        perform pgmq_admin.check_queue_exists(chosen);
+    end if;
+    return query
+    select m.queue_name::text, t.queue_table, t.archive_table
+    from pgmq.meta as m
+    cross join lateral (
+        select
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+    ) as t (queue_table, archive_table)
+    where t.queue_table is not null and t.archive_table is not null
+      and (chosen is null or m.queue_name = chosen);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1179,97 +1762,126 @@ CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "ch
       and exists (select from unnest(p.polroles) as m (oid) where m.oid = 0 or pg_has_role(role, m.oid, 'usage'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    SET enable_seqscan TO 'off'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    archived bigint := case when pages = 0 then 0 else live_tuples end;
+begin
+    if pages between 1 and 60 then
+        execute format('select count(*) from %s', archive_table) into archived;
+    end if;
+    return archived;
+exception
+    when undefined_table or syntax_error then return null;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_sort TO 'off'
     AS $_$
 declare
-    most constant bigint := 1000;
-    sampled_pages constant integer := 60;
+    few_pages constant bigint := 60;
+    few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    -- Queues that were partitioned by pgmq alone have no index on vt.
-    indexed constant text[] := array(
+    counting constant text := $query$
+        select
+            count(*),
+            count(*) filter (where vt <= $1),
+            count(*) filter (where vt > $1 and read_ct = 0),
+            count(*) filter (where vt > $1 and read_ct > 0),
+            min(enqueued_at),
+            max(enqueued_at)
+        from %s as m
+    $query$;
+    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
+    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
+    indexed text[];
+    by_age text;
+    hidden bigint;
+    percent real;
+    sampled record;
+begin
+    exact := pages <= few_pages;
+    if pages is null then
+        return;
+    elsif pages = 0 then
+        messages := 0;
+        visible := 0;
+        delayed := 0;
+        in_flight := 0;
+        return;
+    elsif exact then
+        execute format(counting, queue_table)
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        return;
+    end if;
+    indexed := array(
         select a.attname
         from pg_catalog.pg_index as i
         join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid
+        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
     );
-    by_age constant text := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
-    pages bigint;
-    hidden bigint;
-    share record;
-begin
-    -- An index leads through dead rows too, until vacuum takes them out: with very many this is no short way.
-    if dead_tuples < 50 * most then
-        execute format(
-            $query$
-            select
-                count(*),
-                count(*) filter (where vt <= $1),
-                count(*) filter (where vt > $1 and read_ct = 0),
-                count(*) filter (where vt > $1 and read_ct > 0),
-                min(enqueued_at),
-                max(enqueued_at)
-            from (select vt, read_ct, enqueued_at from %s %s limit $2) as m
-            $query$,
-            queue_table, case when 'vt' = any (indexed) then 'order by vt' else '' end
-        ) into messages, visible, delayed, in_flight, oldest, newest using present, most + 1;
-        exact := messages <= most;
+    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    if 'vt' = any (indexed) then
+        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
+            into messages, visible, delayed, in_flight, oldest, newest using present;
+        exact := messages <= few_messages;
         if exact then
             return;
         end if;
+        execute format(
+            'select count(*), count(*) filter (where read_ct = 0)'
+            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
+            queue_table
+        ) into hidden, delayed using present, few_messages + 1;
     end if;
-    exact := false;
-    messages := greatest(live_tuples, messages);
-    if by_age = any (indexed) and dead_tuples < 50 * most then
+    oldest := null;
+    newest := null;
+    if by_age = any (indexed) then
         execute format(
             'select (select enqueued_at from %1$s order by %2$I limit 1),'
             ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
             queue_table, by_age
         ) into oldest, newest;
     end if;
-    if 'vt' = any (indexed) and dead_tuples < 50 * most then
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, most + 1;
-        if hidden <= most then
-            visible := greatest(messages - hidden, 0);
-            in_flight := hidden - delayed;
-            return;
-        end if;
-        execute format(
-            'select count(*) from (select from %s where vt <= $1 order by vt desc limit $2) as m', queue_table
-        ) into visible using present, most + 1;
-        visible := case when visible <= most then visible end;
-    else
-        visible := null;
-    end if;
-    select greatest(sum(pg_relation_size(coalesce(t.relid, queue_table))), 1) / current_setting('block_size')::integer
-    into pages
-    from (select) as one left join pg_partition_tree(queue_table) as t on t.isleaf;
+    percent := least(100.0 * few_pages / pages, 100);
     execute format(
         $query$
         select
-            greatest(count(*), 1)::double precision as rows,
-            count(*) filter (where vt <= $1) as visible,
-            count(*) filter (where vt > $1 and read_ct = 0) as delayed,
-            count(*) filter (where vt > $1) as hidden
-        from %s tablesample system (least(100.0 * $2 / $3, 100)::real)
+            count(*) * 100 / $2 as messages,
+            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
+            count(*) filter (where vt > $1 and read_ct = 0)
+                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
+        from %s tablesample system ($2) repeatable (0)
         $query$,
         queue_table
-    ) into share using present, sampled_pages, greatest(pages, 1);
-    visible := coalesce(visible, round(messages * share.visible / share.rows));
-    delayed := round((messages - visible) * share.delayed / greatest(share.hidden, 1));
-    in_flight := messages - visible - delayed;
+    ) into sampled using present, percent;
+    -- Statistics come late, for a queue that has just filled too late.
+    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+    else
+        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        if visible is null or visible > few_messages then
+            visible := round(messages * sampled.visible);
+        end if;
+        delayed := round((messages - visible) * sampled.delayed);
+        in_flight := messages - visible - delayed;
+    end if;
+exception
+    -- Dropped just now.
+    when undefined_table or syntax_error then exact := false;
 end;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     partman constant text := (
@@ -1313,7 +1925,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     partman constant text := (
@@ -1366,6 +1978,29 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text, lacks text, way text[], obstacles text[])
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with callers as materialized (
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
+        from pgmq_gateway.request_roles() as r
+        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        cross join pgmq_gateway.operation_rights() as o
+    )
+    select
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join callers as c
+        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
+        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
+    cross join lateral (
+        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
+        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
+    ) as missing;
+$$;
+
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -1408,7 +2043,8 @@ begin
         throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
         if throttle <> '' then
             reasons := reasons || format(
-                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: pgmq_admin.grant_queue() gives it.',
+                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'pgmq_admin.grant_queue() gives it.',
                 way.seen::regrole, throttle);
         end if;
     end if;
@@ -1424,7 +2060,7 @@ begin
     end if;
     if limits.limited then
         verdict := 'policy';
-        reasons := reasons || format('Policies decide which messages: %s.', array_to_string(policies, ', '));
+        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
     else
         verdict := 'all';
         reasons := reasons || case
@@ -1432,7 +2068,7 @@ begin
                 then format('Row-level security is off on %s.', queue_table)
             when not pgmq_gateway.policies_count(queue_table, way.seen)
                 then format('%s is not held by row-level security.', way.seen::regrole)
-            else format('Policies let every message through: %s.', array_to_string(policies, ', '))
+            else 'Row-level security is on, and policies let every message through.'
         end;
     end if;
 end;
@@ -1444,6 +2080,7 @@ CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obsta
     AS $$
 declare
     routine record;
+    changed boolean;
     advice constant text := 'pgmq_admin.grant_queue() gives it.';
 begin
     obstacles := '{}';
@@ -1466,11 +2103,12 @@ begin
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
         end if;
-        if routine.prosecdef then
+        changed := routine.prosecdef and routine.place < 100;
+        if changed then
             seen := routine.proowner;
             disguise := routine.function;
         end if;
-        if routine.place = 0 and not has_schema_privilege(seen, 'pgmq', 'usage') then
+        if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
             obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
@@ -1498,8 +2136,8 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
         from met
         group by on_table, command, after
     ), said as (
-        select distinct on (on_table, command)
-            on_table, command, forbidding,
+        select
+            on_table,
             format(
                 case
                     when forbidding is null
@@ -1507,16 +2145,159 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
                     else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
                 end,
                 pg_get_userbyid(role), on_table,
-                case command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
-                outcome, array_to_string(forbidding, ', ')) as obstacle
+                string_agg(distinct case command
+                    when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end, ', '),
+                -- Where a row cannot be reached, it does not matter what it may become.
+                min(outcome), array_to_string(forbidding, ', ')) as obstacle
         from judged
         where not possible or forbidding is not null
-        order by on_table, command, outcome
+        group by on_table, forbidding
     )
     select
-        (select coalesce(array_agg(obstacle order by on_table::oid, command), '{}') from said),
+        (select coalesce(array_agg(obstacle order by on_table = archive_table), '{}') from said),
         (select coalesce(bool_or(not free or restricted), false) from judged),
         (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
+        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+            p.oid::regprocedure, p.proowner::regrole),
+        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where p.prosecdef
+      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
+      and exists (
+          select from pgmq_gateway.request_roles() as r
+          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_rights(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with found as materialized (
+        select * from pgmq_gateway.findings(chosen)
+    ), reach as (
+        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
+        from (
+            select
+                f.queue_name,
+                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
+            from found as f
+            where f.lacks is null and f.way = '{}'
+            group by f.queue_name, f.role
+        ) as by_role
+        group by by_role.queue_name
+    ), signs (operation, privilege, serves) as (
+        -- The privilege that shows what somebody wanted a role to do.
+        values
+            ('send', 'INSERT', array['send']),
+            ('read', 'UPDATE', array['read', 'pop']),
+            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
+    ), halves as (
+        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
+        from found as f
+        join signs as s using (operation)
+        where case s.privilege
+                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
+                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
+              end
+          and not exists (
+              select from found as g
+              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
+        union all
+        select f.*, format('it lacks %s', f.lacks)
+        from found as f
+        where f.operation = 'archive'
+          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
+          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
+              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
+        union all
+        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
+        from found as f
+        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
+    )
+    select
+        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
+        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
+        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join reach as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed()
+    union all
+    select
+        f.queue_name, 'silent_policy', 'warning',
+        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
+            string_agg(f.operation, ', ' order by f.operation),
+            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
+        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
+    from found as f
+    cross join lateral unnest(f.obstacles) as o (obstacle)
+    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
+    group by f.queue_name, f.role
+    union all
+    select
+        f.queue_name, 'notify_right', 'error',
+        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
+            f.role, lacking.privileges),
+        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
+    from found as f
+    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
+    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
+    union all
+    select
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
+        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
+            h.queue_name, h.role, h.operation)
+    from halves as h;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        q.queue_name, 'unlogged_in_use', 'warning',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'For messages that must not be lost, create a queue of type basic and move them.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
+    union all
+    select
+        q.queue_name, 'notify_row', 'warning',
+        'The queue has the trigger that notifies, and nobody is notified: ' || case
+            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+            else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
+        end,
+        format(
+            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
+                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            q.queue_name)
+    from pgmq_gateway.chosen_queues(chosen) as q
+    join pg_class as c on c.oid = q.queue_table
+    join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
+$$;
+
+CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when name ~ '^\w+(\.\w+)+$' then format('%s #>> %L', value, string_to_array(name, '.')::text)
+        else format('%s ->> %L', value, name)
+    end;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
@@ -1663,52 +2444,9 @@ CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS
     where c.oid = on_table and r.oid = role;
 $$;
 
-CREATE FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    SET lock_timeout TO '20ms'
-    AS $_$
-declare
-    most constant bigint := 1000;
-    archive record;
-    live bigint;
-    oldest timestamptz;
-    newest timestamptz;
-begin
-    if queue_table is null then
-        return;
-    end if;
-    select f.table_bytes, f.index_bytes, f.live_tuples, f.dead_tuples, f.last_autovacuum, f.updated, f.deleted
-    into table_bytes, index_bytes, live, dead_tuples, last_autovacuum, updated, deleted
-    from pgmq_gateway.table_figures(queue_table) as f;
-    select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
-    from pgmq_gateway.count_messages(queue_table, live, dead_tuples) as c;
-    oldest_seconds := extract(epoch from clock_timestamp() - oldest);
-    newest_seconds := extract(epoch from clock_timestamp() - newest);
-    select coalesce(pg_sequence_last_value(s.oid), 0) into sent
-    from pg_catalog.pg_depend as d
-    join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
-    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-      and d.refobjid = queue_table and d.deptype = 'i';
-    if archive_table is null then
-        return;
-    end if;
-    select f.* into archive from pgmq_gateway.table_figures(archive_table) as f;
-    archive_inserted := archive.inserted;
-    archive_bytes := archive.table_bytes + archive.index_bytes;
-    execute format('select count(*) from (select from %s limit $1) as a', archive_table) into archived using most + 1;
-    if archived > most then
-        archived := greatest(archive.live_tuples, archived);
-    end if;
-exception
-    when lock_not_available or undefined_table then
-        exact := false;
-end;
-$_$;
-
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select string_agg(prefix || option, ', ')
     from unnest(array['', 'toast.']) as prefix, unnest(array[
@@ -1731,24 +2469,6 @@ begin
             hint = 'pgmq_admin.drop_queue() removes what is left of it.';
     end if;
 end;
-$$;
-
-CREATE FUNCTION pgmq_gateway.queues(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, queue_type text, created_at timestamp with time zone, queue_table regclass, archive_table regclass)
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    AS $$
-    select
-        m.queue_name::text,
-        case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end,
-        m.created_at,
-        q.oid::regclass,
-        a.oid::regclass
-    from pgmq.meta as m
-    left join pg_catalog.pg_class as q
-        on q.relnamespace = 'pgmq'::regnamespace and q.relname = lower('q_' || m.queue_name)
-    left join pg_catalog.pg_class as a
-        on a.relnamespace = 'pgmq'::regnamespace and a.relname = lower('a_' || m.queue_name)
-    where only_queue is null or m.queue_name = only_queue;
 $$;
 
 CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
@@ -1876,36 +2596,6 @@ CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS
     select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-    select
-        sum(pg_table_size(c.oid)),
-        sum(pg_indexes_size(c.oid)),
-        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the
-        -- catalog tells more: how dense the pages are.
-        sum(case
-            when c.reltuples > 0 and coalesce(
-                pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-                pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)
-            ) is null
-            then c.reltuples / greatest(c.relpages, 1) * pg_relation_size(c.oid) / current_setting('block_size')::integer
-            else pg_stat_get_live_tuples(c.oid)
-        end)::bigint,
-        sum(pg_stat_get_dead_tuples(c.oid)),
-        max(pg_stat_get_last_autovacuum_time(c.oid)),
-        sum(pg_stat_get_tuples_inserted(c.oid)),
-        sum(pg_stat_get_tuples_updated(c.oid)),
-        sum(pg_stat_get_tuples_deleted(c.oid))
-    into table_bytes, index_bytes, live_tuples, dead_tuples, last_autovacuum, inserted, updated, deleted
-    from pg_catalog.pg_class as c
-    where c.oid = relation and c.relkind <> 'p'
-       or c.oid in (select relid from pg_partition_tree(relation) where isleaf);
-end;
-$$;
-
 CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1918,6 +2608,90 @@ CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURN
             t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
     );
 $$;
+
+CREATE FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    last timestamptz;
+    due timestamptz;
+    present timestamptz;
+begin
+    -- Who comes while another takes it has nothing to do, and nor has a standby.
+    if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
+        return greatest(spacing, 1);
+    end if;
+    -- Not now(): the transaction may have begun while another one took its sample.
+    present := clock_timestamp();
+    select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
+    due := last + make_interval(secs => spacing);
+    if due > present then
+        return extract(epoch from due - present);
+    end if;
+    insert into pgmq_gateway.samples
+    select
+        q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
+        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
+        q.sent, q.updated, q.deleted, q.archive_inserted
+    from pgmq_gateway.queues as q;
+    delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
+    delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
+    -- Dropped without pgmq_admin.drop_queue.
+    delete from pgmq_gateway.samples as s
+    where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
+    return spacing;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when template in ('own_messages', 'tenant') then format(
+            -- As a scalar subquery the claim is looked up once, not for each row.
+            '%s = (select %s)',
+            pgmq_gateway.member_expression('message', member),
+            pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
+        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        when template = 'producer' and command = 'r' then format(
+            '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
+            ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
+            queue_table)
+        else 'true'
+    end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when octet_length(long.name) < 64 then long.name
+        else format('%s %s %s', template, command, md5(long.name))
+    end
+    from (
+        select format('%s of %s: %s', template, role, command)
+            || case when claim is null then '' else format(' where %s = %s', member, claim) end
+    ) as long (name);
+$$;
+
+CREATE FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    present boolean := true;
+begin
+    if to_regclass('pgmq.notify_insert_throttle') is not null then
+        execute 'select exists (select from pgmq.notify_insert_throttle where queue_name = $1)' into present
+            using (select substr(relname, 3) from pg_class where oid = queue_table);
+    end if;
+    return present;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -2106,8 +2880,110 @@ CREATE TABLE pgmq_gateway.migrations (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE VIEW pgmq_gateway.tables AS
+ SELECT (c.oid)::regclass AS relation,
+    c.relname AS name,
+    (c.relkind = 'p'::"char") AS partitioned,
+    c.relrowsecurity AS rls,
+    f.pages,
+    f.table_bytes,
+    f.index_bytes,
+    f.live_tuples,
+    f.dead_tuples,
+    f.last_autovacuum,
+    f.inserted,
+    f.updated,
+    f.deleted
+   FROM (pg_class c
+     CROSS JOIN LATERAL ( SELECT (sum((pg_relation_size((p.oid)::regclass) / (current_setting('block_size'::text))::integer)))::bigint AS pages,
+            (sum(pg_table_size((p.oid)::regclass)))::bigint AS table_bytes,
+            (sum(pg_indexes_size((p.oid)::regclass)))::bigint AS index_bytes,
+            (sum(
+                CASE
+                    WHEN ((p.reltuples > (0)::double precision) AND (COALESCE(pg_stat_get_last_vacuum_time(p.oid), pg_stat_get_last_autovacuum_time(p.oid), pg_stat_get_last_analyze_time(p.oid), pg_stat_get_last_autoanalyze_time(p.oid)) IS NULL)) THEN (((p.reltuples / (GREATEST(p.relpages, 1))::double precision) * (pg_relation_size((p.oid)::regclass))::double precision) / ((current_setting('block_size'::text))::integer)::double precision)
+                    ELSE (pg_stat_get_live_tuples(p.oid))::double precision
+                END))::bigint AS live_tuples,
+            (sum(pg_stat_get_dead_tuples(p.oid)))::bigint AS dead_tuples,
+            max(pg_stat_get_last_autovacuum_time(p.oid)) AS last_autovacuum,
+            (sum(pg_stat_get_tuples_inserted(p.oid)))::bigint AS inserted,
+            (sum(pg_stat_get_tuples_updated(p.oid)))::bigint AS updated,
+            (sum(pg_stat_get_tuples_deleted(p.oid)))::bigint AS deleted
+           FROM ( SELECT c.oid,
+                    c.reltuples,
+                    c.relpages
+                  WHERE (c.relkind = 'r'::"char")
+                UNION ALL
+                 SELECT t.oid,
+                    t.reltuples,
+                    t.relpages
+                   FROM (pg_partition_tree((
+                        CASE
+                            WHEN (c.relkind = 'p'::"char") THEN c.oid
+                            ELSE NULL::oid
+                        END)::regclass) leaf(relid, parentrelid, isleaf, level)
+                     JOIN pg_class t ON ((t.oid = (leaf.relid)::oid)))
+                  WHERE leaf.isleaf) p) f)
+  WHERE ((c.relnamespace = ('pgmq'::regnamespace)::oid) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c.relispartition) AND (NOT (EXISTS ( SELECT
+           FROM pg_locks l
+          WHERE ((l.relation = c.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))));
+
+CREATE VIEW pgmq_gateway.queues AS
+ SELECT (q.queue_name)::text AS queue_name,
+        CASE
+            WHEN q.is_partitioned THEN 'partitioned'::text
+            WHEN q.is_unlogged THEN 'unlogged'::text
+            ELSE 'basic'::text
+        END AS queue_type,
+    q.created_at,
+    m.messages,
+    COALESCE(m.exact, false) AS exact,
+    m.visible,
+    m.delayed,
+    m.in_flight,
+    pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.oldest)))::double precision AS oldest_seconds,
+    (EXTRACT(epoch FROM (clock_timestamp() - m.newest)))::double precision AS newest_seconds,
+    ( SELECT COALESCE(pg_sequence_last_value((s.oid)::regclass), (0)::bigint) AS "coalesce"
+           FROM (pg_depend d
+             JOIN pg_class s ON (((s.oid = d.objid) AND (s.relkind = 'S'::"char"))))
+          WHERE ((d.classid = ('pg_class'::regclass)::oid) AND (d.refclassid = ('pg_class'::regclass)::oid) AND (d.refobjid = (live.relation)::oid) AND (d.deptype = 'i'::"char"))) AS sent,
+    live.table_bytes,
+    live.index_bytes,
+    (archive.table_bytes + archive.index_bytes) AS archive_bytes,
+    live.dead_tuples,
+    live.last_autovacuum,
+    live.updated,
+    live.deleted,
+    archive.inserted AS archive_inserted
+   FROM (((pgmq.meta q
+     LEFT JOIN pgmq_gateway.tables live ON ((live.name = lower(('q_'::text || (q.queue_name)::text)))))
+     LEFT JOIN pgmq_gateway.tables archive ON ((archive.name = lower(('a_'::text || (q.queue_name)::text)))))
+     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest) ON (true));
+
+CREATE TABLE pgmq_gateway.samples (
+    queue_name text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    spacing real NOT NULL,
+    lasting boolean NOT NULL,
+    messages bigint,
+    visible bigint,
+    delayed bigint,
+    in_flight bigint,
+    archived bigint,
+    oldest_seconds double precision,
+    sent bigint,
+    updated bigint,
+    deleted bigint,
+    archive_inserted bigint
+);
+
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY pgmq_gateway.samples
+    ADD CONSTRAINT samples_pkey PRIMARY KEY (queue_name, at);
+
+CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
@@ -2129,10 +3005,16 @@ REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLI
 REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
@@ -2140,10 +3022,25 @@ GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO se
 REVOKE ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.disable_notify(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_admin.exposed() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
@@ -2152,6 +3049,12 @@ REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
@@ -2168,8 +3071,14 @@ GRANT ALL ON FUNCTION pgmq_admin.list_queues() TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.policy_templates() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.policy_templates() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
@@ -2199,6 +3108,18 @@ GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers js
 REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
@@ -2207,6 +3128,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[]
 
 REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
@@ -2222,9 +3146,15 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, 
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.chosen_queues(chosen text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
@@ -2232,6 +3162,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
@@ -2244,6 +3176,14 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass,
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
@@ -2262,13 +3202,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.queue_figures(queue_table regclass, archive_table regclass, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT updated bigint, OUT deleted bigint, OUT archive_inserted bigint, OUT archive_bytes bigint) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.queues(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
@@ -2278,9 +3214,16 @@ GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], s
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_figures(relation regclass, OUT table_bytes bigint, OUT index_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT last_autovacuum timestamp with time zone, OUT inserted bigint, OUT updated bigint, OUT deleted bigint) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.template_policy_name(template text, role name, command text, claim text, member text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;

@@ -199,7 +199,7 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
 
 def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> None:
     internal = "('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)"
-    roles = "(select oid from pg_roles where rolname in ('anon', 'authenticated', 'service_role') union all select 0)"
+    roles = "(select oid from pg_roles where rolname in ('anon', 'authenticated') union all select 0)"
     assert (
         db(f"""
         select p.oid::regprocedure::text, a.grantee
@@ -220,7 +220,8 @@ def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> N
 
 @pytest.mark.parametrize("role", API_ROLES)
 def test_no_api_role_can_use_what_is_internal_through_anybody(db: Sql, role: str) -> None:
-    internal = "('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)"
+    managing = "" if role == "service_role" else ", 'pgmq_admin'::regnamespace"
+    internal = f"('pgmq_gateway'::regnamespace{managing})"
     assert (
         db(f"""
         select oid::regprocedure::text from pg_proc
@@ -233,17 +234,41 @@ def test_no_api_role_can_use_what_is_internal_through_anybody(db: Sql, role: str
     )
 
 
-def test_every_function_runs_with_its_callers_rights_and_an_empty_search_path(db: Sql) -> None:
+def test_only_management_has_its_owners_rights_and_every_function_has_a_search_path_of_its_own(db: Sql) -> None:
     rows = db("""
-        select oid::regprocedure::text, prosecdef, proconfig from pg_proc
+        select oid::regprocedure::text, prosecdef, proconfig, obj_description(oid, 'pg_proc'),
+            has_function_privilege('service_role', oid, 'execute')
+        from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace, 'pgmq_public'::regnamespace)
     """)
     assert len(rows) >= 6 + 3 + 10
-    for name, definer, settings in rows:
-        assert not definer, name
-        assert settings == (
-            None if name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(")) else ['search_path=""']
-        ), name
+    for name, definer, settings, comment, managed in rows:
+        paths = [setting for setting in settings or () if setting.startswith("search_path=")]
+        if definer:
+            assert paths == ["search_path=pg_catalog, pg_temp"], name
+        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(")):
+            assert paths == [], name
+        else:
+            assert paths in (['search_path=""'], ["search_path=pg_catalog, pg_temp"]), name
+        if name.startswith("pgmq_admin.") and managed:
+            assert definer, name
+            assert comment, name
+
+
+def test_no_caller_runs_its_own_code_with_the_owners_rights(gateway: Sql, db: Sql) -> None:
+    db("create table public.seen (who text)")
+    db("grant insert on public.seen to service_role")
+    gateway("set role service_role")
+    gateway("create function pg_temp.evil(x anyelement) returns boolean language sql as"
+            " 'insert into public.seen values (current_user) returning true'")  # fmt: skip
+    for name in ("text", "bool", "regclass", "oid", "int8", "name", "timestamptz"):
+        gateway(f"create domain pg_temp.{name} as pg_catalog.{name} check (pg_temp.evil(value))")
+    gateway("create function pg_temp.format(pg_catalog.text, variadic pg_catalog.text[]) returns pg_catalog.text"
+            " language sql as 'select pg_temp.evil(1)::pg_catalog.text'")  # fmt: skip
+    gateway("select pgmq_admin.create_queue('q'), pgmq_admin.purge_queue('q')")
+    gateway("select pgmq_admin.list_queues(), pgmq_admin.queue_status('q')")
+    gateway("select pgmq_admin.drop_queue('q')")
+    assert db("select * from public.seen") == []
 
 
 def test_the_exposed_functions_are_the_six_and_volatile(db: Sql) -> None:

@@ -94,8 +94,20 @@ def test_granting_an_operation_is_enough(old: Sql, operation: str) -> None:
         as_role(old, "anon", statement)
     old("select pgmq_admin.grant_queue('q', 'anon', %s)", [operation])
     as_role(old, "anon", statement)
+    rights = "select verdict from pgmq_admin.rights('q') where role = 'anon' and operation = %s"
+    assert old(rights, operation) == [("all",)]
     ((possible,),) = old("select operations from pgmq_admin.list_grants('q') where role = 'anon'")
     assert operation in possible
+
+
+def test_rights_are_managed(old: Sql) -> None:
+    old("select pgmq_admin.set_rls('q', true), pgmq_admin.create_policy('q', 'own_messages')")
+    tried = "select operation, allowed from pgmq_admin.try_as('q', 'authenticated', '{\"sub\": \"a\"}', %s)"
+    assert dict(old(tried, '{"user_id": "a"}')) == dict.fromkeys(OPERATIONS, True)
+    assert dict(old(tried, '{"user_id": "b"}')) == dict.fromkeys(OPERATIONS, False)
+    call(old, "send('q', '1')")
+    assert old("select last_read_at, message from pgmq_admin.messages_as('q', 'service_role')") == [(None, 1)]
+    assert old("select * from pgmq_admin.lint()") == []
 
 
 def test_queues_are_managed(old: Sql) -> None:
@@ -153,3 +165,26 @@ async def test_an_upgrade_that_drops_read_and_pop_is_mended_by_installing_again(
     assert isinstance(row, dict)
     assert list(row) == [*KEYS[:3], "last_read_at", *KEYS[3:]]
     assert len(call(old, "pop('q')")) == 1
+
+
+def test_messages_are_managed(old: Sql) -> None:
+    old("select pgmq_admin.create_queue('new')")
+    as_role(old, "service_role", "select pgmq_admin.send('q', '1', '{\"h\": 1}')")
+    as_role(
+        old, "service_role", "select pgmq_admin.send_batch('q', array['2', '3', '4']::jsonb[], sleep_seconds => 60)"
+    )
+    first, *_ = as_role(old, "service_role", "select last_read_at, headers, state from pgmq_admin.list_messages('q')")
+    assert first == (None, {"h": 1}, "visible")
+    for call, answer in {
+        "postpone('q', '{1}', 60)": [(1,)],
+        "make_visible('q', '{2}')": [(2,)],
+        "archive('q', '{1,2}')": [(1,), (2,)],
+        "requeue('q', '{1}')": [(1, 5)],
+        "move('q', '{5,3}', 'new')": [(3, 1), (5, 2)],
+        "apply('q', 'archive', '{\"contains\": 4}', 1)": [(1,)],
+        "delete_archived('q', '{2}')": [(2,)],
+        "delete('new', '{1}')": [(1,)],
+    }.items():
+        assert as_role(old, "service_role", f"select * from pgmq_admin.{call}") == answer
+    assert (table(old), [row for (row,) in old("select message from pgmq.a_q")]) == ([], [4])
+    assert old("select msg_id, message, headers, read_ct from pgmq.q_new") == [(2, 1, {"h": 1}, 0)]

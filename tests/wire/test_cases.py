@@ -65,7 +65,8 @@ async def installed(owner_uri: str) -> None:
 @pytest.fixture(scope="session")
 def servers(uri: str, folder: Path) -> Iterator[dict[str, Server]]:
     """A gateway as PostgREST alone is, and one with Supabase's key layer in front."""
-    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+    schemas = "public,pgmq_public"
+    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", "PGRST_DB_SCHEMAS": schemas}
     keys = {
         "PGMQ_GATEWAY_PUBLISHABLE_KEYS": KEYS["publishable"],
         "PGMQ_GATEWAY_SECRET_KEYS": f"default={KEYS['secret']}",

@@ -1,0 +1,172 @@
+"""Connections to the database, opened when they are needed and kept.
+
+Not the driver's pool: what it does around each call, chiefly for sessions that leave something behind, costs as much as
+sending the call. Here calls leave nothing behind.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+
+from app.driver import BROKEN, Connection
+from app.errors import PoolTimeout, Unavailable
+
+logger = logging.getLogger("pgmq_gateway")
+
+# Seconds after which a connection that nobody has needed is closed, and how often they are looked through.
+IDLE_SECONDS = 300
+LOOK_SECONDS = 60
+# Seconds that a connection may take to say goodbye.
+CLOSE_SECONDS = 5
+
+
+class Connections:
+    """At most `size` connections, made by `connect`.
+
+    patience  seconds that somebody may wait for one
+    timeouts  how many so far got none in time
+    """
+
+    def __init__(self, size: int, patience: float, connect: Callable[[], Awaitable[Connection]]) -> None:
+        self._size = size
+        self._patience = patience
+        self._connect = connect
+        self._opened = 0
+        # With the loop's time at which each came free; the last that came is the next to go.
+        self._idle: deque[tuple[Connection, float]] = deque()
+        # Each gets a connection, or None when it may open one itself.
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._look: asyncio.TimerHandle | None = None
+        self._all_back: asyncio.Future[None] | None = None
+        self.timeouts = 0
+
+    @property
+    def idle(self) -> int:
+        """Open connections that nobody uses."""
+        return len(self._idle)
+
+    @property
+    def spare(self) -> bool:
+        """Whether one can be had without waiting for somebody else's."""
+        return bool(self._idle) or self._opened < self._size
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[Connection]:
+        """A connection for the length of a `with` block. Raises what `take` raises."""
+        connection = await self.take()
+        try:
+            yield connection
+        finally:
+            self.give_back(connection)
+
+    async def take(self) -> Connection:
+        """A connection, to be given back whatever happens.
+
+        Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
+        """
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._opened -= 1
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._opened_or_free()
+        except TimeoutError:
+            self.timeouts += 1
+            raise PoolTimeout from None
+        except (*BROKEN, asyncpg.PostgresError) as error:
+            logger.warning("cannot connect to the database: %s", error)
+            raise Unavailable from None
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back, open or closed. Nobody else gets one on which something is left."""
+        if not connection.is_closed() and _left_over(connection):
+            connection.terminate()
+        if connection.is_closed():
+            self._gone()
+        elif self._all_back is not None:
+            self._close(connection)
+        elif (first := self._first_waiting()) is not None:
+            first.set_result(connection)
+        else:
+            loop = asyncio.get_running_loop()
+            self._idle.append((connection, loop.time()))
+            self._look = self._look or loop.call_later(LOOK_SECONDS, self._close_unneeded)
+
+    async def close(self) -> None:
+        """Close all, those in use once they have been given back."""
+        self._all_back = asyncio.get_running_loop().create_future()
+        if self._look is not None:
+            self._look.cancel()
+        while self._idle:
+            self._close(self._idle.pop()[0])
+        if self._opened:
+            await self._all_back
+
+    async def _opened_or_free(self) -> Connection:
+        while self._opened >= self._size:
+            future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            try:
+                connection = await future
+            except BaseException:
+                if future.done() and not future.cancelled() and (given := future.result()) is not None:
+                    self.give_back(given)
+                raise
+            if connection is not None:
+                return connection
+        self._opened += 1
+        try:
+            return await self._connect()
+        except BaseException:
+            self._gone()
+            raise
+
+    def _first_waiting(self) -> "asyncio.Future[Connection | None] | None":
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                return future
+        return None
+
+    def _gone(self) -> None:
+        """One connection less, so somebody else may open one."""
+        self._opened -= 1
+        if self._all_back is not None:
+            if not self._opened and not self._all_back.done():
+                self._all_back.set_result(None)
+        elif (first := self._first_waiting()) is not None:
+            first.set_result(None)
+
+    def _close_unneeded(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0][1] < loop.time() - IDLE_SECONDS:
+            self._close(self._idle.popleft()[0])
+        self._look = loop.call_later(LOOK_SECONDS, self._close_unneeded) if self._idle else None
+
+    def _close(self, connection: Connection) -> None:
+        task = asyncio.ensure_future(self._closed(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _closed(self, connection: Connection) -> None:
+        try:
+            with suppress(*BROKEN):
+                await connection.close(timeout=CLOSE_SECONDS)
+        finally:
+            self._gone()
+
+
+def _left_over(connection: Connection) -> bool:
+    """Whether a transaction is open, or a function has changed the session's encoding by a SET without LOCAL: in others
+    than UTF-8 the driver sends text from memory that it has freed."""
+    if connection.get_settings().client_encoding == "UTF8" and not connection.is_in_transaction():
+        return False
+    logger.warning("closing a connection that was left in a transaction, or in another encoding")
+    return True

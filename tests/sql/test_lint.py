@@ -1,0 +1,121 @@
+"""The lint: each rule finds what it is for, and is silent about a queue in order."""
+
+from collections.abc import Iterator
+
+import pytest
+from psycopg import errors
+
+from tests.conftest import Sql
+from tests.sql.conftest import OPERATIONS
+
+THROTTLE = "pgmq.notify_insert_throttle"
+TOUCHING = "create function public.past() returns void {} language sql as 'delete from pgmq.meta where false'"
+BROKEN = {
+    "rls_off": ["select pgmq_admin.set_rls('q', false)"],
+    "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
+                      "create policy p on pgmq.q_q for select to anon using (true)"],
+    "definer_function": [TOUCHING.format("security definer")],
+    "unlogged_in_use": ["select pgmq_admin.create_queue('u', 'unlogged')", "select pgmq.send('u', '1')"],
+    "notify_row": ["select pgmq.enable_notify_insert('q')", f"truncate {THROTTLE}"],
+    "notify_right": ["select pgmq_admin.create_policy('q', 'producer')", "select pgmq.enable_notify_insert('q')"],
+    "half_right": ["grant insert on pgmq.q_q to anon"],
+}  # fmt: skip
+IN_ORDER = {
+    "rls_off": ["select pgmq_admin.set_rls('q', false)", "select pgmq_admin.unexpose()"],
+    "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
+                      "create policy p on pgmq.q_q to anon using (true)"],
+    "definer_function": [TOUCHING.format("security definer"), "revoke execute on function public.past() from public"],
+    "unlogged_in_use": ["select pgmq_admin.create_queue('u', 'unlogged')", "select pgmq.send('q', '1')"],
+    "notify_row": ["select pgmq.enable_notify_insert('q')"],
+    "notify_right": ["select pgmq.enable_notify_insert('q')", "select pgmq_admin.create_policy('q', 'producer')"],
+    "half_right": ["select pgmq_admin.create_policy('q', 'producer')"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def lint(db: Sql) -> Iterator[Sql]:
+    """An installed database with a queue `q`; everything is undone at the end, roles' rights too."""
+    db("begin")
+    db("select pgmq_admin.create_queue('q')")
+    yield db
+    db("rollback")
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_rule_finds_what_it_is_for_and_nothing_else(lint: Sql, rule: str) -> None:
+    for statement in BROKEN[rule]:
+        lint(statement)
+    ((found, level, message, hint),) = lint("select rule, level, message, hint from pgmq_admin.lint()")
+    assert (found, level) == (rule, "error" if rule == "notify_right" else "warning")
+    assert message.endswith(".") or "lacks" in message
+    assert hint.endswith(".")
+
+
+@pytest.mark.parametrize("rule", IN_ORDER)
+def test_a_rule_is_silent_where_all_is_in_order(lint: Sql, rule: str) -> None:
+    for statement in IN_ORDER[rule]:
+        lint(statement)
+    assert lint("select * from pgmq_admin.lint()") == []
+
+
+def test_an_open_queue_is_an_error_as_soon_as_somebody_gets_in(lint: Sql) -> None:
+    lint("select pgmq_admin.set_rls('q', false), pgmq_admin.grant_queue('q', 'anon', '{send, read}')")
+    assert lint("select rule, level, message from pgmq_admin.lint('q')") == [
+        ("rls_off", "error", "Row-level security is off: anon may read, send, all messages.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (["grant delete on pgmq.q_q to anon"],
+         "anon cannot delete: it has DELETE on pgmq.q_q and lacks SELECT on pgmq.q_q"),
+        (["grant update on pgmq.q_q to anon"],
+         "anon cannot read: it has UPDATE on pgmq.q_q and lacks SELECT on pgmq.q_q"),
+        (["grant select, delete on pgmq.q_q to anon", "grant insert on pgmq.a_q to anon",
+          "create policy p on pgmq.q_q using (true)"],
+         "anon cannot archive: it lacks SELECT on pgmq.a_q"),
+        (["select pgmq_admin.create_policy('q', 'consumer')", "revoke usage on schema pgmq_public from authenticated",
+          "revoke select, delete, insert on pgmq.a_q from authenticated",
+          "revoke delete on pgmq.q_q from authenticated", "revoke update on pgmq.q_q from authenticated",
+          "grant select, update on pgmq.q_q to authenticated"],
+         "authenticated cannot read: it has the rights on the tables, but authenticated lacks USAGE of schema "
+         "pgmq_public: pgmq_admin.grant_queue() gives it."),
+    ],
+)  # fmt: skip
+def test_a_half_right_names_its_other_half(lint: Sql, statements: list[str], message: str) -> None:
+    for statement in statements:
+        lint(statement)
+    assert lint("select rule, message from pgmq_admin.lint('q')") == [("half_right", message)]
+
+
+def test_a_partitioned_queue_cannot_notify(lint: Sql) -> None:
+    lint("create table pgmq.q_parted (like pgmq.q_q including all) partition by range (msg_id)")
+    lint("create table pgmq.a_parted (like pgmq.a_q)")
+    lint("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parted', true, false)")
+    lint("select pgmq_admin.set_rls('parted', true), pgmq.enable_notify_insert('parted')")
+    ((rule, hint),) = lint("select rule, hint from pgmq_admin.lint('parted')")
+    assert (rule, hint) == ("notify_row", "pgmq_admin.disable_notify('parted') saves the work of it.")
+
+
+def test_a_wrapper_of_somebody_elses_is_an_error(lint: Sql) -> None:
+    lint("alter function pgmq_public.read(text, integer, integer) security definer")
+    ((level, message),) = lint("select level, message from pgmq_admin.lint() where rule = 'definer_function'")
+    assert level == "error"
+    assert message.startswith("pgmq_public.read(text,integer,integer) is SECURITY DEFINER")
+
+
+def test_a_queue_is_looked_at_alone_when_it_is_named(lint: Sql) -> None:
+    lint("select pgmq_admin.create_queue('other', rls => false)")
+    assert lint("select * from pgmq_admin.lint('q')") == []
+    assert lint("select queue_name, rule from pgmq_admin.lint('other')") == [("other", "rls_off")]
+    with pytest.raises(errors.UndefinedTable, match='queue "none" does not exist'):
+        lint("select * from pgmq_admin.lint('none')")
+
+
+def test_templates_leave_nothing_to_find(lint: Sql) -> None:
+    for template in ("own_messages", "tenant", "consumer"):
+        lint("select pgmq_admin.create_policy('q', %s)", template)
+    lint("select pgmq_admin.create_policy('q', 'producer', 'anon')")
+    assert lint("select * from pgmq_admin.lint()") == []
+    assert set(OPERATIONS) == {row[0] for row in lint("select operation from pgmq_admin.rights('q')")}

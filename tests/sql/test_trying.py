@@ -1,0 +1,83 @@
+"""Trying as a caller leaves nothing behind: no row, no notification, no setting, in a shared transaction neither."""
+
+import pytest
+from psycopg import errors
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from tests.conftest import Sql, runner
+from tests.sql.conftest import Connect
+from tests.sql.test_calls import CLAIMS, calls, giving
+
+SETTINGS = ("role", "request.jwt.claims", "lock_timeout", "search_path", "app.trace")
+STATE = " || ' ' || ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
+TRY = "select null::bigint, count(*), string_agg(coalesce(code, 'ok'), ' ') from pgmq_admin.try_as('q', {}, '{}')"
+# A policy with a side effect on the session.
+TRACING = "set_config('app.trace', current_user, false) is not null"
+
+
+@pytest.fixture
+def gateway(directory: DataDirectory, database: str, connect: Connect, db: Sql) -> Sql:
+    """The gateway's login role, where anon may do everything with a queue that notifies."""
+    db("select pgmq_admin.create_queue('q'), pgmq_admin.grant_queue('q', 'anon', '{send, read, pop, archive, delete}')")
+    db(f"create policy p on pgmq.q_q to anon using ({TRACING})")
+    db("select pgmq_admin.grant_queue('q', 'anon', '{send}') from pgmq.enable_notify_insert('q', 0)")
+    db("select pgmq.send('q', '1')")
+    return runner(connect(socket_uri(directory, "authenticator", database)))
+
+
+@pytest.mark.parametrize("careful", [True, False])
+def test_a_shared_transaction_goes_on_as_before(gateway: Sql, db: Sql, careful: bool) -> None:
+    stored = db("select * from pgmq.q_q")
+    anon, forged = TRY.format("'anon'", '{"sub": "x"}'), TRY.format("'authenticated'", "{}")
+    rows = calls(
+        gateway, giving(STATE), anon, giving(STATE), forged, giving(STATE), role="service_role",
+        schemas=["pgmq_admin"] * 5, careful=careful,
+    )  # fmt: skip
+    assert [row[5] for row in rows] == [None] * 5
+    assert rows[0][2] == f"service_role {CLAIMS} 0 pgmq_admin "
+    assert rows[2][2] == rows[4][2] == rows[0][2]
+    assert rows[1][2] == "ok ok ok ok ok"
+    assert rows[3][2] == "42501 42501 42501 42501 42501"
+    assert db("select * from pgmq.q_q") == stored
+    assert db("select count(*) from pgmq.a_q") == [(0,)]
+
+
+def test_what_fails_before_it_begins_leaves_nothing_either(gateway: Sql) -> None:
+    wrong = [TRY.format(role, claims) for role, claims in (("'nobody'", "{}"), ("'postgres'", "{}"), ("'anon'", "[]"))]
+    rows = calls(gateway, giving(STATE), *wrong, giving(STATE), role="service_role", schemas=["pgmq_admin"] * 5)
+    assert [row[5] and row[5][0] for row in rows] == [None, "42704", "42501", "22023", None]
+    assert rows[4][2] == rows[0][2]
+
+
+def test_nobody_is_notified(gateway: Sql, db: Sql, connect: Connect, directory: DataDirectory, database: str) -> None:
+    listener = connect(socket_uri(directory, database=database))
+    listener.execute('listen "pgmq.q_q.INSERT"')
+    calls(gateway, TRY.format("'anon'", "{}"), role="service_role")
+    db("notify \"pgmq.q_q.INSERT\", 'the end'")
+    assert [notification.payload for notification in listener.notifies(timeout=30, stop_after=1)] == ["the end"]
+
+
+def test_a_locked_queue_is_an_error_soon(
+    gateway: Sql, connect: Connect, directory: DataDirectory, database: str
+) -> None:
+    other = connect(socket_uri(directory, database=database))
+    other.execute("begin; lock table pgmq.a_q in access exclusive mode")
+    gateway("begin; set role service_role")
+    tried = gateway("select operation, code from pgmq_admin.try_as('q', 'anon')")
+    assert dict(tried) == {"send": None, "read": None, "pop": None, "archive": "55P03", "delete": None}
+    gateway("rollback")
+
+
+def test_messages_as_needs_the_rights_of_read(gateway: Sql, db: Sql) -> None:
+    gateway("begin; set role service_role")
+    assert gateway("select message from pgmq_admin.messages_as('q', 'anon')") == [(1,)]
+    assert gateway("select current_setting('role'), coalesce(current_setting('request.jwt.claims', true), '')") == [
+        ("service_role", "")
+    ]
+    with pytest.raises(errors.InsufficientPrivilege, match="permission denied for table q_q"):
+        gateway("select * from pgmq_admin.messages_as('q', 'authenticated')")
+    gateway("rollback")
+    for wrong in (0, 1001, None):
+        with pytest.raises(errors.InvalidParameterValue, match="max_rows must be from 1 to 1000"):
+            db("select * from pgmq_admin.messages_as('q', 'anon', max_rows => %s)", wrong)
