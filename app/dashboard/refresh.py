@@ -42,8 +42,11 @@ class Refresh(Generic[T]):
 
     async def now(self) -> None:
         """Load and show once; if that is being done, let that do."""
-        if self._busy.locked():
-            return
+        if not self._busy.locked():
+            await self.anew()
+
+    async def anew(self) -> None:
+        """Load and show what is so from now on: what is being loaded may be what was asked for before."""
         async with self._busy:
             answer = await self._load()
         if self._said.is_deleted:
