@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.quantities import count
 from app.dashboard.queue.client import Filter, Queue
 from app.dashboard.queue.moments import instant, time_field
 from app.dashboard.widgets import Failure, button, field, heading, words
@@ -57,7 +56,7 @@ class Target:
 
 def messages(number: int) -> str:
     """So many messages, in words."""
-    return "1 message" if number == 1 else f"{count(number)} messages"
+    return "1 message" if number == 1 else f"{number:,} messages"
 
 
 class Actions:
