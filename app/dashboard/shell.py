@@ -37,6 +37,15 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
   if (chosen) document.documentElement.dataset.theme = chosen[1];
   document.documentElement.lang = "en";
   document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
+  // Where the session is over, the socket is refused, and the page itself would lead to the sign-in page.
+  const waiting = setInterval(() => {{
+    if (!window.socket) return;
+    clearInterval(waiting);
+    socket.on("connect_error", async () => {{
+      const answer = await fetch(location.href, {{ method: "HEAD", redirect: "manual", cache: "no-store" }});
+      if (answer.type === "opaqueredirect") location.reload();
+    }});
+  }}, 50);
   // navigator.clipboard is there only for pages of https and of this machine.
   async function copyText(text) {{
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -116,27 +125,36 @@ async def _leave_when_signed_out(client: Client, session: Session) -> None:
 def _shell(client: Client, api: Api, here: str) -> ui.element:
     """Header and navigation; gives the place for the page's content."""
     ui.add_head_html(HEAD)
-    ui.link("Skip to the content", "#main").classes("skip")
     chosen = theme.chosen(client.request)
     dark = ui.dark_mode(theme.THEMES[chosen])
-    menu = _menu(here)
-    with ui.element("header").classes("shell-header"):
-        icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
-        ui.link("pgmq-gateway", "/").classes("product")
-        where = ui.label(api.public_url).classes("where mono")
-        background_tasks.create(_name_database(client, api, where), name="database")
-        _theme_switch(dark, chosen)
-        icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
-    with ui.element("div").classes("shell-body"):
-        with ui.element("aside").classes("shell-side"):
+    # Quasar's page is the landmark main: what is not of the content stands before it.
+    assert client.content.parent_slot is not None
+    main = client.content.parent_slot.parent.props("tabindex=-1")
+    with client.layout:
+        ui.link("Skip to the content", f"#{main.html_id}").classes("skip").move(target_index=0)
+        with ui.element("header").classes("shell-header") as header:
+            _header(client, api, here, dark, chosen)
+        with ui.element("aside").classes("shell-side") as aside:
             _navigation(here)
-        return ui.element("main").classes("shell-main").props("id=main tabindex=-1")
+    header.move(target_index=1)
+    aside.move(target_index=2)
+    return client.content.classes("shell-main")
 
 
-async def _name_database(client: Client, api: Api, where: ui.label) -> None:
+def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, chosen: str) -> None:
+    menu = _menu(here)
+    icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
+    ui.link("pgmq-gateway", "/").classes("product")
+    where = ui.label(api.public_url).classes("where mono")
+    background_tasks.create(_tell_database(client, api, where), name="database")
+    _theme_switch(dark, chosen)
+    icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
+
+
+async def _tell_database(client: Client, api: Api, where: ui.label) -> None:
     database = await api.database()
-    if not isinstance(database, Problem) and database.get("database_name") and not client.is_deleted:
-        where.text = f"{api.public_url} · {database['database_name']}"
+    if not isinstance(database, Problem) and not client.is_deleted:
+        where.text = f"{api.public_url} · Postgres {str(database['postgres_version']).split()[0]}"
 
 
 def _navigation(here: str) -> None:
@@ -164,6 +182,9 @@ def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:
             f'document.documentElement.dataset.theme = "{name}";'
         )
 
-    with icon_button(THEME_ICONS[chosen], "Light or dark").props("aria-haspopup=menu") as button, ui.menu():
+    with (
+        icon_button(THEME_ICONS[chosen], "Light or dark").props("aria-haspopup=menu") as button,
+        ui.menu().props("role=menu"),
+    ):
         for name in theme.THEMES:
-            ui.menu_item(f"{name.capitalize()}", lambda name=name: choose(name))
+            ui.menu_item(f"{name.capitalize()}", lambda name=name: choose(name)).props("role=menuitem")

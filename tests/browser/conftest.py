@@ -1,5 +1,6 @@
 """What tests in a browser share: Chromium, a page of another origin, and a gateway that asks for keys."""
 
+import re
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,15 +12,19 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from app.datadir import DataDirectory
+from app.keys import api_key
 from tests import server
 from tests.clients.conftest import NODE, command
 from tests.conftest import missing
 from tests.server import SECRET, Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
+# Ignored by git; for people to look at.
+SCREENSHOTS = Path(__file__).with_name("screenshots")
 SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
 # What the console says of every answer that is an error; it is for the test to judge those.
 ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
@@ -39,6 +44,22 @@ class Origins:
 
     page: str
     site: str
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """The dashboard of the running gateway. `link` signs in once."""
+
+    url: str
+    link: str = field(repr=False)
+    key: str = field(repr=False)
+
+    async def sign_in(self, page: Page, path: str = "/", key: str | None = None) -> None:
+        """Show a key and come to a page."""
+        await page.goto(self.url + path)
+        await page.get_by_label("Key").fill(self.key if key is None else key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,7 @@ def directory(folder: Path) -> DataDirectory:
 @pytest.fixture(scope="session")
 def embedded(folder: Path, directory: DataDirectory) -> Iterator[Server]:
     """`pgmq-gateway serve` on its embedded database as anybody starts it: it asks for a key."""
-    log, arguments = folder / "browser.log", ("--data-dir", str(directory.path))
+    log, arguments = folder / "browser.log", ("--data-dir", str(directory.path), "--dashboard-port", "0")
     running = server.start(log, *arguments, env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"})
     yield running
     assert running.stop() == 0, log.read_text()
@@ -97,6 +118,31 @@ def keys(embedded: Server, directory: DataDirectory) -> Keys:
     lines = dict(line.split("=", 1) for line in printed.splitlines())
     assert lines["SUPABASE_URL"] == embedded.url
     return Keys(lines["SUPABASE_PUBLISHABLE_KEY"], lines["SUPABASE_SECRET_KEY"])
+
+
+@pytest.fixture(scope="session")
+def dashboard(embedded: Server) -> Dashboard:
+    """The dashboard that `serve` has started."""
+    link = re.search(r"(\S+)/sign-in\?code=\S+", embedded.output)
+    assert link is not None
+    return Dashboard(link[1], link[0], api_key(SECRET.encode(), "service_role"))
+
+
+async def screenshot(page: Page, name: str) -> None:
+    """Leave a picture for people to look at; a page that is wider than its window is wrong in itself."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def accessible(page: Page) -> None:
+    """Let axe look for what people without eyes or mouse would miss."""
+    if not AXE.is_file():
+        missing("axe-core", "run `npm ci` in tests/clients/node")
+    await page.evaluate(AXE.read_text())
+    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    faults = [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found["violations"]]
+    assert faults == []
 
 
 class Pages(BaseHTTPRequestHandler):

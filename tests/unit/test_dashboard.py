@@ -191,12 +191,15 @@ async def test_answers_say_what_a_browser_may_do_with_them(gate: Gate) -> None:
 
 def test_rates_are_differences_over_time_and_lines_are_of_one_scale() -> None:
     rates = Rates()
-    rates.remember([{"queue_name": "q", "sent_rate": 4.0, "deleted_rate": 1.0, "archived_rate": None}])
-    rates.look(100.0, [{"queue_name": "q", "sent": 10, "messages": 10}])
+    known = {"queue_name": "q", "sent_rate": 4.0, "deleted_rate": 1.0, "archived_rate": None}
+    rates.remember([{**known, "at": "1970-01-01T00:16:30+00:00"}, {**known, "at": "x", "sent_rate": None}])
+    rates.look(1005.0, [{"queue_name": "q", "sent": 10, "messages": 10}])
     assert rates.now("q") is None
-    rates.look(102.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
+    rates.look(1007.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
     assert rates.now("q") == (2.0, 1.0)
-    assert rates.lines("q") == {"in": "118.0,1.0 120.0,12.0", "out": "118.0,17.5 120.0,17.5"}
+    assert rates.lines("q", 1007.0) == {"in": "118.0,1.0 120.0,12.0", "out": "118.0,17.5 120.0,17.5"}
+    rates.look(2000.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
+    assert rates.lines("q", 2000.0) == {"in": "120.0,23.0", "out": "120.0,23.0"}
 
 
 def test_numbers_in_words() -> None:

@@ -10,15 +10,17 @@ from nicegui import ui
 from app.dashboard import quantities, snippets
 from app.dashboard.api import Api, Problem, Row
 from app.dashboard.creation import Creation
-from app.dashboard.rates import HEIGHT, POINTS, WIDTH, Rates
+from app.dashboard.rates import HEIGHT, POINTS, STEP, WIDTH, Rates
 from app.dashboard.refresh import Refresh
 from app.dashboard.shell import page, queue_address
 from app.dashboard.widgets import button, code, heading, words
 
-HISTORY = timedelta(minutes=15)
+HISTORY = timedelta(seconds=POINTS * STEP)
 # The lint looks at every right of every queue, which need not be done as often as counting.
 LINT_SECONDS = 30.0
 ROWS = 50
+# Warnings that are shown without being asked for.
+WARNINGS = 3
 
 # Name, title, what it is sorted by, class of its cells.
 COLUMNS = (
@@ -98,6 +100,8 @@ class Overview:
                 )
             self._table = _table().bind_filter_from(search, "value", lambda value: value or "")
         self._empty = ui.element("section").classes("panel").props('aria-label="No queues"')
+        self._warnings_shown: Sequence[Row] = ()
+        self._warnings.set_visibility(False)
         self._list.set_visibility(False)
         self._empty.set_visibility(False)
         self._fill_empty()
@@ -125,8 +129,9 @@ class Overview:
         return known
 
     def _show(self, look: Look) -> None:
-        self._rates.look(time.monotonic(), look.queues)
-        rows = [_row(queue, self._rates) for queue in look.queues]
+        now = time.time()
+        self._rates.look(now, look.queues)
+        rows = [_row(queue, self._rates, now) for queue in look.queues]
         self._totals.show(rows)
         self._table.rows = rows
         self._table.props(
@@ -137,11 +142,19 @@ class Overview:
         self._show_warnings(look.warnings or ())
 
     def _show_warnings(self, warnings: Sequence[Row]) -> None:
+        if warnings == self._warnings_shown:
+            return
+        self._warnings_shown = warnings
         self._warnings.clear()
         self._warnings.set_visibility(bool(warnings))
         with self._warnings:
-            for warning in warnings:
+            for warning in warnings[:WARNINGS]:
                 _warning(warning)
+            if more := warnings[WARNINGS:]:
+                with ui.element("details").classes("stack"):
+                    words(f"{len(more)} more", "summary")
+                    for warning in more:
+                        _warning(warning)
 
     def _fill_empty(self) -> None:
         with self._empty:
@@ -225,7 +238,7 @@ def _table() -> ui.table:
     return table
 
 
-def _row(queue: Row, rates: Rates) -> Row:
+def _row(queue: Row, rates: Rates, now: float) -> Row:
     """A row of the table: what it is sorted by, and what is shown."""
     rate_in, rate_out = rates.now(queue["queue_name"]) or (None, None)
     shown = {
@@ -238,7 +251,7 @@ def _row(queue: Row, rates: Rates) -> Row:
         "out_rate": quantities.rate(rate_out),
     }
     kept = ("queue_name", "queue_type", "rls", "exact", "messages", "visible", "delayed", "in_flight", "oldest_seconds")
-    lines: Mapping[str, str] = rates.lines(queue["queue_name"])
+    lines: Mapping[str, str] = rates.lines(queue["queue_name"], now)
     values = {name: queue[name] for name in kept}
     return {**values, "in_rate": rate_in, "out_rate": rate_out, "words": shown, "lines": lines}
 

@@ -1,0 +1,233 @@
+"""The dashboard in a real browser: the ways in and out, the list of queues, the dialog that makes one, code to copy."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from app.keys import token
+from tests.browser.conftest import Dashboard, accessible, screenshot
+from tests.conftest import Sql
+from tests.server import SECRET
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+Open = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
+    """A tab that asks nobody but the dashboard."""
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    yield tab
+    places = {f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in asked if not one.startswith("data:")}
+    assert places == {dashboard.url}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def signed_in(own_origin: Page, dashboard: Dashboard) -> Page:
+    """A tab that shows the list of queues."""
+    await own_origin.set_viewport_size({"width": 1440, "height": 900})
+    await dashboard.sign_in(own_origin)
+    return own_origin
+
+
+async def test_the_link_signs_in_once(own_origin: Page, chromium: Browser, dashboard: Dashboard) -> None:
+    await own_origin.goto(dashboard.link)
+    await expect(own_origin.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
+    assert dashboard.link not in await own_origin.evaluate("location.href")
+    async with await chromium.new_context() as other:
+        again = await other.new_page()
+        await again.goto(dashboard.link)
+        await expect(again.get_by_role("alert")).to_contain_text("This link has been used")
+        assert await other.cookies() == []
+
+
+async def test_the_key_is_not_in_the_browser(signed_in: Page, dashboard: Dashboard) -> None:
+    (cookie,) = await signed_in.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    stored = await signed_in.evaluate(
+        "JSON.stringify([localStorage, sessionStorage, document.documentElement.outerHTML])"
+    )
+    assert dashboard.key not in json.dumps(cookie) + stored
+
+
+async def test_a_wrong_key_is_refused_with_the_words_of_the_api(own_origin: Page, dashboard: Dashboard) -> None:
+    await own_origin.goto(f"{dashboard.url}/connect?queue=x")
+    for key, said in (
+        ("nonsense", "Invalid API key"),
+        (token(SECRET.encode(), "authenticated", {}, 60), "permission denied"),
+        (token(b"another secret that is long enough!!", "service_role", {}, 60), "PGRST301"),
+    ):
+        await own_origin.get_by_label("Key").fill(key)
+        await own_origin.keyboard.press("Enter")
+        await expect(own_origin.locator(".problem")).to_contain_text(said)
+    await accessible(own_origin)
+    await screenshot(own_origin, "wrong-key")
+    await own_origin.get_by_label("Key").fill(dashboard.key)
+    await own_origin.keyboard.press("Enter")
+    await own_origin.wait_for_url(f"{dashboard.url}/connect?queue=x")
+
+
+async def test_a_session_ends_with_its_token_and_says_so(
+    own_origin: Page, dashboard: Dashboard, complaints: list[str]
+) -> None:
+    await own_origin.goto(dashboard.url)
+    await own_origin.get_by_label("Key").fill(token(SECRET.encode(), "service_role", {}, 2))
+    await own_origin.keyboard.press("Enter")
+    await expect(own_origin.get_by_role("alert")).to_contain_text("Your session has ended", timeout=20_000)
+    assert urlsplit(own_origin.url).path == "/sign-in"
+    await screenshot(own_origin, "expired")
+    # On a slow machine it is over before the page's socket is open, which is then refused.
+    complaints[:] = [text for text in complaints if "WebSocket" not in text]
+
+
+async def test_signing_out_ends_all_tabs_of_the_session(signed_in: Page, dashboard: Dashboard) -> None:
+    second = await signed_in.context.new_page()
+    await second.goto(f"{dashboard.url}/connect")
+    await signed_in.get_by_role("button", name="Sign out").click()
+    for tab in (signed_in, second):
+        await expect(tab.get_by_role("alert")).to_contain_text("You have signed out.")
+    await signed_in.goto(dashboard.url)
+    await expect(signed_in.get_by_label("Key")).to_be_visible()
+
+
+async def test_two_browsers_see_what_either_does(
+    signed_in: Page, chromium: Browser, dashboard: Dashboard, sql: Sql
+) -> None:
+    async with await chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as other:
+        phone = await other.new_page()
+        await dashboard.sign_in(phone)
+        await create(signed_in, "shared", "Basic")
+        row = phone.get_by_role("row").filter(has_text="shared")
+        await expect(row).to_be_visible()
+        sql("select pgmq.send('shared', '{}')")
+        await expect(row.get_by_role("cell").nth(1)).to_have_text("1")
+        await phone.get_by_role("button", name="Menu").click()
+        menu = phone.get_by_role("dialog")
+        await expect(menu.get_by_role("link", name="Health")).to_be_visible()
+        await screenshot(phone, "menu-390-dark")
+        await phone.keyboard.press("Escape")
+        await expect(menu).to_have_count(0)
+        await accessible(phone)
+        await screenshot(phone, "queues-390-dark")
+    await screenshot(signed_in, "queues-1440-light")
+    sql("select pgmq.drop_queue('shared')")
+
+
+@pytest.mark.parametrize(("kind", "rls"), [("Basic", True), ("Unlogged", False)])
+async def test_a_queue_of_each_type_is_created(kind: str, rls: bool, signed_in: Page, sql: Sql) -> None:
+    name = f"made-{kind.lower()}"
+    await create(signed_in, name, kind, rls=rls)
+    row = signed_in.get_by_role("row").filter(has_text=name)
+    await expect(row.get_by_role("cell").nth(1)).to_have_text(kind.lower())
+    await expect(row.get_by_role("cell").nth(2)).to_have_text("on" if rls else "off")
+    if not rls:
+        await expect(signed_in.get_by_label("Warnings")).to_contain_text(name)
+    assert sql("select is_unlogged from pgmq.meta where queue_name = %s", name) == [(kind == "Unlogged",)]
+    await row.get_by_role("link").click()
+    await expect(signed_in.get_by_role("heading", level=1)).to_contain_text(name)
+    sql("select pgmq.drop_queue(%s)", name)
+
+
+async def test_what_cannot_be_created_is_said_with_the_words_of_the_api(signed_in: Page) -> None:
+    await signed_in.get_by_role("button", name="Create queue").click()
+    dialog = signed_in.get_by_role("dialog")
+    name = dialog.get_by_label("Name")
+    for text, said in (("Big one", "Not in a name: B, space"), ("a--b", "Not -- in a row."), ("x" * 48, "At most 47")):
+        await name.fill(text)
+        await expect(dialog.get_by_text(said)).to_be_visible()
+    await name.fill("parts")
+    await dialog.get_by_text("Partitioned").click()
+    await expect(dialog.get_by_label("time to keep")).to_have_value("100000")
+    await dialog.get_by_role("button", name="Create").click()
+    await expect(dialog.locator(".problem")).to_contain_text("pg_partman")
+    await accessible(signed_in)
+    await screenshot(signed_in, "create-1440-light")
+
+
+async def test_the_keyboard_alone_is_enough(signed_in: Page, sql: Sql) -> None:
+    press = signed_in.keyboard.press
+    await press("Tab")
+    await expect(signed_in.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await press("Enter")
+    for _ in range(3):
+        await press("Tab")
+    await expect(signed_in.get_by_role("button", name="Create queue")).to_be_focused()
+    await press("Enter")
+    await expect(signed_in.get_by_role("dialog").get_by_label("Name")).to_be_focused()
+    await signed_in.keyboard.type("by-keyboard")
+    await press("Enter")
+    await expect(signed_in.get_by_role("dialog")).to_have_count(0)
+    await signed_in.get_by_label("Search queues").focus()
+    await signed_in.keyboard.type("by-key")
+    await expect(signed_in.get_by_role("row")).to_have_count(2)
+    depth = signed_in.get_by_role("columnheader", name="Depth")
+    await depth.get_by_role("button").focus()
+    await press("Enter")
+    await expect(depth).to_have_attribute("aria-sort", "ascending")
+    await signed_in.get_by_role("link", name="by-keyboard").focus()
+    await press("Enter")
+    await expect(signed_in.get_by_role("heading", level=1)).to_contain_text("by-keyboard")
+    sql("select pgmq.drop_queue('by-keyboard')")
+
+
+async def test_updates_rest_and_go_on(signed_in: Page, queue: str, sql: Sql) -> None:
+    cell = signed_in.get_by_role("row").filter(has_text=queue).get_by_role("cell").nth(3)
+    await signed_in.get_by_role("button", name="Pause updates").click()
+    sql("select pgmq.send(%s, '1')", queue)
+    await signed_in.get_by_role("button", name="Update now").click()
+    await expect(cell).to_have_text("1")
+    sql("select pgmq.send(%s, '1')", queue)
+    await signed_in.get_by_role("button", name="Resume updates").click()
+    await expect(cell).to_have_text("2")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_connect_shows_code_without_the_key_until_it_is_asked_for(
+    theme: str, signed_in: Page, dashboard: Dashboard, queue: str
+) -> None:
+    await signed_in.get_by_role("button", name="Light or dark").click()
+    await signed_in.get_by_role("menuitem", name=theme).click()
+    await signed_in.goto(f"{dashboard.url}/connect?queue={queue}")
+    assert await signed_in.evaluate("document.body.className.includes('body--dark')") == (theme == "dark")
+    code = signed_in.get_by_role("region", name="send with curl")
+    await expect(code).to_contain_text(queue)
+    await expect(code).to_contain_text("apikey: YOUR_KEY")
+    await signed_in.get_by_role("button", name="Use the key I signed in with").click()
+    await expect(code).to_contain_text("apikey: ********")
+    await signed_in.get_by_role("button", name="Show").click()
+    await expect(code).to_contain_text(f"apikey: {dashboard.key}")
+    await signed_in.get_by_role("button", name="Hide").click()
+    await signed_in.get_by_label("Subject").fill("alice")
+    await signed_in.get_by_label("JWT secret").fill(SECRET)
+    await signed_in.get_by_role("button", name="Make token").click()
+    await signed_in.get_by_role("button", name="Use in the code").click()
+    await expect(code).to_contain_text("Bearer ********")
+    await expect(signed_in.get_by_label("JWT secret")).to_have_value("")
+    await signed_in.get_by_role("tab", name="supabase-js").click()
+    await expect(signed_in.get_by_role("region", name="send with supabase-js")).to_contain_text(
+        '.schema("pgmq_public")'
+    )
+    await accessible(signed_in)
+    await screenshot(signed_in, f"connect-1440-{theme}")
+
+
+async def create(page: Page, name: str, kind: str, *, rls: bool = True) -> None:
+    """Make a queue in the dialog."""
+    await page.get_by_role("button", name="Create queue").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Name").fill(name)
+    await dialog.get_by_role("radio", name=kind).click()
+    if not rls:
+        await dialog.get_by_role("switch", name="Row-level security").click()
+        await expect(dialog.get_by_role("status")).to_contain_text("every message")
+    await dialog.get_by_role("button", name="Create").click()
+    await expect(dialog).to_have_count(0)
