@@ -20,7 +20,7 @@ class Bar:
             self._buttons = [_button(action, to_chosen) for action in actions]
             self._none = button("Choose none", choose_none)
             ui.element("div").classes("grow")
-            with button("All that match", icon="expand_more").props("aria-haspopup=menu"), ui.menu():
+            with button("All that match", icon="expand_more").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
                 for action in actions:
                     _item(action, to_all)
 
@@ -38,4 +38,4 @@ def _button(action: Action, do: Do) -> ui.button:
 
 
 def _item(action: Action, do: Do) -> None:
-    ui.menu_item(f"{action.label}…", lambda: do(action)).classes("lossy" if action.lossy else "")
+    ui.menu_item(f"{action.label}…", lambda: do(action)).props("role=menuitem").classes("lossy" if action.lossy else "")

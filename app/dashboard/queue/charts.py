@@ -57,7 +57,7 @@ class Charts:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._made: list[Chart] = []
-        with ui.element("section").props('aria-label="Charts"').classes("stack"):
+        with ui.element("section").props('aria-label="Over time"').classes("stack"):
             with ui.element("div").classes("row-of"):
                 heading("Over time")
                 self._span = ui.toggle(SPANS, value=15, on_change=self.load).props("dense no-caps unelevated")

@@ -48,12 +48,12 @@ class Menu:
             f"Drop {name}?", "The queue will be gone, with its messages, its archive and its history.", name,
             "Drop queue", self._drop,
         )  # fmt: skip
-        with button("More", icon="more_horiz").props("aria-haspopup=menu"), ui.menu():
-            with ui.menu_item(on_click=self._set_rls), ui.item_section():
+        with button("More", icon="more_horiz").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
+            with ui.menu_item(on_click=self._set_rls).props("role=menuitem"), ui.item_section():
                 self._switch = words("")
             ui.separator()
-            ui.menu_item("Purge…", purge.open).classes("lossy")
-            ui.menu_item("Drop…", drop.open).classes("lossy")
+            ui.menu_item("Purge…", purge.open).props("role=menuitem").classes("lossy")
+            ui.menu_item("Drop…", drop.open).props("role=menuitem").classes("lossy")
 
     def show(self, figures: Row) -> None:
         """What list_queues says."""

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from nicegui import ui
-from nicegui.events import GenericEventArguments
+from nicegui.element import Element
 
 from app.dashboard import quantities
 from app.dashboard.api import Row
@@ -26,30 +25,10 @@ ARCHIVE = (
     ("archived_at", "Archived", "archived_at", "number"),
 )
 
-HEADER = """
-<q-th :props="props" :aria-sort="props.col.order">
-  <button v-if="props.col.sort" type="button" class="sort" @click="$parent.$emit('sort', props.col.sort)">
-    {{ props.col.label }}<span class="arrow" aria-hidden="true">{{ props.col.arrow }}</span>
-  </button>
-  <span v-else>{{ props.col.label }}</span>
-</q-th>"""
-CHOOSE_ALL = '<q-checkbox v-model="props.selected" dense aria-label="Choose all messages of this page" />'
-CHOOSE = """<q-checkbox v-model="props.selected" dense :aria-label="'Choose message ' + props.row.msg_id" />"""
-IDENTIFIER = """
-<q-td :props="props">
-  <button type="button" class="link" :aria-label="'Open message ' + props.value"
-    @click.stop="$parent.$emit('look', props.value)">{{ props.value }}</button>
-</q-td>"""
-STATE = """
-<q-td :props="props"><span :class="'state ' + props.value">{{ props.row.words.state }}</span></q-td>"""
-PREVIEW = '<q-td :props="props"><span class="mono">{{ props.value }}</span></q-td>'
-PLAIN = '<q-td :props="props">{{ props.row.words[props.col.name] }}</q-td>'
-TIME = """
-<q-td :props="props"><time :datetime="props.value" :title="new Date(props.value).toLocaleString()">
-  {{ props.row.words[props.col.name] }}</time></q-td>"""
+TIMES = ("enqueued_at", "vt", "archived_at")
 
 
-class Table:
+class Table(Element, component="../static/message_table.js"):
     """The table. `look` is awaited with the id of the message that is to be seen whole, `sort` with a column."""
 
     def __init__(
@@ -58,68 +37,41 @@ class Table:
         sort: Callable[[str], Awaitable[None]],
         chosen: Callable[[], None],
     ) -> None:
-        self._chosen = chosen
-        self._table = ui.table(columns=[], rows=[], row_key="msg_id", selection="multiple", pagination=0)
-        self._table.props("flat dense hide-bottom hide-pagination").classes("messages")
-        self._table.on_select(lambda: chosen())
-        self._table.on("look", lambda event: look(int(event.args)))
-        self._table.on("sort", lambda event: sort(str(event.args)))
-        self._table.on("row-click", lambda event: look(_clicked(event)), [[], ["msg_id"]])
-        self._slots()
-
-    def _slots(self) -> None:
-        for name, template in (
-            ("header-cell", HEADER),
-            ("header-selection", CHOOSE_ALL),
-            ("body-selection", CHOOSE),
-            ("body-cell-msg_id", IDENTIFIER),
-            ("body-cell-state", STATE),
-            ("body-cell-preview", PREVIEW),
-            ("body-cell-bytes", PLAIN),
-            ("body-cell-read_ct", PLAIN),
-            ("body-cell-enqueued_at", TIME),
-            ("body-cell-vt", TIME),
-            ("body-cell-archived_at", TIME),
-        ):
-            self._table.add_slot(name, template)
+        super().__init__()
+        self._told = chosen
+        self._chosen: set[int] = set()
+        self._props |= {"columns": [], "rows": [], "chosen": []}
+        self.on("look", lambda event: look(int(event.args)))
+        self.on("sort", lambda event: sort(str(event.args)))
+        self.on("choose", lambda event: self._choose(event.args["ids"], on=event.args["on"]))
 
     @property
     def ids(self) -> list[int]:
         """Those that are chosen, on other pages too."""
-        return sorted(row["msg_id"] for row in self._table.selected)
+        return sorted(self._chosen)
 
     def choose_none(self) -> None:
         """Choose none."""
-        self._table.selected = []
-        self._chosen()
+        self._choose(self.ids, on=False)
 
     def show(self, rows: Sequence[Row], place: Place, *, archived: bool) -> None:
         """Put a page there."""
         now = datetime.now(UTC)
-        self._table.rows = [_row(row, now) for row in rows]
-        columns = [_column(column, place) for column in (ARCHIVE if archived else QUEUE)]
-        if columns != self._table.columns:
-            self._table.columns = columns
+        self._props["rows"] = [_row(row, now) for row in rows]
+        self._props["columns"] = [_column(column, place) for column in (ARCHIVE if archived else QUEUE)]
+        self.update()
 
-
-def _clicked(event: GenericEventArguments) -> int:
-    return int(event.args[1]["msg_id"])
+    def _choose(self, ids: Sequence[int], *, on: bool) -> None:
+        self._chosen = self._chosen | set(ids) if on else self._chosen - set(ids)
+        self._props["chosen"] = self.ids
+        self.update()
+        self._told()
 
 
 def _column(column: tuple[str, str, str, str], place: Place) -> dict[str, object]:
     name, title, sort, classes = column
     order = ("descending" if place.descending else "ascending") if sort == place.sort else None
-    return {
-        "name": name,
-        "label": title,
-        "field": name,
-        "align": "right" if "number" in classes else "left",
-        "classes": classes,
-        "headerClasses": f"{classes} {'sorted' if order else ''}",
-        "sort": sort,
-        "order": order,
-        "arrow": {"ascending": " ↑", "descending": " ↓"}.get(order or "", ""),
-    }
+    return {"name": name, "label": title, "sort": sort, "classes": classes, "order": order, "time": name in TIMES}
 
 
 def _row(row: Row, now: datetime) -> Row:
