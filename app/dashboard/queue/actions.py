@@ -10,7 +10,7 @@ from nicegui import ui
 from app.dashboard.api import Problem
 from app.dashboard.queue.client import Filter, Queue
 from app.dashboard.queue.moments import instant, time_field
-from app.dashboard.widgets import Failure, button, field, heading, words
+from app.dashboard.widgets import Failure, button, field, heading, labelled, words
 
 DELAYS = {60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h", 86400: "1 day"}
 
@@ -75,7 +75,7 @@ class Actions:
         """Count what a filter matches, and ask."""
         counted = await self._queue.count(chosen)
         if isinstance(counted, Problem):
-            _show(counted, "The messages could not be counted.")
+            show_failure(counted, "The messages could not be counted.")
         elif not counted:
             ui.notify("No message matches.", position="bottom")
         else:
@@ -89,7 +89,7 @@ class Actions:
         """Do it without asking."""
         problem = await self.do(action, target, {})
         if problem:
-            _show(problem, f"{action.label}: this was not done.")
+            show_failure(problem, f"{action.label}: this was not done.")
 
     async def do(self, action: Action, target: Target, more: Mapping[str, object]) -> Problem | None:
         """Do it, and tell how many it was done to."""
@@ -141,6 +141,7 @@ class Question:
     def _name(self) -> None:
         what = f"{self._action.label} {messages(self._target.number)}"
         self._title.text = f"{what}?"
+        labelled(self._dialog, f"{what}?").update()
         self._sure.text = what
 
     async def _count(self) -> None:
@@ -218,9 +219,9 @@ def _tell(action: Action, number: int, target: Target) -> None:
     ui.notify(f"{messages(number)} {action.done}.{gone}", position="bottom")
 
 
-def _show(error: Problem, title: str) -> None:
+def show_failure(error: Problem, title: str) -> None:
     """A dialog for an error that has no place of its own."""
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
+    with labelled(ui.dialog(), "Error") as dialog, ui.card().classes("dialog"):
         failure = Failure()
         failure.show(error, title)
         with ui.element("div").classes("actions"):

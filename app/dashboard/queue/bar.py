@@ -18,7 +18,7 @@ class Bar:
         with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"') as self._place:
             self._said = words("").classes("chosen").props("role=status")
             self._buttons = [_button(action, to_chosen) for action in actions]
-            self._none = button("Choose none", choose_none)
+            self._none = button("Choose none", choose_none).classes("medium")
             ui.element("div").classes("grow")
             with button("All that match", icon="expand_more").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
                 for action in actions:

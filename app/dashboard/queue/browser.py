@@ -54,8 +54,11 @@ class Browser:
         """Put a page there, or why there is none."""
         if isinstance(answer, Problem):
             self._failure.show(answer, "The messages could not be listed.")
+            # Not below a filter that they do not match; what cannot be reached for a while stays.
+            self._table.set_visibility(answer.status != 400)
             return
         self._failure.clear()
+        self._table.set_visibility(True)
         self._shown = answer
         self._table.show(answer.rows, self.place, archived=self.archived)
         self._empty.set_visibility(not answer.rows)

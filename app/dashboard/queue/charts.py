@@ -1,5 +1,6 @@
 """What has been: messages by state, rates and the oldest age over time."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from app.dashboard.widgets import heading, words
 
 BUCKETS = 120
 SECONDS = 10.0
+# Seconds between the lines of an axis of time, of which there are at most so many.
+STEPS, LINES = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400), 4
 SPANS = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10080: "7 days"}
 
 COUNT = "value => value == null ? '-' : Math.round(value).toLocaleString('en') + ' messages'"
@@ -112,12 +115,21 @@ class Chart:
 
     def show(self, samples: Sequence[Row], since: datetime, until: datetime) -> None:
         """Draw the samples of a span of time."""
-        self._empty.set_visibility(not samples)
+        known = [row[name] for row in samples for name in self._lines if row[name] is not None]
+        self._empty.set_visibility(not known)
         options = self._chart.options
+        if "oldest_seconds" in self._lines:
+            options["yAxis"]["interval"] = _step(max(known, default=0))
         options["xAxis"] |= {"min": since.timestamp() * 1000, "max": until.timestamp() * 1000}
         for series, name in zip(options["series"], self._lines, strict=True):
             series["data"] = [[datetime.fromisoformat(row["at"]).timestamp() * 1000, row[name]] for row in samples]
         self._chart.update()
+
+
+def _step(seconds: float) -> int:
+    """Between the lines of an axis of time, so that they are whole minutes, hours or days."""
+    days = math.ceil(seconds / LINES / 86400)
+    return next((step for step in STEPS if seconds <= step * LINES), days * 86400)
 
 
 def _key(name: str, colour: str) -> None:

@@ -40,7 +40,9 @@ class Filters:
             self._ids, self._contains, self._path, self._headers, self._after, self._before, self._least, self._most,
         )  # fmt: skip
         for place in self._texts:
-            place.props("stack-label autocomplete=off spellcheck=false debounce=350").on_value_change(self._apply)
+            place.props("stack-label hide-bottom-space autocomplete=off spellcheck=false debounce=350").on_value_change(
+                self._apply
+            )
         self._state.on_value_change(self._apply)
 
     def of_archive(self, archived: bool) -> None:

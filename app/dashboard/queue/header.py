@@ -7,8 +7,9 @@ from nicegui import ui
 
 from app.dashboard import dialogs
 from app.dashboard.api import Problem, Row
+from app.dashboard.queue.actions import messages, show_failure
 from app.dashboard.queue.client import Queue
-from app.dashboard.widgets import Failure, badge, button, heading, words
+from app.dashboard.widgets import Failure, badge, button, heading, labelled, words
 
 
 class Badges:
@@ -64,7 +65,7 @@ class Menu:
         answer = await self._queue.api.call("purge_queue", {"queue_name": self._queue.name})
         if isinstance(answer, Problem):
             return answer
-        ui.notify(f"{answer:,} messages deleted.", position="bottom")
+        ui.notify(f"{messages(int(answer))} deleted.", position="bottom")
         await self._after()
         return None
 
@@ -79,13 +80,12 @@ class Menu:
         if self._rls:
             self._ask_rls()
         elif problem := await self._change_rls(enabled=True):
-            with ui.dialog(value=True) as dialog, ui.card().classes("dialog"):
-                Failure().show(problem)
-                button("Close", dialog.close)
+            show_failure(problem, "Row-level security could not be turned on.")
 
     def _ask_rls(self) -> None:
-        with ui.dialog(value=True) as dialog, ui.card().classes("dialog"):
-            heading("Turn row-level security off?")
+        title = "Turn row-level security off?"
+        with labelled(ui.dialog(value=True), title) as dialog, ui.card().classes("dialog"):
+            heading(title)
             words("Whoever is granted rights on this queue will see and take every message in it.", "p")
             failure = Failure()
 
@@ -96,7 +96,7 @@ class Menu:
                     dialog.close()
 
             with ui.element("div").classes("actions"):
-                button("Cancel", dialog.close)
+                button("Cancel", dialog.close).props("autofocus")
                 button("Turn off", go, "danger")
         dialog.on("hide", dialog.delete)
 
