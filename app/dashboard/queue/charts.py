@@ -119,7 +119,9 @@ class Chart:
         self._empty.set_visibility(not known)
         options = self._chart.options
         if "oldest_seconds" in self._lines:
-            options["yAxis"]["interval"] = _step(max(known, default=0))
+            oldest = max(known, default=0)
+            step = _step(oldest)
+            options["yAxis"] |= {"interval": step, "max": max(1, math.ceil(oldest / step)) * step}
         options["xAxis"] |= {"min": since.timestamp() * 1000, "max": until.timestamp() * 1000}
         for series, name in zip(options["series"], self._lines, strict=True):
             series["data"] = [[datetime.fromisoformat(row["at"]).timestamp() * 1000, row[name]] for row in samples]
