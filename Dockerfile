@@ -16,9 +16,10 @@ ENV PATH=/opt/pgmq-gateway/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PGRST_SERVER_HOST=0.0.0.0
 USER 10001
-EXPOSE 3000 3001
+EXPOSE 3000 3001 3002
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3001/live', timeout=2)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["pgmq-gateway"]
-CMD ["serve"]
+# The dashboard is a container of its own: docs/dashboard.md.
+CMD ["serve", "--no-dashboard"]

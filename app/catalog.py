@@ -12,6 +12,8 @@ from app.errors import AmbiguousFunction, FunctionNotFound
 from app.hints import nearest
 from app.transaction import DEFAULTS, TransactionSettings
 
+# The schema whose functions manage queues.
+MANAGEMENT = "pgmq_admin"
 # Calls by their argument names, in the order in which they came.
 RESOLVED_KEPT = 1024
 

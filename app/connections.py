@@ -116,8 +116,8 @@ class Connections:
             try:
                 connection = await future
             except BaseException:
-                if future.done() and not future.cancelled() and (given := future.result()) is not None:
-                    self.give_back(given)
+                if future.done() and not future.cancelled():
+                    self._pass_on(future.result())
                 raise
             if connection is not None:
                 return connection
@@ -127,6 +127,12 @@ class Connections:
         except BaseException:
             self._gone()
             raise
+
+    def _pass_on(self, given: Connection | None) -> None:
+        if given is not None:
+            self.give_back(given)
+        elif (first := self._first_waiting()) is not None:
+            first.set_result(None)
 
     def _first_waiting(self) -> "asyncio.Future[Connection | None] | None":
         while self._waiting:
@@ -141,8 +147,8 @@ class Connections:
         if self._all_back is not None:
             if not self._opened and not self._all_back.done():
                 self._all_back.set_result(None)
-        elif (first := self._first_waiting()) is not None:
-            first.set_result(None)
+        else:
+            self._pass_on(None)
 
     def _close_unneeded(self) -> None:
         loop = asyncio.get_running_loop()

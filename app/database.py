@@ -8,6 +8,7 @@ import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call
+from app.catalog import MANAGEMENT
 from app.connections import Connections
 from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError
 from app.errors import (
@@ -134,6 +135,8 @@ class Database:
     def shares(self, call: Call) -> bool:
         """Whether a call may stand in one transaction with others of its caller."""
         plain = call.preferences.timezone is None and call.function.settings is DEFAULTS
+        # What manages whole queues may take long.
+        plain = plain and call.function.schema != MANAGEMENT
         short = call.body is None or len(call.body) <= LONGEST_SHARED
         return (
             plain

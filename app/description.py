@@ -14,7 +14,7 @@ from app import openapi
 from app.auth import Caller
 from app.batching import Executor
 from app.call import executable
-from app.catalog import Function
+from app.catalog import MANAGEMENT, Function
 from app.errors import DescriptionDisabled, UnsupportedMethod
 from app.media import JSON
 from app.profiles import Profiles
@@ -63,7 +63,7 @@ class Description:
         """The schema that the request names, or all for using queues."""
         if "accept-profile" in request.headers:
             return [self._profiles.schema(request.head)]
-        return [schema for schema in self._schemas if schema != openapi.MANAGEMENT]
+        return [schema for schema in self._schemas if schema != MANAGEMENT]
 
 
 @lru_cache(maxsize=16)

@@ -22,25 +22,33 @@ from bench.database import Health
 from bench.generator import count
 from bench.measurement import BenchError
 from bench.stage import Cast, stage
+from bench.usage import memory_of_tree
 
 OUTPUT = Path(__file__).with_name("churn.json")
-HEADING = "minute  messages/s  p50 ms  p99 ms  dead tuples  table MB  index MB  autovacuums"
+HEADING = "minute  messages/s  p50 ms  p99 ms   requests  server MB  dead rows  table MB  index MB  autovacuums"
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """One minute of it: messages that went all the way, latencies of a request, and the queue's table at its end."""
+    """One minute of it: messages that went all the way, latencies of a request, and what there was at its end.
+
+    requests  so far
+    memory    resident bytes of the gateway
+    """
 
     number: int
     rate: float
     p50: float
     p99: float
+    requests: int
+    memory: int
     queue: Health
 
     def __str__(self) -> str:
         return (
-            f"{self.number:6}  {self.rate:10,.0f}  {self.p50:6.1f}  {self.p99:6.1f}  {self.queue.dead:11,}"
-            f"  {self.queue.table / 1e6:8,.1f}  {self.queue.index / 1e6:8,.1f}  {self.queue.autovacuums:11}"
+            f"{self.number:6}  {self.rate:10,.0f}  {self.p50:6.1f}  {self.p99:6.1f}  {self.requests:9,}"
+            f"  {self.memory / 1e6:9,.0f}  {self.queue.dead:9,}  {self.queue.table / 1e6:8,.1f}"
+            f"  {self.queue.index / 1e6:8,.1f}  {self.queue.autovacuums:11}"
         )
 
 
@@ -79,11 +87,14 @@ async def _churn(minutes: int, seconds: int, cell: Cell, backlog: int) -> dict[s
 async def _minutes(gateway: HttpServer, cell: Cell, minutes: int, seconds: int) -> AsyncIterator[Minute]:
     queue = queue_of(gateway.name)
     assert gateway.secret is not None
+    requests = 0
     for number in range(1, minutes + 1):
         result = await count(gateway.url, _plan(cell, queue, gateway.secret), cell.connections, seconds)
         if result["refused"] or result["status"] or result["timeout"]:
             raise BenchError(f"minute {number} failed: {result}")
-        yield _minute(number, result, await gateway.queues.health(queue))
+        requests += result["requests"]
+        memory = memory_of_tree(gateway.pid or 0)
+        yield _minute(number, result, requests, memory, await gateway.queues.health(queue))
 
 
 def _plan(cell: Cell, queue: str, secret: bytes) -> plan.Plan:
@@ -92,9 +103,9 @@ def _plan(cell: Cell, queue: str, secret: bytes) -> plan.Plan:
     return replace(plan.rpc(cell, queue, shown), before=send)
 
 
-def _minute(number: int, result: dict[str, Any], health: Health) -> Minute:
+def _minute(number: int, result: dict[str, Any], requests: int, memory: int, queue: Health) -> Minute:
     rate = result["deleted"] / result["microseconds"] * 1e6
-    return Minute(number, rate, result["p50"] / 1e3, result["p99"] / 1e3, health)
+    return Minute(number, rate, result["p50"] / 1e3, result["p99"] / 1e3, requests, memory, queue)
 
 
 if __name__ == "__main__":

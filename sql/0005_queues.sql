@@ -290,13 +290,22 @@ comment on function pgmq_admin.purge_queue is
 -- A table with what Postgres counts of it anyway, summed over its partitions; no row is read. Those are left out that
 -- somebody else is purging or dropping, for whom one would have to wait.
 create or replace view pgmq_gateway.tables as
+with free as materialized (
+    select c.oid, c.relname, c.relkind, c.reltuples, c.relpages
+    from pg_catalog.pg_class as c
+    where c.relnamespace = 'pgmq'::regnamespace
+      and c.relkind in ('r', 'p')
+      and not c.relispartition
+      and not exists (
+          select from pg_catalog.pg_locks as l
+          where l.relation = c.oid and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+      )
+)
 select
     c.oid::regclass as relation,
     c.relname as name,
-    c.relkind = 'p' as partitioned,
-    c.relrowsecurity as rls,
     f.*
-from pg_catalog.pg_class as c
+from free as c
 cross join lateral (
     select
         sum(pg_relation_size(p.oid) / current_setting('block_size')::integer)::bigint as pages,
@@ -325,14 +334,7 @@ cross join lateral (
         join pg_catalog.pg_class as t on t.oid = leaf.relid
         where leaf.isleaf
     ) as p
-) as f
-where c.relnamespace = 'pgmq'::regnamespace
-  and c.relkind in ('r', 'p')
-  and not c.relispartition
-  and not exists (
-      select from pg_catalog.pg_locks as l
-      where l.relation = c.oid and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
-  );
+) as f;
 
 -- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
 -- messages. Else a state with few messages is counted, and what the others have is told by the statistics and a sample.
@@ -552,8 +554,8 @@ as $list$
 $list$;
 comment on function pgmq_admin.list_queues is
     'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
-    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one '
-    'beyond a thousand.';
+    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive '
+    'the number always is one.';
 
 drop function if exists pgmq_admin.queue_status(text);
 

@@ -1229,6 +1229,8 @@ begin
     end if;
     perform pgmq_gateway.check_caller(role, claims);
     begin
+        -- A sender that notifies holds a row that this insert may want too.
+        perform set_config('lock_timeout', '1s', true);
         -- Something to read, as old as can be so that it comes first.
         execute format(
             'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',

@@ -37,4 +37,5 @@ def danger(title: str, text: str, name: str, action: str, do: Callable[[], Await
             button("Cancel", dialog.close)
             sure = button(action, go, "danger").bind_enabled_from(typed, "value", lambda value: value == name)
         typed.on("keydown.enter", go)
+    dialog.on_value_change(lambda: typed.set_value(""))
     return dialog

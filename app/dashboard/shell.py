@@ -41,6 +41,7 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
   const waiting = setInterval(() => {{
     if (!window.socket) return;
     clearInterval(waiting);
+    if (document.hidden) emitEvent("tab_hidden", true);
     socket.on("connect_error", async () => {{
       const answer = await fetch(location.href, {{ method: "HEAD", redirect: "manual", cache: "no-store" }});
       if (answer.type === "opaqueredirect") location.reload();

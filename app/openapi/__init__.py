@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from app.catalog import Function
+from app.catalog import MANAGEMENT, Function
 from app.openapi import functions as calls
 from app.openapi import queues
 from app.openapi.answers import HEADERS, REFUSALS
@@ -12,7 +12,6 @@ from app.openapi.examples import SCHEMA
 from app.openapi.schemas import SHARED, Schema, Schemas
 
 SERVER = "/rest/v1"
-MANAGEMENT = "pgmq_admin"
 DESCRIPTION = """\
 Durable message queues in Postgres, over HTTP. Every call runs in its caller's own Postgres role, so grants and
 row-level security decide who may do what.

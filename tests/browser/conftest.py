@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
@@ -53,6 +54,14 @@ class Dashboard:
     url: str
     link: str = field(repr=False)
     key: str = field(repr=False)
+    cookie: tuple[str, str] = field(repr=False)
+
+    async def enter(self, page: Page, path: str = "/") -> None:
+        """Come to a page in the session that tests share, who must not end it."""
+        name, value = self.cookie
+        await page.context.add_cookies([{"name": name, "value": value, "url": self.url}])
+        await page.goto(self.url + path)
+        await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
 
     async def sign_in(self, page: Page, path: str = "/", key: str | None = None) -> None:
         """Show a key and come to a page."""
@@ -125,7 +134,10 @@ def dashboard(embedded: Server) -> Dashboard:
     """The dashboard that `serve` has started."""
     link = re.search(r"(\S+)/sign-in\?code=\S+", embedded.output)
     assert link is not None
-    return Dashboard(link[1], link[0], api_key(SECRET.encode(), "service_role"))
+    key = api_key(SECRET.encode(), "service_role")
+    answer = httpx.post(f"{link[1]}/sign-in", data={"key": key}, headers={"Origin": link[1]}, timeout=30)
+    ((name, value),) = answer.cookies.items()
+    return Dashboard(link[1], link[0], key, (name, value))
 
 
 async def screenshot(page: Page, name: str) -> None:
@@ -201,7 +213,8 @@ def complaints() -> list[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     """An empty tab of a browser that knows nothing yet; the page that it comes to show must not complain."""
-    async with await chromium.new_context() as context:
+    # Pictures are of what is there, not of how it comes.
+    async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
         listen(page, complaints)
         yield page

@@ -1,13 +1,12 @@
 """The dashboard in a real browser: the ways in and out, the list of queues, the dialog that makes one, code to copy."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from app.keys import token
 from tests.browser.conftest import Dashboard, accessible, screenshot
@@ -16,9 +15,8 @@ from tests.server import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-
-Open = Callable[..., Any]
+DESK = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -34,8 +32,8 @@ async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def signed_in(own_origin: Page, dashboard: Dashboard) -> Page:
     """A tab that shows the list of queues."""
-    await own_origin.set_viewport_size({"width": 1440, "height": 900})
-    await dashboard.sign_in(own_origin)
+    await own_origin.set_viewport_size(DESK)
+    await dashboard.enter(own_origin)
     return own_origin
 
 
@@ -51,12 +49,8 @@ async def test_the_link_signs_in_once(own_origin: Page, chromium: Browser, dashb
 
 
 async def test_the_key_is_not_in_the_browser(signed_in: Page, dashboard: Dashboard) -> None:
-    (cookie,) = await signed_in.context.cookies()
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-    stored = await signed_in.evaluate(
-        "JSON.stringify([localStorage, sessionStorage, document.documentElement.outerHTML])"
-    )
-    assert dashboard.key not in json.dumps(cookie) + stored
+    stored = await signed_in.evaluate("[localStorage, sessionStorage, document.documentElement.outerHTML]")
+    assert dashboard.key not in json.dumps([stored, *await signed_in.context.cookies()])
 
 
 async def test_a_wrong_key_is_refused_with_the_words_of_the_api(own_origin: Page, dashboard: Dashboard) -> None:
@@ -89,22 +83,25 @@ async def test_a_session_ends_with_its_token_and_says_so(
     complaints[:] = [text for text in complaints if "WebSocket" not in text]
 
 
-async def test_signing_out_ends_all_tabs_of_the_session(signed_in: Page, dashboard: Dashboard) -> None:
-    second = await signed_in.context.new_page()
+async def test_signing_out_ends_all_tabs_of_the_session(own_origin: Page, dashboard: Dashboard) -> None:
+    await dashboard.sign_in(own_origin)
+    (cookie,) = await own_origin.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    second = await own_origin.context.new_page()
     await second.goto(f"{dashboard.url}/connect")
-    await signed_in.get_by_role("button", name="Sign out").click()
-    for tab in (signed_in, second):
+    await own_origin.get_by_role("button", name="Sign out").click()
+    for tab in (own_origin, second):
         await expect(tab.get_by_role("alert")).to_contain_text("You have signed out.")
-    await signed_in.goto(dashboard.url)
-    await expect(signed_in.get_by_label("Key")).to_be_visible()
+    await own_origin.goto(dashboard.url)
+    await expect(own_origin.get_by_label("Key")).to_be_visible()
 
 
 async def test_two_browsers_see_what_either_does(
     signed_in: Page, chromium: Browser, dashboard: Dashboard, sql: Sql
 ) -> None:
-    async with await chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as other:
+    async with await chromium.new_context(viewport=PHONE, color_scheme="dark", reduced_motion="reduce") as other:
         phone = await other.new_page()
-        await dashboard.sign_in(phone)
+        await dashboard.enter(phone)
         await create(signed_in, "shared", "Basic")
         row = phone.get_by_role("row").filter(has_text="shared")
         await expect(row).to_be_visible()
@@ -196,6 +193,7 @@ async def test_connect_shows_code_without_the_key_until_it_is_asked_for(
 ) -> None:
     await signed_in.get_by_role("button", name="Light or dark").click()
     await signed_in.get_by_role("menuitem", name=theme).click()
+    await expect(signed_in.locator(f"html[data-theme={theme}]")).to_be_attached()
     await signed_in.goto(f"{dashboard.url}/connect?queue={queue}")
     assert await signed_in.evaluate("document.body.className.includes('body--dark')") == (theme == "dark")
     code = signed_in.get_by_role("region", name="send with curl")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import Dashboard, accessible, listen, screenshot
 from tests.conftest import Sql
@@ -22,7 +22,8 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browser(chromium: Browser, dashboard: Dashboard) -> AsyncIterator[BrowserContext]:
     """The browser of somebody who has signed in."""
-    async with await chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+    desk: ViewportSize = {"width": 1440, "height": 900}
+    async with await chromium.new_context(viewport=desk, reduced_motion="reduce") as context:
         await dashboard.sign_in(await context.new_page())
         await context.pages[0].close()
         yield context

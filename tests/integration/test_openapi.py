@@ -18,7 +18,7 @@ from tests.server import run
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
-MANAGEMENT = ROOT / "openapi-admin.yaml"
+MANAGEMENT = ROOT / "docs" / "openapi-admin.yaml"
 OPERATIONS = [
     pytest.param(path, method, operation, id=operation["operationId"])
     for path, methods in DOCUMENT["paths"].items()
@@ -48,7 +48,7 @@ def test_the_committed_document_is_the_printed_one(directory: DataDirectory) -> 
     assert printed.returncode == 0
     assert (ROOT / "openapi.yaml").read_text() == printed.stdout, "run: pgmq-gateway openapi > openapi.yaml"
     managing = run("openapi", "--schema", "pgmq_admin", "--data-dir", str(directory.path))
-    again = "run: pgmq-gateway openapi --schema pgmq_admin > openapi-admin.yaml"
+    again = "run: pgmq-gateway openapi --schema pgmq_admin > docs/openapi-admin.yaml"
     assert MANAGEMENT.read_text() == managing.stdout, again
 
 

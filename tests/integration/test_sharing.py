@@ -48,6 +48,8 @@ def own(own: Own) -> Own:
         # No transaction number where nothing may be written; its beginning tells it as well.
         "create function public.mine(pad text default '') returns table (value text) volatile language sql as "
         "'select now()::text'",
+        "create function pgmq_admin.mine() returns table (value text) volatile language sql as 'select now()::text';"
+        "grant usage on schema pgmq_admin to authenticated; grant execute on function pgmq_admin.mine to authenticated",
         "create function public.strict() returns table (value text) volatile language sql "
         "set default_transaction_isolation = serializable as 'select * from public.mine()'",
         "create function public.limited() returns table (value text) volatile language sql "
@@ -303,6 +305,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "a time zone": {"headers": {"Prefer": "timezone=Asia/Tokyo"}},
     "a rollback": {"headers": {"Prefer": "tx=rollback"}},
     "a condition": {"params": {"value": "neq.0"}},
+    "management": {"headers": {"Content-Profile": "pgmq_admin"}},
     "a long body": {"arguments": {"pad": "x" * 65536}},
     "a function with settings": {"function": "strict"},
     "a function with a time limit": {"function": "limited"},

@@ -767,14 +767,10 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    last_key constant jsonb := coalesce(after, before);
     -- The page before is the first one in the opposite direction.
     backward constant boolean := before is not null;
-    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
     falling constant boolean := coalesce(descending, false) <> backward;
-    last_number bigint;
-    last_time timestamptz;
-    last_id bigint;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
 begin
     if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
         raise exception 'sort "%" is not known', sort using
@@ -789,25 +785,6 @@ begin
     elsif after is not null and before is not null then
         raise exception 'after and before exclude each other' using
             errcode = 'invalid_parameter_value', hint = 'Give one of them.';
-    end if;
-    if last_key is not null then
-        begin
-            if jsonb_typeof(last_key) <> 'array' or jsonb_array_length(last_key) <> 2 or last_key @> '[null]' then
-                raise data_exception using message = 'it is not an array of two values';
-            end if;
-            last_id := last_key ->> 1;
-            if timed then
-                last_time := last_key ->> 0;
-            else
-                last_number := last_key ->> 0;
-            end if;
-        exception
-            when data_exception then
-                raise exception '% cannot be read: %', case when backward then 'before' else 'after' end, sqlerrm using
-                    errcode = 'invalid_parameter_value',
-                    hint = format('Give %s and msg_id of a row: %s.',
-                        sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
-        end;
     end if;
     -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
     -- is there for the partitions that it excludes.
@@ -831,16 +808,16 @@ begin
         $query$,
         source,
         condition,
-        case when last_key is not null then format(
+        case when key.id is not null then format(
             'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
-            sort, case when falling then '<' else '>' end, case when timed then '$4' else '$3' end) end,
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
         sort,
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
         archived,
         case when descending then 'desc' end
-    ) using filter, clock_timestamp(), last_number, last_time, last_id, max_rows;
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
 $_$;
 
@@ -1239,6 +1216,8 @@ begin
     end if;
     perform pgmq_gateway.check_caller(role, claims);
     begin
+        -- A sender that notifies holds a row that this insert may want too.
+        perform set_config('lock_timeout', '1s', true);
         -- Something to read, as old as can be so that it comes first.
         execute format(
             'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
@@ -2433,6 +2412,31 @@ CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, qu
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
+CREATE FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
+begin
+    if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
+        raise data_exception using message = 'it is not an array of two values';
+    end if;
+    id := place ->> 1;
+    if timed then
+        instant := place ->> 0;
+    else
+        number := place ->> 0;
+    end if;
+exception
+    when data_exception then
+        raise exception 'after or before cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value',
+            hint = format('Give %s and msg_id of a row: %s.',
+                sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2881,10 +2885,19 @@ CREATE TABLE pgmq_gateway.migrations (
 );
 
 CREATE VIEW pgmq_gateway.tables AS
+ WITH free AS MATERIALIZED (
+         SELECT c_1.oid,
+            c_1.relname,
+            c_1.relkind,
+            c_1.reltuples,
+            c_1.relpages
+           FROM pg_class c_1
+          WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (EXISTS ( SELECT
+                   FROM pg_locks l
+                  WHERE ((l.relation = c_1.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))))
+        )
  SELECT (c.oid)::regclass AS relation,
     c.relname AS name,
-    (c.relkind = 'p'::"char") AS partitioned,
-    c.relrowsecurity AS rls,
     f.pages,
     f.table_bytes,
     f.index_bytes,
@@ -2894,7 +2907,7 @@ CREATE VIEW pgmq_gateway.tables AS
     f.inserted,
     f.updated,
     f.deleted
-   FROM (pg_class c
+   FROM (free c
      CROSS JOIN LATERAL ( SELECT (sum((pg_relation_size((p.oid)::regclass) / (current_setting('block_size'::text))::integer)))::bigint AS pages,
             (sum(pg_table_size((p.oid)::regclass)))::bigint AS table_bytes,
             (sum(pg_indexes_size((p.oid)::regclass)))::bigint AS index_bytes,
@@ -2922,10 +2935,7 @@ CREATE VIEW pgmq_gateway.tables AS
                             ELSE NULL::oid
                         END)::regclass) leaf(relid, parentrelid, isleaf, level)
                      JOIN pg_class t ON ((t.oid = (leaf.relid)::oid)))
-                  WHERE leaf.isleaf) p) f)
-  WHERE ((c.relnamespace = ('pgmq'::regnamespace)::oid) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c.relispartition) AND (NOT (EXISTS ( SELECT
-           FROM pg_locks l
-          WHERE ((l.relation = c.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))));
+                  WHERE leaf.isleaf) p) f);
 
 CREATE VIEW pgmq_gateway.queues AS
  SELECT (q.queue_name)::text AS queue_name,
@@ -3199,6 +3209,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUB
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
 

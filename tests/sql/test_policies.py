@@ -107,6 +107,18 @@ def test_the_same_again_is_refused_and_says_so(undone: Sql) -> None:
         undone("select pgmq_admin.drop_policy('q', 'consumer of anon: select')")
 
 
+def test_a_producer_loses_all_that_the_template_gave(undone: Sql) -> None:
+    held = """
+        select privilege_type::text from pg_class as c left join pg_attribute as a on a.attrelid = c.oid
+        cross join lateral aclexplode(coalesce(a.attacl, c.relacl)) as p
+        where c.oid = 'pgmq.q_q'::regclass and p.grantee = 'anon'::regrole group by 1 order by 1
+    """
+    undone("select pgmq_admin.create_policy('q', 'producer', 'anon')")
+    assert undone(held) == [("INSERT",), ("SELECT",)]
+    undone("select pgmq_admin.revoke_queue('q', 'anon', '{send}')")
+    assert undone(held) == []
+
+
 def test_without_row_level_security_nobody_gets_rights_by_a_template(undone: Sql) -> None:
     undone("select pgmq_admin.set_rls('q', false)")
     with pytest.raises(errors.ObjectNotInPrerequisiteState) as caught:

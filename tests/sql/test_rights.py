@@ -15,7 +15,7 @@ from app.datadir import DataDirectory
 from tests.conftest import Sql, runner
 from tests.sql.conftest import OPERATIONS
 
-ROUNDS = int(os.environ.get("ROUNDS", "50"))
+ROUNDS = int(os.environ.get("ROUNDS", "40"))
 SEED = os.environ.get("SEED", "rights")
 CALLS = {
     "send": "pgmq_public.send('q', '{}') as r",

@@ -1,5 +1,6 @@
 """All queues, as they are now."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Overview:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._rates = Rates()
+        self._remembered = False
         self._warned: tuple[float, Sequence[Row] | None] = (-LINT_SECONDS, None)
         self._creation = Creation(api, self._after_creation)
         with ui.element("div").classes("head"):
@@ -108,17 +110,20 @@ class Overview:
 
     async def start(self) -> None:
         """Show the queues for the first time."""
-        since = (datetime.now(UTC) - HISTORY).isoformat()
-        history = await self._api.history(None, since, POINTS)
-        if not isinstance(history, Problem):
-            self._rates.remember(history)
         await self._refresh.now()
 
     async def _load(self) -> Look | Problem:
-        listed = await self._api.queues()
-        if isinstance(listed, Problem):
-            return listed
-        return Look(listed, await self._lint())
+        listed, warnings, _ = await asyncio.gather(self._api.queues(), self._lint(), self._remember())
+        return listed if isinstance(listed, Problem) else Look(listed, warnings)
+
+    async def _remember(self) -> None:
+        """Ask, once, for what has been before the page was opened."""
+        if self._remembered:
+            return
+        self._remembered = True
+        history = await self._api.history(None, (datetime.now(UTC) - HISTORY).isoformat(), POINTS)
+        if not isinstance(history, Problem):
+            self._rates.remember(history)
 
     async def _lint(self) -> Sequence[Row] | None:
         at, known = self._warned

@@ -1,0 +1,83 @@
+"""The code that the dashboard's page Connect offers, run as it stands: what it prints, and the rows that it leaves."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.dashboard import snippets
+from app.dashboard.snippets import Snippet
+from tests import server
+from tests.clients.conftest import NODE, Project, paste
+from tests.conftest import Sql, missing
+
+# Each after the one before, on one queue.
+PRINTED = {
+    "send": [1],
+    "send_batch": [2, 3],
+    "archive": True,
+    "delete": False,
+}
+
+
+def javascript(code: str, _: Path) -> str:
+    """What Node.js prints of a module that stands beside the packages."""
+    program = shutil.which("node")
+    if not program:
+        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
+    command = [program, "--import", "./no-websocket.mjs", "--input-type=module", "--eval", code]
+    return finished(subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=60, check=False))
+
+
+def python(code: str, folder: Path) -> str:
+    """What Python prints."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    env = server.environment()
+    return finished(
+        subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    )
+
+
+def finished(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a program that went well has printed."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+RUN: dict[str, Callable[[str, Path], str]] = {
+    "curl": paste,
+    "fetch": javascript,
+    "supabase-js": javascript,
+    "supabase-py": python,
+}
+
+
+@pytest.mark.parametrize("language", RUN)
+def test_the_code_works_as_it_stands(
+    language: str, running: Project, queue: str, sql: Sql, tmp_path: Path, grant: Callable[..., None]
+) -> None:
+    grant("authenticated", "send", "read", "archive", "delete")
+    sql(f"alter table pgmq.q_{queue} disable row level security")
+    # The key and a user's token: the first of them alone for one half, both for the other.
+    tokens = {"send": None, "send_batch": running.alice, "archive": running.alice, "delete": None}
+    key = running.service_key
+    for operation, printed in PRINTED.items():
+        code = snippets.LANGUAGES[language](Snippet(running.url, queue, operation, key, tokens[operation]))
+        assert json.loads(RUN[language](code, tmp_path).lower()) == printed
+    assert sql(f"select message from pgmq.q_{queue} order by msg_id") == [({"hello": "world"},), ({"hello": "again"},)]
+    assert sql(f"select msg_id from pgmq.a_{queue}") == [(1,)]
+
+
+@pytest.mark.parametrize("language", snippets.LANGUAGES)
+@pytest.mark.parametrize("operation", snippets.OPERATIONS)
+def test_hostile_names_stay_within_their_strings(language: str, operation: str) -> None:
+    snippet = Snippet("http://127.0.0.1:3000", 'it\'s "$HOME" `x` \\', operation, "the-key", "the.to.ken")
+    code = snippets.LANGUAGES[language](snippet)
+    assert "the-key" in code
+    assert "the.to.ken" in code
+    unquoted = '"$HOME"' if language != "curl" else "it's"
+    assert unquoted not in code

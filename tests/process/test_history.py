@@ -1,0 +1,89 @@
+"""The gateway's samples: one history however many gateways and workers there are, over a database that goes away."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.history import SAMPLE
+from tests import server
+from tests.conftest import Sql, runner
+from tests.integration.conftest import until
+from tests.server import SECRET, Server
+
+INTERVAL = "PGMQ_GATEWAY_HISTORY_INTERVAL"
+TAKEN = "select count(distinct at) from pgmq_gateway.samples"
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def sql(directory: DataDirectory, database: str) -> Iterator[Sql]:
+    """Run SQL as the owner in a database of the test's own that has a queue."""
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
+        run = runner(connection)
+        run("select pgmq_admin.create_queue('jobs')")
+        yield run
+
+
+def test_many_processes_take_one_sample_at_a_time(
+    directory: DataDirectory, database: str, sql: Sql, tmp_path: Path
+) -> None:
+    uri = socket_uri(directory, "authenticator", database)
+    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", INTERVAL: "0.5"}
+    workers = server.start(tmp_path / "workers.log", "--workers", "2", env=env)
+    try:
+        before = sql(TAKEN)[0][0]
+        until(lambda: sql(TAKEN)[0][0] >= before + 3)
+    finally:
+        assert workers.stop() == 0
+    ((shortest,),) = sql("""
+        select min(extract(epoch from at - earlier))
+        from (select at, lag(at) over (order by at) as earlier from pgmq_gateway.samples) as s
+    """)
+    assert shortest >= 0.5
+    assert (tmp_path / "workers.log").read_text() == ""
+
+
+def test_a_database_that_goes_away_costs_samples_and_no_flood_of_lines(
+    serve: Serve, directory: DataDirectory, database: str, sql: Sql
+) -> None:
+    gateway = serve(database, **{INTERVAL: "0.1"})
+    until(lambda: sql(TAKEN)[0][0] >= 2)
+    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+        maintenance.execute(f"alter database {database} with allow_connections false")
+        maintenance.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and usename = 'authenticator'",
+            [database],
+        )
+        until(lambda: "cannot reach the database" in gateway.log.read_text())
+        before = sql(TAKEN)[0][0]
+        maintenance.execute(f"alter database {database} with allow_connections true")
+    until(lambda: sql(TAKEN)[0][0] >= before + 2)
+    assert gateway.log.read_text().count("sample") <= 1
+
+
+def test_without_the_function_there_is_no_history_and_not_a_word(serve: Serve, database: str, sql: Sql) -> None:
+    sql("drop function pgmq_gateway.take_sample")
+    gateway = serve(database, **{INTERVAL: "0.05"})
+    asked = "select count(*) from pg_stat_activity where datname = %s and query = %s"
+    until(lambda: sql(asked, database, SAMPLE)[0][0])
+    assert gateway.stop() == 0
+    assert gateway.log.read_text() == ""
+
+
+def test_a_sample_that_fails_is_told_of_once(serve: Serve, database: str, sql: Sql) -> None:
+    sql("alter table pgmq_gateway.samples rename to gone")
+    gateway = serve(database, **{INTERVAL: "0.05"})
+    until(lambda: "cannot take a sample" in gateway.log.read_text())
+    sql("alter table pgmq_gateway.gone rename to samples")
+    until(lambda: sql(TAKEN)[0][0])
+    assert gateway.log.read_text().count("cannot take a sample") == 1
+
+
+def test_with_an_interval_of_0_nothing_is_written(serve: Serve, database: str, sql: Sql) -> None:
+    assert serve(database).stop() == 0
+    assert sql(TAKEN) == [(0,)]
