@@ -1,6 +1,7 @@
 """The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
 
 import logging
+from time import perf_counter
 from typing import Protocol
 
 from app.asgi import Receive, Scope, Send
@@ -17,6 +18,7 @@ from app.root import Root
 from app.rpc import Rpc
 from app.settings import Settings
 from app.timing import Timing
+from app.traffic import Traffic
 from app.watch import CatalogWatch
 
 logger = logging.getLogger("pgmq_gateway")
@@ -39,6 +41,7 @@ class Api:
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
+        self.traffic = Traffic()
         self._functions = Rpc(settings, profiles, watch, database)
         self._queues = Resources(settings, watch, database)
         self._root = Root(settings, profiles, watch, database)
@@ -50,6 +53,7 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
+        began = perf_counter()
         request = Request(scope, receive, timed=self._timed)
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
@@ -67,6 +71,7 @@ class Api:
             logger.exception("failed on %s %s", request.method, request.path)
             response = failed(InternalError(), verbose=self._verbose)
         await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
+        self.traffic.answered(response.status, response.code, perf_counter() - began)
 
     def _place(self, request: Request) -> Place:
         match request.segments:

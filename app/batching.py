@@ -79,6 +79,7 @@ class Line:
 
     waiting   calls in the line now
     timeouts  calls so far that nobody came for in time, or that found the line too long
+    sizes     transactions so far, by the calls that they were begun for
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -95,6 +96,12 @@ class Line:
         self._turn = False
         self.waiting = 0
         self.timeouts = 0
+        self.sizes = [0] * (MOST_TOGETHER + 1)
+
+    @property
+    def busy(self) -> int:
+        """Connections that calls use now."""
+        return self._size - self._free
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call, now or when its turn comes. Raises what the database raises, PoolTimeout and ClientGone."""
@@ -104,6 +111,7 @@ class Line:
                 asyncio.get_running_loop().call_soon(self._end_turn)
             return await self._wait(caller, call)
         self._free -= 1
+        self.sizes[1] += 1
         try:
             return await self._database.execute(caller, call)
         finally:
@@ -170,6 +178,7 @@ class Line:
         self._free += 1
 
     async def _run(self, group: Sequence[Waiting]) -> None:
+        self.sizes[len(group)] += 1
         if len(group) > 1:
             outcomes = await self._database.execute_together(group[0].caller, [one.call for one in group])
             for one, outcome in zip(group, outcomes, strict=True):

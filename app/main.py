@@ -30,8 +30,8 @@ class Gateway:
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
-        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator)
         self.api = Api(settings, self.authenticator, self.watch, self.line)
+        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

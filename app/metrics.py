@@ -1,17 +1,21 @@
-"""What can be counted about a gateway, in Prometheus' text format and under PostgREST's names."""
+"""What can be counted about a gateway, in Prometheus' text format: under PostgREST's names where it counts that too."""
 
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.auth import Authenticator
-from app.batching import Line
+from app.batching import MOST_TOGETHER, Line
 from app.database import Database
 from app.settings import Settings
+from app.traffic import BOUNDS, Traffic, buckets
 from app.watch import CatalogWatch
+
+# Upper bounds of the numbers of calls in a transaction that are told apart.
+SIZES = (1, 2, 4, 8, 16, MOST_TOGETHER)
 
 
 class Metrics:
@@ -20,10 +24,17 @@ class Metrics:
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(
-        self, settings: Settings, database: Database, line: Line, watch: CatalogWatch, authenticator: Authenticator
+        self,
+        settings: Settings,
+        database: Database,
+        line: Line,
+        watch: CatalogWatch,
+        authenticator: Authenticator,
+        traffic: Traffic,
     ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Parts(settings.db_pool, database, line, watch, authenticator))
+        self._registry.register(_Answers(traffic, line))
 
     def text(self) -> bytes:
         """All metrics as they are now."""
@@ -76,3 +87,42 @@ class _Parts(Collector):
         yield CounterMetricFamily("pgrst_jwt_cache_requests", "Tokens looked up in the cache", use.requests)
         yield CounterMetricFamily("pgrst_jwt_cache_hits", "Tokens that were found there, so verified before", use.hits)
         yield CounterMetricFamily("pgrst_jwt_cache_evictions", "Tokens that had to go for others", use.evictions)
+
+
+class _Answers(Collector):
+    """What has been answered, and how many calls have shared a transaction."""
+
+    def __init__(self, traffic: Traffic, line: Line) -> None:
+        self._traffic = traffic
+        self._line = line
+
+    def collect(self) -> Iterator[Metric]:
+        traffic = self._traffic
+        answers = CounterMetricFamily("pgmq_gateway_answers", "Answers to requests by their status", labels=["status"])
+        for status, number in sorted(traffic.statuses.items()):
+            answers.add_metric([str(status)], number)
+        yield answers
+        errors = CounterMetricFamily("pgmq_gateway_errors", "Error answers by their code", labels=["code"])
+        for code, number in sorted(traffic.codes.items()):
+            errors.add_metric([code], number)
+        yield errors
+        yield HistogramMetricFamily(
+            "pgmq_gateway_answer_seconds",
+            "Time from a request's head to the end of its answer",
+            buckets(BOUNDS, traffic.durations),
+            traffic.seconds,
+        )
+        yield self._transactions()
+        yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Connections that calls use now", self._line.busy)
+        # Over all workers, which are added up, this is their number.
+        yield GaugeMetricFamily("pgmq_gateway_workers", "Processes that serve", 1)
+
+    def _transactions(self) -> Metric:
+        sizes, below = self._line.sizes, (0, *SIZES)
+        counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZES, strict=False)]
+        return HistogramMetricFamily(
+            "pgmq_gateway_transaction_calls",
+            "Calls that a transaction was begun for: more than one when they have waited together",
+            buckets(SIZES, [*counts, 0]),
+            sum(size * number for size, number in enumerate(sizes)),
+        )

@@ -59,23 +59,24 @@ async def _asked(worker: Path, path: str) -> httpx.Response | None:
 def together(texts: Iterable[str]) -> str:
     """Metrics of several workers as one text."""
     families: dict[str, Metric] = {}
-    values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    # By family, then by a sample's name and labels: a worker may count what others have not seen.
+    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
     for text in texts:
         for family in text_string_to_metric_families(text):
             families.setdefault(family.name, family)
+            known = values.setdefault(family.name, {})
             for sample in family.samples:
                 key = sample.name, tuple(sorted(sample.labels.items()))
-                known = values.get(key)
-                if known is None:
-                    values[key] = sample.value
-                else:
-                    values[key] = max(known, sample.value) if sample.name in LARGEST else known + sample.value
+                both = known.get(key, 0.0), sample.value
+                known[key] = max(both) if sample.name in LARGEST else sum(both)
     lines = []
     for family in families.values():
         name = family.name + "_total" * (family.type == "counter")
         lines += [f"# HELP {name} {family.documentation}", f"# TYPE {name} {family.type}"]
-        for sample in family.samples:
-            labels = tuple(sorted(sample.labels.items()))
-            shown = ",".join(f'{label}="{value}"' for label, value in labels)
-            lines.append(f"{sample.name}{f'{{{shown}}}' if shown else ''} {values[sample.name, labels]}")
+        lines += [f"{name}{_braced(labels)} {value}" for (name, labels), value in values[family.name].items()]
     return "\n".join(lines) + "\n"
+
+
+def _braced(labels: Iterable[tuple[str, str]]) -> str:
+    shown = ",".join(f'{label}="{value}"' for label, value in labels)
+    return f"{{{shown}}}" if shown else ""

@@ -16,11 +16,12 @@ _own_headers = msgspec.json.Decoder(list[dict[str, str]])
 
 
 class Response(msgspec.Struct, frozen=True):
-    """Status, headers and body of an HTTP answer."""
+    """Status, headers and body of an HTTP answer; `code` is that of the error that it tells."""
 
     status: int
     headers: Headers
     body: bytes = b""
+    code: str = ""
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send it, with `more` headers behind its own."""
@@ -58,7 +59,7 @@ def allowing(request: Request, methods: str) -> Response:
 def failed(error: GatewayError, *, verbose: bool = True) -> Response:
     """An error's answer. Proxy-Status (RFC 9209) repeats its code for clients that get no body."""
     headers = (("Content-Type", JSON), ("Proxy-Status", f"PostgREST; error={error.code}"), *error.headers)
-    return Response(error.status, headers, error.body(verbose=verbose))
+    return Response(error.status, headers, error.body(verbose=verbose), error.code)
 
 
 def _content_range(answer: Answer, call: Call) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import Failure, button, field, heading, labelled
+from app.dashboard.widgets import Failure, Kind, button, field, heading, labelled, words
 
 
 def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> ui.dialog:
@@ -39,3 +39,20 @@ def danger(title: str, text: str, name: str, action: str, do: Callable[[], Await
         typed.on("keydown.enter", go)
     dialog.on_value_change(lambda: typed.set_value(""))
     return dialog
+
+
+async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") -> bool:
+    """Ask before something is done that can be undone, and tell whether to do it.
+
+    action  the words of the button
+    """
+    with ui.context.client.content, ui.dialog() as dialog, ui.card().classes("dialog"):
+        dialog.props["aria-label"] = title
+        heading(title)
+        words(text, "p")
+        with ui.element("div").classes("actions"):
+            button("Cancel", dialog.close).props("autofocus")
+            button(action, lambda: dialog.submit(True), kind)
+    answer = await dialog
+    dialog.delete()
+    return answer is True

@@ -43,3 +43,18 @@ def size(number: float | None) -> str:
     while number >= 1000 and unit < len(SIZES) - 1:
         number, unit = number / 1000, unit + 1
     return f"{number:.0f} {SIZES[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {SIZES[unit]}"
+
+
+def duration(seconds: float | None) -> str:
+    """How long something short took."""
+    if seconds is None:
+        return "-"
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    milliseconds = 1000 * seconds
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+
+
+def share(part: float | None) -> str:
+    """A part of a whole."""
+    return "-" if part is None else f"{100 * part:.1f} %"

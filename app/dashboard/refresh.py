@@ -43,10 +43,10 @@ class Refresh(Generic[T]):
     async def now(self) -> None:
         """Load and show once; if that is being done, let that do."""
         if not self._busy.locked():
-            await self.anew()
+            await self.again()
 
-    async def anew(self) -> None:
-        """Load and show what is so from now on: what is being loaded may be what was asked for before."""
+    async def again(self) -> None:
+        """Load and show once: what is being loaded now may be of before a change."""
         async with self._busy:
             answer = await self._load()
         if self._said.is_deleted:

@@ -8,7 +8,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 ADDRESS = "/assets/dashboard.css"
-STYLES = [Path(__file__).with_name("static") / name for name in ("dashboard.css", "queue.css")]
+STATIC = Path(__file__).with_name("static")
+# Those of single pages come after what all pages share.
+STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css", "queue.css")]
 
 # Each colour in light and in dark. Text on `surface` and on `page` has a contrast of 4.5 or more, `faint` is for lines.
 COLOURS = {
@@ -62,8 +64,7 @@ def style_sheet() -> str:
         f":root {{ {light} }}\n"
         f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ {dark} }} }}\n"
         f":root[data-theme=dark], body.body--dark {{ {dark} }}\n"
-        f"body.body--light {{ {light} }}\n"
-        f"{''.join(path.read_text() for path in STYLES)}"
+        f"body.body--light {{ {light} }}\n" + "".join(path.read_text() for path in STYLES)
     )
 
 

@@ -27,6 +27,8 @@ AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 # Ignored by git; for people to look at.
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
+# Machines that run tests are busy.
+expect.set_options(timeout=15_000)
 # What the console says of every answer that is an error; it is for the test to judge those.
 ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
 
@@ -69,6 +71,26 @@ class Dashboard:
         await page.get_by_label("Key").fill(self.key if key is None else key)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Pages of the dashboard, for who is signed in there."""
+
+    page: Page
+    dashboard: Dashboard
+
+    async def open(self, path: str, *, narrow: bool = False) -> None:
+        """Go to a page of it."""
+        await self.page.set_viewport_size({"width": 390, "height": 844} if narrow else {"width": 1440, "height": 900})
+        await self.dashboard.enter(self.page, path)
+
+    async def picture(self, name: str, *, dark: bool = False) -> None:
+        """Leave a picture of the whole page, which has to be one that everybody can use."""
+        await self.page.emulate_media(color_scheme="dark" if dark else "light")
+        await accessible(self.page)
+        await self.page.evaluate("scrollTo(0, 0)")
+        await screenshot(self.page, name, whole=True)
 
 
 @dataclass(frozen=True)
@@ -140,10 +162,10 @@ def dashboard(embedded: Server) -> Dashboard:
     return Dashboard(link[1], link[0], key, (name, value))
 
 
-async def screenshot(page: Page, name: str) -> None:
+async def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
     """Leave a picture for people to look at; a page that is wider than its window is wrong in itself."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -243,3 +265,9 @@ async def page(tab: Page, origins: Origins) -> Page:
 def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
     """A client with the publishable key and nothing else."""
     return Client(page, embedded.url, keys.publishable)
+
+
+@pytest.fixture
+def desk(tab: Page, dashboard: Dashboard) -> Desk:
+    """The dashboard in a tab of who has signed in."""
+    return Desk(tab, dashboard)

@@ -107,11 +107,11 @@ async def test_a_message_is_sent_found_and_seen_whole(
     await expect(panel.get_by_role("region", name="payload")).to_contain_text('"n": 1.10,')
     await expect(panel.get_by_role("region", name="payload")).to_contain_text("123456789012345678901234567890")
     await expect(panel.get_by_role("region", name="headers")).to_contain_text('"trace": "<b>7</b>"')
-    await expect(panel.locator(".facts")).to_contain_text(re.compile(r"Visiblein 59m.*local.* UTC"))
+    await expect(panel.locator(".message-facts")).to_contain_text(re.compile(r"Visiblein 59m.*local.* UTC"))
     ((utc,),) = sql(
         f"select to_char(vt at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from pgmq.q_{queue} where msg_id=4"
     )
-    await expect(panel.locator(".facts")).to_contain_text(utc)
+    await expect(panel.locator(".message-facts")).to_contain_text(utc)
     await panel.get_by_role("button", name="Fold payload").click()
     await expect(panel.get_by_role("region", name="payload")).not_to_contain_text("1.10")
     await accessible(desk)

@@ -423,12 +423,14 @@ def test_a_call_of_the_gateways_own_function_is_an_error_of_the_caller(own: Own,
     function(
         own,
         "sneak() returns int",
-        "begin perform pgmq_gateway.call('service_role', '{}', '{}', '', false, 'select 1', null, null); return 1; end",
+        "begin perform pgmq_gateway.call('service_role', '{}', '{}', '', null, false, null, 'select 1, 1, null', null, "
+        "null, false, null, null); return 1; end",
         "language plpgsql",
     )
-    message = "permission denied for schema pgmq_gateway"
-    assert refusal(own.client.post("/rpc/sneak")) == (401, "42501", message)
-    assert refusal(own.client.post("/rpc/sneak", headers=bearer("service_role"))) == (403, "42501", message)
+    denied = "permission denied for"
+    assert refusal(own.client.post("/rpc/sneak")) == (401, "42501", f"{denied} schema pgmq_gateway")
+    managing = own.client.post("/rpc/sneak", headers=bearer("service_role"))
+    assert refusal(managing) == (403, "42501", f"{denied} function call")
 
 
 def test_numbers_of_results_keep_every_digit(own: Own) -> None:

@@ -80,8 +80,11 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Start, 
         "pgrst_schema_cache_loads_total": "counter",
         QUERY_TIME: "gauge",
         **{f"pgrst_jwt_cache_{name}_total": "counter" for name in ("requests", "hits", "evictions")},
+        **{f"pgmq_gateway_{name}_total": "counter" for name in ("answers", "errors")},
+        **{f"pgmq_gateway_{name}": "histogram" for name in ("answer_seconds", "transaction_calls")},
+        **{f"pgmq_gateway_{name}": "gauge" for name in ("connections_busy", "workers")},
     }
-    values = metrics(gateway)
+    values = {name: value for name, value in metrics(gateway).items() if name.startswith("pgrst_")}
     assert values.pop(QUERY_TIME) > 0
     assert tokens(values) == (0, 0, 0)
     assert values == {TIMEOUTS: 0, AVAILABLE: 0, WAITING: 0, MAX: 2, SUCCESS: 1, FAIL: 0}
@@ -100,6 +103,40 @@ def test_tokens_are_verified_once_and_make_room_for_others(
     for headers in (one, one, other, {"Authorization": "Bearer a.b.c"}, other, one):
         httpx.post(f"{gateway.url}/rpc/nothing", headers=headers)
     assert tokens(metrics(gateway)) == (6, 2, 2)
+
+
+def test_answers_are_counted_by_status_and_errors_by_code(serve: Start, database: str, own_sql: Sql) -> None:
+    own_sql("select pgmq_admin.create_queue('kept')")
+    own_sql(
+        "create function pgmq_public.fail(code text) returns void language plpgsql as $$ begin"
+        " raise sqlstate 'PGRST' using message = json_build_object('code', code, 'message', '')::text,"
+        ' detail = \'{"status": 418, "headers": {}}\'; end $$'
+    )
+    gateway = serve(database)
+    for message in range(3):
+        assert call(gateway, "send", queue_name="kept", message=message).status_code == 200
+    assert call(gateway, "nothing").status_code == 404
+    for code in ('"} 1', "X" * 9, "", "ABC12"):
+        assert call(gateway, "fail", code=code).status_code == 418
+    values = metrics(gateway)
+    answers = {name: value for name, value in values.items() if name.startswith("pgmq_gateway_answers_total")}
+    assert answers == {
+        'pgmq_gateway_answers_total{status="200"}': 3,
+        'pgmq_gateway_answers_total{status="404"}': 1,
+        'pgmq_gateway_answers_total{status="418"}': 4,
+    }
+    errors = {name: value for name, value in values.items() if name.startswith("pgmq_gateway_errors_total")}
+    # What a function of somebody's calls its errors makes no labels without end.
+    assert errors == {
+        'pgmq_gateway_errors_total{code="ABC12"}': 1,
+        'pgmq_gateway_errors_total{code="PGRST202"}': 1,
+        'pgmq_gateway_errors_total{code="other"}': 2,
+    }
+    seconds = {name: value for name, value in values.items() if name.startswith("pgmq_gateway_answer_seconds")}
+    assert seconds["pgmq_gateway_answer_seconds_count"] == 8
+    assert seconds['pgmq_gateway_answer_seconds_bucket{le="+Inf"}'] == 8
+    assert 0 < seconds["pgmq_gateway_answer_seconds_sum"] < 60
+    assert values['pgmq_gateway_transaction_calls_bucket{le="1"}'] == 7
 
 
 def test_a_connection_is_available_between_calls_only(
@@ -126,6 +163,9 @@ def test_calls_without_a_connection_are_waiting_until_they_have_one(
     assert [answer.result().status_code for answer in answers] == [200, 200, 200]
     values = metrics(gateway)
     assert (values[WAITING], values[TIMEOUTS], values[AVAILABLE], values[MAX]) == (0, 0, 1, 1)
+    # One alone, and the two that waited together.
+    assert values['pgmq_gateway_transaction_calls_bucket{le="1"}'] == 1
+    assert (values["pgmq_gateway_transaction_calls_count"], values["pgmq_gateway_transaction_calls_sum"]) == (2, 3)
 
 
 def test_a_call_that_waited_in_vain_is_a_timeout(

@@ -49,6 +49,13 @@ def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) 
         until(busy)
     sent = own_sql("select count(*), count(distinct msg_id) from pgmq.q_tasks")[0]
     assert sent[0] == sent[1] >= 64
+    # Some may be answered a moment before they are counted.
+    until(lambda: metrics(gateway)['pgmq_gateway_answers_total{status="200"}'] == sent[0])
+    values = metrics(gateway)
+    assert values["pgmq_gateway_workers"] == 2
+    assert values['pgmq_gateway_answer_seconds_bucket{le="+Inf"}'] == sent[0]
+    assert values["pgmq_gateway_transaction_calls_sum"] == sent[0]
+    assert values["pgmq_gateway_connections_busy"] == 0
 
 
 def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:
@@ -105,13 +112,15 @@ def test_a_number_that_is_none_is_refused(count: str) -> None:
 
 
 def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
+    label = '# HELP b_total B\n# TYPE b_total counter\nb_total{{s="{0}"}} 1.0\n'
     text = (
         '# HELP a_total A\n# TYPE a_total counter\na_total{{s="x"}} {0}\n'
         "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
         "pgrst_schema_cache_query_time_seconds {0}\n"
     )
-    assert together([text.format(1.0), text.format(4.0)]) == (
+    assert together([text.format(1.0) + label.format("x"), text.format(4.0) + label.format("y")]) == (
         '# HELP a_total A\n# TYPE a_total counter\na_total{s="x"} 5.0\n'
         "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
         "pgrst_schema_cache_query_time_seconds 4.0\n"
+        '# HELP b_total B\n# TYPE b_total counter\nb_total{s="x"} 1.0\nb_total{s="y"} 1.0\n'
     )

@@ -867,7 +867,7 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
     order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; archived is one beyond a thousand.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive the number always is one.';
 
 CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql

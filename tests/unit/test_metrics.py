@@ -16,6 +16,6 @@ def test_two_gateways_in_one_process_have_metrics_of_their_own() -> None:
     sizes = []
     for made in (gateway(3), gateway(5)):
         families = {family.name: family for family in text_string_to_metric_families(made.metrics.text().decode())}
-        assert all(name.startswith("pgrst_") for name in families)
+        assert all(name.startswith(("pgrst_", "pgmq_gateway_")) for name in families)
         sizes.append(families["pgrst_db_pool_max"].samples[0].value)
     assert sizes == [3, 5]

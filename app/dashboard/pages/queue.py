@@ -47,7 +47,7 @@ class Details:
 
     async def start(self) -> None:
         """Show what is quickly known; the rest follows once the browser has the page."""
-        await self._refresh.anew()
+        await self._refresh.again()
         if self._figures_now:
             background_tasks.create(self._follow(ui.context.client), name="queue")
 
@@ -85,4 +85,4 @@ class Details:
         background_tasks.create(self._figures.count(self._figures_now), name="count")
 
     async def _look_again(self) -> None:
-        await self._refresh.anew()
+        await self._refresh.again()

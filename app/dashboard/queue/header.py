@@ -9,7 +9,7 @@ from app.dashboard import dialogs
 from app.dashboard.api import Problem, Row
 from app.dashboard.queue.actions import messages, show_failure
 from app.dashboard.queue.client import Queue
-from app.dashboard.widgets import Failure, badge, button, heading, labelled, words
+from app.dashboard.widgets import badge, button, words
 
 
 class Badges:
@@ -78,27 +78,11 @@ class Menu:
 
     async def _set_rls(self) -> None:
         if self._rls:
-            self._ask_rls()
-        elif problem := await self._change_rls(enabled=True):
-            show_failure(problem, "Row-level security could not be turned on.")
-
-    def _ask_rls(self) -> None:
-        title = "Turn row-level security off?"
-        with labelled(ui.dialog(value=True), title) as dialog, ui.card().classes("dialog"):
-            heading(title)
-            words("Whoever is granted rights on this queue will see and take every message in it.", "p")
-            failure = Failure()
-
-            async def go() -> None:
-                if problem := await self._change_rls(enabled=False):
-                    failure.show(problem)
-                else:
-                    dialog.close()
-
-            with ui.element("div").classes("actions"):
-                button("Cancel", dialog.close).props("autofocus")
-                button("Turn off", go, "danger")
-        dialog.on("hide", dialog.delete)
+            text = "Whoever is granted rights on this queue will see and take every message in it."
+            if not await dialogs.confirmed("Turn row-level security off?", text, "Turn off", "danger"):
+                return
+        if problem := await self._change_rls(enabled=not self._rls):
+            show_failure(problem, "Row-level security could not be changed.")
 
     async def _change_rls(self, *, enabled: bool) -> Problem | None:
         answer = await self._queue.api.call("set_rls", {"queue_name": self._queue.name, "enabled": enabled})

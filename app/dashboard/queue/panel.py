@@ -88,7 +88,7 @@ class Panel:
 
 
 def _facts(message: Row, *, archived: bool) -> None:
-    with ui.element("dl").classes("facts"):
+    with ui.element("dl").classes("message-facts"):
         for name, text in (
             ("Id", str(message["msg_id"])),
             ("Reads", quantities.count(message["read_ct"])),

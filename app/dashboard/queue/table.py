@@ -14,7 +14,7 @@ STATES = {"visible": "visible", "delayed": "delayed", "in_flight": "in flight", 
 QUEUE = (
     ("msg_id", "Id", "msg_id", ""),
     ("state", "State", "", ""),
-    ("preview", "Payload", "", "preview"),
+    ("preview", "Payload", "", "payload"),
     ("bytes", "Size", "", "wide number"),
     ("read_ct", "Reads", "read_ct", "medium number"),
     ("enqueued_at", "Age", "enqueued_at", "number"),

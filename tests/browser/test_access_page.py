@@ -1,0 +1,254 @@
+"""The page Access: what it says of rights is what the API does, and what it changes is changed in Postgres."""
+
+import httpx
+import pytest
+from playwright.async_api import Locator, expect
+
+from app.keys import token
+from tests.browser.conftest import Desk
+from tests.conftest import Sql
+from tests.server import SECRET, Server
+
+USER = "0a1b"
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class Caller:
+    """Calls of the API with a token of `authenticated` for the user."""
+
+    def __init__(self, gateway: Server, queue: str) -> None:
+        self._url = gateway.url
+        self._queue = queue
+        self._key = token(SECRET.encode(), "authenticated", {"sub": USER}, 600)
+
+    def call(self, function: str, **arguments: object) -> httpx.Response:
+        """One call of the queue."""
+        headers = {"Authorization": f"Bearer {self._key}", "apikey": self._key, "Content-Profile": "pgmq_public"}
+        return httpx.post(
+            f"{self._url}/rest/v1/rpc/{function}", json={"queue_name": self._queue, **arguments}, headers=headers
+        )
+
+    def refusal(self, function: str, **arguments: object) -> tuple[str | None, str | None]:
+        """Code and message of the answer, if it is an error."""
+        answer = self.call(function, **arguments)
+        body = answer.json() if answer.is_error else {}
+        return body.get("code"), body.get("message")
+
+
+@pytest.fixture
+def caller(embedded: Server, queue: str) -> Caller:
+    """An authenticated client of the test's queue."""
+    return Caller(embedded, queue)
+
+
+def privileges(sql: Sql, queue: str) -> set[str]:
+    """What `authenticated` holds on the queue's table."""
+    rows = sql(
+        "select privilege_type from information_schema.role_table_grants"
+        " where grantee = 'authenticated' and table_schema = 'pgmq' and table_name = %s",
+        f"q_{queue}",
+    )
+    return {row[0] for row in rows}
+
+
+def switch(desk: Desk, operation: str, role: str = "authenticated") -> Locator:
+    """The switch of one right."""
+    return desk.page.get_by_role("switch", name=f"{role}: rights to {operation}")
+
+
+def verdict(desk: Desk, sentence: str) -> Locator:
+    """The word that says what a right comes to."""
+    return desk.page.get_by_role("button", name=f"{sentence} Why?")
+
+
+async def test_a_right_is_given_explained_and_taken(desk: Desk, sql: Sql, queue: str, caller: Caller) -> None:
+    message = {"user_id": USER, "n": 1}
+    assert caller.refusal("send", message=message)[0] == "42501"
+    await desk.open(f"/access?queue={queue}")
+    await verdict(desk, "authenticated cannot read.").click()
+    reasons = desk.page.get_by_role("region", name="Reasons")
+    await expect(reasons).to_contain_text(f"authenticated lacks SELECT, UPDATE on pgmq.q_{queue}")
+
+    await switch(desk, "send").click()
+    # The right alone is not enough, and the page does not say that it is.
+    await expect(reasons).to_contain_text("It has the rights, but they are not enough")
+    await expect(switch(desk, "send")).to_be_checked()
+    assert privileges(sql, queue) == {"INSERT", "SELECT"}
+    assert caller.refusal("send", message=message)[0] == "42501"
+
+    await reasons.get_by_role("button", name="Create policies from a template").click()
+    dialog = desk.page.get_by_role("dialog", name="Create policies")
+    await expect(dialog.get_by_label("Role")).to_have_value("authenticated")
+    await expect(dialog).to_contain_text('{"user_id": "1234"}')
+    await desk.picture("access-template")
+    await dialog.get_by_role("button", name="Create", exact=True).click()
+    await expect(verdict(desk, "authenticated can send the messages that policies let through.")).to_be_visible()
+    expressions = sql("select polname from pg_policy where polrelid = to_regclass(%s)", f"pgmq.q_{queue}")
+    assert len(expressions) == 4
+    await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("insert on the archive")
+    assert caller.call("send", message=message).is_success
+    assert caller.refusal("send", message={"user_id": "another"})[0] == "42501"
+    assert sql(f"select message ->> 'user_id' from pgmq.q_{queue}") == [(USER,)]
+
+    await desk.page.get_by_role("button", name="Revoke all operations: authenticated").click()
+    await expect(verdict(desk, "authenticated cannot send.")).to_be_visible()
+    assert privileges(sql, queue) == set()
+    assert caller.refusal("send", message=message)[0] == "42501"
+
+
+async def test_what_cannot_be_revoked_alone_stays_and_the_error_is_shown(desk: Desk, sql: Sql, queue: str) -> None:
+    sql("select pgmq_admin.grant_queue(%s, 'authenticated', '{pop}')", queue)
+    held = privileges(sql, queue)
+    await desk.open(f"/access?queue={queue}")
+    await switch(desk, "read").click()
+    problem = desk.page.get_by_role("alert").filter(has_text="were not changed")
+    await expect(problem).to_contain_text("It may also")
+    await expect(problem).to_contain_text("0LP01")
+    await expect(switch(desk, "read")).to_be_checked()
+    assert privileges(sql, queue) == held
+
+
+async def test_a_role_of_ones_own_gets_rights(desk: Desk, sql: Sql, queue: str) -> None:
+    sql("create role clerk nologin noinherit")
+    sql("grant clerk to authenticator")
+    try:
+        await desk.open(f"/access?queue={queue}")
+        await desk.page.get_by_label("Another role").fill("clerk")
+        await desk.page.keyboard.press("Enter")
+        await switch(desk, "read", "clerk").click()
+        await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text("No policy")
+        await expect(switch(desk, "read", "clerk")).to_be_checked()
+        assert sql("select operations from pgmq_admin.list_grants(%s) where role = 'clerk'", queue) == [(["read"],)]
+    finally:
+        sql("drop owned by clerk")
+        sql("drop role clerk")
+
+
+async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
+    desk: Desk, sql: Sql, queue: str, caller: Caller
+) -> None:
+    sql("select pgmq_admin.create_policy(%s, 'own_messages')", queue)
+    sql("select pgmq_admin.revoke_queue(%s, 'authenticated', '{archive,pop,delete}')", queue)
+    for user in (USER, "another"):
+        sql("select pgmq.send(%s, %s::jsonb)", queue, f'{{"user_id": "{user}", "for": "{user}"}}')
+    await desk.open(f"/access?queue={queue}")
+    await desk.page.get_by_label("sub, the user's id").fill(USER)
+    claims = desk.page.get_by_label("Claims of the token")
+    await expect(claims).to_have_value(f'{{\n  "sub": "{USER}"\n}}')
+    message = desk.page.get_by_label("A message to try with")
+    await message.fill('{"user_id": ')
+    await desk.page.get_by_role("button", name="Try", exact=True).click()
+    await expect(desk.page.get_by_text("Not JSON")).to_be_visible()
+    await message.fill('{"user_id": "another"}')
+    await desk.page.get_by_role("button", name="Try", exact=True).click()
+
+    result = desk.page.get_by_role("region", name="Result")
+    await expect(result).to_contain_text("As authenticated")
+    told = {
+        cells[0]: tuple(cells[1:])
+        for row in await result.get_by_role("table", name="Operations").get_by_role("row").all()
+        if len(cells := await row.locator("th, td").all_inner_texts()) == 4
+    }
+    # Policies hide the message to try with; the caller's own is there for `read`.
+    expected = {
+        "send": caller.refusal("send", message={"user_id": "another"}),
+        "delete": caller.refusal("delete", message_id=1),
+        "archive": caller.refusal("archive", message_id=1),
+        "pop": caller.refusal("pop"),
+    }
+    assert {name: told[name][1:] for name in expected} == expected
+    assert caller.refusal("read", sleep_seconds=0, n=1) == (None, None)
+    assert told["read"][0].endswith("allowed")
+    seen = result.get_by_role("table", name="Messages that it can read")
+    await expect(seen).to_contain_text(f'"for": "{USER}"')
+    await expect(seen).not_to_contain_text("another")
+    assert sql(f"select count(*), max(read_ct) from pgmq.q_{queue}") == [(2, 1)]
+    await desk.picture("access-try-as", dark=True)
+
+
+async def test_row_level_security_is_turned_off_only_when_that_is_meant(desk: Desk, sql: Sql, queue: str) -> None:
+    rls = f"select relrowsecurity from pg_class where oid = 'pgmq.q_{queue}'::regclass"
+    sql("select pgmq_admin.grant_queue(%s, 'anon', '{read}')", queue)
+    await desk.open(f"/access?queue={queue}")
+    protection = desk.page.get_by_role("switch", name="Row-level security")
+    await protection.click()
+    dialog = desk.page.get_by_role("dialog", name="Turn row-level security off?")
+    await expect(dialog).to_contain_text("anon (read)")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(protection).to_be_checked()
+    assert sql(rls) == [(True,)]
+
+    await protection.click()
+    await dialog.get_by_role("button", name="Turn off").click()
+    await expect(verdict(desk, "anon can read all messages.")).to_be_visible()
+    assert sql(rls) == [(False,)]
+    warning = desk.page.get_by_role("region", name="Warnings")
+    await expect(warning).to_contain_text("Row-level security is off")
+    await desk.picture("access-no-rls")
+    await warning.get_by_role("button", name="Turn row-level security on").click()
+    await expect(protection).to_be_checked()
+    assert sql(rls) == [(True,)]
+
+
+async def test_a_policy_is_dropped_with_the_keyboard_on_a_narrow_screen(desk: Desk, sql: Sql, queue: str) -> None:
+    sql("select pgmq_admin.create_policy(%s, 'consumer')", queue)
+    policies = "select count(distinct polname) from pg_policy where polrelid in (%s::regclass, %s::regclass)"
+    tables = (f"pgmq.q_{queue}", f"pgmq.a_{queue}")
+    ((number,),) = sql(policies, *tables)
+    await desk.open(f"/access?queue={queue}", narrow=True)
+    keyboard = desk.page.keyboard
+    await switch(desk, "send", "anon").focus()
+    await keyboard.press("Space")
+    await expect(verdict(desk, "anon cannot send.")).to_be_visible()
+    await expect(switch(desk, "send", "anon")).to_be_checked()
+    await keyboard.press("Tab")
+    await expect(verdict(desk, "anon cannot send.")).to_be_focused()
+    await keyboard.press("Enter")
+    await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text("send fails")
+    await desk.page.get_by_role("button", name="Drop policy consumer of authenticated: select").focus()
+    await keyboard.press("Enter")
+    dialog = desk.page.get_by_role("dialog", name="Drop this policy?")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await keyboard.press("Tab")
+    await expect(dialog.get_by_role("button", name="Drop")).to_be_focused()
+    await keyboard.press("Enter")
+    await expect(dialog).to_have_count(0)
+    await expect(verdict(desk, "authenticated cannot read.")).to_be_visible()
+    assert sql(policies, *tables) == [(number - 1,)]
+    await desk.picture("access-narrow", dark=True)
+
+
+async def test_no_queue_is_within_reach_until_pgmq_public_is_exposed_again(
+    desk: Desk, sql: Sql, queue: str, caller: Caller
+) -> None:
+    sql("select pgmq_admin.set_rls(%s, false), pgmq_admin.grant_queue(%s, 'authenticated', '{send}')", queue, queue)
+    assert caller.call("send", message=1).is_success
+    await desk.open(f"/access?queue={queue}")
+    try:
+        await desk.page.get_by_role("button", name="Un-expose…").click()
+        dialog = desk.page.get_by_role("dialog").filter(has_text="Un-expose pgmq_public?")
+        sure = dialog.get_by_role("button", name="Un-expose")
+        await expect(sure).to_be_disabled()
+        await dialog.get_by_role("textbox").fill("pgmq_public")
+        await sure.click()
+        await expect(desk.page.get_by_text("pgmq_public is not exposed")).to_be_visible()
+        assert caller.call("send", message=2).is_error
+        await verdict(desk, "authenticated cannot send.").click()
+        await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text(
+            "lacks USAGE of schema pgmq_public"
+        )
+        await desk.page.get_by_role("button", name="Expose", exact=True).click()
+        await expect(desk.page.get_by_text("pgmq_public is exposed")).to_be_visible()
+        assert caller.call("send", message=3).is_success
+    finally:
+        sql("select pgmq_admin.expose()")
+    assert sql(f"select message from pgmq.q_{queue}") == [(1,), (3,)]
+
+
+@pytest.mark.usefixtures("queue")
+async def test_a_queue_that_is_not_there_is_said_to_be(desk: Desk) -> None:
+    await desk.open("/access?queue=nowhere")
+    problem = desk.page.get_by_role("alert")
+    await expect(problem).to_contain_text('queue "nowhere" does not exist')
+    await expect(problem).to_contain_text("42P01")

@@ -1,0 +1,44 @@
+"""The page Health: figures of the gateway and of its database, and what is said when they cannot be had."""
+
+import re
+
+import httpx
+import pytest
+from playwright.async_api import Locator, expect
+
+from app.keys import token
+from tests.browser.conftest import Desk
+from tests.conftest import Sql
+from tests.server import SECRET, Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def tile(desk: Desk, name: str) -> Locator:
+    """The value of one figure."""
+    title = desk.page.get_by_role("term").filter(has_text=re.compile(f"^{name}$"))
+    return desk.page.locator(".total").filter(has=title).get_by_role("definition")
+
+
+async def test_it_shows_what_the_gateway_answers_and_the_database_says(desk: Desk, embedded: Server, sql: Sql) -> None:
+    await desk.open("/health")
+    await expect(tile(desk, "Connections in use")).to_contain_text("of 4")
+    key = token(SECRET.encode(), "anon", {}, 600)
+    codes = desk.page.get_by_role("table", name="Errors by code")
+    async with httpx.AsyncClient(base_url=embedded.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        for _ in range(20):
+            assert (await client.post("/rpc/nothing", json={})).json()["code"] == "PGRST202"
+    row = codes.get_by_role("row").filter(has_text="PGRST202")
+    await expect(row).to_contain_text("no such function")
+    await expect(tile(desk, "Errors")).to_contain_text(re.compile(r"[0-9.]*[1-9][0-9.]* ?per second"))
+    await expect(tile(desk, "Requests")).to_contain_text(re.compile(r"[0-9.]*[1-9][0-9.]* ?per second"))
+    for name in ("Latency p50", "Latency p95", "Latency p99"):
+        await expect(tile(desk, name)).to_contain_text(re.compile(r"[0-9.]+ m?s"))
+    await expect(desk.page.get_by_role("table", name="Answers by status")).to_contain_text("404 Not Found")
+    await expect(desk.page.get_by_role("table", name="Transactions by calls")).to_contain_text("%")
+    ((version, pgmq),) = sql("select postgres_version, pgmq_version from pgmq_admin.database_status()")
+    await expect(tile(desk, "Postgres")).to_contain_text(version.split(" ")[0])
+    await expect(tile(desk, "pgmq")).to_contain_text(pgmq)
+    await expect(tile(desk, "Size")).to_contain_text("MB")
+    await expect(desk.page.get_by_role("img", name=re.compile("^Requests over the last minutes"))).to_be_visible()
+    await desk.picture("health", dark=True)
