@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import Failure, Kind, button, field, heading, words
+from app.dashboard.widgets import Failure, Kind, button, field, heading, labelled, words
 
 
 def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> ui.dialog:
@@ -15,7 +15,7 @@ def danger(title: str, text: str, name: str, action: str, do: Callable[[], Await
     action the words of the button
     do     gives a Problem when it was refused, which is shown; all else closes the dialog
     """
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
+    with labelled(ui.dialog(), title) as dialog, ui.card().classes("dialog"):
         heading(title)
         ui.label(text)
         typed = field(f"Type {name} to go on").props("autocomplete=off spellcheck=false autofocus")

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 ADDRESS = "/assets/dashboard.css"
 STATIC = Path(__file__).with_name("static")
 # Those of single pages come after what all pages share.
-STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css")]
+STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css", "queue.css")]
 
 # Each colour in light and in dark. Text on `surface` and on `page` has a contrast of 4.5 or more, `faint` is for lines.
 COLOURS = {

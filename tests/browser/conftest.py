@@ -235,18 +235,23 @@ def complaints() -> list[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     """An empty tab of a browser that knows nothing yet; the page that it comes to show must not complain."""
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
-            complaints.append(message.text)
-
     # Pictures are of what is there, not of how it comes.
     async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
-        page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        listen(page, complaints)
         yield page
     assert complaints == []
+
+
+def listen(page: Page, complaints: list[str]) -> None:
+    """Have the complaints of a page noted."""
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
+            complaints.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

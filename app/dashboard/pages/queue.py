@@ -1,11 +1,88 @@
-"""One queue."""
+"""One queue: its numbers, what has been, its messages."""
 
-from app.dashboard.api import Api
+from nicegui import Client, background_tasks, ui
+
+from app.dashboard.api import Api, Problem, Row
+from app.dashboard.queue.browser import Browser
+from app.dashboard.queue.charts import Charts
+from app.dashboard.queue.client import Listed, Queue
+from app.dashboard.queue.figures import Figures
+from app.dashboard.queue.header import Badges, Menu, Warnings, links
+from app.dashboard.queue.sending import Sending
+from app.dashboard.refresh import Refresh
 from app.dashboard.shell import page
-from app.dashboard.widgets import heading
+from app.dashboard.widgets import Failure, button, heading
+
+Look = tuple[Row, Listed | Problem]
 
 
 @page("/queues/{name:path}", "Queue", section="/")
-async def queue(_: Api, name: str) -> None:
+async def queue(api: Api, name: str) -> None:
     """The page."""
-    heading(name, 1)
+    ui.page_title(f"{name} · pgmq-gateway")
+    await Details(Queue(api, name)).start()
+
+
+class Details:
+    """The page's content."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._figures_now: Row = {}
+        self._sending = Sending(queue, self._look_again)
+        with ui.element("div").classes("head"):
+            heading(queue.name, 1).classes("name")
+            self._badges = Badges()
+            links(queue.name)
+            ui.element("div").classes("grow")
+            self._refresh = Refresh(self._load, self._show)
+            self._menu = Menu(queue, self._look_again)
+            button("Send message", lambda: self._sending.open(), "primary", "send")
+        self._failure = Failure()
+        with ui.element("div").classes("content") as self._content:
+            self._figures = Figures(queue)
+            self._warnings = Warnings()
+            self._charts = Charts(queue)
+            self._browser = Browser(queue, self._sending.open, self._look_again)
+
+    async def start(self) -> None:
+        """Show what is quickly known; the rest follows once the browser has the page."""
+        await self._refresh.again()
+        if self._figures_now:
+            background_tasks.create(self._follow(ui.context.client), name="queue")
+
+    async def _follow(self, client: Client) -> None:
+        await client.connected()
+        with self._content:
+            await self._figures.count(self._figures_now)
+            await self._charts.start()
+            warned = await self._queue.api.warnings(self._queue.name)
+            self._warnings.show([] if isinstance(warned, Problem) else warned)
+
+    async def _load(self) -> Look | Problem:
+        figures, listed = await self._queue.look(self._browser.filters.chosen, self._browser.place)
+        if isinstance(figures, Problem):
+            self._fail(figures)
+            return figures
+        if not figures:
+            missing = Problem(404, f'There is no queue "{self._queue.name}".', hint="It may have been dropped.")
+            self._fail(missing)
+            return missing
+        return figures, listed
+
+    def _fail(self, problem: Problem) -> None:
+        self._failure.show(problem)
+        self._content.set_visibility(bool(self._figures_now))
+
+    def _show(self, look: Look) -> None:
+        self._failure.clear()
+        self._content.set_visibility(True)
+        self._figures_now, listed = look
+        self._badges.show(self._figures_now)
+        self._menu.show(self._figures_now)
+        self._figures.show(self._figures_now)
+        self._browser.show(listed)
+        background_tasks.create(self._figures.count(self._figures_now), name="count")
+
+    async def _look_again(self) -> None:
+        await self._refresh.again()

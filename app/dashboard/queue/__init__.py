@@ -1,0 +1,1 @@
+"""What the page of one queue is made of."""

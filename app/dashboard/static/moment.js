@@ -1,0 +1,31 @@
+// A time as the person's clock has it, in UTC, or as the time from now.
+function span(seconds) {
+  for (const [size, unit, below, smaller] of [[86400, "d", 3600, "h"], [3600, "h", 60, "m"], [60, "m", 1, "s"]])
+    if (seconds >= size) return `${Math.floor(seconds / size)}${unit} ${Math.floor((seconds % size) / below)}${smaller}`;
+  return `${seconds}s`;
+}
+
+export default {
+  template: `<time :datetime="at">{{ text }}</time>`,
+  props: { at: String, kind: String },
+  data: () => ({ now: Date.now(), clock: null }),
+  computed: {
+    text() {
+      const time = new Date(this.at);
+      if (isNaN(time)) return this.at;
+      if (this.kind === "utc") return time.toISOString().replace("T", " ").replace("Z", "");
+      if (this.kind === "local") {
+        const local = new Date(time - time.getTimezoneOffset() * 60000);
+        return local.toISOString().replace("T", " ").replace("Z", "");
+      }
+      const left = Math.round((time - this.now) / 1000);
+      return left > 0 ? `in ${span(left)}` : `${span(-left)} ago`;
+    },
+  },
+  mounted() {
+    if (this.kind === "left") this.clock = setInterval(() => (this.now = Date.now()), 1000);
+  },
+  beforeUnmount() {
+    clearInterval(this.clock);
+  },
+};

@@ -1,0 +1,330 @@
+"""The page of one queue in a real browser: what it shows, what it does, and the rows that are left."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+
+from tests.browser.conftest import Dashboard, accessible, listen, screenshot
+from tests.conftest import Sql
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+EXACT = '{"n": 1.10, "id": 123456789012345678901234567890}'
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+# One for all tests: it keeps the scripts of the pages.
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(chromium: Browser, dashboard: Dashboard) -> AsyncIterator[BrowserContext]:
+    """The browser of somebody who has signed in."""
+    desk: ViewportSize = {"width": 1440, "height": 900}
+    async with await chromium.new_context(viewport=desk, reduced_motion="reduce") as context:
+        await dashboard.sign_in(await context.new_page())
+        await context.pages[0].close()
+        yield context
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(browser: BrowserContext, complaints: list[str]) -> AsyncIterator[Page]:
+    """A tab on a desk, signed in; what it shows must not complain."""
+    page = await browser.new_page()
+    listen(page, complaints)
+    yield page
+    await page.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def rows(sql: Sql, queue: str) -> Rows:
+    """rows("msg_id, vt") of the queue, rows("msg_id", "a") of its archive."""
+
+    def select(columns: str, prefix: str = "q") -> list[tuple[Any, ...]]:
+        return sql(f"select {columns} from pgmq.{prefix}_{queue} order by msg_id")
+
+    return select
+
+
+def fill(sql: Sql, queue: str, number: int) -> None:
+    """Send messages 1 to `number`, each a second younger than the one before."""
+    sql("select pgmq.send(%s, jsonb_build_object('n', n)) from generate_series(1, %s) as n", queue, number)
+    sql(f"update pgmq.q_{queue} set enqueued_at = enqueued_at + make_interval(secs => msg_id - 1000)")
+
+
+async def visit(page: Page, dashboard: Dashboard, queue: str) -> None:
+    """Open the page of a queue."""
+    await page.goto(f"{dashboard.url}/queues/{queue}")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(queue)
+    # It listens once its charts are drawn.
+    await expect(page.locator(".chart svg")).to_have_count(3)
+
+
+def ids(page: Page) -> Locator:
+    """The ids in the table."""
+    return page.get_by_role("button", name="Open message")
+
+
+def button(page: Page | Locator, name: str) -> Locator:
+    """The button of this name."""
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def total(page: Page, name: str) -> Locator:
+    """A number above the messages."""
+    return page.locator(".total").filter(has=page.get_by_text(name, exact=True)).locator("dd")
+
+
+async def test_a_message_is_sent_found_and_seen_whole(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
+    fill(sql, queue, 3)
+    await visit(desk, dashboard, queue)
+    await button(desk, "Send message").click()
+    dialog = desk.get_by_role("dialog")
+    message = dialog.get_by_label("Message, as JSON")
+    await message.fill('{\n"n": }')
+    await expect(dialog.get_by_text("Line 2, column 6")).to_be_visible()
+    await accessible(desk)
+    await message.fill(EXACT)
+    await dialog.get_by_label("Headers").fill('{"trace": "<b>7</b>"}')
+    await dialog.get_by_label("Delay").fill("3600")
+    await dialog.get_by_label("How many").fill("2")
+    await screenshot(desk, "queue-send-1440-light")
+    await button(dialog, "Send").click()
+    await expect(total(desk, "Delayed")).to_have_text("2")
+    # jsonb has members by length of their names; the digits are all there.
+    sent = ('{"n": 1.10, "id": 123456789012345678901234567890}', {"trace": "<b>7</b>"}, True)
+    assert rows("message::text, headers, vt > now() + interval '59 min'")[3:] == [sent, sent]
+
+    await desk.get_by_label("Payload contains").fill('{"n": 1.1}')
+    await expect(ids(desk)).to_have_text(["4", "5"])
+    await ids(desk).first.click()
+    panel = desk.get_by_role("dialog", name="Message")
+    await expect(panel.get_by_role("region", name="payload")).to_contain_text('"n": 1.10,')
+    await expect(panel.get_by_role("region", name="payload")).to_contain_text("123456789012345678901234567890")
+    await expect(panel.get_by_role("region", name="headers")).to_contain_text('"trace": "<b>7</b>"')
+    await expect(panel.locator(".message-facts")).to_contain_text(re.compile(r"Visiblein 59m.*local.* UTC"))
+    ((utc,),) = sql(
+        f"select to_char(vt at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from pgmq.q_{queue} where msg_id=4"
+    )
+    await expect(panel.locator(".message-facts")).to_contain_text(utc)
+    await panel.get_by_role("button", name="Fold payload").click()
+    await expect(panel.get_by_role("region", name="payload")).not_to_contain_text("1.10")
+    await accessible(desk)
+    await screenshot(desk, "queue-panel-1440-light")
+    await button(panel, "Send again").click()
+    await expect(message).to_have_value('{\n  "n": 1.10,\n  "id": 123456789012345678901234567890\n}')
+    await button(desk.get_by_role("dialog"), "Send").click()
+    await expect(ids(desk)).to_have_text(["4", "5", "6"])
+
+
+async def test_messages_are_postponed_archived_and_requeued(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
+    fill(sql, queue, 5)
+    await visit(desk, dashboard, queue)
+    await ids(desk).nth(0).click()
+    await button(desk.get_by_role("dialog"), "Postpone").click()
+    dialog = desk.get_by_role("dialog").filter(has_text="Postpone 1 message?")
+    await button(dialog, "1 h").click()
+    await expect(dialog.get_by_label("Seconds")).to_have_value("3600")
+    await screenshot(desk, "queue-postpone-1440-light")
+    await button(dialog, "Postpone 1 message").click()
+    await expect(desk.get_by_role("row").nth(1)).to_contain_text("delayed")
+    assert rows("msg_id, vt > now() + interval '59 min'")[:2] == [(1, True), (2, False)]
+    await desk.get_by_role("checkbox", name="Choose message 1").click()
+    await button(desk, "Make visible").click()
+    await expect(desk.get_by_role("row").nth(1)).to_contain_text("visible")
+    assert rows("vt <= clock_timestamp()") == [(True,)] * 5
+
+    for one in (2, 3, 4):
+        await desk.get_by_role("checkbox", name=f"Choose message {one}").click()
+    await button(desk, "Archive").click()
+    await button(desk.get_by_role("dialog"), "Archive 3 messages").click()
+    await expect(ids(desk)).to_have_text(["1", "5"])
+    assert rows("msg_id", "a") == [(2,), (3,), (4,)]
+    await desk.get_by_role("tab", name="Archive").click()
+    await expect(ids(desk)).to_have_count(3)
+    await desk.get_by_role("checkbox", name="Choose message 3").click()
+    await screenshot(desk, "queue-archive-1440-light")
+    await button(desk, "Re-queue").click()
+    await expect(ids(desk)).to_have_count(2)
+    await desk.get_by_role("tab", name="Queue").click()
+    await expect(ids(desk)).to_have_text(["1", "5", "6"])
+    assert (rows("msg_id, message")[2], rows("msg_id", "a")) == ((6, {"n": 3}), [(2,), (4,)])
+
+
+async def test_a_bulk_delete_names_the_count_and_needs_the_name(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
+    fill(sql, queue, 60)
+    await visit(desk, dashboard, queue)
+    await button(desk, "More filters").click()
+    await desk.get_by_label("Payload path").fill("$.n > 10")
+    await expect(ids(desk).first).to_have_text("11")
+    await button(desk, "All that match").click()
+    await desk.get_by_role("menuitem", name="Delete").click()
+    dialog = desk.get_by_role("dialog").filter(has_text="All that match")
+    sure = dialog.get_by_role("button", name="Delete 50 messages")
+    await expect(sure).to_be_disabled()
+    sql("select pgmq.send(%s, '{\"n\": 11}')", queue)
+    await dialog.get_by_label(f"Type {queue} to go on").fill(queue)
+    await sure.click()
+    await expect(dialog.locator(".problem")).to_contain_text("51 messages match, not 50: nothing was done")
+    await expect(dialog.locator(".problem")).to_contain_text(re.compile("PT409.*Count them again", re.DOTALL))
+    assert len(rows("1")) == 61
+    await accessible(desk)
+    await screenshot(desk, "queue-bulk-delete-1440-light")
+    await button(dialog, "Count again").click()
+    await button(dialog, "Delete 51 messages").click()
+    await expect(desk.get_by_text("No message matches the filter.")).to_be_visible()
+    assert rows("msg_id") == [(n,) for n in range(1, 11)]
+
+
+async def test_purge_and_drop_need_the_name(desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows) -> None:
+    fill(sql, queue, 2)
+    await visit(desk, dashboard, queue)
+    for action, done in (("Purge", "The queue is empty."), ("Drop", "Queues")):
+        await button(desk, "More").click()
+        await desk.get_by_role("menuitem", name=action).click()
+        dialog = desk.get_by_role("dialog").filter(has_text=f"{action} {queue}?")
+        await dialog.get_by_role("textbox").fill(queue[:-1])
+        await expect(button(dialog, f"{action} queue")).to_be_disabled()
+        await desk.keyboard.press("Enter")
+        await screenshot(desk, f"queue-{action.lower()}-1440-light")
+        assert sql("select 1 from pgmq.meta where queue_name = %s", queue)
+        await dialog.get_by_role("textbox").fill(queue)
+        await button(dialog, f"{action} queue").click()
+        await expect(desk.get_by_role("main")).to_contain_text(done)
+        await expect(dialog).to_have_count(0)
+        if action == "Purge":
+            assert rows("msg_id") == []
+    await desk.wait_for_url(f"{dashboard.url}/")
+    assert sql("select 1 from pgmq.meta where queue_name = %s", queue) == []
+    await desk.goto(f"{dashboard.url}/queues/{queue}")
+    await expect(desk.get_by_role("alert")).to_contain_text(f'There is no queue "{queue}".')
+    # For the fixture, which drops it.
+    sql("select pgmq.create(%s)", queue)
+
+
+async def test_looking_leaves_no_trace(desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows) -> None:
+    fill(sql, queue, 3)
+    traces = "msg_id, read_ct, vt, last_read_at, xmin::text, xmax::text, ctid::text"
+    before = rows(traces)
+    await visit(desk, dashboard, queue)
+    said = desk.locator(".refresh .said")
+    for _ in range(2):
+        await expect(said).not_to_have_text(await said.inner_text())
+    await ids(desk).first.click()
+    await expect(desk.get_by_role("dialog", name="Message")).to_contain_text("Payload")
+    assert rows(traces) == before
+
+
+async def test_pages_are_turned_forward_and_back(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
+    fill(sql, queue, 120)
+    await visit(desk, dashboard, queue)
+    newer, older = button(desk, "Next"), button(desk, "Previous")
+    await expect(older).to_be_disabled()
+    for first, last in ((1, 50), (51, 100), (101, 120)):
+        await expect(ids(desk).first).to_have_text(str(first))
+        await expect(ids(desk).last).to_have_text(str(last))
+        if last < 120:
+            await newer.click()
+    await expect(newer).to_be_disabled()
+    await older.click()
+    await expect(ids(desk).first).to_have_text("51")
+    age = desk.get_by_role("columnheader", name="Age", exact=True)
+    for order in ("ascending", "descending"):
+        await age.get_by_role("button").click()
+        await expect(age).to_have_attribute("aria-sort", order)
+    await expect(ids(desk).first).to_have_text("120")
+    await newer.click()
+    await expect(ids(desk).first).to_have_text("70")
+    # Fewer are left before this page than it takes to fill one.
+    sql(f"delete from pgmq.q_{queue} where msg_id > 90")
+    await older.click()
+    await expect(ids(desk).first).to_have_text("90")
+    await expect(ids(desk)).to_have_count(50)
+    await expect(older).to_be_disabled()
+
+
+async def test_an_error_of_the_api_is_shown_as_it_is(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
+    fill(sql, queue, 1)
+    await visit(desk, dashboard, queue)
+    await button(desk, "More filters").click()
+    await desk.get_by_label("Payload path").fill("$.n >")
+    problem = desk.get_by_role("alert")
+    await expect(problem).to_contain_text('filter member "path": syntax error')
+    await expect(problem).to_contain_text("22023")
+    await expect(problem).to_contain_text("Give a JSON path as text")
+    await accessible(desk)
+    await screenshot(desk, "queue-error-1440-light")
+    await button(desk, "Clear").click()
+    await expect(problem).to_have_count(0)
+
+
+async def test_it_is_used_with_the_keyboard_alone(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
+    fill(sql, queue, 2)
+    await visit(desk, dashboard, queue)
+
+    async def until_focus(locator: Locator) -> None:
+        for _ in range(60):
+            await desk.keyboard.press("Tab")
+            if await locator.evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"no way to {locator}")
+
+    await until_focus(button(desk, "Send message"))
+    await desk.keyboard.press("Enter")
+    await expect(desk.get_by_label("Message, as JSON")).to_be_focused()
+    await desk.keyboard.press("Control+Enter")
+    await expect(ids(desk)).to_have_count(3)
+    await until_focus(ids(desk).nth(1))
+    await desk.keyboard.press("Enter")
+    panel = desk.get_by_role("dialog", name="Message")
+    await expect(button(panel, "Close")).to_be_focused()
+    await desk.keyboard.press("Escape")
+    await expect(panel).to_have_count(0)
+    await expect(ids(desk).nth(1)).to_be_focused()
+    await desk.keyboard.press("Shift+Tab")
+    await desk.keyboard.press("Space")
+    await expect(desk.get_by_text("1 chosen").first).to_be_visible()
+    await desk.keyboard.press("Tab")
+    await desk.keyboard.press("Enter")
+    await until_focus(button(panel, "Delete"))
+    await desk.keyboard.press("Enter")
+    sure = button(desk, "Delete 1 message")
+    await expect(sure).to_be_focused()
+    await desk.keyboard.press("Enter")
+    await expect(ids(desk)).to_have_text(["1", "3"])
+    assert rows("msg_id") == [(1,), (3,)]
+
+
+async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
+    fill(sql, queue, 8)
+    sql(
+        "insert into pgmq_gateway.samples"
+        " select %s, now() - make_interval(secs => 30 * n), 30, false, n, n - 2, 1, 1, n, 60 * n, 900 - 9 * n, 5, 2, 1"
+        " from generate_series(0, 30) as n",
+        queue,
+    )
+    await desk.emulate_media(color_scheme="dark")
+    await visit(desk, dashboard, queue)
+    await expect(desk.get_by_text("No samples in this time yet.").first).to_be_hidden()
+    await screenshot(desk, "queue-1440-dark")
+    await desk.set_viewport_size({"width": 390, "height": 844})
+    await screenshot(desk, "queue-390-dark")
+    await accessible(desk)
+    await desk.get_by_role("navigation", name="Pages of messages").scroll_into_view_if_needed()
+    await screenshot(desk, "queue-messages-390-dark")
+    await ids(desk).first.click()
+    panel = desk.get_by_role("dialog", name="Message")
+    await expect(panel.locator(".json")).to_be_visible()
+    assert await panel.locator(".side-panel").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+    await screenshot(desk, "queue-panel-390-dark")
