@@ -74,10 +74,10 @@ async def _churn(minutes: int, seconds: int, cell: Cell, backlog: int) -> dict[s
         (gateway,) = ready.contenders
         assert isinstance(gateway, HttpServer)
         await gateway.queues.fill(queue_of(gateway.name), cell.message, backlog)
-        screen.print(HEADING)
+        screen.print(HEADING, soft_wrap=True)
         seen: list[Minute] = []
         async for minute in _minutes(gateway, cell, minutes, seconds):
-            screen.print(str(minute))
+            screen.print(str(minute), soft_wrap=True)
             seen.append(minute)
     first, last = seen[0], seen[-1]
     screen.print(f"\nThe last is {last.rate / first.rate:.2f} of the first. {machine.summary(ready.facts)}")

@@ -47,6 +47,17 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
       if (answer.type === "opaqueredirect") location.reload();
     }});
   }}, 50);
+  // A table is made anew with each refresh: the link that had the focus gets it back.
+  let focused = null;
+  document.addEventListener("focusin", (event) => {{ focused = event.target.closest("td a")?.getAttribute("href"); }});
+  document.addEventListener("focusout", (event) => {{
+    const link = event.target;
+    setTimeout(() => {{ if (link.isConnected && document.activeElement === document.body) focused = null; }});
+  }});
+  new MutationObserver(() => {{
+    if (!focused || document.activeElement !== document.body) return;
+    document.querySelector(`td a[href="${{CSS.escape(focused)}}"]`)?.focus({{ preventScroll: true }});
+  }}).observe(document, {{ childList: true, subtree: true }});
   // navigator.clipboard is there only for pages of https and of this machine.
   async function copyText(text) {{
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
