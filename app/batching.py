@@ -1,10 +1,10 @@
 """The line before the database: calls that have to wait anyway share a transaction with others of their caller.
 
-While a connection is free, a call runs at once and alone. While all are busy, calls wait; a connection that comes free
-takes the call that has waited longest, and with it others of the same caller. Calls that come in the same turn of the
-event loop count as waiting for the first of them: that takes no time, and answers to a group are followed by the next
-calls of those who have been waiting for them. Callers are never mixed: what a function sets for its transaction is
-there for the next call in it, and a role and its claims are set for all of it.
+While nothing else runs, a call runs at once and alone. While others do, a call waits for the end of its turn of the
+event loop, so that those that come together go together: answers to a group are followed by the next calls of those who
+have been waiting for them. While all connections are busy, calls wait; one that comes free takes the call that has
+waited longest, and with it others of the same caller. Callers are never mixed: what a function sets for its transaction
+is there for the next call in it, and a role and its claims are set for all of it.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ class Line:
         self._sharing: dict[Caller, deque[Waiting]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
-        # Whether a call has been begun in this turn of the event loop.
+        # Whether this turn of the event loop has calls that wait for its end only.
         self._turn = False
         self.waiting = 0
         self.timeouts = 0

@@ -24,7 +24,7 @@ from tests.server import SECRET, Server
 TEMPLATE = "template_gateway"
 
 MEMORY = Path("/dev/shm")  # noqa: S108
-# Bytes that it must have free: the tests' databases come to about two GB.
+# Bytes that it must have free: many times what the tests' databases need.
 ENOUGH = 6 * 1024**3
 
 # The tests' databases are made and thrown away by the hundred, with all their fsyncs: in memory that takes half the
