@@ -135,12 +135,12 @@ class Database:
     def shares(self, call: Call) -> bool:
         """Whether a call may stand in one transaction with others of its caller."""
         plain = call.preferences.timezone is None and call.function.settings is DEFAULTS
-        # What manages whole queues may take long.
-        plain = plain and call.function.schema != MANAGEMENT
         short = call.body is None or len(call.body) <= LONGEST_SHARED
         return (
             plain
             and short
+            # What manages whole queues may take long.
+            and call.function.schema != MANAGEMENT
             and not call.statement.texts
             and not call.read_only
             and call.isolation is None

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from app.dashboard.api import Problem
+from app.dashboard.api import Problem, Row
 
 Kind = Literal["plain", "primary", "danger"]
 E = TypeVar("E", bound=ui.element)
@@ -78,6 +78,24 @@ def problem(error: Problem, title: str = "") -> ui.element:
 def badge(text: str, level: Literal["", "good", "warn", "bad"] = "") -> TextElement:
     """A short word in a frame."""
     return words(text).classes(f"badge {level}")
+
+
+def total(name: str) -> ui.label:
+    """The place of one number among those on top of a page, in a list of class `totals`."""
+    with ui.element("div").classes("total"):
+        words(name, "dt")
+        with ui.element("dd"):
+            return ui.label("-")
+
+
+def finding(row: Row, address: str | None = None) -> None:
+    """What the lint has found, as it says it; `address` leads to the queue that it is about."""
+    with ui.element("p").classes("notice"):
+        words(f"{row['level']}: ").classes("level")
+        if address is not None:
+            ui.link(row["queue_name"], address)
+            words(": ")
+        words(f"{row['message']} {row.get('hint') or ''}")
 
 
 def moment(iso: str | None) -> ui.element:

@@ -14,7 +14,7 @@ from app.dashboard.creation import Creation
 from app.dashboard.rates import HEIGHT, POINTS, STEP, WIDTH, Rates
 from app.dashboard.refresh import Refresh
 from app.dashboard.shell import page, queue_address
-from app.dashboard.widgets import button, code, heading, words
+from app.dashboard.widgets import button, code, finding, heading, total, words
 
 HISTORY = timedelta(seconds=POINTS * STEP)
 # The lint looks at every right of every queue, which need not be done as often as counting.
@@ -184,13 +184,7 @@ class Totals:
 
     def __init__(self) -> None:
         with ui.element("dl").classes("totals"):
-            self._values = {name: self._place(name) for name in self.NAMES}
-
-    def _place(self, name: str) -> ui.label:
-        with ui.element("div").classes("total"):
-            words(name, "dt")
-            with ui.element("dd"):
-                return ui.label("-")
+            self._values = {name: total(name) for name in self.NAMES}
 
     def show(self, rows: Sequence[Row]) -> None:
         """The sums of these queues."""
@@ -262,9 +256,5 @@ def _row(queue: Row, rates: Rates, now: float) -> Row:
 
 
 def _warning(warning: Row) -> None:
-    with ui.element("p").classes("notice"):
-        words(f"{warning['level']}: ").classes("level")
-        if warning.get("queue_name"):
-            ui.link(warning["queue_name"], queue_address(warning["queue_name"]))
-            words(": ")
-        words(f"{warning['message']} {warning.get('hint') or ''}")
+    name = warning.get("queue_name")
+    finding(warning, queue_address(name) if name else None)

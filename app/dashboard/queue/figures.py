@@ -8,7 +8,7 @@ from app.dashboard import quantities
 from app.dashboard.api import Problem, Row
 from app.dashboard.queue.client import Queue
 from app.dashboard.rates import Rates
-from app.dashboard.widgets import words
+from app.dashboard.widgets import total
 
 COUNTS = {
     "messages": "Messages",
@@ -31,7 +31,7 @@ class Figures:
         self._next = 0.0
         self._exact: Row = {}
         with ui.element("dl").classes("totals tight"):
-            self._values = {name: _place(title) for name, title in (COUNTS | OTHERS).items()}
+            self._values = {name: total(title) for name, title in (COUNTS | OTHERS).items()}
 
     def show(self, figures: Row) -> None:
         """What list_queues says."""
@@ -61,10 +61,3 @@ class Figures:
         if not isinstance(answer, Problem) and not self._values["messages"].is_deleted:
             self._exact = answer
             self.show(figures)
-
-
-def _place(title: str) -> ui.label:
-    with ui.element("div").classes("total"):
-        words(title, "dt")
-        with ui.element("dd"):
-            return ui.label("-")

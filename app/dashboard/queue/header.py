@@ -9,7 +9,7 @@ from app.dashboard import dialogs
 from app.dashboard.api import Problem, Row
 from app.dashboard.queue.actions import messages, show_failure
 from app.dashboard.queue.client import Queue
-from app.dashboard.widgets import badge, button, words
+from app.dashboard.widgets import badge, button, finding, words
 
 
 class Badges:
@@ -105,9 +105,7 @@ class Warnings:
         self._place.set_visibility(bool(warnings))
         with self._place:
             for warning in warnings:
-                with ui.element("p").classes("notice"):
-                    words(f"{warning['level']}: ").classes("level")
-                    words(f"{warning['message']} {warning.get('hint') or ''}")
+                finding(warning)
 
 
 def links(name: str) -> None:
