@@ -30,7 +30,10 @@ class Gateway:
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
-        self.api = Api(settings, self.authenticator, self.watch, self.line)
+        self.limits = RateLimits.of(settings)
+        counted = self.limits is not None and self.limits.count_messages
+        executor = Metered(self.limits, self.line) if self.limits and counted else self.line
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits)
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from pydantic import (
 
 from app import sources
 from app.configfile import ConfigFileError
+from app.limits import read_limits
 
 # RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
 SHORTEST_SECRET = 32
@@ -75,6 +76,8 @@ class Settings(BaseModel):
     key_layer              whether a request must show a key; None: when there are keys
     history_interval       seconds between samples of the queues; 0: none are taken
     history_keep           days that samples are kept
+    rate_limits            limits per caller (limits.py)
+    reuse_port             whether others may listen on the same ports, to take over from this gateway
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,6 +122,8 @@ class Settings(BaseModel):
     key_layer: bool | None = None
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    rate_limits: Names = ()
+    reuse_port: bool = False
 
     @field_validator(
         "db_schemas",
@@ -127,6 +132,7 @@ class Settings(BaseModel):
         "server_cors_allowed_origins",
         "publishable_keys",
         "secret_keys",
+        "rate_limits",
         mode="before",
     )
     @classmethod
@@ -173,6 +179,12 @@ class Settings(BaseModel):
         # As a key it would open everything to who has read the manual.
         if any(MASK in pair for pair in value):
             raise ValueError(MASKED)
+        return value
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_limits(value)
         return value
 
     @field_validator("db_schemas")
