@@ -29,6 +29,8 @@ SHARED = "\0"
 SWEEP_INTERVAL = 1.0
 # Claims, and addresses, of which is remembered what tells them apart.
 KEYS_KEPT = 1024
+# What times may be off by: what comes back in small parts need not add up to the last digit.
+EXACT = 1e-6
 # The bits of an address of IPv6 that a network gives to one customer at least.
 CUSTOMER = 64
 
@@ -39,7 +41,7 @@ class TooMany(GatewayError):
     status, code = 429, "PGMQ429"
 
     def __init__(self, limit: Limit, wait: float) -> None:
-        seconds = max(1, math.ceil(wait))
+        seconds = max(1, math.ceil(wait - EXACT))
         super().__init__(
             f"Too many {limit.what}",
             f"The limit of role {limit.role} is {limit.count} {limit.name}, {limit.burst} at once.",
@@ -81,8 +83,7 @@ class Buckets:
         if amount > self.limit.burst:
             return math.inf
         missing = self._missing(key) + amount / self.limit.rate - self.limit.window
-        # What has come back in small parts need not add up to the last digit.
-        return missing if missing > 1e-9 else 0.0
+        return missing if missing > EXACT else 0.0
 
     def take(self, key: str, amount: float) -> None:
         """Take so many, whether they are there or not; a negative amount is given back."""
@@ -95,7 +96,7 @@ class Buckets:
 
     def left(self, key: str) -> int:
         """How many can be taken now."""
-        return max(0, math.floor(self.limit.burst - self._missing(key) * self.limit.rate + 1e-9))
+        return max(0, math.floor(self.limit.burst - self._missing(key) * self.limit.rate + EXACT))
 
     def refill(self, key: str) -> float:
         """Seconds until the bucket is full."""
@@ -153,8 +154,8 @@ class RateLimits:
     """All limits, and what has been drawn from them."""
 
     def __init__(self, limits: Iterable[Limit], clock: Clock = time.monotonic, earlier: Self | None = None) -> None:
-        kept = {} if earlier is None else {buckets.limit: buckets for buckets in earlier.all}
-        self.all = [kept.get(limit) or Buckets(limit, clock) for limit in limits]
+        kept: dict[Limit, Buckets] = {} if earlier is None else {one.limit: one for one in earlier.all}
+        self.all: list[Buckets] = [kept.get(limit) or Buckets(limit, clock) for limit in limits]
         self._by_role: dict[str, list[Buckets]] = {}
         for buckets in self.all:
             self._by_role.setdefault(buckets.limit.role, []).append(buckets)
@@ -229,5 +230,5 @@ def _described(buckets: Buckets, key: str) -> tuple[str, str]:
     unit = "" if limit.what == "requests" else f';qu="{limit.what}"'
     return (
         f'"{limit.name}";q={limit.burst}{unit};w={math.ceil(limit.window)}',
-        f'"{limit.name}";r={buckets.left(key)};t={math.ceil(buckets.refill(key))}',
+        f'"{limit.name}";r={buckets.left(key)};t={math.ceil(buckets.refill(key) - EXACT)}',
     )

@@ -229,7 +229,7 @@ def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field, *rest = first["loc"]
-        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or _variable(str(field))
+        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
@@ -255,5 +255,6 @@ def _given(config: Path | None) -> list[sources.Given]:
         raise SettingsError(str(error)) from None
 
 
-def _variable(field: str) -> str:
+def variable(field: str) -> str:
+    """The environment variable of a field."""
     return sources.variable(next(name for name, its in FIELDS.items() if its == field))
