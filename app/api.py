@@ -1,6 +1,7 @@
 """The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
 
 import logging
+from asyncio import CancelledError
 from time import perf_counter
 from typing import Protocol
 
@@ -9,15 +10,15 @@ from app.auth import Authenticator, Caller
 from app.batching import Executor
 from app.cors import Cors
 from app.description import PLACES, Description
-from app.errors import GatewayError, Headers, InternalError
+from app.errors import ConnectionLost, GatewayError, Headers, InternalError
 from app.profiles import Profiles
-from app.ratelimit import NOTHING, RateLimits
 from app.request import ClientGone, Request
 from app.resources import Resources
 from app.response import Response, failed
 from app.root import Root
 from app.rpc import Rpc
 from app.settings import Settings
+from app.throttle import NOTHING, Throttle
 from app.timing import Timing
 from app.traffic import Traffic
 from app.watch import CatalogWatch
@@ -46,7 +47,7 @@ class Api:
         authenticator: Authenticator,
         watch: CatalogWatch,
         database: Executor,
-        limits: RateLimits | None = None,
+        limits: Throttle | None = None,
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
@@ -81,6 +82,9 @@ class Api:
             response = failed(error, verbose=self._verbose)
         except ClientGone:
             return
+        except CancelledError:
+            # Only at the end of the process, when it waits no longer.
+            response = failed(ConnectionLost(), verbose=self._verbose)
         except Exception:
             logger.exception("failed on %s %s", request.method, request.path)
             response = failed(InternalError(), verbose=self._verbose)

@@ -15,9 +15,12 @@ from app.database import Database
 from app.history import History
 from app.metered import Metered
 from app.metrics import Metrics
-from app.ratelimit import RateLimits
 from app.settings import Settings, SettingsError, load
+from app.throttle import Throttle
 from app.watch import CatalogWatch
+
+# How long a server waits for a database that is slow to answer before it listens.
+READY_SECONDS = 3
 
 
 class Gateway:
@@ -35,7 +38,7 @@ class Gateway:
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
-        self.limits: RateLimits | None = RateLimits.of(settings, earlier.limits if earlier else None)
+        self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
         counted = self.limits is not None and self.limits.count_messages
         executor = Metered(self.limits, self.line) if self.limits and counted else self.line
         self.api = Api(settings, self.authenticator, self.watch, executor, self.limits)
@@ -102,6 +105,10 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.start(self.gateway)
+        # Whoever calls from now on would be refused while the functions are not known; others may be serving meanwhile.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                await self.gateway.watch.loaded.wait()
         try:
             yield
         finally:

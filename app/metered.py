@@ -8,8 +8,8 @@ from app.auth import Caller
 from app.batching import Executor
 from app.call import Answer, Call
 from app.errors import ConnectionLost, GatewayError
-from app.ratelimit import RateLimits
 from app.resources import SCHEMA
+from app.throttle import Throttle
 
 MESSAGES = "messages"
 
@@ -47,7 +47,7 @@ COUNTED = {**SENDING, **READING}
 class Metered:
     """What runs calls, for callers whose messages are counted."""
 
-    def __init__(self, limits: RateLimits, executor: Executor) -> None:
+    def __init__(self, limits: Throttle, executor: Executor) -> None:
         self._limits = limits
         self._executor = executor
 

@@ -13,9 +13,6 @@ from app.settings import Settings
 from app.sockets import Addresses
 from app.systemd import Manager
 
-# How long the banner waits for a database that is slow to answer.
-READY_SECONDS = 3
-
 
 async def serve(
     settings: Settings,
@@ -36,10 +33,7 @@ async def serve(
     admin = AdminApp(lambda: application.gateway, lambda: public.started and not public.should_exit)
     health = server_for(admin, shares_port=settings.reuse_port)
     reload = Reload(application, public)
-    beside = [
-        asyncio.ensure_future(task)
-        for task in (*others, reloading(reload.apply), _announce(application, public, ready))
-    ]
+    beside = [asyncio.ensure_future(task) for task in (*others, reloading(reload.apply), _announce(public, ready))]
     with _signals(public, application, manager):
         healthy = asyncio.create_task(health.serve([addresses.admin]))
         try:
@@ -52,11 +46,8 @@ async def serve(
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _announce(application: Application, public: Server, ready: Callable[[], None]) -> None:
+async def _announce(public: Server, ready: Callable[[], None]) -> None:
     await public.listening.wait()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READY_SECONDS):
-            await application.gateway.watch.loaded.wait()
     ready()
 
 

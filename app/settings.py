@@ -17,7 +17,7 @@ from pydantic import (
 
 from app import sources
 from app.configfile import ConfigFileError
-from app.limits import read_limits
+from app.ratelimit import read_rate_limits
 
 # RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
 SHORTEST_SECRET = 32
@@ -184,7 +184,7 @@ class Settings(BaseModel):
     @field_validator("rate_limits")
     @classmethod
     def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        read_limits(value)
+        read_rate_limits(value)
         return value
 
     @field_validator("db_schemas")

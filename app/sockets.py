@@ -1,11 +1,12 @@
 """The addresses that the gateway listens on: bound here, or passed on by a service manager."""
 
-import ctypes
 import os
 import socket
 import struct
 import sys
+from array import array
 from collections.abc import MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 # The first file descriptor that is passed (systemd's sd_listen_fds(3)).
@@ -33,11 +34,13 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A listening address; port 0 is any free one. `shared`: others may listen there too. Raises ServeError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(address)
+        with ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            unless_bound.pop_all()
     except OSError as error:
         raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return bound
@@ -51,8 +54,8 @@ def turn_newcomers_away(listening: socket.socket) -> bool:
     """
     if sys.platform != "linux":
         return False
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in NO_NEWCOMERS))
-    program = struct.pack("HL", len(NO_NEWCOMERS), ctypes.addressof(code))
+    code = array("B", b"".join(struct.pack("HBBI", *step) for step in NO_NEWCOMERS))
+    program = struct.pack("HL", len(NO_NEWCOMERS), code.buffer_info()[0])
     try:
         listening.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
     except OSError:

@@ -10,6 +10,9 @@ from typing import Self
 
 logger = logging.getLogger("pgmq_gateway")
 
+# How long all else may wait for a manager that does not listen.
+PATIENCE_SECONDS = 1.0
+
 
 class Manager:
     """The service manager.
@@ -56,9 +59,8 @@ class Manager:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
-                # It must not wait for a manager that does not listen.
-                wire.setblocking(False)
+                wire.settimeout(PATIENCE_SECONDS)
                 wire.connect(self._address)
                 wire.send("\n".join(states).encode())
         except OSError as error:
-            logger.warning("cannot tell the service manager: %s", error.strerror or error)
+            logger.warning("cannot tell the service manager: %s", error.strerror or "it does not listen")

@@ -1,8 +1,8 @@
 """One of several processes that serve the same socket: `python -m app.worker`, started by workers.py.
 
 Its orders come as lines of JSON on stdin, where `ps` does not show them: first settings and sockets, later other
-settings. It says `ready` on stdout, to other settings `applied` or `kept`, and ends when stdin does: it does not outlive
-its parent.
+settings. It says `ready` on stdout, to other settings `applied` or `kept`, and ends when stdin does, so that it does
+not outlive its parent.
 """
 
 import json

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import ratelimit
+from app import throttle
 from app.auth import Caller
-from app.limits import Limit, read_limits
-from app.ratelimit import Buckets, RateLimits, TooMany, TooManyAtOnce
+from app.ratelimit import RateLimit, read_rate_limits
 from app.request import Head
+from app.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
 
 
 class Clock:
@@ -26,14 +26,14 @@ class Clock:
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        ("anon=10/s", Limit("anon", 10, 1, 10, "requests", "")),
-        ("anon = 10 requests / m burst 3 by ip", Limit("anon", 10, 60, 3, "requests", "ip")),
-        ("*=100 messages/h by app_metadata.org", Limit("*", 100, 3600, 100, "messages", "app_metadata.org")),
-        ("a-b=1/s by header:X-Real-IP", Limit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
+        ("anon=10/s", RateLimit("anon", 10, 1, 10, "requests", "")),
+        ("anon = 10 requests / m burst 3 by ip", RateLimit("anon", 10, 60, 3, "requests", "ip")),
+        ("*=100 messages/h by app_metadata.org", RateLimit("*", 100, 3600, 100, "messages", "app_metadata.org")),
+        ("a-b=1/s by header:X-Real-IP", RateLimit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
     ],
 )
-def test_what_an_operator_may_write(text: str, limit: Limit) -> None:
-    assert read_limits([text]) == (limit,)
+def test_what_an_operator_may_write(text: str, limit: RateLimit) -> None:
+    assert read_rate_limits([text]) == (limit,)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_an_operator_may_write(text: str, limit: Limit) -> None:
 )  # fmt: skip
 def test_what_is_no_limit_is_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"cannot (read|use) |has two limits"):
-        read_limits(texts)
+        read_rate_limits(texts)
 
 
 steps = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 12), st.integers(0, 12)), max_size=60)
@@ -54,7 +54,7 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(
     count: int, period: int, burst: int, steps: list[tuple[float, int, int]]
 ) -> None:
     clock = Clock()
-    buckets = Buckets(Limit("anon", count, period, burst, "requests", ""), clock)
+    buckets = Buckets(RateLimit("anon", count, period, burst, "requests", ""), clock)
     given: list[tuple[float, int]] = []
     for seconds, amount, returned in steps:
         clock.now += seconds
@@ -72,7 +72,7 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(
 @given(burst=st.integers(1, 20), amount=st.integers(1, 20))
 def test_after_the_wait_that_it_names_a_bucket_gives(burst: int, amount: int) -> None:
     clock = Clock()
-    buckets = Buckets(Limit("anon", 7, 1, burst, "requests", ""), clock)
+    buckets = Buckets(RateLimit("anon", 7, 1, burst, "requests", ""), clock)
     buckets.take("k", burst)
     wait = buckets.wait("k", amount)
     assert (wait == math.inf) == (amount > burst)
@@ -83,9 +83,9 @@ def test_after_the_wait_that_it_names_a_bucket_gives(burst: int, amount: int) ->
 
 
 def test_strangers_cannot_have_a_bucket_forgotten_that_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratelimit, "MOST_BUCKETS", 50)
+    monkeypatch.setattr(throttle, "MOST_BUCKETS", 50)
     clock = Clock()
-    buckets = Buckets(Limit("*", 1, 1, 2, "requests", "sub"), clock)
+    buckets = Buckets(RateLimit("*", 1, 1, 2, "requests", "sub"), clock)
     buckets.take("mine", 2)
     for number in range(1000):
         buckets.take(f"stranger {number}", 1)
@@ -102,12 +102,12 @@ def caller(role: str, claims: str = "{}") -> Caller:
     return Caller(role, claims, anonymous=False)
 
 
-def spend(limits: RateLimits, who: Caller, address: str = "192.0.2.1", **headers: str) -> None:
+def spend(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> None:
     raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
     limits.of_request(who, Head("GET", b"/", b"", raw), {"client": (address, 1)}).take(1, "requests")
 
 
-def refused(limits: RateLimits, who: Caller, address: str = "192.0.2.1", **headers: str) -> bool:
+def refused(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> bool:
     try:
         spend(limits, who, address, **headers)
     except TooMany:
@@ -117,7 +117,7 @@ def refused(limits: RateLimits, who: Caller, address: str = "192.0.2.1", **heade
 
 def test_what_tells_callers_apart() -> None:
     texts = ["a=1/h", "b=1/h by sub", "c=1/h by app.org", "d=1/h by ip", "e=1/h by header:x-real-ip", "*=1/h"]
-    limits = RateLimits(read_limits(texts), Clock())
+    limits = Throttle(read_rate_limits(texts), Clock())
     others = [
         (caller("a", '{"sub":"1"}'), caller("a", '{"sub":"2"}'), True),
         (caller("b", '{"sub":"1"}'), caller("b", '{"sub":"2"}'), False),
@@ -144,13 +144,13 @@ def test_what_tells_callers_apart() -> None:
     ],
 )
 def test_addresses_that_belong_to_one_customer(first: str, second: str, *, same: bool) -> None:
-    limits = RateLimits(read_limits(["d=1/h by ip"]), Clock())
+    limits = Throttle(read_rate_limits(["d=1/h by ip"]), Clock())
     spend(limits, caller("d"), first)
     assert refused(limits, caller("d"), second) == same
 
 
 def test_a_header_of_the_proxy_tells_callers_apart() -> None:
-    limits = RateLimits(read_limits(["e=1/h by header:X-Real-IP"]), Clock())
+    limits = Throttle(read_rate_limits(["e=1/h by header:X-Real-IP"]), Clock())
     spend(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
     assert refused(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
     assert not refused(limits, caller("e"), **{"x-real-ip": "192.0.2.2"})
@@ -158,7 +158,7 @@ def test_a_header_of_the_proxy_tells_callers_apart() -> None:
 
 def test_all_limits_of_a_role_hold_and_a_refusal_takes_from_none() -> None:
     clock = Clock()
-    limits = RateLimits(read_limits(["a=2/s", "a=3/h"]), clock)
+    limits = Throttle(read_rate_limits(["a=2/s", "a=3/h"]), clock)
     for _ in range(2):
         spend(limits, caller("a"))
     with pytest.raises(TooMany) as error:
@@ -173,16 +173,16 @@ def test_all_limits_of_a_role_hold_and_a_refusal_takes_from_none() -> None:
 
 def test_limits_that_stay_the_same_go_on_where_they_were() -> None:
     clock = Clock()
-    before = RateLimits(read_limits(["a=1/h", "b=1/h"]), clock)
+    before = Throttle(read_rate_limits(["a=1/h", "b=1/h"]), clock)
     for role in "ab":
         spend(before, caller(role))
-    after = RateLimits(read_limits(["a=1/h", "b=2/h"]), clock, before)
+    after = Throttle(read_rate_limits(["a=1/h", "b=2/h"]), clock, before)
     assert refused(after, caller("a"))
     assert not refused(after, caller("b"))
 
 
 def test_more_messages_than_can_ever_pass_are_told_so() -> None:
-    limits = RateLimits(read_limits(["a=5 messages/s"]), Clock())
+    limits = Throttle(read_rate_limits(["a=5 messages/s"]), Clock())
     with pytest.raises(TooManyAtOnce):
         limits.of_messages(caller("a")).take(6, "messages")
     limits.of_messages(caller("a")).take(5, "messages")
