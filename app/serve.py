@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import asyncpg
 import uvicorn
@@ -12,15 +13,17 @@ import uvicorn
 from app.asgi import App
 from app.database import UnsafeLogin, check_login, connect
 from app.health import AdminApp
+from app.limits import Limits
 from app.main import Gateway, create_app
 from app.protocol import Protocol
 from app.settings import Settings
 from app.sockets import ServeError
+from app.traffic import Traffic
 
-# Longer than the usual load balancer's, so that it is not this side that closes a connection under a request.
-KEEP_ALIVE_SECONDS = 75
 # How long requests in flight may take after SIGTERM.
 DRAIN_SECONDS = 30
+# How often connections are looked at for what takes too long.
+SWEEP_SECONDS = 1
 # How long the banner waits for a database that is slow to answer.
 READY_SECONDS = 3
 
@@ -31,10 +34,25 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._sweep()
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self.server_state.connections):
+            assert isinstance(connection, Protocol)
+            connection.sweep(now)
+        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,7 +91,7 @@ async def serve(
     """
     gateway = Gateway(settings)
     await preflight(settings)
-    public = server_for(create_app(gateway=gateway), lifespan="on")
+    public = server_for(create_app(gateway=gateway), Limits.of(settings), gateway.api.traffic, lifespan="on")
     health = server_for(AdminApp(gateway.watch, gateway.metrics, lambda: public.started and not public.should_exit))
     beside = [asyncio.ensure_future(task) for task in (*others, _announce(gateway, public, ready))]
     with _signals(public, gateway):
@@ -88,12 +106,12 @@ async def serve(
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-def server_for(app: App, lifespan: str = "off") -> Server:
-    """A server of this application, which needs only its sockets."""
+def server_for(app: App, limits: Limits | None = None, traffic: Traffic | None = None, lifespan: str = "off") -> Server:
+    """A server of this application, which needs only its sockets. `traffic` counts what it refuses by itself."""
     return Server(
         uvicorn.Config(
             app,
-            http=Protocol,
+            http=partial(Protocol, limits or Limits(), traffic),  # type: ignore[arg-type]
             ws="none",
             lifespan="on" if lifespan == "on" else "off",
             log_config=None,
@@ -102,7 +120,6 @@ def server_for(app: App, lifespan: str = "off") -> Server:
             # Nothing looks at the client's address.
             proxy_headers=False,
             headers=[("server", "pgmq-gateway")],
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     )

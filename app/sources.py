@@ -32,6 +32,14 @@ OWN = {
     "pgmq-gateway-key-layer": "key_layer",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-max-body": "max_body",
+    "pgmq-gateway-max-head": "max_head",
+    "pgmq-gateway-head-timeout": "head_timeout",
+    "pgmq-gateway-body-timeout": "body_timeout",
+    "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-max-connections": "max_connections",
+    "pgmq-gateway-max-batch": "max_batch",
+    "pgmq-gateway-max-read": "max_read",
 }
 
 
