@@ -97,8 +97,15 @@ class Protocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as ended:
-                # Nobody has to change to another protocol (RFC 9110, section 7.8): what follows is the next request.
-                data = data[ended.args[0] :]
+                # The parser leaves the body to the other protocol. Nobody has to change to one (RFC 9110, section 7.8),
+                # and where the body would then be taken for the next request, strangers could make one of it.
+                data = self._without_upgrade() + data[ended.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+
+    def _without_upgrade(self) -> bytes:
+        line = b"".join((self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"))
+        headers = (b"".join((name, b": ", value, b"\r\n")) for name, value in self.headers if name != b"upgrade")
+        return b"".join((line, *headers, b"\r\n"))
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -119,7 +126,7 @@ class Protocol(HttpToolsProtocol):
         if name == b"host":
             self._hosts += 1
         elif name == b"transfer-encoding":
-            self._coding = value.lower()
+            self._coding = value.lower() if self._coding is None else b"more than one"
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -135,6 +142,8 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             raise Malformed(f"More than {MOST_PIPELINED} requests wait for an earlier one")
         self._check_head()
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
         self._stage, self._since, self._earlier = Stage.BODY, None, 0
 
@@ -147,8 +156,8 @@ class Protocol(HttpToolsProtocol):
             raise Malformed("There must be one Host header")
         if self._coding is not None and (self._coding != b"chunked" or version == "1.0"):
             raise Malformed("The only Transfer-Encoding is chunked, in HTTP/1.1")
-        if b"#" in self.url:
-            raise Malformed("A request target has no fragment")
+        if b"#" in self.url or self.parser.get_method() == b"CONNECT":
+            raise Malformed("The request target is none of a resource")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; of one whose request is answered already, no more is heard than others may send."""
@@ -161,6 +170,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is here."""
+        if self._stage is Stage.HEAD:
+            # It is to be read once more, without the upgrade.
+            return
         super().on_message_complete()
         self._stage = Stage.NOTHING
 
@@ -180,7 +192,7 @@ class Protocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End the connection where something takes too long. `now`: the loop's time."""
         if self._wire.stuck(now, self._limits.send_seconds):
-            self._wire.abort()
+            self._wire.cut()
         if self._since is None or self._last_word is not None or self._wire.ended:
             return
         taken = now - self._since

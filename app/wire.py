@@ -1,7 +1,13 @@
 """A client's connection on its way out: what is written, what of it is stuck, and how the connection ends."""
 
 import asyncio
+import socket
+import struct
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any
 
 # How long a client that is still sending may take to hear that nobody listens.
@@ -66,6 +72,12 @@ class Wire:
         self._transport.write_eof()
         self._goodbye = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
+    def cut(self) -> None:
+        """Throw away what is left, here and in the system, which would keep it for a client that takes none of it."""
+        client = self._transport.get_extra_info("socket")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         """Whether nothing more can be written."""
         return self.ended or self._transport.is_closing()
@@ -81,11 +93,19 @@ class Wire:
     def stuck(self, now: float, patience: float) -> bool:
         """Whether there is something to write, and the client has taken none of it for `patience` seconds."""
         left = self._transport.get_write_buffer_size()
-        taken = self._written - left
+        taken = self._written - left - (self._in_system() if left else 0)
         if not left or taken != self._taken:
             self._taken, self._taken_at = taken, now
             return False
         return now - self._taken_at > patience
+
+    def _in_system(self) -> int:
+        """Bytes that the client's system has not acknowledged: megabytes may go by before this one's asks for more."""
+        count = array("i", [0])
+        # Where there is no such question, it is the megabytes that count.
+        with suppress(OSError):
+            ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, count)
+        return count[0]
 
     def _flush(self) -> None:
         if self._gathered:
