@@ -145,6 +145,8 @@ def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
             f'pgmq-gateway-secret-keys = "default={MASK}"',
             "{}:1: pgmq-gateway-secret-keys: this is what --dump-config prints",
         ),
+        ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 cannot be read: "),
+        ('pgmq-gateway-reuse-port = "s3cret"', "{}:1: pgmq-gateway-reuse-port: Input should be a valid boolean"),
         (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: this is what --dump-config prints"),
     ],
 )
