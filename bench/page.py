@@ -1,7 +1,7 @@
 """How long a queue's page takes to open, with a million messages in the queue: `python -m bench.page`.
 
 Measured in Chromium, from the beginning of the navigation until the first message is painted, and until the page has
-its charts and reacts. Warm: the browser has the files of another page; cold: it has nothing.
+its charts and reacts. Warm: the browser has the files, and their scripts compiled, from before; cold: it has nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Annotated
 
 import httpx
 import typer
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, BrowserType, ViewportSize, async_playwright
 
 from app.keys import api_key
 from app.terminal import run
@@ -27,6 +27,9 @@ from bench.stage import Cast, stage
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUEUE = "bench_page"
 MESSAGE = json.dumps({"order": 4711, "customer": "0a1b2c3d", "lines": [{"sku": "abc-1", "n": 2}], "note": "x" * 200})
+WINDOW = ViewportSize(width=1440, height=900)
+# A browser keeps what it compiles of scripts that it has seen several times.
+WARM_UP = 4
 # The time of the frame in which the first row of the list is there, in milliseconds from the navigation's beginning.
 WATCH = """
   window.opened = {};
@@ -47,9 +50,12 @@ WATCH = """
 DONE = "window.opened.row && window.opened.whole"
 
 
+Times = Sequence[dict[str, float]]
+
+
 async def opening(context: BrowserContext, address: str) -> dict[str, float]:
     """Open the page once, and give the times: `row` and `whole`, in milliseconds."""
-    page: Page = await context.new_page()
+    page = await context.new_page()
     await page.add_init_script(WATCH)
     await page.goto(address, wait_until="commit")
     await page.wait_for_function(DONE)
@@ -58,28 +64,39 @@ async def opening(context: BrowserContext, address: str) -> dict[str, float]:
     return times
 
 
-async def openings(browser: Browser, url: str, key: str, number: int, *, cold: bool) -> Sequence[dict[str, float]]:
-    """Open it so many times."""
+async def cookie(url: str, key: str) -> tuple[str, str]:
+    """Name and value of a session's cookie."""
     async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(f"{url}/sign-in", data={"key": key}, headers={"Origin": url})
     ((name, value),) = answer.cookies.items()
+    return name, value
 
-    async def entered() -> BrowserContext:
-        context = await browser.new_context(viewport={"width": 1440, "height": 900})
-        await context.add_cookies([{"name": name, "value": value, "url": url}])
-        return context
 
-    times, warm = [], await entered()
-    # A browser compiles scripts for its cache when it has seen them several times.
-    for _ in range(0 if cold else 3):
-        await opening(warm, f"{url}/queues/{QUEUE}")
-    for _ in range(number):
-        context = await entered() if cold else warm
-        times.append(await opening(context, f"{url}/queues/{QUEUE}"))
-        if cold:
-            await context.close()
-    await warm.close()
+async def openings(browser: BrowserType, program: str, url: str, key: str, number: int, *, cold: bool) -> Times:
+    """Open it so many times."""
+    name, value = await cookie(url, key)
+    times = []
+    # Only a profile on disk keeps what scripts were compiled to, as that of a person does.
+    with TemporaryDirectory() as profile:
+        async with await browser.launch_persistent_context(
+            profile, executable_path=program, viewport=WINDOW
+        ) as context:
+            await context.add_cookies([{"name": name, "value": value, "url": url}])
+            address = f"{url}/queues/{QUEUE}"
+            for _ in range(0 if cold else WARM_UP):
+                await opening(context, address)
+            for _ in range(number):
+                if cold:
+                    await forget(context)
+                times.append(await opening(context, address))
     return times
+
+
+async def forget(context: BrowserContext) -> None:
+    """Empty the browser's cache."""
+    session = await context.new_cdp_session(context.pages[0])
+    await session.send("Network.clearBrowserCache")
+    await session.detach()
 
 
 async def _measured(messages: int, number: int) -> None:
@@ -93,17 +110,16 @@ async def _measured(messages: int, number: int) -> None:
         assert gateway.secret
         await gateway.queues.create(QUEUE)
         await gateway.queues.fill(QUEUE, MESSAGE, messages)
-        chromium = await playwright.chromium.launch(executable_path=browser)
         with TemporaryDirectory() as folder:
             async with servers.dashboard(program, gateway.url, Path(folder) / "dashboard.log") as url:
+                key = api_key(gateway.secret, "service_role")
                 for cold in (False, True):
-                    key = api_key(gateway.secret, "service_role")
-                    report("cold" if cold else "warm", await openings(chromium, url, key, number, cold=cold))
-        await chromium.close()
+                    times = await openings(playwright.chromium, browser, url, key, number, cold=cold)
+                    report("cold" if cold else "warm", times)
         await gateway.queues.drop(QUEUE)
 
 
-def report(cache: str, times: Sequence[dict[str, float]]) -> None:
+def report(cache: str, times: Times) -> None:
     """Say what came out."""
     for name, what in (("row", "first message"), ("whole", "charts")):
         found = [one[name] for one in times]

@@ -1,29 +1,23 @@
 """Partitioned queues on Debian's Postgres with pg_partman: whole, closed, and gone when they are dropped."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from tests import server
-from tests.conftest import Sql, missing, runner
-from tests.sql.cluster import Cluster, cluster
+from tests.conftest import Sql, runner
+from tests.sql.cluster import PARTMAN, Cluster, with_partman
 from tests.sql.conftest import as_role
 
-PARTMAN: list[Path | None] = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
 LEAVES = "select relid::regclass::text from pg_partition_tree(%s) where isleaf"
 
 
 @pytest.fixture(scope="module", params=PARTMAN or [None], ids=lambda path: path and path.parts[4])
 def partman(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A server of Debian's that has pg_partman and an installed database."""
-    if request.param is None:
-        missing("pg_partman", "apt-get install postgresql-15-partman")
-    with cluster(Path("/usr/lib/postgresql") / request.param.parts[4] / "bin") as own:
-        assert server.run("install", "--db-uri", own.uri()).returncode == 0
-        own.execute("create schema partman", "create extension pg_partman schema partman")
+    with with_partman(request.param) as own:
         yield own
 
 

@@ -48,7 +48,8 @@ class Details:
 
     async def start(self) -> None:
         """Show what is quickly known; the rest follows once the browser has the page."""
-        await self._refresh.again()
+        # What the lint says stands above the messages, which are not to move.
+        await asyncio.gather(self._refresh.again(), self._warn())
         if self._figures_now:
             background_tasks.create(self._follow(ui.context.client), name="queue")
 
@@ -57,7 +58,7 @@ class Details:
         if client.is_deleted:
             return
         with self._content:
-            await asyncio.gather(self._charts.start(), self._figures.count(self._figures_now), self._warn())
+            await asyncio.gather(self._charts.start(), self._figures.count(self._figures_now))
 
     async def _warn(self) -> None:
         warned = await self._queue.api.warnings(self._queue.name)
