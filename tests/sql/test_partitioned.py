@@ -88,6 +88,12 @@ def test_partitions_are_closed_and_stored_like_other_queues_those_to_come_too(db
     # One that was made later has no rights to lose: without those defaults nobody but service_role has any.
     with pytest.raises(errors.InsufficientPrivilege):
         as_role(db, "anon", "select * from pgmq.q_q_p500")
+    # More than the partitions that were made ahead hold, before the next maintenance.
+    behind = "select level, message from pgmq_admin.lint() where rule = 'partitions_missing'"
+    assert db(behind) == []
+    db("select pgmq_public.send_batch('q', array(select to_jsonb(n) from generate_series(1, 2000) as n))")
+    ((level, message),) = db(behind)
+    assert (level, message[:41]) == ("warning", "Messages came to the default partition: p")
 
 
 @pytest.mark.parametrize(
