@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -17,14 +18,14 @@ from pydantic import SecretStr
 from app import banner, keys, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
-from app.apikeys import derived
-from app.auth import secret_key
 from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
 from app.embedded import EmbeddedPostgres
+from app.keys import Signer
+from app.keyset import own_keys
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
 from app.settings import Settings, SettingsError
@@ -142,8 +143,8 @@ def serve_command(
 
 
 async def _serve_database(settings: Settings, workers: int, page: int | None) -> None:
-    # Before anything is bound or connected: without a secret nothing else matters.
-    secret_key(settings)
+    # Before anything is bound or connected: without keys nothing else matters.
+    own_keys(settings)
     api, admin = _sockets(settings)
     dashboard = _dashboard(page, api, admin)
 
@@ -197,6 +198,7 @@ async def _serve_embedded(settings: Settings, workers: int, page: int | None, di
         api, admin = _sockets(settings)
         dashboard = _dashboard(page, api, admin)
         settings = _with_keys(_with_secret(settings, directory))
+        signer = Signer.of(settings)
         with progress() as tell:
             postgres = EmbeddedPostgres(directory, tell)
             await postgres.start()
@@ -209,9 +211,8 @@ async def _serve_embedded(settings: Settings, workers: int, page: int | None, di
 
         def ready() -> None:
             hold.announce(url(api))
-            secret = secret_key(settings)
-            link = dashboard.link(keys.api_key(secret, "service_role")) if dashboard else None
-            print(banner.embedded(url(api), url(admin), directory, secret, link), flush=True)
+            link = dashboard.link(keys.api_key(signer, "service_role")) if dashboard else None
+            print(banner.embedded(url(api), url(admin), directory, signer, link), flush=True)
             if dashboard:
                 dashboard.ready()
 
@@ -290,15 +291,15 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
     settings = _with_keys(_with_secret(settings, directory))
-    secret = secret_key(settings)
+    signer = Signer.of(settings)
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
     assert settings.jwt_secret is not None
     print(f"SUPABASE_URL={address}")
-    print(f"SUPABASE_ANON_KEY={keys.api_key(secret, 'anon')}")
-    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(secret, 'service_role')}")
+    print(f"SUPABASE_ANON_KEY={keys.api_key(signer, 'anon')}")
+    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(signer, 'service_role')}")
     print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
     print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
-    print(f"JWT_SECRET={settings.jwt_secret.get_secret_value()}")
+    print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
 
 
 @app.command("token", short_help="Print a signed token.")
@@ -319,7 +320,7 @@ def token_command(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
     settings = _with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
-    print(keys.token(secret_key(settings), role, claims, lifetime))
+    print(keys.token(Signer.of(settings), role, claims, lifetime))
 
 
 def _claim(text: str) -> tuple[str, object]:
@@ -384,5 +385,14 @@ def _with_keys(settings: Settings) -> Settings:
     """Settings with keys that belong to the secret, where the operator has named none."""
     if settings.publishable_keys or settings.secret_keys:
         return settings
-    publishable, secret = derived(secret_key(settings))
-    return settings.model_copy(update={"publishable_keys": (publishable,), "secret_keys": (f"default={secret}",)})
+    publishable, secret = keys.derived_keys(settings)
+    return settings.model_copy(update={"publishable_keys": publishable, "secret_keys": secret})
+
+
+def _on_one_line(secret: str) -> str:
+    """A secret for a dotenv line: JSON without its line breaks, in quotes for the shell."""
+    try:
+        document = json.loads(secret)
+    except ValueError:
+        return secret
+    return shlex.quote(json.dumps(document, separators=(",", ":"))) if isinstance(document, dict) else secret

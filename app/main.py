@@ -13,6 +13,7 @@ from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
 from app.history import History
+from app.jwks import RemoteKeys
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError, load
 from app.watch import CatalogWatch
@@ -29,7 +30,8 @@ class Gateway:
         self.watch = CatalogWatch(settings)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
-        self.authenticator = Authenticator.of(settings)
+        self.remote_keys = RemoteKeys.of(settings)
+        self.authenticator = Authenticator.of(settings, self.remote_keys)
         self.api = Api(settings, self.authenticator, self.watch, self.line)
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
 
@@ -38,6 +40,9 @@ class Gateway:
         """Connected to the database, or trying to be."""
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
+            if self.remote_keys is not None:
+                running.append(asyncio.create_task(self.remote_keys.run()))
+                await self.remote_keys.tried()
             yield
         finally:
             for task in running:

@@ -30,6 +30,10 @@ OWN = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
+    "pgmq-gateway-jwt-issuer": "jwt_issuer",
+    "pgmq-gateway-jwks-url": "jwks_url",
+    "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
 }
