@@ -99,7 +99,7 @@ def from_jwk(jwk: object) -> Key:
 def members(text: str) -> list[object]:
     """The keys of a JWKS document, or a JWK as the only one, not looked into. Raises BadKey."""
     try:
-        document = strictjson.loads(text)
+        document = strictjson.loads(text, unique=True)
     except (ValueError, RecursionError):
         raise BadKey("it is not JSON, or not all of it") from None
     if isinstance(document, dict) and isinstance(keys := document.get("keys"), list):

@@ -9,8 +9,8 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app.apikeys import derived
-from app.jwk import Key, PrivateKey
-from app.keyset import SECRET, current_keys, previous_keys
+from app.jwk import BadKey, Key, PrivateKey
+from app.keyset import SECRET, current_keys, parsed, previous_keys
 from app.settings import Settings, SettingsError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,21 +31,30 @@ class Signer:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The first secret or private key of the current secret. Raises SettingsError when it has none."""
-        signers = cls._among(current_keys(settings), settings)
-        if not signers:
+        signer = cls._first(current_keys(settings), settings.jwt_issuer)
+        if signer is None:
             what = "is not set" if settings.jwt_secret is None else "has public keys only"
             raise SettingsError(f"{SECRET} {what}: tokens cannot be signed without a secret or a private key")
-        return signers[0]
+        return signer
 
     @classmethod
     def previous(cls, settings: Settings) -> Self | None:
         """The same of the previous secret, if there is one."""
-        return next(iter(cls._among(previous_keys(settings), settings)), None)
+        return cls._first(previous_keys(settings), settings.jwt_issuer)
 
     @classmethod
-    def _among(cls, keys: list[Key], settings: Settings) -> list[Self]:
-        issuer = next(iter(settings.jwt_issuer), None)
-        return [cls(key.algorithms[0], key.signing, key.kid, issuer) for key in keys if key.signing is not None]
+    def typed(cls, secret: str, *, is_base64: bool) -> Self:
+        """The same of a secret that somebody has typed. Raises BadKey."""
+        signer = cls._first(parsed(secret, is_base64=is_base64))
+        if signer is None:
+            raise BadKey("tokens cannot be signed with public keys")
+        return signer
+
+    @classmethod
+    def _first(cls, keys: list[Key], issuers: tuple[str, ...] = ()) -> Self | None:
+        issuer = next(iter(issuers), None)
+        able = (cls(key.algorithms[0], key.signing, key.kid, issuer) for key in keys if key.signing is not None)
+        return next(able, None)
 
     def sign(self, claims: Mapping[str, object]) -> str:
         """A token with these claims."""

@@ -103,4 +103,4 @@ def _decoded(text: str) -> bytes:
         # PostgREST takes the URL-safe alphabet too.
         return base64.b64decode(text.translate(str.maketrans("-_.", "+/=")), validate=True)
     except binascii.Error:
-        raise BadKey("it is not base64, as PGRST_JWT_SECRET_IS_BASE64 says it is") from None
+        raise BadKey("it is not base64, which it is said to be") from None

@@ -32,7 +32,7 @@ class KeyServer(ThreadingHTTPServer):
 
     def serve(self, *keys: object, **headers: str) -> None:
         """From now on the set has these keys, and the answer these headers."""
-        self.answer = content(json.dumps({"keys": keys}).encode(), **headers)
+        self.answer = content(json.dumps({"keys": keys}).encode(), 200, **headers)
 
     def handle_error(self, *_: object) -> None:
         """Clients that go away are what some tests are about."""

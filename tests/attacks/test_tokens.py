@@ -327,7 +327,8 @@ def begun(server: Server) -> float:
 def test_a1_to_a12_a_refused_token_costs_no_database_connection(send: Send, embedded: Server) -> None:
     head = made({"role": "service_role"}, {"alg": "none"}).rpartition(".")[0]
     rows = [made({}, {"alg": alg}) for alg in ("RS256", "PS256", "ES256", "EdDSA", "HS512", "nOnE", "x")]
-    rows += [made({}, {**HEADER, "kid": kid}) for kid in ("'; drop table pgmq.meta; --", 1, None, [])]
+    kids: list[object] = ["'; drop table pgmq.meta; --", 1, None, []]
+    rows += [made({}, {**HEADER, "kid": kid}) for kid in kids]
     rows += [made({}, {**HEADER, "crit": ["x"]}), f"{head}.", for_role(exp=1), for_role(nbf=1e11), for_role(aud=1)]
     rows += [made('{"exp": 1e309}'), made("[]"), for_role() + "x", "x", "a.b.c", made({}, secret="x" * 32)]
     rows += [made({"role": role}) for role in ("none", "x" * 64, "a\nb")]

@@ -8,12 +8,14 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import ValidationError
 
 from app import outbound
 from app.auth import Authenticator
@@ -23,6 +25,7 @@ from app.jwks import LONGEST_DELAY, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshne
 from app.keyset import KeySet
 from app.outbound import FetchError, Outbound, on_internet
 from app.request import Head
+from app.settings import Settings, SettingsError, load
 from tests.keyserver import Answer, KeyServer, chunks, content, cut, running, silence, trickle
 from tests.server import PATIENCE
 from tests.signing import Pair, curve_pair, edwards_pair, rsa_pair, secret_jwk
@@ -78,9 +81,9 @@ async def fetched(server: KeyServer) -> Fetched:
     return made
 
 
-def deep(handler: object) -> None:
-    """JSON that is nested deeper than any reader likes."""
-    content(b'{"keys":' + b"[" * 100_000)(handler)  # type: ignore[arg-type]
+def nonsense(handler: BaseHTTPRequestHandler) -> None:
+    """What is no HTTP."""
+    handler.wfile.write(b"hello\r\n\r\n")
 
 
 BAD: dict[str, Answer] = {
@@ -96,12 +99,12 @@ BAD: dict[str, Answer] = {
     "silent": silence,
     "a trickle": trickle,
     "cut short": cut,
-    "no HTTP": lambda handler: handler.wfile.write(b"hello\r\n\r\n") and None,
+    "no HTTP": nonsense,
     "no JSON": content(b"<html>"),
     "no text": content(b"\xff\xfe"),
     "no set": content(b"[]"),
     "no object": content(b'"keys"'),
-    "deep": deep,
+    "deep": content(b'{"keys":' + b"[" * 100_000),
     "a long number": content(b'{"keys": [], "n": ' + b"9" * 10_000 + b"}"),
     "a member twice": content(b'{"keys": {}, "keys": 1}'),
     "one kid twice": content(json.dumps({"keys": [OTHER.jwk(), edwards_pair().jwk(kid="other")]}).encode()),
@@ -225,8 +228,9 @@ async def test_before_the_first_set_nobody_can_say_whether_a_token_is_good(serve
     remote = RemoteKeys(server.url, lambda: Outbound(private=True))
     authenticator = Authenticator([], "anon", remote=remote)
     await remote.refresh()
-    with pytest.raises(KeysMissing):
+    with pytest.raises(KeysMissing) as caught:
         authenticator.caller(head(ONE.token()))
+    assert (caught.value.status, caught.value.code, caught.value.headers) == (503, "PGRST300", (("Retry-After", "1"),))
     for other in ("HS256", "none"):
         token = ONE.token().split(".")
         forged = Pair("x", b"x" * 32, ("HS256",)).token() if other == "HS256" else f"eyJhbGciOiJub25lIn0.{token[1]}."
@@ -277,7 +281,7 @@ async def test_only_public_keys_for_signatures_are_taken(fetched: Fetched, caplo
     assert "key 3: it is secret" in caplog.text
     assert "key 4: it is secret" in caplog.text
     assert "key 5: an RSA key must have 2048" in caplog.text
-    assert secret_jwk(b"x" * 64)["k"] not in caplog.text
+    assert str(secret_jwk(b"x" * 64)["k"]) not in caplog.text
     keys = KeySet(fetched.keys)
     assert not keys.candidates(None, "HS256")
     assert not keys.candidates("rsa", "RS256")
@@ -374,6 +378,58 @@ async def test_a37_a_name_is_resolved_once_and_its_checked_address_connected_to(
         await fetcher.get(f"http://rebinding.example:{server.server_port}/")
     assert len(server.requests) == 1
     await fetcher.close()
+
+
+async def test_a37_the_setting_decides_about_private_addresses(
+    server: KeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.serve(ONE.jwk())
+    server.requests.clear()
+    for allowed in (False, True):
+        settings = Settings.model_validate({"jwks_url": server.url, "jwks_private_addresses": allowed})
+        remote = RemoteKeys.of(settings)
+        assert remote is not None
+        await remote.refresh()
+        assert remote.known is allowed
+        assert len(server.requests) == allowed
+    assert "127.0.0.1 is not an address on the internet" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd", "ftp://keys.example/", "gopher://keys.example/", "keys.example", "https://", "https:///x",
+        "http://keys.example/", "http://10.0.0.1/", "http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
+        "http://127.0.0.1.keys.example/", "http://localhost.keys.example/", "https://user:s3cret@keys.example/",
+        "https://keys.example@127.0.0.1/", "https://keys.example#@127.0.0.1/", "https://keys.example:0/",
+        "https://keys.example:99999/", "https://keys.example\\@127.0.0.1/", "https://keys.example/\n", "https://a b/",
+        "https://k\u00e9ys.example/", "http://127.0.0.1@keys.example/", "\x00https://keys.example/",
+    ],
+)  # fmt: skip
+def test_a37_an_address_that_may_lead_elsewhere_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    if "\0" not in url:
+        monkeypatch.setenv("PGMQ_GATEWAY_JWKS_URL", url)
+        with pytest.raises(SettingsError, match=r"^PGMQ_GATEWAY_JWKS_URL: ") as caught:
+            load()
+        assert "s3cret" not in str(caught.value)
+    with pytest.raises(ValidationError):
+        Settings(jwks_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://id.example/keys?tenant=1",
+        "https://127.0.0.1/",
+        "http://localhost:1/",
+        "http://[::1]/",
+        "http://127.0.0.1",
+    ],
+)
+def test_a37_other_addresses_are_fetched_from_if_they_are_where_they_say(url: str) -> None:
+    assert Settings(jwks_url=url).jwks_url == url
 
 
 async def test_a37_proxies_of_the_environment_are_not_asked(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
