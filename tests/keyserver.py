@@ -64,13 +64,16 @@ def content(body: bytes, status: int = 200, **headers: str) -> Answer:
     return answer
 
 
-def trickle(handler: BaseHTTPRequestHandler) -> None:
-    """A body that never ends, a byte at a time."""
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(1000):
-        handler.wfile.write(b" ")
-        time.sleep(0.02)
+def trickle(body: bytes) -> Answer:
+    """A body that ends after two seconds, with a byte of nothing every now and then."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        for _ in range(100):
+            handler.wfile.write(b" ")
+            time.sleep(0.02)
+
+    return answer
 
 
 def silence(handler: BaseHTTPRequestHandler) -> None:
@@ -84,11 +87,12 @@ def cut(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
 
 
-def chunks(size: int) -> Answer:
-    """A body of so many bytes whose length is not told in advance."""
+def chunks(body: bytes, size: int) -> Answer:
+    """A body with so many bytes of nothing after it, and whose length is not told in advance."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        handler.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         for _ in range(0, size, 4096):
             handler.wfile.write(b"1000\r\n" + b" " * 4096 + b"\r\n")
         handler.wfile.write(b"0\r\n\r\n")
