@@ -48,6 +48,7 @@ class RemoteKeys:
         self, url: str, outbound: Callable[[], "Outbound"], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._url = url
+        self._private = False
         self._connect = outbound
         self._outbound: Outbound | None = None
         self._clock = clock
@@ -64,8 +65,11 @@ class RemoteKeys:
         self.failures = 0
 
     @classmethod
-    def of(cls, settings: Settings) -> Self | None:
-        """As the operator set it up; None without a URL."""
+    def of(cls, settings: Settings, earlier: "RemoteKeys | None" = None) -> Self | None:
+        """As the operator set it up; None without a URL.
+
+        earlier  those that these take over from: the keys of the same URL are there from the beginning
+        """
         if settings.jwks_url is None:
             return None
 
@@ -75,7 +79,12 @@ class RemoteKeys:
 
             return Outbound(private=settings.jwks_private_addresses)
 
-        return cls(settings.jwks_url, outbound)
+        remote = cls(settings.jwks_url, outbound)
+        remote._private = settings.jwks_private_addresses
+        if earlier is not None and (earlier._url, earlier._private) == (remote._url, remote._private):
+            remote.keys, remote.known, remote._fetched_at = earlier.keys, earlier.known, earlier._fetched_at
+            remote.successes, remote.failures = earlier.successes, earlier.failures
+        return remote
 
     def ask(self) -> None:
         """A token names a key that is not there: look for it, unless that was done just now, or the URL is failing."""

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -23,8 +23,12 @@ FOLDER = next(
     folder for folder in (Path(__file__).with_name("sql"), Path(__file__).parents[1] / "sql") if folder.is_dir()
 )
 
-# pgmq's own SQL, in the package that carries it.
-PGMQ = files("pgmq") / "sql"
+# pgmq's own SQL, in the package that carries it. Not imported: that would load another driver, a third of all the time
+# that a command takes to start.
+_package = find_spec("pgmq")
+assert _package is not None
+assert _package.origin is not None
+PGMQ = Path(_package.origin).with_name("sql")
 
 BOOKKEEPING = """
 create schema if not exists pgmq_gateway;

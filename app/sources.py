@@ -36,6 +36,8 @@ OWN = {
     "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-reuse-port": "reuse_port",
 }
 
 

@@ -225,6 +225,23 @@ async def test_a6_a_set_in_another_order_forgets_no_token(fetched: Fetched, auth
     assert authenticator.cache.evictions == 0
 
 
+async def test_after_a_reload_the_keys_of_the_same_url_are_there_from_the_beginning(server: KeyServer) -> None:
+    server.serve(ONE.jwk())
+    settings = Settings.model_validate({"jwks_url": server.url, "jwks_private_addresses": True})
+    first = RemoteKeys.of(settings)
+    assert first is not None
+    await first.refresh()
+    for other, kept in ((settings, True), (settings.model_copy(update={"jwks_private_addresses": False}), False)):
+        remote = RemoteKeys.of(other, first)
+        assert remote is not None
+        assert (remote.known, len(remote.keys), remote.successes) == (kept, kept, kept)
+    later = Authenticator([], "anon", remote=RemoteKeys.of(settings, first))
+    assert later.caller(head(ONE.token())).role == "authenticated"
+    elsewhere = RemoteKeys.of(settings.model_copy(update={"jwks_url": server.url + "2"}), first)
+    assert elsewhere is not None
+    assert not elsewhere.keys
+
+
 async def test_before_the_first_set_nobody_can_say_whether_a_token_is_good(server: KeyServer) -> None:
     server.answer = content(b"", 500)
     remote = RemoteKeys(server.url, lambda: Outbound(private=True))
