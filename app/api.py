@@ -1,6 +1,7 @@
 """The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
 
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from app.batching import Executor
 from app.cors import Cors
 from app.description import PLACES, Description
 from app.errors import GatewayError, Headers, InternalError
+from app.observe import Observed, Observer
 from app.profiles import Profiles
 from app.request import ClientGone, Request
 from app.resources import Resources
@@ -37,10 +39,16 @@ class Api:
     """
 
     def __init__(
-        self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Executor
+        self,
+        settings: Settings,
+        authenticator: Authenticator,
+        watch: CatalogWatch,
+        database: Executor,
+        observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
+        self._observers = observers
         self.traffic = Traffic()
         self._functions = Rpc(settings, profiles, watch, database)
         self._queues = Resources(settings, watch, database)
@@ -54,24 +62,30 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
         began = perf_counter()
-        request = Request(scope, receive, timed=self._timed)
+        request = (
+            Observed(scope, receive, self._observers) if self._observers else Request(scope, receive, timed=self._timed)
+        )
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
+            self._tell(request, preflight)
             return
         try:
             caller = self._authenticator.caller(request.head)
+            request.role = caller.role
             request.timing.lap("jwt")
             response = await self._place(request).response(caller, request)
             request.timing.lap("response")
         except GatewayError as error:
             response = failed(error, verbose=self._verbose)
         except ClientGone:
+            self._tell(request, None)
             return
         except Exception:
             logger.exception("failed on %s %s", request.method, request.path)
             response = failed(InternalError(), verbose=self._verbose)
         await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
         self.traffic.answered(response.status, response.code, perf_counter() - began)
+        self._tell(request, response)
 
     def _place(self, request: Request) -> Place:
         match request.segments:
@@ -84,8 +98,16 @@ class Api:
             case _:
                 return self._description if request.path in PLACES else self._functions
 
+    def _tell(self, request: Request, response: Response | None) -> None:
+        """A request is over; without a response, its client went before."""
+        if isinstance(request, Observed):
+            request.ended(response)
+
     def _observed(self, request: Request, response: Response) -> Headers:
-        """Headers for those who watch: how long it took, and the request's own name for itself."""
-        timing = (request.timing.header,) if isinstance(request.timing, Timing) and response.status < 400 else ()
+        """Headers for those who watch: how long it took, and the request's name."""
+        timed = self._timed and response.status < 400
+        timing = (request.timing.header,) if timed and isinstance(request.timing, Timing) else ()
+        if isinstance(request, Observed) and request.shown:
+            return (*timing, *request.shown)
         trace = self._trace_header and request.headers.get(self._trace_header.lower())
         return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing

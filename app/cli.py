@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 from pydantic import SecretStr
 
-from app import banner, keys, openapi
+from app import banner, keys, logs, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
 from app.apikeys import derived
@@ -40,15 +40,6 @@ select oid from pg_catalog.pg_proc
 where pronamespace = to_regnamespace($1) and has_function_privilege('service_role', oid, 'execute')
 """
 
-# PostgREST's names.
-LEVELS = {
-    "crit": logging.CRITICAL,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
-
 logger = logging.getLogger("pgmq_gateway")
 
 # click's base of all that can be wrong with a command line, wherever typer keeps its click.
@@ -69,8 +60,8 @@ app.add_typer(queue, name="queue")
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
-    logger.setLevel(LEVELS.get(os.environ.get("PGRST_LOG_LEVEL", ""), logging.WARNING))
+    # Until the settings are read.
+    logs.configure(os.environ.get("PGRST_LOG_LEVEL", ""), os.environ.get("PGMQ_GATEWAY_LOG_FORMAT", ""))
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except FAILURES as error:
@@ -86,7 +77,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> Never:
-    print("pgmq-gateway: " + " ".join(message.split()), file=sys.stderr)
+    logger.critical(" ".join(message.split()))
     sys.exit(status)
 
 
@@ -127,7 +118,7 @@ def serve_command(
     settings = configuration.load(
         config, db_uri=db_uri, server_host=host, server_port=port, admin_server_port=admin_port
     )
-    logger.setLevel(LEVELS[settings.log_level])
+    logs.configure(settings.log_level, settings.log_format)
     if names := configuration.unheeded(config):
         logger.warning("these settings have no effect here: %s", ", ".join(names))
     if data_dir is not None:
@@ -145,7 +136,7 @@ async def _serve_database(settings: Settings, workers: int, page: int | None) ->
     # Before anything is bound or connected: without a secret nothing else matters.
     secret_key(settings)
     api, admin = _sockets(settings)
-    dashboard = _dashboard(page, api, admin)
+    dashboard = _dashboard(settings, page, api, admin)
 
     def ready() -> None:
         print(banner.external(url(api), url(admin), dashboard.url if dashboard else None), flush=True)
@@ -181,7 +172,7 @@ def _sockets(settings: Settings) -> tuple[socket, socket]:
     return bind(settings.server_host, settings.server_port), bind(health_host, settings.admin_server_port)
 
 
-def _dashboard(port: int | None, api: socket, admin: socket) -> Dashboard | None:
+def _dashboard(settings: Settings, port: int | None, api: socket, admin: socket) -> Dashboard | None:
     """The dashboard's process, to be started; its address is taken already."""
     if port is None:
         return None
@@ -189,13 +180,13 @@ def _dashboard(port: int | None, api: socket, admin: socket) -> Dashboard | None
         bound = bind(LOOPBACK, port)
     except ServeError as error:
         raise ServeError(f"{error} (for the dashboard: choose another --dashboard-port, or --no-dashboard)") from None
-    return Dashboard(bound, url(api), url(admin))
+    return Dashboard(bound, url(api), url(admin), (settings.log_level, settings.log_format))
 
 
 async def _serve_embedded(settings: Settings, workers: int, page: int | None, directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
         api, admin = _sockets(settings)
-        dashboard = _dashboard(page, api, admin)
+        dashboard = _dashboard(settings, page, api, admin)
         settings = _with_keys(_with_secret(settings, directory))
         with progress() as tell:
             postgres = EmbeddedPostgres(directory, tell)

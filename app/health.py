@@ -1,7 +1,7 @@
 """What an operator may ask, on a port of its own, which the internet need not reach."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import Response
 
@@ -24,7 +24,7 @@ class AdminApp:
         self._watch = watch
         self._metrics = metrics
         self._serving = serving
-        self._pages: dict[str, Callable[[], Response]] = {
+        self._pages: dict[str, Callable[[], Awaitable[Response]]] = {
             "/live": self._live,
             "/ready": self._ready,
             "/metrics": self._measured,
@@ -34,21 +34,22 @@ class AdminApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         page = self._pages.get(scope["path"])
-        response = page() if page else Response(status_code=404)
+        response = await page() if page else Response(status_code=404)
         await response(scope, receive, send)
 
-    def _live(self) -> Response:
+    async def _live(self) -> Response:
         return Response(status_code=200 if self._serving() else 500)
 
-    def _ready(self) -> Response:
+    async def _ready(self) -> Response:
         if not self._serving():
             return Response(status_code=500)
         return Response(status_code=200 if self._watch.ready else 503)
 
-    def _measured(self) -> Response:
+    async def _measured(self) -> Response:
+        await self._metrics.look()
         return Response(self._metrics.text(), media_type=self._metrics.content_type)
 
-    def _known(self) -> Response:
+    async def _known(self) -> Response:
         functions = self._watch.catalog if self._watch.loaded.is_set() else ()
         text = json.dumps({"functions": [_described(function) for function in functions]}, ensure_ascii=False)
         return Response(text, media_type="application/json")

@@ -14,7 +14,10 @@ from app.batching import Line
 from app.database import Database
 from app.history import History
 from app.metrics import Metrics
+from app.observe import Observer
+from app.requestlog import RequestLog
 from app.settings import Settings, SettingsError, load
+from app.tracing import tracing
 from app.watch import CatalogWatch
 
 
@@ -30,8 +33,15 @@ class Gateway:
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)
-        self.api = Api(settings, self.authenticator, self.watch, self.line)
+        self.tracing = tracing()
+        self.api = Api(settings, self.authenticator, self.watch, self.line, self._observers())
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
+
+    def _observers(self) -> list[Observer]:
+        observers: list[Observer] = (
+            [RequestLog(self.settings.server_trace_header)] if self.settings.log_requests else []
+        )
+        return [*observers, self.tracing] if self.tracing else observers
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -46,6 +56,8 @@ class Gateway:
                 with suppress(asyncio.CancelledError):
                     await task
             await self.database.connections.close()
+            if self.tracing:
+                self.tracing.stop()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:

@@ -75,6 +75,9 @@ class Settings(BaseModel):
     key_layer              whether a request must show a key; None: when there are keys
     history_interval       seconds between samples of the queues; 0: none are taken
     history_keep           days that samples are kept
+    log_format             of all that is written to stderr
+    log_requests           whether each request is told of, whatever the log's level
+    queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,6 +122,9 @@ class Settings(BaseModel):
     key_layer: bool | None = None
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    log_format: Literal["text", "json"] = "text"
+    log_requests: bool = False
+    queue_metrics: int = Field(default=100, ge=0, le=10_000)
 
     @field_validator(
         "db_schemas",

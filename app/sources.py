@@ -32,6 +32,9 @@ OWN = {
     "pgmq-gateway-key-layer": "key_layer",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-log-format": "log_format",
+    "pgmq-gateway-log-requests": "log_requests",
+    "pgmq-gateway-queue-metrics": "queue_metrics",
 }
 
 

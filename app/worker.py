@@ -6,7 +6,6 @@ of the parent's. It says `ready` on stdout, and ends when stdin does, so that it
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 
 import uvloop
 
+from app import logs
 from app.serve import serve
 from app.settings import Settings
 
@@ -23,9 +23,7 @@ def main() -> None:
     """Serve as the parent says."""
     orders = json.loads(sys.stdin.readline())
     settings = Settings.model_validate(orders["settings"])
-    # What the parent has found wrong with its settings, it has said.
-    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("pgmq_gateway").setLevel(orders["log_level"])
+    logs.configure(settings.log_level, settings.log_format)
     uvloop.run(_serve(settings, orders))
 
 

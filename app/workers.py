@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
@@ -19,8 +18,6 @@ from app.child import Child
 from app.overview import Overview
 from app.serve import preflight, server_for
 from app.settings import Settings
-
-logger = logging.getLogger("pgmq_gateway")
 
 
 class Worker(Child):
@@ -57,11 +54,8 @@ class Worker(Child):
             self._ready()
 
     def _orders(self, admin: socket.socket) -> str:
-        level = logging.getLevelName(logger.getEffectiveLevel())
         settings = _plain(self._settings.model_dump())
-        return json.dumps(
-            {"settings": settings, "api": self._api.fileno(), "admin": admin.fileno(), "log_level": level}
-        )
+        return json.dumps({"settings": settings, "api": self._api.fileno(), "admin": admin.fileno()})
 
 
 async def serve_many(
