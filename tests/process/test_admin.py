@@ -271,12 +271,6 @@ def test_without_a_database_nothing_is_known_and_attempts_are_counted(nowhere: S
     assert httpx.get(f"{nowhere.admin_url}/ready").status_code == 503
 
 
-@pytest.mark.parametrize("path", ["", "/config", "/live/", "/Live", "/rpc/send", "/docs", "/openapi.json"])
-def test_there_is_nothing_else(embedded: Server, path: str) -> None:
-    answer = httpx.get(f"{embedded.admin_url}{path}")
-    assert (answer.status_code, answer.content) == (404, b"")
-
-
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_the_method_is_not_looked_at(embedded: Server, method: str) -> None:
     for page in ("live", "ready"):
@@ -285,8 +279,3 @@ def test_the_method_is_not_looked_at(embedded: Server, method: str) -> None:
     answer = httpx.request(method, f"{embedded.admin_url}/metrics")
     assert (answer.status_code, bool(answer.content)) == (200, method != "HEAD")
     assert httpx.request(method, f"{embedded.admin_url}/config").status_code == 404
-
-
-@pytest.mark.parametrize("page", ["live", "ready", "metrics", "schema_cache"])
-def test_the_api_has_none_of_it(embedded: Server, page: str) -> None:
-    assert httpx.get(f"{embedded.url}/{page}").status_code == 404

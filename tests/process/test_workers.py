@@ -56,6 +56,12 @@ def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) 
     assert values['pgmq_gateway_answer_seconds_bucket{le="+Inf"}'] == sent[0]
     assert values["pgmq_gateway_transaction_calls_sum"] == sent[0]
     assert values["pgmq_gateway_connections_busy"] == 0
+    assert (values["pgmq_gateway_ready"], values["pgmq_gateway_connections_opened_total"]) == (2, 2)
+    # Each worker says the same of the database.
+    own_sql("select pgmq_gateway.take_sample(3600, 7)")
+    waiting = 'pgmq_gateway_queue_messages{queue="tasks",state="visible"}'
+    until(lambda: metrics(gateway).get(waiting) == sent[0])
+    assert metrics(gateway)["pgmq_gateway_queues"] == 1
 
 
 def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:

@@ -40,9 +40,7 @@ def failure() -> Exception:
 
 def test_text_is_one_line_whatever_a_stranger_puts_into_it(event: Event) -> None:
     line = Text().format(event("no %s", "a\nforged\r\x1b[31m\u2028line", fields={"path": 'a "b\n', "status": 200}))
-    assert line == (
-        r"pgmq-gateway: WARNING: no a\nforged\r\x1b[31m\u2028line" + r' path="a \"b\n" status=200'
-    )
+    assert line == (r"pgmq-gateway: WARNING: no a\nforged\r\x1b[31m\u2028line" + r' path="a \"b\n" status=200')
 
 
 def test_what_ends_the_program_needs_no_level(event: Event) -> None:
