@@ -54,7 +54,7 @@ as $metrics$
     );
 $metrics$;
 
--- What keeps Postgres from cleaning up, and how far its standbys are behind; null where there is nothing of the kind.
+-- What keeps Postgres from cleaning up, and how far its standbys are behind; 0 for no transaction, null for no standby.
 --
 -- oldest_xmin_transactions  transactions since the oldest one that somebody may still look back to: dead rows of all
 --                           later ones stay
@@ -73,17 +73,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $metrics$
     select
-        extract(epoch from clock_timestamp() - least(
+        coalesce(extract(epoch from clock_timestamp() - least(
             (select min(xact_start) from pg_catalog.pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()),
             (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
-        ))::double precision,
-        greatest(
+        )), 0)::double precision,
+        coalesce(greatest(
             (select max(age(backend_xmin)) from pg_catalog.pg_stat_activity
                 where (datname = current_database() or datname is null) and pid <> pg_backend_pid()),
             (select max(age(transaction)) from pg_catalog.pg_prepared_xacts where database = current_database()),
             (select max(age(xmin)) from pg_catalog.pg_replication_slots)
-        )::bigint,
+        ), 0)::bigint,
         pg_is_in_recovery(),
         count(*),
         count(*) filter (where r.sync_state in ('sync', 'quorum')),
