@@ -67,7 +67,7 @@ class Api:
         )
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
-            self._tell(request, preflight)
+            _end(request, preflight)
             return
         try:
             caller = self._authenticator.caller(request.head)
@@ -78,14 +78,15 @@ class Api:
         except GatewayError as error:
             response = failed(error, verbose=self._verbose)
         except ClientGone:
-            self._tell(request, None)
+            _end(request, None)
             return
         except Exception:
             logger.exception("failed on %s %s", request.method, request.path)
             response = failed(InternalError(), verbose=self._verbose)
         await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
         self.traffic.answered(response.status, response.code, perf_counter() - began)
-        self._tell(request, response)
+        if self._observers:
+            _end(request, response)
 
     def _place(self, request: Request) -> Place:
         match request.segments:
@@ -98,16 +99,17 @@ class Api:
             case _:
                 return self._description if request.path in PLACES else self._functions
 
-    def _tell(self, request: Request, response: Response | None) -> None:
-        """A request is over; without a response, its client went before."""
-        if isinstance(request, Observed):
-            request.ended(response)
-
     def _observed(self, request: Request, response: Response) -> Headers:
         """Headers for those who watch: how long it took, and the request's name."""
         timed = self._timed and response.status < 400
         timing = (request.timing.header,) if timed and isinstance(request.timing, Timing) else ()
-        if isinstance(request, Observed) and request.shown:
+        if self._observers and isinstance(request, Observed) and request.shown:
             return (*timing, *request.shown)
         trace = self._trace_header and request.headers.get(self._trace_header.lower())
         return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing
+
+
+def _end(request: Request, response: Response | None) -> None:
+    """It is over, for who watches; without a response, its client went before."""
+    if isinstance(request, Observed):
+        request.ended(response)
