@@ -17,6 +17,7 @@ from pydantic import (
 
 from app import sources
 from app.configfile import ConfigFileError
+from app.ratelimit import read_rate_limits
 
 # RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
 SHORTEST_SECRET = 32
@@ -78,6 +79,8 @@ class Settings(BaseModel):
     log_format             of all that is written to stderr
     log_requests           whether each request is told of, whatever the log's level
     queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
+    rate_limits            limits per caller (limits.py)
+    reuse_port             whether others may listen on the same ports, to take over from this gateway
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,6 +128,8 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_requests: bool = False
     queue_metrics: int = Field(default=100, ge=0, le=10_000)
+    rate_limits: Names = ()
+    reuse_port: bool = False
 
     @field_validator(
         "db_schemas",
@@ -133,6 +138,7 @@ class Settings(BaseModel):
         "server_cors_allowed_origins",
         "publishable_keys",
         "secret_keys",
+        "rate_limits",
         mode="before",
     )
     @classmethod
@@ -181,6 +187,12 @@ class Settings(BaseModel):
             raise ValueError(MASKED)
         return value
 
+    @field_validator("rate_limits")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_rate_limits(value)
+        return value
+
     @field_validator("db_schemas")
     @classmethod
     def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -223,7 +235,7 @@ def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field, *rest = first["loc"]
-        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or _variable(str(field))
+        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
@@ -249,5 +261,6 @@ def _given(config: Path | None) -> list[sources.Given]:
         raise SettingsError(str(error)) from None
 
 
-def _variable(field: str) -> str:
+def variable(field: str) -> str:
+    """The environment variable of a field."""
     return sources.variable(next(name for name, its in FIELDS.items() if its == field))

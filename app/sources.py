@@ -35,6 +35,8 @@ OWN = {
     "pgmq-gateway-log-format": "log_format",
     "pgmq-gateway-log-requests": "log_requests",
     "pgmq-gateway-queue-metrics": "queue_metrics",
+    "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-reuse-port": "reuse_port",
 }
 
 

@@ -27,15 +27,18 @@ def event() -> Event:
     return make
 
 
-def failure() -> Exception:
+def failure() -> ValueError:
     """An exception and the one behind it, both with what a caller sent in their texts."""
+    known: dict[str, str] = {}
+    failed = ValueError(f"cannot read {CANARY}")
     try:
         try:
-            {}[CANARY]
+            known[CANARY]
         except KeyError as error:
-            raise ValueError(f"cannot read {CANARY}") from error
+            raise failed from error
     except ValueError as error:
         return error
+    return failed
 
 
 def test_text_is_one_line_whatever_a_stranger_puts_into_it(event: Event) -> None:
