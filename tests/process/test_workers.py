@@ -130,3 +130,11 @@ def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
         "pgrst_schema_cache_query_time_seconds 4.0\n"
         '# HELP b_total B\n# TYPE b_total counter\nb_total{s="x"} 1.0\nb_total{s="y"} 1.0\n'
     )
+
+
+def test_what_all_workers_say_of_the_database_is_told_once_whatever_a_queue_is_called() -> None:
+    text = (
+        "# HELP pgmq_gateway_queue_messages Q\n# TYPE pgmq_gateway_queue_messages gauge\n"
+        'pgmq_gateway_queue_messages{queue="a\\"\\\\\\nb",state="visible"} 3.0\n'
+    )
+    assert together([text, text]) == text
