@@ -85,6 +85,9 @@ class Settings(BaseModel):
     key_layer              whether a request must show a key; None: when there are keys
     history_interval       seconds between samples of the queues; 0: none are taken
     history_keep           days that samples are kept
+    log_format             of all that is written to stderr
+    log_requests           whether each request is told of, whatever the log's level
+    queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
     rate_limits            limits per caller (limits.py)
     reuse_port             whether others may listen on the same ports, to take over from this gateway
     max_body, max_head     bytes of a request's body, and of its line and headers
@@ -140,6 +143,9 @@ class Settings(BaseModel):
     key_layer: bool | None = None
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    log_format: Literal["text", "json"] = "text"
+    log_requests: bool = False
+    queue_metrics: int = Field(default=100, ge=0, le=10_000)
     rate_limits: Names = ()
     reuse_port: bool = False
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
