@@ -29,6 +29,9 @@ class Connections:
 
     patience  seconds that somebody may wait for one
     timeouts  how many so far got none in time
+    opened    connections so far
+    lost      those of them that were found broken, or on which something was left
+    failed    attempts to open one that failed
     """
 
     def __init__(self, size: int, patience: float, connect: Callable[[], Awaitable[Connection]]) -> None:
@@ -44,6 +47,14 @@ class Connections:
         self._look: asyncio.TimerHandle | None = None
         self._all_back: asyncio.Future[None] | None = None
         self.timeouts = 0
+        self.opened = 0
+        self.lost = 0
+        self.failed = 0
+
+    @property
+    def open(self) -> int:
+        """Connections that there are, those that are being opened included."""
+        return self._opened
 
     @property
     def idle(self) -> int:
@@ -73,6 +84,7 @@ class Connections:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
                 return connection
+            self.lost += 1
             self._opened -= 1
         try:
             async with asyncio.timeout(self._patience):
@@ -89,6 +101,7 @@ class Connections:
         if not connection.is_closed() and _left_over(connection):
             connection.terminate()
         if connection.is_closed():
+            self.lost += 1
             self._gone()
         elif self._all_back is not None:
             self._close(connection)
@@ -123,10 +136,13 @@ class Connections:
                 return connection
         self._opened += 1
         try:
-            return await self._connect()
+            connection = await self._connect()
         except BaseException:
+            self.failed += 1
             self._gone()
             raise
+        self.opened += 1
+        return connection
 
     def _pass_on(self, given: Connection | None) -> None:
         if given is not None:

@@ -10,7 +10,7 @@ from app.auth import Caller
 from app.call import Answer, Call
 from app.catalog import MANAGEMENT
 from app.connections import Connections
-from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError
+from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
 from app.errors import (
     ConnectionLost,
     DatabaseError,
@@ -122,11 +122,11 @@ class Database:
                 if not await _spoilt(connection, error, call):
                     raise refusal from None
                 # Nothing has been executed, so another connection may do it.
-                logger.warning("closing a connection whose session a function has changed: %s", error)
+                logger.warning("closing a connection whose session a function has changed: %s", error.sqlstate)
                 connection.terminate()
             except BROKEN as error:
                 _drop(connection)
-                logger.warning("lost a database connection during a call: %s", error)
+                logger.warning("lost a database connection during a call: %s", said(error))
                 raise ConnectionLost from None
             finally:
                 self.connections.give_back(connection)
@@ -168,7 +168,7 @@ class Database:
             return [None] * len(calls)
         except BROKEN as error:
             _drop(connection)
-            logger.warning("lost a database connection during %d calls: %s", len(calls), error)
+            logger.warning("lost a database connection during %d calls: %s", len(calls), said(error))
             raise ConnectionLost from None
         finally:
             self.connections.give_back(connection)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app import banner, keys
+from app import banner, keys, logs
 from app import settings as configuration
 from app.admin import owner
-from app.apikeys import derived
-from app.auth import secret_key
 from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory
 from app.embedded import EmbeddedPostgres
+from app.keys import Signer
+from app.keyset import own_keys
 from app.migrations import install
 from app.settings import Settings
 from app.sockets import Addresses, ServeError, bind, passed, url
@@ -25,15 +25,6 @@ from app.systemd import Manager
 from app.terminal import progress
 
 LOOPBACK = "127.0.0.1"
-
-# PostgREST's names.
-LEVELS = {
-    "crit": logging.CRITICAL,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -58,7 +49,7 @@ class Launch:
     def settings(self) -> Settings:
         """The settings as they are in files and the environment now. Raises SettingsError."""
         settings = configuration.load(self.config, **self.chosen)
-        logger.setLevel(LEVELS[settings.log_level])
+        logs.configure(settings.log_level, settings.log_format)
         if names := configuration.unheeded(self.config):
             logger.warning("these settings have no effect here: %s", ", ".join(names))
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
@@ -72,10 +63,10 @@ class Launch:
             await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
 
     async def _on_database(self, settings: Settings, manager: Manager) -> None:
-        # Before anything is bound or connected: without a secret nothing else matters.
-        secret_key(settings)
+        # Before anything is bound or connected: without keys nothing else matters.
+        own_keys(settings)
         addresses = _addresses(settings)
-        dashboard = self._dashboard(addresses)
+        dashboard = self._dashboard(settings, addresses)
 
         def ready() -> None:
             page = dashboard.url if dashboard else None
@@ -89,8 +80,9 @@ class Launch:
     async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
-            dashboard = self._dashboard(addresses)
+            dashboard = self._dashboard(settings, addresses)
             settings = with_keys(with_secret(settings, directory))
+            signer = Signer.of(settings)
             postgres = await _started(directory)
 
             def here(settings: Settings) -> Settings:
@@ -99,9 +91,8 @@ class Launch:
 
             def ready() -> None:
                 hold.announce(url(addresses.api))
-                secret = secret_key(settings)
-                link = dashboard.link(keys.api_key(secret, "service_role")) if dashboard else None
-                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, secret, link), flush=True)
+                link = dashboard.link(keys.api_key(signer, "service_role")) if dashboard else None
+                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
                 if dashboard:
                     dashboard.ready()
 
@@ -140,7 +131,7 @@ class Launch:
         with reloading.on_signals():
             await run(settings, addresses, manager, announced, reloading.run, *others, *manager.tasks())
 
-    def _dashboard(self, addresses: Addresses) -> Dashboard | None:
+    def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
         """The dashboard's process, to be started; its address is taken already."""
         if self.dashboard is None:
             return None
@@ -149,7 +140,7 @@ class Launch:
         except ServeError as error:
             hint = "for the dashboard: choose another --dashboard-port, or --no-dashboard"
             raise ServeError(f"{error} ({hint})") from None
-        return Dashboard(bound, url(addresses.api), url(addresses.admin))
+        return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:
@@ -186,5 +177,5 @@ def with_keys(settings: Settings) -> Settings:
     """Settings with keys that belong to the secret, where the operator has named none."""
     if settings.publishable_keys or settings.secret_keys:
         return settings
-    publishable, secret = derived(secret_key(settings))
-    return settings.model_copy(update={"publishable_keys": (publishable,), "secret_keys": (f"default={secret}",)})
+    publishable, secret = keys.derived_keys(settings)
+    return settings.model_copy(update={"publishable_keys": publishable, "secret_keys": secret})

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -13,11 +14,18 @@ from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
 from app.history import History
+from app.jwks import RemoteKeys
 from app.metered import Metered
 from app.metrics import Metrics
+from app.observe import Observer
+from app.requestlog import RequestLog
 from app.settings import Settings, SettingsError, load
 from app.throttle import Throttle
+from app.tracing import tracing
 from app.watch import CatalogWatch
+
+if TYPE_CHECKING:
+    from app.otel import Tracing
 
 # How long a server waits for a database that is slow to answer before it listens.
 READY_SECONDS = 3
@@ -37,20 +45,32 @@ class Gateway:
         self.watch = CatalogWatch(settings)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
-        self.authenticator = Authenticator.of(settings)
+        self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
+        self.authenticator = Authenticator.of(settings, self.remote_keys)
+        # Its variables are those of the process.
+        self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
         counted = self.limits is not None and self.limits.count_messages
         executor = Metered(self.limits, self.line) if self.limits and counted else self.line
-        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits)
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
+
+    def _observers(self) -> list[Observer]:
+        observers: list[Observer] = (
+            [RequestLog(self.settings.server_trace_header)] if self.settings.log_requests else []
+        )
+        return [*observers, self.tracing] if self.tracing else observers
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to the database, or trying to be."""
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
+            if self.remote_keys is not None:
+                running.append(asyncio.create_task(self.remote_keys.run()))
+                await self.remote_keys.tried()
             yield
         finally:
             for task in running:
@@ -114,6 +134,8 @@ class Application:
         finally:
             for gateway in list(self._running):
                 await self.stop(gateway)
+            if self.gateway.tracing:
+                self.gateway.tracing.stop()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:

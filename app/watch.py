@@ -28,6 +28,7 @@ class CatalogWatch:
     loaded        set once there is a catalog
     loads         how often it has been read
     failures      attempts that failed, those to connect included
+    lost          connections that broke
     load_seconds  how long the last successful one took, without connecting
     """
 
@@ -46,6 +47,7 @@ class CatalogWatch:
         self.loaded = asyncio.Event()
         self.loads = 0
         self.failures = 0
+        self.lost = 0
         self.load_seconds = 0.0
 
     @property
@@ -75,6 +77,16 @@ class CatalogWatch:
                     logger.warning("cannot reload the functions: %s", error)
         return self.catalog
 
+    async def ask(self, query: str, *arguments: object, patience: float) -> list[asyncpg.Record]:
+        """The rows of a query that is no caller's, so that no call waits for a connection; none without a database.
+
+        Raises what the driver raises, and TimeoutError after `patience` seconds.
+        """
+        async with self._loading:
+            if self._connection is None or self._connection.is_closed():
+                return []
+            return await self._connection.fetch(query, *arguments, timeout=patience)
+
     async def run(self) -> None:
         """Follow the database until cancelled, over any number of lost connections."""
         delay = FIRST_DELAY
@@ -102,6 +114,7 @@ class CatalogWatch:
                 async with self._loading:
                     await self._load(connection)
                 await self._asked.wait()
+            self.lost += 1
             logger.warning("lost the connection to the database")
         finally:
             self._connection = None

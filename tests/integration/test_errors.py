@@ -692,29 +692,6 @@ def test_any_message_arrives_in_the_body_and_nowhere_else(own: Own, text: str) -
     assert "set-cookie" not in answer.headers
 
 
-def test_a_fault_inside_a_function_is_told_without_its_context(own: Own) -> None:
-    own.define(
-        "create function public.divide(secret int) returns int language plpgsql as "
-        "$f$ begin perform 'classified'; return secret / 0; end $f$"
-    )
-    answer = own.client.post("/rpc/divide", json={"secret": 4711})
-    body = {"code": "22012", "details": None, "hint": None, "message": "division by zero"}
-    assert (answer.status_code, error(answer)) == (400, body)
-
-
-def test_a_check_that_fails_does_not_show_the_row(own: Own) -> None:
-    own.define(
-        "create table public.checked (id int primary key, note text check (note <> 'classified'))",
-        "grant all on public.checked to anon",
-        "create function public.check_in(id int, note text) returns void language sql as "
-        "'insert into public.checked values (id, note)'",
-    )
-    answer = own.client.post("/rpc/check_in", json={"id": 4711, "note": "classified"})
-    assert refusal(answer)[:2] == (400, "23514")
-    assert "classified" not in answer.text
-    assert own.sql("select * from public.checked") == []
-
-
 def test_a_call_that_is_cancelled_in_the_database(own: Own) -> None:
     own.define(
         "create function public.cancelled() returns void language plpgsql security definer as "

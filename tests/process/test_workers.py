@@ -58,6 +58,12 @@ def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) 
     assert values['pgmq_gateway_answer_seconds_bucket{le="+Inf"}'] == sent[0]
     assert values["pgmq_gateway_transaction_calls_sum"] == sent[0]
     assert values["pgmq_gateway_connections_busy"] == 0
+    assert (values["pgmq_gateway_ready"], values["pgmq_gateway_connections_opened_total"]) == (2, 2)
+    # Each worker says the same of the database.
+    own_sql("select pgmq_gateway.take_sample(3600, 7)")
+    waiting = 'pgmq_gateway_queue_messages{queue="tasks",state="visible"}'
+    until(lambda: metrics(gateway).get(waiting) == sent[0])
+    assert metrics(gateway)["pgmq_gateway_queues"] == 1
 
 
 def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:
@@ -144,3 +150,11 @@ def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
         "pgrst_schema_cache_query_time_seconds 4.0\n"
         '# HELP b_total B\n# TYPE b_total counter\nb_total{s="x"} 1.0\nb_total{s="y"} 1.0\n'
     )
+
+
+def test_what_all_workers_say_of_the_database_is_told_once_whatever_a_queue_is_called() -> None:
+    text = (
+        "# HELP pgmq_gateway_queue_messages Q\n# TYPE pgmq_gateway_queue_messages gauge\n"
+        'pgmq_gateway_queue_messages{queue="a\\"\\\\\\nb",state="visible"} 3.0\n'
+    )
+    assert together([text, text]) == text

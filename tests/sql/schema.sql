@@ -1902,6 +1902,29 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        coalesce(extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        )), 0)::double precision,
+        coalesce(greatest(
+            (select max(age(backend_xmin)) from pg_catalog.pg_stat_activity
+                where (datname = current_database() or datname is null) and pid <> pg_backend_pid()),
+            (select max(age(transaction)) from pg_catalog.pg_prepared_xacts where database = current_database()),
+            (select max(age(xmin)) from pg_catalog.pg_replication_slots)
+        ), 0)::bigint,
+        pg_is_in_recovery(),
+        count(*),
+        count(*) filter (where r.sync_state in ('sync', 'quorum')),
+        max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint
+    from pg_catalog.pg_stat_replication as r;
+$$;
+
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2266,7 +2289,17 @@ CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.f
     join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
     cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
-    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table)
+    union all
+    select
+        q.queue_name, 'partitions_missing', 'warning',
+        'Messages came to the default partition: pg_partman''s maintenance had made no partition for them.',
+        'Have run_maintenance() of pg_partman run now and then, by pg_cron or its background worker; '
+            'partition_data_proc() moves what is there already.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    where exists (
+        select from pg_partitioned_table as p
+        where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $$;
 
 CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
@@ -2446,6 +2479,36 @@ CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS
         and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage'))
     from pg_class as c, pg_roles as r
     where c.oid = on_table and r.oid = role;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_metrics(most integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with newest as materialized (
+        select s.* from pgmq.meta as q
+        cross join lateral (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at <= clock_timestamp() + interval '1 minute'
+            order by s.at desc
+            limit 1
+        ) as s
+        where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
+    )
+    select
+        null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
+        sum(n.in_flight)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
+        sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
+    from newest as n
+    union all
+    (
+        select
+            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.archived, n.oldest_seconds, n.sent,
+            n.updated, n.deleted, n.archive_inserted
+        from newest as n
+        order by n.queue_name
+        limit most
+    );
 $$;
 
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
@@ -3168,6 +3231,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages b
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
@@ -3214,6 +3280,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number 
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
