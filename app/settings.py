@@ -27,6 +27,10 @@ SHORTEST_SECRET = 32
 MASK = "********"
 MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
 
+# Messages of one call, as the functions of pgmq_public have it where nobody says otherwise (sql/0003_expose.sql).
+MAX_BATCH = 100_000
+MAX_READ = 10_000
+
 # Settings that can be set to nothing. For all others, as in PostgREST, empty means the default.
 EMPTY_COUNTS = {"db_anon_role", "db_extra_search_path"}
 
@@ -83,6 +87,11 @@ class Settings(BaseModel):
     history_keep           days that samples are kept
     rate_limits            limits per caller (limits.py)
     reuse_port             whether others may listen on the same ports, to take over from this gateway
+    max_body, max_head     bytes of a request's body, and of its line and headers
+    head_timeout           seconds that a request's line and headers may take to arrive; body_timeout: its body
+    send_timeout           seconds that a client may take nothing of its answer
+    max_connections        of one process, open at once
+    max_batch, max_read    messages of one send_batch; and of one read, however many are asked for
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,6 +142,14 @@ class Settings(BaseModel):
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
     rate_limits: Names = ()
     reuse_port: bool = False
+    max_body: int = Field(default=16 * 1024 * 1024, ge=1)
+    max_head: int = Field(default=32 * 1024, ge=1024)
+    head_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    body_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
+    send_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    max_connections: int = Field(default=10_000, ge=1)
+    max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
+    max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)
 
     @field_validator(
         "db_schemas",

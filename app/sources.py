@@ -38,6 +38,14 @@ OWN = {
     "pgmq-gateway-history-keep": "history_keep",
     "pgmq-gateway-rate-limits": "rate_limits",
     "pgmq-gateway-reuse-port": "reuse_port",
+    "pgmq-gateway-max-body": "max_body",
+    "pgmq-gateway-max-head": "max_head",
+    "pgmq-gateway-head-timeout": "head_timeout",
+    "pgmq-gateway-body-timeout": "body_timeout",
+    "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-max-connections": "max_connections",
+    "pgmq-gateway-max-batch": "max_batch",
+    "pgmq-gateway-max-read": "max_read",
 }
 
 
