@@ -68,12 +68,15 @@ async def visible(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
 
 async def quiet(owner: Connection) -> None:
     """Wait until no connection of a gateway's is left, so that nothing happens any more. Raises BenchError."""
-    query = "select count(*) from pg_stat_activity where usename = 'authenticator'"
+    query = (
+        "select string_agg(concat_ws(' ', pid, state, wait_event, state_change, left(query, 100)), '; ')"
+        " from pg_stat_activity where usename = 'authenticator'"
+    )
     for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
-        if not await owner.fetchval(query):
+        if (left := await owner.fetchval(query)) is None:
             return
         await asyncio.sleep(POLL_SECONDS)
-    raise BenchError("connections are left although no gateway runs")
+    raise BenchError(f"connections are left although no gateway runs: {left}")
 
 
 @asynccontextmanager

@@ -36,8 +36,8 @@ async def ask(
             body = json.loads(await got.read())
             if got.status == 200:
                 return Reply(Outcome.OK, body=body)
-            outcome = Outcome.UNKNOWN if body["code"] in DOUBTFUL else Outcome.REFUSED
-            return Reply(outcome, f"{got.status} {body['code']}", body)
+            code = body.get("code") if isinstance(body, dict) else None
+            return Reply(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{got.status} {code}", body)
     except aiohttp.ClientConnectorError:
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:

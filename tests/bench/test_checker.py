@@ -1,0 +1,150 @@
+"""The checker finds what it is there to find: a real queue with one thing wrong is found out, a right one is not."""
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from bench.checker import ground
+from bench.checker.history import History
+from bench.checker.model import Promise, judge
+from bench.checker.people import people
+from bench.checker.workload import Plan, work
+from tests.integration.conftest import Own, own
+from tests.server import SECRET
+
+GATEWAY = {"PGRST_DB_POOL": "2"}
+
+__all__ = ["own"]
+
+# Calls in a row before it is looked whether the fault has been found, and how often it may be looked.
+CALLS, LOOKS = 120, 8
+
+SEND = """
+create or replace function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
+returns setof bigint language plpgsql as $f$ declare id bigint; begin
+    {}
+end $f$
+"""
+STORE = "select s into id from pgmq.send(queue_name, message) as s; return next id;"
+READ = """
+create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
+returns setof pgmq.message_record language plpgsql as $f$ begin
+    return query select msg_id, {}, enqueued_at, last_read_at, vt, {}, headers
+    from pgmq.read(queue_name, {}, n);
+end $f$
+"""
+
+PLANTS = {
+    "send answers, and sometimes does not store": (
+        SEND.format(STORE + "if id % 3 = 0 then perform pgmq.delete(queue_name, id); end if;"),
+        Promise.LOST,
+    ),
+    "archive deletes": (
+        "create or replace function pgmq_public.archive(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select pgmq.delete(queue_name, message_id)'",
+        Promise.LOST,
+    ),
+    "delete answers false": (
+        "create or replace function pgmq_public.delete(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select false'",
+        Promise.LOST,
+    ),
+    "read leases for no time": (READ.format("read_ct", "message", "0"), Promise.SHARED),
+    "read runs as its owner": (
+        "alter function pgmq_public.read(text, integer, integer) security definer",
+        Promise.STRANGER,
+    ),
+    "a policy lets everybody in": (
+        "create policy everybody on pgmq.q_work to authenticated using (true)",
+        Promise.STRANGER,
+    ),
+    "delete answers true, and does nothing": (
+        "create or replace function pgmq_public.delete(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select true'",
+        Promise.UNDEAD,
+    ),
+    "pop leaves the message there": (
+        "create or replace function pgmq_public.pop(queue_name text) returns setof pgmq.message_record"
+        " language sql as 'select * from pgmq.read(queue_name, 0, 1)'",
+        Promise.UNDEAD,
+    ),
+    "read answers something else": (
+        READ.format("read_ct", """message || '{"text": ""}'""", "sleep_seconds"),
+        Promise.INVENTED,
+    ),
+    "send stores twice": (SEND.format("perform pgmq.send(queue_name, message);" + STORE), Promise.DOUBLED),
+    "send_batch stores the first half": (
+        "create or replace function pgmq_public.send_batch("
+        "queue_name text, messages jsonb[], sleep_seconds integer default 0) returns setof bigint language sql as"
+        " 'select * from pgmq.send_batch(queue_name, messages[1:(cardinality(messages) + 1) / 2])'",
+        Promise.HALVED,
+    ),
+    "send says that it has failed, and has not": (
+        SEND.format(STORE + "perform set_config('response.status', '500', true);"),
+        Promise.REFUSED,
+    ),
+    "read does not count": (READ.format("1", "message", "sleep_seconds"), Promise.UNCOUNTED),
+}
+
+
+@pytest.fixture(scope="module")
+def laid(own: Own, directory: DataDirectory) -> str:
+    """The URI of the database's owner, in which the checker's queues are."""
+    ((name,),) = own.sql("select current_database()")
+    uri = socket_uri(directory, database=name)
+
+    async def lay() -> None:
+        async with ground.owning(uri) as owner:
+            await ground.lay(owner)
+
+    asyncio.run(lay())
+    return uri
+
+
+@pytest.fixture
+def owner(own: Own, laid: str) -> Iterator[str]:
+    """The same for one test, after which all is as it was."""
+    yield laid
+    own.sql("select pgmq_admin.expose_queues(true)")
+    own.sql("drop policy if exists everybody on pgmq.q_work")
+    own.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")
+
+
+async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
+    """What is found wrong, until the wanted thing is; without one, after some calls."""
+    history = History()
+    plan = Plan([url], people(SECRET.encode(), 3, teams=False), ground.QUEUES, leases=(1, 1), patience=30, calm=True)
+    found: set[Promise] = set()
+    for look in range(1, LOOKS if wanted else 2):
+        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS)  # noqa: B023 awaited here
+        async with ground.owning(owner) as connection:
+            history.rest = {queue: await ground.rest(connection, queue) for queue in ground.QUEUES}
+        found = {violation.promise for violation in judge(history)}
+        if wanted in found:
+            break
+    return found
+
+
+@pytest.mark.parametrize(("plant", "promise"), PLANTS.values(), ids=PLANTS)
+def test_what_is_wrong_is_found(own: Own, owner: str, plant: str, promise: Promise) -> None:
+    own.sql(plant)
+    assert promise in asyncio.run(play(own.server.url, owner, promise))
+
+
+def test_nothing_is_found_where_nothing_is_wrong(own: Own, owner: str) -> None:
+    assert asyncio.run(play(own.server.url, owner, None)) == set()
+
+
+async def test_the_rest_of_a_queue_is_what_is_there(own: Own, owner: str) -> None:
+    own.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
+    ((number,),) = own.sql("select min(msg_id) from pgmq.q_work")
+    own.sql("select pgmq.archive('work', %s)", number)
+    connection = await asyncpg.connect(owner)
+    rest = await ground.rest(connection, "work")
+    await connection.close()
+    assert [one.message for one in rest.waiting] == [{"mark": 2}]
+    assert [(one.id, one.message) for one in rest.archived] == [(number, {"mark": 1})]
