@@ -8,7 +8,6 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-import asyncpg
 import psutil
 
 from bench.checker import ground
@@ -18,14 +17,16 @@ from bench.checker.site import Site
 # Seconds between two faults, and that one lasts.
 PAUSES = (0.1, 0.6)
 DURATIONS = (0.2, 1.2)
+MOMENT = 0.5
 
 Fault = Callable[[], Awaitable[None]]
 
 
 class Faults:
-    """Breaks a site; `counts` says how often what was done."""
+    """Breaks a site; `counts` says how often what was done. `pauses`: seconds before the next of a kind."""
 
-    def __init__(self, site: Site, seed: int) -> None:
+    def __init__(self, site: Site, seed: int, pauses: tuple[float, float] = PAUSES) -> None:
+        self._pauses = pauses
         self.counts: Counter[str] = Counter()
         self._site = site
         self._processes = random.Random(f"{seed} processes")  # noqa: S311 repeatable
@@ -44,7 +45,7 @@ class Faults:
 
     async def _lane(self, chance: random.Random, faults: dict[str, Fault], over: Callable[[], bool]) -> None:
         for name in _decks(chance, list(faults)):
-            await asyncio.sleep(chance.uniform(*PAUSES))
+            await _sleep(chance.uniform(*self._pauses), over)
             if over():
                 return
             self.counts[name] += 1
@@ -93,7 +94,7 @@ class Faults:
     async def _signal_backends(self, function: str) -> None:
         """About half of the gateways' connections."""
         share = self._processes.uniform(0.3, 1)
-        with contextlib.suppress(asyncpg.PostgresError, OSError):
+        with contextlib.suppress(*ground.LOST):
             async with ground.owning(self._site.owner) as owner:
                 await owner.execute(
                     f"select {function}(pid) from pg_stat_activity where usename = 'authenticator' and random() < $1",
@@ -125,7 +126,7 @@ class Faults:
     async def _lock(self) -> None:
         """Nobody writes for a while."""
         queue, seconds = self._processes.choice(ground.QUEUES), self._duration(self._processes)
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*ground.LOST):
             async with ground.owning(self._site.owner) as owner:
                 await owner.execute(f"begin; set lock_timeout = '2s'; lock table pgmq.q_{queue} in exclusive mode")
                 await asyncio.sleep(seconds)
@@ -165,6 +166,13 @@ class Faults:
 
     def _duration(self, chance: random.Random) -> float:
         return chance.uniform(*DURATIONS)
+
+
+async def _sleep(seconds: float, over: Callable[[], bool]) -> None:
+    """For so long, or until it is over."""
+    while seconds > 0 and not over():
+        await asyncio.sleep(min(seconds, MOMENT))
+        seconds -= MOMENT
 
 
 def _decks(chance: random.Random, names: Sequence[str]) -> Iterator[str]:

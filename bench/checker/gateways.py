@@ -43,8 +43,15 @@ class Gateway:
         """Where it tells its figures."""
         return f"http://127.0.0.1:{self._admin}/metrics"
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
-        """Run it, and wait until it lives; the database may be away. Raises BenchError."""
+        """Run it unless it runs, and wait until it lives; the database may be away. Raises BenchError."""
+        if self.runs:
+            return None
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._start()
@@ -56,7 +63,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """End it as an operator would: it finishes what it has begun. Raises BenchError when it does not end well."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self.runs:
             await end(self._process)
             if self._process.returncode:
                 raise BenchError(f"a gateway that was told to stop ended with status {self._process.returncode}")
@@ -71,7 +78,7 @@ class Gateway:
     def complaints(self) -> list[str]:
         """What its log says that never should be said."""
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        return [line for line in lines if "Traceback" in line or " ERROR " in line]
+        return [line for line in lines if "Traceback" in line or "ERROR:" in line]
 
     async def _start(self) -> None:
         command = ["serve", "--no-dashboard", "--port", str(self._port), "--admin-port", str(self._admin)]

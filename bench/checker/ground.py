@@ -20,6 +20,9 @@ OPERATIONS = "{send, read, pop, archive, delete}"
 OWN = "message->>'owner' = coalesce(current_setting('request.jwt.claims', true)::json->>'sub', current_user)"
 HASTY_MILLISECONDS = 150
 
+# What a connection says whose server is killed.
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
 CONNECT_SECONDS = 10
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
@@ -87,7 +90,7 @@ async def owning(uri: str) -> AsyncIterator[Connection]:
         try:
             connection = await asyncpg.connect(uri, timeout=CONNECT_SECONDS)
             break
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise BenchError(f"the database does not come back: {error}") from None
             await asyncio.sleep(POLL_SECONDS)

@@ -16,28 +16,39 @@ DOUBTFUL = frozenset({"PGRST001", "PGRSTX00"})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; `body` is what an answer holds, None without one."""
+    """What came back; `text` is the answer's, empty without one, and `body` what it says."""
 
     outcome: Outcome
     note: str = ""
+    text: str = ""
     body: Json = None
 
 
 async def ask(
-    http: aiohttp.ClientSession, url: str, function: str, arguments: dict[str, Any], token: str, patience: float
+    http: aiohttp.ClientSession,
+    url: str,
+    function: str,
+    arguments: dict[str, Any],
+    token: str,
+    patience: float,
+    **more: str,
 ) -> Reply:
-    """Make a call of a function of pgmq_public, and wait so many seconds for its answer; then go away."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Profile": "pgmq_public"}
+    """Make a call of a function of pgmq_public, and wait so many seconds for its answer; then go away.
+
+    `more` are headers.
+    """
+    headers = {"Authorization": f"Bearer {token}", "Content-Profile": "pgmq_public", **more}
     try:
         async with (
             asyncio.timeout(patience),
             http.post(f"{url}/rpc/{function}", json=arguments, headers=headers) as got,
         ):
-            body = json.loads(await got.read())
+            text = await got.text()
+            body = json.loads(text)
             if got.status == 200:
-                return Reply(Outcome.OK, body=body)
+                return Reply(Outcome.OK, "", text, body)
             code = body.get("code") if isinstance(body, dict) else None
-            return Reply(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{got.status} {code}", body)
+            return Reply(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{got.status} {code}", text, body)
     except aiohttp.ClientConnectorError:
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:
