@@ -34,7 +34,7 @@ def main(
         print(f"checker: {error}", file=sys.stderr)
         sys.exit(1)
     for line in complaints:
-        print(f"a gateway's log says: {line}")
+        print(f"a gateway: {line}")
     sys.exit(1 if tally.violations or complaints else 0)
 
 

@@ -50,7 +50,7 @@ class Site:
         await asyncio.gather(*(gateway.stop() for gateway in self.gateways))
 
     def complaints(self) -> list[str]:
-        """What the gateways' logs say that never should be said."""
+        """What should never have been, as the gateways or their logs say it."""
         return [line for gateway in self.gateways for line in gateway.complaints()]
 
 
