@@ -189,17 +189,19 @@ def main(
     """Call as many identities at once while things break. Exit status 1 when one was shown anything of another."""
     try:
         workers = tuple(map(int, gateways.split(",")))
-        tally, faults = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
+        tally, faults, complaints = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
     except BenchError as error:
         print(f"isolation: {error}", file=sys.stderr)
         sys.exit(1)
     show(tally, faults, identities)
-    sys.exit(1 if tally.leaks else 0)
+    for line in complaints:
+        print(f"a gateway: {line}")
+    sys.exit(1 if tally.leaks or complaints else 0)
 
 
 async def _isolation(
     seconds: float, seed: int, identities: int, crowds: int, together: int, workers: tuple[int, ...]
-) -> tuple[Tally, Counter[str]]:
+) -> tuple[Tally, Counter[str], list[str]]:
     tally = Tally()
     async with site(workers) as built:
         await prepare(built.owner)
@@ -214,7 +216,8 @@ async def _isolation(
             group.create_task(faults.inject(over))
             group.create_task(_purge(built, over))
         await built.stop()
-    return tally, faults.counts
+        complaints = built.complaints()
+    return tally, faults.counts, complaints
 
 
 async def _purge(built: Site, over: Callable[[], bool]) -> None:

@@ -63,7 +63,7 @@ class Gateway:
         return None
 
     async def stop(self) -> None:
-        """End it as an operator would: it finishes what it has begun. When it does not end well, that is a complaint."""
+        """End it as an operator would: it finishes what it has begun. Not to end well is a complaint."""
         if self._process is not None and self.runs:
             await end(self._process)
             if self._process.returncode:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from app.driver import Connection
+from app.driver import BROKEN, Connection
 from app.statement import quote
 from bench.checker.history import Left, Rest
 from bench.checker.people import TEAMS
@@ -21,7 +21,7 @@ OWN = "message->>'owner' = coalesce(current_setting('request.jwt.claims', true):
 HASTY_MILLISECONDS = 150
 
 # What a connection says whose server is killed.
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+LOST = (asyncpg.PostgresError, *BROKEN)
 
 CONNECT_SECONDS = 10
 PATIENCE_SECONDS = 60
