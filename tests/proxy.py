@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 # Where bytes come from.
 Side = Literal["client", "server"]
+SIDES: tuple[Side, ...] = ("client", "server")
 # A host and a port, or a Unix socket.
 Address = tuple[str, int] | Path
 # Told the number of the connection and what its client sent, before that is forwarded.
@@ -47,8 +48,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._server: asyncio.Server | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing: dict[Side, asyncio.Event] = {"client": asyncio.Event(), "server": asyncio.Event()}
         self._left: dict[Side, int] = {}
         self._links: set[_Link] = set()
         self._count = 0
@@ -58,7 +58,7 @@ class Proxy:
         if self._path is None:
             self._reserved = _bound(0)
             self._port = self._reserved.getsockname()[1]
-        self._do(self._listen())
+        self._do(self._heal())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,9 +92,12 @@ class Proxy:
         """
         self._do(self._arm(side, number))
 
-    def freeze(self) -> None:
-        """Forward nothing and close nothing, as a network that is gone. New connections come about, and stay silent."""
-        self._do(self._freeze())
+    def freeze(self, *sides: Side) -> None:
+        """Forward nothing and close nothing, as a network that is gone. New connections come about, and stay silent.
+
+        sides  only what comes from there; without any, all
+        """
+        self._do(self._freeze(sides or SIDES))
 
     def refuse(self) -> None:
         """Refuse new connections (ECONNREFUSED); those that are open go on."""
@@ -127,12 +130,14 @@ class Proxy:
     async def _arm(self, side: Side, number: int) -> None:
         self._left[side] = number
 
-    async def _freeze(self) -> None:
-        self._flowing.clear()
+    async def _freeze(self, sides: tuple[Side, ...]) -> None:
+        for side in sides:
+            self._flowing[side].clear()
 
     async def _heal(self) -> None:
         self._left.clear()
-        self._flowing.set()
+        for flowing in self._flowing.values():
+            flowing.set()
         if self._server is None:
             await self._listen()
 
@@ -175,13 +180,13 @@ class Proxy:
                 self._tap(link.number, chunk)
             if self.latency:
                 await asyncio.sleep(self.latency)
-            await self._flowing.wait()
+            await self._flowing[side].wait()
             allowed = self._allowed(side, len(chunk))
             await self._send(writer, chunk[:allowed])
             if allowed < len(chunk):
                 link.reset()
                 return
-        await self._flowing.wait()
+        await self._flowing[side].wait()
         with contextlib.suppress(OSError):
             writer.write_eof()
 
