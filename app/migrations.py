@@ -26,7 +26,8 @@ FOLDER = next(
 # pgmq's own SQL, in the package that carries it. Not imported: that would load another driver, a third of all the time
 # that a command takes to start.
 _package = find_spec("pgmq")
-assert _package is not None and _package.origin is not None
+assert _package is not None
+assert _package.origin is not None
 PGMQ = Path(_package.origin).with_name("sql")
 
 BOOKKEEPING = """
