@@ -10,6 +10,7 @@ from app.auth import Caller
 from app.call import Answer, Call
 from app.catalog import MANAGEMENT
 from app.connections import Connections
+from app.deadline import within
 from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
 from app.errors import (
     ConnectionLost,
@@ -17,7 +18,6 @@ from app.errors import (
     GatewayError,
     InvalidRange,
     NotSingular,
-    StatementTimeout,
     TooManyAffected,
 )
 from app.settings import MAX_BATCH, MAX_READ, Settings
@@ -111,9 +111,6 @@ class Database:
                 if call.isolation is None and not self._discards(call):
                     return await self._run(connection, caller, call)
                 return await self._run_apart(connection, caller, call)
-            except TimeoutError:
-                # The driver's own, when the call's time is up; else the network's.
-                raise (StatementTimeout if call.timeout else ConnectionLost)() from None
             except SERVER_ERRORS as error:
                 refusal = _meaning(error, caller, call)
                 if error.sqlstate in RETRIED and again:
@@ -223,7 +220,7 @@ class Database:
 
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
         """Run a call in one statement, so in one round trip."""
-        row = await connection.fetchrow(
+        answer = connection.fetchrow(
             CALL,
             caller.role,
             caller.claims,
@@ -238,8 +235,8 @@ class Database:
             call.singular,
             call.preferences.limit,
             call.offset or None,
-            timeout=call.timeout,
         )
+        row = await (within(call.timeout, connection, answer) if call.timeout else answer)
         assert row is not None
         return Answer(*row.values())
 

@@ -68,7 +68,7 @@ async def dashboard(program: Path, api: str, log: Path) -> AsyncIterator[str]:
 async def install(program: Path, uri: str) -> None:
     """Run `pgmq-gateway install` of a checkout on a database; `uri` is the owner's."""
     process = await asyncio.create_subprocess_exec(
-        program, "install", env={**_clean_environment(), "PGMQ_GATEWAY_ADMIN_URI": uri},
+        program, "install", env={**clean_environment(), "PGMQ_GATEWAY_ADMIN_URI": uri},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output = (await process.communicate())[0].decode(errors="replace")
@@ -76,7 +76,8 @@ async def install(program: Path, uri: str) -> None:
         raise BenchError(f"{program} could not install: {' '.join(output.split())[-300:]}")
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """The machine's environment without what says where a database is, or how a gateway is to work."""
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
 
@@ -92,16 +93,17 @@ def _where(uri: str) -> dict[str, str]:
 async def _running(command: list[str], env: Mapping[str, str], health: str, log: Path) -> AsyncIterator[int]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command, env={**_clean_environment(), **env}, stdout=output, stderr=output
+            *command, env={**clean_environment(), **env}, stdout=output, stderr=output
         )
     try:
-        await _healthy(process, health, log)
+        await healthy(process, health, log)
         yield process.pid
     finally:
-        await _end(process)
+        await end(process)
 
 
-async def _healthy(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+async def healthy(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    """Wait until a process answers at this URL. Raises BenchError."""
     deadline = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
         while process.returncode is None and time.monotonic() < deadline:
@@ -116,7 +118,8 @@ def _end_of(log: Path) -> str:
     return " ".join(log.read_text(errors="replace").split())[-500:]
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a process politely, and when that takes too long, at once."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         try:

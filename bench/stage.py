@@ -61,7 +61,7 @@ class Stage:
 @asynccontextmanager
 async def stage(cast: Cast) -> AsyncIterator[Stage]:
     """Everything up for the length of a `with` block. Raises BenchError."""
-    with _folder() as folder:
+    with folder_of_its_own() as folder:
         async with AsyncExitStack() as stack:
             database = cast.database
             if database is None:
@@ -121,7 +121,7 @@ class _Build:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder_of_its_own() -> Iterator[Path]:
     """For data and logs, gone afterwards."""
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
         # Run by root, Postgres is another user, who has to pass through.

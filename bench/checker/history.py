@@ -1,0 +1,126 @@
+"""What happened, as those saw it who called: calls with their times, what was sent, and what was left at the end."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Json = Any
+
+
+class Outcome(StrEnum):
+    """What a client knows of a call.
+
+    OK       it was done
+    REFUSED  it was not done, and never will be
+    UNKNOWN  either, now or later: there was no answer, or the answer says so
+    """
+
+    OK = "ok"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A message as an answer of `read` or `pop` shows it; times are those of the database, in seconds."""
+
+    id: int
+    reads: int
+    read_at: float
+    visible_at: float
+    message: Json
+
+    @classmethod
+    def of(cls, row: Mapping[str, Json]) -> "Sight":
+        """From a row of an answer. Raises KeyError, TypeError and ValueError for what is none."""
+        last = row["last_read_at"]
+        return cls(row["msg_id"], row["read_ct"], seconds(last) if last else 0.0, seconds(row["vt"]), row["message"])
+
+
+@dataclass(slots=True)
+class Call:
+    """A call and what became of it. Times are seconds of this machine's clock, which is the database's too.
+
+    owner     who called: messages of others are none of its business
+    sent      the marks of the messages that it sends
+    lease     seconds for which it reads
+    target    the message that it deletes or archives
+    returned  when its outcome was known
+    note      status and code of an answer that refuses, or what broke
+    ids       of the messages that `send` stored
+    found     whether there was something to delete or to archive
+    forged    whether its token is not to be trusted, so that it must not do anything
+    """
+
+    function: str
+    queue: str
+    owner: str
+    invoked: float
+    sent: tuple[int, ...] = ()
+    lease: int = 0
+    target: int = 0
+    forged: bool = False
+    returned: float = 0.0
+    outcome: Outcome = Outcome.UNKNOWN
+    note: str = ""
+    ids: tuple[int, ...] = ()
+    sights: tuple[Sight, ...] = ()
+    found: bool | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.invoked:.6f} to {self.returned:.6f}", self.owner, self.function, self.queue]
+        parts += [f"marks {list(self.sent)}"] if self.sent else []
+        parts += [f"id {self.target}"] if self.target else []
+        parts += [f"for {self.lease} s"] if self.lease else []
+        parts += [f"-> {self.outcome}", self.note] if self.note else [f"-> {self.outcome}"]
+        parts += [f"ids {list(self.ids)}"] if self.ids else []
+        parts += [str(self.found).lower()] if self.found is not None else []
+        parts += [
+            f"[id {s.id}, mark {mark_of(s.message)}, read {s.reads}. at {s.read_at:.6f}, visible at {s.visible_at:.6f}]"
+            for s in self.sights
+        ]
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A message in a queue or its archive at the end; `reads` is how often it was read."""
+
+    id: int
+    reads: int
+    message: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a queue holds at the end, when nothing runs any more."""
+
+    waiting: Sequence[Left] = ()
+    archived: Sequence[Left] = ()
+
+
+@dataclass(slots=True)
+class History:
+    """All calls of a round, the messages that they sent by mark, and what was left, by queue."""
+
+    calls: list[Call] = field(default_factory=list)
+    messages: dict[int, Json] = field(default_factory=dict)
+    rest: dict[str, Rest] = field(default_factory=dict)
+
+    def counts(self) -> Counter[tuple[str, Outcome]]:
+        """How many calls there were of each function and outcome."""
+        return Counter((call.function, call.outcome) for call in self.calls)
+
+
+def mark_of(message: Json) -> int | None:
+    """The mark by which a message is told from all others, or None when there is none in it."""
+    mark = message.get("mark") if isinstance(message, dict) else None
+    return mark if isinstance(mark, int) else None
+
+
+def seconds(time: str) -> float:
+    """A time as Postgres writes it into JSON."""
+    return datetime.fromisoformat(time).timestamp()

@@ -1,0 +1,279 @@
+"""Decides whether a history can be that of a queue. What is reported is certain; what could be due to a call whose
+outcome nobody knows is not reported."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+
+from bench.checker.history import Call, History, Json, Left, Outcome, Rest, Sight, mark_of
+
+# Seconds by which clocks that are read one after the other may seem to go backwards.
+GRAIN = 0.001
+
+
+class Promise(StrEnum):
+    """What a queue must never do."""
+
+    LOST = "an acknowledged message is lost"
+    SHARED = "delivered to two consumers inside one visibility window"
+    STRANGER = "seen or touched by another identity"
+    UNDEAD = "seen after it was acknowledged to be gone"
+    INVENTED = "delivered or stored, but never sent"
+    DOUBLED = "stored more than once"
+    HALVED = "a batch is stored in part"
+    REFUSED = "done although it was refused"
+    UNCOUNTED = "the number of its reads does not grow"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken: how, and the calls that show it."""
+
+    promise: Promise
+    text: str
+    calls: tuple[Call, ...] = ()
+
+
+def judge(history: History) -> list[Violation]:
+    """All promises that the history breaks for certain."""
+    queues = {call.queue for call in history.calls} | set(history.rest)
+    found = [violation for queue in sorted(queues) for violation in _Queue(history, queue).violations()]
+    return found + [
+        Violation(Promise.STRANGER, f"a forged token was let in: {call.note}", (call,))
+        for call in history.calls
+        if call.forged and call.outcome is Outcome.OK
+    ]
+
+
+class _Queue:
+    """One queue's part of a history, by what is asked about it."""
+
+    def __init__(self, history: History, name: str) -> None:
+        self.name = name
+        self.messages = history.messages
+        self.rest = history.rest.get(name, Rest())
+        self.calls = [call for call in history.calls if call.queue == name]
+
+    def violations(self) -> Iterator[Violation]:
+        """What is wrong with this queue."""
+        yield from self._strangers()
+        yield from self._invented()
+        yield from self._doubled()
+        yield from self._refused()
+        yield from self._lost()
+        yield from self._halved()
+        for number in self._deliveries:
+            yield from self._undead(number)
+            yield from self._shared(number)
+            yield from self._uncounted(number)
+        yield from self._gone_twice()
+        yield from self._overcounted()
+
+    @cached_property
+    def _deliveries(self) -> dict[int, list[tuple[Call, Sight]]]:
+        """Who was handed which message, by its id, in the order of its reads; a pop comes after the read before it."""
+        found: defaultdict[int, list[tuple[Call, Sight]]] = defaultdict(list)
+        for call in self.calls:
+            for sight in call.sights:
+                found[sight.id].append((call, sight))
+        for delivered in found.values():
+            delivered.sort(key=lambda pair: (pair[1].reads, pair[0].function == "pop", pair[1].read_at))
+        return dict(found)
+
+    @cached_property
+    def _ids(self) -> dict[int, set[int]]:
+        """The ids under which each mark has been stored, as far as anybody knows."""
+        found: defaultdict[int, set[int]] = defaultdict(set)
+        for call in self.calls:
+            for mark, number in zip(call.sent, call.ids, strict=False):
+                found[mark].add(number)
+        for number, message in self._seen:
+            if (seen := mark_of(message)) is not None:
+                found[seen].add(number)
+        return dict(found)
+
+    @cached_property
+    def _seen(self) -> list[tuple[int, Json]]:
+        """Every message that anybody has seen, or that was left."""
+        left = [(one.id, one.message) for one in (*self.rest.waiting, *self.rest.archived)]
+        return [(sight.id, sight.message) for call in self.calls for sight in call.sights] + left
+
+    @cached_property
+    def _waiting(self) -> dict[int, Left]:
+        return {one.id: one for one in self.rest.waiting}
+
+    @cached_property
+    def _archived(self) -> dict[int, Left]:
+        return {one.id: one for one in self.rest.archived}
+
+    @cached_property
+    def _removals(self) -> dict[int, list[Call]]:
+        """The calls that removed a message for certain, by its id."""
+        found: defaultdict[int, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            if call.found:
+                found[call.target].append(call)
+            if call.function == "pop":
+                for sight in call.sights:
+                    found[sight.id].append(call)
+        return dict(found)
+
+    @cached_property
+    def _tries(self) -> dict[int, list[Call]]:
+        """The calls that may have deleted or archived a message, by its id."""
+        found: defaultdict[int, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            if call.target and call.outcome is Outcome.UNKNOWN:
+                found[call.target].append(call)
+        return dict(found)
+
+    @cached_property
+    def _lost_pops(self) -> Counter[str]:
+        """How many messages of each owner may have been popped by who did not get them."""
+        return Counter(c.owner for c in self.calls if c.function == "pop" and c.outcome is Outcome.UNKNOWN)
+
+    @cached_property
+    def _sends(self) -> dict[int, Call]:
+        return {mark: call for call in self.calls for mark in call.sent}
+
+    def _about(self, number: int) -> tuple[Call, ...]:
+        """All calls that have to do with a message."""
+        sent = {mark for mark, ids in self._ids.items() if number in ids}
+        return tuple(
+            call
+            for call in self.calls
+            if call.target == number or sent & set(call.sent) or any(sight.id == number for sight in call.sights)
+        )
+
+    def _of(self, number: int, promise: Promise, text: str) -> Violation:
+        return Violation(promise, f"message {number} of {self.name}: {text}", self._about(number))
+
+    def _strangers(self) -> Iterator[Violation]:
+        owners = {number: message["owner"] for number, message in self._seen if mark_of(message) is not None}
+        for call in self.calls:
+            for sight in call.sights:
+                owner = sight.message.get("owner") if isinstance(sight.message, dict) else None
+                if owner != call.owner:
+                    yield self._of(sight.id, Promise.STRANGER, f"{call.owner} was handed what is {owner}'s")
+            if call.found and owners.get(call.target, call.owner) != call.owner:
+                yield self._of(
+                    call.target, Promise.STRANGER, f"{call.owner} could {call.function} what is {owners[call.target]}'s"
+                )
+
+    def _invented(self) -> Iterator[Violation]:
+        for number, message in self._seen:
+            mark = mark_of(message)
+            sent = self.messages.get(mark) if mark in self._sends and mark is not None else None
+            if sent is None:
+                yield self._of(number, Promise.INVENTED, f"nobody sent {str(message)[:100]}")
+            elif sent != message:
+                yield self._of(number, Promise.INVENTED, f"{str(sent)[:100]} was sent, this is {str(message)[:100]}")
+
+    def _doubled(self) -> Iterator[Violation]:
+        for mark, ids in self._ids.items():
+            if len(ids) > 1:
+                yield self._of(min(ids), Promise.DOUBLED, f"what was sent once, as {mark}, has the ids {sorted(ids)}")
+        for number in sorted(self._waiting.keys() & self._archived.keys()):
+            yield self._of(number, Promise.DOUBLED, "is in the queue and in the archive")
+
+    def _refused(self) -> Iterator[Violation]:
+        for mark, ids in self._ids.items():
+            call = self._sends.get(mark)
+            if call is not None and call.outcome is Outcome.REFUSED:
+                yield self._of(min(ids), Promise.REFUSED, f"its sender was told: {call.note}")
+
+    def _lost(self) -> Iterator[Violation]:
+        missing: defaultdict[str, list[int]] = defaultdict(list)
+        for call in self.calls:
+            if call.sent and call.outcome is Outcome.OK and len(call.ids) != len(call.sent):
+                yield Violation(Promise.LOST, f"{len(call.sent)} were sent, {len(call.ids)} acknowledged", (call,))
+            for number in call.ids:
+                if number not in self._waiting and number not in self._archived and not self._explained(number):
+                    missing[call.owner].append(number)
+        for owner, numbers in missing.items():
+            # Each pop whose answer was lost may have taken one of them, nobody knows which.
+            if len(numbers) > self._lost_pops[owner]:
+                yield self._of(numbers[0], Promise.LOST, f"gone, with {len(numbers) - 1} others of {owner}")
+        for number in sorted(self._archived):
+            if not any(call.function == "archive" for call in self._ended(number)):
+                yield self._of(number, Promise.LOST, "is in the archive, where nobody has put it")
+        yield from self._not_found()
+
+    def _explained(self, number: int) -> bool:
+        """Whether somebody has taken the message out of the queue for good, or may have; the archive keeps it."""
+        return any(call.function != "archive" for call in self._ended(number))
+
+    def _ended(self, number: int) -> list[Call]:
+        return self._removals.get(number, []) + self._tries.get(number, [])
+
+    def _not_found(self) -> Iterator[Violation]:
+        """Who deletes what must be there is told that it was."""
+        acknowledged = {number: call for call in self.calls for number in call.ids}
+        for call in self.calls:
+            send = acknowledged.get(call.target)
+            if (
+                call.found is False
+                and send is not None
+                and send.owner == call.owner
+                and send.returned < call.invoked
+                and not self._ended(call.target)
+                and not self._lost_pops[call.owner]
+            ):
+                yield self._of(call.target, Promise.LOST, f"{call.function} did not find it")
+
+    def _halved(self) -> Iterator[Violation]:
+        for call in self.calls:
+            stored = [mark in self._ids for mark in call.sent]
+            missing = stored.count(False)
+            if any(stored) and missing > self._lost_pops[call.owner]:
+                text = f"{missing} of {len(stored)} messages are in {self.name} nowhere"
+                yield Violation(Promise.HALVED, text, (call,))
+
+    def _undead(self, number: int) -> Iterator[Violation]:
+        for gone in self._removals.get(number, []):
+            for call, _ in self._deliveries[number]:
+                if call.invoked > gone.returned:
+                    yield self._of(number, Promise.UNDEAD, f"{gone.function} was acknowledged, then {call.function}")
+
+    def _gone_twice(self) -> Iterator[Violation]:
+        for number, calls in self._removals.items():
+            if len(calls) > 1:
+                yield self._of(number, Promise.UNDEAD, f"taken {len(calls)} times")
+            if number in self._waiting:
+                yield self._of(number, Promise.UNDEAD, f"{calls[0].function} was acknowledged, and it is still there")
+
+    def _shared(self, number: int) -> Iterator[Violation]:
+        until, holder = 0.0, ""
+        for call, sight in self._deliveries[number]:
+            popped = call.function == "pop"
+            # When a pop took it is not known; at the latest when that was answered.
+            at = call.returned if popped else sight.read_at
+            if at < until - GRAIN:
+                text = f"{holder} had it until {until:.6f}, {call.owner} got it at {at:.6f}"
+                yield self._of(number, Promise.SHARED, text)
+            if not popped:
+                until, holder = max(until, sight.visible_at, sight.read_at + call.lease), call.owner
+
+    def _uncounted(self, number: int) -> Iterator[Violation]:
+        reads = [(call, sight) for call, sight in self._deliveries[number] if call.function == "read"]
+        for (before, first), (after, second) in pairwise(reads):
+            if first.reads == second.reads:
+                yield self._of(number, Promise.UNCOUNTED, f"two reads are its {first.reads}.")
+            elif after.returned < before.invoked or second.read_at < first.read_at - GRAIN:
+                yield self._of(number, Promise.UNCOUNTED, f"its {first.reads}. read came after its {second.reads}.")
+        left = self._waiting.get(number) or self._archived.get(number)
+        if left is not None and left.reads < (most := max(sight.reads for _, sight in self._deliveries[number])):
+            yield self._of(number, Promise.UNCOUNTED, f"read {most} times, and {left.reads} are counted")
+
+    def _overcounted(self) -> Iterator[Violation]:
+        """Each read that is counted was answered, or its outcome is unknown."""
+        known = Counter(sight.id for call in self.calls if call.function == "read" for sight in call.sights)
+        unknown = Counter(c.owner for c in self.calls if c.function == "read" and c.outcome is Outcome.UNKNOWN)
+        for number, left in (self._archived | self._waiting).items():
+            owner = str(left.message.get("owner")) if isinstance(left.message, dict) else ""
+            if left.reads > known[number] + unknown[owner]:
+                text = f"{left.reads} reads are counted, and only {known[number]} were answered"
+                yield self._of(number, Promise.REFUSED, text)

@@ -1,0 +1,76 @@
+"""Calls over HTTP as a client makes them, and what it then knows of their outcome."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from bench.checker.history import Json, Outcome
+
+# The one error after which a call may have been executed all the same; and a fault of the gateway's own.
+DOUBTFUL = frozenset({"PGRST001", "PGRSTX00"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back; `text` is the answer's, empty without one, and `body` what it says."""
+
+    outcome: Outcome
+    note: str = ""
+    text: str = ""
+    body: Json = None
+
+
+async def ask(
+    http: aiohttp.ClientSession,
+    url: str,
+    function: str,
+    arguments: dict[str, Any],
+    token: str,
+    patience: float,
+    **more: str,
+) -> Reply:
+    """Make a call of a function of pgmq_public, and wait so many seconds for its answer; then go away.
+
+    `more` are headers.
+    """
+    headers = {"Authorization": f"Bearer {token}", "Content-Profile": "pgmq_public", **more}
+    try:
+        async with (
+            asyncio.timeout(patience),
+            http.post(f"{url}/rpc/{function}", json=arguments, headers=headers) as got,
+        ):
+            text = await got.text()
+            body = json.loads(text)
+            if got.status == 200:
+                return Reply(Outcome.OK, "", text, body)
+            code = body.get("code") if isinstance(body, dict) else None
+            return Reply(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{got.status} {code}", text, body)
+    except aiohttp.ClientConnectorError:
+        return Reply(Outcome.REFUSED, "no connection")
+    except TimeoutError:
+        return Reply(Outcome.UNKNOWN, "gone away")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return Reply(Outcome.UNKNOWN, type(error).__name__)
+
+
+async def half(url: str, function: str, arguments: dict[str, Any], token: str, part: float) -> Reply:
+    """Send only this part of a call, then go away."""
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    body = json.dumps(arguments).encode()
+    head = (
+        f"POST /rpc/{function} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Profile: pgmq_public\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    whole = head.encode() + body
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return Reply(Outcome.REFUSED, "no connection")
+    # At least one byte is missing, so it cannot be done.
+    writer.write(whole[: int(part * len(whole))])
+    writer.close()
+    return Reply(Outcome.REFUSED, "half sent")

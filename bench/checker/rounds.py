@@ -1,0 +1,71 @@
+"""One round: load and faults, then calm, then everything is read, and the model decides."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bench.checker import ground
+from bench.checker.faults import Faults
+from bench.checker.history import History, Outcome
+from bench.checker.model import Violation, judge
+from bench.checker.people import people
+from bench.checker.site import SECRET, Site
+from bench.checker.workload import Plan, drain, work
+
+USERS = 12
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been done so far: calls by function and outcome, notes of those that did not go well, faults."""
+
+    calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+async def round_of(site: Site, seed: int, seconds: float, clients: int, tally: Tally) -> None:
+    """A round of so many seconds under load. Raises BenchError when the site cannot be brought to rest."""
+    history, faults, began = History(), Faults(site, seed), time.monotonic()
+    plan = Plan(site.urls, people(SECRET.encode(), USERS), ground.QUEUES)
+    await site.start()
+
+    def over() -> bool:
+        return time.monotonic() - began > seconds
+
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work(plan, history, seed, clients, over))
+        group.create_task(faults.inject(over))
+    tally.seconds += time.monotonic() - began
+    await site.stop()
+    await settle(site, plan, history)
+    account(tally, history, faults)
+
+
+async def settle(site: Site, plan: Plan, history: History) -> None:
+    """When nothing runs any more, read everything through a gateway, and look at what is there."""
+    async with ground.owning(site.owner) as owner:
+        await ground.quiet(owner)
+        await site.start(1)
+        await ground.visible(owner)
+        await drain(Plan(site.urls[:1], plan.people, plan.queues, patience=30, calm=True), history)
+        history.rest = {queue: await ground.rest(owner, queue) for queue in plan.queues}
+        await ground.clear(owner)
+
+
+def account(tally: Tally, history: History, faults: Faults) -> None:
+    """Add a round to the tally."""
+    tally.violations += judge(history)
+    tally.calls += history.counts()
+    tally.notes += Counter(call.note for call in history.calls if call.note)
+    tally.faults += faults.counts
+    tally.messages += Counter(
+        acknowledged=sum(len(call.ids) for call in history.calls),
+        delivered=sum(len(call.sights) for call in history.calls),
+        left=sum(len(rest.waiting) for rest in history.rest.values()),
+    )

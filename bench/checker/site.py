@@ -1,0 +1,82 @@
+"""A Postgres of its own and several gateways before it, with everything about them that can be broken."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from app.cluster import SOCKET_NAME, socket_folder
+from app.datadir import DataDirectory
+from app.embedded import EmbeddedPostgres, running
+from app.migrations import install
+from bench.checker import ground
+from bench.checker.gateways import Gateway
+from bench.stage import folder_of_its_own
+from tests.proxy import Proxy
+
+SECRET = "a secret that is only ever used by the checker"  # noqa: S105 it opens nothing
+# Few connections, so that calls wait and share transactions; short waits, so that there is something to see.
+SETTINGS = {"PGRST_DB_POOL": "3", "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What there is: the database's server, kept running, and gateways."""
+
+    postgres: EmbeddedPostgres
+    gateways: list[Gateway]
+
+    @property
+    def owner(self) -> str:
+        """The URI of the owner, past the proxies."""
+        return self.postgres.uri()
+
+    @property
+    def urls(self) -> list[str]:
+        """Of all gateways."""
+        return [gateway.url for gateway in self.gateways]
+
+    async def start(self, number: int | None = None) -> None:
+        """Start the gateways, or the first of them."""
+        async with asyncio.TaskGroup() as group:
+            for gateway in self.gateways[:number]:
+                group.create_task(gateway.start())
+
+    async def stop(self) -> None:
+        """Stop all gateways politely."""
+        for gateway in self.gateways:
+            gateway.proxy.heal()
+        await asyncio.gather(*(gateway.stop() for gateway in self.gateways))
+
+    def complaints(self) -> list[str]:
+        """What should never have been, as the gateways or their logs say it."""
+        return [line for gateway in self.gateways for line in gateway.complaints()]
+
+
+@asynccontextmanager
+async def site(workers: tuple[int, ...]) -> AsyncIterator[Site]:
+    """A database with the checker's queues, and for each number of workers a gateway that is not started yet."""
+    with folder_of_its_own() as folder:
+        async with AsyncExitStack() as stack:
+            directory = DataDirectory(folder / "data")
+            postgres = await stack.enter_async_context(running(directory, "checker"))
+            watch = asyncio.create_task(postgres.watch())
+            stack.push_async_callback(_ended, watch)
+            async with ground.owning(postgres.uri()) as owner:
+                await install(owner)
+                await owner.execute("alter system set deadlock_timeout = '50ms'")
+                await owner.execute("select pg_reload_conf()")
+                await ground.lay(owner)
+            gateways = []
+            for number, count in enumerate(workers):
+                proxy = stack.enter_context(Proxy(socket_folder(directory) / SOCKET_NAME))
+                gateways.append(Gateway(folder / f"gateway{number}.log", proxy, SECRET, count, SETTINGS))
+                stack.push_async_callback(gateways[-1].stop)
+            yield Site(postgres, gateways)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

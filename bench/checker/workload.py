@@ -1,0 +1,202 @@
+"""Producers and consumers: what they do by chance, written down call by call."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from bench.checker.history import Call, History, Json, Outcome, Sight
+from bench.checker.people import Person
+from bench.checker.requests import Reply, ask, half
+
+# What a client does next, by how often.
+MOVES = {"send": 28, "batch": 8, "read": 30, "pop": 8, "finish": 18, "race": 3, "trespass": 3, "forge": 2, "break": 2}
+# Moves that only clients make who do not behave.
+UNRULY = frozenset({"forge", "break"})
+
+BATCH = 12
+RACERS = 6
+# Of a hundred calls, how many clients go away before the answer can be there.
+GONE_PERCENT = 3
+GONE_SECONDS = 0.02
+# Ids that an identity remembers, to finish or to race for.
+REMEMBERED = 64
+LONG_PERCENT = 2
+LONG_CHARACTERS = 20_000
+LETTERS = "abcdefghijklmnopqrstuvwxyz äöü 漢字 \\\"{}[]'\n"
+
+_marks = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How clients work.
+
+    urls      of the gateways that take the calls
+    queues    without pops, and with them
+    leases    seconds for which messages are read: at least, at most
+    patience  seconds that they wait for an answer
+    calm      whether all of them behave
+    """
+
+    urls: Sequence[str]
+    people: Sequence[Person]
+    queues: Sequence[str]
+    leases: tuple[int, int] = (1, 2)
+    patience: float = 4
+    calm: bool = False
+
+
+@dataclass(slots=True)
+class Known:
+    """What everybody has learnt: ids of messages that are there, by owner and queue."""
+
+    ids: defaultdict[tuple[str, str], deque[int]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=REMEMBERED))
+    )
+
+
+async def work(plan: Plan, history: History, seed: int, clients: int, over: Callable[[], bool]) -> None:
+    """Let so many clients work until it is over."""
+    known = Known()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
+        for number in range(clients):
+            client = Client(plan, history, known, http, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
+            group.create_task(client.work(over))
+
+
+class Client:
+    """A producer and consumer that does one thing after the other, each as somebody by chance."""
+
+    def __init__(
+        self, plan: Plan, history: History, known: Known, http: aiohttp.ClientSession, chance: random.Random
+    ) -> None:
+        self._plan = plan
+        self._history = history
+        self._known = known
+        self._http = http
+        self._chance = chance
+        moves = {move: weight for move, weight in MOVES.items() if not (plan.calm and move in UNRULY)}
+        self._moves, self._weights = list(moves), list(moves.values())
+
+    async def work(self, over: Callable[[], bool]) -> None:
+        """Do one thing after the other until it is over."""
+        while not over():
+            (move,) = self._chance.choices(self._moves, self._weights)
+            await self._move(move, self._chance.choice(self._plan.people), self._chance.choice(self._plan.queues))
+
+    async def _move(self, move: str, person: Person, queue: str) -> None:
+        chance = self._chance
+        if move in ("send", "batch"):
+            await self.send(person, queue, 1 if move == "send" else chance.randint(2, BATCH))
+        elif move == "read":
+            await self.read(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases))
+        elif move == "pop":
+            await self.pop(person, self._plan.queues[-1])
+        elif move in ("finish", "race"):
+            await self._finish(person, queue, 1 if move == "finish" else RACERS)
+        elif move == "trespass":
+            ids = self._known.ids[chance.choice(self._plan.people).owner, queue]
+            await self.end(person, queue, chance.choice(ids) if ids else 1)
+        elif move == "forge":
+            await self.send(person, queue, 1, forged=True)
+        else:
+            await self._break(person, queue)
+
+    async def send(self, person: Person, queue: str, number: int, *, forged: bool = False) -> None:
+        """Send so many messages in one call."""
+        messages = [self._message(person.owner) for _ in range(number)]
+        call = Call("send" if number == 1 else "send_batch", queue, person.owner, 0, self._marks(messages))
+        call.forged = forged
+        what: dict[str, Any] = {"message": messages[0]} if number == 1 else {"messages": messages}
+        await self._make(call, person, what)
+        self._known.ids[person.owner, queue].extend(call.ids)
+
+    async def read(self, person: Person, queue: str, number: int, lease: int) -> Call:
+        """Read up to so many messages for so many seconds."""
+        call = Call("read", queue, person.owner, 0, lease=lease)
+        await self._make(call, person, {"sleep_seconds": lease, "n": number})
+        self._known.ids[person.owner, queue].extend(sight.id for sight in call.sights)
+        return call
+
+    async def pop(self, person: Person, queue: str) -> None:
+        """Take a message."""
+        await self._make(Call("pop", queue, person.owner, 0), person, {})
+
+    async def end(self, person: Person, queue: str, number: int) -> None:
+        """Delete a message, or archive it."""
+        function = "archive" if self._chance.randrange(4) == 0 else "delete"
+        await self._make(Call(function, queue, person.owner, 0, target=number), person, {"message_id": number})
+
+    async def _finish(self, person: Person, queue: str, number: int) -> None:
+        """End some messages, each in two calls at once if there are several: in this order, and in the other."""
+        known = self._known.ids[person.owner, queue]
+        ids = [known.popleft() for _ in range(min(number, len(known)))]
+        if number == 1:
+            # What an identity has finished, it may finish again.
+            known.extend(ids if self._chance.randrange(5) == 0 else ())
+        both = [*ids, *reversed(ids)] if number > 1 else ids
+        await asyncio.gather(*(self.end(person, queue, one) for one in both))
+
+    async def _break(self, person: Person, queue: str) -> None:
+        """Begin to send, and go away in the middle."""
+        message = self._message(person.owner)
+        call = Call("send", queue, person.owner, time.time(), self._marks([message]))
+        self._history.calls.append(call)
+        arguments = {"queue_name": queue, "message": message}
+        part, url = self._chance.uniform(0.2, 0.99), self._chance.choice(self._plan.urls)
+        self._note(call, await half(url, "send", arguments, person.token(self._chance), part))
+
+    async def _make(self, call: Call, person: Person, what: dict[str, Any]) -> None:
+        chance, plan = self._chance, self._plan
+        gone = not plan.calm and chance.randrange(100) < GONE_PERCENT
+        patience = chance.uniform(0, GONE_SECONDS) if gone else plan.patience
+        bearer = person.forged(chance) if call.forged else person.token(chance)
+        arguments = {"queue_name": call.queue, **what}
+        self._history.calls.append(call)
+        call.invoked = time.time()
+        reply = await ask(self._http, chance.choice(plan.urls), call.function, arguments, bearer, patience)
+        self._note(call, reply)
+
+    def _note(self, call: Call, reply: Reply) -> None:
+        call.returned, call.outcome, call.note = time.time(), reply.outcome, reply.note
+        if reply.outcome is Outcome.OK:
+            learn(call, reply.body)
+
+    def _message(self, owner: str) -> Json:
+        size = LONG_CHARACTERS if self._chance.randrange(100) < LONG_PERCENT else self._chance.randrange(200)
+        text = "".join(self._chance.choices(LETTERS, k=min(size, 50))) * (size // 50 + 1)
+        return {"owner": owner, "mark": next(_marks), "text": text}
+
+    def _marks(self, messages: Sequence[Json]) -> tuple[int, ...]:
+        self._history.messages.update((message["mark"], message) for message in messages)
+        return tuple(message["mark"] for message in messages)
+
+
+def learn(call: Call, body: Json) -> None:
+    """Write down what an answer says."""
+    if call.sent:
+        call.ids = tuple(body)
+    elif call.function in ("read", "pop"):
+        call.sights = tuple(Sight.of(row) for row in body)
+    else:
+        call.found = body
+
+
+async def drain(plan: Plan, history: History) -> None:
+    """Read as everybody until nothing comes any more."""
+    async with aiohttp.ClientSession() as http:
+        client = Client(plan, history, Known(), http, random.Random(0))  # noqa: S311
+        for person in plan.people:
+            for queue in plan.queues:
+                while not (
+                    (last := await client.read(person, queue, 100, 600)).outcome is Outcome.OK and not last.sights
+                ):
+                    pass

@@ -1,0 +1,250 @@
+"""Hundreds of identities call at once, so that calls share transactions, while things break: does anybody ever find
+anything of somebody else's? `python -m bench.isolation`.
+"""
+
+import asyncio
+import itertools
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import aiohttp
+import typer
+from rich.console import Console
+
+from app.keys import token
+from bench.checker import ground
+from bench.checker.faults import Faults
+from bench.checker.history import Outcome
+from bench.checker.people import HOUR, ROTATED_PERCENT
+from bench.checker.requests import Reply, ask
+from bench.checker.site import SECRET, Site, site
+from bench.measurement import BenchError
+
+# What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
+LOOK = """
+create or replace function pgmq_public.look() returns json language plpgsql as $f$
+declare found json;
+begin
+    found := json_build_object(
+        'role', current_user,
+        'claims', current_setting('request.jwt.claims')::json,
+        'marker', current_setting('request.headers')::json->>'x-marker',
+        'note', current_setting('my.note', true),
+        'transaction', pg_current_xact_id()::text
+    );
+    perform set_config('my.note', found->'claims'->>'sub', true);
+    return found;
+end $f$
+"""
+
+# Fails, and says who called.
+COMPLAIN = """
+create or replace function pgmq_public.complain() returns void language plpgsql as $f$
+begin
+    raise '%', current_setting('request.jwt.claims')::json->>'sub'
+        using detail = current_user, hint = coalesce(current_setting('my.note', true), '');
+end $f$
+"""
+
+# Makes itself at home, for longer than its transaction.
+SCRIBBLE = """
+create or replace function pgmq_public.scribble() returns boolean language plpgsql as $f$
+begin
+    perform
+        set_config('request.jwt.claims', '{"role": "authenticated", "sub": "user9999"}', false),
+        set_config('search_path', 'pg_catalog', false),
+        set_config('response.headers', '[]', false);
+    return true;
+end $f$
+"""
+
+FUNCTIONS = (LOOK, COMPLAIN, SCRIBBLE)
+QUEUE = "work"
+MOVES = {"look": 30, "send": 24, "read": 14, "pop": 20, "delete": 6, "complain": 4, "scribble": 2}
+NAME = re.compile(r"user\d{4}")
+PATIENCE = 10.0
+GONE_PERCENT = 2
+GONE_SECONDS = 0.02
+SHOWN = 20
+# Seconds between two faults of the processes, and two of the network.
+PAUSES = (4.0, 12.0)
+
+_markers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been done, and what should not have been seen.
+
+    looks   calls that told their transaction, and `shared` of them with one of another call
+    leaks   what somebody was shown of somebody else
+    """
+
+    calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    looks: int = 0
+    shared: int = 0
+    leaks: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """All calls."""
+        return sum(self.calls.values())
+
+
+class Crowd:
+    """Somebody else in each turn, who calls several times at once."""
+
+    def __init__(self, urls: Sequence[str], http: aiohttp.ClientSession, tally: Tally, chance: random.Random) -> None:
+        self._urls = urls
+        self._http = http
+        self._tally = tally
+        self._chance = chance
+        self._tokens: dict[str, str] = {}
+
+    async def work(self, identities: int, together: int, over: Callable[[], bool]) -> None:
+        """Take turns until it is over."""
+        while not over():
+            sub = f"user{self._chance.randrange(identities):04}"
+            url, bearer = self._chance.choice(self._urls), self._token(sub)
+            moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=together)
+            seen = await asyncio.gather(*(self._call(url, sub, bearer, move) for move in moves))
+            transactions = Counter(one for one in seen if one)
+            self._tally.looks += transactions.total()
+            self._tally.shared += sum(number for number in transactions.values() if number > 1)
+
+    def _token(self, sub: str) -> str:
+        if sub not in self._tokens or self._chance.randrange(100) < ROTATED_PERCENT:
+            self._tokens[sub] = token(SECRET.encode(), "authenticated", {"sub": sub, "jti": next(_markers)}, HOUR)
+        return self._tokens[sub]
+
+    async def _call(self, url: str, sub: str, bearer: str, move: str) -> str | None:
+        """Make a call, check what comes back, and give its transaction where that is known."""
+        gone = self._chance.randrange(100) < GONE_PERCENT
+        patience = self._chance.uniform(0, GONE_SECONDS) if gone else PATIENCE
+        marker = f"m{next(_markers)}"
+        arguments = self._arguments(move, sub)
+        reply = await ask(self._http, url, move, arguments, bearer, patience, **{"X-Marker": marker})
+        self._tally.calls[move, reply.outcome] += 1
+        self._tally.notes[reply.note] += bool(reply.note)
+        if wrong := strange(move, sub, marker, reply):
+            self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
+        return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
+
+    def _arguments(self, move: str, sub: str) -> dict[str, Any]:
+        if move not in ("send", "read", "pop", "delete"):
+            return {}
+        more: dict[str, dict[str, Any]] = {
+            "send": {"message": {"owner": sub}},
+            "read": {"sleep_seconds": 1, "n": 3},
+            "delete": {"message_id": self._chance.randrange(1, self._tally.total + 2)},
+        }
+        return {"queue_name": QUEUE, **more.get(move, {})}
+
+
+def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
+    """What an answer says that is none of the caller's business, or not true of it; else None."""
+    if others := set(NAME.findall(reply.text)) - {sub}:
+        return f"of {', '.join(sorted(others))}: {reply.text[:300]}"
+    if move == "look" and reply.outcome is Outcome.OK:
+        found = reply.body
+        own = (found["role"], found["claims"]["sub"], found["marker"]) == ("authenticated", sub, marker)
+        return None if own else reply.text
+    if move == "complain" and reply.note.endswith(" P0001") and reply.body["message"] != sub:
+        return reply.text
+    return None
+
+
+async def load(
+    urls: Sequence[str], tally: Tally, seed: int, identities: int, crowds: int, together: int, over: Callable[[], bool]
+) -> None:
+    """Let so many crowds work until it is over."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as group:
+        for number in range(crowds):
+            crowd = Crowd(urls, http, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
+            group.create_task(crowd.work(identities, together, over))
+
+
+async def prepare(owner: str) -> None:
+    """Make the functions that are called beside those of the queues."""
+    async with ground.owning(owner) as connection:
+        for function in FUNCTIONS:
+            await connection.execute(function)
+
+
+def main(
+    minutes: Annotated[float, typer.Option(min=0.01, help="How long.")] = 5,
+    seed: Annotated[int, typer.Option(help="Chooses the faults, and what callers do.")] = 1,
+    identities: Annotated[int, typer.Option(min=2, max=9999, help="How many different claims.")] = 400,
+    crowds: Annotated[int, typer.Option(min=1, help="Identities that call at the same time.")] = 12,
+    together: Annotated[int, typer.Option(min=1, help="Calls of each at once.")] = 10,
+    gateways: Annotated[str, typer.Option(help="Gateways, each by its number of workers.")] = "1,2",
+) -> None:
+    """Call as many identities at once while things break. Exit status 1 when one was shown anything of another."""
+    try:
+        workers = tuple(map(int, gateways.split(",")))
+        tally, faults, complaints = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
+    except BenchError as error:
+        print(f"isolation: {error}", file=sys.stderr)
+        sys.exit(1)
+    show(tally, faults, identities)
+    for line in complaints:
+        print(f"a gateway: {line}")
+    sys.exit(1 if tally.leaks or complaints else 0)
+
+
+async def _isolation(
+    seconds: float, seed: int, identities: int, crowds: int, together: int, workers: tuple[int, ...]
+) -> tuple[Tally, Counter[str], list[str]]:
+    tally = Tally()
+    async with site(workers) as built:
+        await prepare(built.owner)
+        await built.start()
+        end, faults = time.monotonic() + seconds, Faults(built, seed, PAUSES)
+
+        def over() -> bool:
+            return time.monotonic() > end
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load(built.urls, tally, seed, identities, crowds, together, over))
+            group.create_task(faults.inject(over))
+            group.create_task(_purge(built, over))
+        await built.stop()
+        complaints = built.complaints()
+    return tally, faults.counts, complaints
+
+
+async def _purge(built: Site, over: Callable[[], bool]) -> None:
+    """Keep the queue short: what nobody takes is not of interest."""
+    while not over():
+        await asyncio.sleep(1)
+        try:
+            async with ground.owning(built.owner) as owner:
+                await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '20 s'")
+        except (BenchError, *ground.LOST):
+            continue
+
+
+def show(tally: Tally, faults: Counter[str], identities: int) -> None:
+    """What came out, in the terminal."""
+    screen = Console(highlight=False, soft_wrap=True)
+    by_outcome = ", ".join(
+        f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
+    )
+    screen.print(f"{tally.total:,} calls of {identities} identities: {by_outcome}")
+    screen.print(f"{tally.shared:,} of {tally.looks:,} that told their transaction shared it")
+    screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
+    screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))
+    screen.print(f"{len(tally.leaks)} leaks")
+    for leak in tally.leaks[:SHOWN]:
+        screen.print(f"LEAK: {leak}", style="bold red", markup=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,208 @@
+"""The checker and the isolation run, for seconds: they find nothing, and they find what is planted in a real queue."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from bench import isolation
+from bench.checker import ground, site
+from bench.checker.history import History
+from bench.checker.model import Promise, judge
+from bench.checker.people import people
+from bench.checker.workload import Plan, work
+from bench.isolation import FUNCTIONS, LOOK, Tally, load
+from tests.integration.conftest import Own, own
+
+GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
+
+__all__ = ["own"]
+
+# Calls in a row before it is looked whether the fault has been found, and how often it may be looked.
+CALLS, LOOKS = 120, 8
+
+SEND = """
+create or replace function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
+returns setof bigint language plpgsql as $f$ declare id bigint; begin
+    {}
+end $f$
+"""
+STORE = "select s into id from pgmq.send(queue_name, message) as s; return next id;"
+READ = """
+create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
+returns setof pgmq.message_record language plpgsql as $f$ begin
+    return query select msg_id, {}, enqueued_at, last_read_at, vt, {}, headers
+    from pgmq.read(queue_name, {}, n);
+end $f$
+"""
+
+PLANTS = {
+    "send answers, and sometimes does not store": (
+        SEND.format(STORE + "if id % 3 = 0 then perform pgmq.delete(queue_name, id); end if;"),
+        Promise.LOST,
+    ),
+    "archive deletes": (
+        "create or replace function pgmq_public.archive(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select pgmq.delete(queue_name, message_id)'",
+        Promise.LOST,
+    ),
+    "delete answers false": (
+        "create or replace function pgmq_public.delete(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select false'",
+        Promise.LOST,
+    ),
+    "read leases for no time": (READ.format("read_ct", "message", "0"), Promise.SHARED),
+    "read runs as its owner": (
+        "alter function pgmq_public.read(text, integer, integer) security definer",
+        Promise.STRANGER,
+    ),
+    "a policy lets everybody in": (
+        "create policy everybody on pgmq.q_work to authenticated using (true)",
+        Promise.STRANGER,
+    ),
+    "delete answers true, and does nothing": (
+        "create or replace function pgmq_public.delete(queue_name text, message_id bigint) returns boolean"
+        " language sql as 'select true'",
+        Promise.UNDEAD,
+    ),
+    "pop leaves the message there": (
+        "create or replace function pgmq_public.pop(queue_name text) returns setof pgmq.message_record"
+        " language sql as 'select * from pgmq.read(queue_name, 0, 1)'",
+        Promise.UNDEAD,
+    ),
+    "read answers something else": (
+        READ.format("read_ct", """message || '{"text": ""}'""", "sleep_seconds"),
+        Promise.INVENTED,
+    ),
+    "send stores twice": (SEND.format("perform pgmq.send(queue_name, message);" + STORE), Promise.DOUBLED),
+    "send_batch stores the first half": (
+        "create or replace function pgmq_public.send_batch("
+        "queue_name text, messages jsonb[], sleep_seconds integer default 0) returns setof bigint language sql as"
+        " 'select * from pgmq.send_batch(queue_name, messages[1:(cardinality(messages) + 1) / 2])'",
+        Promise.HALVED,
+    ),
+    "send says that it has failed, and has not": (
+        SEND.format(STORE + "perform set_config('response.status', '500', true);"),
+        Promise.REFUSED,
+    ),
+    "read does not count": (READ.format("1", "message", "sleep_seconds"), Promise.UNCOUNTED),
+}
+
+
+@pytest.fixture(scope="module")
+def laid(own: Own, directory: DataDirectory) -> str:
+    """The URI of the database's owner, in which the queues and functions of both runs are."""
+    ((name,),) = own.sql("select current_database()")
+    uri = socket_uri(directory, database=name)
+
+    async def lay() -> None:
+        async with ground.owning(uri) as owner:
+            await ground.lay(owner)
+
+    asyncio.run(lay())
+    own.define(*FUNCTIONS)
+    return uri
+
+
+@pytest.fixture
+def owner(own: Own, laid: str) -> Iterator[str]:
+    """The same for one test, after which all is as it was."""
+    yield laid
+    own.sql("select pgmq_admin.expose_queues(true)")
+    own.sql(LOOK)
+    own.sql("drop policy if exists everybody on pgmq.q_work")
+    own.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")
+
+
+async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
+    """What is found wrong, until the wanted thing is; without one, after some calls."""
+    history = History()
+    plan = Plan(
+        [url], people(site.SECRET.encode(), 3, teams=False), ground.QUEUES, leases=(1, 1), patience=30, calm=True
+    )
+    found: set[Promise] = set()
+    for look in range(1, LOOKS if wanted else 2):
+        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS)  # noqa: B023 awaited here
+        async with ground.owning(owner) as connection:
+            history.rest = {queue: await ground.rest(connection, queue) for queue in ground.QUEUES}
+        found = {violation.promise for violation in judge(history)}
+        if wanted in found:
+            break
+    return found
+
+
+@pytest.mark.parametrize(("plant", "promise"), PLANTS.values(), ids=PLANTS)
+def test_what_is_wrong_is_found(own: Own, owner: str, plant: str, promise: Promise) -> None:
+    own.sql(plant)
+    assert promise in asyncio.run(play(own.server.url, owner, promise))
+
+
+def test_nothing_is_found_where_nothing_is_wrong(own: Own, owner: str) -> None:
+    assert asyncio.run(play(own.server.url, owner, None)) == set()
+
+
+async def test_the_rest_of_a_queue_is_what_is_there(own: Own, owner: str) -> None:
+    own.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
+    ((number,),) = own.sql("select min(msg_id) from pgmq.q_work")
+    own.sql("select pgmq.archive('work', %s)", number)
+    connection = await asyncpg.connect(owner)
+    rest = await ground.rest(connection, "work")
+    await connection.close()
+    assert [one.message for one in rest.waiting] == [{"mark": 2}]
+    assert [(one.id, one.message) for one in rest.archived] == [(number, {"mark": 1})]
+
+
+def test_f35_nothing_is_lost_shared_leaked_or_invented_whatever_breaks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.checker", "--minutes", "0.07", "--gateways", "1,1", "--clients", "8"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^0 violations$", done.stdout, re.MULTILINE)
+    # It has not found nothing because nothing happened.
+    kinds = re.findall(r"^ +\d+ (?!\d)(.+)$", done.stdout, re.MULTILINE)
+    assert len(kinds) >= 4, done.stdout
+    (acknowledged,) = re.findall(r"([\d,]+) acknowledged", done.stdout)
+    assert int(acknowledged.replace(",", "")) > 20
+
+
+def callers(url: str) -> Tally:
+    tally = Tally()
+    asyncio.run(load([url], tally, 1, 20, 4, 8, lambda: tally.total >= 400 or bool(tally.leaks)))
+    return tally
+
+
+@pytest.mark.usefixtures("owner")
+def test_f40_calls_that_share_transactions_find_nothing_of_others(own: Own) -> None:
+    tally = callers(own.server.url)
+    assert tally.leaks == []
+    assert tally.shared > 0
+    assert {move for move, _ in tally.calls} == set(isolation.MOVES)
+    ((mine, all_),) = own.sql(
+        "select count(*) filter (where message->>'owner' ~ '^user\\d{4}$'), count(*) from pgmq.q_work"
+    )
+    assert mine == all_ > 0
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "alter function pgmq_public.read(text, integer, integer) security definer",
+        LOOK.replace("'sub', true)", "'sub', false)"),
+    ],
+    ids=["policies do not hold", "a setting outlives its transaction"],
+)
+@pytest.mark.usefixtures("owner")
+def test_a_leak_would_be_noticed(own: Own, plant: str) -> None:
+    assert plant != LOOK
+    own.sql(plant)
+    assert callers(own.server.url).leaks

@@ -1,0 +1,72 @@
+"""Calls whose time is up while the network is silent: what is said of them is what became of them."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import SOCKET_NAME, socket_folder, socket_uri
+from app.datadir import DataDirectory
+from tests.integration.conftest import Bearer, Serve, refusal, until
+from tests.proxy import Proxy
+
+SEND = {"queue_name": "jobs", "message": {"n": 1}}
+
+
+@pytest.fixture
+def owner(database: str, directory: DataDirectory) -> Iterator[psycopg.Connection[Any]]:
+    """The owner of a database in which callers have 200 ms, and of its queue."""
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
+        owner.execute("select pgmq_admin.create_queue('jobs')")
+        owner.execute("create role hasty nologin inherit in role service_role; grant hasty to authenticator")
+        owner.execute("alter role hasty set statement_timeout = '200ms'")
+        owner.execute("create policy everybody on pgmq.q_jobs to hasty using (true)")
+        yield owner
+        owner.execute("drop policy everybody on pgmq.q_jobs; drop role hasty")
+
+
+@pytest.fixture
+def proxy(directory: DataDirectory) -> Iterator[Proxy]:
+    with Proxy(socket_folder(directory) / SOCKET_NAME) as proxy:
+        yield proxy
+
+
+def test_f12_a_call_is_said_to_be_cancelled_only_if_it_was(
+    owner: psycopg.Connection[Any], proxy: Proxy, serve: Serve, database: str, bearer: Bearer
+) -> None:
+    uri = f"postgresql://authenticator@127.0.0.1:{proxy.port}/{database}?sslmode=disable"
+    gateway = serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+    headers = {"Content-Profile": "pgmq_public", **bearer("hasty")}
+
+    def stored() -> int:
+        ((number,),) = owner.execute("select count(*) from pgmq.q_jobs").fetchall()
+        return int(number)
+
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=60) as client, ThreadPoolExecutor(1) as aside:
+
+        def silent() -> Future[httpx.Response]:
+            """A call that is done, but whose answer is stuck, so that the gateway asks to cancel it."""
+            before = stored()
+            proxy.freeze("server")
+            open_before = proxy.connections
+            call = aside.submit(client.post, "/rpc/send", json=SEND)
+            until(lambda: stored() == before + 1 and proxy.connections == open_before + 1)
+            return call
+
+        assert client.post("/rpc/send", json=SEND).text == "[1]"
+        late = silent()
+        proxy.heal()
+        assert (late.result().status_code, late.result().text) == (200, "[2]")
+        with owner.transaction():
+            owner.execute("lock table pgmq.q_jobs in exclusive mode")
+            assert refusal(client.post("/rpc/send", json=SEND))[:2] == (500, "57014")
+        assert stored() == 2
+        # Its outcome cannot be known, and the gateway does not wait for ever.
+        lost = silent()
+        assert refusal(lost.result())[:2] == (503, "PGRST001")
+        proxy.heal()
+        until(lambda: client.post("/rpc/send", json=SEND).status_code == 200)
+        assert stored() == 4
