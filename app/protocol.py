@@ -1,9 +1,10 @@
-"""HTTP/1.1 as uvicorn speaks it, within limits, and stricter where two readers could disagree about what was sent.
+"""HTTP/1.1 as uvicorn speaks it, within bounds, and stricter where two readers could disagree about what was sent.
 
 Whatever is refused here gets its answer in its turn, behind those to earlier requests, and ends the connection.
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -12,8 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.bounds import Bounds
 from app.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
-from app.limits import Limits
 from app.response import failed
 from app.traffic import Traffic
 from app.wire import Wire
@@ -37,7 +38,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(
         self,
-        limits: Limits,
+        bounds: Callable[[], Bounds],
         traffic: Traffic | None,
         config: Config,
         server_state: ServerState,
@@ -45,7 +46,7 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._limits = limits
+        self._bounds = bounds()
         self._traffic = traffic
         self._stage = Stage.NOTHING
         # When the present stage began: the loop's time; None until the end of the data in which it did.
@@ -61,7 +62,7 @@ class Protocol(HttpToolsProtocol):
         self._wire = Wire(transport, self.loop, lambda: self._stage is not Stage.NOTHING)
         super().connection_made(self._wire)  # type: ignore[arg-type]
         self._since = self.loop.time()
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > self._bounds.connections:
             self._refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,8 +89,8 @@ class Protocol(HttpToolsProtocol):
         if self._stage is Stage.HEAD:
             # Data in which something else ends counts as nothing: where the head began in it, is not known.
             self._earlier = self._earlier + len(data) if self.cycle is cycle and stage is not Stage.BODY else 0
-            if self._earlier > self._limits.head:
-                self._refuse(HeadTooLong(self._limits.head))
+            if self._earlier > self._bounds.head:
+                self._refuse(HeadTooLong(self._bounds.head))
 
     def _read(self, data: bytes) -> None:
         while data:
@@ -133,10 +134,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request begins, unless there is something about its head that should not be."""
-        if self._earlier + self._now > self._limits.head:
+        if self._earlier + self._now > self._bounds.head:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > self._limits.head:
-                raise HeadTooLong(self._limits.head)
+            if size > self._bounds.head:
+                raise HeadTooLong(self._bounds.head)
         if len(self.headers) > MOST_HEADERS:
             raise HeadTooLong(MOST_HEADERS, "headers")
         if len(self.pipeline) >= MOST_PIPELINED:
@@ -165,8 +166,8 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
             return
         self._unheard += len(body)
-        if self._unheard > self._limits.body:
-            raise BodyTooLong(self._limits.body)
+        if self._unheard > self._bounds.body:
+            raise BodyTooLong(self._bounds.body)
 
     def on_message_complete(self) -> None:
         """A request is here."""
@@ -191,7 +192,7 @@ class Protocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End the connection where something takes too long. `now`: the loop's time."""
-        if self._wire.stuck(now, self._limits.send_seconds):
+        if self._wire.stuck(now, self._bounds.send_seconds):
             self._wire.cut()
         if self._since is None or self._last_word is not None or self._wire.ended:
             return
@@ -201,15 +202,15 @@ class Protocol(HttpToolsProtocol):
         elif self.flow.read_paused:
             # It is this side that does not listen.
             self._since = now
-        elif self._stage is Stage.HEAD and taken > self._limits.head_seconds:
-            self._refuse(TooSlow("headers", self._limits.head_seconds))
-        elif self._stage is Stage.BODY and taken > self._limits.body_seconds:
-            self._refuse(TooSlow("body", self._limits.body_seconds))
+        elif self._stage is Stage.HEAD and taken > self._bounds.head_seconds:
+            self._refuse(TooSlow("headers", self._bounds.head_seconds))
+        elif self._stage is Stage.BODY and taken > self._bounds.body_seconds:
+            self._refuse(TooSlow("body", self._bounds.body_seconds))
 
     def _sweep_idle(self, taken: float) -> None:
-        patience = self._limits.idle_seconds
+        patience = self._bounds.idle_seconds
         if self.cycle is None:
-            patience = self._limits.head_seconds
+            patience = self._bounds.head_seconds
         if self._all_answered and taken > patience:
             self.transport.close()
 
@@ -238,11 +239,13 @@ class Protocol(HttpToolsProtocol):
         return self.cycle.response_complete
 
     def _say(self, error: GatewayError) -> None:
-        response = failed(error, verbose=self._limits.verbose)
+        response = failed(error, verbose=self._bounds.verbose)
         headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
-        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in self.server_state.default_headers]
+        ours = ((name, value) for name, value in self.server_state.default_headers if name != b"connection")
+        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in ours]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
         self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
         self._wire.part()
+        self.connections.discard(self)
         if self._traffic is not None:
             self._traffic.answered(response.status, response.code, 0)

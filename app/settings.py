@@ -17,6 +17,7 @@ from pydantic import (
 
 from app import sources
 from app.configfile import ConfigFileError
+from app.ratelimit import read_rate_limits
 
 # RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
 SHORTEST_SECRET = 32
@@ -79,6 +80,8 @@ class Settings(BaseModel):
     key_layer              whether a request must show a key; None: when there are keys
     history_interval       seconds between samples of the queues; 0: none are taken
     history_keep           days that samples are kept
+    rate_limits            limits per caller (limits.py)
+    reuse_port             whether others may listen on the same ports, to take over from this gateway
     max_body, max_head     bytes of a request's body, and of its line and headers
     head_timeout           seconds that a request's line and headers may take to arrive; body_timeout: its body
     send_timeout           seconds that a client may take nothing of its answer
@@ -128,6 +131,8 @@ class Settings(BaseModel):
     key_layer: bool | None = None
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    rate_limits: Names = ()
+    reuse_port: bool = False
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
     max_head: int = Field(default=32 * 1024, ge=1024)
     head_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
@@ -144,6 +149,7 @@ class Settings(BaseModel):
         "server_cors_allowed_origins",
         "publishable_keys",
         "secret_keys",
+        "rate_limits",
         mode="before",
     )
     @classmethod
@@ -192,6 +198,12 @@ class Settings(BaseModel):
             raise ValueError(MASKED)
         return value
 
+    @field_validator("rate_limits")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_rate_limits(value)
+        return value
+
     @field_validator("db_schemas")
     @classmethod
     def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -234,7 +246,7 @@ def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field, *rest = first["loc"]
-        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or _variable(str(field))
+        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
@@ -260,5 +272,6 @@ def _given(config: Path | None) -> list[sources.Given]:
         raise SettingsError(str(error)) from None
 
 
-def _variable(field: str) -> str:
+def variable(field: str) -> str:
+    """The environment variable of a field."""
     return sources.variable(next(name for name, its in FIELDS.items() if its == field))

@@ -32,6 +32,8 @@ OWN = {
     "pgmq-gateway-key-layer": "key_layer",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-reuse-port": "reuse_port",
     "pgmq-gateway-max-body": "max_body",
     "pgmq-gateway-max-head": "max_head",
     "pgmq-gateway-head-timeout": "head_timeout",
