@@ -433,9 +433,7 @@ def test_a32_a_path_that_leads_nowhere(service: httpx.Client, path: str, queue: 
 
 @pytest.mark.parametrize("path", ["/rpc", "/rpc/", "/q_x", "/pgmq.q_x", "/docs/", "/redoc", "/live", "/metrics"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a32_a44_nothing_is_served_but_functions(
-    service: httpx.Client, method: str, path: str, unchanged: Check
-) -> None:
+def test_a44_nothing_is_served_but_functions(service: httpx.Client, method: str, path: str, unchanged: Check) -> None:
     answer = service.request(method, path, headers={"Accept-Profile": "pgmq_public"})
     assert answer.status_code == 404
     assert error(answer)["code"] in {"PGRST125", "PGRST205"}
