@@ -279,6 +279,16 @@ class Unauthorized(GatewayError):
         return (("WWW-Authenticate", f'Bearer error="invalid_token", error_description="{self.message}"'),)
 
 
+class KeysMissing(GatewayError):
+    """The key of a token may be among those that are fetched, and they have not been yet: nobody can say."""
+
+    status, code = 503, "PGRST300"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__("The keys that tokens are verified with could not be fetched yet")
+
+
 class AnonymousDisabled(GatewayError):
     """No token, and no role for those who have none."""
 

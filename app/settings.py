@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -75,6 +76,10 @@ class Settings(BaseModel):
 
     jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
     jwt_cache_max_entries  verified tokens kept in memory; 0: none
+    jwt_previous_secret    the secret, or the keys, before the present ones: what they have signed is still taken
+    jwt_issuer             who may have issued tokens (claim iss); none named: anybody
+    jwks_url               where keys are fetched from, besides those of the settings
+    jwks_private_addresses whether that may be an address which is not on the internet
     app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
     secret_keys            each as `name=key`
     key_layer              whether a request must show a key; None: when there are keys
@@ -113,6 +118,10 @@ class Settings(BaseModel):
     jwt_aud: str | None = None
     jwt_role_claim_key: str = ".role"
     jwt_cache_max_entries: int = Field(default=1000, ge=0)
+    jwt_previous_secret: SecretStr | None = None
+    jwt_issuer: Names = ()
+    jwks_url: str | None = None
+    jwks_private_addresses: bool = False
     server_host: str = "127.0.0.1"
     server_port: int = Field(default=3000, ge=0, le=65535)
     admin_server_host: str | None = None
@@ -147,6 +156,7 @@ class Settings(BaseModel):
         "db_extra_search_path",
         "db_hoisted_tx_settings",
         "server_cors_allowed_origins",
+        "jwt_issuer",
         "publishable_keys",
         "secret_keys",
         "rate_limits",
@@ -161,7 +171,7 @@ class Settings(BaseModel):
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("db_uri", "jwt_secret", mode="before")
+    @field_validator("db_uri", "jwt_secret", "jwt_previous_secret", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
         """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
@@ -179,7 +189,7 @@ class Settings(BaseModel):
             raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
         return text.strip() if info.field_name == "db_uri" else text.removesuffix("\n")
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "jwt_previous_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
@@ -196,6 +206,20 @@ class Settings(BaseModel):
         # As a key it would open everything to who has read the manual.
         if any(MASK in pair for pair in value):
             raise ValueError(MASKED)
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _fetchable(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[!-~]+", value) or "\\" in value:
+            raise ValueError("write an address as https://id.example.org/.well-known/jwks.json")
+        parts = urlsplit(value)
+        if not parts.hostname or parts.port == 0 or "@" in parts.netloc or parts.fragment:
+            raise ValueError("an address without user, password or fragment is needed")
+        if parts.scheme == "http" and not re.fullmatch(r"localhost|127\.[0-9.]+|::1", parts.hostname):
+            raise ValueError("http is for this machine's own addresses only: write https://")
         return value
 
     @field_validator("rate_limits")
