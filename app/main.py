@@ -12,6 +12,7 @@ from app.api import Api
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator
 from app.batching import Line
+from app.bounds import Bounds
 from app.database import Database
 from app.history import History
 from app.jwks import RemoteKeys
@@ -41,6 +42,7 @@ class Gateway:
         if settings.db_uri is None:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
         self.settings = settings
+        self.bounds = Bounds.of(settings)
         self.database = Database(settings)
         self.watch = CatalogWatch(settings)
         self.history = History(settings, self.database.connections, self.watch)

@@ -216,7 +216,7 @@ def test_a_client_that_goes_away_leaves_nothing(alone: Own, look: Look, bearer: 
     assert alone.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
 
 
-def test_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
+def test_a30_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
     with contextlib.ExitStack() as clients:
         for _ in range(5):
             clients.enter_context(_request(alone.server, b'{"code": "', {}, length=1000))
