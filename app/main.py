@@ -26,7 +26,7 @@ class Gateway:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
         self.settings = settings
         self.database = Database(settings)
-        self.watch = CatalogWatch(settings)
+        self.watch = CatalogWatch(settings, self.database.connections)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.authenticator = Authenticator.of(settings)

@@ -30,6 +30,8 @@ OWN = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-listen-uri": "listen_uri",
+    "pgmq-gateway-call-timeout": "call_timeout",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
 }
