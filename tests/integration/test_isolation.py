@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -41,24 +42,41 @@ end $f$
 """
 
 
-@pytest.fixture
-def alone(alone: Own) -> Own:
+GATEWAY = {"PGRST_DB_POOL": "1"}
+
+
+@pytest.fixture(scope="module")
+def own(own: Own) -> Own:
     """A gateway with one connection, whose functions look at their surroundings and do what they are told."""
-    alone.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
-    return alone
+    own.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
+    own.sql("select pgmq_admin.create_queue('jobs')")
+    return own
+
+
+@pytest.fixture
+def alone(own: Own) -> Own:
+    """The same with nothing in its tables, and with a connection on which there has been no call of another test."""
+    own.sql("truncate public.trace, pgmq.q_jobs restart identity")
+    own.client.cookies.clear()
+    before = seen(own)["process"]
+    own.sql("select pg_terminate_backend(%s)", before)
+    until(lambda: own.client.post("/rpc/look").status_code == 200)
+    assert seen(own)["process"] != before
+    return own
+
+
+def seen(own: Own, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """What a call finds; `process` tells its connection."""
+    answer = own.client.post("/rpc/look", headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 @pytest.fixture
 def look(alone: Own) -> Callable[..., dict[str, Any]]:
-    """look(headers) gives what a call finds; `process` tells its connection."""
-
-    def call(headers: dict[str, str] | None = None) -> dict[str, Any]:
-        answer = alone.client.post("/rpc/look", headers=headers)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    return call
+    """look(headers) gives what a call finds."""
+    return partial(seen, alone)
 
 
 Look = Callable[..., dict[str, Any]]
@@ -169,7 +187,6 @@ def test_a_session_that_a_function_made_read_only_stops_nobody_from_writing(alon
 
 @pytest.mark.parametrize("name", ["json", "jsonb", "trace"])
 def test_a_temporary_table_does_not_stand_in_the_way(alone: Own, look: Look, bearer: Bearer, name: str) -> None:
-    alone.sql("select pgmq_admin.create_queue('jobs')")
     code = f'create temporary table "{name}" (a int, b int, c int)'
     assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
     assert_clean(look())
