@@ -91,7 +91,7 @@ CLEAN = {
     "headers": "",
     "method": "POST",
     "cookies": "{}",
-    "timeout": "0",
+    "timeout": "5min",
 }
 
 

@@ -22,7 +22,7 @@ def test_settings_of_the_role_hold_for_its_calls(own: Own, role: str, bearer: Be
     own.sql(f"alter role {role} set my.colour = 'deep = blue'")
     own.sql(f"alter role {role} set log_statement = 'none'")
     own.define(SHOW)
-    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "0"]
+    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "5min"]
     assert own.client.post("/rpc/show").json()[0] == "UTC"
     asked = own.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
     assert asked.json()[0] == "Europe/Paris"
