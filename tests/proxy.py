@@ -1,0 +1,234 @@
+"""A TCP proxy with faults that tests switch on and off while it runs, in a thread of its own."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+T = TypeVar("T")
+
+# Where bytes come from.
+Side = Literal["client", "server"]
+# A host and a port, or a Unix socket.
+Address = tuple[str, int] | Path
+# Told the number of the connection and what its client sent, before that is forwarded.
+Tap = Callable[[int, bytes], None]
+
+CHUNK = 65536
+PATIENCE = 30
+# With SO_LINGER on and no time given, closing sends RST.
+AT_ONCE = struct.pack("ii", 1, 0)
+# How many slices a second a slow line sends.
+PACE = 20
+
+
+class Proxy:
+    """Forwards connections to `target` for the length of a `with` block.
+
+    These hold for all connections, from now on, in both directions:
+
+    latency  seconds that each chunk is held up
+    rate     bytes per second and direction of each connection; None: no limit
+    slicing  bytes that are sent at once at most; None: as they come
+    """
+
+    def __init__(self, target: Address, listen: Path | None = None, tap: Tap | None = None) -> None:
+        """`listen` is where a Unix socket is made; without it, it is a free TCP port of 127.0.0.1."""
+        self.latency = 0.0
+        self.rate: float | None = None
+        self.slicing: int | None = None
+        self._target, self._path, self._tap = target, listen, tap
+        self._port = 0
+        self._reserved: socket.socket | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._server: asyncio.Server | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._left: dict[Side, int] = {}
+        self._links: set[_Link] = set()
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if self._path is None:
+            self._reserved = _bound(0)
+            self._port = self._reserved.getsockname()[1]
+        self._do(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        if self._reserved is not None:
+            self._reserved.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def port(self) -> int:
+        """The TCP port of 127.0.0.1 that it listens on."""
+        return self._port
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._links)
+
+    def cut(self) -> None:
+        """Reset all connections (RST); new ones are forwarded."""
+        self._do(self._cut())
+
+    def cut_after(self, side: Side, number: int = 0) -> None:
+        """Forward so many more bytes from this side, then reset the connection that brings the next.
+
+        cut_after("server"): the next answer is lost on its way, whatever it says has been done.
+        """
+        self._do(self._arm(side, number))
+
+    def freeze(self) -> None:
+        """Forward nothing and close nothing, as a network that is gone. New connections come about, and stay silent."""
+        self._do(self._freeze())
+
+    def refuse(self) -> None:
+        """Refuse new connections (ECONNREFUSED); those that are open go on."""
+        self._do(self._refuse())
+
+    def heal(self) -> None:
+        """End all faults. What was held up by `freeze` is forwarded now."""
+        self.latency, self.rate, self.slicing = 0.0, None, None
+        self._do(self._heal())
+
+    def _do(self, task: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE)
+
+    async def _listen(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._accept, self._path)
+        else:
+            self._server = await asyncio.start_server(self._accept, sock=_bound(self._port))
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _cut(self) -> None:
+        for link in list(self._links):
+            link.reset()
+
+    async def _arm(self, side: Side, number: int) -> None:
+        self._left[side] = number
+
+    async def _freeze(self) -> None:
+        self._flowing.clear()
+
+    async def _heal(self) -> None:
+        self._left.clear()
+        self._flowing.set()
+        if self._server is None:
+            await self._listen()
+
+    async def _end(self) -> None:
+        await self._refuse()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _accept(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._count += 1
+        link = _Link(self._count, back)
+        self._links.add(link)
+        try:
+            server, forth = await self._connect()
+            link.writers.append(forth)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pump("client", client, forth, link))
+                both.create_task(self._pump("server", server, back, link))
+        except* OSError:
+            link.reset()
+        except* asyncio.CancelledError:
+            # The end of the proxy; a task that ends as cancelled would be complained about.
+            pass
+        finally:
+            self._links.discard(link)
+            link.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection(*self._target)
+
+    async def _pump(
+        self, side: Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: "_Link"
+    ) -> None:
+        while chunk := await reader.read(CHUNK):
+            if self._tap is not None and side == "client":
+                self._tap(link.number, chunk)
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            await self._flowing.wait()
+            allowed = self._allowed(side, len(chunk))
+            await self._send(writer, chunk[:allowed])
+            if allowed < len(chunk):
+                link.reset()
+                return
+        await self._flowing.wait()
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+
+    def _allowed(self, side: Side, number: int) -> int:
+        """How many of so many bytes may still pass."""
+        left = self._left.get(side)
+        if left is None:
+            return number
+        if left >= number:
+            self._left[side] = left - number
+            return number
+        # Once: the connection that comes instead works.
+        del self._left[side]
+        return left
+
+    async def _send(self, writer: asyncio.StreamWriter, chunk: bytes) -> None:
+        while chunk:
+            rate = self.rate
+            size = min(self.slicing or CHUNK, max(1, int(rate / PACE)) if rate else CHUNK)
+            writer.write(chunk[:size])
+            await writer.drain()
+            await asyncio.sleep(min(size, len(chunk)) / rate if rate else 0)
+            chunk = chunk[size:]
+
+
+class _Link:
+    """One connection with its way on."""
+
+    def __init__(self, number: int, back: asyncio.StreamWriter) -> None:
+        self.number = number
+        self.writers = [back]
+
+    def reset(self) -> None:
+        for writer in self.writers:
+            with contextlib.suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            writer.transport.abort()
+
+    def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket on the port, which several may be bound to: one that does not listen keeps it while none does."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
