@@ -54,7 +54,7 @@ async def check_login(connection: Connection) -> list[str]:
         raise UnsafeLogin(f"login role {role['name']} {power}: let PGRST_DB_URI log in as authenticator")
     if not role["installed"]:
         raise UnsafeLogin(f"this database has no gateway installed for {role['name']}: run pgmq-gateway install")
-    return [*_inherited(role), *_release(connection.get_server_version())]
+    return [*_inherited(role), *flaws(connection.get_server_version())]
 
 
 def _power(role: asyncpg.Record) -> str | None:
@@ -75,8 +75,8 @@ def _inherited(role: asyncpg.Record) -> Iterator[str]:
         )
 
 
-def _release(version: asyncpg.ServerVersion) -> Iterator[str]:
-    """The driver's `micro` is the second of a release's two numbers."""
+def flaws(version: asyncpg.ServerVersion) -> Iterator[str]:
+    """What is wrong with a release of Postgres; the driver's `micro` is the second of its two numbers."""
     if version.releaselevel != "final":
         yield f"Postgres {version.major} {version.releaselevel} is a test release: update to a final one"
     elif version.major < min(SAFE_RELEASES):
