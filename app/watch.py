@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import asyncpg
+
 from app import catalog
 from app.catalog import Catalog
 from app.connections import Connections
@@ -132,20 +134,31 @@ class CatalogWatch:
         try:
             await self._check(connection)
             connection.add_termination_listener(lambda _: self._asked.set())
-            if self._channel is not None:
-                await connection.add_listener(self._channel, lambda *_: self._asked.set())
             self._connection = connection
+            hears = False
             while not connection.is_closed():
                 self._asked.clear()
                 async with self._loading:
+                    hears = hears or await self._listen(connection)
                     await self._load(connection)
                 while not await self._told():
                     async with self._loading:
                         await self._look(connection)
+                    if not hears:
+                        break
             logger.warning("lost the connection to the database")
         finally:
             self._connection = None
             connection.terminate()
+
+    async def _listen(self, connection: Connection) -> bool:
+        """Whether reloads will be asked for. A standby cannot listen: there the functions are read at each look."""
+        if self._channel is None:
+            return True
+        with suppress(asyncpg.ReadOnlySQLTransactionError):
+            await connection.add_listener(self._channel, lambda *_: self._asked.set())
+            return True
+        return False
 
     async def _told(self) -> bool:
         """Whether there is something to do before the connection is to be tried."""

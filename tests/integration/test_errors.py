@@ -176,7 +176,7 @@ def test_messages_that_are_no_array(
     unchanged()
 
 
-def test_a_batch_with_one_bad_message_stores_none(service: httpx.Client, queue: str, unchanged: Check) -> None:
+def test_f37_a_batch_with_one_bad_message_stores_none(service: httpx.Client, queue: str, unchanged: Check) -> None:
     messages: list[object] = [{"n": n} for n in range(20)]
     answer = service.post("/rpc/send_batch", json={"queue_name": queue, "messages": [*messages, "\0"]})
     assert refusal(answer)[:2] == (400, "22P05")
