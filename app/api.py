@@ -1,6 +1,7 @@
 """The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
 
 import logging
+from asyncio import CancelledError
 from time import perf_counter
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from app.auth import Authenticator, Caller
 from app.batching import Executor
 from app.cors import Cors
 from app.description import PLACES, Description
-from app.errors import GatewayError, Headers, InternalError
+from app.errors import ConnectionLost, GatewayError, Headers, InternalError
 from app.profiles import Profiles
 from app.request import ClientGone, Request
 from app.resources import Resources
@@ -17,11 +18,15 @@ from app.response import Response, failed
 from app.root import Root
 from app.rpc import Rpc
 from app.settings import Settings
+from app.throttle import NOTHING, Throttle
 from app.timing import Timing
 from app.traffic import Traffic
 from app.watch import CatalogWatch
 
 logger = logging.getLogger("pgmq_gateway")
+
+# What pages of other origins may read where there are limits.
+LIMITED = ("RateLimit", "RateLimit-Policy", "Retry-After")
 
 
 class Place(Protocol):
@@ -37,7 +42,12 @@ class Api:
     """
 
     def __init__(
-        self, settings: Settings, authenticator: Authenticator, watch: CatalogWatch, database: Executor
+        self,
+        settings: Settings,
+        authenticator: Authenticator,
+        watch: CatalogWatch,
+        database: Executor,
+        limits: Throttle | None = None,
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
@@ -46,7 +56,9 @@ class Api:
         self._queues = Resources(settings, watch, database)
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
-        self._cors = Cors(settings.server_cors_allowed_origins)
+        self._limits = limits
+        self._cors = Cors(settings.server_cors_allowed_origins, LIMITED if limits else ())
+        self._longest_body = settings.max_body
         self._timed = settings.server_timing_enabled
         self._trace_header = settings.server_trace_header
         self._verbose = settings.client_error_verbosity == "verbose"
@@ -54,23 +66,31 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
         began = perf_counter()
-        request = Request(scope, receive, timed=self._timed)
+        request = Request(scope, receive, self._longest_body, timed=self._timed)
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
             return
+        drawn = NOTHING
         try:
             caller = self._authenticator.caller(request.head)
             request.timing.lap("jwt")
+            if self._limits is not None:
+                drawn = self._limits.of_request(caller, request.head, scope)
+                drawn.take(1, "requests")
             response = await self._place(request).response(caller, request)
             request.timing.lap("response")
         except GatewayError as error:
             response = failed(error, verbose=self._verbose)
         except ClientGone:
             return
+        except CancelledError:
+            # Only at the end of the process, when it waits no longer.
+            response = failed(ConnectionLost(), verbose=self._verbose)
         except Exception:
             logger.exception("failed on %s %s", request.method, request.path)
             response = failed(InternalError(), verbose=self._verbose)
-        await response.send(send, *self._cors.headers(request.headers), *self._observed(request, response))
+        more = (*self._cors.headers(request.headers), *self._observed(request, response), *drawn.headers())
+        await response.send(send, *more)
         self.traffic.answered(response.status, response.code, perf_counter() - began)
 
     def _place(self, request: Request) -> Place:

@@ -1,16 +1,25 @@
-"""A process of ours that another one of ours keeps running: when it dies, it is started again, ever more slowly."""
+"""A process of ours that another one of ours keeps running: when it dies, it is started again, ever more slowly.
+
+It ends when its stdin does, so that it does not outlive its parent.
+"""
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 from abc import ABC, abstractmethod
 from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from typing import IO
 
 logger = logging.getLogger("pgmq_gateway")
 
 # Seconds before one that died is replaced; doubled while the next ones die as soon.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+# Bytes of the longest line of orders: settings hold whole sets of keys.
+LONGEST = 1 << 24
 # Seconds that one has to live for its death not to count as being like the one before.
 HEALTHY_SECONDS = 30.0
 
@@ -69,3 +78,18 @@ class Child(ABC):
         """End it without asking."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
+
+
+async def lines_of_parent(stdin: IO[bytes] | IO[str] = sys.stdin) -> AsyncIterator[bytes]:
+    """What a child is told, until the other end is closed, whatever has become of the parent."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
+    while line := await reader.readline():
+        yield line
+
+
+async def end_with_parent() -> None:
+    """Drain a child once its parent has gone."""
+    async for _ in lines_of_parent():
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

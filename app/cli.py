@@ -3,51 +3,36 @@
 import json
 import logging
 import os
+import shlex
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from importlib.metadata import version
-from socket import socket
 from typing import Annotated, Literal, Never
 from urllib.parse import urlsplit
 
 import typer
-from pydantic import SecretStr
 
-from app import banner, keys, openapi
+from app import keys, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
-from app.apikeys import derived
-from app.auth import secret_key
 from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
-from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
-from app.embedded import EmbeddedPostgres
+from app.keys import Signer
+from app.launch import LEVELS, LOOPBACK, Launch, with_keys, with_secret
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
-from app.settings import Settings, SettingsError
+from app.settings import SettingsError
 from app.sockets import ServeError, bind, url
 from app.terminal import AdminUri, Config, DataDir, progress, run
 
 DASHBOARD_PORT = 3002
-LOOPBACK = "127.0.0.1"
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
 
 EXECUTABLE = """
 select oid from pg_catalog.pg_proc
 where pronamespace = to_regnamespace($1) and has_function_privilege('service_role', oid, 'execute')
 """
-
-# PostgREST's names.
-LEVELS = {
-    "crit": logging.CRITICAL,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -117,6 +102,10 @@ def serve_command(
         ),
     ] = DASHBOARD_PORT,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page.")] = False,
+    reuse_port: Annotated[
+        bool,
+        typer.Option("--reuse-port", help="Let another gateway listen on the same ports, to take over from this one."),
+    ] = False,
     dump_config: Annotated[
         bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
     ] = False,
@@ -124,104 +113,19 @@ def serve_command(
     """Serve queues over HTTP: those of the embedded database, or of the one that is named."""
     if db_uri and data_dir:
         raise typer.BadParameter("choose one of --db-uri and --data-dir")
-    settings = configuration.load(
-        config, db_uri=db_uri, server_host=host, server_port=port, admin_server_port=admin_port
-    )
-    logger.setLevel(LEVELS[settings.log_level])
-    if names := configuration.unheeded(config):
-        logger.warning("these settings have no effect here: %s", ", ".join(names))
-    if data_dir is not None:
-        settings = settings.model_copy(update={"db_uri": None})
-    page = None if no_dashboard else dashboard_port
+    chosen = {
+        "db_uri": db_uri,
+        "server_host": host,
+        "server_port": port,
+        "admin_server_port": admin_port,
+        "reuse_port": reuse_port or None,
+    }
+    launch = Launch(config, chosen, workers, None if no_dashboard else dashboard_port, data_dir)
+    settings = launch.settings()
     if dump_config:
         print(dump(settings))
-    elif settings.db_uri is not None:
-        run(_serve_database(settings, workers, page))
     else:
-        run(_serve_embedded(settings, workers, page, DataDirectory(data_dir or DEFAULT_NAME)))
-
-
-async def _serve_database(settings: Settings, workers: int, page: int | None) -> None:
-    # Before anything is bound or connected: without a secret nothing else matters.
-    secret_key(settings)
-    api, admin = _sockets(settings)
-    dashboard = _dashboard(page, api, admin)
-
-    def ready() -> None:
-        print(banner.external(url(api), url(admin), dashboard.url if dashboard else None), flush=True)
-        if dashboard:
-            dashboard.ready()
-
-    async with dashboard.running() if dashboard else nullcontext():
-        await _serve(settings, workers, api, admin, ready)
-
-
-async def _serve(
-    settings: Settings,
-    workers: int,
-    api: socket,
-    admin: socket,
-    ready: Callable[[], None],
-    *others: Awaitable[None],
-) -> None:
-    # Imported here because that takes as long as all the rest, and only who serves needs it.
-    if workers == 1:
-        from app.serve import serve
-
-        await serve(settings, api, admin, ready, *others)
-    else:
-        from app.workers import serve_many
-
-        await serve_many(settings, workers, api, admin, ready, *others)
-
-
-def _sockets(settings: Settings) -> tuple[socket, socket]:
-    """The addresses of the API and of the health checks, taken before anything slow is begun."""
-    health_host = settings.admin_server_host or settings.server_host
-    return bind(settings.server_host, settings.server_port), bind(health_host, settings.admin_server_port)
-
-
-def _dashboard(port: int | None, api: socket, admin: socket) -> Dashboard | None:
-    """The dashboard's process, to be started; its address is taken already."""
-    if port is None:
-        return None
-    try:
-        bound = bind(LOOPBACK, port)
-    except ServeError as error:
-        raise ServeError(f"{error} (for the dashboard: choose another --dashboard-port, or --no-dashboard)") from None
-    return Dashboard(bound, url(api), url(admin))
-
-
-async def _serve_embedded(settings: Settings, workers: int, page: int | None, directory: DataDirectory) -> None:
-    with directory.hold("serve") as hold:
-        api, admin = _sockets(settings)
-        dashboard = _dashboard(page, api, admin)
-        settings = _with_keys(_with_secret(settings, directory))
-        with progress() as tell:
-            postgres = EmbeddedPostgres(directory, tell)
-            await postgres.start()
-            try:
-                async with owner(postgres.uri(), directory, "serve", tell) as connection:
-                    await install(connection, progress=tell)
-            except BaseException:
-                await postgres.stop()
-                raise
-
-        def ready() -> None:
-            hold.announce(url(api))
-            secret = secret_key(settings)
-            link = dashboard.link(keys.api_key(secret, "service_role")) if dashboard else None
-            print(banner.embedded(url(api), url(admin), directory, secret, link), flush=True)
-            if dashboard:
-                dashboard.ready()
-
-        login = SecretStr(postgres.uri("authenticator"))
-        try:
-            settings = settings.model_copy(update={"db_uri": login})
-            async with dashboard.running() if dashboard else nullcontext():
-                await _serve(settings, workers, api, admin, ready, postgres.watch())
-        finally:
-            await postgres.stop()
+        run(launch.serve(settings))
 
 
 @app.command("dashboard", short_help="Serve the web page.")
@@ -289,16 +193,16 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     settings = configuration.load(config)
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
-    settings = _with_keys(_with_secret(settings, directory))
-    secret = secret_key(settings)
+    settings = with_keys(with_secret(settings, directory))
+    signer = Signer.of(settings)
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
     assert settings.jwt_secret is not None
     print(f"SUPABASE_URL={address}")
-    print(f"SUPABASE_ANON_KEY={keys.api_key(secret, 'anon')}")
-    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(secret, 'service_role')}")
+    print(f"SUPABASE_ANON_KEY={keys.api_key(signer, 'anon')}")
+    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(signer, 'service_role')}")
     print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
     print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
-    print(f"JWT_SECRET={settings.jwt_secret.get_secret_value()}")
+    print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
 
 
 @app.command("token", short_help="Print a signed token.")
@@ -318,8 +222,8 @@ def token_command(
         lifetime = keys.seconds(ttl)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
-    settings = _with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
-    print(keys.token(secret_key(settings), role, claims, lifetime))
+    settings = with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
+    print(keys.token(Signer.of(settings), role, claims, lifetime))
 
 
 def _claim(text: str) -> tuple[str, object]:
@@ -373,16 +277,10 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
     os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
 
 
-def _with_secret(settings: Settings, directory: DataDirectory) -> Settings:
-    """Settings whose secret is the environment's, or else that of the data directory."""
-    if settings.jwt_secret is not None:
-        return settings
-    return settings.model_copy(update={"jwt_secret": SecretStr(directory.secrets().jwt_secret)})
-
-
-def _with_keys(settings: Settings) -> Settings:
-    """Settings with keys that belong to the secret, where the operator has named none."""
-    if settings.publishable_keys or settings.secret_keys:
-        return settings
-    publishable, secret = derived(secret_key(settings))
-    return settings.model_copy(update={"publishable_keys": (publishable,), "secret_keys": (f"default={secret}",)})
+def _on_one_line(secret: str) -> str:
+    """A secret for a dotenv line: JSON without its line breaks, in quotes for the shell."""
+    try:
+        document = json.loads(secret)
+    except ValueError:
+        return secret
+    return shlex.quote(json.dumps(document, separators=(",", ":"))) if isinstance(document, dict) else secret

@@ -1,6 +1,6 @@
 """Which pages of other origins may call and read, as PostgREST decides it (wire contract, section 11)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from app.errors import Headers
 from app.response import Response
@@ -14,15 +14,20 @@ DAY = "86400"
 
 
 class Cors:
-    """`origins`: those that may call, with credentials; empty: all may, without credentials."""
+    """Who may call, and read what.
 
-    def __init__(self, origins: Collection[str]) -> None:
+    origins  those that may call, with credentials; empty: all may, without credentials
+    readable headers that pages may read besides PostgREST's
+    """
+
+    def __init__(self, origins: Collection[str], readable: Iterable[str] = ()) -> None:
         self._origins = origins
+        self._exposed = ", ".join((EXPOSED, *readable))
 
     def headers(self, sent: Mapping[str, str]) -> Headers:
         """What lets the page of the request's Origin read the answer."""
         allowed = self._allowed(sent)
-        return (*allowed, ("Access-Control-Expose-Headers", EXPOSED)) if allowed else ()
+        return (*allowed, ("Access-Control-Expose-Headers", self._exposed)) if allowed else ()
 
     def preflight(self, method: str, sent: Mapping[str, str]) -> Response | None:
         """The answer when this is a browser's question whether it may call; else None."""

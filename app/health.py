@@ -7,8 +7,7 @@ from fastapi import Response
 
 from app.asgi import Receive, Scope, Send
 from app.catalog import Function, Result
-from app.metrics import Metrics
-from app.watch import CatalogWatch
+from app.main import Gateway
 
 
 class AdminApp:
@@ -20,9 +19,8 @@ class AdminApp:
     `/schema_cache`  the functions known, as JSON
     """
 
-    def __init__(self, watch: CatalogWatch, metrics: Metrics, serving: Callable[[], bool]) -> None:
-        self._watch = watch
-        self._metrics = metrics
+    def __init__(self, gateway: Callable[[], Gateway], serving: Callable[[], bool]) -> None:
+        self._gateway = gateway
         self._serving = serving
         self._pages: dict[str, Callable[[], Response]] = {
             "/live": self._live,
@@ -43,13 +41,15 @@ class AdminApp:
     def _ready(self) -> Response:
         if not self._serving():
             return Response(status_code=500)
-        return Response(status_code=200 if self._watch.ready else 503)
+        return Response(status_code=200 if self._gateway().watch.ready else 503)
 
     def _measured(self) -> Response:
-        return Response(self._metrics.text(), media_type=self._metrics.content_type)
+        metrics = self._gateway().metrics
+        return Response(metrics.text(), media_type=metrics.content_type)
 
     def _known(self) -> Response:
-        functions = self._watch.catalog if self._watch.loaded.is_set() else ()
+        watch = self._gateway().watch
+        functions = watch.catalog if watch.loaded.is_set() else ()
         text = json.dumps({"functions": [_described(function) for function in functions]}, ensure_ascii=False)
         return Response(text, media_type="application/json")
 

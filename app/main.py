@@ -2,26 +2,35 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
 from app import docs
 from app.api import Api
-from app.asgi import App, Receive, Scope, Send
+from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
 from app.history import History
+from app.jwks import RemoteKeys
+from app.metered import Metered
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError, load
+from app.throttle import Throttle
 from app.watch import CatalogWatch
+
+# How long a server waits for a database that is slow to answer before it listens.
+READY_SECONDS = 3
 
 
 class Gateway:
-    """The parts that live as long as the process."""
+    """The parts that live as long as the settings.
 
-    def __init__(self, settings: Settings) -> None:
+    earlier  the gateway that this one takes over from: what has been counted goes on
+    """
+
+    def __init__(self, settings: Settings, earlier: "Gateway | None" = None) -> None:
         if settings.db_uri is None:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
         self.settings = settings
@@ -29,8 +38,14 @@ class Gateway:
         self.watch = CatalogWatch(settings, self.database.connections)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
-        self.authenticator = Authenticator.of(settings)
-        self.api = Api(settings, self.authenticator, self.watch, self.line)
+        self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
+        self.authenticator = Authenticator.of(settings, self.remote_keys)
+        self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
+        counted = self.limits is not None and self.limits.count_messages
+        executor = Metered(self.limits, self.line) if self.limits and counted else self.line
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits)
+        if earlier is not None:
+            self.api.traffic = earlier.api.traffic
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
 
     @asynccontextmanager
@@ -38,6 +53,9 @@ class Gateway:
         """Connected to the database, or trying to be."""
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
+            if self.remote_keys is not None:
+                running.append(asyncio.create_task(self.remote_keys.run()))
+                await self.remote_keys.tried()
             yield
         finally:
             for task in running:
@@ -48,27 +66,61 @@ class Gateway:
             await self.database.connections.close()
 
 
-def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> App:
-    """The gateway as an application for any ASGI server; without settings, they come from the environment.
+class Application:
+    """The gateway that serves now, as an application for any ASGI server.
 
-    Calls of functions go straight to the API; all else goes through FastAPI, which has the pages and the lifespan.
+    Calls of functions go straight to its API; all else goes through FastAPI, which has the pages and the lifespan.
     """
-    gateway = gateway or Gateway(settings or load())
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._running: dict[Gateway, AsyncExitStack] = {}
+        self.switch(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's life."""
+        called = scope["type"] == "http" and scope["raw_path"].startswith((b"/rpc/", b"/rest/v1/rpc/"))
+        await (self._api if called else self._pages)(scope, receive, send)
+
+    def switch(self, gateway: Gateway) -> None:
+        """Let this one answer from now on; what the other has begun, it finishes."""
+        self.gateway = gateway
+        self._api = gateway.api
+        self._pages = self._with_pages(gateway)
+
+    async def start(self, gateway: Gateway) -> None:
+        """Let one run that does not answer yet."""
+        stack = AsyncExitStack()
+        await stack.enter_async_context(gateway.running())
+        self._running[gateway] = stack
+
+    async def stop(self, gateway: Gateway) -> None:
+        """End one that does not answer any more, once its calls have."""
+        if stack := self._running.pop(gateway, None):
+            await stack.aclose()
+
+    def _with_pages(self, gateway: Gateway) -> FastAPI:
+        pages = FastAPI(title="pgmq-gateway", lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        if gateway.settings.openapi_mode != "disabled":
+            pages.router.routes.extend(docs.routes(gateway.settings))
+        pages.router.redirect_slashes = False
+        # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
+        pages.router.default = gateway.api
+        return pages
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with gateway.running():
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.start(self.gateway)
+        # Whoever calls from now on would be refused while the functions are not known; others may be serving meanwhile.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                await self.gateway.watch.loaded.wait()
+        try:
             yield
+        finally:
+            for gateway in list(self._running):
+                await self.stop(gateway)
 
-    pages = FastAPI(title="pgmq-gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    if gateway.settings.openapi_mode != "disabled":
-        pages.router.routes.extend(docs.routes(gateway.settings))
-    pages.router.redirect_slashes = False
-    # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
-    pages.router.default = gateway.api
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        called = scope["type"] == "http" and scope["raw_path"].startswith((b"/rpc/", b"/rest/v1/rpc/"))
-        await (gateway.api if called else pages)(scope, receive, send)
-
-    return app
+def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:
+    """The gateway as an application; without settings, they come from the environment."""
+    return Application(gateway or Gateway(settings or load()))

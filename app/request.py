@@ -7,6 +7,7 @@ from urllib.parse import unquote, unquote_plus
 import msgspec
 
 from app.asgi import Receive, Scope
+from app.errors import BodyTooLong
 from app.timing import UNTIMED, Timing
 
 # Where Supabase's clients expect the API; it is the same without.
@@ -85,13 +86,14 @@ _kept_head = lru_cache(HEADS_KEPT)(Head)
 class Request:
     """An HTTP request.
 
-    head    all but its body
-    timing  running since it came in
+    head     all but its body
+    timing   running since it came in
+    longest  bytes that its body may have
     """
 
-    __slots__ = ("_length", "_receive", "head", "headers", "method", "path", "query", "segments", "timing")
+    __slots__ = ("_length", "_longest", "_receive", "head", "headers", "method", "path", "query", "segments", "timing")
 
-    def __init__(self, scope: Scope, receive: Receive, *, timed: bool = False) -> None:
+    def __init__(self, scope: Scope, receive: Receive, longest: int, *, timed: bool = False) -> None:
         self.timing = Timing() if timed else UNTIMED
         headers = scope["headers"]
         self._length = next((value for name, value in headers if name == b"content-length"), None)
@@ -106,6 +108,7 @@ class Request:
         self.query = self.head.query
         self.headers = self.head.headers
         self._receive = receive
+        self._longest = longest
 
     def abandoned(self) -> bool:
         """Whether the client has closed its connection, as far as can be told without waiting for it.
@@ -115,13 +118,19 @@ class Request:
         return getattr(getattr(self._receive, "__self__", None), "disconnected", False)
 
     async def body(self) -> bytes:
-        """The whole body. Raises ClientGone."""
+        """The whole body. Raises ClientGone, and BodyTooLong as soon as that is known."""
+        if self._length is not None and int(self._length) > self._longest:
+            raise BodyTooLong(self._longest)
         chunks = []
+        left = self._longest
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunks.append(message.get("body", b""))
+            left -= len(chunks[-1])
+            if left < 0:
+                raise BodyTooLong(self._longest)
             if not message.get("more_body"):
                 return b"".join(chunks)
 

@@ -1,22 +1,85 @@
-"""The addresses that the gateway listens on."""
+"""The addresses that the gateway listens on: bound here, or passed on by a service manager."""
 
+import os
 import socket
+import struct
+import sys
+from array import array
+from collections.abc import MutableMapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+# The first file descriptor that is passed (systemd's sd_listen_fds(3)).
+FIRST_PASSED = 3
+
+# Linux: SO_ATTACH_FILTER, and a filter in classic BPF that takes all but the packets that open a connection: those with
+# SYN and without ACK among the flags, which are in byte 13 of a TCP header.
+ATTACH_FILTER = 26
+NO_NEWCOMERS = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class ServeError(Exception):
     """Why the gateway cannot serve, in one line that says what to do."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening address; port 0 is any free one. Raises ServeError."""
+@dataclass(frozen=True)
+class Addresses:
+    """The sockets of the API and of the health checks."""
+
+    api: socket.socket
+    admin: socket.socket
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening address; port 0 is any free one. `shared`: others may listen there too. Raises ServeError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        with ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            unless_bound.pop_all()
     except OSError as error:
         raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return bound
+
+
+def turn_newcomers_away(listening: socket.socket) -> bool:
+    """Let no more connections begin here, while those that have begun can still be accepted.
+
+    To who calls, its first packet is lost: it sends another in a second, and reaches who listens there then. To close
+    the socket at once would reset connections that are being opened. False where the system has no such filter.
+    """
+    if sys.platform != "linux":
+        return False
+    code = array("B", b"".join(struct.pack("HBBI", *step) for step in NO_NEWCOMERS))
+    program = struct.pack("HL", len(NO_NEWCOMERS), code.buffer_info()[0])
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
+    except OSError:
+        return False
+    return True
+
+
+def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:
+    """The sockets that systemd has opened for this process, the API's first. Raises ServeError.
+
+    The variables that tell of them are taken out of the environment: they are not for processes of ours.
+    """
+    told = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+    if told["LISTEN_PID"] != str(os.getpid()):
+        return []
+    count = int(told["LISTEN_FDS"] or 0)
+    found = [socket.socket(fileno=number) for number in range(FIRST_PASSED, FIRST_PASSED + count)]
+    for one in found:
+        one.set_inheritable(False)
+        if one.family not in (socket.AF_INET, socket.AF_INET6) or one.type != socket.SOCK_STREAM:
+            raise ServeError("a socket that systemd passes is none of TCP: ListenStream needs a port")
+    # In a unit of two sockets their order is that of the file, unless names say which is which.
+    names = told["LISTEN_FDNAMES"].split(":")
+    return [one for _, one in sorted(zip(names, found, strict=False), key=lambda pair: pair[0] == "admin")]
 
 
 def url(bound: socket.socket) -> str:

@@ -32,8 +32,22 @@ OWN = {
     "pgmq-gateway-key-layer": "key_layer",
     "pgmq-gateway-listen-uri": "listen_uri",
     "pgmq-gateway-call-timeout": "call_timeout",
+    "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
+    "pgmq-gateway-jwt-issuer": "jwt_issuer",
+    "pgmq-gateway-jwks-url": "jwks_url",
+    "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-reuse-port": "reuse_port",
+    "pgmq-gateway-max-body": "max_body",
+    "pgmq-gateway-max-head": "max_head",
+    "pgmq-gateway-head-timeout": "head_timeout",
+    "pgmq-gateway-body-timeout": "body_timeout",
+    "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-max-connections": "max_connections",
+    "pgmq-gateway-max-batch": "max_batch",
+    "pgmq-gateway-max-read": "max_read",
 }
 
 

@@ -1,45 +1,70 @@
 """One of several processes that serve the same socket: `python -m app.worker`, started by workers.py.
 
-Its orders come as one line of JSON on stdin, where `ps` does not show them. Its own health is on a socket in a folder
-of the parent's. It says `ready` on stdout, and ends when stdin does, so that it does not outlive its parent.
+Its orders come as lines of JSON on stdin, where `ps` does not show them: first settings and sockets, later other
+settings. It says `ready` on stdout, to other settings `applied` or `kept`, and ends when stdin does, so that it does
+not outlive its parent.
 """
 
-import asyncio
 import json
 import logging
 import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import IO, Any
 
 import uvloop
 
+from app.child import lines_of_parent
+from app.reload import SIGNALS, Apply
 from app.serve import serve
-from app.settings import Settings
+from app.settings import Settings, SettingsError
+from app.sockets import Addresses, ServeError
+from app.systemd import Manager
+
+logger = logging.getLogger("pgmq_gateway")
 
 
 def main() -> None:
     """Serve as the parent says."""
-    orders = json.loads(sys.stdin.readline())
-    settings = Settings.model_validate(orders["settings"])
+    for number in SIGNALS:
+        # A terminal sends them to all of its processes; the parent says what is to be done.
+        signal.signal(number, signal.SIG_IGN)
     # What the parent has found wrong with its settings, it has said.
     logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("pgmq_gateway").setLevel(orders["log_level"])
-    uvloop.run(_serve(settings, orders))
+    # Not through a buffer, which might take more than the first line.
+    stdin = os.fdopen(sys.stdin.fileno(), "rb", buffering=0)
+    orders = json.loads(stdin.readline())
+    uvloop.run(_serve(stdin, orders))
 
 
-async def _serve(settings: Settings, orders: dict[str, Any]) -> None:
-    api, admin = socket.socket(fileno=orders["api"]), socket.socket(fileno=orders["admin"])
-    await serve(settings, api, admin, lambda: print("ready", flush=True), end_with_parent())
+async def _serve(stdin: IO[bytes], orders: dict[str, Any]) -> None:
+    addresses = Addresses(socket.socket(fileno=orders["api"]), socket.socket(fileno=orders["admin"]))
+
+    async def reloading(apply: Apply) -> None:
+        async for line in lines_of_parent(stdin):
+            _say("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await serve(_settings(orders), addresses, Manager(), lambda: _say("ready"), reloading)
 
 
-async def end_with_parent() -> None:
-    """Drain when the other end of stdin is closed, whatever has become of the parent."""
-    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    await reader.read()
-    os.kill(os.getpid(), signal.SIGTERM)
+async def _applied(apply: Apply, settings: Settings) -> bool:
+    try:
+        await apply(settings)
+    except (SettingsError, ServeError) as error:
+        logger.error("a worker's settings stay as they were: %s", error)
+        return False
+    return True
+
+
+def _settings(orders: dict[str, Any]) -> Settings:
+    logger.setLevel(orders["log_level"])
+    return Settings.model_validate(orders["settings"])
+
+
+def _say(word: str) -> None:
+    print(word, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,23 +17,34 @@ from pydantic import SecretStr
 
 from app.child import Child
 from app.overview import Overview
-from app.serve import preflight, server_for
+from app.reload import Apply
+from app.server import server_for
 from app.settings import Settings
+from app.sockets import Addresses, ServeError
+from app.systemd import Manager
 
 logger = logging.getLogger("pgmq_gateway")
 
+# What a worker says that serves with other settings.
+APPLIED = b"applied\n"
+
 
 class Worker(Child):
-    """A process that serves, and what takes its place. `admin` is where it says how it is."""
+    """A process that serves, and what takes its place.
+
+    admin    where it says how it is
+    serving  set once it has been ready
+    """
 
     name = "a worker"
 
-    def __init__(self, settings: Settings, api: socket.socket, admin: Path, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, api: socket.socket, admin: Path) -> None:
         super().__init__()
         self._settings = settings
-        self._api = api
+        self._api = api.fileno()
+        self._answer: asyncio.Future[bytes] | None = None
         self.admin = admin
-        self._ready = ready
+        self.serving = asyncio.Event()
 
     async def start(self) -> Process:
         """A worker on the API's socket, with a socket of its own for its health."""
@@ -44,81 +55,127 @@ class Worker(Child):
                 "app.worker",
                 stdin=PIPE,
                 stdout=PIPE,
-                pass_fds=(self._api.fileno(), admin.fileno()),
+                pass_fds=(self._api, admin.fileno()),
             )
             assert process.stdin is not None
-            process.stdin.write(self._orders(admin).encode() + b"\n")
+            process.stdin.write(self._orders(api=self._api, admin=admin.fileno()))
             return process
 
     async def listen(self, process: Process) -> None:
-        """It says one thing: that it is ready."""
+        """It says `ready`, and to other settings `applied` or `kept`."""
         assert process.stdout is not None
-        if await process.stdout.readline():
-            self._ready()
+        while line := await process.stdout.readline():
+            if line == b"ready\n":
+                self.serving.set()
+            else:
+                self._answered(line)
+        # What takes its place has the new settings.
+        self._answered(APPLIED)
 
-    def _orders(self, admin: socket.socket) -> str:
+    async def apply(self, settings: Settings) -> bool:
+        """Have it serve with other settings, and say whether it does."""
+        self._settings = settings
+        if self._process is None or self._process.returncode is not None:
+            return True
+        self._answer = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._orders())
+        return await self._answer == APPLIED
+
+    def _answered(self, line: bytes) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(line)
+
+    def _orders(self, **sockets: int) -> bytes:
         level = logging.getLevelName(logger.getEffectiveLevel())
-        settings = _plain(self._settings.model_dump())
-        return json.dumps(
-            {"settings": settings, "api": self._api.fileno(), "admin": admin.fileno(), "log_level": level}
-        )
+        orders = {"settings": _plain(self._settings.model_dump()), "log_level": level, **sockets}
+        return json.dumps(orders).encode() + b"\n"
+
+
+class Crew:
+    """All workers of one gateway, who divide its pool."""
+
+    def __init__(self, settings: Settings, count: int, api: socket.socket, folder: Path) -> None:
+        self._count = count
+        share = self._share(settings)
+        self.workers = [Worker(share, api, folder / str(number)) for number in range(count)]
+
+    def _share(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"db_pool": max(1, settings.db_pool // self._count)})
+
+    async def serving(self) -> None:
+        """Return once all of them have been ready."""
+        for worker in self.workers:
+            await worker.serving.wait()
+
+    async def apply(self, settings: Settings) -> None:
+        """Have all of them serve with other settings. Raises ServeError when some could not."""
+        share = self._share(settings)
+        applied = await asyncio.gather(*(worker.apply(share) for worker in self.workers))
+        if kept := applied.count(False):
+            raise ServeError(f"{kept} of {self._count} workers could not use the new ones")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on."""
+        for worker in self.workers:
+            worker.signal(number)
 
 
 async def serve_many(
-    settings: Settings,
     count: int,
-    api: socket.socket,
-    admin: socket.socket,
+    settings: Settings,
+    addresses: Addresses,
+    manager: Manager,
     ready: Callable[[], None],
+    reloading: Callable[[Apply], Awaitable[None]],
     *others: Awaitable[None],
 ) -> None:
     """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight.
 
-    The pool is divided among them. `ready` is called once all of them are; `others` run beside.
+    `ready` is called once all of them are; `reloading` and `others` run beside.
     """
-    await preflight(settings)
-    api.listen(socket.SOMAXCONN)
-    share = settings.model_copy(update={"db_pool": max(1, settings.db_pool // count)})
+    addresses.api.listen(socket.SOMAXCONN)
     with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
-        left = count
+        crew = Crew(settings, count, addresses.api, Path(folder))
+        stop = asyncio.Event()
+        _on_signals(crew, stop, manager)
+        health = server_for(Overview([worker.admin for worker in crew.workers], stop), shares_port=settings.reuse_port)
+        healthy = asyncio.create_task(health.serve([addresses.admin]))
+        announced = asyncio.create_task(_announce(crew, ready))
+        kept = [asyncio.create_task(worker.keep()) for worker in crew.workers]
+        beside = [asyncio.ensure_future(other) for other in (*others, reloading(crew.apply))]
+        try:
+            await asyncio.wait([asyncio.create_task(stop.wait()), *kept, *beside], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            # From here on the socket is open as long as workers listen, and no longer.
+            addresses.api.close()
+            for worker in crew.workers:
+                worker.stop()
+            await asyncio.gather(*kept, return_exceptions=True)
+            health.should_exit = True
+            await healthy
+            for task in (announced, *beside):
+                task.cancel()
+            await asyncio.gather(announced, *beside, return_exceptions=True)
 
-        def one_more() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                ready()
 
-        workers = [Worker(share, api, Path(folder) / str(number), one_more) for number in range(count)]
-        await _serve(workers, admin, others)
+async def _announce(crew: Crew, ready: Callable[[], None]) -> None:
+    await crew.serving()
+    ready()
 
 
-async def _serve(workers: list[Worker], admin: socket.socket, others: tuple[Awaitable[None], ...]) -> None:
-    stop = asyncio.Event()
+def _on_signals(crew: Crew, stop: asyncio.Event, manager: Manager) -> None:
+    def end() -> None:
+        manager.stopping()
+        if stop.is_set():
+            crew.signal(signal.SIGTERM)
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, _pass_on, workers, signal.SIGUSR1)
-    health = server_for(Overview([worker.admin for worker in workers], stop))
-    healthy = asyncio.create_task(health.serve([admin]))
-    kept = [asyncio.create_task(worker.keep()) for worker in workers]
-    beside = [asyncio.ensure_future(other) for other in others]
-    try:
-        await asyncio.wait([asyncio.create_task(stop.wait()), *kept, *beside], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stop.set()
-        for worker in workers:
-            worker.stop()
-        await asyncio.gather(*kept, return_exceptions=True)
-        health.should_exit = True
-        await healthy
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
-
-
-def _pass_on(workers: list[Worker], number: signal.Signals) -> None:
-    for worker in workers:
-        worker.signal(number)
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGUSR1, crew.signal, signal.SIGUSR1)
 
 
 def _listening(path: Path) -> socket.socket:

@@ -56,6 +56,15 @@ async def pgmq_api(uri: str, queues: Queues, log: Path) -> AsyncIterator[HttpSer
         yield HttpServer(Name.PGMQ_API, f"http://127.0.0.1:{port}", pid, queues, plan.pgmq_api, None)
 
 
+@contextlib.asynccontextmanager
+async def dashboard(program: Path, api: str, log: Path) -> AsyncIterator[str]:
+    """The address of a dashboard for the gateway at `api`, once it answers."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [str(program), "dashboard", "--api", api, "--port", url.rpartition(":")[2]]
+    async with _running(command, {}, f"{url}/sign-in", log):
+        yield url
+
+
 async def install(program: Path, uri: str) -> None:
     """Run `pgmq-gateway install` of a checkout on a database; `uri` is the owner's."""
     process = await asyncio.create_subprocess_exec(

@@ -13,8 +13,8 @@ import sys
 
 import uvloop
 
+from app.child import end_with_parent
 from app.dashboard.server import Orders, serve
-from app.worker import end_with_parent
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ async def _serve(orders: Orders, bound: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C in a terminal goes to all processes of the group: the parent says when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C in a terminal, and its end, go to all processes of the group: the parent says when to end.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     main()

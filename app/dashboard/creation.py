@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Api, Problem
+from app.dashboard.protection import OFF
 from app.dashboard.widgets import Failure, button, field, heading, words
 
 TYPES = {
@@ -46,7 +47,7 @@ class Creation:
                 words(INTERVALS, "p").classes("muted")
             self._rls = ui.switch("Row-level security", value=True)
             with ui.element("p").classes("notice").props("role=status") as warning:
-                words("Whoever is granted rights on this queue will see and take every message in it.")
+                words(OFF)
             warning.bind_visibility_from(self._rls, "value", lambda on: not on)
             self._failure = Failure()
             with ui.element("div").classes("actions"):

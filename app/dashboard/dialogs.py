@@ -8,16 +8,16 @@ from app.dashboard.api import Problem
 from app.dashboard.widgets import Failure, Kind, button, field, heading, labelled, words
 
 
-def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> ui.dialog:
+def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> None:
     """Ask for `name` to be typed before something is done that cannot be undone, then do it.
 
     text   what will be lost
     action the words of the button
     do     gives a Problem when it was refused, which is shown; all else closes the dialog
     """
-    with labelled(ui.dialog(), title) as dialog, ui.card().classes("dialog"):
+    with ui.context.client.content, labelled(ui.dialog(), title) as dialog, ui.card().classes("dialog"):
         heading(title)
-        ui.label(text)
+        words(text, "p")
         typed = field(f"Type {name} to go on").props("autocomplete=off spellcheck=false autofocus")
         failure = Failure()
 
@@ -37,8 +37,8 @@ def danger(title: str, text: str, name: str, action: str, do: Callable[[], Await
             button("Cancel", dialog.close)
             sure = button(action, go, "danger").bind_enabled_from(typed, "value", lambda value: value == name)
         typed.on("keydown.enter", go)
-    dialog.on_value_change(lambda: typed.set_value(""))
-    return dialog
+    dialog.on("hide", dialog.delete)
+    dialog.open()
 
 
 async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") -> bool:

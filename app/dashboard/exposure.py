@@ -27,10 +27,9 @@ class Exposure:
             self._badge = badge("")
             self._said = words("", "p")
         self._failure = Failure()
-        dialog = danger(f"Un-expose {SCHEMA}?", LOST, SCHEMA, "Un-expose", self._unexpose)
         with ui.element("div").classes("row-of"):
             self._expose = button("Expose", self._do_expose, "primary")
-            self._hide = button("Un-expose…", dialog.open)
+            self._hide = button("Un-expose…", self._ask)
 
     def show(self, exposed: bool) -> None:
         """How it is now."""
@@ -47,6 +46,9 @@ class Exposure:
         else:
             self._failure.clear()
         await self._changed()
+
+    def _ask(self) -> None:
+        danger(f"Un-expose {SCHEMA}?", LOST, SCHEMA, "Un-expose", self._unexpose)
 
     async def _unexpose(self) -> object:
         answer = await self._api.call("unexpose")

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import icon_button, labelled
+from app.dashboard.widgets import icon_button, titled
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Refresh(Generic[T]):
     def _toggle(self) -> None:
         self._paused = not self._paused
         self._button.props["icon"] = "play_arrow" if self._paused else "pause"
-        labelled(self._button, "Resume updates" if self._paused else "Pause updates").update()
+        titled(self._button, "Resume updates" if self._paused else "Pause updates").update()
         self._set()
 
     def _hide(self, hidden: bool) -> None:

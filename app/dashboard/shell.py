@@ -30,6 +30,8 @@ NAVIGATION = (
     ("/health", "Health", "monitor_heart"),
 )
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
+# For so long a page waits for its data before it is sent without.
+DATA_SECONDS = 1.0
 # The root's theme is set before anything is painted. Pages tell when they are hidden, so that they need not refresh.
 HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
 <script>
@@ -125,6 +127,8 @@ def queue_address(queue: str) -> str:
 
 
 async def _leave_when_signed_out(client: Client, session: Session) -> None:
+    # As soon as a task waits for the browser, NiceGUI sends the page as it is, with its data or without.
+    await asyncio.sleep(DATA_SECONDS)
     gone = asyncio.ensure_future(client.disconnected())
     ended = asyncio.ensure_future(session.ended.wait())
     await asyncio.wait([gone, ended], return_when=asyncio.FIRST_COMPLETED)
@@ -154,8 +158,7 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
 
 
 def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, chosen: str) -> None:
-    menu = _menu(here)
-    icon_button("menu", "Menu", menu.open).classes("shell-menu").props("aria-haspopup=dialog")
+    icon_button("menu", "Menu", lambda: _open_menu(here)).classes("shell-menu").props("aria-haspopup=dialog")
     ui.link("pgmq-gateway", "/").classes("product")
     where = ui.label(api.public_url).classes("where mono")
     background_tasks.create(_tell_database(client, api, where), name="database")
@@ -178,11 +181,12 @@ def _navigation(here: str) -> None:
                 ui.label(name)
 
 
-def _menu(here: str) -> ui.dialog:
+def _open_menu(here: str) -> None:
     """The navigation of a narrow screen."""
-    with ui.dialog().props('position=left aria-label="Pages"') as menu, ui.card().classes("menu"):
+    with ui.context.client.content, ui.dialog() as menu, ui.card().classes("menu"):
         _navigation(here)
-    return menu
+    menu.props('position=left aria-label="Pages"').on("hide", menu.delete)
+    menu.open()
 
 
 def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:

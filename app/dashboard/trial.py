@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
+from app import strictjson
 from app.dashboard import quantities
-from app.dashboard.api import Api, Problem, Row
+from app.dashboard.api import Api, Json, Problem, Row
 from app.dashboard.tables import Cells, Facts
 from app.dashboard.widgets import Failure, button, field, heading, words
 
@@ -15,6 +16,8 @@ MESSAGES = 10
 LONGEST = 300
 HIDDEN = "No error and no effect: policies hide the message from this caller."
 HEADS = ("Operation", "Result", "Code", "Message")
+# As text, so that numbers keep all their digits.
+SEEN = "msg_id,read_ct,enqueued_at,message::text"
 COLUMNS = ("Id", "Reads", "Age", "Message")
 
 
@@ -29,9 +32,11 @@ def not_an_object(text: str) -> str | None:
 def not_json(text: str) -> str | None:
     """What is wrong with JSON."""
     try:
-        json.loads(text)
+        strictjson.loads(text)
     except ValueError as error:
         return f"Not JSON: {error}"
+    except RecursionError:
+        return "Not JSON that can be read: nested too deep."
     return None
 
 
@@ -89,9 +94,9 @@ class Trial:
         if not (self._claims.validate() and self._message.validate()):
             return
         self._button.props(add="loading")
-        caller = {"queue_name": self._queue, "role": self._role.value, "claims": json.loads(self._claims.value)}
-        tried = await self._api.rows("try_as", {**caller, "message": json.loads(self._message.value)})
-        seen = await self._api.rows("messages_as", {**caller, "max_rows": MESSAGES})
+        caller = {"queue_name": self._queue, "role": self._role.value, "claims": Json(self._claims.value)}
+        tried = await self._api.rows("try_as", {**caller, "message": Json(self._message.value)})
+        seen = await self._api.rows("messages_as", {**caller, "max_rows": MESSAGES}, {"select": SEEN})
         self._button.props(remove="loading")
         self._show(tried, seen)
 
@@ -123,7 +128,7 @@ def _tried(row: Row) -> Cells:
 
 
 def _seen(row: Row) -> Cells:
-    text = json.dumps(row["message"], ensure_ascii=False)
+    text = str(row["message"])
     short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     age = quantities.age(_seconds_since(row["enqueued_at"]))
     return (str(row["msg_id"]), quantities.count(row["read_ct"]), age, short)

@@ -25,16 +25,20 @@ def button(text: str, on_click: Handler | None = None, kind: Kind = "plain", ico
 
 def icon_button(icon: str, label: str, on_click: Handler | None = None) -> ui.button:
     """A button with a picture; `label` is its tooltip and its name for screen readers."""
-    made = labelled(ui.button(icon=icon, on_click=on_click, color=None).props("flat dense"), label)
-    with made.classes("button icon"):
-        ui.tooltip(label).props("aria-hidden=true")
-    return made
+    made = ui.button(icon=icon, on_click=on_click, color=None).props("flat dense").classes("button icon")
+    return titled(made, label)
 
 
 def labelled(element: E, label: str) -> E:
     """The element with a name for screen readers. Not by props("…"), where a quote would begin another property."""
     element.props["aria-label"] = label
     return element
+
+
+def titled(element: E, label: str) -> E:
+    """The element with a name for screen readers that is its tooltip too."""
+    element.props["title"] = label
+    return labelled(element, label)
 
 
 def field(label: str, value: str = "", **more: Any) -> ui.input:  # noqa: ANN401 ui.input's own

@@ -131,7 +131,8 @@ async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
     sql("select pgmq_admin.create_policy(%s, 'own_messages')", queue)
     sql("select pgmq_admin.revoke_queue(%s, 'authenticated', '{archive,pop,delete}')", queue)
     for user in (USER, "another"):
-        sql("select pgmq.send(%s, %s::jsonb)", queue, f'{{"user_id": "{user}", "for": "{user}"}}')
+        exact = '"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993'
+        sql("select pgmq.send(%s, %s::jsonb)", queue, f'{{"user_id": "{user}", "for": "{user}", {exact}}}')
     await desk.open(f"/access?queue={queue}")
     await desk.page.get_by_label("sub, the user's id").fill(USER)
     claims = desk.page.get_by_label("Claims of the token")
@@ -163,6 +164,8 @@ async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
     seen = result.get_by_role("table", name="Messages that it can read")
     await expect(seen).to_contain_text(f'"for": "{USER}"')
     await expect(seen).not_to_contain_text("another")
+    for number in ("1.10", "123456789012345678901234567890", "9007199254740993"):
+        await expect(seen).to_contain_text(f": {number}")
     assert sql(f"select count(*), max(read_ct) from pgmq.q_{queue}") == [(2, 1)]
     await desk.picture("access-try-as", dark=True)
 

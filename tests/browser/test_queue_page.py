@@ -13,7 +13,7 @@ from tests.conftest import Sql
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-EXACT = '{"n": 1.10, "id": 123456789012345678901234567890}'
+EXACT = '{"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993}'
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
@@ -97,7 +97,7 @@ async def test_a_message_is_sent_found_and_seen_whole(
     await button(dialog, "Send").click()
     await expect(total(desk, "Delayed")).to_have_text("2")
     # jsonb has members by length of their names; the digits are all there.
-    sent = ('{"n": 1.10, "id": 123456789012345678901234567890}', {"trace": "<b>7</b>"}, True)
+    sent = ('{"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993}', {"trace": "<b>7</b>"}, True)
     assert rows("message::text, headers, vt > now() + interval '59 min'")[3:] == [sent, sent]
 
     await desk.get_by_label("Payload contains").fill('{"n": 1.1}')
@@ -106,6 +106,7 @@ async def test_a_message_is_sent_found_and_seen_whole(
     panel = desk.get_by_role("dialog", name="Message")
     await expect(panel.get_by_role("region", name="payload")).to_contain_text('"n": 1.10,')
     await expect(panel.get_by_role("region", name="payload")).to_contain_text("123456789012345678901234567890")
+    await expect(panel.get_by_role("region", name="payload")).to_contain_text("9007199254740993")
     await expect(panel.get_by_role("region", name="headers")).to_contain_text('"trace": "<b>7</b>"')
     await expect(panel.locator(".message-facts")).to_contain_text(re.compile(r"Visiblein 59m.*local.* UTC"))
     ((utc,),) = sql(
@@ -117,12 +118,14 @@ async def test_a_message_is_sent_found_and_seen_whole(
     await accessible(desk)
     await screenshot(desk, "queue-panel-1440-light")
     await button(panel, "Send again").click()
-    await expect(message).to_have_value('{\n  "n": 1.10,\n  "id": 123456789012345678901234567890\n}')
+    await expect(message).to_have_value(
+        '{\n  "n": 1.10,\n  "id": 123456789012345678901234567890,\n  "big": 9007199254740993\n}'
+    )
     await button(desk.get_by_role("dialog"), "Send").click()
     await expect(ids(desk)).to_have_text(["4", "5", "6"])
 
 
-async def test_messages_are_postponed_archived_and_requeued(
+async def test_messages_are_postponed_archived_requeued_and_moved(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:
     fill(sql, queue, 5)
@@ -157,6 +160,33 @@ async def test_messages_are_postponed_archived_and_requeued(
     await expect(ids(desk)).to_have_text(["1", "5", "6"])
     assert (rows("msg_id, message")[2], rows("msg_id", "a")) == ((6, {"n": 3}), [(2,), (4,)])
 
+    await desk.get_by_role("tab", name="Archive").click()
+    await desk.get_by_role("checkbox", name="Choose message 4").click()
+    await button(desk, "Delete").click()
+    await screenshot(desk, "queue-archive-delete-1440-light")
+    await button(desk.get_by_role("dialog"), "Delete 1 message").click()
+    await expect(ids(desk)).to_have_text(["2"])
+    assert (len(rows("1")), rows("msg_id", "a")) == (3, [(2,)])
+    await desk.get_by_role("tab", name="Queue").click()
+
+    sql("select pgmq_admin.create_queue('moved-to')")
+    try:
+        for one in (1, 6):
+            await desk.get_by_role("checkbox", name=f"Choose message {one}").click()
+        await button(desk, "Move").click()
+        dialog = desk.get_by_role("dialog").filter(has_text="Move 2 messages?")
+        await button(dialog, "Move 2 messages").click()
+        await expect(dialog).to_contain_text("Which?")
+        await dialog.get_by_label("To queue").fill("moved")
+        await desk.get_by_role("option", name="moved-to").click()
+        await screenshot(desk, "queue-move-1440-light")
+        await button(dialog, "Move 2 messages").click()
+        await expect(ids(desk)).to_have_text(["5"])
+        assert rows("msg_id") == [(5,)]
+        assert sql('select message from pgmq."q_moved-to" order by msg_id') == [({"n": 1},), ({"n": 3},)]
+    finally:
+        sql("select pgmq_admin.drop_queue('moved-to')")
+
 
 async def test_a_bulk_delete_names_the_count_and_needs_the_name(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
@@ -185,20 +215,52 @@ async def test_a_bulk_delete_names_the_count_and_needs_the_name(
     assert rows("msg_id") == [(n,) for n in range(1, 11)]
 
 
+async def test_row_level_security_is_turned_from_the_menu(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    rls = f"select relrowsecurity from pg_class where oid = 'pgmq.q_{queue}'::regclass"
+    sql("select pgmq_admin.grant_queue(%s, 'anon', '{read}')", queue)
+    await visit(desk, dashboard, queue)
+    await button(desk, "More").click()
+    await desk.get_by_role("menuitem", name="Turn row-level security off").click()
+    dialog = desk.get_by_role("dialog", name="Turn row-level security off?")
+    await expect(dialog).to_contain_text("open to anon (read)")
+    await screenshot(desk, "queue-rls-1440-light")
+    await button(dialog, "Cancel").click()
+    await expect(dialog).to_have_count(0)
+    assert sql(rls) == [(True,)]
+    await button(desk, "More").click()
+    await desk.get_by_role("menuitem", name="Turn row-level security off").click()
+    await button(dialog, "Turn off").click()
+    await expect(desk.get_by_text("RLS off")).to_be_visible()
+    assert sql(rls) == [(False,)]
+    await button(desk, "More").click()
+    await desk.get_by_role("menuitem", name="Turn row-level security on").click()
+    await expect(desk.get_by_text("RLS on")).to_be_visible()
+    assert sql(rls) == [(True,)]
+
+
 async def test_purge_and_drop_need_the_name(desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows) -> None:
     fill(sql, queue, 2)
     await visit(desk, dashboard, queue)
-    for action, done in (("Purge", "The queue is empty."), ("Drop", "Queues")):
-        await button(desk, "More").click()
-        await desk.get_by_role("menuitem", name=action).click()
+    press = desk.keyboard.press
+    for action, done, down in (("Purge", "The queue is empty.", 1), ("Drop", "Queues", 2)):
+        # With the keyboard alone.
+        await button(desk, "More").focus()
+        await press("Enter")
+        await expect(desk.get_by_role("menuitem", name=action)).to_be_visible()
+        await desk.get_by_role("menuitem").nth(down).focus()
+        await press("Enter")
         dialog = desk.get_by_role("dialog").filter(has_text=f"{action} {queue}?")
-        await dialog.get_by_role("textbox").fill(queue[:-1])
+        await expect(dialog.get_by_role("textbox")).to_be_focused()
+        await desk.keyboard.type(queue[:-1])
         await expect(button(dialog, f"{action} queue")).to_be_disabled()
-        await desk.keyboard.press("Enter")
+        await press("Enter")
         await screenshot(desk, f"queue-{action.lower()}-1440-light")
         assert sql("select 1 from pgmq.meta where queue_name = %s", queue)
-        await dialog.get_by_role("textbox").fill(queue)
-        await button(dialog, f"{action} queue").click()
+        await desk.keyboard.type(queue[-1])
+        await expect(button(dialog, f"{action} queue")).to_be_enabled()
+        await press("Enter")
         await expect(desk.get_by_role("main")).to_contain_text(done)
         await expect(dialog).to_have_count(0)
         if action == "Purge":
@@ -328,3 +390,20 @@ async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashbo
     await expect(panel.locator(".json")).to_be_visible()
     assert await panel.locator(".side-panel").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     await screenshot(desk, "queue-panel-390-dark")
+    await button(panel, "Postpone").click()
+    question = desk.get_by_role("dialog").filter(has_text="Postpone 1 message?")
+    await expect(question).to_be_visible()
+    await screenshot(desk, "queue-postpone-390-dark")
+    await desk.keyboard.press("Escape")
+    await expect(question).to_have_count(0)
+    await desk.keyboard.press("Escape")
+    await expect(desk.get_by_role("dialog")).to_have_count(0)
+    await button(desk, "More").click()
+    await desk.get_by_role("menuitem", name="Purge").click()
+    await expect(desk.get_by_role("dialog").filter(has_text=f"Purge {queue}?")).to_be_visible()
+    await screenshot(desk, "queue-purge-390-dark")
+    await desk.keyboard.press("Escape")
+    await button(desk, "Send message").click()
+    await expect(desk.get_by_label("Message, as JSON")).to_be_visible()
+    await screenshot(desk, "queue-send-390-dark")
+    await accessible(desk)

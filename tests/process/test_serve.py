@@ -59,6 +59,15 @@ def ready(gateway: Server) -> bool:
     return httpx.get(f"{gateway.admin_url}/ready").status_code == 200
 
 
+def refuses(gateway: Server) -> bool:
+    """Whether new connections are turned away."""
+    try:
+        httpx.get(gateway.url)
+    except httpx.TransportError:
+        return True
+    return False
+
+
 def queue_in(folder: Path, name: str) -> None:
     with psycopg.connect(socket_uri(DataDirectory(folder / name)), autocommit=True) as connection:
         connection.execute("select pgmq_admin.create_queue('kept')")
@@ -202,38 +211,6 @@ def test_f5_every_acknowledged_message_survives_kill_9(own: Start, folder: Path)
     again = own("killed")
     rows = call(again, "read", queue_name="kept", sleep_seconds=0, n=100_000).json()
     assert set(acknowledged) <= {row["msg_id"] for row in rows}
-
-
-def test_sigterm_finishes_the_requests_in_flight(serve: Start, database: str, directory: DataDirectory) -> None:
-    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
-        owner.execute("select pgmq_admin.create_queue('kept')")
-        gateway = serve(database)
-        with psycopg.connect(socket_uri(directory, database=database)) as blocker:
-            blocker.execute("lock table pgmq.q_kept")
-            answers: list[httpx.Response] = []
-            caller = threading.Thread(
-                target=lambda: answers.append(call(gateway, "send", queue_name="kept", message=1))
-            )
-            caller.start()
-            waiting = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_kept'::regclass"
-            until(lambda: owner.execute(waiting).fetchone() == (1,))
-            gateway.process.terminate()
-            until(lambda: refuses(gateway))
-            for page in ("live", "ready"):
-                assert httpx.get(f"{gateway.admin_url}/{page}").status_code == 500
-        caller.join()
-        assert answers[0].text == "[1]"
-        assert gateway.stop() == 0
-        assert owner.execute("select count(*) from pgmq.q_kept").fetchone() == (1,)
-
-
-def refuses(gateway: Server) -> bool:
-    """Whether new connections are turned away."""
-    try:
-        httpx.get(gateway.url)
-    except httpx.TransportError:
-        return True
-    return False
 
 
 def test_f11_an_exhausted_pool_is_504_in_time(serve: Start, database: str, directory: DataDirectory) -> None:

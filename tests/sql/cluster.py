@@ -15,7 +15,11 @@ from urllib.parse import quote
 import psycopg
 
 from app.cluster import binary
+from tests.conftest import missing
+from tests.server import run
 
+# Those of Debian's versions that have pg_partman, by its control files.
+PARTMAN: list[Path | None] = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
 SUPERUSER = "boss"
 PASSWORD = "boss's own"
 
@@ -80,6 +84,18 @@ def cluster(programs: Path | None = None) -> Iterator[Cluster]:
     finally:
         _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@contextmanager
+def with_partman(control: Path | None, login_password: str = "") -> Iterator[Cluster]:
+    """A server of Debian's that has pg_partman and an installed database, by the extension's control file."""
+    if control is None:
+        missing("pg_partman", "apt-get install postgresql-15-partman")
+    login = {"AUTHENTICATOR_PASSWORD": login_password} if login_password else None
+    with cluster(Path("/usr/lib/postgresql") / control.parts[4] / "bin") as own:
+        assert run("install", "--db-uri", own.uri(), env=login).returncode == 0
+        own.execute("create schema partman", "create extension pg_partman schema partman")
+        yield own
 
 
 def _run(program: Path, *arguments: str | Path) -> None:

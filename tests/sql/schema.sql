@@ -2266,7 +2266,17 @@ CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.f
     join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
     cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
-    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table);
+    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table)
+    union all
+    select
+        q.queue_name, 'partitions_missing', 'warning',
+        'Messages came to the default partition: pg_partman''s maintenance had made no partition for them.',
+        'Have run_maintenance() of pg_partman run now and then, by pg_cron or its background worker; '
+            'partition_data_proc() moves what is there already.'
+    from pgmq_gateway.chosen_queues(chosen) as q
+    where exists (
+        select from pg_partitioned_table as p
+        where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $$;
 
 CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text

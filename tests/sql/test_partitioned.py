@@ -1,29 +1,23 @@
 """Partitioned queues on Debian's Postgres with pg_partman: whole, closed, and gone when they are dropped."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from tests import server
-from tests.conftest import Sql, missing, runner
-from tests.sql.cluster import Cluster, cluster
+from tests.conftest import Sql, runner
+from tests.sql.cluster import PARTMAN, Cluster, with_partman
 from tests.sql.conftest import as_role
 
-PARTMAN: list[Path | None] = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
 LEAVES = "select relid::regclass::text from pg_partition_tree(%s) where isleaf"
 
 
 @pytest.fixture(scope="module", params=PARTMAN or [None], ids=lambda path: path and path.parts[4])
 def partman(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A server of Debian's that has pg_partman and an installed database."""
-    if request.param is None:
-        missing("pg_partman", "apt-get install postgresql-15-partman")
-    with cluster(Path("/usr/lib/postgresql") / request.param.parts[4] / "bin") as own:
-        assert server.run("install", "--db-uri", own.uri()).returncode == 0
-        own.execute("create schema partman", "create extension pg_partman schema partman")
+    with with_partman(request.param) as own:
         yield own
 
 
@@ -94,6 +88,12 @@ def test_partitions_are_closed_and_stored_like_other_queues_those_to_come_too(db
     # One that was made later has no rights to lose: without those defaults nobody but service_role has any.
     with pytest.raises(errors.InsufficientPrivilege):
         as_role(db, "anon", "select * from pgmq.q_q_p500")
+    # More than the partitions that were made ahead hold, before the next maintenance.
+    behind = "select level, message from pgmq_admin.lint() where rule = 'partitions_missing'"
+    assert db(behind) == []
+    db("select pgmq_public.send_batch('q', array(select to_jsonb(n) from generate_series(1, 2000) as n))")
+    ((level, message),) = db(behind)
+    assert (level, message[:41]) == ("warning", "Messages came to the default partition: p")
 
 
 @pytest.mark.parametrize(

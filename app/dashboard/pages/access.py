@@ -13,7 +13,7 @@ from app.dashboard.api import Api, Problem, Row
 from app.dashboard.exposure import Exposure
 from app.dashboard.matrix import Matrix, Rights, rights_of
 from app.dashboard.policies import Policies, Templates
-from app.dashboard.protection import Protection
+from app.dashboard.protection import Protection, turn
 from app.dashboard.refresh import Refresh
 from app.dashboard.shell import page
 from app.dashboard.trial import Trial
@@ -128,7 +128,7 @@ class Access:
     def _show(self, look: Look) -> None:
         self._content.set_visibility(True)
         self._matrix.show(look.rights)
-        self._protection.show(look.rls, look.rights)
+        self._protection.show(look.rls)
         self._policies.show(look.policies)
         self._warnings.show(look.warnings)
         self._exposure.show(look.exposed)
@@ -149,7 +149,7 @@ class Access:
             self._templates.open()
             return
         if rule == "rls_off":
-            answer = await self._api.call("set_rls", {"queue_name": self._queue, "enabled": True})
+            answer = await turn(self._api, self._queue, on=True)
         else:
             answer = await self._api.call("enable_notify", {"queue_name": self._queue})
         if isinstance(answer, Problem):

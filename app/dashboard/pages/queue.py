@@ -1,5 +1,7 @@
 """One queue: its numbers, what has been, its messages."""
 
+import asyncio
+
 from nicegui import Client, background_tasks, ui
 
 from app.dashboard.api import Api, Problem, Row
@@ -29,7 +31,6 @@ class Details:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._figures_now: Row = {}
-        self._sending = Sending(queue, self._look_again)
         with ui.element("div").classes("head"):
             heading(queue.name, 1).classes("name")
             self._badges = Badges()
@@ -37,27 +38,32 @@ class Details:
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show)
             self._menu = Menu(queue, self._look_again)
-            button("Send message", lambda: self._sending.open(), "primary", "send")
+            button("Send message", lambda: self._send(), "primary", "send")
         self._failure = Failure()
         with ui.element("div").classes("content") as self._content:
             self._figures = Figures(queue)
             self._warnings = Warnings()
             self._charts = Charts(queue)
-            self._browser = Browser(queue, self._sending.open, self._look_again)
+            self._browser = Browser(queue, self._send, self._look_again)
 
     async def start(self) -> None:
         """Show what is quickly known; the rest follows once the browser has the page."""
-        await self._refresh.again()
+        # What the lint says stands above the messages, which are not to move.
+        await asyncio.gather(self._refresh.again(), self._warn())
         if self._figures_now:
             background_tasks.create(self._follow(ui.context.client), name="queue")
 
     async def _follow(self, client: Client) -> None:
         await client.connected()
+        if client.is_deleted:
+            return
         with self._content:
-            await self._figures.count(self._figures_now)
-            await self._charts.start()
-            warned = await self._queue.api.warnings(self._queue.name)
-            self._warnings.show([] if isinstance(warned, Problem) else warned)
+            await asyncio.gather(self._charts.start(), self._figures.count(self._figures_now))
+
+    async def _warn(self) -> None:
+        warned = await self._queue.api.warnings(self._queue.name)
+        if not isinstance(warned, Problem) and not self._content.is_deleted:
+            self._warnings.show(warned)
 
     async def _load(self) -> Look | Problem:
         figures, listed = await self._queue.look(self._browser.filters.chosen, self._browser.place)
@@ -83,6 +89,9 @@ class Details:
         self._figures.show(self._figures_now)
         self._browser.show(listed)
         background_tasks.create(self._figures.count(self._figures_now), name="count")
+
+    def _send(self, *like: str) -> None:
+        Sending(self._queue, self._look_again, *like)
 
     async def _look_again(self) -> None:
         await self._refresh.again()

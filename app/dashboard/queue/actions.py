@@ -210,7 +210,8 @@ def _wrong_seconds(text: str) -> str | None:
 
 def _choice(others: list[str]) -> ui.select:
     chosen = ui.select(others, label="To queue", with_input=True, validation=lambda value: None if value else "Which?")
-    return chosen.props("outlined dense options-dense autofocus").without_auto_validation()
+    chosen.props("outlined dense options-dense autofocus").without_auto_validation()
+    return chosen.on_value_change(lambda: chosen.validate())
 
 
 def _tell(action: Action, number: int, target: Target) -> None:

@@ -15,7 +15,7 @@ class Bar:
     """Buttons for some actions. `to_chosen` and `to_all` do one of them."""
 
     def __init__(self, actions: Sequence[Action], to_chosen: Do, to_all: Do, choose_none: Callable[[], None]) -> None:
-        with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"') as self._place:
+        with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"'):
             self._said = words("").classes("chosen").props("role=status")
             self._buttons = [_button(action, to_chosen) for action in actions]
             self._none = button("Choose none", choose_none).classes("medium")
@@ -24,9 +24,8 @@ class Bar:
                 for action in actions:
                     _item(action, to_all)
 
-    def show(self, *, visible: bool, chosen: int) -> None:
-        """Whether it is there, and how many messages are chosen."""
-        self._place.set_visibility(visible)
+    def show(self, chosen: int) -> None:
+        """How many messages are chosen."""
         self._said.text = f"{count(chosen)} chosen"
         for one in (*self._buttons, self._none):
             one.enabled = chosen > 0

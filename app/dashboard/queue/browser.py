@@ -33,10 +33,8 @@ class Browser:
                     ui.tab(name)
             self._tab.value = TABS[0]
             self.filters = Filters(self._from_start)
-            self._bars = {
-                archived: Bar(actions, self._do, self._do_all, self._choose_none)
-                for archived, actions in ((False, OF_QUEUE), (True, OF_ARCHIVE))
-            }
+            self._bar_place = ui.element("div")
+            self._bar = self._made_bar()
             self._failure = Failure()
             self._table = Table(self._look, self._sort, self._count_chosen)
             self._empty = words("", "p").classes("panel muted")
@@ -71,6 +69,11 @@ class Browser:
             return "No message matches the filter."
         return "Nothing is archived." if self.archived else "The queue is empty. Send it a message."
 
+    def _made_bar(self) -> Bar:
+        self._bar_place.clear()
+        with self._bar_place:
+            return Bar(OF_ARCHIVE if self.archived else OF_QUEUE, self._do, self._do_all, self._choose_none)
+
     def _pager(self) -> None:
         with ui.element("nav").classes("row-of pager").props('aria-label="Pages of messages"'):
             self._first = button("First page", self._from_start, icon="first_page")
@@ -100,10 +103,10 @@ class Browser:
 
     async def _turn(self) -> None:
         """To the other tab."""
+        self._bar = self._made_bar()
         self._choose_none()
         self.filters.of_archive(self.archived)
         self.place = Place("archived_at", descending=True) if self.archived else Place()
-        self._count_chosen()
         await self._refresh()
 
     async def _look(self, msg_id: int) -> None:
@@ -113,9 +116,7 @@ class Browser:
         self._table.choose_none()
 
     def _count_chosen(self) -> None:
-        chosen = len(self._table.ids)
-        for archived, bar in self._bars.items():
-            bar.show(visible=archived == self.archived, chosen=chosen)
+        self._bar.show(len(self._table.ids))
 
     async def _do(self, action: Action) -> None:
         target = Target(ids=self._table.ids)

@@ -1,6 +1,7 @@
 """The filter above the messages."""
 
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -22,28 +23,35 @@ class Filters:
         self.chosen: dict[str, object] = {}
         with ui.element("form").classes("filters").props('aria-label="Filter" role=search') as form:
             self._state = ui.select(STATES, value="", label="State").props("outlined dense options-dense")
-            self._ids = field("Ids", validation=_wrong_ids).props('placeholder="1, 5, 9" inputmode=numeric')
-            self._contains = field("Payload contains", validation=_wrong_json).props("placeholder='{\"user\": 7}'")
+            ids = field("Ids", validation=_wrong_ids).props('placeholder="1, 5, 9" inputmode=numeric')
+            contains = field("Payload contains", validation=_wrong_json).props("placeholder='{\"user\": 7}'")
             self._more = button("More filters", self._toggle, icon="tune").props("type=button aria-expanded=false")
             self._clear = button("Clear", self.clear).props("type=button")
-            with ui.element("div").classes("more filters") as self._others:
-                self._path = field("Payload path").props("placeholder='$.amount > 100'")
-                self._headers = field("Headers contain", validation=_wrong_json).props("placeholder='{\"trace\": 1}'")
-                self._after = time_field("Sent from")
-                self._before = time_field("Sent before")
-                self._least = field("Reads, at least", validation=_wrong_number).props("inputmode=numeric")
-                self._most = field("Reads, at most", validation=_wrong_number).props("inputmode=numeric")
+            self._others = ui.element("div").classes("more filters")
         form.on("submit.prevent", self._apply)
         self._others.set_visibility(False)
         self._clear.set_visibility(False)
-        self._texts = (
-            self._ids, self._contains, self._path, self._headers, self._after, self._before, self._least, self._most,
-        )  # fmt: skip
-        for place in self._texts:
-            place.props("stack-label hide-bottom-space autocomplete=off spellcheck=false debounce=350").on_value_change(
-                self._apply
-            )
+        self._texts: dict[str, ui.input] = {}
+        self._add(ids=ids, contains=contains)
         self._state.on_value_change(self._apply)
+
+    def _add(self, **places: ui.input) -> None:
+        """Fields, by what they are to a filter."""
+        self._texts |= places
+        for place in places.values():
+            place.props("stack-label hide-bottom-space autocomplete=off spellcheck=false debounce=350")
+            place.on_value_change(self._apply)
+
+    def _add_others(self) -> None:
+        with self._others:
+            self._add(
+                path=field("Payload path").props("placeholder='$.amount > 100'"),
+                headers=field("Headers contain", validation=_wrong_json).props("placeholder='{\"trace\": 1}'"),
+                after=time_field("Sent from"),
+                before=time_field("Sent before"),
+                least=field("Reads, at least", validation=_wrong_number).props("inputmode=numeric"),
+                most=field("Reads, at most", validation=_wrong_number).props("inputmode=numeric"),
+            )
 
     def of_archive(self, archived: bool) -> None:
         """Whether this is about the archive, whose messages have but one state."""
@@ -65,16 +73,18 @@ class Filters:
     async def clear(self) -> None:
         """Match all."""
         self._state.value = ""
-        for place in self._texts:
+        for place in self._texts.values():
             place.value = ""
         await self._apply()
 
     def _toggle(self) -> None:
+        if "path" not in self._texts:
+            self._add_others()
         self._others.set_visibility(not self._others.visible)
         self._more.props(f"aria-expanded={str(self._others.visible).lower()}")
 
     async def _apply(self) -> None:
-        if not all(place.validate() for place in self._texts):
+        if not all(place.validate() for place in self._texts.values()):
             return
         made = self._whole(await self._read())
         if made == self.chosen:
@@ -89,15 +99,16 @@ class Filters:
         return {**({"state": self._state.value} if self._state.value else {}), **made}
 
     async def _read(self) -> dict[str, object]:
+        typed = defaultdict(str, {name: place.value for name, place in self._texts.items()})
         values = {
-            "msg_ids": [int(word) for word in _words(self._ids.value)],
-            "contains": _json(self._contains.value),
-            "path": self._path.value,
-            "headers_contain": _json(self._headers.value),
-            "sent_after": await instant(self._after.value),
-            "sent_before": await instant(self._before.value),
-            "min_read_ct": _number(self._least.value),
-            "max_read_ct": _number(self._most.value),
+            "msg_ids": [int(word) for word in _words(typed["ids"])],
+            "contains": _json(typed["contains"]),
+            "path": typed["path"],
+            "headers_contain": _json(typed["headers"]),
+            "sent_after": await instant(typed["after"]),
+            "sent_before": await instant(typed["before"]),
+            "min_read_ct": _number(typed["least"]),
+            "max_read_ct": _number(typed["most"]),
         }
         return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
 

@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from app.dashboard import dialogs
 from app.dashboard.api import Problem, Row
+from app.dashboard.dialogs import danger
+from app.dashboard.protection import turn
 from app.dashboard.queue.actions import messages, show_failure
 from app.dashboard.queue.client import Queue
 from app.dashboard.widgets import badge, button, finding, words
@@ -40,26 +41,25 @@ class Menu:
         self._queue = queue
         self._after = after
         self._rls = True
-        name = queue.name
-        purge = dialogs.danger(
-            f"Purge {name}?", "All of its messages will be deleted, those in flight too. Its archive stays.", name,
-            "Purge queue", self._purge,
-        )  # fmt: skip
-        drop = dialogs.danger(
-            f"Drop {name}?", "The queue will be gone, with its messages, its archive and its history.", name,
-            "Drop queue", self._drop,
-        )  # fmt: skip
         with button("More", icon="more_horiz").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
             with ui.menu_item(on_click=self._set_rls).props("role=menuitem"), ui.item_section():
                 self._switch = words("")
             ui.separator()
-            ui.menu_item("Purge…", purge.open).props("role=menuitem").classes("lossy")
-            ui.menu_item("Drop…", drop.open).props("role=menuitem").classes("lossy")
+            ui.menu_item("Purge…", self._ask_purge).props("role=menuitem").classes("lossy")
+            ui.menu_item("Drop…", self._ask_drop).props("role=menuitem").classes("lossy")
 
     def show(self, figures: Row) -> None:
         """What list_queues says."""
         self._rls = figures["rls"]
         self._switch.text = "Turn row-level security off…" if self._rls else "Turn row-level security on"
+
+    def _ask_purge(self) -> None:
+        text = "All of its messages will be deleted, those in flight too. Its archive stays."
+        danger(f"Purge {self._queue.name}?", text, self._queue.name, "Purge queue", self._purge)
+
+    def _ask_drop(self) -> None:
+        text = "The queue will be gone, with its messages, its archive and its history."
+        danger(f"Drop {self._queue.name}?", text, self._queue.name, "Drop queue", self._drop)
 
     async def _purge(self) -> Problem | None:
         answer = await self._queue.api.call("purge_queue", {"queue_name": self._queue.name})
@@ -77,19 +77,9 @@ class Menu:
         return None
 
     async def _set_rls(self) -> None:
-        if self._rls:
-            text = "Whoever is granted rights on this queue will see and take every message in it."
-            if not await dialogs.confirmed("Turn row-level security off?", text, "Turn off", "danger"):
-                return
-        if problem := await self._change_rls(enabled=not self._rls):
+        if problem := await turn(self._queue.api, self._queue.name, on=not self._rls):
             show_failure(problem, "Row-level security could not be changed.")
-
-    async def _change_rls(self, *, enabled: bool) -> Problem | None:
-        answer = await self._queue.api.call("set_rls", {"queue_name": self._queue.name, "enabled": enabled})
-        if isinstance(answer, Problem):
-            return answer
         await self._after()
-        return None
 
 
 class Warnings:

@@ -18,12 +18,15 @@ MOST = 1000
 
 
 class Sending:
-    """The dialog. `sent` is awaited after each sending."""
+    """The dialog, with a message to begin with. `sent` is awaited after each sending."""
 
-    def __init__(self, queue: Queue, sent: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, queue: Queue, sent: Callable[[], Awaitable[None]], message: str = EXAMPLE, headers: str = ""
+    ) -> None:
         self._queue = queue
         self._sent = sent
         with (
+            ui.context.client.content,
             ui.dialog().props('aria-label="Send a message"') as self._dialog,
             ui.card().classes("dialog wide-dialog"),
         ):
@@ -45,12 +48,8 @@ class Sending:
                 self._button = button("Send", self._send, "primary")
         for place in (self._message, self._headers):
             place.on("keydown.ctrl.enter", self._send)
-
-    def open(self, message: str = EXAMPLE, headers: str = "") -> None:
-        """Ask, with a message to begin with."""
-        self._failure.clear()
         self._message.value, self._headers.value = pretty(message), pretty(headers) if headers else ""
-        self._delay.value, self._until.value, self._times.value = "0", "", "1"
+        self._dialog.on("hide", self._dialog.delete)
         self._dialog.open()
 
     def _format(self) -> None:

@@ -2,6 +2,7 @@
 const place = new URL("openapi.json", location.href).href;
 const key = document.getElementById("key");
 const token = document.getElementById("token");
+const schema = document.getElementById("schema");
 const hint = document.getElementById("hint");
 const advice = "A publishable key and a token are right here: secret keys are refused from browsers. They stay in this page.";
 
@@ -12,14 +13,19 @@ function credentials() {
   };
 }
 
+// Managing has a document of its own, which is asked for by the name of its schema.
+function asked() {
+  return { ...credentials(), ...(schema.value && { "Accept-Profile": schema.value }) };
+}
+
 function show() {
   const ui = SwaggerUIBundle({
     url: place,
-    dom_id: "#api",
+    domNode: document.getElementById("api").appendChild(document.createElement("div")),
     deepLinking: true,
     validatorUrl: null,
     requestInterceptor: (request) => {
-      if (request.loadSpec) Object.assign(request.headers, credentials());
+      if (request.loadSpec) Object.assign(request.headers, asked());
       return request;
     },
     onComplete: () => {
@@ -30,7 +36,8 @@ function show() {
 }
 
 async function load() {
-  const answer = await fetch(place, { headers: credentials() });
+  const answer = await fetch(place, { headers: asked() });
+  document.getElementById("api").replaceChildren();
   hint.textContent = answer.ok ? advice : `${(await answer.json()).message}. ${advice}`;
   if (answer.ok) show();
 }
@@ -39,4 +46,5 @@ document.getElementById("access").addEventListener("submit", (event) => {
   event.preventDefault();
   load();
 });
+schema.addEventListener("change", load);
 load();

@@ -1,0 +1,217 @@
+"""The gateway itself ends: asked to, killed, or to make room for the next one."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.keys import api_key
+from tests import server
+from tests.conftest import runner
+from tests.process.test_serve import refuses, until
+from tests.server import SECRET, Server
+
+HEADERS = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
+BLOCKED = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_tasks'::regclass"
+
+CONNECTED = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
+
+Successors = Callable[..., Server]
+
+
+@pytest.fixture
+def owner(database: str, directory: DataDirectory) -> Iterator["psycopg.Connection[Any]"]:
+    """The owner of the test's own database, which has a queue `tasks`."""
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
+        connection.execute("select pgmq_admin.create_queue('tasks')")
+        yield connection
+
+
+@pytest.fixture
+def sharing(tmp_path: Path, database: str, directory: DataDirectory) -> Iterator[Successors]:
+    """sharing(): one more gateway on the same ports as those before, with --reuse-port."""
+    started: list[Server] = []
+    # Bound, not listening: the ports stay the same while nobody serves them.
+    held = [socket.socket() for _ in range(2)]
+    for one in held:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", 0))
+    api, admin = (str(one.getsockname()[1]) for one in held)
+    env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
+
+    def start(*arguments: str) -> Server:
+        ports = ("--reuse-port", "--port", api, "--admin-port", admin)
+        started.append(server.start(tmp_path / f"{len(started)}.log", *ports, *arguments, env=env))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+    for one in held:
+        one.close()
+
+
+def request(number: int, connection: str = "keep-alive") -> bytes:
+    body = f'{{"queue_name":"tasks","message":{number}}}'
+    head = f"POST /rpc/send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: {connection}\r\n"
+    fields = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    return f"{head}{fields}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def answer(connection: socket.socket) -> tuple[str, bool]:
+    """The status line of the next answer, and whether it is said to be the last."""
+    text = b""
+    while b"\r\n\r\n" not in text or not text.endswith(b"]"):
+        chunk = connection.recv(65536)
+        assert chunk, text
+        text += chunk
+    head = text.partition(b"\r\n\r\n")[0].decode().lower()
+    return head.splitlines()[0], "connection: close" in head
+
+
+def test_f26_sigterm_answers_what_is_in_flight_and_what_comes_on_idle_connections(
+    serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
+) -> None:
+    gateway = serve(database)
+    url = httpx.URL(gateway.url)
+    address = (url.host, url.port or 0)
+    with (
+        psycopg.connect(socket_uri(directory, database=database)) as blocker,
+        socket.create_connection(address) as busy,
+        socket.create_connection(address) as idle,
+    ):
+        idle.sendall(request(1))
+        assert answer(idle) == ("http/1.1 200 ok", False)
+        blocker.execute("lock table pgmq.q_tasks")
+        busy.sendall(request(2))
+        until(lambda: owner.execute(BLOCKED).fetchone() == (1,))
+        gateway.process.terminate()
+        until(lambda: refuses(gateway))
+        for page in ("live", "ready"):
+            assert httpx.get(f"{gateway.admin_url}/{page}").status_code == 500
+        idle.sendall(request(3))
+        blocker.rollback()
+        assert answer(idle) == ("http/1.1 200 ok", True)
+        assert answer(busy) == ("http/1.1 200 ok", True)
+        assert (idle.recv(1), busy.recv(1)) == (b"", b"")
+    assert gateway.stop() == 0
+    assert owner.execute("select array_agg(message::int order by msg_id) from pgmq.q_tasks").fetchone() == ([1, 2, 3],)
+
+
+def test_f26_a_second_signal_waits_for_nobody_and_says_that_the_outcome_is_unknown(
+    serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
+) -> None:
+    gateway = serve(database)
+    answers: list[httpx.Response] = []
+
+    def send() -> None:
+        arguments = {"queue_name": "tasks", "message": 1}
+        answers.append(httpx.post(f"{gateway.url}/rpc/send", json=arguments, headers=HEADERS, timeout=60))
+
+    with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+        blocker.execute("lock table pgmq.q_tasks")
+        caller = threading.Thread(target=send)
+        caller.start()
+        until(lambda: owner.execute(BLOCKED).fetchone() == (1,))
+        gateway.process.terminate()
+        until(lambda: refuses(gateway))
+        assert gateway.stop() == 0
+        caller.join()
+    assert (answers[0].status_code, answers[0].json()["code"]) == (503, "PGRST001")
+    assert answers[0].json()["details"] == "The call may or may not have been executed."
+
+
+def test_f27_a_rolling_restart_loses_no_request(sharing: Successors, owner: "psycopg.Connection[Any]") -> None:
+    gateway = sharing()
+    url, sent, failed, done = gateway.url, [0], list[object](), threading.Event()
+
+    def keep_sending(*, fresh: bool) -> None:
+        headers = {**HEADERS, "Connection": "close" if fresh else "keep-alive"}
+        client = httpx.Client(base_url=url, headers=headers, timeout=30)
+        # With a pause, for the sake of this machine: restarts are to meet requests, not a load.
+        while not done.wait(0.03):
+            try:
+                status = client.post("/rpc/send", json={"queue_name": "tasks", "message": 1}).status_code
+            except httpx.HTTPError as error:
+                failed.append(error)
+            else:
+                sent[0] += 1
+                failed.extend([status] if status != 200 else [])
+        client.close()
+
+    clients = [threading.Thread(target=keep_sending, kwargs={"fresh": fresh}) for fresh in (True, True, False, False)]
+    for client in clients:
+        client.start()
+    for workers in ("1", "2", "1"):
+        before = sent[0]
+        until(lambda before=before: sent[0] > before + 20)  # type: ignore[misc]
+        successor = sharing("--workers", workers)
+        assert gateway.stop() == 0
+        gateway = successor
+    done.set()
+    for client in clients:
+        client.join()
+    assert failed == []
+    assert owner.execute("select count(*) from pgmq.q_tasks").fetchone() == (sent[0],)
+
+
+def test_f5_f40_a_gateway_killed_amid_a_transaction_leaves_all_of_a_batch_or_nothing(
+    serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
+) -> None:
+    """Batches that wait, some of them together, are caught before their commit; then others at any moment."""
+    sql = runner(owner)
+    acknowledged: list[list[int]] = []
+
+    def send(gateway: Server, batch: int) -> bool:
+        arguments = {"queue_name": "tasks", "messages": [{"batch": batch}] * 50}
+        try:
+            answer = client.post(f"{gateway.url}/rpc/send_batch", json=arguments)
+        except httpx.TransportError:
+            return False
+        acknowledged.append(answer.json())
+        return True
+
+    client = httpx.Client(headers=HEADERS, timeout=30)
+    gateway = serve(database)
+    with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+        blocker.execute("lock table pgmq.q_tasks")
+        callers = [threading.Thread(target=send, args=(gateway, number)) for number in range(8)]
+        for caller in callers:
+            caller.start()
+        until(lambda: sql(BLOCKED) == [(2,)])
+        gateway.stop(signal.SIGKILL)
+        for caller in callers:
+            caller.join()
+    until(lambda: sql(CONNECTED) == [(0,)])
+    assert acknowledged == []
+    assert set(sql("select count(*) from pgmq.q_tasks group by message->>'batch'")) <= {(50,)}
+    sql("delete from pgmq.q_tasks")
+
+    gateway = serve(database)
+
+    def keep_sending(first: int) -> None:
+        while send(gateway, first):
+            first += 4
+
+    callers = [threading.Thread(target=keep_sending, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    until(lambda: len(acknowledged) > 20)
+    gateway.stop(signal.SIGKILL)
+    for caller in callers:
+        caller.join()
+    client.close()
+    until(lambda: sql(CONNECTED) == [(0,)])
+    sizes = sql("select count(*), count(distinct msg_id) from pgmq.q_tasks group by message->>'batch'")
+    assert set(sizes) == {(50, 50)}
+    ids = {row[0] for row in sql("select msg_id from pgmq.q_tasks")}
+    assert all(ids.issuperset(batch) for batch in acknowledged)
+    assert len({one for batch in acknowledged for one in batch}) == 50 * len(acknowledged)

@@ -1,0 +1,231 @@
+"""Settings read again while it serves: what is new holds, what is wrong changes nothing, and no call is lost."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from app.keys import api_key
+from tests import server
+from tests.conftest import Sql
+from tests.process.test_admin import MAX, metrics
+from tests.process.test_serve import ready, until
+from tests.server import SECRET, Server
+
+OTHER = "another secret that is only ever used in these tests"
+
+Configured = Callable[..., Server]
+
+
+class Manager:
+    """A service manager's socket, in the abstract namespace."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("")
+        self.address = "@" + self._socket.getsockname()[1:].decode()
+        self._told: SimpleQueue[dict[str, str]] = SimpleQueue()
+        self.signs_of_life = 0
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while text := self._socket.recv(4096).decode():
+            states = dict(line.split("=", 1) for line in text.splitlines())
+            if states == {"WATCHDOG": "1"}:
+                self.signs_of_life += 1
+            else:
+                self._told.put(states)
+
+    def next(self) -> dict[str, str]:
+        """What comes next that is no sign of life."""
+        return self._told.get(timeout=60)
+
+    def close(self) -> None:
+        self._socket.sendto(b"", self._socket.getsockname())
+        self._reader.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def manager() -> Iterator[Manager]:
+    made = Manager()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path, database: str, directory: DataDirectory) -> Path:
+    """A folder with a configuration file, and a secret in a file of its own."""
+    uri = socket_uri(directory, "authenticator", database)
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "conf").write_text(f'db-uri = "{uri}"\njwt-secret = "@{tmp_path}/secret"\ndb-pool = 2\n')
+    return tmp_path
+
+
+def change(files: Path, old: str, new: str) -> None:
+    path = files / "conf"
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.fixture
+def configured(files: Path, manager: Manager) -> Iterator[Configured]:
+    """configured("--workers", "2"): a gateway with these files, which tells the manager; ready."""
+    started: list[Server] = []
+
+    def start(*arguments: str) -> Server:
+        env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
+        started.append(server.start(files / "log", "--config", str(files / "conf"), *arguments, env=env))
+        assert manager.next() == {"READY": "1", "STATUS": f"Serving {started[-1].url}"}
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+def reload(gateway: Server, manager: Manager, number: signal.Signals = signal.SIGHUP) -> str:
+    """What systemctl reload does, and the status at its end."""
+    gateway.process.send_signal(number)
+    begun = manager.next()
+    assert begun["RELOADING"] == "1"
+    assert int(begun["MONOTONIC_USEC"]) > 0
+    ended = manager.next()
+    assert ended["READY"] == "1"
+    return ended["STATUS"].partition("; ")[2]
+
+
+def statuses(gateway: Server, times: int = 1) -> set[tuple[int, ...]]:
+    """What keys of the first secret and of the other get, each time on connections of their own."""
+    keys = [api_key(secret.encode(), "service_role") for secret in (SECRET, OTHER)]
+    with httpx.Client(base_url=gateway.url, headers={"Connection": "close"}, timeout=30) as client:
+
+        def status(key: str) -> int:
+            headers = {"Authorization": f"Bearer {key}"}
+            return client.post("/rpc/pop", json={"queue_name": "missing"}, headers=headers).status_code
+
+        return {tuple(status(key) for key in keys) for _ in range(times)}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_new_secret_holds_after_a_reload_and_wrong_settings_change_nothing(
+    configured: Configured, files: Path, manager: Manager, workers: str
+) -> None:
+    gateway = configured("--workers", workers)
+    assert statuses(gateway) == {(404, 401)}
+    (files / "secret").write_text(OTHER)
+    change(files, "db-pool = 2", 'db-pool = 6\nadmin-server-host = "127.0.0.2"')
+    assert reload(gateway, manager) == "settings read again"
+    assert statuses(gateway, 16) == {(401, 404)}
+    assert metrics(gateway)[MAX] == 6
+    assert gateway.log.read_text() == (
+        "pgmq-gateway: WARNING: changed, but not before the next start: PGRST_ADMIN_SERVER_HOST\n"
+    )
+    good = (files / "conf").read_text()
+    for old, new, complaint in (
+        ("db-pool = 6", "db-pool = 0", f"{files}/conf:3: db-pool: "),
+        ("authenticator", "nobody_there", 'role "nobody_there" does not exist'),
+        ('jwt-secret = "', 'jwt-role-claim-key = "?"\njwt-secret = "', "PGRST_JWT_ROLE_CLAIM_KEY: "),
+    ):
+        change(files, old, new)
+        assert reload(gateway, manager, signal.SIGUSR2) == "the last settings could not be used"
+        last = gateway.log.read_text().splitlines()[-1]
+        assert last.startswith("pgmq-gateway: ERROR: the settings stay as they were: ")
+        assert complaint in last
+        assert statuses(gateway) == {(401, 404)}
+        (files / "conf").write_text(good)
+    assert ready(gateway)
+    until(lambda: manager.signs_of_life > 2)
+    gateway.process.terminate()
+    assert manager.next()["STOPPING"] == "1"
+    assert gateway.stop() == 0
+
+
+def test_a_reload_loses_no_call_and_keeps_the_counts(
+    configured: Configured, files: Path, manager: Manager, own_sql: Sql, database: str, directory: DataDirectory
+) -> None:
+    own_sql("select pgmq_admin.create_queue('tasks')")
+    gateway = configured()
+    connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
+    headers = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
+    answers: list[int] = []
+    done = threading.Event()
+
+    def send(client: httpx.Client) -> None:
+        answers.append(client.post("/rpc/send", json={"queue_name": "tasks", "message": 1}).status_code)
+
+    def keep_sending() -> None:
+        with httpx.Client(base_url=gateway.url, headers=headers, timeout=30) as client:
+            while not done.is_set():
+                send(client)
+
+    senders = [threading.Thread(target=keep_sending) for _ in range(3)]
+    for sender in senders:
+        sender.start()
+    until(lambda: len(answers) > 20)
+    for size in (3, 4, 2):
+        before = len(answers)
+        change(files, (files / "conf").read_text().splitlines()[2], f"db-pool = {size}")
+        assert reload(gateway, manager) == "settings read again"
+        until(lambda before=before: len(answers) > before + 20)  # type: ignore[misc]
+    done.set()
+    for sender in senders:
+        sender.join()
+    with psycopg.connect(socket_uri(directory, database=database)) as blocker:
+        blocker.execute("lock table pgmq.q_tasks")
+        with httpx.Client(base_url=gateway.url, headers=headers, timeout=30) as client:
+            late = threading.Thread(target=send, args=(client,))
+            late.start()
+            waiting = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_tasks'::regclass"
+            until(lambda: own_sql(waiting) == [(1,)])
+            assert reload(gateway, manager) == "settings read again"
+            blocker.rollback()
+            late.join()
+    assert set(answers) == {200}
+    assert own_sql("select count(*) from pgmq.q_tasks") == [(len(answers),)]
+    until(lambda: metrics(gateway)['pgmq_gateway_answers_total{status="200"}'] == len(answers))
+    # What the gateways before were connected with is closed: the last one follows the functions, and has had no call.
+    until(lambda: own_sql(connected) == [(1,)])
+
+
+PASSES = """
+import os, socket, sys
+bound = socket.socket()
+bound.bind(("127.0.0.1", 0))
+bound.listen()
+os.dup2(bound.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "api"}
+print(bound.getsockname()[1], flush=True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_socket_that_systemd_passes_is_served(files: Path) -> None:
+    command = [server.PROGRAM, "serve", "--no-dashboard", "--admin-port", "0", "--config", files / "conf"]
+    with (
+        (files / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", PASSES, *map(str, command)],
+            env=server.environment({"PGRST_SERVER_PORT": "1"}),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        assert f"http://127.0.0.1:{port} " in server.until(process, files / "log", "/ready")
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+        process.terminate()
+        assert process.wait(60) == 0

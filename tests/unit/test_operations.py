@@ -1,0 +1,32 @@
+"""What the page on operations shows works as it stands."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from app.ratelimit import read_rate_limits
+from tests.conftest import missing
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    if not shutil.which("systemd-analyze"):
+        missing("systemd-analyze", "it reads the units of docs/operations.md")
+    names = []
+    for unit in re.findall(r"```ini\n(# \S+/(\S+)\n.*?)```", PAGE, re.DOTALL):
+        names.append(unit[1])
+        # Older versions do not know the type, nor is the program there.
+        text = unit[0].replace("Type=notify-reload", "Type=notify").replace("/opt/pgmq-gateway/bin/", "/bin/false ")
+        (tmp_path / unit[1]).write_text(text)
+    assert names == ["pgmq-gateway.service", "pgmq-gateway.socket"]
+    result = subprocess.run(
+        ["systemd-analyze", "verify", *(tmp_path / name for name in names)], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_limits_are_such() -> None:
+    lists = re.findall(r'PGMQ_GATEWAY_RATE_LIMITS="(.*)"', PAGE)
+    assert [len(read_rate_limits(text.split(", "))) for text in lists] == [3]

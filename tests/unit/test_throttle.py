@@ -1,0 +1,188 @@
+"""Limits per caller: how they are written, and that a bucket never gives more than it may, whoever tries what."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import throttle
+from app.auth import Caller
+from app.ratelimit import RateLimit, read_rate_limits
+from app.request import Head
+from app.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("anon=10/s", RateLimit("anon", 10, 1, 10, "requests", "")),
+        ("anon = 10 requests / m burst 3 by ip", RateLimit("anon", 10, 60, 3, "requests", "ip")),
+        ("*=100 messages/h by app_metadata.org", RateLimit("*", 100, 3600, 100, "messages", "app_metadata.org")),
+        ("a-b=1/s by header:X-Real-IP", RateLimit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
+    ],
+)
+def test_what_an_operator_may_write(text: str, limit: RateLimit) -> None:
+    assert read_rate_limits([text]) == (limit,)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["anon"], ["anon=10"], ["anon=0/s"], ["anon=1/d"], ["anon=1/s burst 0"], ["anon=1.5/s"], ["=1/s"],
+     ["anon=1 messages/s by ip"], ["anon=1/s", "anon=2/s"], ["anon=1/s by"], ["anon=9999999999/s"]],
+)  # fmt: skip
+def test_what_is_no_limit_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"cannot (read|use) |has two limits"):
+        read_rate_limits(texts)
+
+
+steps = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 12), st.integers(0, 12)), max_size=60)
+
+
+@given(count=st.integers(1, 50), period=st.sampled_from([1, 60]), burst=st.integers(1, 20), steps=steps)
+def test_a_bucket_never_gives_more_than_burst_and_rate(
+    count: int, period: int, burst: int, steps: list[tuple[float, int, int]]
+) -> None:
+    clock = Clock()
+    buckets = Buckets(RateLimit("anon", count, period, burst, "requests", ""), clock)
+    given: list[tuple[float, int]] = []
+    for seconds, amount, returned in steps:
+        clock.now += seconds
+        if buckets.wait("k", amount):
+            assert amount > burst or buckets.left("k") < amount
+            continue
+        buckets.take("k", amount)
+        back = min(amount, returned)
+        buckets.take("k", -back)
+        given.append((clock.now, amount - back))
+        for index, (since, _) in enumerate(given):
+            assert sum(n for _, n in given[index:]) <= burst + count / period * (clock.now - since) + 1e-3
+
+
+@given(burst=st.integers(1, 20), amount=st.integers(1, 20))
+def test_after_the_wait_that_it_names_a_bucket_gives(burst: int, amount: int) -> None:
+    clock = Clock()
+    buckets = Buckets(RateLimit("anon", 7, 1, burst, "requests", ""), clock)
+    buckets.take("k", burst)
+    wait = buckets.wait("k", amount)
+    assert (wait == math.inf) == (amount > burst)
+    if wait < math.inf:
+        assert wait > 0
+        clock.now += wait
+        assert buckets.wait("k", amount) == 0
+
+
+def test_strangers_cannot_have_a_bucket_forgotten_that_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST_BUCKETS", 50)
+    clock = Clock()
+    buckets = Buckets(RateLimit("*", 1, 1, 2, "requests", "sub"), clock)
+    buckets.take("mine", 2)
+    for number in range(1000):
+        buckets.take(f"stranger {number}", 1)
+    assert len(buckets) <= 51
+    assert buckets.wait("mine", 1) == pytest.approx(1)
+    # Who finds no place shares one with all others who do not.
+    assert buckets.wait("newcomer", 1) > 0
+    clock.now += 1000
+    buckets.take("newcomer", 1)
+    assert len(buckets) == 1
+
+
+def caller(role: str, claims: str = "{}") -> Caller:
+    return Caller(role, claims, anonymous=False)
+
+
+def spend(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> None:
+    raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    limits.of_request(who, Head("GET", b"/", b"", raw), {"client": (address, 1)}).take(1, "requests")
+
+
+def refused(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> bool:
+    try:
+        spend(limits, who, address, **headers)
+    except TooMany:
+        return True
+    return False
+
+
+def test_what_tells_callers_apart() -> None:
+    texts = ["a=1/h", "b=1/h by sub", "c=1/h by app.org", "d=1/h by ip", "e=1/h by header:x-real-ip", "*=1/h"]
+    limits = Throttle(read_rate_limits(texts), Clock())
+    others = [
+        (caller("a", '{"sub":"1"}'), caller("a", '{"sub":"2"}'), True),
+        (caller("b", '{"sub":"1"}'), caller("b", '{"sub":"2"}'), False),
+        (caller("b", '{"sub":1}'), caller("b", '{"sub":2}'), False),
+        (caller("b"), caller("b", '{"other":1}'), True),
+        (caller("c", '{"app":{"org":"1"}}'), caller("c", '{"app":{"org":"2"}}'), False),
+        (caller("c", '{"app":[]}'), caller("c", '{"app":"org"}'), True),
+        (caller("x"), caller("x"), True),
+        (caller("y"), caller("z"), False),
+    ]
+    for first, second, same in others:
+        spend(limits, first)
+        assert refused(limits, first)
+        assert refused(limits, second) == same, (first, second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+    ],
+)
+def test_addresses_that_belong_to_one_customer(first: str, second: str, *, same: bool) -> None:
+    limits = Throttle(read_rate_limits(["d=1/h by ip"]), Clock())
+    spend(limits, caller("d"), first)
+    assert refused(limits, caller("d"), second) == same
+
+
+def test_a_header_of_the_proxy_tells_callers_apart() -> None:
+    limits = Throttle(read_rate_limits(["e=1/h by header:X-Real-IP"]), Clock())
+    spend(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
+    assert refused(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
+    assert not refused(limits, caller("e"), **{"x-real-ip": "192.0.2.2"})
+
+
+def test_all_limits_of_a_role_hold_and_a_refusal_takes_from_none() -> None:
+    clock = Clock()
+    limits = Throttle(read_rate_limits(["a=2/s", "a=3/h"]), clock)
+    for _ in range(2):
+        spend(limits, caller("a"))
+    with pytest.raises(TooMany) as error:
+        spend(limits, caller("a"))
+    assert error.value.headers == (("Retry-After", "1"),)
+    clock.now += 1
+    spend(limits, caller("a"))
+    with pytest.raises(TooMany) as error:
+        spend(limits, caller("a"))
+    assert error.value.headers == (("Retry-After", "1199"),)
+
+
+def test_limits_that_stay_the_same_go_on_where_they_were() -> None:
+    clock = Clock()
+    before = Throttle(read_rate_limits(["a=1/h", "b=1/h"]), clock)
+    for role in "ab":
+        spend(before, caller(role))
+    after = Throttle(read_rate_limits(["a=1/h", "b=2/h"]), clock, before)
+    assert refused(after, caller("a"))
+    assert not refused(after, caller("b"))
+
+
+def test_more_messages_than_can_ever_pass_are_told_so() -> None:
+    limits = Throttle(read_rate_limits(["a=5 messages/s"]), Clock())
+    with pytest.raises(TooManyAtOnce):
+        limits.of_messages(caller("a")).take(6, "messages")
+    limits.of_messages(caller("a")).take(5, "messages")
