@@ -44,7 +44,7 @@ class Gateway:
         self.settings = settings
         self.bounds = Bounds.of(settings)
         self.database = Database(settings)
-        self.watch = CatalogWatch(settings)
+        self.watch = CatalogWatch(settings, self.database.connections)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)

@@ -30,6 +30,8 @@ OWN = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-listen-uri": "listen_uri",
+    "pgmq-gateway-call-timeout": "call_timeout",
     "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
     "pgmq-gateway-jwt-issuer": "jwt_issuer",
     "pgmq-gateway-jwks-url": "jwks_url",

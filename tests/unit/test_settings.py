@@ -184,10 +184,11 @@ def test_what_has_no_effect_is_named_as_it_was_written(config: Config, monkeypat
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("db-prepared-statements = true", False),
-        ('db-prepared-statements = "True"', False),
-        ("db-prepared-statements = 1", False),
-        ("db-prepared-statements = false", True),
+        ("db-pool-automatic-recovery = true", False),
+        ('db-pool-automatic-recovery = "True"', False),
+        ("db-pool-automatic-recovery = 1", False),
+        ("db-pool-automatic-recovery = false", True),
+        ("db-prepared-statements = false", False),
         ("db-config = off", False),
         ("db-aggregates-enabled = false", False),
         ("db-aggregates-enabled = true", True),
