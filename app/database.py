@@ -11,7 +11,7 @@ from app.catalog import MANAGEMENT
 from app.connections import Connections, terminate
 from app.connector import Connector
 from app.deadline import within
-from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError
+from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
 from app.errors import (
     ConnectionLost,
     DatabaseError,
