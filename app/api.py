@@ -62,6 +62,7 @@ class Api:
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
         self._cors = Cors(settings.server_cors_allowed_origins, LIMITED if limits else ())
+        self._longest_body = settings.max_body
         self._timed = settings.server_timing_enabled
         self._trace_header = settings.server_trace_header
         self._verbose = settings.client_error_verbosity == "verbose"
@@ -70,7 +71,9 @@ class Api:
         """Answer one request; whatever goes wrong becomes an answer here."""
         began = perf_counter()
         request = (
-            Observed(scope, receive, self._observers) if self._observers else Request(scope, receive, timed=self._timed)
+            Observed(scope, receive, self._observers, self._longest_body)
+            if self._observers
+            else Request(scope, receive, self._longest_body, timed=self._timed)
         )
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)

@@ -4,12 +4,10 @@ Rules and texts are PostgREST's (wire contract, section 10): signature first, th
 of grace, then the role.
 """
 
-import base64
-import binascii
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -18,14 +16,16 @@ import jwt
 
 from app import strictjson
 from app.apikeys import PRIVILEGED_ROLE, KeyRing
-from app.errors import AnonymousDisabled, GatewayError, InvalidClaims, Unauthorized, UnknownRole
+from app.errors import AnonymousDisabled, GatewayError, InvalidClaims, KeysMissing, Unauthorized, UnknownRole
+from app.jwk import ASYMMETRIC, Key
+from app.jwks import RemoteKeys
+from app.keyset import KeySet, own_keys
 from app.request import HEADS_KEPT, Head
 from app.roleclaim import MISSING, RoleClaim
-from app.settings import SHORTEST_SECRET, Settings, SettingsError
+from app.settings import Settings
 
 # Seconds by which the clocks of issuer and gateway may differ.
 GRACE = 30
-ALGORITHM = "HS256"
 # Bytes of an identifier in Postgres.
 LONGEST_NAME = 63
 # Characters of a token that is kept: strangers may send longer ones, but not fill the memory with them.
@@ -58,7 +58,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """Tokens looked up, found, and dropped again for want of room."""
+    """Tokens looked up, found, and dropped again: for want of room, or with the keys that they were verified with."""
 
     requests: int
     hits: int
@@ -68,55 +68,70 @@ class CacheUse:
 class Authenticator:
     """Turns the credentials of a request into a caller.
 
-    secret         the HS256 key, as bytes
+    keys           those that tokens are verified with, and that never change
     anonymous_role the role of a request without a role claim or without a token; None refuses them
     audience       what `aud` must contain when the token has one; None accepts all
-    keys           the keys of which a request must show one; None asks for none
+    issuers        one of which `iss` must be; none accept all
+    ring           the API keys of which a request must show one; None asks for none
     role_claim     where the role stands in the claims
     cache_size     how many verified tokens are kept, so that they need not be verified again
+    remote         more keys, which may change at any time
     clock          seconds since 1970
     """
 
     def __init__(
         self,
-        secret: bytes,
+        keys: Iterable[Key],
         anonymous_role: str | None,
         audience: str | None = None,
-        keys: KeyRing | None = None,
+        issuers: tuple[str, ...] = (),
+        ring: KeyRing | None = None,
         role_claim: RoleClaim = ROLE,
         cache_size: int = 0,
+        remote: RemoteKeys | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._secret = secret
+        self._own = tuple(keys)
+        self._keys = KeySet((*self._own, *(remote.keys if remote else ())))
         self._anonymous_role = anonymous_role
         self._audience = audience
-        self._keys = keys
+        self._issuers = issuers
+        self._ring = ring
         self._role_claim = role_claim
         self._clock = clock
+        self._jws = jwt.PyJWS()
         # Failures are exceptions, which are not kept.
         self._known = lru_cache(cache_size)(self._read)
         self._credential = lru_cache(HEADS_KEPT)(self._shown)
         self._read_tokens = 0
+        # Of caches that were emptied.
+        self._requests = self._hits = 0
         self._anybody = None if anonymous_role is None else self._caller({})
         self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
+        self.remote = remote
+        if remote is not None:
+            remote.changed = self._use
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """As the operator set it up. Raises SettingsError without a usable secret."""
+    def of(cls, settings: Settings, remote: RemoteKeys | None = None) -> Self:
+        """As the operator set it up. Raises SettingsError without usable keys."""
         return cls(
-            secret_key(settings),
+            own_keys(settings),
             settings.db_anon_role,
             settings.jwt_aud,
+            settings.jwt_issuer,
             KeyRing.of(settings),
             RoleClaim.of(settings.jwt_role_claim_key),
             settings.jwt_cache_max_entries,
+            remote,
         )
 
     @property
     def cache(self) -> CacheUse:
         """How the cache of verified tokens has been used so far."""
         info = self._known.cache_info()
-        return CacheUse(info.hits + info.misses, info.hits, self._read_tokens - info.currsize)
+        requests, hits = self._requests + info.hits + info.misses, self._hits + info.hits
+        return CacheUse(requests, hits, self._read_tokens - info.currsize)
 
     def caller(self, head: Head) -> Caller:
         """The caller behind a request's headers and the apikey of its query string.
@@ -132,19 +147,26 @@ class Authenticator:
         # What was true when the token was verified need not be true now.
         self._check_times(verified)
         self._check_audience(verified.claims)
-        return verified.caller or self._caller(verified.claims)
+        return verified.caller or self._admitted(verified.claims)
 
     def _shown(self, head: Head) -> tuple[str | None, str | None]:
         """The token of a request, or the kind of its key."""
         key = head.headers.get("apikey") or head.url_key
-        return (_token(head.headers, key), None) if self._keys is None else self._keys.credential(head.headers, key)
+        return (_token(head.headers, key), None) if self._ring is None else self._ring.credential(head.headers, key)
+
+    def _use(self, fetched: Iterable[Key]) -> None:
+        """From now on the keys are one's own and these, and what others have verified is forgotten."""
+        self._keys = KeySet((*self._own, *fetched))
+        use = self.cache
+        self._requests, self._hits = use.requests, use.hits
+        self._known.cache_clear()
 
     def _read(self, token: str) -> Verified:
         claims = _parsed(self._verified(token))
         self._read_tokens += 1
         times = _time(claims, "exp"), _time(claims, "nbf"), _time(claims, "iat")
         try:
-            caller = self._caller(claims)
+            caller = self._admitted(claims)
         except GatewayError:
             # For the checks that come first to say something else.
             caller = None
@@ -157,19 +179,37 @@ class Authenticator:
             raise Unauthorized(f"Expected 3 parts in JWT; got {parts}")
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") == "none":
-                raise Unauthorized(
-                    "Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'"
-                )
-            # A shared secret has no key id, so a token that names one was not made with it.
-            if header.get("alg") != ALGORITHM or "kid" in header:
-                raise _unsuitable("No suitable key was found to decode the JWT")
-            payload: bytes = jwt.PyJWS().decode(token, self._secret, algorithms=[ALGORITHM])
-            return payload.decode()
-        except jwt.InvalidSignatureError:
-            raise _unsuitable("None of the keys was able to decode the JWT") from None
-        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            # Padding makes another token of the same content; RFC 7515, section 2, has none.
+            if "=" in token:
+                raise jwt.DecodeError
+            algorithm = header.get("alg")
+            return self._payload(token, header.get("kid"), algorithm if isinstance(algorithm, str) else "").decode()
+        except (jwt.PyJWTError, ValueError, RecursionError):
             raise Unauthorized("JWT cryptographic operation failed") from None
+
+    def _payload(self, token: str, kid: str | None, algorithm: str) -> bytes:
+        """The payload of a genuine token. Nothing is verified but with a key that is for this very algorithm."""
+        if algorithm == "none":
+            raise Unauthorized(
+                "Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'"
+            )
+        candidates = self._keys.candidates(kid, algorithm)
+        if not candidates:
+            raise self._no_key(algorithm)
+        for key in candidates:
+            try:
+                payload: bytes = self._jws.decode(token, key.verifying, algorithms=[algorithm])
+            except jwt.InvalidSignatureError:
+                continue
+            return payload
+        raise _unsuitable("None of the keys was able to decode the JWT")
+
+    def _no_key(self, algorithm: str) -> GatewayError:
+        if self.remote is not None and algorithm in ASYMMETRIC:
+            self.remote.ask()
+            if not self.remote.known:
+                return KeysMissing()
+        return _unsuitable("No suitable key was found to decode the JWT")
 
     def _check_times(self, verified: Verified) -> None:
         now = self._clock()
@@ -189,6 +229,11 @@ class Authenticator:
             raise InvalidClaims("The JWT 'aud' claim must be a string or an array of strings")
         if self._audience is not None and named and self._audience not in named:
             raise InvalidClaims("JWT not in audience")
+
+    def _admitted(self, claims: Claims) -> Caller:
+        if self._issuers and claims.get("iss") not in self._issuers:
+            raise InvalidClaims("JWT issuer not accepted")
+        return self._caller(claims)
 
     def _caller(self, claims: Claims) -> Caller:
         role = self._role_claim.find(claims)
@@ -228,7 +273,7 @@ def _unsuitable(details: str) -> Unauthorized:
 
 def _parsed(text: str) -> Claims:
     try:
-        claims = strictjson.loads(text)
+        claims = strictjson.loads(text, unique=True)
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
@@ -243,20 +288,3 @@ def _time(claims: Claims, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value == math.inf:
         raise InvalidClaims(f"The JWT '{name}' claim must be a number")
     return value
-
-
-def secret_key(settings: Settings) -> bytes:
-    """The HS256 key that the settings give, as bytes. Raises SettingsError when there is none, or a weak one."""
-    if settings.jwt_secret is None:
-        raise SettingsError("PGRST_JWT_SECRET is not set: there is no default; make one with: openssl rand -hex 32")
-    text = settings.jwt_secret.get_secret_value()
-    if not settings.jwt_secret_is_base64:
-        return text.encode()
-    try:
-        # PostgREST takes the URL-safe alphabet too.
-        key = base64.b64decode(text.translate(str.maketrans("-_.", "+/=")), validate=True)
-    except binascii.Error:
-        raise SettingsError("PGRST_JWT_SECRET is not base64, as PGRST_JWT_SECRET_IS_BASE64 says it is") from None
-    if len(key) < SHORTEST_SECRET:
-        raise SettingsError(f"PGRST_JWT_SECRET: the decoded secret must have at least {SHORTEST_SECRET} bytes")
-    return key

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 from app.datadir import DataDirectory
-from app.keys import api_key
+from app.keys import Signer, api_key
 
 QUEUE = "hello"
 
 
-def embedded(api_url: str, admin_url: str, directory: DataDirectory, secret: bytes, dashboard: str | None) -> str:
+def embedded(api_url: str, admin_url: str, directory: DataDirectory, signer: Signer, dashboard: str | None) -> str:
     """The banner of a gateway on its embedded database, keys included. `dashboard` is a link that signs in once."""
-    key = api_key(secret, "service_role")
+    key = api_key(signer, "service_role")
     create = f"{_program()} queue create {QUEUE} --data-dir {shlex.quote(str(directory.path))}"
     return f"""
 pgmq-gateway is ready.
@@ -20,7 +20,7 @@ pgmq-gateway is ready.
   API URL           {api_url}
   Health            {admin_url}/ready
   Data              {directory.path}
-  anon key          {api_key(secret, "anon")}
+  anon key          {api_key(signer, "anon")}
   service_role key  {key}
 {f"  Dashboard         {dashboard}{chr(10)}" if dashboard else ""}
 Create a queue, send to it, read from it (in another terminal):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import sys
 from importlib.metadata import version
 from typing import Annotated, Literal, Never
@@ -13,11 +14,11 @@ import typer
 from app import keys, logs, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
-from app.auth import secret_key
 from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
+from app.keys import Signer
 from app.launch import LOOPBACK, Launch, with_keys, with_secret
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
@@ -193,15 +194,15 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
     settings = with_keys(with_secret(settings, directory))
-    secret = secret_key(settings)
+    signer = Signer.of(settings)
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
     assert settings.jwt_secret is not None
     print(f"SUPABASE_URL={address}")
-    print(f"SUPABASE_ANON_KEY={keys.api_key(secret, 'anon')}")
-    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(secret, 'service_role')}")
+    print(f"SUPABASE_ANON_KEY={keys.api_key(signer, 'anon')}")
+    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(signer, 'service_role')}")
     print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
     print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
-    print(f"JWT_SECRET={settings.jwt_secret.get_secret_value()}")
+    print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
 
 
 @app.command("token", short_help="Print a signed token.")
@@ -222,7 +223,7 @@ def token_command(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
     settings = with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
-    print(keys.token(secret_key(settings), role, claims, lifetime))
+    print(keys.token(Signer.of(settings), role, claims, lifetime))
 
 
 def _claim(text: str) -> tuple[str, object]:
@@ -274,3 +275,12 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
     if directory.holder() is None:
         raise DataDirectoryError(f"nothing serves {directory.path}: start pgmq-gateway serve first")
     os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
+
+
+def _on_one_line(secret: str) -> str:
+    """A secret for a dotenv line: JSON without its line breaks, in quotes for the shell."""
+    try:
+        document = json.loads(secret)
+    except ValueError:
+        return secret
+    return shlex.quote(json.dumps(document, separators=(",", ":"))) if isinstance(document, dict) else secret

@@ -20,7 +20,7 @@ from app.errors import (
     StatementTimeout,
     TooManyAffected,
 )
-from app.settings import Settings
+from app.settings import MAX_BATCH, MAX_READ, Settings
 from app.statement import quote
 from app.transaction import DEFAULTS
 
@@ -95,7 +95,7 @@ class Database:
         }
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
-        self._app_settings = tuple(text for pair in settings.app_settings for text in pair)
+        self._app_settings = (*(text for pair in settings.app_settings for text in pair), *_caps(settings))
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call in its caller's role.
@@ -252,6 +252,12 @@ class Database:
         """Whether the call is to leave nothing behind: what the operator said, or else may be chosen."""
         chosen = call.preferences.rollback
         return self._rollback if chosen is None else chosen
+
+
+def _caps(settings: Settings) -> list[str]:
+    """Names and values in turn of the caps on messages that are not as the functions of pgmq_public have them."""
+    caps = (("max_batch", settings.max_batch, MAX_BATCH), ("max_read", settings.max_read, MAX_READ))
+    return [text for name, cap, usual in caps if cap != usual for text in (f"pgmq_gateway.{name}", str(cap))]
 
 
 def _outcomes(

@@ -37,6 +37,53 @@ class GatewayError(Exception):
         return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
+class Malformed(GatewayError):
+    """Bytes that are no HTTP request, or that two readers could read differently; the connection ends."""
+
+    status, code = 400, "PGMQ400"
+
+    def __init__(self, details: str) -> None:
+        super().__init__("This is no HTTP/1.1 request", details)
+
+
+class TooSlow(GatewayError):
+    """A request that took too long to arrive; the connection ends."""
+
+    status, code = 408, "PGMQ408"
+
+    def __init__(self, part: str, seconds: float) -> None:
+        super().__init__("The request did not arrive in time", f"Its {part} may take {seconds:g} seconds.")
+
+
+class BodyTooLong(GatewayError):
+    """A body of more than `most` bytes, which is not read to its end; the connection ends."""
+
+    status, code = 413, "PGMQ413"
+    headers = (("Connection", "close"),)
+
+    def __init__(self, most: int) -> None:
+        super().__init__("The body is too long", f"It may have {most} bytes.", "Send fewer messages at once.")
+
+
+class HeadTooLong(GatewayError):
+    """A request line with its headers of more than `most` bytes, or too many headers; the connection ends."""
+
+    status, code = 431, "PGMQ431"
+
+    def __init__(self, most: int, unit: str = "bytes") -> None:
+        super().__init__("The headers are too long", f"With the request line they may have {most} {unit}.")
+
+
+class TooManyConnections(GatewayError):
+    """A connection for which there is no room; nothing was read from it."""
+
+    status, code = 503, "PGMQ503"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__("Too many connections", hint="Use one connection for many requests.")
+
+
 class InternalError(GatewayError):
     """A fault of the gateway itself: the log has the story, the caller gets none of it."""
 
@@ -230,6 +277,16 @@ class Unauthorized(GatewayError):
     def headers(self) -> Headers:  # type: ignore[override]
         """The challenge of RFC 6750, section 3."""
         return (("WWW-Authenticate", f'Bearer error="invalid_token", error_description="{self.message}"'),)
+
+
+class KeysMissing(GatewayError):
+    """The key of a token may be among those that are fetched, and they have not been yet: nobody can say."""
+
+    status, code = 503, "PGRST300"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__("The keys that tokens are verified with could not be fetched yet")
 
 
 class AnonymousDisabled(GatewayError):

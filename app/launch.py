@@ -13,11 +13,11 @@ from pydantic import SecretStr
 from app import banner, keys, logs
 from app import settings as configuration
 from app.admin import owner
-from app.apikeys import derived
-from app.auth import secret_key
 from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory
 from app.embedded import EmbeddedPostgres
+from app.keys import Signer
+from app.keyset import own_keys
 from app.migrations import install
 from app.settings import Settings
 from app.sockets import Addresses, ServeError, bind, passed, url
@@ -63,8 +63,8 @@ class Launch:
             await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
 
     async def _on_database(self, settings: Settings, manager: Manager) -> None:
-        # Before anything is bound or connected: without a secret nothing else matters.
-        secret_key(settings)
+        # Before anything is bound or connected: without keys nothing else matters.
+        own_keys(settings)
         addresses = _addresses(settings)
         dashboard = self._dashboard(settings, addresses)
 
@@ -82,6 +82,7 @@ class Launch:
             addresses = _addresses(settings)
             dashboard = self._dashboard(settings, addresses)
             settings = with_keys(with_secret(settings, directory))
+            signer = Signer.of(settings)
             postgres = await _started(directory)
 
             def here(settings: Settings) -> Settings:
@@ -90,9 +91,8 @@ class Launch:
 
             def ready() -> None:
                 hold.announce(url(addresses.api))
-                secret = secret_key(settings)
-                link = dashboard.link(keys.api_key(secret, "service_role")) if dashboard else None
-                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, secret, link), flush=True)
+                link = dashboard.link(keys.api_key(signer, "service_role")) if dashboard else None
+                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
                 if dashboard:
                     dashboard.ready()
 
@@ -177,5 +177,5 @@ def with_keys(settings: Settings) -> Settings:
     """Settings with keys that belong to the secret, where the operator has named none."""
     if settings.publishable_keys or settings.secret_keys:
         return settings
-    publishable, secret = derived(secret_key(settings))
-    return settings.model_copy(update={"publishable_keys": (publishable,), "secret_keys": (f"default={secret}",)})
+    publishable, secret = keys.derived_keys(settings)
+    return settings.model_copy(update={"publishable_keys": publishable, "secret_keys": secret})

@@ -14,6 +14,7 @@ from app.auth import Authenticator
 from app.batching import Line
 from app.database import Database
 from app.history import History
+from app.jwks import RemoteKeys
 from app.metered import Metered
 from app.metrics import Metrics
 from app.observe import Observer
@@ -44,7 +45,8 @@ class Gateway:
         self.watch = CatalogWatch(settings)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
-        self.authenticator = Authenticator.of(settings)
+        self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
+        self.authenticator = Authenticator.of(settings, self.remote_keys)
         # Its variables are those of the process.
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
@@ -66,6 +68,9 @@ class Gateway:
         """Connected to the database, or trying to be."""
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
+            if self.remote_keys is not None:
+                running.append(asyncio.create_task(self.remote_keys.run()))
+                await self.remote_keys.tried()
             yield
         finally:
             for task in running:

@@ -114,6 +114,13 @@ class _Parts(Collector):
         yield CounterMetricFamily("pgrst_jwt_cache_requests", "Tokens looked up in the cache", use.requests)
         yield CounterMetricFamily("pgrst_jwt_cache_hits", "Tokens that were found there, so verified before", use.hits)
         yield CounterMetricFamily("pgrst_jwt_cache_evictions", "Tokens that had to go for others", use.evictions)
+        if remote := self._authenticator.remote:
+            fetches = CounterMetricFamily(
+                "pgmq_gateway_jwks_fetches", "Attempts to fetch the keys of the JWKS URL", labels=["status"]
+            )
+            fetches.add_metric(["SUCCESS"], remote.successes)
+            fetches.add_metric(["FAIL"], remote.failures)
+            yield fetches
 
 
 class _Answers(Collector):

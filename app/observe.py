@@ -35,8 +35,8 @@ class Observed(Request):
 
     __slots__ = ("_began", "_ends", "began", "carried", "name", "received", "scheme", "shown", "trace_id")
 
-    def __init__(self, scope: Scope, receive: Receive, observers: Sequence[Observer]) -> None:
-        super().__init__(scope, receive, timed=True)
+    def __init__(self, scope: Scope, receive: Receive, observers: Sequence[Observer], longest: int) -> None:
+        super().__init__(scope, receive, longest, timed=True)
         self._began = perf_counter()
         self.began = time_ns()
         self.scheme: str = scope.get("scheme", "http")

@@ -1,44 +1,248 @@
-"""HTTP/1.1 as uvicorn speaks it, with an answer's head and body in one write to the socket."""
+"""HTTP/1.1 as uvicorn speaks it, within limits, and stricter where two readers could disagree about what was sent.
+
+Whatever is refused here gets its answer in its turn, behind those to earlier requests, and ends the connection.
+"""
 
 import asyncio
+from enum import IntEnum
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
+from app.limits import Limits
+from app.response import failed
+from app.traffic import Traffic
+from app.wire import Wire
+
+MOST_HEADERS = 100
+# Requests of one connection that may wait for an earlier one: they are in memory already.
+MOST_PIPELINED = 100
+VERSIONS = ("1.0", "1.1")
 
 
-class OneWrite:
-    """A transport that gathers what is written until the event loop comes round.
+class Stage(IntEnum):
+    """What of a request a connection is receiving."""
 
-    uvicorn writes head and body apart, and each write is a system call and often a packet of its own.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._gathered: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Have it written soon."""
-        if not self._gathered:
-            self._loop.call_soon(self._flush)
-        self._gathered.append(data)
-
-    def close(self) -> None:
-        """Write what is gathered, and close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._gathered:
-            gathered, self._gathered = b"".join(self._gathered), []
-            self._transport.write(gathered)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 whatever else the transport has
-        return getattr(self._transport, name)
+    NOTHING = 0
+    HEAD = 1
+    BODY = 2
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol on such a transport."""
+    """A connection. `sweep` is to be called about once a second: then no request needs a timer of its own."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        traffic: Traffic | None,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._traffic = traffic
+        self._stage = Stage.NOTHING
+        # When the present stage began: the loop's time; None until the end of the data in which it did.
+        self._since: float | None = None
+        self._begin_head()
+        # Bytes of the present head in earlier data, and of the data being read.
+        self._earlier = self._now = 0
+        # What is to be said once all earlier requests are answered.
+        self._last_word: GatewayError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        """Take a connection, if there is room."""
+        self._wire = Wire(transport, self.loop, lambda: self._stage is not Stage.NOTHING)
+        super().connection_made(self._wire)  # type: ignore[arg-type]
+        self._since = self.loop.time()
+        if len(self.connections) > self._limits.connections:
+            self._refuse(TooManyConnections())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take no notice of it any more."""
+        self._wire.lost()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came in."""
+        if self._last_word is not None or self._wire.ended:
+            return
+        stage, cycle = self._stage, self.cycle
+        self._now = len(data)
+        try:
+            self._read(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, GatewayError) else Malformed(str(error)))
+            return
+        if self._stage is Stage.NOTHING:
+            return
+        if self._since is None:
+            self._since = self.loop.time()
+        if self._stage is Stage.HEAD:
+            # Data in which something else ends counts as nothing: where the head began in it, is not known.
+            self._earlier = self._earlier + len(data) if self.cycle is cycle and stage is not Stage.BODY else 0
+            if self._earlier > self._limits.head:
+                self._refuse(HeadTooLong(self._limits.head))
+
+    def _read(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as ended:
+                # The parser leaves the body to the other protocol. Nobody has to change to one (RFC 9110, section 7.8),
+                # and where the body would then be taken for the next request, strangers could make one of it.
+                data = self._without_upgrade() + data[ended.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+
+    def _without_upgrade(self) -> bytes:
+        line = b"".join((self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"))
+        headers = (b"".join((name, b": ", value, b"\r\n")) for name, value in self.headers if name != b"upgrade")
+        return b"".join((line, *headers, b"\r\n"))
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._stage, self._since = Stage.HEAD, None
+        self._begin_head()
+
+    def _begin_head(self) -> None:
+        self._hosts = 0
+        self._coding: bytes | None = None
+        self._unheard = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One more header, or something behind the body that would like to be one (RFC 9110, section 6.5.1)."""
+        if self._stage is Stage.BODY:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._coding = value.lower() if self._coding is None else b"more than one"
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """A request begins, unless there is something about its head that should not be."""
+        if self._earlier + self._now > self._limits.head:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._limits.head:
+                raise HeadTooLong(self._limits.head)
+        if len(self.headers) > MOST_HEADERS:
+            raise HeadTooLong(MOST_HEADERS, "headers")
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise Malformed(f"More than {MOST_PIPELINED} requests wait for an earlier one")
+        self._check_head()
+        if self.parser.should_upgrade():
+            return
+        super().on_headers_complete()
+        self._stage, self._since, self._earlier = Stage.BODY, None, 0
+
+    def _check_head(self) -> None:
+        """RFC 9112: section 2.3 (version), 3.2 (target, Host), 6.1 (Transfer-Encoding)."""
+        version = self.parser.get_http_version()
+        if version not in VERSIONS:
+            raise Malformed("Unsupported HTTP version")
+        if self._hosts != 1 and (version == "1.1" or self._hosts):
+            raise Malformed("There must be one Host header")
+        if self._coding is not None and (self._coding != b"chunked" or version == "1.0"):
+            raise Malformed("The only Transfer-Encoding is chunked, in HTTP/1.1")
+        if b"#" in self.url or self.parser.get_method() == b"CONNECT":
+            raise Malformed("The request target is none of a resource")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; of one whose request is answered already, no more is heard than others may send."""
+        if not self.cycle.response_complete:
+            super().on_body(body)
+            return
+        self._unheard += len(body)
+        if self._unheard > self._limits.body:
+            raise BodyTooLong(self._limits.body)
+
+    def on_message_complete(self) -> None:
+        """A request is here."""
+        if self._stage is Stage.HEAD:
+            # It is to be read once more, without the upgrade.
+            return
+        super().on_message_complete()
+        self._stage = Stage.NOTHING
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if it is here already."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_word is not None:
+            self._say(self._last_word)
+        elif self._stage is Stage.NOTHING:
+            self._since = self.loop.time()
+
+    def sweep(self, now: float) -> None:
+        """End the connection where something takes too long. `now`: the loop's time."""
+        if self._wire.stuck(now, self._limits.send_seconds):
+            self._wire.cut()
+        if self._since is None or self._last_word is not None or self._wire.ended:
+            return
+        taken = now - self._since
+        if self._stage is Stage.NOTHING:
+            self._sweep_idle(taken)
+        elif self.flow.read_paused:
+            # It is this side that does not listen.
+            self._since = now
+        elif self._stage is Stage.HEAD and taken > self._limits.head_seconds:
+            self._refuse(TooSlow("headers", self._limits.head_seconds))
+        elif self._stage is Stage.BODY and taken > self._limits.body_seconds:
+            self._refuse(TooSlow("body", self._limits.body_seconds))
+
+    def _sweep_idle(self, taken: float) -> None:
+        patience = self._limits.idle_seconds
+        if self.cycle is None:
+            patience = self._limits.head_seconds
+        if self._all_answered and taken > patience:
+            self.transport.close()
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Take nothing more from the client, and tell it why in the turn of the request that it has begun."""
+        cycle, begun = self.cycle, self._stage is Stage.BODY
+        if begun and self.pipeline:
+            self.pipeline.popleft()
+            begun = False
+        elif begun and cycle.response_started:
+            # It has its answer.
+            self._wire.part()
+            return
+        if begun:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        elif not self._all_answered:
+            self._last_word = error
+            return
+        self._say(error)
+
+    @property
+    def _all_answered(self) -> bool:
+        if self.cycle is None:
+            return True
+        return self.cycle.response_complete
+
+    def _say(self, error: GatewayError) -> None:
+        response = failed(error, verbose=self._limits.verbose)
+        headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
+        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in self.server_state.default_headers]
+        framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
+        self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
+        self._wire.part()
+        if self._traffic is not None:
+            self._traffic.answered(response.status, response.code, 0)

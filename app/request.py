@@ -8,6 +8,7 @@ from urllib.parse import unquote, unquote_plus
 import msgspec
 
 from app.asgi import Receive, Scope
+from app.errors import BodyTooLong
 from app.timing import UNTIMED, Timing
 
 # Where Supabase's clients expect the API; it is the same without.
@@ -104,12 +105,14 @@ class Request:
 
     head      all but its body
     timing    running since it came in
+    longest   bytes that its body may have
     role      its caller's, once that is known
     function  the one that it calls, once that is known
     """
 
     __slots__ = (
         "_length",
+        "_longest",
         "_receive",
         "function",
         "head",
@@ -122,7 +125,7 @@ class Request:
         "timing",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, *, timed: bool = False) -> None:
+    def __init__(self, scope: Scope, receive: Receive, longest: int, *, timed: bool = False) -> None:
         self.timing = Timing() if timed else UNTIMED
         headers = scope["headers"]
         self._length = next((value for name, value in headers if name == b"content-length"), None)
@@ -137,6 +140,7 @@ class Request:
         self.query = self.head.query
         self.headers = self.head.headers
         self._receive = receive
+        self._longest = longest
         self.role = ""
         self.function: Called | None = None
 
@@ -148,13 +152,19 @@ class Request:
         return getattr(getattr(self._receive, "__self__", None), "disconnected", False)
 
     async def body(self) -> bytes:
-        """The whole body. Raises ClientGone."""
+        """The whole body. Raises ClientGone, and BodyTooLong as soon as that is known."""
+        if self._length is not None and int(self._length) > self._longest:
+            raise BodyTooLong(self._longest)
         chunks = []
+        left = self._longest
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunks.append(message.get("body", b""))
+            left -= len(chunks[-1])
+            if left < 0:
+                raise BodyTooLong(self._longest)
             if not message.get("more_body"):
                 return b"".join(chunks)
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 
 from app.health import AdminApp
+from app.limits import Limits
 from app.main import Application, create_app
 from app.reload import Apply, Reload
 from app.server import Server, server_for
@@ -29,7 +30,13 @@ async def serve(
     others     run beside, and are cancelled at the end
     """
     application = create_app(settings)
-    public = server_for(application, lifespan="on", shares_port=settings.reuse_port)
+    public = server_for(
+        application,
+        Limits.of(settings),
+        application.gateway.api.traffic,
+        lifespan="on",
+        shares_port=settings.reuse_port,
+    )
     admin = AdminApp(lambda: application.gateway, lambda: public.started and not public.should_exit)
     health = server_for(admin, shares_port=settings.reuse_port)
     reload = Reload(application, public)

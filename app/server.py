@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 
 from app.asgi import App
+from app.limits import Limits
 from app.protocol import Protocol
 from app.sockets import turn_newcomers_away
+from app.traffic import Traffic
 
-# Longer than the usual load balancer's, so that it is not this side that closes a connection under a request.
-KEEP_ALIVE_SECONDS = 75
 # How long requests in flight may take after SIGTERM.
 DRAIN_SECONDS = 30
 # How long connections that are idle then are kept, so that a request that is on its way is answered, as the last one.
@@ -20,6 +21,8 @@ LINGER_SECONDS = 1.0
 # How long connections that are being opened may take, where another process takes over the port.
 HANDSHAKE_SECONDS = 0.5
 POLL_SECONDS = 0.05
+# How often connections are looked at for what takes too long.
+SWEEP_SECONDS = 1
 
 LAST = (b"connection", b"close")
 
@@ -35,9 +38,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listening = asyncio.Event()
         self._shares_port = shares_port
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._sweep()
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,6 +56,16 @@ class Server(uvicorn.Server):
             one.close()
         await self._while_connected(LINGER_SECONDS)
         await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self.server_state.connections):
+            assert isinstance(connection, Protocol)
+            connection.sweep(now)
+        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _announce_the_end(self) -> None:
         state = self.server_state
@@ -73,11 +88,18 @@ class Server(uvicorn.Server):
         yield
 
 
-def server_for(app: App, lifespan: str = "off", *, shares_port: bool = False) -> Server:
-    """A server of this application, which needs only its sockets."""
+def server_for(
+    app: App,
+    limits: Limits | None = None,
+    traffic: Traffic | None = None,
+    lifespan: str = "off",
+    *,
+    shares_port: bool = False,
+) -> Server:
+    """A server of this application, which needs only its sockets. `traffic` counts what it refuses by itself."""
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=partial(Protocol, limits or Limits(), traffic),  # type: ignore[arg-type]
         ws="none",
         interface="asgi3",
         lifespan="on" if lifespan == "on" else "off",
@@ -87,7 +109,6 @@ def server_for(app: App, lifespan: str = "off", *, shares_port: bool = False) ->
         # Nothing looks at the client's address.
         proxy_headers=False,
         headers=[("server", "pgmq-gateway")],
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return Server(config, shares_port=shares_port)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,10 @@ SHORTEST_SECRET = 32
 # What a printed configuration has in place of a secret.
 MASK = "********"
 MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
+
+# Messages of one call, as the functions of pgmq_public have it where nobody says otherwise (sql/0003_expose.sql).
+MAX_BATCH = 100_000
+MAX_READ = 10_000
 
 # Settings that can be set to nothing. For all others, as in PostgREST, empty means the default.
 EMPTY_COUNTS = {"db_anon_role", "db_extra_search_path"}
@@ -71,6 +76,10 @@ class Settings(BaseModel):
 
     jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
     jwt_cache_max_entries  verified tokens kept in memory; 0: none
+    jwt_previous_secret    the secret, or the keys, before the present ones: what they have signed is still taken
+    jwt_issuer             who may have issued tokens (claim iss); none named: anybody
+    jwks_url               where keys are fetched from, besides those of the settings
+    jwks_private_addresses whether that may be an address which is not on the internet
     app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
     secret_keys            each as `name=key`
     key_layer              whether a request must show a key; None: when there are keys
@@ -81,6 +90,11 @@ class Settings(BaseModel):
     queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
     rate_limits            limits per caller (limits.py)
     reuse_port             whether others may listen on the same ports, to take over from this gateway
+    max_body, max_head     bytes of a request's body, and of its line and headers
+    head_timeout           seconds that a request's line and headers may take to arrive; body_timeout: its body
+    send_timeout           seconds that a client may take nothing of its answer
+    max_connections        of one process, open at once
+    max_batch, max_read    messages of one send_batch; and of one read, however many are asked for
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +121,10 @@ class Settings(BaseModel):
     jwt_aud: str | None = None
     jwt_role_claim_key: str = ".role"
     jwt_cache_max_entries: int = Field(default=1000, ge=0)
+    jwt_previous_secret: SecretStr | None = None
+    jwt_issuer: Names = ()
+    jwks_url: str | None = None
+    jwks_private_addresses: bool = False
     server_host: str = "127.0.0.1"
     server_port: int = Field(default=3000, ge=0, le=65535)
     admin_server_host: str | None = None
@@ -130,12 +148,21 @@ class Settings(BaseModel):
     queue_metrics: int = Field(default=100, ge=0, le=10_000)
     rate_limits: Names = ()
     reuse_port: bool = False
+    max_body: int = Field(default=16 * 1024 * 1024, ge=1)
+    max_head: int = Field(default=32 * 1024, ge=1024)
+    head_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    body_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
+    send_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    max_connections: int = Field(default=10_000, ge=1)
+    max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
+    max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)
 
     @field_validator(
         "db_schemas",
         "db_extra_search_path",
         "db_hoisted_tx_settings",
         "server_cors_allowed_origins",
+        "jwt_issuer",
         "publishable_keys",
         "secret_keys",
         "rate_limits",
@@ -150,7 +177,7 @@ class Settings(BaseModel):
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("db_uri", "jwt_secret", mode="before")
+    @field_validator("db_uri", "jwt_secret", "jwt_previous_secret", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
         """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
@@ -168,7 +195,7 @@ class Settings(BaseModel):
             raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
         return text.strip() if info.field_name == "db_uri" else text.removesuffix("\n")
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "jwt_previous_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
@@ -185,6 +212,20 @@ class Settings(BaseModel):
         # As a key it would open everything to who has read the manual.
         if any(MASK in pair for pair in value):
             raise ValueError(MASKED)
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _fetchable(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[!-~]+", value) or "\\" in value:
+            raise ValueError("write an address as https://id.example.org/.well-known/jwks.json")
+        parts = urlsplit(value)
+        if not parts.hostname or parts.port == 0 or "@" in parts.netloc or parts.fragment:
+            raise ValueError("an address without user, password or fragment is needed")
+        if parts.scheme == "http" and not re.fullmatch(r"localhost|127\.[0-9.]+|::1", parts.hostname):
+            raise ValueError("http is for this machine's own addresses only: write https://")
         return value
 
     @field_validator("rate_limits")

@@ -30,6 +30,10 @@ OWN = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
+    "pgmq-gateway-jwt-issuer": "jwt_issuer",
+    "pgmq-gateway-jwks-url": "jwks_url",
+    "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
     "pgmq-gateway-log-format": "log_format",
@@ -37,6 +41,14 @@ OWN = {
     "pgmq-gateway-queue-metrics": "queue_metrics",
     "pgmq-gateway-rate-limits": "rate_limits",
     "pgmq-gateway-reuse-port": "reuse_port",
+    "pgmq-gateway-max-body": "max_body",
+    "pgmq-gateway-max-head": "max_head",
+    "pgmq-gateway-head-timeout": "head_timeout",
+    "pgmq-gateway-body-timeout": "body_timeout",
+    "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-max-connections": "max_connections",
+    "pgmq-gateway-max-batch": "max_batch",
+    "pgmq-gateway-max-read": "max_read",
 }
 
 

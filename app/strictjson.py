@@ -3,10 +3,20 @@
 import json
 
 
-def loads(text: str) -> object:
-    """The value of a JSON text. Raises ValueError, and RecursionError for one that is nested too deep."""
-    value: object = json.loads(text, parse_constant=_refuse)
+def loads(text: str, *, unique: bool = False) -> object:
+    """The value of a JSON text. Raises ValueError, and RecursionError for one that is nested too deep.
+
+    unique  whether a member that comes twice in an object is refused too; else the last one counts
+    """
+    value: object = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique if unique else None)
     return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member comes twice")
+    return members
 
 
 def _refuse(constant: str) -> None:

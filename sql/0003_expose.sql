@@ -50,6 +50,14 @@ begin
         set search_path = ''
         as $function$
         begin
+            -- The gateway says how many may come in one call, where its operator does.
+            if cardinality(messages)
+                > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
+            then
+                raise exception 'a batch of % messages is too long', cardinality(messages) using
+                    errcode = 'invalid_parameter_value',
+                    hint = 'Send them in several batches.';
+            end if;
             -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
             if coalesce(cardinality(messages), 0) = 0 then
                 return;
@@ -76,6 +84,10 @@ begin
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
+            -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
+            most constant integer := least(
+                n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+            );
             columns text;
             stamp text;
         begin
@@ -107,7 +119,7 @@ begin
                 select %3$s from m order by m.msg_id
                 $query$,
                 queue_table, stamp, columns
-            ) using present, n, sleep_seconds;
+            ) using present, most, sleep_seconds;
         end;
         $function$;
         comment on function pgmq_public.read(text, integer, integer) is

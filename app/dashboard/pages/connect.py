@@ -1,7 +1,5 @@
 """How to call this gateway: code to copy, and tokens to try it with."""
 
-import base64
-import binascii
 import json
 from collections.abc import Callable
 
@@ -12,7 +10,8 @@ from app.dashboard import snippets
 from app.dashboard.api import Api, Problem
 from app.dashboard.shell import page
 from app.dashboard.widgets import Failure, button, code, field, heading, words
-from app.settings import MASK, SHORTEST_SECRET
+from app.jwk import BadKey
+from app.settings import MASK
 
 ROLES_LIST = "roles-of-tokens"
 # Characters of a token that are shown; all of it is copied.
@@ -141,7 +140,10 @@ class Tokens:
             return
         text, self._secret.value = self._secret.value or "", ""
         try:
-            token = self._signed(_secret(text, base64_text=self._base64.value))
+            token = self._signed(keys.Signer.typed(text, is_base64=self._base64.value))
+        except BadKey as error:
+            self._failure.show(Problem(0, f"This secret cannot be used: {error}."))
+            return
         except ValueError as error:
             self._failure.show(Problem(0, str(error)))
             return
@@ -150,26 +152,11 @@ class Tokens:
             with ui.element("div").classes("row-of"):
                 button("Use in the code", lambda: self._use(token))
 
-    def _signed(self, secret: bytes) -> str:
+    def _signed(self, signer: keys.Signer) -> str:
         claims = {**json.loads(self._claims.value or "{}"), **({"sub": self._sub.value} if self._sub.value else {})}
         if not self._role.value:
             raise ValueError("A token needs a role.")
-        return keys.token(secret, self._role.value, claims, keys.seconds(self._lifetime.value))
-
-
-def _secret(text: str, *, base64_text: bool) -> bytes:
-    try:
-        # As the gateway does, this takes the URL-safe alphabet too.
-        made = (
-            base64.b64decode(text.translate(str.maketrans("-_.", "+/=")), validate=True)
-            if base64_text
-            else text.encode()
-        )
-    except binascii.Error:
-        raise ValueError("The secret is not base64.") from None
-    if len(made) < SHORTEST_SECRET:
-        raise ValueError(f"The gateway's secret has at least {SHORTEST_SECRET} bytes, this one has {len(made)}.")
-    return made
+        return keys.token(signer, self._role.value, claims, keys.seconds(self._lifetime.value))
 
 
 def _wrong_claims(text: str) -> str | None:

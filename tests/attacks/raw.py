@@ -1,0 +1,92 @@
+"""Bytes on a socket, as no decent client would send them."""
+
+import re
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from tests.server import PATIENCE, Server
+
+
+class Answer(msgspec.Struct):
+    """An answer as it came over the wire; `headers` by name in small letters."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """The code of an error, which must be in the one shape."""
+        body: dict[str, Any] = msgspec.json.decode(self.body)
+        assert list(body) == ["code", "details", "hint", "message"], self
+        return str(body["code"])
+
+
+@contextmanager
+def connected(server: Server, buffer: int | None = None) -> Iterator[socket.socket]:
+    """A connection; `buffer`: bytes that its receiving side keeps."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as connection:
+        connection.settimeout(PATIENCE)
+        if buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.connect((host, int(port)))
+        yield connection
+
+
+def exchange(server: Server, sent: bytes) -> list[Answer]:
+    """All answers to these bytes. The server must close the connection by itself."""
+    with connected(server) as connection:
+        connection.sendall(sent)
+        return answers(connection)
+
+
+def answers(connection: socket.socket) -> list[Answer]:
+    """All answers until the server closes its side."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return list(_parsed(received))
+
+
+def endless(server: Server, head: bytes, chunk: bytes, most: int) -> tuple[list[Answer], int]:
+    """Send a head, and chunks until the server has closed its side, or `most` bytes; the answers, and the bytes."""
+    with connected(server) as connection:
+        connection.sendall(head)
+        received, sent = b"", 0
+        while sent < most:
+            try:
+                connection.sendall(chunk)
+                sent += len(chunk)
+                if select.select([connection], [], [], 0)[0]:
+                    got = connection.recv(65536)
+                    received += got
+                    if not got:
+                        break
+            except OSError:
+                break
+        return list(_parsed(received)), sent
+
+
+def _parsed(received: bytes) -> Iterator[Answer]:
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        status = re.fullmatch(r"HTTP/1\.1 ([0-9]{3}) .*", line)
+        assert status, line
+        length = int(headers.get("content-length", "0"))
+        yield Answer(int(status[1]), headers, received[:length])
+        received = received[length:]
+
+
+def post(path: str, body: bytes, *lines: str, length: bool = True) -> bytes:
+    """A POST of JSON with further header lines."""
+    framing = (f"Content-Length: {len(body)}",) if length else ()
+    head = (f"POST {path} HTTP/1.1", "Host: gateway", "Content-Type: application/json", *framing, *lines, "", "")
+    return "\r\n".join(head).encode("latin-1") + body
