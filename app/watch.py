@@ -10,7 +10,7 @@ import asyncpg
 from app import catalog
 from app.catalog import Catalog
 from app.database import check_login, connect
-from app.driver import Connection
+from app.driver import BROKEN, Connection
 from app.errors import CatalogMissing
 from app.settings import Settings
 
@@ -70,7 +70,7 @@ class CatalogWatch:
             if self._clock() - self._loaded_at >= RELOAD_INTERVAL and self._connection is not None:
                 try:
                     await self._load(self._connection)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (*BROKEN, asyncpg.PostgresError) as error:
                     self.failures += 1
                     logger.warning("cannot reload the functions: %s", error)
         return self.catalog
@@ -82,7 +82,7 @@ class CatalogWatch:
             try:
                 await self._follow()
                 delay = FIRST_DELAY
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*BROKEN, asyncpg.PostgresError) as error:
                 self.failures += 1
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
