@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 # A port may be taken for a moment by workers whose parent has been killed.
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.5
+# Where one begins in a log.
+ENTRY = re.compile(r"^pgmq-gateway: ", re.MULTILINE)
 
 
 class Gateway:
@@ -78,8 +81,8 @@ class Gateway:
 
     def complaints(self) -> list[str]:
         """What should never have been: how it ended, and what its log says."""
-        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        return self._complaints + [line for line in lines if "Traceback" in line or "ERROR:" in line]
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return self._complaints + [entry for entry in ENTRY.split(text) if "Traceback" in entry or "ERROR:" in entry]
 
     async def _start(self) -> None:
         command = ["serve", "--no-dashboard", "--port", str(self._port), "--admin-port", str(self._admin)]
