@@ -108,8 +108,9 @@ class Wire:
         return count[0]
 
     def _flush(self) -> None:
-        if self._gathered:
-            gathered, self._gathered = b"".join(self._gathered), []
+        gathered, self._gathered = b"".join(self._gathered), []
+        # The client may have gone since it was gathered.
+        if gathered and not self._transport.is_closing():
             self._written += len(gathered)
             self._transport.write(gathered)
 
