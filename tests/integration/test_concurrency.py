@@ -122,7 +122,7 @@ def test_all_that_producers_send_is_consumed_once(consumer: Callable[[], Any], q
     assert sql(f"select count(*), max(read_ct) from pgmq.a_{queue}") == [(120, 1)]
 
 
-def test_a_lease_that_ran_out_is_handed_out_again(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_f33_a_lease_that_ran_out_is_handed_out_again(service: httpx.Client, queue: str, sql: Sql) -> None:
     service.post("/rpc/send", json={"queue_name": queue, "message": "again"})
     (first,) = service.post("/rpc/read", json={"queue_name": queue, "sleep_seconds": 1, "n": 1}).json()
     again: list[dict[str, Any]] = []

@@ -133,7 +133,7 @@ def test_a_missing_queue_is_an_undefined_table(sql: Sql, call: str) -> None:
 @pytest.mark.parametrize("analyzed", [False, True])
 @pytest.mark.parametrize("visible", [0, 3, 20])
 @pytest.mark.parametrize(("call", "most"), [("read(%s, 60, 10)", 10), ("pop(%s)", 1)])
-def test_messages_in_flight_are_not_walked(
+def test_f32_messages_in_flight_are_not_walked(
     plans: tuple[Sql, list[dict[str, Any]]], queue: str, call: str, most: int, visible: int, analyzed: bool
 ) -> None:
     sql, found = plans
