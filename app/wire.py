@@ -70,6 +70,8 @@ class Wire:
             return
         Wire.lingering += 1
         self._transport.write_eof()
+        # What is sent meanwhile goes nowhere, but it has to be taken.
+        self._transport.resume_reading()
         self._goodbye = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def cut(self) -> None:
