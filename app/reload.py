@@ -22,10 +22,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGUSR2)
 # How long the database may take to tell its functions before the settings are given up.
 LOAD_SECONDS = 10
 # What holds for the whole life of a process.
-FIXED = (
-    *("server_host", "server_port", "admin_server_host", "admin_server_port", "reuse_port"),
-    *("max_body", "max_head", "head_timeout", "body_timeout", "send_timeout", "max_connections"),
-)
+FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "reuse_port")
 
 Reread = Callable[[], Settings]
 Apply = Callable[[Settings], Awaitable[None]]

@@ -35,7 +35,10 @@ ERROR: Schema = {
     "description": "Why there is no answer. All four members are always there.",
     "required": ["code", "details", "hint", "message"],
     "properties": {
-        "code": {"type": "string", "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or `PGMQ404`."},
+        "code": {
+            "type": "string",
+            "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or one of the gateway's own: `PGMQ` and the status.",
+        },
         "details": {"type": ["string", "null"], "description": "More about it."},
         "hint": {"type": ["string", "null"], "description": "What to do about it."},
         "message": {"type": "string", "description": "What happened."},
