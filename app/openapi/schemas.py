@@ -37,7 +37,7 @@ ERROR: Schema = {
     "properties": {
         "code": {
             "type": "string",
-            "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or one of the gateway's own: `PGMQ` and the status.",
+            "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or `PGMQ` with the status.",
         },
         "details": {"type": ["string", "null"], "description": "More about it."},
         "hint": {"type": ["string", "null"], "description": "What to do about it."},
