@@ -27,7 +27,7 @@ bench: $(VENV)/installed
 lock:
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
 # The committed dump of what the migrations make; the diff is part of the review.
 schema: $(VENV)/installed-test

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.cluster import socket_uri
-from app.database import connect
+from app.connector import connect
 from app.datadir import DataDirectory, DataDirectoryHeld
 from app.driver import Connection
 from app.embedded import running

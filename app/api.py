@@ -2,6 +2,7 @@
 
 import logging
 from asyncio import CancelledError
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from app.batching import Executor
 from app.cors import Cors
 from app.description import PLACES, Description
 from app.errors import ConnectionLost, GatewayError, Headers, InternalError
+from app.observe import Observed, Observer
 from app.profiles import Profiles
 from app.request import ClientGone, Request
 from app.resources import Resources
@@ -48,9 +50,11 @@ class Api:
         watch: CatalogWatch,
         database: Executor,
         limits: Throttle | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
+        self._observers = observers
         self.traffic = Traffic()
         self._functions = Rpc(settings, profiles, watch, database)
         self._queues = Resources(settings, watch, database)
@@ -66,13 +70,20 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer here."""
         began = perf_counter()
-        request = Request(scope, receive, self._longest_body, timed=self._timed)
+        longest = self._longest_body
+        request = (
+            Observed(scope, receive, longest, self._observers)
+            if self._observers
+            else Request(scope, receive, longest, timed=self._timed)
+        )
         if preflight := self._cors.preflight(request.method, request.headers):
             await preflight.send(send)
+            _end(request, preflight)
             return
         drawn = NOTHING
         try:
             caller = self._authenticator.caller(request.head)
+            request.role = caller.role
             request.timing.lap("jwt")
             if self._limits is not None:
                 drawn = self._limits.of_request(caller, request.head, scope)
@@ -82,6 +93,7 @@ class Api:
         except GatewayError as error:
             response = failed(error, verbose=self._verbose)
         except ClientGone:
+            _end(request, None)
             return
         except CancelledError:
             # Only at the end of the process, when it waits no longer.
@@ -92,6 +104,8 @@ class Api:
         more = (*self._cors.headers(request.headers), *self._observed(request, response), *drawn.headers())
         await response.send(send, *more)
         self.traffic.answered(response.status, response.code, perf_counter() - began)
+        if self._observers:
+            _end(request, response)
 
     def _place(self, request: Request) -> Place:
         match request.segments:
@@ -105,7 +119,16 @@ class Api:
                 return self._description if request.path in PLACES else self._functions
 
     def _observed(self, request: Request, response: Response) -> Headers:
-        """Headers for those who watch: how long it took, and the request's own name for itself."""
-        timing = (request.timing.header,) if isinstance(request.timing, Timing) and response.status < 400 else ()
+        """Headers for those who watch: how long it took, and the request's name."""
+        timed = self._timed and response.status < 400
+        timing = (request.timing.header,) if timed and isinstance(request.timing, Timing) else ()
+        if self._observers and isinstance(request, Observed) and request.shown:
+            return (*timing, *request.shown)
         trace = self._trace_header and request.headers.get(self._trace_header.lower())
         return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing
+
+
+def _end(request: Request, response: Response | None) -> None:
+    """It is over, for who watches; without a response, its client went before."""
+    if isinstance(request, Observed):
+        request.ended(response)

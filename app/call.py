@@ -40,10 +40,15 @@ class Call(msgspec.Struct, frozen=True):
         return alone and self.function.returns_set
 
     @property
-    def timeout(self) -> float | None:
-        """Seconds that the call may take; None for no limit."""
+    def limit(self) -> float | None:
+        """Seconds that the call may take, by its function or its role: 0 for no limit, None where neither says."""
         own = self.function.settings.timeout
-        return (self.settings.timeout if own is None else own) or None
+        return self.settings.timeout if own is None else own
+
+    @property
+    def timeout(self) -> float | None:
+        """The same for a timer; None for no limit."""
+        return self.limit or None
 
     @property
     def isolation(self) -> str | None:

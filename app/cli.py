@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from app import keys, openapi
+from app import keys, logs, openapi
 from app import settings as configuration
 from app.admin import AdminError, left_to_do, owner, require_installed, set_login_password
 from app.catalog import Function, load
@@ -19,7 +19,7 @@ from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
 from app.keys import Signer
-from app.launch import LEVELS, LOOPBACK, Launch, with_keys, with_secret
+from app.launch import LOOPBACK, Launch, with_keys, with_secret
 from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
 from app.settings import SettingsError
@@ -54,8 +54,8 @@ app.add_typer(queue, name="queue")
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
-    logger.setLevel(LEVELS.get(os.environ.get("PGRST_LOG_LEVEL", ""), logging.WARNING))
+    # Until the settings are read.
+    logs.configure(os.environ.get("PGRST_LOG_LEVEL", ""), os.environ.get("PGMQ_GATEWAY_LOG_FORMAT", ""))
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except FAILURES as error:
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> Never:
-    print("pgmq-gateway: " + " ".join(message.split()), file=sys.stderr)
+    logger.critical(" ".join(message.split()))
     sys.exit(status)
 
 

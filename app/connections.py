@@ -22,6 +22,10 @@ IDLE_SECONDS = 300
 LOOK_SECONDS = 60
 # Seconds that a connection may take to say goodbye.
 CLOSE_SECONDS = 5
+# Seconds for which nobody tries to connect after a failure: doubled from the first to the second.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+# Seconds between two retirements for the same reason: what made one necessary may last.
+RETIRE_INTERVAL = 1.0
 
 
 class Connections:
@@ -29,13 +33,23 @@ class Connections:
 
     patience  seconds that somebody may wait for one
     timeouts  how many so far got none in time
+    opened    connections so far
+    lost      those of them that were found broken, or on which something was left
+    failed    attempts to open one that failed
     """
 
     def __init__(self, size: int, patience: float, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._size = size
         self._patience = patience
         self._connect = connect
+        # Those that are open or being opened, by number, and the open ones.
         self._opened = 0
+        self._open: set[Connection] = set()
+        # Those in use that are to be closed once they are given back.
+        self._retired: set[Connection] = set()
+        self._retired_at = -RETIRE_INTERVAL
+        # The loop's time until which nobody tries to connect, and how long it was told to wait.
+        self._again = self._pause = 0.0
         # With the loop's time at which each came free; the last that came is the next to go.
         self._idle: deque[tuple[Connection, float]] = deque()
         # Each gets a connection, or None when it may open one itself.
@@ -44,6 +58,14 @@ class Connections:
         self._look: asyncio.TimerHandle | None = None
         self._all_back: asyncio.Future[None] | None = None
         self.timeouts = 0
+        self.opened = 0
+        self.lost = 0
+        self.failed = 0
+
+    @property
+    def open(self) -> int:
+        """Connections that there are, those that are being opened included."""
+        return self._opened
 
     @property
     def idle(self) -> int:
@@ -73,7 +95,9 @@ class Connections:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
                 return connection
+            self.lost += 1
             self._opened -= 1
+            self._open.discard(connection)
         try:
             async with asyncio.timeout(self._patience):
                 return await self._opened_or_free()
@@ -84,12 +108,31 @@ class Connections:
             logger.warning("cannot connect to the database: %s", error)
             raise Unavailable from None
 
+    def retire(self, *, at_once: bool = False) -> None:
+        """Use none of the present connections for another call: the server that they lead to is going, or gone.
+
+        at_once  also end the calls that are running: the server does not answer any more
+        """
+        self._retired_at = asyncio.get_running_loop().time()
+        while self._idle:
+            self._end(self._idle.pop()[0])
+        self._retired |= self._open
+        if at_once:
+            for connection in self._open:
+                terminate(connection)
+
+    @property
+    def may_retire(self) -> bool:
+        """Whether the last retirement is some time ago."""
+        return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL
+
     def give_back(self, connection: Connection) -> None:
         """Take a connection back, open or closed. Nobody else gets one on which something is left."""
-        if not connection.is_closed() and _left_over(connection):
+        if not connection.is_closed() and (connection in self._retired or _left_over(connection)):
             connection.terminate()
         if connection.is_closed():
-            self._gone()
+            self.lost += 1
+            self._gone(connection)
         elif self._all_back is not None:
             self._close(connection)
         elif (first := self._first_waiting()) is not None:
@@ -123,10 +166,32 @@ class Connections:
                 return connection
         self._opened += 1
         try:
-            return await self._connect()
+            connection = await self._new()
         except BaseException:
+            # Whoever waits is told the same in turn.
+            self.failed += 1
             self._gone()
             raise
+        self.opened += 1
+        self._open.add(connection)
+        return connection
+
+    async def _new(self) -> Connection:
+        """A new connection. While the database refuses, few attempts are made, however many calls there are."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self._again:
+            raise Unavailable
+        try:
+            connection = await self._connect()
+        except (*BROKEN, asyncpg.PostgresError):
+            # Those that have tried at the same time count once.
+            if began >= self._again:
+                self._pause = min(2 * self._pause or FIRST_PAUSE, LONGEST_PAUSE)
+                self._again = loop.time() + self._pause
+            raise
+        self._again = self._pause = 0.0
+        return connection
 
     def _pass_on(self, given: Connection | None) -> None:
         if given is not None:
@@ -141,9 +206,12 @@ class Connections:
                 return future
         return None
 
-    def _gone(self) -> None:
-        """One connection less, so somebody else may open one."""
+    def _gone(self, connection: Connection | None = None) -> None:
+        """One connection less, so somebody else may open one; None for one that has not come about."""
         self._opened -= 1
+        if connection is not None:
+            self._open.discard(connection)
+            self._retired.discard(connection)
         if self._all_back is not None:
             if not self._opened and not self._all_back.done():
                 self._all_back.set_result(None)
@@ -166,7 +234,17 @@ class Connections:
             with suppress(*BROKEN):
                 await connection.close(timeout=CLOSE_SECONDS)
         finally:
-            self._gone()
+            self._gone(connection)
+
+    def _end(self, connection: Connection) -> None:
+        terminate(connection)
+        self._gone(connection)
+
+
+def terminate(connection: Connection) -> None:
+    """Close a connection at once, if it is not closed already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 def _left_over(connection: Connection) -> bool:

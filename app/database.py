@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 import asyncpg
 
 from app.auth import Caller
 from app.call import Answer, Call
 from app.catalog import MANAGEMENT
-from app.connections import Connections
+from app.connections import Connections, terminate
+from app.connector import Connector
 from app.deadline import within
-from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError
+from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
 from app.errors import (
     ConnectionLost,
     DatabaseError,
@@ -19,15 +19,13 @@ from app.errors import (
     InvalidRange,
     NotSingular,
     TooManyAffected,
+    Unavailable,
 )
 from app.settings import MAX_BATCH, MAX_READ, Settings
 from app.statement import quote
 from app.transaction import DEFAULTS
 
 logger = logging.getLogger("pgmq_gateway")
-
-SESSION = {"application_name": "pgmq-gateway"}
-CONNECT_SECONDS = 10
 
 CALL = """
 select total, row_count, body, response_headers, response_status
@@ -38,14 +36,6 @@ CALLS = """
 select total, row_count, body, response_headers, response_status, failure
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
-
-INSTALLED = """
-select coalesce(has_function_privilege(to_regproc('pgmq_gateway.call')::oid, 'execute'), false)
-"""
-
-# Role switching with cached plans leaked rows between roles before these releases
-# (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713).
-SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
 # How pgmq_gateway.call says that a result is not what the client asked for.
 CHECKS: Mapping[str, Callable[[Call, int], GatewayError]] = {
@@ -67,18 +57,10 @@ RAISING = "PL/pgSQL function pgmq_gateway.run("
 
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})
+READ_ONLY = "25006"
 RETRIES = 3
 # Bytes of a body that may share: a long one would make the others wait.
 LONGEST_SHARED = 65536
-
-
-class UnsafeLogin(Exception):
-    """The gateway must not serve with this login role, or this database is not installed."""
-
-
-async def connect(uri: str) -> Connection:
-    """A connection to the database."""
-    return await asyncpg.connect(uri, server_settings=SESSION, timeout=CONNECT_SECONDS)
 
 
 class Database:
@@ -86,9 +68,13 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         assert settings.db_uri is not None
-        uri = settings.db_uri.get_secret_value()
         self._size = settings.db_pool
-        self.connections = Connections(self._size, settings.db_pool_acquisition_timeout, lambda: connect(uri))
+        self._connector = Connector(
+            settings.db_uri.get_secret_value(),
+            prepared=settings.db_prepared_statements,
+            call_timeout=settings.call_timeout,
+        )
+        self.connections = Connections(self._size, settings.db_pool_acquisition_timeout, self._connector)
         self._search_paths = {
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas
@@ -108,22 +94,21 @@ class Database:
         for _ in range(self._size + 1 + RETRIES):
             connection = await self.connections.take()
             try:
-                if call.isolation is None and not self._discards(call):
-                    return await self._run(connection, caller, call)
-                return await self._run_apart(connection, caller, call)
+                if call.isolation is not None or self._discards(call) or self._outlasts(call):
+                    return await self._run_apart(connection, caller, call)
+                return await self._run(connection, caller, call)
             except SERVER_ERRORS as error:
                 refusal = _meaning(error, caller, call)
-                if error.sqlstate in RETRIED and again:
+                if _passes(error) and again:
                     again -= 1
                     continue
-                if not await _spoilt(connection, error, call):
+                if self._lost(connection, error) or not await self._unfit(connection, error, call):
                     raise refusal from None
                 # Nothing has been executed, so another connection may do it.
-                logger.warning("closing a connection whose session a function has changed: %s", error)
-                connection.terminate()
+                logger.warning("closing a connection on which calls cannot run any more: %s", error.sqlstate)
+                terminate(connection)
             except BROKEN as error:
-                _drop(connection)
-                logger.warning("lost a database connection during a call: %s", error)
+                self._lost(connection, error)
                 raise ConnectionLost from None
             finally:
                 self.connections.give_back(connection)
@@ -157,18 +142,66 @@ class Database:
                     rows = await self._run_together(connection, caller, calls, careful=careful)
                     return _outcomes(rows, caller, calls)
                 except SERVER_ERRORS as error:
-                    # All of it is rolled back. Mostly all goes well, so savepoints are only for when it does not.
-                    if isinstance(_meaning(error, caller, calls[0]), ConnectionLost):
+                    if self._lost(connection, error):
                         raise ConnectionLost from None
+                    # All of it is rolled back. Mostly all goes well, so savepoints are only for when it does not.
                     if isinstance(error, asyncpg.QueryCanceledError):
                         break
             return [None] * len(calls)
         except BROKEN as error:
-            _drop(connection)
-            logger.warning("lost a database connection during %d calls: %s", len(calls), error)
+            self._lost(connection, error)
             raise ConnectionLost from None
         finally:
             self.connections.give_back(connection)
+
+    def _lost(self, connection: Connection, error: Exception) -> bool:
+        """Whether an error ends its connection. When it was the server's end or the network's, the others are as good
+        as lost too, and those that come instead may lead to another server."""
+        if isinstance(error, SERVER_ERRORS) and not _ends(error):
+            return False
+        logger.warning("lost a database connection during a call: %s", said(error))
+        # What the driver found wrong itself says nothing of other connections.
+        if connection.is_closed() or isinstance(error, SERVER_ERRORS):
+            self.connections.retire()
+        terminate(connection)
+        return True
+
+    async def _unfit(self, connection: Connection, error: ServerError, call: Call) -> bool:
+        """Whether it is the connection that keeps a call from running: a function said SET without LOCAL, or the server
+        became a standby.
+
+        Then the right to call pgmq_gateway.call is missing, or what should write may not.
+        """
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            if call.read_only:
+                return False
+            if await _says(connection, "pg_catalog.pg_is_in_recovery()"):
+                return self._moved()
+            own = not self._connector.read_only
+            return own and await _says(connection, "current_setting('default_transaction_read_only')::boolean")
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            # Named so that most refusals need not be looked into.
+            named = "pgmq_gateway" in str(error.message) or "function call" in str(error.message)
+            return named and await _says(connection, "current_user <> session_user")
+        return False
+
+    def _moved(self) -> bool:
+        """Whether to look for the primary somewhere else than on a standby.
+
+        Not where there has never been one: a standby that is served on purpose answers as it is. Raises Unavailable
+        when somebody has looked just now.
+        """
+        if not self._connector.primary:
+            return False
+        if not self.connections.may_retire:
+            raise Unavailable
+        self.connections.retire()
+        return True
+
+    def _outlasts(self, call: Call) -> bool:
+        """Whether a call may take longer than its connection allows."""
+        limit = self._connector.limit
+        return limit > 0 and call.limit is not None and not 0 < call.limit <= limit
 
     async def _run_together(
         self, connection: Connection, caller: Caller, calls: Sequence[Call], *, careful: bool
@@ -202,13 +235,16 @@ class Database:
         )
 
     async def _run_apart(self, connection: Connection, caller: Caller, call: Call) -> Answer:
-        """Run a call in a transaction of more than one statement: it has a level of its own, or is to be rolled back.
+        """Run a call in a transaction of more than one statement: it has a level of its own, is to be rolled back, or
+        may take longer than others.
 
         Deferred constraints are checked before the rollback, as they would be by a commit (PostgREST's tx=rollback).
         """
         transaction = connection.transaction(isolation=LEVELS[call.isolation or "read committed"])
         await transaction.start()
         try:
+            if self._outlasts(call):
+                await connection.execute(f"set local statement_timeout = {int(1000 * (call.limit or 0))}")
             answer = await self._run(connection, caller, call)
             if self._discards(call):
                 await connection.execute("set constraints all immediate")
@@ -272,31 +308,24 @@ def _outcomes(
             outcomes.append(Answer(*answer))
         else:
             refusal = Refusal(*(text or None for text in failure))
-            again = answered or refusal.sqlstate in RETRIED
+            # Alone it finds out where it may write.
+            again = answered or refusal.sqlstate in RETRIED or refusal.sqlstate == READ_ONLY
             outcomes.append(None if again else _meaning(refusal, caller, call))
     return outcomes
 
 
-async def _spoilt(connection: Connection, error: ServerError, call: Call) -> bool:
-    """Whether the session is not what it was, because a function said SET without LOCAL, or a primary became a standby.
-
-    Then the right to call pgmq_gateway.call is missing, or what should write may not.
-    """
-    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        return not call.read_only and await _says(
-            connection, "current_setting('default_transaction_read_only')::boolean"
-        )
-    if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        # Named so that most refusals need not be looked into.
-        named = "pgmq_gateway" in str(error.message) or "function call" in str(error.message)
-        return named and await _says(connection, "current_user <> session_user")
-    return False
+def _passes(error: ServerError) -> bool:
+    """Whether a call that was rolled back for such an error is likely to go well the next time."""
+    return error.sqlstate in RETRIED or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
-def _drop(connection: Connection) -> None:
-    """Close a connection at once, if it is not closed already."""
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
+def _ends(error: ServerError) -> bool:
+    """Whether an error comes with the end of its connection. One of class 08 without a severity is the driver's own,
+    for a broken wire."""
+    if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
+        return True
+    # A function may raise such a code too, but no such severity.
+    return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
 
 
 async def _says(connection: Connection, condition: str) -> bool:
@@ -307,8 +336,9 @@ async def _says(connection: Connection, condition: str) -> bool:
 
 
 def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
-    """What an error says about the call: one of class 08 without a severity is the driver's own, for a broken wire."""
-    if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
+    """What an error says about the call."""
+    # Postgres' own words where it has some for a client (57P01).
+    if _ends(error) and not isinstance(error, asyncpg.AdminShutdownError):
         return ConnectionLost()
     # A function may raise such a code too, but not from there.
     context = getattr(error, "context", None) or ""
@@ -321,25 +351,3 @@ def _meaning(error: ServerError, caller: Caller, call: Call) -> GatewayError:
 def _pre_request(name: str | None) -> str | None:
     """The statement that calls the operator's function before each call; its name may have a schema in front."""
     return None if name is None else f"select {'.'.join(quote(part) for part in name.split('.', 1))}()"
-
-
-async def check_login(connection: Connection) -> None:
-    """Refuse a login role that would defeat row-level security, and a database without this release's functions.
-
-    Raises UnsafeLogin with one line that says what to do.
-    """
-    role = await connection.fetchrow(
-        "select rolname, rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = session_user"
-    )
-    assert role is not None
-    if role["rolsuper"] or role["rolbypassrls"]:
-        power = "a superuser" if role["rolsuper"] else "allowed to bypass row-level security"
-        raise UnsafeLogin(f"login role {role['rolname']} is {power}: let PGRST_DB_URI log in as authenticator")
-    if not await connection.fetchval(INSTALLED):
-        raise UnsafeLogin(f"this database has no gateway installed for {role['rolname']}: run pgmq-gateway install")
-    version = connection.get_server_version()
-    if version.minor < SAFE_RELEASES.get(version.major, 0):
-        logger.warning(
-            "Postgres %s.%s has known flaws in role switching: update to %s.%s or newer",
-            version.major, version.minor, version.major, SAFE_RELEASES[version.major],
-        )  # fmt: skip

@@ -29,4 +29,9 @@ class Refusal:
     context: str | None
 
 
+def said(error: Exception) -> str:
+    """What an error says, for the log: of the driver's complaints of values, which quote them, only the kind."""
+    return type(error).__name__ if isinstance(error, ValueError) else str(error) or type(error).__name__
+
+
 ServerError = asyncpg.PostgresError | asyncpg.PostgresWarning | Refusal

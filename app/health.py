@@ -1,7 +1,7 @@
 """What an operator may ask, on a port of its own, which the internet need not reach."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import Response
 
@@ -22,7 +22,7 @@ class AdminApp:
     def __init__(self, gateway: Callable[[], Gateway], serving: Callable[[], bool]) -> None:
         self._gateway = gateway
         self._serving = serving
-        self._pages: dict[str, Callable[[], Response]] = {
+        self._pages: dict[str, Callable[[], Awaitable[Response]]] = {
             "/live": self._live,
             "/ready": self._ready,
             "/metrics": self._measured,
@@ -32,22 +32,23 @@ class AdminApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         page = self._pages.get(scope["path"])
-        response = page() if page else Response(status_code=404)
+        response = await page() if page else Response(status_code=404)
         await response(scope, receive, send)
 
-    def _live(self) -> Response:
+    async def _live(self) -> Response:
         return Response(status_code=200 if self._serving() else 500)
 
-    def _ready(self) -> Response:
+    async def _ready(self) -> Response:
         if not self._serving():
             return Response(status_code=500)
         return Response(status_code=200 if self._gateway().watch.ready else 503)
 
-    def _measured(self) -> Response:
+    async def _measured(self) -> Response:
         metrics = self._gateway().metrics
+        await metrics.look()
         return Response(metrics.text(), media_type=metrics.content_type)
 
-    def _known(self) -> Response:
+    async def _known(self) -> Response:
         watch = self._gateway().watch
         functions = watch.catalog if watch.loaded.is_set() else ()
         text = json.dumps({"functions": [_described(function) for function in functions]}, ensure_ascii=False)

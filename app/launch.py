@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app import banner, keys
+from app import banner, keys, logs
 from app import settings as configuration
 from app.admin import owner
 from app.dashboard.process import Dashboard
@@ -25,15 +25,6 @@ from app.systemd import Manager
 from app.terminal import progress
 
 LOOPBACK = "127.0.0.1"
-
-# PostgREST's names.
-LEVELS = {
-    "crit": logging.CRITICAL,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -58,7 +49,7 @@ class Launch:
     def settings(self) -> Settings:
         """The settings as they are in files and the environment now. Raises SettingsError."""
         settings = configuration.load(self.config, **self.chosen)
-        logger.setLevel(LEVELS[settings.log_level])
+        logs.configure(settings.log_level, settings.log_format)
         if names := configuration.unheeded(self.config):
             logger.warning("these settings have no effect here: %s", ", ".join(names))
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
@@ -75,7 +66,7 @@ class Launch:
         # Before anything is bound or connected: without keys nothing else matters.
         own_keys(settings)
         addresses = _addresses(settings)
-        dashboard = self._dashboard(addresses)
+        dashboard = self._dashboard(settings, addresses)
 
         def ready() -> None:
             page = dashboard.url if dashboard else None
@@ -89,7 +80,7 @@ class Launch:
     async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
-            dashboard = self._dashboard(addresses)
+            dashboard = self._dashboard(settings, addresses)
             settings = with_keys(with_secret(settings, directory))
             signer = Signer.of(settings)
             postgres = await _started(directory)
@@ -140,7 +131,7 @@ class Launch:
         with reloading.on_signals():
             await run(settings, addresses, manager, announced, reloading.run, *others, *manager.tasks())
 
-    def _dashboard(self, addresses: Addresses) -> Dashboard | None:
+    def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
         """The dashboard's process, to be started; its address is taken already."""
         if self.dashboard is None:
             return None
@@ -149,7 +140,7 @@ class Launch:
         except ServeError as error:
             hint = "for the dashboard: choose another --dashboard-port, or --no-dashboard"
             raise ServeError(f"{error} ({hint})") from None
-        return Dashboard(bound, url(addresses.api), url(addresses.admin))
+        return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -11,14 +12,21 @@ from app.api import Api
 from app.asgi import Receive, Scope, Send
 from app.auth import Authenticator
 from app.batching import Line
+from app.bounds import Bounds
 from app.database import Database
 from app.history import History
 from app.jwks import RemoteKeys
 from app.metered import Metered
 from app.metrics import Metrics
+from app.observe import Observer
+from app.requestlog import RequestLog
 from app.settings import Settings, SettingsError, load
 from app.throttle import Throttle
+from app.tracing import tracing
 from app.watch import CatalogWatch
+
+if TYPE_CHECKING:
+    from app.otel import Tracing
 
 # How long a server waits for a database that is slow to answer before it listens.
 READY_SECONDS = 3
@@ -34,19 +42,28 @@ class Gateway:
         if settings.db_uri is None:
             raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
         self.settings = settings
+        self.bounds = Bounds.of(settings)
         self.database = Database(settings)
-        self.watch = CatalogWatch(settings)
+        self.watch = CatalogWatch(settings, self.database.connections)
         self.history = History(settings, self.database.connections, self.watch)
         self.line = Line(settings, self.database)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
         self.authenticator = Authenticator.of(settings, self.remote_keys)
+        # Its variables are those of the process.
+        self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
         counted = self.limits is not None and self.limits.count_messages
         executor = Metered(self.limits, self.line) if self.limits and counted else self.line
-        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits)
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
         self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
+
+    def _observers(self) -> list[Observer]:
+        observers: list[Observer] = (
+            [RequestLog(self.settings.server_trace_header)] if self.settings.log_requests else []
+        )
+        return [*observers, self.tracing] if self.tracing else observers
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,6 +136,8 @@ class Application:
         finally:
             for gateway in list(self._running):
                 await self.stop(gateway)
+            if self.gateway.tracing:
+                self.gateway.tracing.stop()
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from app.auth import Authenticator
 from app.batching import MOST_TOGETHER, Line
 from app.database import Database
+from app.gauges import Gauges
 from app.settings import Settings
 from app.traffic import BOUNDS, Traffic, buckets
 from app.watch import CatalogWatch
@@ -35,6 +36,12 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(_Parts(settings.db_pool, database, line, watch, authenticator))
         self._registry.register(_Answers(traffic, line))
+        self._gauges = Gauges(settings, watch)
+        self._registry.register(self._gauges)
+
+    async def look(self) -> None:
+        """Ask the database for its part."""
+        await self._gauges.look()
 
     def text(self) -> bytes:
         """All metrics as they are now."""
@@ -68,6 +75,16 @@ class _Parts(Collector):
         waiting = self._line.waiting
         yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls that wait for a database connection now", waiting)
         yield GaugeMetricFamily("pgrst_db_pool_max", "Database connections for calls at most", self._size)
+        connections = self._database.connections
+        yield GaugeMetricFamily(
+            "pgmq_gateway_connections_open", "Open database connections for calls", connections.open
+        )
+        for what, number, text in (
+            ("opened", connections.opened, "Database connections opened for calls"),
+            ("lost", connections.lost, "Those of them that broke, or had to be closed at once"),
+            ("failed", connections.failed, "Attempts to open one that failed"),
+        ):
+            yield CounterMetricFamily(f"pgmq_gateway_connections_{what}", text, number)
 
     def _catalog(self) -> Iterator[Metric]:
         loads = CounterMetricFamily(
@@ -80,6 +97,16 @@ class _Parts(Collector):
             "pgrst_schema_cache_query_time_seconds",
             "How long the last successful read took, 0 before the first",
             self._watch.load_seconds,
+        )
+        yield CounterMetricFamily(
+            "pgmq_gateway_watch_lost",
+            "Times that the connection which follows the functions was lost",
+            self._watch.lost,
+        )
+        yield GaugeMetricFamily(
+            "pgmq_gateway_ready",
+            "1 while the database is reached and its functions are known; over all workers, how many are ready",
+            self._watch.ready,
         )
 
     def _tokens(self) -> Iterator[Metric]:

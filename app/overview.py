@@ -11,9 +11,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.asgi import Receive, Scope, Send
+from app.gauges import SHARED
 
-# Values of which the largest is told; all others are added up.
-LARGEST = frozenset({"pgrst_schema_cache_query_time_seconds"})
+# Names of values of which the largest is told, or their beginnings; all others are added up.
+LARGEST = ("pgrst_schema_cache_query_time_seconds", *SHARED)
 PAGES = ("/live", "/ready", "/metrics", "/schema_cache")
 SECONDS = 5.0
 
@@ -68,7 +69,7 @@ def together(texts: Iterable[str]) -> str:
             for sample in family.samples:
                 key = sample.name, tuple(sorted(sample.labels.items()))
                 both = known.get(key, 0.0), sample.value
-                known[key] = max(both) if sample.name in LARGEST else sum(both)
+                known[key] = max(both) if sample.name.startswith(LARGEST) else sum(both)
     lines = []
     for family in families.values():
         name = family.name + "_total" * (family.type == "counter")
@@ -77,6 +78,11 @@ def together(texts: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _escaped(value: str) -> str:
+    """As Prometheus' text format has a label's value: a queue's name may be anything."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
 def _braced(labels: Iterable[tuple[str, str]]) -> str:
-    shown = ",".join(f'{label}="{value}"' for label, value in labels)
+    shown = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
     return f"{{{shown}}}" if shown else ""

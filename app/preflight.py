@@ -2,7 +2,9 @@
 
 import asyncpg
 
-from app.database import UnsafeLogin, check_login, connect
+from app.connector import Connector
+from app.driver import BROKEN
+from app.login import UnsafeLogin, check_login
 from app.main import Gateway
 from app.settings import Settings
 from app.sockets import ServeError
@@ -14,14 +16,19 @@ async def preflight(settings: Settings) -> None:
     Raises SettingsError or ServeError.
     """
     Gateway(settings)
-    assert settings.db_uri is not None
+    for name, uri in (("PGRST_DB_URI", settings.db_uri), ("PGMQ_GATEWAY_LISTEN_URI", settings.listen_uri)):
+        if uri is not None:
+            await _try(name, Connector(uri.get_secret_value(), prepared=settings.db_prepared_statements))
+
+
+async def _try(name: str, connector: Connector) -> None:
     try:
-        connection = await connect(settings.db_uri.get_secret_value())
+        connection = await connector()
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise ServeError(f"the database refuses PGRST_DB_URI: {error}") from None
+        raise ServeError(f"the database refuses {name}: {error}") from None
     except (ValueError, asyncpg.ClientConfigurationError) as error:
-        raise ServeError(f"PGRST_DB_URI cannot be used: {error}") from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise ServeError(f"{name} cannot be used: {error}") from None
+    except (*BROKEN, asyncpg.PostgresError):
         return
     try:
         await check_login(connection)

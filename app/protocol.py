@@ -1,10 +1,10 @@
-"""HTTP/1.1 as uvicorn speaks it, within limits, and stricter where two readers could disagree about what was sent.
+"""HTTP/1.1 as uvicorn speaks it, within bounds, and stricter where two readers could disagree about what was sent.
 
 Whatever is refused here gets its answer in its turn, behind those to earlier requests, and ends the connection.
 """
 
 import asyncio
-from enum import IntEnum
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -12,8 +12,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.bounds import Bounds
 from app.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
-from app.limits import Limits
 from app.response import failed
 from app.traffic import Traffic
 from app.wire import Wire
@@ -24,12 +24,10 @@ MOST_PIPELINED = 100
 VERSIONS = ("1.0", "1.1")
 
 
-class Stage(IntEnum):
-    """What of a request a connection is receiving."""
-
-    NOTHING = 0
-    HEAD = 1
-    BODY = 2
+# What of a request a connection is receiving. Plain numbers: they are looked at many times a request.
+NOTHING, HEAD, BODY = range(3)
+# Headers that are looked at here.
+NOTED = frozenset({b"expect", b"host", b"transfer-encoding"})
 
 
 class Protocol(HttpToolsProtocol):
@@ -37,7 +35,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(
         self,
-        limits: Limits,
+        bounds: Callable[[], Bounds],
         traffic: Traffic | None,
         config: Config,
         server_state: ServerState,
@@ -45,12 +43,15 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._limits = limits
+        self._bounds = bounds()
         self._traffic = traffic
-        self._stage = Stage.NOTHING
+        self._stage = NOTHING
         # When the present stage began: the loop's time; None until the end of the data in which it did.
         self._since: float | None = None
-        self._begin_head()
+        # Of the present head: its Hosts, and its Transfer-Encoding; of its body, what comes after the answer.
+        self._hosts = 0
+        self._coding: bytes | None = None
+        self._unheard = 0
         # Bytes of the present head in earlier data, and of the data being read.
         self._earlier = self._now = 0
         # What is to be said once all earlier requests are answered.
@@ -58,10 +59,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, if there is room."""
-        self._wire = Wire(transport, self.loop, lambda: self._stage is not Stage.NOTHING)
+        self._wire = Wire(transport, self.loop, lambda: self._stage != NOTHING)
         super().connection_made(self._wire)  # type: ignore[arg-type]
         self._since = self.loop.time()
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > self._bounds.connections:
             self._refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -81,15 +82,15 @@ class Protocol(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(cause if isinstance(cause, GatewayError) else Malformed(str(error)))
             return
-        if self._stage is Stage.NOTHING:
+        if self._stage == NOTHING:
             return
         if self._since is None:
             self._since = self.loop.time()
-        if self._stage is Stage.HEAD:
+        if self._stage == HEAD:
             # Data in which something else ends counts as nothing: where the head began in it, is not known.
-            self._earlier = self._earlier + len(data) if self.cycle is cycle and stage is not Stage.BODY else 0
-            if self._earlier > self._limits.head:
-                self._refuse(HeadTooLong(self._limits.head))
+            self._earlier = self._earlier + len(data) if self.cycle is cycle and stage != BODY else 0
+            if self._earlier > self._bounds.head:
+                self._refuse(HeadTooLong(self._bounds.head))
 
     def _read(self, data: bytes) -> None:
         while data:
@@ -109,43 +110,45 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        super().on_message_begin()
-        self._stage, self._since = Stage.HEAD, None
-        self._begin_head()
-
-    def _begin_head(self) -> None:
-        self._hosts = 0
-        self._coding: bytes | None = None
-        self._unheard = 0
+        HttpToolsProtocol.on_message_begin(self)
+        self._stage = HEAD
+        self._since = self._coding = None
+        self._hosts = self._unheard = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One more header, or something behind the body that would like to be one (RFC 9110, section 6.5.1)."""
-        if self._stage is Stage.BODY:
+        if self._stage == BODY:
             return
         name = name.lower()
+        if name in NOTED:
+            self._note(name, value)
+        self.headers.append((name, value))
+
+    def _note(self, name: bytes, value: bytes) -> None:
         if name == b"host":
             self._hosts += 1
         elif name == b"transfer-encoding":
             self._coding = value.lower() if self._coding is None else b"more than one"
-        elif name == b"expect" and value.lower() == b"100-continue":
+        elif value.lower() == b"100-continue":
             self.expect_100_continue = True
-        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """A request begins, unless there is something about its head that should not be."""
-        if self._earlier + self._now > self._limits.head:
+        if self._earlier + self._now > self._bounds.head:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > self._limits.head:
-                raise HeadTooLong(self._limits.head)
+            if size > self._bounds.head:
+                raise HeadTooLong(self._bounds.head)
         if len(self.headers) > MOST_HEADERS:
             raise HeadTooLong(MOST_HEADERS, "headers")
         if len(self.pipeline) >= MOST_PIPELINED:
             raise Malformed(f"More than {MOST_PIPELINED} requests wait for an earlier one")
         self._check_head()
         if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise Malformed("This is no proxy")
             return
-        super().on_headers_complete()
-        self._stage, self._since, self._earlier = Stage.BODY, None, 0
+        HttpToolsProtocol.on_headers_complete(self)
+        self._stage, self._since, self._earlier = BODY, None, 0
 
     def _check_head(self) -> None:
         """RFC 9112: section 2.3 (version), 3.2 (target, Host), 6.1 (Transfer-Encoding)."""
@@ -156,25 +159,25 @@ class Protocol(HttpToolsProtocol):
             raise Malformed("There must be one Host header")
         if self._coding is not None and (self._coding != b"chunked" or version == "1.0"):
             raise Malformed("The only Transfer-Encoding is chunked, in HTTP/1.1")
-        if b"#" in self.url or self.parser.get_method() == b"CONNECT":
+        if b"#" in self.url:
             raise Malformed("The request target is none of a resource")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; of one whose request is answered already, no more is heard than others may send."""
         if not self.cycle.response_complete:
-            super().on_body(body)
+            HttpToolsProtocol.on_body(self, body)
             return
         self._unheard += len(body)
-        if self._unheard > self._limits.body:
-            raise BodyTooLong(self._limits.body)
+        if self._unheard > self._bounds.body:
+            raise BodyTooLong(self._bounds.body)
 
     def on_message_complete(self) -> None:
         """A request is here."""
-        if self._stage is Stage.HEAD:
+        if self._stage == HEAD:
             # It is to be read once more, without the upgrade.
             return
-        super().on_message_complete()
-        self._stage = Stage.NOTHING
+        HttpToolsProtocol.on_message_complete(self)
+        self._stage = NOTHING
 
     def on_response_complete(self) -> None:
         """Go on with the next request, if it is here already."""
@@ -186,36 +189,36 @@ class Protocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         elif self._last_word is not None:
             self._say(self._last_word)
-        elif self._stage is Stage.NOTHING:
+        elif self._stage == NOTHING:
             self._since = self.loop.time()
 
     def sweep(self, now: float) -> None:
         """End the connection where something takes too long. `now`: the loop's time."""
-        if self._wire.stuck(now, self._limits.send_seconds):
+        if self._wire.stuck(now, self._bounds.send_seconds):
             self._wire.cut()
         if self._since is None or self._last_word is not None or self._wire.ended:
             return
         taken = now - self._since
-        if self._stage is Stage.NOTHING:
+        if self._stage == NOTHING:
             self._sweep_idle(taken)
         elif self.flow.read_paused:
             # It is this side that does not listen.
             self._since = now
-        elif self._stage is Stage.HEAD and taken > self._limits.head_seconds:
-            self._refuse(TooSlow("headers", self._limits.head_seconds))
-        elif self._stage is Stage.BODY and taken > self._limits.body_seconds:
-            self._refuse(TooSlow("body", self._limits.body_seconds))
+        elif self._stage == HEAD and taken > self._bounds.head_seconds:
+            self._refuse(TooSlow("headers", self._bounds.head_seconds))
+        elif self._stage == BODY and taken > self._bounds.body_seconds:
+            self._refuse(TooSlow("body", self._bounds.body_seconds))
 
     def _sweep_idle(self, taken: float) -> None:
-        patience = self._limits.idle_seconds
+        patience = self._bounds.idle_seconds
         if self.cycle is None:
-            patience = self._limits.head_seconds
+            patience = self._bounds.head_seconds
         if self._all_answered and taken > patience:
             self.transport.close()
 
     def _refuse(self, error: GatewayError) -> None:
         """Take nothing more from the client, and tell it why in the turn of the request that it has begun."""
-        cycle, begun = self.cycle, self._stage is Stage.BODY
+        cycle, begun = self.cycle, self._stage == BODY
         if begun and self.pipeline:
             self.pipeline.popleft()
             begun = False
@@ -238,11 +241,13 @@ class Protocol(HttpToolsProtocol):
         return self.cycle.response_complete
 
     def _say(self, error: GatewayError) -> None:
-        response = failed(error, verbose=self._limits.verbose)
+        response = failed(error, verbose=self._bounds.verbose)
         headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
-        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in self.server_state.default_headers]
+        ours = ((name, value) for name, value in self.server_state.default_headers if name != b"connection")
+        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in ours]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
         self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
         self._wire.part()
+        self.connections.discard(self)
         if self._traffic is not None:
             self._traffic.answered(response.status, response.code, 0)

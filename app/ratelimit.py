@@ -54,23 +54,25 @@ class RateLimit:
 
 def read_rate_limits(texts: Iterable[str]) -> tuple[RateLimit, ...]:
     """The limits that a setting lists. Raises ValueError that says what is wrong."""
-    limits = tuple(_limit(text) for text in texts)
+    limits = tuple(_limit(number, text) for number, text in enumerate(texts, 1))
     names = [(limit.role, limit.name) for limit in limits]
     if twice := next((pair for pair in names if names.count(pair) > 1), None):
-        raise ValueError(f"{twice[0]} has two limits of {twice[1]}: leave one")
+        raise ValueError(f"two limits say {twice[1]} of the same role: leave one")
     return limits
 
 
-def _limit(text: str) -> RateLimit:
+def _limit(number: int, text: str) -> RateLimit:
+    """The text itself is not repeated: it may be a secret that has come to the wrong place."""
     found = _LIMIT.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"cannot read {text}: write ROLE=COUNT/s, as in anon=10/s, or authenticated=100 messages/m burst 200 by sub"
+            f"limit {number} cannot be read: write ROLE=COUNT/s, as in anon=10/s, or "
+            "authenticated=100 messages/m burst 200 by sub"
         )
     count, what, by = int(found["count"]), found["what"] or "requests", found["by"] or ""
     burst = count if found["burst"] is None else int(found["burst"])
     if not count or not burst:
-        raise ValueError(f"cannot use {text}: a limit of nothing at all would be a right taken away, so revoke that")
+        raise ValueError(f"limit {number} allows nothing at all: that is a right to revoke")
     if what == "messages" and (by == ADDRESS or by.startswith(HEADER)):
-        raise ValueError(f"cannot use {text}: messages are counted by role or by a claim")
+        raise ValueError(f"limit {number} cannot be: messages are counted by role or by a claim")
     return RateLimit(found["role"], count, PERIODS[found["period"]], burst, what, by)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
@@ -31,10 +32,26 @@ class Described(msgspec.Struct, frozen=True):
     headers: str
     cookies: str
 
+    def carrying(self, headers: Mapping[str, str]) -> "Described":
+        """The same with other values of some headers, by their names in small letters; those that are empty go."""
+        shown = {**msgspec.json.decode(self.headers, type=dict[str, str]), **headers}
+        kept = {name: value for name, value in shown.items() if value or name not in headers}
+        return msgspec.structs.replace(self, headers=_json(kept))
+
     @property
     def texts(self) -> list[str]:
         """All of it, in this order."""
         return [self.method, self.path, self.headers, self.cookies]
+
+
+class Called(Protocol):
+    """What a request calls."""
+
+    @property
+    def schema(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 class Head:
@@ -86,12 +103,27 @@ _kept_head = lru_cache(HEADS_KEPT)(Head)
 class Request:
     """An HTTP request.
 
-    head     all but its body
-    timing   running since it came in
-    longest  bytes that its body may have
+    head      all but its body
+    timing    running since it came in
+    longest   bytes that its body may have
+    role      its caller's, once that is known
+    function  the one that it calls, once that is known
     """
 
-    __slots__ = ("_length", "_longest", "_receive", "head", "headers", "method", "path", "query", "segments", "timing")
+    __slots__ = (
+        "_length",
+        "_longest",
+        "_receive",
+        "function",
+        "head",
+        "headers",
+        "method",
+        "path",
+        "query",
+        "role",
+        "segments",
+        "timing",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, longest: int, *, timed: bool = False) -> None:
         self.timing = Timing() if timed else UNTIMED
@@ -109,6 +141,8 @@ class Request:
         self.headers = self.head.headers
         self._receive = receive
         self._longest = longest
+        self.role = ""
+        self.function: Called | None = None
 
     def abandoned(self) -> bool:
         """Whether the client has closed its connection, as far as can be told without waiting for it.

@@ -70,6 +70,7 @@ class Resources:
         if not self._exposed:
             raise UnknownPath
         call = self._call(caller, request, resource)
+        request.function = call.function
         request.timing.lap("plan")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")

@@ -51,6 +51,7 @@ class Rpc:
     async def response(self, caller: Caller, request: Request) -> Response:
         """The answer to a call. Raises what each stage raises; nothing before the database has any effect."""
         call = await self._call(caller, request)
+        request.function = call.function
         request.timing.lap("plan")
         if request.method == "OPTIONS":
             return allowing(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 
 from app.health import AdminApp
-from app.limits import Limits
 from app.main import Application, create_app
 from app.reload import Apply, Reload
 from app.server import Server, server_for
@@ -32,10 +31,10 @@ async def serve(
     application = create_app(settings)
     public = server_for(
         application,
-        Limits.of(settings),
-        application.gateway.api.traffic,
         lifespan="on",
         shares_port=settings.reuse_port,
+        bounds=lambda: application.gateway.bounds,
+        traffic=application.gateway.api.traffic,
     )
     admin = AdminApp(lambda: application.gateway, lambda: public.started and not public.should_exit)
     health = server_for(admin, shares_port=settings.reuse_port)

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import uvicorn
 
 from app.asgi import App
-from app.limits import Limits
+from app.bounds import Bounds
 from app.protocol import Protocol
 from app.sockets import turn_newcomers_away
 from app.traffic import Traffic
@@ -90,16 +90,20 @@ class Server(uvicorn.Server):
 
 def server_for(
     app: App,
-    limits: Limits | None = None,
-    traffic: Traffic | None = None,
     lifespan: str = "off",
     *,
     shares_port: bool = False,
+    bounds: Callable[[], Bounds] = Bounds,
+    traffic: Traffic | None = None,
 ) -> Server:
-    """A server of this application, which needs only its sockets. `traffic` counts what it refuses by itself."""
+    """A server of this application, which needs only its sockets.
+
+    bounds   asked for each connection
+    traffic  counts what is refused before it reaches the application
+    """
     config = uvicorn.Config(
         app,
-        http=partial(Protocol, limits or Limits(), traffic),  # type: ignore[arg-type]
+        http=partial(Protocol, bounds, traffic),  # type: ignore[arg-type]
         ws="none",
         interface="asgi3",
         lifespan="on" if lifespan == "on" else "off",

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from app import sources
+from app.address import Address
 from app.configfile import ConfigFileError
 from app.ratelimit import read_rate_limits
 
@@ -42,7 +43,6 @@ WITHOUT_EFFECT = {
     "db-pool-automatic-recovery": {"true"},
     "db-pool-max-idletime": {"30"},
     "db-pool-max-lifetime": {"1800"},
-    "db-prepared-statements": {"true"},
     "db-timezone-enabled": {"true"},
     "db-use-legacy-gucs": {"false"},
     "log-query": {"false", "disabled"},
@@ -83,8 +83,13 @@ class Settings(BaseModel):
     app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
     secret_keys            each as `name=key`
     key_layer              whether a request must show a key; None: when there are keys
+    listen_uri             where to listen and to read the catalog, if not at db_uri: a pooler forgets LISTEN
+    call_timeout           seconds that a call may take in the database; None: what holds for the login role
     history_interval       seconds between samples of the queues; 0: none are taken
     history_keep           days that samples are kept
+    log_format             of all that is written to stderr
+    log_requests           whether each request is told of, whatever the log's level
+    queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
     rate_limits            limits per caller (limits.py)
     reuse_port             whether others may listen on the same ports, to take over from this gateway
     max_body, max_head     bytes of a request's body, and of its line and headers
@@ -106,6 +111,7 @@ class Settings(BaseModel):
     db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit"
     db_pre_request: str | None = None
     db_plan_enabled: bool = False
+    db_prepared_statements: bool = True
     db_hoisted_tx_settings: Names = (
         "statement_timeout",
         "plan_filter.statement_cost_limit",
@@ -138,8 +144,13 @@ class Settings(BaseModel):
     publishable_keys: Names = ()
     secret_keys: Names = ()
     key_layer: bool | None = None
+    listen_uri: SecretStr | None = None
+    call_timeout: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    log_format: Literal["text", "json"] = "text"
+    log_requests: bool = False
+    queue_metrics: int = Field(default=100, ge=0, le=10_000)
     rate_limits: Names = ()
     reuse_port: bool = False
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
@@ -171,7 +182,7 @@ class Settings(BaseModel):
     def _unset_when_empty(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("db_uri", "jwt_secret", "jwt_previous_secret", mode="before")
+    @field_validator("db_uri", "listen_uri", "jwt_secret", "jwt_previous_secret", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
         """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
@@ -187,7 +198,14 @@ class Settings(BaseModel):
             raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
-        return text.strip() if info.field_name == "db_uri" else text.removesuffix("\n")
+        return text.strip() if info.field_name in {"db_uri", "listen_uri"} else text.removesuffix("\n")
+
+    @field_validator("db_uri", "listen_uri")
+    @classmethod
+    def _address_of_servers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Address.of(value.get_secret_value())
+        return value
 
     @field_validator("jwt_secret", "jwt_previous_secret")
     @classmethod

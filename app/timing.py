@@ -14,19 +14,19 @@ UNTIMED = Untimed()
 
 
 class Timing(Untimed):
-    """A stopwatch for one request."""
+    """A stopwatch for one request: its stages so far, each with its seconds."""
 
     def __init__(self) -> None:
-        self._stages: list[tuple[str, float]] = []
+        self.stages: list[tuple[str, float]] = []
         self._last = perf_counter()
 
     def lap(self, stage: str) -> None:
         """A stage has ended."""
         now = perf_counter()
-        self._stages.append((stage, now - self._last))
+        self.stages.append((stage, now - self._last))
         self._last = now
 
     @property
     def header(self) -> tuple[str, str]:
         """The stages so far, in milliseconds (PostgREST: one digit behind the point)."""
-        return "Server-Timing", ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self._stages)
+        return "Server-Timing", ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self.stages)

@@ -32,7 +32,7 @@ class TransactionSettings:
         isolation = named.pop("default_transaction_isolation", None)
         return cls(
             tuple(text for pair in named.items() for text in pair),
-            _seconds(named.get("statement_timeout")),
+            seconds(named.get("statement_timeout")),
             isolation and isolation.lower(),
         )
 
@@ -40,7 +40,8 @@ class TransactionSettings:
 DEFAULTS = TransactionSettings()
 
 
-def _seconds(text: str | None) -> float | None:
+def seconds(text: str | None) -> float | None:
+    """What a setting says in PostgreSQL's units of time; None for what says nothing."""
     found = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", text or "")
     if found is None or found[2] not in SECONDS:
         return None

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import uvloop
 
+from app import logs
 from app.child import lines_of_parent
 from app.reload import SIGNALS, Apply
 from app.serve import serve
@@ -30,8 +31,6 @@ def main() -> None:
     for number in SIGNALS:
         # A terminal sends them to all of its processes; the parent says what is to be done.
         signal.signal(number, signal.SIG_IGN)
-    # What the parent has found wrong with its settings, it has said.
-    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
     # Not through a buffer, which might take more than the first line.
     stdin = os.fdopen(sys.stdin.fileno(), "rb", buffering=0)
     orders = json.loads(stdin.readline())
@@ -59,8 +58,10 @@ async def _applied(apply: Apply, settings: Settings) -> bool:
 
 
 def _settings(orders: dict[str, Any]) -> Settings:
-    logger.setLevel(orders["log_level"])
-    return Settings.model_validate(orders["settings"])
+    settings = Settings.model_validate(orders["settings"])
+    # What the parent has found wrong with its settings, it has said.
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
 
 
 def _say(word: str) -> None:

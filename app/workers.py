@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
@@ -22,8 +21,6 @@ from app.server import server_for
 from app.settings import Settings
 from app.sockets import Addresses, ServeError
 from app.systemd import Manager
-
-logger = logging.getLogger("pgmq_gateway")
 
 # What a worker says that serves with other settings.
 APPLIED = b"applied\n"
@@ -87,8 +84,7 @@ class Worker(Child):
             self._answer.set_result(line)
 
     def _orders(self, **sockets: int) -> bytes:
-        level = logging.getLevelName(logger.getEffectiveLevel())
-        orders = {"settings": _plain(self._settings.model_dump()), "log_level": level, **sockets}
+        orders = {"settings": _plain(self._settings.model_dump()), **sockets}
         return json.dumps(orders).encode() + b"\n"
 
 

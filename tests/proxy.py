@@ -81,6 +81,10 @@ class Proxy:
         """How many connections are open now."""
         return len(self._links)
 
+    def aim(self, target: Address) -> None:
+        """Forward new connections to another place."""
+        self._target = target
+
     def cut(self) -> None:
         """Reset all connections (RST); new ones are forwarded."""
         self._do(self._cut())

@@ -6,21 +6,21 @@ stdout when the code has been used, and ends when stdin does, so that it does no
 
 import asyncio
 import json
-import logging
 import signal
 import socket
 import sys
 
 import uvloop
 
+from app import logs
 from app.child import end_with_parent
 from app.dashboard.server import Orders, serve
 
 
 def main() -> None:
     """Serve as the parent says."""
-    logging.basicConfig(level=logging.WARNING, format="pgmq-gateway: %(levelname)s: %(message)s", stream=sys.stderr)
     orders = json.loads(sys.stdin.readline())
+    logs.configure(*orders.pop("log"))
     bound = socket.socket(fileno=orders.pop("socket"))
     uvloop.run(_serve(Orders(**orders), bound))
 

@@ -23,14 +23,15 @@ class Dashboard(Child):
     """What keeps the process. `ready` starts the first one.
 
     bound  where it serves; taken here, so that one that is started anew has the same address
+    log    the level and the format of its log
     """
 
     name = "the dashboard"
 
-    def __init__(self, bound: socket.socket, api: str, admin: str) -> None:
+    def __init__(self, bound: socket.socket, api: str, admin: str, log: tuple[str, str]) -> None:
         super().__init__()
         self._bound = bound
-        self._orders: dict[str, object] = {"api": api, "admin": admin, "socket": bound.fileno()}
+        self._orders: dict[str, object] = {"api": api, "admin": admin, "socket": bound.fileno(), "log": log}
         self._ready = asyncio.Event()
 
     @property

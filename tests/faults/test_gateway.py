@@ -137,7 +137,7 @@ def test_f27_a_rolling_restart_loses_no_request(sharing: Successors, owner: "psy
         headers = {**HEADERS, "Connection": "close" if fresh else "keep-alive"}
         client = httpx.Client(base_url=url, headers=headers, timeout=30)
         # With a pause, for the sake of this machine: restarts are to meet requests, not a load.
-        while not done.wait(0.03):
+        while not done.wait(0.05):
             try:
                 status = client.post("/rpc/send", json={"queue_name": "tasks", "message": 1}).status_code
             except httpx.HTTPError as error:
@@ -150,10 +150,10 @@ def test_f27_a_rolling_restart_loses_no_request(sharing: Successors, owner: "psy
     clients = [threading.Thread(target=keep_sending, kwargs={"fresh": fresh}) for fresh in (True, True, False, False)]
     for client in clients:
         client.start()
-    for workers in ("1", "2", "1"):
+    for _ in range(3):
         before = sent[0]
-        until(lambda before=before: sent[0] > before + 20)  # type: ignore[misc]
-        successor = sharing("--workers", workers)
+        until(lambda before=before: sent[0] > before + 10)  # type: ignore[misc]
+        successor = sharing()
         assert gateway.stop() == 0
         gateway = successor
     done.set()
@@ -166,7 +166,7 @@ def test_f27_a_rolling_restart_loses_no_request(sharing: Successors, owner: "psy
 def test_f5_f40_a_gateway_killed_amid_a_transaction_leaves_all_of_a_batch_or_nothing(
     serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
 ) -> None:
-    """Batches that wait, some of them together, are caught before their commit; then others at any moment."""
+    """Batches that run, some of them sharing a transaction, are caught before their commit; others are through."""
     sql = runner(owner)
     acknowledged: list[list[int]] = []
 
@@ -181,33 +181,21 @@ def test_f5_f40_a_gateway_killed_amid_a_transaction_leaves_all_of_a_batch_or_not
 
     client = httpx.Client(headers=HEADERS, timeout=30)
     gateway = serve(database)
+
+    def keep_sending(first: int) -> None:
+        while send(gateway, first):
+            first += 8
+
+    callers = [threading.Thread(target=keep_sending, args=(number,)) for number in range(8)]
+    for caller in callers:
+        caller.start()
+    until(lambda: len(acknowledged) > 20)
     with psycopg.connect(socket_uri(directory, database=database)) as blocker:
         blocker.execute("lock table pgmq.q_tasks")
-        callers = [threading.Thread(target=send, args=(gateway, number)) for number in range(8)]
-        for caller in callers:
-            caller.start()
         until(lambda: sql(BLOCKED) == [(2,)])
         gateway.stop(signal.SIGKILL)
         for caller in callers:
             caller.join()
-    until(lambda: sql(CONNECTED) == [(0,)])
-    assert acknowledged == []
-    assert set(sql("select count(*) from pgmq.q_tasks group by message->>'batch'")) <= {(50,)}
-    sql("delete from pgmq.q_tasks")
-
-    gateway = serve(database)
-
-    def keep_sending(first: int) -> None:
-        while send(gateway, first):
-            first += 4
-
-    callers = [threading.Thread(target=keep_sending, args=(number,)) for number in range(4)]
-    for caller in callers:
-        caller.start()
-    until(lambda: len(acknowledged) > 20)
-    gateway.stop(signal.SIGKILL)
-    for caller in callers:
-        caller.join()
     client.close()
     until(lambda: sql(CONNECTED) == [(0,)])
     sizes = sql("select count(*), count(distinct msg_id) from pgmq.q_tasks group by message->>'batch'")

@@ -49,7 +49,7 @@ def jobs(own: Own) -> Iterator[Sql]:
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", None])
 @pytest.mark.parametrize("function", ARGUMENTS)
-def test_nobody_but_service_role_manages(manage: Manage, jobs: Sql, function: str, role: str | None) -> None:
+def test_a20_nobody_but_service_role_manages(manage: Manage, jobs: Sql, function: str, role: str | None) -> None:
     refused = manage(function, role=role, **ARGUMENTS[function])
     expected = (403 if role == "authenticated" else 401, "42501", "permission denied for schema pgmq_admin")
     assert refusal(refused) == expected

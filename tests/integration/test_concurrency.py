@@ -74,7 +74,7 @@ def test_no_message_is_popped_twice(consumer: Callable[[], Any], queue: str, sql
 
 
 @pytest.mark.parametrize(("function", "archived"), [("delete", 0), ("archive", 20)])
-def test_a_message_is_finished_once(
+def test_f34_a_message_is_finished_once(
     consumer: Callable[[], Any], queue: str, sql: Sql, function: str, archived: int
 ) -> None:
     sql("select pgmq.send_batch(%s, array(select to_jsonb(i) from generate_series(1, 20) as i))", queue)

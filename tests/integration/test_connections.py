@@ -8,7 +8,7 @@ import pytest
 from app import connections as module
 from app.cluster import socket_uri
 from app.connections import Connections
-from app.database import connect
+from app.connector import connect
 from app.datadir import DataDirectory
 from app.driver import Connection
 from app.errors import PoolTimeout, Unavailable

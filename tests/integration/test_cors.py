@@ -68,7 +68,9 @@ def test_what_is_no_preflight_is_not_answered_as_one(api: httpx.Client, headers:
 
 
 @pytest.mark.parametrize("origin", [PAGE, "null", "http://localhost:3000", "https://evil.example"])
-def test_any_page_may_read_every_answer(api: httpx.Client, bearer: Bearer, origin: str, queue: str, sql: Sql) -> None:
+def test_a33_any_page_may_read_every_answer(
+    api: httpx.Client, bearer: Bearer, origin: str, queue: str, sql: Sql
+) -> None:
     asked = {"Origin": origin, **bearer("service_role")}
     body = {"queue_name": queue, "message": 1}
     answers = [
@@ -93,7 +95,7 @@ def test_without_an_origin_there_are_no_headers(service: httpx.Client, queue: st
 
 
 @pytest.mark.parametrize("origin", [PAGE, "https://other.example"])
-def test_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> None:
+def test_a33_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     preflight = own.client.options("/rpc/send", headers=asked)
     allowed = {"access-control-allow-origin": origin, "access-control-allow-credentials": "true"}
@@ -112,7 +114,7 @@ def test_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> None:
         PAGE.upper(), f"{PAGE}, https://other.example", "*", "app.example", "",
     ],
 )  # fmt: skip
-def test_another_page_is_told_nothing(own: Own, origin: str) -> None:
+def test_a33_another_page_is_told_nothing(own: Own, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     preflight = own.client.options("/rpc/nothing", headers=asked)
     assert (preflight.is_client_error, cors(preflight)) == (True, {})

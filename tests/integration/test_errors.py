@@ -118,7 +118,7 @@ INTEGERS = [
 
 @pytest.mark.parametrize(("function", "argument", "type_"), INTEGERS)
 @pytest.mark.parametrize("value", ["abc", "", "1.5", 1.5, True, [], [1], {}, "1; select 1", "0x", "\u0661"])
-def test_an_argument_that_is_no_integer(
+def test_a25_a26_a27_an_argument_that_is_no_integer(
     service: httpx.Client, function: str, argument: str, type_: str, value: object, queue: str, unchanged: Check
 ) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": queue, **CALLS[function], argument: value})
@@ -133,7 +133,7 @@ def test_an_argument_that_is_no_integer(
 
 @pytest.mark.parametrize(("function", "argument", "type_"), INTEGERS)
 @pytest.mark.parametrize("digits", ["9223372036854775808", "-9223372036854775809", "9" * 1000])
-def test_an_integer_out_of_range(
+def test_a25_a26_a27_an_integer_out_of_range(
     service: httpx.Client, function: str, argument: str, type_: str, digits: str, queue: str, unchanged: Check
 ) -> None:
     rest = json.dumps({"queue_name": queue, **{k: v for k, v in CALLS[function].items() if k != argument}})
@@ -144,7 +144,9 @@ def test_an_integer_out_of_range(
 
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
-def test_an_integer_of_more_than_32_bits(service: httpx.Client, value: int, queue: str, unchanged: Check) -> None:
+def test_a25_a26_an_integer_of_more_than_32_bits(
+    service: httpx.Client, value: int, queue: str, unchanged: Check
+) -> None:
     for function, argument in (("send", "sleep_seconds"), ("read", "sleep_seconds"), ("read", "n")):
         answer = service.post(f"/rpc/{function}", json={"queue_name": queue, **CALLS[function], argument: value})
         assert refusal(answer) == (400, "22003", f'value "{value}" is out of range for type integer')
@@ -166,7 +168,7 @@ def test_an_integer_of_more_than_32_bits(service: httpx.Client, value: int, queu
         ("nonsense", 'malformed array literal: "nonsense"', "…", None),
     ],
 )
-def test_messages_that_are_no_array(
+def test_a25_messages_that_are_no_array(
     service: httpx.Client, messages: object, message: str, details: str, hint: str, queue: str, unchanged: Check
 ) -> None:
     answer = service.post("/rpc/send_batch", json={"queue_name": queue, "messages": messages})
@@ -176,7 +178,7 @@ def test_messages_that_are_no_array(
     unchanged()
 
 
-def test_a_batch_with_one_bad_message_stores_none(service: httpx.Client, queue: str, unchanged: Check) -> None:
+def test_f37_a_batch_with_one_bad_message_stores_none(service: httpx.Client, queue: str, unchanged: Check) -> None:
     messages: list[object] = [{"n": n} for n in range(20)]
     answer = service.post("/rpc/send_batch", json={"queue_name": queue, "messages": [*messages, "\0"]})
     assert refusal(answer)[:2] == (400, "22P05")
@@ -184,7 +186,7 @@ def test_a_batch_with_one_bad_message_stores_none(service: httpx.Client, queue: 
 
 
 @pytest.mark.parametrize("n", ["null", '"null"'])
-def test_n_must_say_how_many(service: httpx.Client, n: str, queue: str, unchanged: Check) -> None:
+def test_a25_n_must_say_how_many(service: httpx.Client, n: str, queue: str, unchanged: Check) -> None:
     content = f'{{"queue_name": "{queue}", "sleep_seconds": 600, "n": {n}}}'
     answer = service.post("/rpc/read", content=content, headers=JSON)
     code, message = ("22004", "n must not be null") if n == "null" else ("22P02", None)
@@ -194,20 +196,20 @@ def test_n_must_say_how_many(service: httpx.Client, n: str, queue: str, unchange
 
 
 @pytest.mark.parametrize("n", [-1, -(2**31)])
-def test_n_must_not_be_negative(service: httpx.Client, n: int, queue: str, unchanged: Check) -> None:
+def test_a25_n_must_not_be_negative(service: httpx.Client, n: int, queue: str, unchanged: Check) -> None:
     answer = service.post("/rpc/read", json={"queue_name": queue, "sleep_seconds": 600, "n": n})
     assert refusal(answer) == (400, "2201W", "LIMIT must not be negative")
     unchanged()
 
 
-def test_n_of_nothing_reads_nothing(service: httpx.Client, queue: str, unchanged: Check) -> None:
+def test_a25_n_of_nothing_reads_nothing(service: httpx.Client, queue: str, unchanged: Check) -> None:
     answer = service.post("/rpc/read", json={"queue_name": queue, "sleep_seconds": 600, "n": 0})
     assert (answer.status_code, answer.json()) == (200, [])
     unchanged()
 
 
 @pytest.mark.parametrize("function", ["send", "send_batch", "read"])
-def test_a_null_delay_is_refused_without_showing_the_message(
+def test_a26_a34_a_null_delay_is_refused_without_showing_the_message(
     service: httpx.Client, function: str, queue: str, unchanged: Check
 ) -> None:
     secret = {"message": {"card": "4111 1111"}, "messages": [{"card": "4111 1111"}]}
@@ -221,14 +223,14 @@ def test_a_null_delay_is_refused_without_showing_the_message(
 
 
 @pytest.mark.parametrize("function", ["delete", "archive"])
-def test_no_message_has_a_null_id(service: httpx.Client, function: str, queue: str, unchanged: Check) -> None:
+def test_a27_no_message_has_a_null_id(service: httpx.Client, function: str, queue: str, unchanged: Check) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": queue, "message_id": None})
     assert (answer.status_code, answer.text) == (200, "false")
     unchanged()
 
 
 @each_function
-def test_a_null_queue_name(service: httpx.Client, function: str, unchanged: Check) -> None:
+def test_a23_a_null_queue_name(service: httpx.Client, function: str, unchanged: Check) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": None, **CALLS[function]})
     assert refusal(answer) == (400, "22004", "null values cannot be formatted as an SQL identifier")
     unchanged()
@@ -238,7 +240,9 @@ def test_a_null_queue_name(service: httpx.Client, function: str, unchanged: Chec
 @pytest.mark.parametrize(
     "name", ["a$b", "a;b", "a--b", "a'b", 'x" (msg_id) values (1); drop table pgmq.meta; --', "'); select pg_sleep(9)"]
 )
-def test_bad_characters_in_a_queue_name(service: httpx.Client, function: str, name: str, unchanged: Check) -> None:
+def test_a22_a23_bad_characters_in_a_queue_name(
+    service: httpx.Client, function: str, name: str, unchanged: Check
+) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": name, **CALLS[function]})
     assert refusal(answer) == (400, "P0001", "queue name contains invalid characters: $, ;, --, or \\'")
     unchanged()
@@ -253,7 +257,7 @@ def test_bad_characters_in_a_queue_name(service: httpx.Client, function: str, na
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_queue_name_that_is_none(service: httpx.Client, function: str, name: object, unchanged: Check) -> None:
+def test_a23_a_queue_name_that_is_none(service: httpx.Client, function: str, name: object, unchanged: Check) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": name, **CALLS[function]})
     status, code, message = refusal(answer)
     assert (status, code) == (404, "42P01")
@@ -263,7 +267,7 @@ def test_a_queue_name_that_is_none(service: httpx.Client, function: str, name: o
 
 
 @each_function
-def test_a_queue_name_is_not_cut_to_one_that_exists(
+def test_a23_a24_a_queue_name_is_not_cut_to_one_that_exists(
     service: httpx.Client, function: str, queue: str, unchanged: Check
 ) -> None:
     for name in ("x" * 10_000, queue + "_" * 60, queue + " "):
@@ -273,7 +277,7 @@ def test_a_queue_name_is_not_cut_to_one_that_exists(
 
 
 @pytest.mark.parametrize("escape", ["\\u0000", "a\\u0000b"])
-def test_the_null_character(service: httpx.Client, escape: str, queue: str, unchanged: Check) -> None:
+def test_a29_the_null_character(service: httpx.Client, escape: str, queue: str, unchanged: Check) -> None:
     for body in (
         f'{{"queue_name": "{queue}", "message": "{escape}"}}',
         f'{{"queue_name": "{queue}", "message": {{"{escape}": [1]}}}}',
@@ -286,7 +290,7 @@ def test_the_null_character(service: httpx.Client, escape: str, queue: str, unch
 
 
 @pytest.mark.parametrize("escape", ["\\ud800", "\\udc00", "\\ud800\\u0041"])
-def test_half_a_surrogate_pair(service: httpx.Client, escape: str, queue: str, unchanged: Check) -> None:
+def test_a29_half_a_surrogate_pair(service: httpx.Client, escape: str, queue: str, unchanged: Check) -> None:
     body = f'{{"queue_name": "{queue}", "message": "{escape}"}}'
     answer = service.post("/rpc/send", content=body, headers=JSON)
     status, code, _ = refusal(answer)
@@ -317,7 +321,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("body", BROKEN, ids=repr)
-def test_a_body_that_is_no_json(service: httpx.Client, body: bytes, queue: str, unchanged: Check) -> None:
+def test_a29_a_body_that_is_no_json(service: httpx.Client, body: bytes, queue: str, unchanged: Check) -> None:
     answer = service.post("/rpc/send", content=body.replace(b"QUEUE", queue.encode()), headers=JSON)
     assert (answer.status_code, error(answer)) == (
         400,
@@ -355,7 +359,7 @@ def test_an_array_of_objects_has_equal_keys(service: httpx.Client, queue: str, u
     unchanged()
 
 
-def test_of_a_key_given_twice_the_last_counts(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a29_of_a_key_given_twice_the_last_counts(service: httpx.Client, queue: str, sql: Sql) -> None:
     body = f'{{"queue_name": "nowhere", "message": 1, "message": {{"a": 1, "a": 2}}, "queue_name": "{queue}"}}'
     assert service.post("/rpc/send", content=body, headers=JSON).json() == [2]
     assert sql(f"select message from pgmq.q_{queue} where msg_id = 2") == [({"a": 2},)]
@@ -373,7 +377,7 @@ def test_a_body_is_json_unless_said_otherwise(
 
 @pytest.mark.parametrize("depth", [6000, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_a_message_nested_too_deep(
+def test_a29_a_message_nested_too_deep(
     service: httpx.Client, depth: int, opening: str, closing: str, queue: str, unchanged: Check
 ) -> None:
     nested = opening * depth + "1" + closing * depth
@@ -384,15 +388,15 @@ def test_a_message_nested_too_deep(
     unchanged()
 
 
-def test_a_message_nested_as_deep_as_anyone_needs(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a29_a_message_nested_as_deep_as_anyone_needs(service: httpx.Client, queue: str, sql: Sql) -> None:
     nested = "[" * 500 + "]" * 500
     body = f'{{"queue_name": "{queue}", "message": {nested}}}'
     assert service.post("/rpc/send", content=body, headers=JSON).json() == [2]
     assert sql(f"select replace(message::text, ' ', '') from pgmq.q_{queue} where msg_id = 2") == [(nested,)]
 
 
-@pytest.mark.parametrize("number", ["9" * 200_000, "1e200000", "-" + "1" * 200_000])
-def test_a_number_too_long(service: httpx.Client, number: str, queue: str, unchanged: Check) -> None:
+@pytest.mark.parametrize("number", ["9" * 1_000_000, "1e" + "9" * 1_000_000, "-" + "1" * 200_000])
+def test_a29_a_number_too_long(service: httpx.Client, number: str, queue: str, unchanged: Check) -> None:
     body = f'{{"queue_name": "{queue}", "message": {number}}}'
     answer = service.post("/rpc/send", content=body, headers=JSON)
     status, code, message = refusal(answer)
@@ -403,7 +407,7 @@ def test_a_number_too_long(service: httpx.Client, number: str, queue: str, uncha
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "LINK", "PROPFIND"])
 @each_function
-def test_other_methods(service: httpx.Client, method: str, function: str, queue: str, unchanged: Check) -> None:
+def test_a32_other_methods(service: httpx.Client, method: str, function: str, queue: str, unchanged: Check) -> None:
     profile = {"Accept-Profile": "pgmq_public"}
     answer = service.request(method, f"/rpc/{function}", json={"queue_name": queue, **CALLS[function]}, headers=profile)
     message = f"Cannot use the {method} method on RPC"
@@ -421,7 +425,7 @@ def test_other_methods(service: httpx.Client, method: str, function: str, queue:
         "/rest/v2/rpc/send", "/a/b/c", "/rpc/../rpc/send/x", "/rest/v1/x/y", "/REST/v1/rpc/send",
     ],
 )  # fmt: skip
-def test_a_path_that_leads_nowhere(service: httpx.Client, path: str, queue: str, unchanged: Check) -> None:
+def test_a32_a_path_that_leads_nowhere(service: httpx.Client, path: str, queue: str, unchanged: Check) -> None:
     answer = service.request("POST", str(service.base_url).rstrip("/") + path, json={"queue_name": queue, "message": 1})
     assert refusal(answer) == (404, "PGRST125", "Invalid path specified in request URL")
     unchanged()
@@ -429,7 +433,7 @@ def test_a_path_that_leads_nowhere(service: httpx.Client, path: str, queue: str,
 
 @pytest.mark.parametrize("path", ["/rpc", "/rpc/", "/q_x", "/pgmq.q_x", "/docs/", "/redoc", "/live", "/metrics"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_is_served_but_functions(service: httpx.Client, method: str, path: str, unchanged: Check) -> None:
+def test_a44_nothing_is_served_but_functions(service: httpx.Client, method: str, path: str, unchanged: Check) -> None:
     answer = service.request(method, path, headers={"Accept-Profile": "pgmq_public"})
     assert answer.status_code == 404
     assert error(answer)["code"] in {"PGRST125", "PGRST205"}
@@ -441,7 +445,7 @@ def test_a_percent_encoded_name_is_decoded(service: httpx.Client, queue: str, sq
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(2,)]
 
 
-def test_an_unknown_profile(service: httpx.Client, queue: str, unchanged: Check) -> None:
+def test_a32_an_unknown_profile(service: httpx.Client, queue: str, unchanged: Check) -> None:
     body = {"queue_name": queue, "message": 1}
     for profile in ("nope", "Pgmq_Public", "pgmq_public, public", "é"):
         answer = service.post("/rpc/send", json=body, headers={b"Content-Profile": profile.encode()})
@@ -450,7 +454,9 @@ def test_an_unknown_profile(service: httpx.Client, queue: str, unchanged: Check)
     unchanged()
 
 
-def test_the_profile_header_of_another_method_is_ignored(service: httpx.Client, queue: str, unchanged: Check) -> None:
+def test_a32_the_profile_header_of_another_method_is_ignored(
+    service: httpx.Client, queue: str, unchanged: Check
+) -> None:
     answer = service.get("/rpc/send", headers={"Content-Profile": "nope", "Accept-Profile": "pgmq_public"})
     assert_not_found(answer, unnamed=False)
     body = {"queue_name": queue}
@@ -548,7 +554,7 @@ def as_text(function: str, queue: str) -> dict[str, str]:
 
 @each_function
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_reading_methods_change_nothing(
+def test_a32_reading_methods_change_nothing(
     service: httpx.Client, method: str, function: str, queue: str, unchanged: Check
 ) -> None:
     headers = {"Accept-Profile": "pgmq_public"}
@@ -592,7 +598,7 @@ def test_which_error_comes_first(api: httpx.Client, body: str, unchanged: Check)
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-def test_an_error_says_nothing_of_how_it_is_made(
+def test_a34_an_error_says_nothing_of_how_it_is_made(
     api: httpx.Client, bearer: Bearer, role: str, queue: str, unchanged: Check
 ) -> None:
     for body in ({"queue_name": queue, "message": 1, "sleep_seconds": "x"}, {"queue_name": "nowhere", "message": 1}):
@@ -690,29 +696,6 @@ def test_any_message_arrives_in_the_body_and_nowhere_else(own: Own, text: str) -
     answer = own.client.post("/rpc/say", json={"text": text})
     assert error(answer) == {"code": "PT402", "details": text, "hint": text, "message": text}
     assert "set-cookie" not in answer.headers
-
-
-def test_a_fault_inside_a_function_is_told_without_its_context(own: Own) -> None:
-    own.define(
-        "create function public.divide(secret int) returns int language plpgsql as "
-        "$f$ begin perform 'classified'; return secret / 0; end $f$"
-    )
-    answer = own.client.post("/rpc/divide", json={"secret": 4711})
-    body = {"code": "22012", "details": None, "hint": None, "message": "division by zero"}
-    assert (answer.status_code, error(answer)) == (400, body)
-
-
-def test_a_check_that_fails_does_not_show_the_row(own: Own) -> None:
-    own.define(
-        "create table public.checked (id int primary key, note text check (note <> 'classified'))",
-        "grant all on public.checked to anon",
-        "create function public.check_in(id int, note text) returns void language sql as "
-        "'insert into public.checked values (id, note)'",
-    )
-    answer = own.client.post("/rpc/check_in", json={"id": 4711, "note": "classified"})
-    assert refusal(answer)[:2] == (400, "23514")
-    assert "classified" not in answer.text
-    assert own.sql("select * from public.checked") == []
 
 
 def test_a_call_that_is_cancelled_in_the_database(own: Own) -> None:

@@ -13,7 +13,7 @@ ANSWER = (
 )
 
 
-def test_a_csv_header_cannot_leave_its_place_in_the_statement(own: Own) -> None:
+def test_a22_a_csv_header_cannot_leave_its_place_in_the_statement(own: Own) -> None:
     own.sql("create table public.canary (n int); insert into public.canary values (42)")
     own.sql("grant select on public.canary to anon")
     ((name,),) = own.sql("select current_database()")

@@ -91,7 +91,7 @@ CLEAN = {
     "headers": "",
     "method": "POST",
     "cookies": "{}",
-    "timeout": "0",
+    "timeout": "5min",
 }
 
 
@@ -116,7 +116,7 @@ WRITE = "insert into public.trace values ('x')"
         ("; do $d$ begin raise exception using errcode = '42501'; end $d$", 0),
     ],
 )
-def test_what_a_call_sets_ends_with_it(alone: Own, look: Look, bearer: Bearer, ending: str, rows: int) -> None:
+def test_a16_what_a_call_sets_ends_with_it(alone: Own, look: Look, bearer: Bearer, ending: str, rows: int) -> None:
     process = look()["process"]
     code = f"{WRITE}; {LOCAL} {ending}"
     answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
@@ -165,7 +165,7 @@ SESSION = {
 
 
 @pytest.mark.parametrize("code", SESSION.values(), ids=SESSION)
-def test_what_a_call_sets_for_the_session_does_not_reach_the_next(
+def test_a15_what_a_call_sets_for_the_session_does_not_reach_the_next(
     alone: Own, look: Look, bearer: Bearer, code: str
 ) -> None:
     answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
@@ -216,7 +216,7 @@ def test_a_client_that_goes_away_leaves_nothing(alone: Own, look: Look, bearer: 
     assert alone.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
 
 
-def test_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
+def test_a30_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
     with contextlib.ExitStack() as clients:
         for _ in range(5):
             clients.enter_context(_request(alone.server, b'{"code": "', {}, length=1000))

@@ -251,7 +251,7 @@ async def test_a_connection_lost_before_the_commit(lossy: tuple[Crowd, Cut]) -> 
     assert notes(crowd) == ["next"]
 
 
-async def test_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) -> None:
+async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) -> None:
     crowd, wire = lossy
     async with crowd.gate():
         async with crowd.busy():

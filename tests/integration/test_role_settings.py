@@ -22,13 +22,13 @@ def test_settings_of_the_role_hold_for_its_calls(own: Own, role: str, bearer: Be
     own.sql(f"alter role {role} set my.colour = 'deep = blue'")
     own.sql(f"alter role {role} set log_statement = 'none'")
     own.define(SHOW)
-    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "0"]
+    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "5min"]
     assert own.client.post("/rpc/show").json()[0] == "UTC"
     asked = own.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
     assert asked.json()[0] == "Europe/Paris"
 
 
-def test_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, role: str, bearer: Bearer) -> None:
+def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, role: str, bearer: Bearer) -> None:
     own.sql(f"alter role {role} set statement_timeout = '200ms'")
     own.define(*SLEEP)
     answer = own.client.post("/rpc/rest", json={"seconds": 600}, headers=bearer(role))
@@ -44,7 +44,7 @@ def test_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, role:
     assert own.client.post("/rpc/rest", json={"seconds": 0}, headers=bearer(role)).text == "1"
 
 
-def test_a_deadlock_is_tried_again(own: Own) -> None:
+def test_f14_a_deadlock_is_tried_again(own: Own) -> None:
     own.define(
         "create sequence public.tries; grant usage on public.tries to public",
         "create or replace function public.unlucky(times int) returns int language plpgsql volatile as "

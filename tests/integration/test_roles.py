@@ -85,7 +85,7 @@ def test_the_rights_of_an_operation_are_enough_for_it(
 
 @each_function
 @pytest.mark.usefixtures("stripped", "no_rls")
-def test_the_rights_of_one_role_are_not_anothers(call: Call, function: str, grant: Grant, stored: Stored) -> None:
+def test_a18_the_rights_of_one_role_are_not_anothers(call: Call, function: str, grant: Grant, stored: Stored) -> None:
     grant("authenticated", "send", "read", "pop", "archive", "delete")
     before = stored()
     assert (call("anon", function).status_code, call("service_role", function).status_code) == (401, 403)
@@ -161,7 +161,7 @@ def ask(api: httpx.Client, bearer: Bearer, queue: str) -> Callable[..., httpx.Re
 
 
 @pytest.mark.usefixtures("owned")
-def test_read_gives_each_caller_only_its_own(ask: Call, stored: Stored) -> None:
+def test_a18_read_gives_each_caller_only_its_own(ask: Call, stored: Stored) -> None:
     assert [row["msg_id"] for row in ask("bob", "read", sleep_seconds=600, n=10).json()] == [2]
     assert [row["msg_id"] for row in ask("ann", "read", sleep_seconds=600, n=10).json()] == [1]
     assert ask("eve", "read", sleep_seconds=600, n=10).json() == []
@@ -169,7 +169,7 @@ def test_read_gives_each_caller_only_its_own(ask: Call, stored: Stored) -> None:
 
 
 @pytest.mark.usefixtures("owned")
-def test_pop_takes_only_the_callers_own(ask: Call, stored: Stored) -> None:
+def test_a18_pop_takes_only_the_callers_own(ask: Call, stored: Stored) -> None:
     assert [row["message"] for row in ask("bob", "pop").json()] == [{"owner": "bob"}]
     assert ask("bob", "pop").json() == ask("eve", "pop").json() == []
     assert [(table, id_) for table, id_, *_ in stored()] == [("q", 1)]
@@ -177,7 +177,7 @@ def test_pop_takes_only_the_callers_own(ask: Call, stored: Stored) -> None:
 
 @pytest.mark.parametrize("function", ["delete", "archive"])
 @pytest.mark.usefixtures("owned")
-def test_a_guessed_id_of_another_caller_is_not_there(ask: Call, function: str, stored: Stored) -> None:
+def test_a19_a_guessed_id_of_another_caller_is_not_there(ask: Call, function: str, stored: Stored) -> None:
     before = stored()
     assert [ask(sub, function, message_id=1).json() for sub in ("bob", "eve")] == [False, False]
     assert stored() == before

@@ -35,7 +35,7 @@ def test_a_role_has_an_isolation_level_and_the_functions_own_wins(own: Own, role
     assert own.client.post("/rpc/level", headers=bearer(role)).json() == "serializable"
 
 
-def test_a_serializable_call_that_fails_at_its_commit_is_tried_again(own: Own) -> None:
+def test_f15_a_serializable_call_that_fails_at_its_commit_is_tried_again(own: Own) -> None:
     own.define(
         "create table public.doubt (a int); grant all on public.doubt to public; create sequence public.attempts;"
         "grant all on sequence public.attempts to public",

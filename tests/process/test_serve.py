@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,7 +130,7 @@ def test_settings_that_cannot_work_end_it_at_once(
         ("nobody_there", 'role "nobody_there" does not exist'),
     ],
 )
-def test_a_login_role_that_will_not_do_ends_it_at_once(
+def test_a21_a_login_role_that_will_not_do_ends_it_at_once(
     database: str, directory: DataDirectory, user: str, message: str
 ) -> None:
     env = {"PGRST_DB_URI": socket_uri(directory, user, database), "PGRST_JWT_SECRET": SECRET}
@@ -186,7 +185,7 @@ def test_sigterm_stops_gateway_and_postgres(own: Start, folder: Path) -> None:
     assert DataDirectory(folder / "stopped").holder() is None
 
 
-def test_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) -> None:
+def test_f5_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) -> None:
     gateway = own("killed")
     queue_in(folder, "killed")
     acknowledged: list[int] = []
@@ -214,49 +213,7 @@ def test_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) ->
     assert set(acknowledged) <= {row["msg_id"] for row in rows}
 
 
-def test_a_postgres_that_dies_is_started_again(own: Start, folder: Path) -> None:
-    gateway = own("dies")
-    queue_in(folder, "dies")
-    assert call(gateway, "send", queue_name="kept", message=1).status_code == 200
-    postmaster = int((folder / "dies" / "postgres" / "postmaster.pid").read_text().split()[0])
-    subprocess.run(["kill", "-9", str(postmaster)], check=True)
-    answers: list[httpx.Response] = []
-
-    def answered() -> bool:
-        answers.append(call(gateway, "send", queue_name="kept", message=2))
-        return answers[-1].status_code == 200
-
-    until(answered)
-    refused = [answer for answer in answers if answer.status_code != 200]
-    assert refused
-    assert all((answer.status_code, "retry-after" in answer.headers) == (503, True) for answer in refused)
-    until(lambda: ready(gateway))
-    rows = call(gateway, "read", queue_name="kept", sleep_seconds=0, n=10).json()
-    assert [row["message"] for row in rows] == [1, 2]
-
-
-def test_it_starts_without_a_database_and_serves_once_there_is_one(own: Start, folder: Path, tmp_path: Path) -> None:
-    first = own("late")
-    assert first.stop() == 0
-    uri = socket_uri(DataDirectory(folder / "late"), "authenticator")
-    gateway = server.start(tmp_path / "late.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET})
-    try:
-        assert httpx.get(f"{gateway.admin_url}/live").status_code == 200
-        assert httpx.get(f"{gateway.admin_url}/ready").status_code == 503
-        refused = call(gateway, "pop", queue_name="x")
-        assert (refused.status_code, refused.json()["code"], "retry-after" in refused.headers) == (
-            503,
-            "PGRST002",
-            True,
-        )
-        own("late")
-        until(lambda: ready(gateway))
-        assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
-    finally:
-        assert gateway.stop() == 0
-
-
-def test_an_exhausted_pool_is_504_in_time(serve: Start, database: str, directory: DataDirectory) -> None:
+def test_f11_an_exhausted_pool_is_504_in_time(serve: Start, database: str, directory: DataDirectory) -> None:
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('kept')")
         gateway = serve(database, PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="0.2")

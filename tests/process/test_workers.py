@@ -2,6 +2,7 @@
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
@@ -10,13 +11,14 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
+from app.keys import api_key
 from app.overview import together
 from tests import server
 from tests.conftest import Sql
 from tests.process.conftest import Workers
 from tests.process.test_admin import MAX, SUCCESS, WAITING, metrics
 from tests.process.test_serve import call, ready, until
-from tests.server import Server
+from tests.server import SECRET, Server
 
 
 def workers_of(gateway: Server) -> list[psutil.Process]:
@@ -56,6 +58,12 @@ def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) 
     assert values['pgmq_gateway_answer_seconds_bucket{le="+Inf"}'] == sent[0]
     assert values["pgmq_gateway_transaction_calls_sum"] == sent[0]
     assert values["pgmq_gateway_connections_busy"] == 0
+    assert (values["pgmq_gateway_ready"], values["pgmq_gateway_connections_opened_total"]) == (2, 2)
+    # Each worker says the same of the database.
+    own_sql("select pgmq_gateway.take_sample(3600, 7)")
+    waiting = 'pgmq_gateway_queue_messages{queue="tasks",state="visible"}'
+    until(lambda: metrics(gateway).get(waiting) == sent[0])
+    assert metrics(gateway)["pgmq_gateway_queues"] == 1
 
 
 def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:
@@ -69,7 +77,7 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, 
     assert "a worker ended with status -9" in gateway.log.read_text()
 
 
-def test_sigterm_lets_all_finish_what_they_have_begun(
+def test_f26_sigterm_lets_all_finish_what_they_have_begun(
     serve_workers: Workers, database: str, directory: DataDirectory, own_sql: Sql
 ) -> None:
     own_sql("select pgmq_admin.create_queue('tasks')")
@@ -90,11 +98,29 @@ def test_sigterm_lets_all_finish_what_they_have_begun(
     assert own_sql("select count(*) from pgmq.q_tasks") == [(4,)]
 
 
-def test_sigusr1_reloads_the_functions_of_all(serve_workers: Workers, database: str) -> None:
-    gateway = serve_workers(database, 2)
+def test_signals_reload_the_functions_and_the_settings_of_all(
+    serve_workers: Workers, database: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    gateway = serve_workers(database, 2, PGRST_JWT_SECRET=f"@{secret}")
     assert metrics(gateway)[SUCCESS] == 2
     gateway.process.send_signal(signal.SIGUSR1)
     until(lambda: metrics(gateway)[SUCCESS] == 4)
+    secret.write_text(SECRET[::-1])
+    gateway.process.send_signal(signal.SIGHUP)
+    keys = [api_key(one.encode(), "service_role") for one in (SECRET, SECRET[::-1])]
+    with httpx.Client(base_url=gateway.url, headers={"Connection": "close"}) as client:
+
+        def statuses() -> list[int]:
+            return [client.get("/", headers={"Authorization": f"Bearer {key}"}).status_code for key in keys]
+
+        until(lambda: all(statuses() == [401, 200] for _ in range(12)))
+        secret.write_text("short")
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "the settings stay as they were: PGRST_JWT_SECRET: the secret must" in gateway.log.read_text())
+        assert statuses() == [401, 200]
+    assert (ready(gateway), len(workers_of(gateway))) == (True, 2)
 
 
 def test_no_worker_outlives_its_parent(serve_workers: Workers, database: str) -> None:
@@ -124,3 +150,11 @@ def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
         "pgrst_schema_cache_query_time_seconds 4.0\n"
         '# HELP b_total B\n# TYPE b_total counter\nb_total{s="x"} 1.0\nb_total{s="y"} 1.0\n'
     )
+
+
+def test_what_all_workers_say_of_the_database_is_told_once_whatever_a_queue_is_called() -> None:
+    text = (
+        "# HELP pgmq_gateway_queue_messages Q\n# TYPE pgmq_gateway_queue_messages gauge\n"
+        'pgmq_gateway_queue_messages{queue="a\\"\\\\\\nb",state="visible"} 3.0\n'
+    )
+    assert together([text, text]) == text

@@ -190,6 +190,14 @@ begin
         set search_path = ''
         as $function$
         begin
+            -- The gateway says how many may come in one call, where its operator does.
+            if cardinality(messages)
+                > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
+            then
+                raise exception 'a batch of % messages is too long', cardinality(messages) using
+                    errcode = 'invalid_parameter_value',
+                    hint = 'Send them in several batches.';
+            end if;
             -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
             if coalesce(cardinality(messages), 0) = 0 then
                 return;
@@ -216,6 +224,10 @@ begin
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
+            -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
+            most constant integer := least(
+                n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+            );
             columns text;
             stamp text;
         begin
@@ -247,7 +259,7 @@ begin
                 select %3$s from m order by m.msg_id
                 $query$,
                 queue_table, stamp, columns
-            ) using present, n, sleep_seconds;
+            ) using present, most, sleep_seconds;
         end;
         $function$;
         comment on function pgmq_public.read(text, integer, integer) is
@@ -1902,6 +1914,29 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        coalesce(extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        )), 0)::double precision,
+        coalesce(greatest(
+            (select max(age(backend_xmin)) from pg_catalog.pg_stat_activity
+                where (datname = current_database() or datname is null) and pid <> pg_backend_pid()),
+            (select max(age(transaction)) from pg_catalog.pg_prepared_xacts where database = current_database()),
+            (select max(age(xmin)) from pg_catalog.pg_replication_slots)
+        ), 0)::bigint,
+        pg_is_in_recovery(),
+        count(*),
+        count(*) filter (where r.sync_state in ('sync', 'quorum')),
+        max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint
+    from pg_catalog.pg_stat_replication as r;
+$$;
+
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2458,6 +2493,36 @@ CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS
     where c.oid = on_table and r.oid = role;
 $$;
 
+CREATE FUNCTION pgmq_gateway.queue_metrics(most integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with newest as materialized (
+        select s.* from pgmq.meta as q
+        cross join lateral (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at <= clock_timestamp() + interval '1 minute'
+            order by s.at desc
+            limit 1
+        ) as s
+        where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
+    )
+    select
+        null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
+        sum(n.in_flight)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
+        sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
+    from newest as n
+    union all
+    (
+        select
+            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.archived, n.oldest_seconds, n.sent,
+            n.updated, n.deleted, n.archive_inserted
+        from newest as n
+        order by n.queue_name
+        limit most
+    );
+$$;
+
 CREATE FUNCTION pgmq_gateway.queue_storage() RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2821,6 +2886,10 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
         declare
             queue_table constant text := pgmq.format_table_name(queue_name, 'q');
             present constant timestamptz := clock_timestamp();
+            -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
+            most constant integer := least(
+                n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+            );
             columns text;
             stamp text;
         begin
@@ -2852,7 +2921,7 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
                 select %3$s from m order by m.msg_id
                 $query$,
                 queue_table, stamp, columns
-            ) using present, n, sleep_seconds;
+            ) using present, most, sleep_seconds;
         end;
         $_$;
 
@@ -2875,6 +2944,14 @@ CREATE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_
     SET search_path TO ''
     AS $$
         begin
+            -- The gateway says how many may come in one call, where its operator does.
+            if cardinality(messages)
+                > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
+            then
+                raise exception 'a batch of % messages is too long', cardinality(messages) using
+                    errcode = 'invalid_parameter_value',
+                    hint = 'Send them in several batches.';
+            end if;
             -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
             if coalesce(cardinality(messages), 0) = 0 then
                 return;
@@ -3178,6 +3255,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages b
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
@@ -3224,6 +3304,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number 
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 

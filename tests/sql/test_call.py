@@ -140,7 +140,7 @@ def test_the_login_role_has_no_rights_of_its_own(db: Sql, gateway: Sql) -> None:
         gateway("select * from pgmq_public.read('x', 0, 1)")
 
 
-def test_one_connection_serves_one_role_after_the_other(db: Sql, gateway: Sql) -> None:
+def test_a17_one_connection_serves_one_role_after_the_other(db: Sql, gateway: Sql) -> None:
     db("create table rows_of (owner name)")
     db("insert into rows_of select unnest(array['anon', 'authenticated', 'authenticated'])")
     db("alter table rows_of enable row level security")

@@ -222,6 +222,30 @@ async def test_a_password_lets_the_login_role_in_and_no_other_does(virgin: Clust
         psycopg.connect(virgin.uri(name, "authenticator", password + "x"))
 
 
+async def test_f2_a_wrong_password_ends_the_gateway_with_one_line(virgin: Cluster) -> None:
+    name = virgin.create()
+    async with connected(virgin.uri(name)) as connection:
+        await install(connection)
+        await set_login_password(connection, "right")
+    env = {"PGRST_DB_URI": virgin.uri(name, "authenticator", "wrong"), "PGRST_JWT_SECRET": "x" * 32}
+    failed = await asyncio.to_thread(server.run, "serve", "--port", "0", "--admin-port", "0", env=env)
+    refused = 'the database refuses PGRST_DB_URI: password authentication failed for user "authenticator"'
+    assert (failed.returncode, failed.stderr) == (1, f"pgmq-gateway: {refused}\n")
+
+
+async def test_the_login_role_gets_limits_and_keeps_those_it_has(virgin: Cluster) -> None:
+    async def limits() -> list[str]:
+        async with connected(virgin.uri(virgin.create())) as connection:
+            await install(connection)
+            rows = await connection.fetch("select unnest(setconfig) from pg_db_role_setting order by 1")
+        return [row[0] for row in rows]
+
+    assert await limits() == ["idle_in_transaction_session_timeout=1min", "statement_timeout=5min"]
+    virgin.execute("alter role authenticator set statement_timeout = '8s'")
+    virgin.execute("alter role authenticator reset idle_in_transaction_session_timeout")
+    assert await limits() == ["idle_in_transaction_session_timeout=1min", "statement_timeout=8s"]
+
+
 def test_the_password_from_the_environment_is_kept_as_its_verifier_alone(virgin: Cluster) -> None:
     uri = virgin.uri(virgin.create())
     done = server.run("install", "--db-uri", uri, env={"AUTHENTICATOR_PASSWORD": "pencil"})

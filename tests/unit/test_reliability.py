@@ -19,10 +19,9 @@ def numbered() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
-                named := re.match(r"test_([fa]\d+)_", node.name)
-            ):
-                found.setdefault(named[1].upper(), set()).add(node.name)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for number in re.findall(r"(?:(?<=^test)|(?<=\d))_([fa]\d+)(?=_)", node.name):
+                    found.setdefault(number.upper(), set()).add(node.name)
     return found
 
 

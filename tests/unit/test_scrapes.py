@@ -65,7 +65,7 @@ def test_rates_are_of_the_last_seconds() -> None:
     assert len(course.looks) == 6
 
 
-def test_codes_make_no_labels_without_end() -> None:
+def test_a38_codes_make_no_labels_without_end() -> None:
     traffic = Traffic()
     for number in range(3 * MOST_CODES):
         traffic.answered(400, f"{number:05}", 0.001)

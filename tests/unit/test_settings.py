@@ -145,6 +145,8 @@ def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
             f'pgmq-gateway-secret-keys = "default={MASK}"',
             "{}:1: pgmq-gateway-secret-keys: this is what --dump-config prints",
         ),
+        ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 cannot be read: "),
+        ('pgmq-gateway-reuse-port = "s3cret"', "{}:1: pgmq-gateway-reuse-port: Input should be a valid boolean"),
         (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: this is what --dump-config prints"),
     ],
 )
@@ -182,10 +184,11 @@ def test_what_has_no_effect_is_named_as_it_was_written(config: Config, monkeypat
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("db-prepared-statements = true", False),
-        ('db-prepared-statements = "True"', False),
-        ("db-prepared-statements = 1", False),
-        ("db-prepared-statements = false", True),
+        ("db-pool-automatic-recovery = true", False),
+        ('db-pool-automatic-recovery = "True"', False),
+        ("db-pool-automatic-recovery = 1", False),
+        ("db-pool-automatic-recovery = false", True),
+        ("db-prepared-statements = false", False),
         ("db-config = off", False),
         ("db-aggregates-enabled = false", False),
         ("db-aggregates-enabled = true", True),

@@ -12,8 +12,8 @@ OTHER_FILES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one server. Sizes are in bytes, times in seconds.
+class Bounds:
+    """Bounds of one server. Sizes are in bytes, times in seconds.
 
     head          a request line with its headers
     body          a body

@@ -1,0 +1,95 @@
+-- What a scrape of the gateway's metrics is told of queues and the database.
+--
+-- Why: whoever watches looks every few seconds, from several gateways, and must cost next to nothing however long the
+-- queues are. So no queue is looked at here: the newest sample of the history has its numbers.
+-- Why SECURITY DEFINER: the login role may see neither samples nor other sessions. It learns numbers of queues, and ages
+-- of transactions, but not whose they are and nothing of what is in them. A session that the owner may not look at (who
+-- is neither a superuser nor in pg_monitor) is left out.
+-- Safe to repeat: functions are replaced by themselves.
+
+-- All queues together in a row without a name, and `most` of them by name. A sample counts until two more are missing.
+create or replace function pgmq_gateway.queue_metrics(most integer)
+returns table (
+    queue_name text,
+    queues bigint,
+    messages bigint,
+    visible bigint,
+    delayed bigint,
+    in_flight bigint,
+    archived bigint,
+    oldest_seconds double precision,
+    sent bigint,
+    updated bigint,
+    deleted bigint,
+    archive_inserted bigint
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $metrics$
+    with newest as materialized (
+        select s.* from pgmq.meta as q
+        cross join lateral (
+            select s.* from pgmq_gateway.samples as s
+            where s.queue_name = q.queue_name and s.at <= clock_timestamp() + interval '1 minute'
+            order by s.at desc
+            limit 1
+        ) as s
+        where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
+    )
+    select
+        null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
+        sum(n.in_flight)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
+        sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
+    from newest as n
+    union all
+    (
+        select
+            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.archived, n.oldest_seconds, n.sent,
+            n.updated, n.deleted, n.archive_inserted
+        from newest as n
+        order by n.queue_name
+        limit most
+    );
+$metrics$;
+
+-- What keeps Postgres from cleaning up, and how far its standbys are behind; 0 for no transaction, null for no standby.
+--
+-- oldest_xmin_transactions  transactions since the oldest one that somebody may still look back to: dead rows of all
+--                           later ones stay
+-- lag_bytes                 of the log that the slowest standby has not yet on its disk: lost, when it takes over now
+create or replace function pgmq_gateway.database_metrics(
+    out oldest_transaction_seconds double precision,
+    out oldest_xmin_transactions bigint,
+    out is_standby boolean,
+    out standbys bigint,
+    out synchronous_standbys bigint,
+    out lag_bytes bigint
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $metrics$
+    select
+        coalesce(extract(epoch from clock_timestamp() - least(
+            (select min(xact_start) from pg_catalog.pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()),
+            (select min(prepared) from pg_catalog.pg_prepared_xacts where database = current_database())
+        )), 0)::double precision,
+        coalesce(greatest(
+            (select max(age(backend_xmin)) from pg_catalog.pg_stat_activity
+                where (datname = current_database() or datname is null) and pid <> pg_backend_pid()),
+            (select max(age(transaction)) from pg_catalog.pg_prepared_xacts where database = current_database()),
+            (select max(age(xmin)) from pg_catalog.pg_replication_slots)
+        ), 0)::bigint,
+        pg_is_in_recovery(),
+        count(*),
+        count(*) filter (where r.sync_state in ('sync', 'quorum')),
+        max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint
+    from pg_catalog.pg_stat_replication as r;
+$metrics$;
+
+revoke all on function pgmq_gateway.queue_metrics, pgmq_gateway.database_metrics from public;
+grant execute on function pgmq_gateway.queue_metrics, pgmq_gateway.database_metrics to authenticator;

@@ -1,0 +1,52 @@
+-- Limits for the role that the gateway logs in with: how long a statement may run, and how long a transaction may do
+-- nothing.
+--
+-- Why: calls share few connections, and one that waits for a lock for ever keeps one of them from all others. A
+-- transaction whose gateway is gone without a word keeps its locks, and vacuum from its work.
+-- Safe to repeat: what anybody has set, for the role, the database or the server, is left as it is. Where the role may
+-- not be altered, as on some hosted databases, nothing is.
+
+do $login$
+declare
+    wanted record;
+begin
+    -- Roles belong to the whole server, where another database's installer may be at it too: a conflict is an error
+    -- once the other one has committed, so the next look finds what it has set.
+    for wanted in
+        select * from (values
+            -- Longer than any call of a queue should ever take, and most that manage one.
+            ('statement_timeout', '5min'),
+            ('idle_in_transaction_session_timeout', '1min')
+        ) as limits (name, value)
+        cross join generate_series(1, 50) as attempt
+        order by name, attempt
+    loop
+        if exists (
+            select
+            from pg_catalog.pg_db_role_setting s
+            cross join lateral unnest(s.setconfig) as c (setting)
+            where s.setrole in (0, 'authenticator'::regrole)
+              and split_part(c.setting, '=', 1) = wanted.name
+        ) or exists (
+            select
+            from pg_catalog.pg_settings p
+            where p.name = wanted.name and p.source in ('configuration file', 'command line', 'environment variable')
+        ) then
+            continue;
+        end if;
+        begin
+            execute format('alter role authenticator set %I = %L', wanted.name, wanted.value);
+        exception
+            when insufficient_privilege then
+                raise notice '% may not set % for authenticator', current_user, wanted.name;
+                exit;
+            when internal_error then
+                -- That is how Postgres calls this one.
+                if sqlerrm not like 'tuple concurrently %' then
+                    raise;
+                end if;
+            when unique_violation then null;
+        end;
+    end loop;
+end;
+$login$;

@@ -1,0 +1,89 @@
+"""What the tests of faults share: a gateway whose way to Postgres can be disturbed."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import SOCKET_NAME, socket_folder, socket_uri
+from app.datadir import DataDirectory
+from tests import server
+from tests.conftest import Sql, runner
+from tests.integration.conftest import Bearer, Own, own, role, service, until
+from tests.proxy import Proxy
+from tests.server import SECRET, Server
+
+__all__ = ["own", "role", "service"]
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A gateway, the proxy between it and Postgres, and a client that may do everything.
+
+    sql    runs statements in its database, past the proxy
+    """
+
+    server: Server
+    wire: Proxy
+    client: httpx.Client
+    sql: Sql
+
+    def call(self, function: str, **arguments: object) -> httpx.Response:
+        """One call of a queue's function."""
+        return self.client.post(f"/rpc/{function}", json=arguments)
+
+    def define(self, *statements: str) -> None:
+        """Run SQL, and wait until the gateway knows what it changed."""
+        Own(self.server, self.client, self.sql).define(*statements)
+
+    def serves(self) -> bool:
+        """Whether it is ready, and a call gets to the database."""
+        page = httpx.get(f"{self.server.admin_url}/ready")
+        return page.status_code == 200 and self.call("pop", queue_name="idle").status_code == 200
+
+
+def login(wire: Proxy, database: str) -> str:
+    """The URI of a database behind the proxy, for the gateway."""
+    return f"postgresql://authenticator@127.0.0.1:{wire.port}/{database}?sslmode=disable"
+
+
+@pytest.fixture(scope="module")
+def faulty(
+    directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, bearer: Bearer
+) -> Iterator[Faulty]:
+    """A gateway of the test file's own."""
+    name = f"db_{uuid.uuid4().hex[:12]}"
+
+    def sql(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        # A connection each time: the server may have been killed in between.
+        with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
+            return runner(connection)(statement, *parameters)
+
+    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+        maintenance.execute(f"create database {name} template {template}")
+    sql("select pgmq_admin.create_queue('idle')")
+    log = tmp_path_factory.mktemp("faulty") / "log"
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
+        env = {"PGRST_DB_URI": login(wire, name), "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"}
+        running = server.start(log, env={**env, "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "5"})
+        with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
+            yield Faulty(running, wire, client, sql)
+        assert running.stop() == 0, log.read_text()
+    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+        maintenance.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def jobs(faulty: Faulty) -> Iterator[str]:
+    """A queue of the test's own on a gateway that serves."""
+    name = f"q{uuid.uuid4().hex[:12]}"
+    faulty.sql("select pgmq_admin.create_queue(%s)", name)
+    until(faulty.serves)
+    yield name
+    faulty.wire.heal()
+    until(faulty.serves)
+    faulty.sql("select pgmq.drop_queue(%s)", name)

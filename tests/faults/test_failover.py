@@ -1,0 +1,216 @@
+"""Postgres on several servers: the right one is found, a lost one is noticed, and calls go on at the new primary."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from app import address, watch
+from app.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
+from app.connections import Connections
+from app.connector import Connector
+from app.datadir import DataDirectory
+from app.driver import Connection
+from app.errors import Unavailable
+from app.main import Gateway
+from app.settings import Settings
+from tests import server
+from tests.faults.conftest import Faulty, login
+from tests.integration.conftest import Bearer, refusal, until
+from tests.integration.crowd import reached
+from tests.proxy import Proxy
+from tests.server import SECRET
+
+
+@pytest.fixture
+def wire(directory: DataDirectory) -> Iterator[Proxy]:
+    """A way to Postgres that can be disturbed."""
+    with Proxy(socket_folder(directory) / SOCKET_NAME) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """A gateway in this process that loses its patience soon."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.5)
+    uri = SecretStr(login(wire, database))
+    one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))
+    async with one.running():
+        await reached(lambda: one.watch.ready and one.watch.loaded.is_set())
+        yield one
+        wire.heal()
+    await asyncio.sleep(0)
+
+
+async def test_f21_a_listening_connection_lost_without_a_word_is_replaced_and_nothing_is_missed(
+    gateway: Gateway, wire: Proxy, database: str, directory: DataDirectory
+) -> None:
+    wire.freeze()
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
+        owner.execute("create function public.late() returns int language sql as 'select 1'")
+        owner.execute("notify pgrst")
+    await reached(lambda: not gateway.watch.ready)
+    wire.heal()
+    await reached(lambda: gateway.watch.ready and any(one.name == "late" for one in gateway.watch.catalog))
+
+
+async def test_a_postgres_that_is_frozen_ends_the_calls_that_wait_for_it(gateway: Gateway, wire: Proxy) -> None:
+    connections = gateway.database.connections
+    async with connections.taken() as connection:
+        sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
+        await asyncio.sleep(0)
+        wire.freeze()
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await asyncio.wait_for(sleeping, 15)
+    wire.heal()
+    async with connections.taken() as connection:
+        assert await connection.fetchval("select 1") == 1
+
+
+def refused() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def test_a_server_that_is_not_there_or_silent_is_passed_over(
+    wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts = f"127.0.0.1:{refused()},127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{wire.port}"
+        connect = Connector(
+            f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&target_session_attrs=primary"
+        )
+        for _ in range(2):
+            connection = await connect()
+            assert await connection.fetchval("select current_database()") == database
+            await connection.close()
+
+
+async def test_keepalives_are_asked_for_as_the_uri_says(wire: Proxy, database: str) -> None:
+    more = "&keepalives_idle=7&keepalives_interval=3&keepalives_count=2&tcp_user_timeout=9000"
+    seen = []
+    for uri in (login(wire, database), login(wire, database) + more, login(wire, database) + "&keepalives=0"):
+        connection = await Connector(uri)()
+        end = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        options = [end.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+        seen.append((end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *options))
+        await connection.close()
+    assert seen == [(1, 15, 5, 3, 30000), (1, 7, 3, 2, 9000), (0, 15, 5, 3, 30000)]
+
+
+async def test_while_postgres_refuses_few_attempts_are_made_however_many_calls_come() -> None:
+    attempts = 0
+
+    async def refuse() -> Connection:
+        nonlocal attempts
+        attempts += 1
+        raise ConnectionRefusedError
+
+    connections = Connections(4, 10, refuse)
+    for _ in range(50):
+        outcomes = await asyncio.gather(*(connections.take() for _ in range(20)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert 1 <= attempts <= 40
+    await connections.close()
+
+
+async def test_retired_connections_are_given_to_nobody_and_those_in_use_finish(directory: DataDirectory) -> None:
+    connections = Connections(3, 10, Connector(socket_uri(directory, "authenticator")))
+    used, idle = await connections.take(), await connections.take()
+    connections.give_back(idle)
+    connections.retire()
+    assert idle.is_closed()
+    assert await used.fetchval("select 1") == 1
+    connections.give_back(used)
+    assert used.is_closed()
+    assert (connections.idle, connections.spare) == (0, True)
+    async with connections.taken() as fresh:
+        assert await fresh.fetchval("select 1") == 1
+    assert connections.idle == 1
+    await connections.close()
+
+
+@pytest.fixture
+def standby(directory: DataDirectory) -> Iterator[Path]:
+    """A standby of the running server, replicating; gives the folder of its socket."""
+    folder = Path(tempfile.mkdtemp(prefix="pgmq-standby-"))
+    owner = directory.postgres.stat()
+    shutil.chown(folder, owner.st_uid, owner.st_gid)
+    data, host = folder / "data", socket_folder(directory)
+
+    def run(program: str, *arguments: str | Path) -> None:
+        subprocess.run(
+            [binary(program), *arguments], user=owner.st_uid, group=owner.st_gid, extra_groups=[], cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LANG": "C"}, stdout=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+
+    run("pg_basebackup", "-h", host, "-U", "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+    options = f"-c unix_socket_directories={folder} -c listen_addresses='' -c port=5432 -c fsync=off"
+    run("pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+    try:
+        yield folder
+    finally:
+        run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable[[Proxy], Faulty]]:
+    """serving(wire): a gateway on the same database behind another address."""
+    ((database,),) = faulty.sql("select current_database()")
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    with ExitStack() as stack:
+
+        def start(wire: Proxy) -> Faulty:
+            log = tmp_path / f"{wire.port}.log"
+            env = {"PGRST_DB_URI": login(wire, str(database)), "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+            running = server.start(log, env=env)
+            stack.callback(running.stop)
+            client = stack.enter_context(httpx.Client(base_url=running.url, headers=headers, timeout=30))
+            return Faulty(running, wire, client, faulty.sql)
+
+        yield start
+
+
+def test_f16_f17_calls_go_to_the_new_primary_and_a_standby_answers_as_postgrest_does(
+    faulty: Faulty, jobs: str, standby: Path, serving: Callable[[Proxy], Faulty], directory: DataDirectory
+) -> None:
+    ((database,),) = faulty.sql("select current_database()")
+    with (
+        Proxy(socket_folder(directory) / SOCKET_NAME) as moving,
+        Proxy(standby / SOCKET_NAME) as second,
+        psycopg.connect(f"host={standby} port=5432 user=postgres dbname={database}", autocommit=True) as there,
+    ):
+        rows = f"select array_agg(message::int order by msg_id) from pgmq.q_{jobs}".encode()
+        moved, reading = serving(moving), serving(second)
+        assert moved.call("send", queue_name=jobs, message=1).text == "[1]"
+        until(lambda: there.execute(rows).fetchone() == ([1],))
+        told = refusal(reading.call("send", queue_name=jobs, message=2))
+        assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
+        # The address leads to the other server before that one has become the primary.
+        moving.aim(standby / SOCKET_NAME)
+        moving.cut()
+        for _ in range(5):
+            answer = moved.call("send", queue_name=jobs, message=3)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        there.execute("select pg_promote()")
+        until(lambda: moved.call("send", queue_name=jobs, message=4).is_success)
+        assert reading.call("send", queue_name=jobs, message=5).is_success
+        assert there.execute(rows).fetchone() == ([1, 4, 5],)

@@ -1,0 +1,122 @@
+"""The login role and the release of Postgres that a gateway may serve with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from app import watch
+from app.cluster import socket_uri
+from app.connector import connect
+from app.datadir import DataDirectory
+from app.errors import CatalogMissing
+from app.login import UnsafeLogin, check_login, flaws
+from app.main import Gateway
+from app.settings import Settings
+from tests.integration.conftest import Own
+from tests.integration.crowd import reached
+from tests.server import SECRET
+
+
+@pytest.fixture
+def own_login(own: Own) -> Iterator[str]:
+    """A login role like authenticator, in the test file's database."""
+    own.sql("create role other_login login noinherit")
+    own.sql("grant usage on schema pgmq_gateway to other_login")
+    own.sql("grant execute on all functions in schema pgmq_gateway to other_login")
+    yield "other_login"
+    own.sql("drop owned by other_login")
+    own.sql("drop role other_login")
+
+
+OWNS = "alter table pgmq.q_jobs owner to other_login"
+INHERITS = "alter table pgmq.q_jobs owner to holder; grant holder to other_login with inherit true"
+MAY_TURN = "alter table pgmq.q_jobs owner to holder; grant holder to other_login with inherit false"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("alter role other_login superuser", "is a superuser"),
+        ("alter role other_login bypassrls", "is allowed to bypass row-level security"),
+        (OWNS, "owns queues (table pgmq.q_jobs), or inherits"),
+        (INHERITS, "owns queues (table pgmq.q_jobs), or inherits"),
+        (MAY_TURN, None),
+    ],
+)
+async def test_a21_a_login_role_that_row_level_security_does_not_bind_is_refused(
+    own: Own, own_login: str, directory: DataDirectory, change: str, message: str | None
+) -> None:
+    own.sql("create role holder nologin")
+    own.sql("select pgmq_admin.create_queue('jobs')")
+    ((database,),) = own.sql("select current_database()")
+    try:
+        for statement in change.split("; "):
+            own.sql(statement)
+        connection = await connect(socket_uri(directory, own_login, database))
+        if message is None:
+            assert await check_login(connection) == []
+        else:
+            with pytest.raises(UnsafeLogin) as refused:
+                await check_login(connection)
+            assert message in str(refused.value)
+        await connection.close()
+    finally:
+        own.sql("alter table pgmq.q_jobs owner to postgres")
+        own.sql("select pgmq.drop_queue('jobs')")
+        own.sql("drop role holder")
+
+
+async def test_a21_a_login_role_with_rights_of_others_is_a_warning(
+    own: Own, own_login: str, directory: DataDirectory
+) -> None:
+    own.sql("grant anon to other_login with inherit true")
+    ((database,),) = own.sql("select current_database()")
+    connection = await connect(socket_uri(directory, own_login, database))
+    (said,) = await check_login(connection)
+    assert said.startswith("login role other_login has the rights of anon without being asked for them")
+    await connection.close()
+
+
+async def test_a21_while_the_login_role_is_a_superuser_nothing_is_served(
+    own: Own,
+    own_login: str,
+    directory: DataDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.02)
+    ((database,),) = own.sql("select current_database()")
+    uri = SecretStr(socket_uri(directory, own_login, database))
+    gateway = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
+    async with gateway.running():
+        await reached(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
+        own.sql(f"alter role {own_login} superuser")
+        # It is not noticed at a new connection only.
+        await reached(lambda: caplog.text.count("cannot reach") == 0 and gateway.watch.failures >= 3)
+        assert not gateway.watch.ready
+        with pytest.raises(CatalogMissing):
+            _ = gateway.watch.catalog
+        own.sql(f"alter role {own_login} nosuperuser")
+        await reached(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
+        assert list(gateway.watch.catalog)
+    assert caplog.text.count("nothing is served until this is mended: login role other_login is a superuser") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ((18, 0, 0, "final", 0), ""),
+        ((17, 0, 6, "final", 0), ""),
+        ((17, 0, 5, "final", 0), "update to 17.6 or newer"),
+        ((13, 0, 21, "final", 0), "update to 13.22 or newer"),
+        ((12, 0, 22, "final", 0), "nobody mends"),
+        ((18, 0, 0, "beta", 2), "Postgres 18 beta is a test release"),
+    ],
+)
+def test_releases_whose_role_switching_has_flaws_are_named(version: tuple[Any, ...], said: str) -> None:
+    found = list(flaws(asyncpg.ServerVersion(*version)))
+    assert len(found) == (1 if said else 0)
+    assert said in "".join(found)

@@ -1,0 +1,106 @@
+"""What the metrics say of queues and of the database, while these are in trouble."""
+
+import httpx
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.cluster import socket_uri
+from app.datadir import DataDirectory
+from tests.integration.conftest import Own, own, until
+
+__all__ = ["own"]
+
+GATEWAY = {"PGMQ_GATEWAY_QUEUE_METRICS": "2", "PGRST_DB_POOL": "1"}
+SAMPLE = "select pgmq_gateway.take_sample(0.001, 7)"
+# So that a sample counts for long.
+LASTING = "update pgmq_gateway.samples set spacing = 3600"
+
+Values = dict[tuple[str, tuple[str, ...]], float]
+
+
+def values(own: Own) -> Values:
+    """The metrics of queues and of the database now, by name and labels."""
+    answer = httpx.get(f"{own.server.admin_url}/metrics", timeout=30)
+    return {
+        (sample.name.removeprefix("pgmq_gateway_"), tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name.startswith(("pgmq_gateway_queue", "pgmq_gateway_database_"))
+    }
+
+
+@pytest.fixture(scope="module")
+def sampled(own: Own) -> Own:
+    """Three queues, one of a name that Prometheus has to escape, with a sample."""
+    for queue in ("a", "b", "c"):
+        own.sql("select pgmq_admin.create_queue(%s)", queue)
+    own.sql("update pgmq.meta set queue_name = %s where queue_name = %s", 'a"\\\n', "a")
+    own.sql('alter table pgmq.q_a rename to "q_a""\\\n"')
+    own.sql("select pgmq.send_batch('b', array_fill('1'::jsonb, array[5]))")
+    own.sql("select pgmq.read('b', 600, 2)")
+    own.sql("select pgmq.send_batch('c', array_fill('1'::jsonb, array[3]), 600)")
+    own.sql(SAMPLE)
+    own.sql(LASTING)
+    return own
+
+
+def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: Own) -> None:
+    until(lambda: ("queues_messages", ()) in values(sampled))
+    found = values(sampled)
+    assert (found["queues", ()], found["queues_messages", ()]) == (3, 8)
+    assert found["queues_oldest_seconds", ()] >= 0
+    states = {state: found["queue_messages", ("b", state)] for state in ("visible", "delayed", "in_flight")}
+    assert states == {"visible": 3, "delayed": 0, "in_flight": 2}
+    assert found["queue_sent_total", ("b",)] == 5
+    # No more of them than the operator wants, whatever they are called.
+    assert {labels[0] for _, labels in found if labels} == {'a"\\\n', "b"}
+
+
+def test_f38_a_scrape_looks_at_no_queue_and_waits_for_none(sampled: Own, directory: DataDirectory) -> None:
+    (name,) = sampled.sql("select current_database()")[0]
+    with psycopg.connect(socket_uri(directory, database=name)) as blocker:
+        blocker.execute("lock table pgmq.q_b, pgmq.a_b in access exclusive mode")
+        # The gateway's only connection for calls is busy too.
+        blocker.execute("select pg_advisory_lock(1)")
+        until(lambda: values(sampled).get(("queue_sent_total", ("b",))) == 5)
+
+
+def test_f31_an_old_transaction_shows(sampled: Own, directory: DataDirectory) -> None:
+    (name,) = sampled.sql("select current_database()")[0]
+    with psycopg.connect(socket_uri(directory, database=name)) as idle:
+        idle.execute("set transaction isolation level repeatable read")
+        idle.execute("select 1")
+        ((began,),) = idle.execute("select extract(epoch from now())::float").fetchall()
+        for _ in range(20):
+            sampled.sql("insert into pgmq.q_c (vt, message) values (now(), '1')")
+
+        def shows() -> bool:
+            found = values(sampled)
+            now = sampled.sql("select extract(epoch from clock_timestamp())::float")[0][0]
+            age = found.get(("database_oldest_transaction_seconds", ()), 0)
+            return 1 < age <= now - began + 1 and found.get(("database_oldest_xmin_transactions", ()), 0) >= 20
+
+        until(shows)
+    until(lambda: values(sampled).get(("database_oldest_xmin_transactions", ()), 0) < 20)
+
+
+def test_f18_what_a_failover_would_lose_is_told_where_there_is_a_standby(sampled: Own) -> None:
+    found = values(sampled)
+    assert {name: value for (name, _), value in found.items() if "standb" in name} == {
+        "database_is_standby": 0,
+        "database_standbys": 0,
+        "database_synchronous_standbys": 0,
+    }
+    # There is none, so nothing is said of how far it is behind.
+    assert ("database_lag_bytes", ()) not in found
+
+
+def test_what_is_not_known_is_left_out(sampled: Own) -> None:
+    sampled.sql("update pgmq_gateway.samples set at = at - interval '1 day'")
+    until(lambda: ("queues_messages", ()) not in values(sampled))
+    assert values(sampled)["queues", ()] == 3
+    sampled.sql("alter function pgmq_gateway.queue_metrics rename to gone")
+    until(lambda: values(sampled) == {})
+    assert httpx.get(f"{sampled.server.admin_url}/metrics").status_code == 200
+    assert sampled.server.log.read_text() == ""

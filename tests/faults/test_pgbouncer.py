@@ -1,0 +1,123 @@
+"""A gateway behind PgBouncer in transaction mode: each transaction may run on another connection of the server."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import socket_folder, socket_uri
+from app.datadir import DataDirectory
+from tests import server
+from tests.conftest import missing, runner
+from tests.integration.conftest import Bearer, Own, refusal, until
+from tests.server import SECRET
+
+# Debian has it where only root looks.
+PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+CONFIGURATION = """
+[databases]
+* = host={target} port=5432
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = {folder}
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = transaction
+default_pool_size = 2
+ignore_startup_parameters = statement_timeout
+{more}
+"""
+
+
+def keeps_statements(program: str) -> bool:
+    """Whether it knows prepared statements in transaction mode: 1.21 and newer."""
+    found = re.search(
+        r"PgBouncer (\d+)\.(\d+)", subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    )
+    assert found
+    return (int(found[1]), int(found[2])) >= (1, 21)
+
+
+@pytest.fixture(scope="module")
+def pooled(
+    directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> Iterator[Own]:
+    """A database and a gateway whose four connections for calls share two of PgBouncer's."""
+    if PROGRAM is None:
+        missing("pgbouncer", "PgBouncer is not installed")
+    place, owner = folder / "pgbouncer", directory.postgres.stat()
+    place.mkdir()
+    shutil.chown(place, owner.st_uid, owner.st_gid)
+    kept = keeps_statements(PROGRAM)
+    more = "max_prepared_statements = 50" if kept else ""
+    (place / "users").write_text('"authenticator" ""\n')
+    (place / "ini").write_text(CONFIGURATION.format(target=socket_folder(directory), folder=place, more=more))
+    account = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    with (place / "log").open("w") as log, subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **account) as bouncer:  # type: ignore[call-overload]
+        until((place / ".s.PGSQL.6432").exists)
+        with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+            maintenance.execute(f"create database pooled template {template}")
+        uri = f"postgresql://authenticator@/pooled?host={place}&port=6432&sslmode=disable"
+        settings = {
+            "PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4",
+            "PGRST_DB_PREPARED_STATEMENTS": str(kept).lower(), "PGMQ_GATEWAY_CALL_TIMEOUT": "60",
+            "PGMQ_GATEWAY_LISTEN_URI": socket_uri(directory, "authenticator", "pooled"),
+        }  # fmt: skip
+        running = server.start(tmp_path_factory.mktemp("pooled") / "log", env=settings)
+        with (
+            httpx.Client(base_url=running.url, timeout=30) as client,
+            psycopg.connect(socket_uri(directory, database="pooled"), autocommit=True) as connection,
+        ):
+            yield Own(running, client, runner(connection))
+        assert running.stop() == 0, running.log.read_text()
+        bouncer.terminate()
+    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+        maintenance.execute("drop database pooled with (force)")
+
+
+WHO = (
+    "create or replace function public.who() returns text volatile language sql as "
+    "$f$ select concat_ws(' ', current_user, current_setting('request.jwt.claims')::json ->> 'sub') $f$"
+)
+REST = (
+    "create function public.rest() returns void volatile language plpgsql set statement_timeout = '200ms' as "
+    "$f$ begin perform pg_sleep(600); end $f$"
+)
+
+
+def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(pooled: Own, bearer: Bearer) -> None:
+    pooled.sql("select pgmq_admin.create_queue('jobs')")
+    pooled.define(WHO)
+
+    def call(number: int) -> str:
+        role, sub = ("authenticated", "service_role")[number % 2], f"s{number % 5}"
+        if number % 3:
+            answer = pooled.client.post("/rpc/who", headers=bearer(role, sub=sub))
+            return "" if answer.json() == f"{role} {sub}" else answer.text
+        headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+        sent = pooled.client.post("/rpc/send", json={"queue_name": "jobs", "message": number}, headers=headers)
+        return "" if sent.is_success else sent.text
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(call, range(150))) == {""}
+    stored = pooled.sql("select array_agg(message::int order by message::int) from pgmq.q_jobs")
+    assert stored == [(list(range(0, 150, 3)),)]
+
+
+def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: Own, bearer: Bearer) -> None:
+    pooled.define(REST, WHO)
+    with ThreadPoolExecutor(4) as threads:
+        slow = threads.submit(pooled.client.post, "/rpc/rest")
+        others = [threads.submit(pooled.client.get, "/rpc/nothing") for _ in range(8)]
+        assert {other.result().status_code for other in others} == {404}
+        assert refusal(slow.result())[:2] == (500, "57014")
+    assert pooled.client.post("/rpc/who", headers=bearer("authenticated", sub="x")).json() == "authenticated x"

@@ -1,0 +1,279 @@
+"""Postgres killed, refusing, read-only, full, or out of reach: what callers are told, and what is stored."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from app.cluster import SOCKET_NAME, socket_folder, socket_uri
+from app.datadir import DataDirectory
+from tests import server
+from tests.faults.conftest import Faulty, login
+from tests.integration.conftest import error, refusal, until
+from tests.proxy import Proxy
+from tests.server import SECRET
+
+NOTES = "select array_agg(message::int order by message::int) from pgmq.q_{0}"
+
+
+def kill(directory: DataDirectory) -> None:
+    """End Postgres at once. Its gateway starts it again."""
+    os.kill(int((directory.postgres / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+
+def test_f1_without_a_database_it_is_live_and_serves_once_there_is_one(
+    database: str, directory: DataDirectory, tmp_path: Path
+) -> None:
+    with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
+        wire.refuse()
+        env = {"PGRST_DB_URI": login(wire, database), "PGRST_JWT_SECRET": SECRET}
+        gateway = server.start(tmp_path / "log", env=env)
+        try:
+            assert httpx.get(f"{gateway.admin_url}/live").status_code == 200
+            assert httpx.get(f"{gateway.admin_url}/ready").status_code == 503
+            answer = httpx.post(f"{gateway.url}/rpc/pop", json={"queue_name": "x"})
+            assert (answer.status_code, error(answer)["code"], answer.headers["retry-after"]) == (503, "PGRST002", "1")
+            wire.heal()
+            until(lambda: httpx.get(f"{gateway.admin_url}/ready").status_code == 200)
+            assert httpx.post(f"{gateway.url}/rpc/nothing").json()["code"] == "PGRST202"
+        finally:
+            assert gateway.stop() == 0
+
+
+def test_f3_a_crash_during_sends_loses_and_repeats_nothing(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
+    def send(number: int) -> httpx.Response:
+        if number == 100:
+            kill(directory)
+        return faulty.call("send", queue_name=jobs, message=number)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(send, range(200)))
+    until(faulty.serves)
+    stored = faulty.sql(NOTES.format(jobs))[0][0]
+    acknowledged = [number for number, answer in enumerate(answers) if answer.is_success]
+    assert set(acknowledged) <= set(stored)
+    assert len(set(stored)) == len(stored)
+    refused = [answer for answer in answers if not answer.is_success]
+    assert refused
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+
+
+def test_f4_no_connection_that_was_ended_is_used_again(faulty: Faulty, jobs: str) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: faulty.call("send", queue_name=jobs, message=n), range(20)))
+    faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
+    answers = [faulty.call("send", queue_name=jobs, message=n) for n in range(20, 40)]
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert [answer.status_code for answer in answers[8:]] == [200] * 12
+    sent = [n for n, answer in enumerate(answers, 20) if answer.is_success]
+    assert faulty.sql(NOTES.format(jobs)) == [([*range(20), *sent],)]
+
+
+def test_f13_a_purge_that_waits_for_a_reader_waits_no_longer_than_its_role_may(
+    faulty: Faulty, jobs: str, directory: DataDirectory
+) -> None:
+    faulty.define("alter function pgmq_admin.purge_queue(text) set statement_timeout = '200ms'")
+
+    def purge() -> httpx.Response:
+        headers = {"Content-Profile": "pgmq_admin"}
+        return faulty.client.post("/rpc/purge_queue", json={"queue_name": jobs}, headers=headers)
+
+    faulty.call("send", queue_name=jobs, message=1)
+    ((database,),) = faulty.sql("select current_database()")
+    with psycopg.connect(socket_uri(directory, database=str(database))) as reader:
+        reader.execute(f"select * from pgmq.q_{jobs} for update")
+        assert refusal(purge())[:2] == (500, "57014")
+    assert faulty.sql(NOTES.format(jobs)) == [([1],)]
+    assert purge().status_code == 200
+
+
+def test_f16_a_database_that_is_read_only_answers_as_postgrest_does(faulty: Faulty, jobs: str) -> None:
+    ((database,),) = faulty.sql("select current_database()")
+    faulty.sql(f"alter database {database} set default_transaction_read_only = on")
+    faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
+    try:
+        until(lambda: faulty.call("send", queue_name=jobs, message=1).status_code == 405)
+        before = faulty.wire.connections
+        for _ in range(3):
+            told = refusal(faulty.call("send", queue_name=jobs, message=1))
+            assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
+        assert faulty.wire.connections == before
+    finally:
+        faulty.sql(f"begin read write; alter database {database} reset default_transaction_read_only; commit;")
+        faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
+    until(lambda: faulty.call("send", queue_name=jobs, message=2).status_code == 200)
+    assert faulty.sql(NOTES.format(jobs)) == [([2],)]
+
+
+def test_f19_f20_what_a_crash_empties_mends_itself(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
+    faulty.sql("select pgmq_admin.create_queue('volatile', 'unlogged'), pgmq_admin.enable_notify(%s)", jobs)
+    faulty.call("send", queue_name="volatile", message=1)
+    assert faulty.call("archive", queue_name="volatile", message_id=1).text == "true"
+    faulty.call("send", queue_name="volatile", message=2)
+    faulty.call("send", queue_name=jobs, message=1)
+    kill(directory)
+    until(faulty.serves)
+    assert faulty.call("read", queue_name="volatile", sleep_seconds=0, n=9).json() == []
+    # The archive is logged, and the numbers of messages begin again.
+    assert faulty.call("send", queue_name="volatile", message=3).text == "[1]"
+    assert refusal(faulty.call("archive", queue_name="volatile", message_id=1))[:2] == (409, "23505")
+    assert faulty.call("delete", queue_name="volatile", message_id=1).text == "true"
+    assert faulty.call("send", queue_name=jobs, message=2).status_code == 200
+    assert faulty.sql(NOTES.format(jobs)) == [([1, 2],)]
+
+
+@pytest.mark.parametrize("fault", ["latency", "slices", "trickle"])
+def test_f22_a_bad_line_delays_and_garbles_nothing(faulty: Faulty, jobs: str, fault: str) -> None:
+    if fault == "latency":
+        faulty.wire.latency = 0.2
+    elif fault == "slices":
+        faulty.wire.slicing = 3
+    else:
+        faulty.wire.rate = 4000
+    texts = ["é" * 50, "x" * 100, ""]
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda text: faulty.call("send", queue_name=jobs, message=text), texts))
+    assert [answer.status_code for answer in answers] == [200] * 3
+    rows = faulty.call("read", queue_name=jobs, sleep_seconds=60, n=9).json()
+    assert sorted(row["message"] for row in rows) == sorted(texts)
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_f6_f22_a_line_that_is_cut_during_a_send_is_no_success(faulty: Faulty, jobs: str, side: str) -> None:
+    faulty.call("send", queue_name=jobs, message=0)
+    faulty.wire.cut_after("client" if side == "client" else "server", 20)
+    answers = [faulty.call("send", queue_name=jobs, message=number) for number in range(1, 6)]
+    lost = [number for number, answer in enumerate(answers, 1) if not answer.is_success]
+    assert len(lost) == 1
+    told = error(answers[lost[0] - 1])
+    assert (answers[lost[0] - 1].status_code, told["code"]) == (503, "PGRST001")
+    assert told["details"] == "The call may or may not have been executed."
+    ((stored,),) = faulty.sql(NOTES.format(jobs))
+    # Postgres has it when only its answer was lost.
+    assert stored == [number for number in range(6) if number not in lost or side == "server"]
+
+
+def test_f23_no_connection_to_be_had_is_503(faulty: Faulty, jobs: str) -> None:
+    faulty.sql("alter role authenticator connection limit 1")
+    try:
+        faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda n: faulty.call("send", queue_name=jobs, message=n), range(8)))
+    finally:
+        faulty.sql("alter role authenticator connection limit -1")
+    refused = [answer for answer in answers if not answer.is_success]
+    assert refused
+    assert {(a.status_code, a.headers["retry-after"]) for a in refused} == {(503, "1")}
+    assert {error(answer)["code"] for answer in refused} <= {"PGRST000", "PGRST001", "PGRST002", "57P01"}
+    until(faulty.serves)
+    stored = faulty.sql(NOTES.format(jobs))[0][0] or []
+    assert set(stored) >= {number for number, answer in enumerate(answers) if answer.is_success}
+
+
+@pytest.fixture
+def small_disk(faulty: Faulty, jobs: str, directory: DataDirectory) -> Iterator[Path]:
+    """Where a disk of a megabyte and a half is, with the test's queue on it."""
+    place = Path(tempfile.mkdtemp(prefix="pgmq-small-"))
+    place.chmod(0o755)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1536k", "none", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        place.rmdir()
+        pytest.skip(f"only who may mount can make a small disk: {mounted.stderr.decode().strip()}")
+    try:
+        shutil.chown(place, directory.postgres.stat().st_uid, directory.postgres.stat().st_gid)
+        faulty.sql(f"create tablespace small location '{place}'")
+        faulty.sql(f"alter table pgmq.q_{jobs} set tablespace small")
+        yield place
+        faulty.sql(f"alter table pgmq.q_{jobs} set tablespace pg_default")
+        faulty.sql("drop tablespace small")
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+        place.rmdir()
+
+
+def test_f23_a_full_disk_is_503_and_stores_nothing_half(faulty: Faulty, jobs: str, small_disk: Path) -> None:
+    # Not compressible, so that it takes its place.
+    faulty.sql(f"alter table pgmq.q_{jobs} alter column message set storage external")
+    messages = [f"{number}" + "x" * 100_000 for number in range(4)]
+    answers = [faulty.call("send_batch", queue_name=jobs, messages=messages) for _ in range(6)]
+    full = [answer for answer in answers if not answer.is_success]
+    assert full
+    assert {(a.status_code, error(a)["code"], a.headers["retry-after"]) for a in full} == {(503, "53100", "1")}
+    assert faulty.sql(f"select count(*) from pgmq.q_{jobs}") == [(4 * (len(answers) - len(full)),)]
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    assert faulty.call("send", queue_name=jobs, message="small").status_code == 200
+
+
+def test_f25_the_time_zone_of_a_role_changes_no_lease(faulty: Faulty, jobs: str) -> None:
+    faulty.sql("alter role service_role set timezone = 'Pacific/Chatham'")
+    try:
+        faulty.sql("notify pgrst")
+        faulty.call("send", queue_name=jobs, message=1)
+        zones = set()
+
+        def chatham() -> bool:
+            (row,) = faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1).json()
+            zones.add(row["vt"][-6:])
+            return row["vt"][-6:] in {"+12:45", "+13:45"}
+
+        until(chatham)
+        (row,) = faulty.call("read", queue_name=jobs, sleep_seconds=600, n=1).json()
+        lease = f"select extract(epoch from %s::timestamptz - now()) between 590 and 600 from pgmq.q_{jobs}"
+        assert faulty.sql(lease, row["vt"]) == [(True,)]
+        assert faulty.call("read", queue_name=jobs, sleep_seconds=600, n=1).json() == []
+    finally:
+        faulty.sql("alter role service_role reset timezone")
+        faulty.sql("notify pgrst")
+
+
+def test_f28_f29_a_queue_that_is_dropped_is_not_found_and_a_new_one_of_its_name_is_used(
+    faulty: Faulty, jobs: str
+) -> None:
+    # Often enough that Postgres keeps a plan.
+    for number in range(8):
+        assert faulty.call("send", queue_name=jobs, message=number).text == f"[{number + 1}]"
+        assert len(faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1).json()) == 1
+    with ThreadPoolExecutor(4) as threads:
+        polls = [threads.submit(faulty.call, "read", queue_name=jobs, sleep_seconds=0, n=1) for _ in range(40)]
+        faulty.sql("select pgmq.drop_queue(%s)", jobs)
+    assert {poll.result().status_code for poll in polls} <= {200, 404}
+    assert refusal(faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1))[:2] == (404, "42P01")
+    faulty.sql("select pgmq_admin.create_queue(%s, 'unlogged')", jobs)
+    assert faulty.call("delete", queue_name=jobs, message_id=8).text == "false"
+    assert faulty.call("send", queue_name=jobs, message="new").text == "[1]"
+    assert [row["message"] for row in faulty.call("pop", queue_name=jobs).json()] == ["new"]
+
+
+def test_f30_a_table_that_gets_a_column_and_functions_that_are_replaced_cost_no_answer(
+    faulty: Faulty, jobs: str
+) -> None:
+    def call(number: int) -> list[int]:
+        sent = faulty.call("send", queue_name=jobs, message=number)
+        read = faulty.call("read", queue_name=jobs, sleep_seconds=0, n=2)
+        return [sent.status_code, read.status_code]
+
+    ((definition,),) = faulty.sql("select pg_get_functiondef('pgmq_public.read'::regproc)")
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(call, number) for number in range(80)]
+        faulty.sql(f"alter table pgmq.q_{jobs} add column extra int default 7")
+        faulty.sql("alter type pgmq.message_record add attribute extra int cascade")
+        faulty.sql(str(definition))
+        faulty.sql("notify pgrst")
+        answers = [one.result() for one in calls]
+    try:
+        assert answers == [[200, 200]] * 80
+        (row, *_) = faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1).json()
+        assert row["message"] in range(80)
+    finally:
+        faulty.sql("alter type pgmq.message_record drop attribute extra cascade")
+    assert faulty.sql(f"select count(*) from pgmq.q_{jobs}") == [(80,)]
