@@ -24,7 +24,7 @@ from bench.checker.history import Outcome
 from bench.checker.people import HOUR, ROTATED_PERCENT
 from bench.checker.requests import Reply, ask
 from bench.checker.site import SECRET, Site, site
-from bench.measurement import BenchError
+from bench.measurement import BenchError, told
 
 # What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
 LOOK = """
@@ -190,8 +190,8 @@ def main(
     try:
         workers = tuple(map(int, gateways.split(",")))
         tally, faults, complaints = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
-    except BenchError as error:
-        print(f"isolation: {error}", file=sys.stderr)
+    except* BenchError as errors:
+        print(f"isolation: {told(errors)}", file=sys.stderr)
         sys.exit(1)
     show(tally, faults, identities)
     for line in complaints:

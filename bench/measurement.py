@@ -7,6 +7,12 @@ class BenchError(Exception):
     """The bench cannot go on; the message is one line that says why and what to do."""
 
 
+def told(errors: BaseExceptionGroup[BenchError]) -> str:
+    """What the first of several errors, from tasks that ran beside each other, says."""
+    first = errors.exceptions[0]
+    return told(first) if isinstance(first, BaseExceptionGroup) else str(first)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What the load generator counted. Latencies are in milliseconds, of a call; `whole` when of a whole operation.

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.checker.report import show
 from bench.checker.rounds import Tally, round_of
 from bench.checker.site import site
-from bench.measurement import BenchError
+from bench.measurement import BenchError, told
 
 WIDTH = 120
 # Seconds under load of a round; after each everything is read and judged.
@@ -30,8 +30,8 @@ def main(
     """
     try:
         tally, complaints = asyncio.run(_rounds(minutes * 60, seed, clients, tuple(map(int, gateways.split(",")))))
-    except BenchError as error:
-        print(f"checker: {error}", file=sys.stderr)
+    except* BenchError as errors:
+        print(f"checker: {told(errors)}", file=sys.stderr)
         sys.exit(1)
     for line in complaints:
         print(f"a gateway: {line}")
