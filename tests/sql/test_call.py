@@ -189,6 +189,8 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
     """) == [
         ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
         ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[],boolean)",),
+        ("pgmq_gateway.database_metrics()",),
+        ("pgmq_gateway.queue_metrics(integer)",),
         ("pgmq_gateway.run(text,text,text[],text,text,text,text,text[],boolean,bigint,bigint)",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
     ]
