@@ -2,10 +2,10 @@
 
 import asyncpg
 
+from app.auth import Authenticator
 from app.connector import Connector
 from app.driver import BROKEN
 from app.login import UnsafeLogin, check_login
-from app.main import Gateway
 from app.settings import Settings
 from app.sockets import ServeError
 
@@ -15,7 +15,8 @@ async def preflight(settings: Settings) -> None:
 
     Raises SettingsError or ServeError.
     """
-    Gateway(settings)
+    # A whole gateway would begin what only one that serves may, such as traces.
+    Authenticator.of(settings)
     for name, uri in (("PGRST_DB_URI", settings.db_uri), ("PGMQ_GATEWAY_LISTEN_URI", settings.listen_uri)):
         if uri is not None:
             await _try(name, Connector(uri.get_secret_value(), prepared=settings.db_prepared_statements))

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -250,3 +250,9 @@ def test_a_collector_that_is_not_there_keeps_nobody_from_working_or_ending(
             answers = [client.get("/rpc/nothing").status_code for _ in range(50)]
         assert answers == [404] * 50
         assert running.stop() == 0
+
+
+def test_what_is_wrong_with_traces_is_said_once(serve: Callable[..., Server], database: str) -> None:
+    gateway = serve(database, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert gateway.stop() == 0
+    assert gateway.log.read_text().count("no traces") == 1
