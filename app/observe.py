@@ -10,6 +10,9 @@ from app.request import Described, Request
 from app.response import Response
 from app.timing import Timing
 
+# Characters of a path that are told.
+LONGEST_PATH = 256
+
 # What is to be done when a request is over, after so many seconds; without a response, its client went before.
 End = Callable[[Response | None, float], None]
 
@@ -46,6 +49,11 @@ class Observed(Request):
         self.carried: Mapping[str, str] = {}
         self.shown: Headers = ()
         self._ends = [observer.begun(self) for observer in observers]
+
+    @property
+    def place(self) -> str:
+        """Its path as it is told: without the query string, and not endless."""
+        return self.path[:LONGEST_PATH] or "/"
 
     @property
     def stages(self) -> Sequence[tuple[str, float]]:

@@ -25,8 +25,6 @@ SERVICE = "pgmq-gateway"
 CONTEXT = ("traceparent", "tracestate")
 # Seconds that spans may take to leave when the gateway ends.
 LAST_SECONDS = 3.0
-# Characters of a path that are told.
-LONGEST_PATH = 256
 TRANSACTION = "transaction"
 # What the functions of queues do, in the words of the semantic conventions for messaging.
 OPERATIONS = {
@@ -108,7 +106,7 @@ def _describe(span: Span, request: Observed, response: Response | None) -> None:
         {
             "http.request.method": request.method,
             "http.request.body.size": request.received,
-            "url.path": request.path[:LONGEST_PATH] or "/",
+            "url.path": request.place,
             "url.scheme": request.scheme,
             **{f"pgmq_gateway.stage.{stage}_ms": round(1000 * seconds, 3) for stage, seconds in request.stages},
         }

@@ -10,8 +10,6 @@ from app.response import Response
 
 logger = logging.getLogger("pgmq_gateway.requests")
 
-# Characters of a path that are told.
-LONGEST_PATH = 256
 # Names that clients may give their requests; others get one of the gateway's.
 NAME = re.compile(r"[ -~]{1,128}")
 DEFAULT_HEADER = "X-Request-Id"
@@ -42,7 +40,7 @@ class RequestLog:
         function = request.function
         told = {
             "method": request.method,
-            "path": request.path[:LONGEST_PATH] or "/",
+            "path": request.place,
             "schema": function.schema if function else "",
             "function": function.name if function else "",
             "role": request.role,
