@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 from nicegui import Client, background_tasks, ui
 
-from app.dashboard import theme
+from app.dashboard import first_view, theme
 from app.dashboard.api import Api, Problem
 from app.dashboard.gate import SESSION, SIGN_IN
 from app.dashboard.sessions import Session
@@ -110,6 +110,7 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
             api = Api(gateway().http, session, gateway().public_url)
             with _shell(client, api, section or path):
                 await build(api, **parameters)
+                first_view.add(client)
 
         given = list(inspect.signature(build).parameters.values())[1:]
         own = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, annotation=Client)

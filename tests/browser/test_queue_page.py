@@ -63,6 +63,36 @@ async def visit(page: Page, dashboard: Dashboard, queue: str) -> None:
     await expect(page.locator(".chart svg")).to_have_count(3)
 
 
+async def seen(page: Page, *selectors: str) -> list[tuple[int, int]]:
+    """Where the first of each is on the page."""
+    boxes = [await page.locator(selector).first.bounding_box() for selector in selectors]
+    return [(round(box["x"]), round(box["y"])) for box in boxes if box]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_messages_are_there_before_the_scripts_and_nothing_moves(
+    chromium: Browser, dashboard: Dashboard, desk: Page, sql: Sql, queue: str, width: int
+) -> None:
+    sql("select pgmq.send(%s, %s::text::jsonb) from generate_series(1, 3)", queue, '{"text": "<b id=bold>&amp;</b>"}')
+    window: ViewportSize = {"width": width, "height": 900}
+    places = ("h1", ".totals dd", ".charts", ".filters label, .filters .q-field", ".messages th", ".messages td .link")
+    name, value = dashboard.cookie
+    async with await chromium.new_context(viewport=window, java_script_enabled=False) as context:
+        await context.add_cookies([{"name": name, "value": value, "url": dashboard.url}])
+        page = await context.new_page()
+        await page.goto(f"{dashboard.url}/queues/{queue}")
+        cells = await page.locator(".messages tbody td").all_inner_texts()
+        assert [cells[1], *cells[3:6]] == ["1", '{"text": "<b id=bold>&amp;</b>"}', "32 B", "0"]
+        assert await page.locator("#bold").count() == 0
+        assert await page.get_by_role("button").count() == 0
+        before = await seen(page, *places)
+        await screenshot(page, f"queue-{width}-first-view")
+    await desk.set_viewport_size(window)
+    await visit(desk, dashboard, queue)
+    await expect(desk.locator("#first-view")).to_have_count(0)
+    assert await seen(desk, *places) == before
+
+
 def ids(page: Page) -> Locator:
     """The ids in the table."""
     return page.get_by_role("button", name="Open message")

@@ -8,7 +8,7 @@ export default {
             :indeterminate="some && !all" :disabled="!rows.length" @change="choose(ids, $event.target.checked)"></th>
           <th v-for="column in columns" :key="column.name" scope="col" :class="column.classes" :aria-sort="column.order">
             <button v-if="column.sort" type="button" class="sort" @click="$emit('sort', column.sort)">{{ column.label
-              }}<span aria-hidden="true">{{ arrows[column.order] }}</span></button>
+              }}<span aria-hidden="true">{{ column.arrow }}</span></button>
             <template v-else>{{ column.label }}</template>
           </th>
         </tr></thead>
@@ -31,7 +31,6 @@ export default {
       </table>
     </div>`,
   props: { columns: Array, rows: Array, chosen: Array },
-  data: () => ({ arrows: { ascending: " ↑", descending: " ↓" } }),
   computed: {
     ids() {
       return this.rows.map((row) => row.msg_id);
