@@ -14,13 +14,13 @@ from app.deadline import within
 from app.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
 from app.errors import (
     ConnectionLost,
-    DatabaseError,
     GatewayError,
     InvalidRange,
     NotSingular,
     TooManyAffected,
     Unavailable,
 )
+from app.raised import DatabaseError
 from app.settings import MAX_BATCH, MAX_READ, Settings
 from app.statement import quote
 from app.transaction import DEFAULTS

@@ -50,7 +50,7 @@ def start(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> S
             stderr=errors,
             text=True,
         )
-    output = until(process, log, "/ready")
+    output = banner(process, log, "/ready")
     api, admin = re.findall(r"http://[\d.]+:\d+", output)[:2]
     return Server(process, api, admin, output, log)
 
@@ -72,7 +72,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "COLUMNS": "200", **ours, **(more or {})}
 
 
-def until(process: subprocess.Popen[str], log: Path, mark: str) -> str:
+def banner(process: subprocess.Popen[str], log: Path, mark: str) -> str:
     """What the process prints up to and with the first banner that has `mark` in it."""
     assert process.stdout is not None
     descriptor, output, deadline = process.stdout.fileno(), "", time.monotonic() + PATIENCE

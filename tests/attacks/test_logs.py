@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from app.keys import token
-from tests.integration.conftest import Bearer, Own, error, own, refusal, until
+from tests.integration.conftest import Bearer, Own, error, own, refusal
 from tests.server import SECRET
+from tests.waiting import until
 
 __all__ = ["own"]
 

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from tests.attacks.raw import Answer, answers, connected, endless, exchange, post
-from tests.integration.conftest import Own, error, until
+from tests.integration.conftest import Own, error
 from tests.server import Server
+from tests.waiting import until
 
 MOST = 200_000
 GATEWAY = {

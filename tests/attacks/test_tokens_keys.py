@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from tests.attacks.test_tokens import NO_KEY, NO_SIGNATURE, begun, encoded, invalid
-from tests.integration.conftest import error, refusal, until
+from tests.integration.conftest import error, refusal
 from tests.keyserver import KeyServer, running
 from tests.server import SECRET, Server, start
 from tests.signing import Pair, curve_pair, edwards_pair, goldilocks_pair, rsa_pair, secret_jwk
+from tests.waiting import until
 
 LONG = os.urandom(64)
 PREVIOUS = "the secret before that, which is still taken"

@@ -15,8 +15,8 @@ from app.datadir import DataDirectory
 from app.keys import api_key, token
 from tests.browser.conftest import Client, Keys, Origins
 from tests.conftest import Sql
-from tests.integration.conftest import until
 from tests.server import PATIENCE, SECRET, Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

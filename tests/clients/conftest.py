@@ -128,7 +128,7 @@ def make_serve(place: Path) -> Server:
             text=True,
             start_new_session=True,
         )
-    output = server.until(process, log, "/ready")
+    output = server.banner(process, log, "/ready")
     return Server(process, "", "", output, log)
 
 

@@ -12,9 +12,10 @@ from app.cluster import SOCKET_NAME, socket_folder, socket_uri
 from app.datadir import DataDirectory
 from tests import server
 from tests.conftest import Sql, runner
-from tests.integration.conftest import Bearer, Own, own, role, service, until
+from tests.integration.conftest import Bearer, Own, own, role, service
 from tests.proxy import Proxy
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 __all__ = ["own", "role", "service"]
 

@@ -26,10 +26,11 @@ from app.main import Gateway
 from app.settings import Settings
 from tests import server
 from tests.faults.conftest import Faulty, login
-from tests.integration.conftest import Bearer, refusal, until
+from tests.integration.conftest import Bearer, refusal
 from tests.integration.crowd import reached
 from tests.proxy import Proxy
 from tests.server import SECRET
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from app.datadir import DataDirectory
 from app.keys import api_key
 from tests import server
 from tests.conftest import runner
-from tests.process.test_serve import refuses, until
+from tests.process.test_serve import refuses
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 HEADERS = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
 BLOCKED = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_tasks'::regclass"

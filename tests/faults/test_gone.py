@@ -14,7 +14,8 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from tests.integration.conftest import Bearer, Own, Serve, own, until
+from tests.integration.conftest import Bearer, Own, Serve, own
+from tests.waiting import until
 
 GATEWAY = {"PGRST_DB_POOL": "1"}
 

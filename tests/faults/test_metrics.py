@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from tests.integration.conftest import Own, own, until
+from tests.integration.conftest import Own, own
+from tests.waiting import until
 
 __all__ = ["own"]
 

@@ -16,8 +16,9 @@ from app.cluster import socket_folder, socket_uri
 from app.datadir import DataDirectory
 from tests import server
 from tests.conftest import missing, runner
-from tests.integration.conftest import Bearer, Own, refusal, until
+from tests.integration.conftest import Bearer, Own, refusal
 from tests.server import SECRET
+from tests.waiting import until
 
 # Debian has it where only root looks.
 PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")

@@ -17,9 +17,10 @@ from app.cluster import SOCKET_NAME, socket_folder, socket_uri
 from app.datadir import DataDirectory
 from tests import server
 from tests.faults.conftest import Faulty, login
-from tests.integration.conftest import error, refusal, until
+from tests.integration.conftest import error, refusal
 from tests.proxy import Proxy
 from tests.server import SECRET
+from tests.waiting import until
 
 NOTES = "select array_agg(message::int order by message::int) from pgmq.q_{0}"
 

@@ -10,8 +10,9 @@ import pytest
 
 from app.cluster import SOCKET_NAME, socket_folder, socket_uri
 from app.datadir import DataDirectory
-from tests.integration.conftest import Bearer, Serve, refusal, until
+from tests.integration.conftest import Bearer, Serve, refusal
 from tests.proxy import Proxy
+from tests.waiting import until
 
 SEND = {"queue_name": "jobs", "message": {"n": 1}}
 

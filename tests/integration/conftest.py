@@ -1,6 +1,5 @@
 """What integration tests share: the error shape, waiting, and a database with a gateway of one test file's own."""
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from tests import server
 from tests.conftest import Sql, runner
-from tests.server import PATIENCE, SECRET, Server
+from tests.server import SECRET, Server
+from tests.waiting import until
 
 Headers = dict[str, str]
 Bearer = Callable[..., Headers]
@@ -49,14 +49,6 @@ class Own:
         self.sql(f"create function public.{marker}() returns int stable language sql as 'select 1'")
         self.sql("notify pgrst, 'reload schema'")
         until(lambda: self.client.get(f"/rpc/{marker}", headers={"Accept-Profile": "public"}).status_code == 200)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def error(answer: httpx.Response) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, error, refusal, until
+from tests.integration.conftest import Bearer, Own, error, refusal
+from tests.waiting import until
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "create_queue": {"queue_name": "made"},

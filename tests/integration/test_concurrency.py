@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Headers, until
+from tests.integration.conftest import Bearer, Headers
 from tests.server import Server
+from tests.waiting import until
 
 CONSUMERS = 6
 

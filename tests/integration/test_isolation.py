@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, refusal, until
+from tests.integration.conftest import Bearer, Own, refusal
 from tests.server import Server
+from tests.waiting import until
 
 LOOK = """
 create function public.look() returns json language sql volatile as $f$

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Headers, Own, until
+from tests.integration.conftest import Bearer, Headers, Own
 from tests.integration.crowd import HOLD, Crowd, crowd_of
+from tests.waiting import until
 
 GATEWAY = {"PGRST_DB_POOL": "2"}
 SCHEMAS = (

@@ -17,8 +17,9 @@ from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from tests import server
 from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Grant, until
+from tests.integration.conftest import Bearer, Grant
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

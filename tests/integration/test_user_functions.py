@@ -8,7 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Own, error, refusal, until
+from tests.integration.conftest import Bearer, Own, error, refusal
+from tests.waiting import until
 
 ODD = 'My "odd" schéma 日本'
 ODD_PROFILE = {b"Content-Profile": ODD.encode()}

@@ -19,8 +19,9 @@ from app.datadir import DataDirectory
 from app.gauges import SHARED
 from tests import server
 from tests.conftest import Sql
-from tests.process.test_serve import Start, call, ready, until
+from tests.process.test_serve import Start, call, ready
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 TIMEOUTS = "pgrst_db_pool_timeouts_total"
 AVAILABLE = "pgrst_db_pool_available"

@@ -14,8 +14,8 @@ from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from app.keys import api_key
 from tests import server
-from tests.process.test_serve import until
 from tests.server import PROGRAM, SECRET, Server
+from tests.waiting import until
 
 
 def process(gateway: Server) -> psutil.Process:
@@ -90,7 +90,7 @@ def test_the_command_serves_a_gateway_elsewhere_and_writes_nothing(tmp_path: Pat
             stderr=errors,
             text=True,
         )
-    output = server.until(started, log, "\n")
+    output = server.banner(started, log, "\n")
     address = re.findall(r"http://[\d.]+:\d+", output)[1]
     with httpx.Client(base_url=address, timeout=30) as client:
         refused = client.post("/sign-in", data={"key": "a.b.c"}, headers={"Origin": address})

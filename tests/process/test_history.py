@@ -11,8 +11,8 @@ from app.datadir import DataDirectory
 from app.history import SAMPLE
 from tests import server
 from tests.conftest import Sql, runner
-from tests.integration.conftest import until
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 INTERVAL = "PGMQ_GATEWAY_HISTORY_INTERVAL"
 TAKEN = "select count(distinct at) from pgmq_gateway.samples"

@@ -22,8 +22,9 @@ from app.keys import api_key
 from tests import server
 from tests.conftest import runner
 from tests.process.test_admin import MAX, metrics
-from tests.process.test_serve import ready, until
+from tests.process.test_serve import ready
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 OTHER = "another secret that is only ever used in these tests"
 
@@ -244,7 +245,7 @@ def test_a_socket_that_systemd_passes_is_served_and_the_end_of_a_terminal_is_no_
         os.close(theirs)
         assert process.stdout is not None
         port = process.stdout.readline().strip()
-        assert f"http://127.0.0.1:{port} " in server.until(process, files / "passed.log", "/ready")
+        assert f"http://127.0.0.1:{port} " in server.banner(process, files / "passed.log", "/ready")
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
         os.close(ours)
         assert process.wait(60) == 0

@@ -3,7 +3,6 @@
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from app.keys import api_key
 from tests import server
-from tests.server import PATIENCE, SECRET, Server
+from tests.server import SECRET, Server
+from tests.waiting import until
 
 Start = Callable[..., Server]
 
@@ -45,14 +45,6 @@ def call(gateway: Server, function: str, **arguments: object) -> httpx.Response:
     """One call as service_role."""
     headers = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
     return httpx.post(f"{gateway.url}/rest/v1/rpc/{function}", json=arguments, headers=headers, timeout=30)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that will be true soon."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
 
 
 def ready(gateway: Server) -> bool:

@@ -17,8 +17,9 @@ from tests import server
 from tests.conftest import Sql
 from tests.process.conftest import Workers
 from tests.process.test_admin import MAX, SUCCESS, WAITING, metrics
-from tests.process.test_serve import call, ready, until
+from tests.process.test_serve import call, ready
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 
 def workers_of(gateway: Server) -> list[psutil.Process]:
