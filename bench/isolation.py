@@ -3,6 +3,7 @@ anything of somebody else's? `python -m bench.isolation`.
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 import re
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import aiohttp
 import typer
 from rich.console import Console
 
@@ -22,8 +22,9 @@ from bench.checker import ground
 from bench.checker.faults import Faults
 from bench.checker.history import Outcome
 from bench.checker.people import HOUR, ROTATED_PERCENT
-from bench.checker.requests import Reply, ask
+from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
+from bench.client import Client
 from bench.measurement import BenchError, told
 
 # What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
@@ -72,6 +73,10 @@ PATIENCE = 10.0
 GONE_PERCENT = 2
 GONE_SECONDS = 0.02
 SHOWN = 20
+# How long messages stay that nobody takes: each read walks past those of all others.
+KEPT = "3 s"
+NOBODY = "no connection"
+AWAY_SECONDS = 0.1
 # Seconds between two faults of the processes, and two of the network.
 PAUSES = (4.0, 12.0)
 
@@ -99,53 +104,62 @@ class Tally:
 
 
 class Crowd:
-    """Somebody else in each turn, who calls several times at once."""
+    """Somebody else in each turn, who calls several times at once, each time over another connection."""
 
-    def __init__(self, urls: Sequence[str], http: aiohttp.ClientSession, tally: Tally, chance: random.Random) -> None:
-        self._urls = urls
-        self._http = http
+    def __init__(self, urls: Sequence[str], together: int, tally: Tally, chance: random.Random) -> None:
+        self._clients = [[Client(url) for _ in range(together)] for url in urls]
         self._tally = tally
         self._chance = chance
         self._tokens: dict[str, str] = {}
 
-    async def work(self, identities: int, together: int, over: Callable[[], bool]) -> None:
+    async def work(self, identities: int, over: Callable[[], bool]) -> None:
         """Take turns until it is over."""
-        while not over():
-            sub = f"user{self._chance.randrange(identities):04}"
-            url, bearer = self._chance.choice(self._urls), self._token(sub)
-            moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=together)
-            seen = await asyncio.gather(*(self._call(url, sub, bearer, move) for move in moves))
-            transactions = Counter(one for one in seen if one)
-            self._tally.looks += transactions.total()
-            self._tally.shared += sum(number for number in transactions.values() if number > 1)
+        try:
+            while not over():
+                await self._turn(f"user{self._chance.randrange(identities):04}")
+        finally:
+            for client in itertools.chain(*self._clients):
+                client.close()
+
+    async def _turn(self, sub: str) -> None:
+        clients, bearer = self._chance.choice(self._clients), self._token(sub)
+        moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=len(clients))
+        calls = (self._call(client, sub, bearer, move) for client, move in zip(clients, moves, strict=True))
+        transactions = Counter(one for one in await asyncio.gather(*calls) if one)
+        self._tally.looks += transactions.total()
+        self._tally.shared += sum(number for number in transactions.values() if number > 1)
 
     def _token(self, sub: str) -> str:
         if sub not in self._tokens or self._chance.randrange(100) < ROTATED_PERCENT:
             self._tokens[sub] = token(SECRET.encode(), "authenticated", {"sub": sub, "jti": next(_markers)}, HOUR)
         return self._tokens[sub]
 
-    async def _call(self, url: str, sub: str, bearer: str, move: str) -> str | None:
+    async def _call(self, client: Client, sub: str, bearer: str, move: str) -> str | None:
         """Make a call, check what comes back, and give its transaction where that is known."""
         gone = self._chance.randrange(100) < GONE_PERCENT
         patience = self._chance.uniform(0, GONE_SECONDS) if gone else PATIENCE
         marker = f"m{next(_markers)}"
-        arguments = self._arguments(move, sub)
-        reply = await ask(self._http, url, move, arguments, bearer, patience, **{"X-Marker": marker})
+        reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
         self._tally.notes[reply.note] += bool(reply.note)
         if wrong := strange(move, sub, marker, reply):
             self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
+        if reply.note == NOBODY:
+            # Not every moment is a call that counts.
+            await asyncio.sleep(AWAY_SECONDS)
         return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
 
     def _arguments(self, move: str, sub: str) -> dict[str, Any]:
-        if move not in ("send", "read", "pop", "delete"):
-            return {}
-        more: dict[str, dict[str, Any]] = {
-            "send": {"message": {"owner": sub}},
-            "read": {"sleep_seconds": 1, "n": 3},
-            "delete": {"message_id": self._chance.randrange(1, self._tally.total + 2)},
-        }
-        return {"queue_name": QUEUE, **more.get(move, {})}
+        match move:
+            case "send":
+                return {"queue_name": QUEUE, "message": {"owner": sub}}
+            case "read":
+                return {"queue_name": QUEUE, "sleep_seconds": 1, "n": 3}
+            case "pop":
+                return {"queue_name": QUEUE}
+            case "delete":
+                return {"queue_name": QUEUE, "message_id": self._chance.randrange(1, self._tally.total + 2)}
+        return {}
 
 
 def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
@@ -165,15 +179,18 @@ async def load(
     urls: Sequence[str], tally: Tally, seed: int, identities: int, crowds: int, together: int, over: Callable[[], bool]
 ) -> None:
     """Let so many crowds work until it is over."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         for number in range(crowds):
-            crowd = Crowd(urls, http, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
-            group.create_task(crowd.work(identities, together, over))
+            crowd = Crowd(urls, together, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
+            group.create_task(crowd.work(identities, over))
 
 
 async def prepare(owner: str) -> None:
     """Make the functions that are called beside those of the queues."""
     async with ground.owning(owner) as connection:
+        # What a crash loses does not matter here.
+        await connection.execute("alter system set synchronous_commit = off")
+        await connection.execute("select pg_reload_conf()")
         for function in FUNCTIONS:
             await connection.execute(function)
 
@@ -223,12 +240,11 @@ async def _isolation(
 async def _purge(built: Site, over: Callable[[], bool]) -> None:
     """Keep the queue short: what nobody takes is not of interest."""
     while not over():
-        await asyncio.sleep(1)
-        try:
+        with contextlib.suppress(BenchError, *ground.LOST):
             async with ground.owning(built.owner) as owner:
-                await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '20 s'")
-        except (BenchError, *ground.LOST):
-            continue
+                while not over():
+                    await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '{KEPT}'")
+                    await asyncio.sleep(1)
 
 
 def show(tally: Tally, faults: Counter[str], identities: int) -> None:
