@@ -10,6 +10,9 @@ import httptools
 from bench.checker.history import Outcome
 from bench.checker.requests import Reply
 
+# What is noted of a call that was not even taken.
+NOBODY = "no connection"
+
 
 class Client:
     """Calls of functions of pgmq_public, one at a time, over a connection that is made anew where it was lost."""
@@ -34,7 +37,7 @@ class Client:
                 try:
                     connection = await self._connected()
                 except OSError:
-                    return Reply(Outcome.REFUSED, "no connection")
+                    return Reply(Outcome.REFUSED, NOBODY)
                 return Reply.of(*await connection.exchange(request))
         except TimeoutError:
             self.close()

@@ -24,7 +24,7 @@ from bench.checker.history import Outcome
 from bench.checker.people import HOUR, ROTATED_PERCENT
 from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
-from bench.client import Client
+from bench.client import NOBODY, Client
 from bench.measurement import BenchError, told
 
 # What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
@@ -73,10 +73,11 @@ PATIENCE = 10.0
 GONE_PERCENT = 2
 GONE_SECONDS = 0.02
 SHOWN = 20
-# How long messages stay that nobody takes: each read walks past those of all others.
-KEPT = "3 s"
-NOBODY = "no connection"
-AWAY_SECONDS = 0.1
+# How long messages stay that nobody takes, and seconds between two looks: each read walks past those of all others.
+KEPT = "1 s"
+PURGE_SECONDS = 0.3
+# Seconds that a caller waits where nobody listened.
+AWAY_SECONDS = 0.25
 # Seconds between two faults of the processes, and two of the network.
 PAUSES = (4.0, 12.0)
 
@@ -87,12 +88,14 @@ _markers = itertools.count(1)
 class Tally:
     """What has been done, and what should not have been seen.
 
-    looks   calls that told their transaction, and `shared` of them with one of another call
-    leaks   what somebody was shown of somebody else
+    answered  calls that something was said to, were it only that there is no database
+    looks     calls that told their transaction, and `shared` of them with one of another call
+    leaks     what somebody was shown of somebody else
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
     looks: int = 0
     shared: int = 0
     leaks: list[str] = field(default_factory=list)
@@ -142,10 +145,10 @@ class Crowd:
         reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
         self._tally.notes[reply.note] += bool(reply.note)
+        self._tally.answered += bool(reply.text)
         if wrong := strange(move, sub, marker, reply):
             self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
         if reply.note == NOBODY:
-            # Not every moment is a call that counts.
             await asyncio.sleep(AWAY_SECONDS)
         return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
 
@@ -199,8 +202,8 @@ def main(
     minutes: Annotated[float, typer.Option(min=0.01, help="How long.")] = 5,
     seed: Annotated[int, typer.Option(help="Chooses the faults, and what callers do.")] = 1,
     identities: Annotated[int, typer.Option(min=2, max=9999, help="How many different claims.")] = 400,
-    crowds: Annotated[int, typer.Option(min=1, help="Identities that call at the same time.")] = 12,
-    together: Annotated[int, typer.Option(min=1, help="Calls of each at once.")] = 10,
+    crowds: Annotated[int, typer.Option(min=1, help="Identities that call at the same time.")] = 24,
+    together: Annotated[int, typer.Option(min=1, help="Calls of each at once.")] = 16,
     gateways: Annotated[str, typer.Option(help="Gateways, each by its number of workers.")] = "1,2",
 ) -> None:
     """Call as many identities at once while things break. Exit status 1 when one was shown anything of another."""
@@ -244,7 +247,7 @@ async def _purge(built: Site, over: Callable[[], bool]) -> None:
             async with ground.owning(built.owner) as owner:
                 while not over():
                     await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '{KEPT}'")
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(PURGE_SECONDS)
 
 
 def show(tally: Tally, faults: Counter[str], identities: int) -> None:
@@ -253,7 +256,7 @@ def show(tally: Tally, faults: Counter[str], identities: int) -> None:
     by_outcome = ", ".join(
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
     )
-    screen.print(f"{tally.total:,} calls of {identities} identities: {by_outcome}")
+    screen.print(f"{tally.total:,} calls of {identities} identities, {tally.answered:,} of them answered: {by_outcome}")
     screen.print(f"{tally.shared:,} of {tally.looks:,} that told their transaction shared it")
     screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
     screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))
