@@ -3,6 +3,7 @@ anything of somebody else's? `python -m bench.isolation`.
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 import re
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import aiohttp
 import typer
 from rich.console import Console
 
@@ -22,8 +22,9 @@ from bench.checker import ground
 from bench.checker.faults import Faults
 from bench.checker.history import Outcome
 from bench.checker.people import HOUR, ROTATED_PERCENT
-from bench.checker.requests import Reply, ask
+from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
+from bench.client import NOBODY, Client
 from bench.measurement import BenchError, told
 
 # What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
@@ -72,6 +73,11 @@ PATIENCE = 10.0
 GONE_PERCENT = 2
 GONE_SECONDS = 0.02
 SHOWN = 20
+# How long messages stay that nobody takes, and seconds between two looks: each read walks past those of all others.
+KEPT = "1 s"
+PURGE_SECONDS = 0.3
+# Seconds that a caller waits where nobody listened.
+AWAY_SECONDS = 0.25
 # Seconds between two faults of the processes, and two of the network.
 PAUSES = (4.0, 12.0)
 
@@ -82,12 +88,14 @@ _markers = itertools.count(1)
 class Tally:
     """What has been done, and what should not have been seen.
 
-    looks   calls that told their transaction, and `shared` of them with one of another call
-    leaks   what somebody was shown of somebody else
+    answered  calls that something was said to, were it only that there is no database
+    looks     calls that told their transaction, and `shared` of them with one of another call
+    leaks     what somebody was shown of somebody else
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
     looks: int = 0
     shared: int = 0
     leaks: list[str] = field(default_factory=list)
@@ -99,53 +107,62 @@ class Tally:
 
 
 class Crowd:
-    """Somebody else in each turn, who calls several times at once."""
+    """Somebody else in each turn, who calls several times at once, each time over another connection."""
 
-    def __init__(self, urls: Sequence[str], http: aiohttp.ClientSession, tally: Tally, chance: random.Random) -> None:
-        self._urls = urls
-        self._http = http
+    def __init__(self, urls: Sequence[str], together: int, tally: Tally, chance: random.Random) -> None:
+        self._clients = [[Client(url) for _ in range(together)] for url in urls]
         self._tally = tally
         self._chance = chance
         self._tokens: dict[str, str] = {}
 
-    async def work(self, identities: int, together: int, over: Callable[[], bool]) -> None:
+    async def work(self, identities: int, over: Callable[[], bool]) -> None:
         """Take turns until it is over."""
-        while not over():
-            sub = f"user{self._chance.randrange(identities):04}"
-            url, bearer = self._chance.choice(self._urls), self._token(sub)
-            moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=together)
-            seen = await asyncio.gather(*(self._call(url, sub, bearer, move) for move in moves))
-            transactions = Counter(one for one in seen if one)
-            self._tally.looks += transactions.total()
-            self._tally.shared += sum(number for number in transactions.values() if number > 1)
+        try:
+            while not over():
+                await self._turn(f"user{self._chance.randrange(identities):04}")
+        finally:
+            for client in itertools.chain(*self._clients):
+                client.close()
+
+    async def _turn(self, sub: str) -> None:
+        clients, bearer = self._chance.choice(self._clients), self._token(sub)
+        moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=len(clients))
+        calls = (self._call(client, sub, bearer, move) for client, move in zip(clients, moves, strict=True))
+        transactions = Counter(one for one in await asyncio.gather(*calls) if one)
+        self._tally.looks += transactions.total()
+        self._tally.shared += sum(number for number in transactions.values() if number > 1)
 
     def _token(self, sub: str) -> str:
         if sub not in self._tokens or self._chance.randrange(100) < ROTATED_PERCENT:
             self._tokens[sub] = token(SECRET.encode(), "authenticated", {"sub": sub, "jti": next(_markers)}, HOUR)
         return self._tokens[sub]
 
-    async def _call(self, url: str, sub: str, bearer: str, move: str) -> str | None:
+    async def _call(self, client: Client, sub: str, bearer: str, move: str) -> str | None:
         """Make a call, check what comes back, and give its transaction where that is known."""
         gone = self._chance.randrange(100) < GONE_PERCENT
         patience = self._chance.uniform(0, GONE_SECONDS) if gone else PATIENCE
         marker = f"m{next(_markers)}"
-        arguments = self._arguments(move, sub)
-        reply = await ask(self._http, url, move, arguments, bearer, patience, **{"X-Marker": marker})
+        reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
         self._tally.notes[reply.note] += bool(reply.note)
+        self._tally.answered += bool(reply.text)
         if wrong := strange(move, sub, marker, reply):
             self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
+        if reply.note == NOBODY:
+            await asyncio.sleep(AWAY_SECONDS)
         return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
 
     def _arguments(self, move: str, sub: str) -> dict[str, Any]:
-        if move not in ("send", "read", "pop", "delete"):
-            return {}
-        more: dict[str, dict[str, Any]] = {
-            "send": {"message": {"owner": sub}},
-            "read": {"sleep_seconds": 1, "n": 3},
-            "delete": {"message_id": self._chance.randrange(1, self._tally.total + 2)},
-        }
-        return {"queue_name": QUEUE, **more.get(move, {})}
+        match move:
+            case "send":
+                return {"queue_name": QUEUE, "message": {"owner": sub}}
+            case "read":
+                return {"queue_name": QUEUE, "sleep_seconds": 1, "n": 3}
+            case "pop":
+                return {"queue_name": QUEUE}
+            case "delete":
+                return {"queue_name": QUEUE, "message_id": self._chance.randrange(1, self._tally.total + 2)}
+        return {}
 
 
 def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
@@ -165,15 +182,18 @@ async def load(
     urls: Sequence[str], tally: Tally, seed: int, identities: int, crowds: int, together: int, over: Callable[[], bool]
 ) -> None:
     """Let so many crowds work until it is over."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         for number in range(crowds):
-            crowd = Crowd(urls, http, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
-            group.create_task(crowd.work(identities, together, over))
+            crowd = Crowd(urls, together, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
+            group.create_task(crowd.work(identities, over))
 
 
 async def prepare(owner: str) -> None:
     """Make the functions that are called beside those of the queues."""
     async with ground.owning(owner) as connection:
+        # What a crash loses does not matter here.
+        await connection.execute("alter system set synchronous_commit = off")
+        await connection.execute("select pg_reload_conf()")
         for function in FUNCTIONS:
             await connection.execute(function)
 
@@ -182,8 +202,8 @@ def main(
     minutes: Annotated[float, typer.Option(min=0.01, help="How long.")] = 5,
     seed: Annotated[int, typer.Option(help="Chooses the faults, and what callers do.")] = 1,
     identities: Annotated[int, typer.Option(min=2, max=9999, help="How many different claims.")] = 400,
-    crowds: Annotated[int, typer.Option(min=1, help="Identities that call at the same time.")] = 12,
-    together: Annotated[int, typer.Option(min=1, help="Calls of each at once.")] = 10,
+    crowds: Annotated[int, typer.Option(min=1, help="Identities that call at the same time.")] = 24,
+    together: Annotated[int, typer.Option(min=1, help="Calls of each at once.")] = 16,
     gateways: Annotated[str, typer.Option(help="Gateways, each by its number of workers.")] = "1,2",
 ) -> None:
     """Call as many identities at once while things break. Exit status 1 when one was shown anything of another."""
@@ -223,12 +243,11 @@ async def _isolation(
 async def _purge(built: Site, over: Callable[[], bool]) -> None:
     """Keep the queue short: what nobody takes is not of interest."""
     while not over():
-        await asyncio.sleep(1)
-        try:
+        with contextlib.suppress(BenchError, *ground.LOST):
             async with ground.owning(built.owner) as owner:
-                await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '20 s'")
-        except (BenchError, *ground.LOST):
-            continue
+                while not over():
+                    await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '{KEPT}'")
+                    await asyncio.sleep(PURGE_SECONDS)
 
 
 def show(tally: Tally, faults: Counter[str], identities: int) -> None:
@@ -237,7 +256,7 @@ def show(tally: Tally, faults: Counter[str], identities: int) -> None:
     by_outcome = ", ".join(
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
     )
-    screen.print(f"{tally.total:,} calls of {identities} identities: {by_outcome}")
+    screen.print(f"{tally.total:,} calls of {identities} identities, {tally.answered:,} of them answered: {by_outcome}")
     screen.print(f"{tally.shared:,} of {tally.looks:,} that told their transaction shared it")
     screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
     screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))

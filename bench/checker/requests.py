@@ -23,6 +23,15 @@ class Reply:
     text: str = ""
     body: Json = None
 
+    @classmethod
+    def of(cls, status: int, text: str) -> "Reply":
+        """From an answer. Raises ValueError for one that is no JSON."""
+        body = json.loads(text)
+        if status == 200:
+            return cls(Outcome.OK, "", text, body)
+        code = body.get("code") if isinstance(body, dict) else None
+        return cls(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{status} {code}", text, body)
+
 
 async def ask(
     http: aiohttp.ClientSession,
@@ -43,12 +52,7 @@ async def ask(
             asyncio.timeout(patience),
             http.post(f"{url}/rpc/{function}", json=arguments, headers=headers) as got,
         ):
-            text = await got.text()
-            body = json.loads(text)
-            if got.status == 200:
-                return Reply(Outcome.OK, "", text, body)
-            code = body.get("code") if isinstance(body, dict) else None
-            return Reply(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{got.status} {code}", text, body)
+            return Reply.of(got.status, await got.text())
     except aiohttp.ClientConnectorError:
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:
