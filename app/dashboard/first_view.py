@@ -31,10 +31,9 @@ new MutationObserver((_, watch) => {
 
 
 def add(client: Client) -> None:
-    """Have the browser paint the page, as it is now, before it runs the scripts; unless it has the page already."""
-    if not client.has_socket_connection:
-        with client:
-            ui.add_body_html(f'<div id="first-view" aria-hidden="true" inert>{view(client.layout)}</div>{GONE}')
+    """Have the browser paint the page, as it is now, before it runs the scripts. Only before the page is sent."""
+    with client:
+        ui.add_body_html(f'<div id="first-view" aria-hidden="true" inert>{view(client.layout)}</div>{GONE}')
 
 
 def tag(name: str, classes: Iterable[str], *inside: str, **more: object) -> str:

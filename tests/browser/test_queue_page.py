@@ -1,6 +1,7 @@
 """The page of one queue in a real browser: what it shows, what it does, and the rows that are left."""
 
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, Viewpor
 
 from tests.browser.conftest import Dashboard, accessible, listen, screenshot
 from tests.conftest import Sql
+from tests.server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,6 +69,22 @@ async def seen(page: Page, *selectors: str) -> list[tuple[int, int]]:
     """Where the first of each is on the page."""
     boxes = [await page.locator(selector).first.bounding_box() for selector in selectors]
     return [(round(box["x"]), round(box["y"])) for box in boxes if box]
+
+
+async def test_a_page_whose_data_came_late_is_there_once(
+    dashboard: Dashboard, desk: Page, embedded: Server, sql: Sql, queue: str
+) -> None:
+    fill(sql, queue, 1)
+    embedded.process.send_signal(signal.SIGSTOP)
+    try:
+        # It is sent without data after a while; they come before its scripts have run.
+        await desk.goto(f"{dashboard.url}/queues/{queue}", wait_until="commit")
+    finally:
+        embedded.process.send_signal(signal.SIGCONT)
+    await expect(desk.locator("#app .messages tbody tr")).to_have_count(1)
+    await accessible(desk)
+    await expect(desk.get_by_role("main")).to_have_count(1)
+    assert await desk.locator("#first-view").count() == 0
 
 
 @pytest.mark.parametrize("width", [390, 1440])
