@@ -19,6 +19,8 @@ class Client:
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
+        assert place.hostname
+        assert place.port
         self._host, self._port = place.hostname, place.port
         self._common = f"Host: {place.netloc}\r\nContent-Profile: pgmq_public\r\nContent-Type: application/json\r\n"
         self._connection: _Connection | None = None
