@@ -17,7 +17,7 @@ from bench import isolation
 from bench.checker import ground, site
 from bench.checker.history import History
 from bench.checker.model import Promise, judge
-from bench.checker.people import people
+from bench.checker.people import TEAMS, people
 from bench.checker.workload import Plan, work
 from bench.isolation import FUNCTIONS, LOOK, Tally, load
 from tests.integration.conftest import Own, own
@@ -99,7 +99,7 @@ PLANTS = {
 
 
 @pytest.fixture(scope="module")
-def laid(own: Own, directory: DataDirectory) -> str:
+def laid(own: Own, directory: DataDirectory) -> Iterator[str]:
     """The URI of the database's owner, in which the queues and functions of both runs are."""
     ((name,),) = own.sql("select current_database()")
     uri = socket_uri(directory, database=name)
@@ -110,7 +110,11 @@ def laid(own: Own, directory: DataDirectory) -> str:
 
     asyncio.run(lay())
     own.define(*FUNCTIONS)
-    return uri
+    yield uri
+    # Roles belong to the whole server, where other tests look who has which rights.
+    for team in TEAMS:
+        own.sql(f"drop owned by {team}")
+        own.sql(f"drop role {team}")
 
 
 @pytest.fixture
