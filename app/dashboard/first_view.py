@@ -134,7 +134,7 @@ def _(element: ui.input | ui.select) -> str:
     if isinstance(element, ui.select) and isinstance(element.options, dict):
         value = element.options.get(value)
     label, hint = (str(element.props.get(name) or "") for name in ("label", "placeholder"))
-    said = tag("span", ["ellipsis"], escape(value)) if value else tag("span", ["ellipsis muted"], escape(hint))
+    said = tag("span", ["ellipsis"], escape(str(value))) if value else tag("span", ["ellipsis muted"], escape(hint))
     place = tag(
         "div",
         ["q-field__control-container col relative-position row no-wrap"],
