@@ -51,13 +51,16 @@ def view(element: Element) -> str:
 def drawn(element: Element) -> str:
     """A visible element as HTML. Elements with looks of their own register how they are drawn."""
     if element.tag in FRAMES:
-        return tag("div", [element.tag, *element.classes], *_children(element))
-    if "-" in element.tag:
-        return ""
-    style = "; ".join(f"{name}: {value}" for name, value in element.style.items())
+        return _plain("div", element, element.tag)
+    return "" if "-" in element.tag else _plain(element.tag, element)
+
+
+def _plain(name: str, element: Element, *classes: str) -> str:
+    style = "; ".join(f"{property_}: {value}" for property_, value in element.style.items())
     given = {name: value for name, value in element.props.items() if name in PROPERTIES and value is not None}
+    given |= {"style": style} if style else {}
     text = escape(getattr(element, "text", ""))
-    return tag(element.tag, element.classes, text, *_children(element), **({"style": style} if style else {}), **given)
+    return tag(name, [*classes, *element.classes], text, *_children(element), **given)
 
 
 def _children(element: Element) -> Iterable[str]:
@@ -66,9 +69,7 @@ def _children(element: Element) -> Iterable[str]:
 
 @drawn.register
 def _(element: ui.link) -> str:
-    classes = ["nicegui-link", *element.classes]
-    current = {"aria-current": element.props["aria-current"]} if "aria-current" in element.props else {}
-    return tag("a", classes, escape(element.text), *_children(element), href=element.props["href"], **current)
+    return _plain("a", element)
 
 
 @drawn.register

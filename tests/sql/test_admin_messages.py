@@ -4,7 +4,6 @@ import json
 import random
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,8 +15,8 @@ from psycopg import errors
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
 from tests.conftest import Sql, runner
-from tests.server import PATIENCE
 from tests.sql.conftest import Connect
+from tests.waiting import until
 
 Row = dict[str, Any]
 Act = Callable[..., None]
@@ -564,10 +563,7 @@ class Background:
 
     def until_it_waits(self, sql: Sql) -> None:
         """Wait until it waits for a lock."""
-        deadline = time.monotonic() + PATIENCE
-        while not sql("select cardinality(pg_blocking_pids(%s)) > 0", self._pid)[0][0]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: sql("select cardinality(pg_blocking_pids(%s)) > 0", self._pid)[0][0])
 
     def result(self) -> list[tuple[Any, ...]]:
         """Its rows, once it has ended."""
