@@ -1,0 +1,71 @@
+"""Table rows stay readable under the pointer, in the light and in the dark theme."""
+
+import base64
+import re
+from typing import Literal
+
+import pytest
+from playwright.async_api import Locator, Page
+
+from tests.browser.conftest import Desk
+from tests.conftest import Sql
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# The contrast that text must have: WCAG 2.2, 1.4.3.
+MIN_CONTRAST = 4.5
+# The contrast between the lightest and the darkest pixel of a picture, from WCAG's relative luminance.
+CONTRAST = """async (png) => {
+  const picture = new Image();
+  picture.src = `data:image/png;base64,${png}`;
+  await picture.decode();
+  const canvas = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+  canvas.drawImage(picture, 0, 0);
+  const { data } = canvas.getImageData(0, 0, picture.width, picture.height);
+  const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  let [darkest, lightest] = [1, 0];
+  for (let at = 0; at < data.length; at += 4) {
+    const [red, green, blue] = [data[at], data[at + 1], data[at + 2]].map((value) => linear(value / 255));
+    const luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    darkest = Math.min(darkest, luminance);
+    lightest = Math.max(lightest, luminance);
+  }
+  return (lightest + 0.05) / (darkest + 0.05);
+}"""
+
+# The rows to look at, by the address of their page.
+ROWS = {
+    "/": "role=main >> .q-table tbody tr",
+    "/queues/{}": ".messages tbody tr",
+    "/access?queue={}": "role=main >> role=row >> nth=1",
+    "/health": ".facts tbody tr",
+}
+
+
+async def contrast(page: Page, place: Locator) -> float:
+    """The contrast of what is painted in a place; 1 where nothing is, up to 21."""
+    png = base64.b64encode(await place.screenshot()).decode()
+    found: float = await page.evaluate(CONTRAST, png)
+    return found
+
+
+async def unreadable(page: Page, row: Locator) -> list[str]:
+    """The texts of those cells in which no text can be seen."""
+    cells = row.locator("th, td, [role=cell], [role=rowheader]").filter(has_text=re.compile(r"\S"), visible=True)
+    found = [(await cell.inner_text(), await contrast(page, cell)) for cell in await cells.all()]
+    assert found
+    return [text for text, ratio in found if ratio < MIN_CONTRAST]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ROWS)
+async def test_a_row_is_readable_under_the_pointer(
+    desk: Desk, sql: Sql, queue: str, path: str, scheme: Literal["light", "dark"]
+) -> None:
+    sql("select pgmq.send(%s, '{}')", queue)
+    await desk.page.emulate_media(color_scheme=scheme)
+    await desk.open(path.format(queue))
+    row = desk.page.locator(ROWS[path]).first
+    await row.hover()
+    assert await row.evaluate("row => row.matches(':hover')")
+    assert await unreadable(desk.page, row) == []
