@@ -1,7 +1,7 @@
 """Requests that somebody watches: what is known of one when it is over, for the log and for traces."""
 
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter, time_ns
+from time import time_ns
 from typing import Protocol
 
 from app.asgi import Receive, Scope
@@ -36,11 +36,10 @@ class Observed(Request):
     shown     headers that go back with its answer
     """
 
-    __slots__ = ("_began", "_ends", "began", "carried", "name", "received", "scheme", "shown", "trace_id")
+    __slots__ = ("_ends", "began", "carried", "name", "received", "scheme", "shown", "trace_id")
 
     def __init__(self, scope: Scope, receive: Receive, longest: int, observers: Sequence[Observer]) -> None:
         super().__init__(scope, receive, longest, timed=True)
-        self._began = perf_counter()
         self.began = time_ns()
         self.scheme: str = scope.get("scheme", "http")
         self.name = ""
@@ -56,10 +55,15 @@ class Observed(Request):
         return self.path[:LONGEST_PATH] or "/"
 
     @property
+    def stopwatch(self) -> Timing:
+        """What times it and its stages."""
+        assert isinstance(self.timing, Timing)
+        return self.timing
+
+    @property
     def stages(self) -> Sequence[tuple[str, float]]:
         """What it has gone through, each with its seconds."""
-        assert isinstance(self.timing, Timing)
-        return self.timing.stages
+        return self.stopwatch.stages
 
     async def body(self) -> bytes:
         """The whole body. Raises what a request's does."""
@@ -74,6 +78,6 @@ class Observed(Request):
 
     def ended(self, response: Response | None) -> None:
         """It is over; without a response, its client went before."""
-        seconds = perf_counter() - self._began
+        seconds = self.stopwatch.elapsed
         for end in self._ends:
             end(response, seconds)

@@ -18,7 +18,12 @@ class Timing(Untimed):
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, float]] = []
-        self._last = perf_counter()
+        self._began = self._last = perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, on the clock of the stages: never less than their sum."""
+        return perf_counter() - self._began
 
     def lap(self, stage: str) -> None:
         """A stage has ended."""

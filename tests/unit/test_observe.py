@@ -1,0 +1,34 @@
+"""The times of a request that logs and traces report."""
+
+import pytest
+
+from app import timing
+from app.asgi import Message
+from app.observe import End, Observed
+
+SCOPE = {"method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
+
+
+class Elapsed:
+    """An observer that notes how long requests took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def begun(self, request: Observed) -> End:  # noqa: ARG002
+        return lambda _, seconds: self.seconds.append(seconds)
+
+
+async def receive() -> Message:
+    raise AssertionError("these requests have no body")
+
+
+def test_the_stages_of_a_request_never_take_longer_than_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machine is busy with something else while the request is taken in.
+    moments = iter([100.0, 107.0, 108.0, 109.0])
+    monkeypatch.setattr(timing, "perf_counter", lambda: next(moments))
+    elapsed = Elapsed()
+    request = Observed(SCOPE, receive, 0, [elapsed])
+    request.timing.lap("transaction")
+    request.ended(None)
+    assert sum(seconds for _, seconds in request.stages) <= elapsed.seconds[0]
