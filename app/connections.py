@@ -248,9 +248,11 @@ def terminate(connection: Connection) -> None:
 
 
 def _left_over(connection: Connection) -> bool:
-    """Whether a transaction is open, or a function has changed the session's encoding by a SET without LOCAL: in others
-    than UTF-8 the driver sends text from memory that it has freed."""
-    if connection.get_settings().client_encoding == "UTF8" and not connection.is_in_transaction():
+    """Whether a transaction is open, or a function has changed the session's encoding by a SET without LOCAL: with
+    encodings other than UTF-8 the driver sends text from memory that it has freed."""
+    # The driver's codec, not the reported text: PgBouncer reports what the driver sent at the start, quotes included.
+    utf8 = connection.get_settings().get_text_codec().name == "utf-8"
+    if utf8 and not connection.is_in_transaction():
         return False
-    logger.warning("closing a connection that was left in a transaction, or in another encoding")
+    logger.warning("closing a connection with an open transaction or an encoding other than UTF-8")
     return True

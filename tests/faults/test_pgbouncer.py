@@ -122,3 +122,32 @@ def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: Ow
         assert {other.result().status_code for other in others} == {404}
         assert refusal(slow.result())[:2] == (500, "57014")
     assert pooled.client.post("/rpc/who", headers=bearer("authenticated", sub="x")).json() == "authenticated x"
+
+
+def test_d2_a_thousand_calls_open_no_more_connections_than_the_pool_holds(
+    pooled: Own, bearer: Bearer, folder: Path
+) -> None:
+    pooled.define(WHO)
+
+    def opened() -> int:
+        return (folder / "pgbouncer/log").read_text().count("login attempt: db=pooled ")
+
+    before = opened()
+    headers = bearer("authenticated", sub="x")
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(lambda _: pooled.client.post("/rpc/who", headers=headers).text, range(1000)))
+    assert answers == {'"authenticated x"'}
+    assert opened() - before <= 4
+    assert opened() > 0
+
+
+def test_d2_an_encoding_that_a_function_left_behind_a_pooler_reaches_no_other_call(pooled: Own, bearer: Bearer) -> None:
+    pooled.define(
+        "create function public.latin() returns void language plpgsql as "
+        "$f$ begin set client_encoding = 'LATIN1'; end $f$",
+        "create function public.accents() returns text language sql as $f$ select 'ÄÖÜ €' $f$",
+    )
+    headers = bearer("authenticated", sub="x")
+    for _ in range(8):
+        pooled.client.post("/rpc/latin", headers=headers)
+        assert pooled.client.post("/rpc/accents", headers=headers).json() == "ÄÖÜ €"

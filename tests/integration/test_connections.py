@@ -132,6 +132,17 @@ async def test_one_on_which_something_is_left_is_closed(make: Make, left: str) -
     connections.give_back(clean)
 
 
+async def test_d2_another_spelling_of_utf8_is_no_reason_to_close(make: Make) -> None:
+    connections = make()
+    connection = await connections.take()
+    # Postgres reports this name unchanged; PgBouncer reports every name unchanged.
+    await connection.execute("set client_encoding = 'UNICODE'")
+    assert connection.get_settings().client_encoding == "UNICODE"
+    connections.give_back(connection)
+    assert connections.idle == 1
+    assert connections.lost == 0
+
+
 async def test_a_call_that_is_cancelled_gives_its_connection_back_and_the_next_is_not_hurt(make: Make) -> None:
     connections = make()
 
