@@ -20,11 +20,12 @@ from app.keys import Signer
 from app.keyset import own_keys
 from app.migrations import install
 from app.settings import Settings
-from app.sockets import Addresses, ServeError, bind, passed, url
+from app.sockets import Addresses, ServeError, bind, overlap, passed, url
 from app.systemd import Manager
 from app.terminal import progress
 
 LOOPBACK = "127.0.0.1"
+API_PORT, HEALTH_PORT = "API, PGRST_SERVER_PORT", "health checks, PGRST_ADMIN_SERVER_PORT"
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -140,6 +141,12 @@ class Launch:
         except ServeError as error:
             hint = "for the dashboard: choose another --dashboard-port, or --no-dashboard"
             raise ServeError(f"{error} ({hint})") from None
+        for name, other in ((API_PORT, addresses.api), (HEALTH_PORT, addresses.admin)):
+            if overlap(bound, other):
+                raise ServeError(
+                    f"PGMQ_GATEWAY_DASHBOARD_PORT: {self.dashboard} is also the port of the {name}: "
+                    "set another --dashboard-port, or --no-dashboard"
+                )
         return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
 
 

@@ -131,7 +131,7 @@ class Settings(BaseModel):
     server_host: str = "127.0.0.1"
     server_port: int = Field(default=3000, ge=0, le=65535)
     admin_server_host: str | None = None
-    admin_server_port: int = Field(default=3001, ge=0, le=65535)
+    admin_server_port: int = Field(default=3001, ge=0, le=65535, validate_default=True)
     server_cors_allowed_origins: Names = ()
     server_timing_enabled: bool = False
     server_trace_header: str | None = None
@@ -213,6 +213,17 @@ class Settings(BaseModel):
         if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
             raise ValueError(
                 f"the secret must have at least {SHORTEST_SECRET} bytes; make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("admin_server_port")
+    @classmethod
+    def _port_of_its_own(cls, value: int, info: ValidationInfo) -> int:
+        """PostgREST refuses equal ports too, even on different hosts."""
+        if value != 0 and value == info.data.get("server_port"):
+            raise ValueError(
+                f"{value} is also the API's port, PGRST_SERVER_PORT: set another one, or 0 for any free port "
+                "(--port, --admin-port)"
             )
         return value
 

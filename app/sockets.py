@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 # The first file descriptor that is passed (systemd's sd_listen_fds(3)).
 FIRST_PASSED = 3
+ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 to compare with
 
 # Linux: SO_ATTACH_FILTER, and a filter in classic BPF that takes all but the packets that open a connection: those with
 # SYN and without ACK among the flags, which are in byte 13 of a TCP header.
@@ -61,6 +62,13 @@ def turn_newcomers_away(listening: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def overlap(one: socket.socket, other: socket.socket) -> bool:
+    """Whether a client could mean either: with SO_REUSEADDR, bind(2) allows that as long as neither listens."""
+    (host, port), (other_host, other_port) = one.getsockname()[:2], other.getsockname()[:2]
+    any_host = bool(ALL_HOSTS & {host, other_host})
+    return bool(port == other_port and (any_host or host == other_host))
 
 
 def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:

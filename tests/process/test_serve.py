@@ -18,6 +18,7 @@ from tests.server import SECRET, Server
 from tests.waiting import until
 
 Start = Callable[..., Server]
+OTHERS = {"--port": "the API, PGRST_SERVER_PORT", "--admin-port": "the health checks, PGRST_ADMIN_SERVER_PORT"}
 
 
 @pytest.fixture
@@ -90,6 +91,37 @@ def test_a_taken_port_is_one_line(folder: Path) -> None:
         result = server.run("serve", "--data-dir", str(folder / "taken"), "--port", port, "--admin-port", "0")
     assert result.returncode == 1
     assert result.stderr == f"pgmq-gateway: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize("more", [("--workers", "2"), ("--dump-config",), ()])
+def test_one_port_for_api_and_health_checks_is_refused(
+    database: str, directory: DataDirectory, more: tuple[str, ...]
+) -> None:
+    env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
+    result = server.run("serve", "--port", "4000", "--admin-port", "4000", *more, env=env)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "pgmq-gateway: PGRST_ADMIN_SERVER_PORT: 4000 is also the API's port, PGRST_SERVER_PORT: "
+        "set another one, or 0 for any free port (--port, --admin-port)\n"
+    )
+
+
+@pytest.mark.parametrize("setting", ["--port", "--admin-port"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 the clash of all addresses with one is the point
+def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host: str) -> None:
+    ports = {"--port": "0", "--admin-port": "0", "--host": host}
+    with socket.socket() as reserved:
+        # Bound, but not listening: with SO_REUSEADDR others can bind it as well.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = str(reserved.getsockname()[1])
+        options = [word for pair in {**ports, setting: port, "--dashboard-port": port}.items() for word in pair]
+        result = server.run("serve", "--data-dir", str(folder / "one-port"), *options)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"pgmq-gateway: PGMQ_GATEWAY_DASHBOARD_PORT: {port} is also the port of {OTHERS[setting]}: "
+        "set another --dashboard-port, or --no-dashboard\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,32 @@ def test_a_mistake_in_the_file_names_the_file_and_the_line(config: Config, text:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("server-port = 4000\nadmin-server-port = 4000", "{}:2: admin-server-port: 4000"),
+        # The default of the other one.
+        ("server-port = 3001", "PGRST_ADMIN_SERVER_PORT: 3001"),
+        ("admin-server-port = 3000", "{}:1: admin-server-port: 3000"),
+        # As in PostgREST, the hosts do not matter.
+        ('server-port = 3001\nserver-host = "127.0.0.2"', "PGRST_ADMIN_SERVER_PORT: 3001"),
+    ],
+)
+def test_the_api_and_the_admin_server_need_ports_of_their_own(config: Config, text: str, place: str) -> None:
+    path = config(text)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{place.format(path)} is also the API's port, PGRST_SERVER_PORT: set another one, or 0 for any free port "
+        "(--port, --admin-port)"
+    )
+
+
+def test_port_0_is_any_free_one_for_both() -> None:
+    settings = load(server_port=0, admin_server_port=0)
+    assert (settings.server_port, settings.admin_server_port) == (0, 0)
+
+
 def test_a_mistake_elsewhere_is_not_blamed_on_the_file(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config("db-pool = 1\nserver-port = 1")
     with pytest.raises(SettingsError, match=r"^PGRST_SERVER_PORT: "):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.sockets import bind, turn_newcomers_away
+from app.sockets import bind, overlap, turn_newcomers_away
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such filters")
@@ -37,6 +37,22 @@ def test_newcomers_go_to_who_listens_next_and_who_has_come_is_kept(host: str) ->
             assert one.recv(1) == b"x"
         for one in (*taken, *late, accepted, second):
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "other", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.0.0", True),  # noqa: S104
+        ("::", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "::1", False),
+    ],
+)
+def test_addresses_overlap_when_a_client_could_mean_either(host: str, other: str, expected: bool) -> None:
+    with bind(host, 0) as first, bind(other, 0) as elsewhere, bind(other, first.getsockname()[1]) as second:
+        assert overlap(first, second) is expected
+        assert not overlap(first, elsewhere)
 
 
 def test_a_port_is_shared_only_by_those_who_say_so() -> None:
