@@ -5,7 +5,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Desk
 from tests.conftest import Sql
@@ -66,6 +66,9 @@ async def test_a_row_is_readable_under_the_pointer(
     await desk.page.emulate_media(color_scheme=scheme)
     await desk.open(path.format(queue))
     row = desk.page.locator(ROWS[path]).first
+    await expect(row).to_be_visible()
+    # A refresh replaces the row.
+    await desk.page.get_by_role("button", name="Pause updates").click()
     await row.hover()
     assert await row.evaluate("row => row.matches(':hover')")
     assert await unreadable(desk.page, row) == []
