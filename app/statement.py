@@ -260,7 +260,8 @@ def _comparison(function: Function, condition: Condition, parameters: Parameters
         return f"{value} is {condition.values[0].replace('_', ' ')}"
     if condition.operator == "in":
         listed = ", ".join(parameters.add(text, sql_type) for text in condition.values)
-        return f"{value} in ({listed})" if listed else "false"
+        # As PostgREST does for an empty list. A constant would have the planner leave out the call.
+        return f"{value} in ({listed})" if listed else f"{value} = any ('{{}}')"
     if condition.operator in TEXT_SEARCHES:
         return _text_search(value, condition, sql_type, parameters)
     text = condition.values[0]

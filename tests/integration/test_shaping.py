@@ -34,6 +34,9 @@ SCHEMAS = (
         insert into public.runs values (1);
         select * from public.items order by id
     $f$""",
+    "create function public.label(public.items) returns text stable language sql as 'select $1.name'",
+    "create domain public.code as text check (value <> '')",
+    "create function public.coded() returns table (id int, code public.code) language sql as 'select id, name from draw()'",
     "create function public.numbers(n int) returns setof int stable language sql as 'select generate_series(1, n)'",
     "create function public.run() returns int language sql as 'insert into public.runs values (1) returning 7'",
     "create function public.zone() returns text stable language sql as $f$select current_setting('timezone')$f$",
@@ -156,6 +159,45 @@ def ids(answer: httpx.Response) -> list[int]:
 def test_filters(get: Get, post: Get, query: str, expected: list[int]) -> None:
     assert ids(get("items", f"{query}&order=id")) == expected
     assert ids(post("draw", f"{query}&order=id")) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("id=in.()", []),
+        ("id=not.in.()", [1, 2, 3, 4]),
+        ("name=in.()&id=gt.0", []),
+        ("and=(id.in.(),name.eq.alpha)", []),
+        ("or=(id.in.(),id.eq.1)", [1]),
+        ("not.and=(id.in.(),id.eq.1)", [1, 2, 3, 4]),
+        ("and=(or(id.in.(),name.in.()),id.in.())", []),
+        ("data->a=in.()", []),
+        ("data->>a=in.()", []),
+        ("data->>a=not.in.()", [1, 2, 3, 4]),
+        ("span=in.()", []),
+        ("label=in.()", []),
+    ],
+)
+@pytest.mark.parametrize("prefer", [{}, {"Prefer": "count=exact"}])
+def test_the_function_runs_before_an_empty_list_hides_its_rows(
+    post: Get, runs: Callable[[], int], query: str, expected: list[int], prefer: dict[str, str]
+) -> None:
+    assert ids(post("draw", f"{query}&order=id", **prefer)) == expected
+    assert runs() == 1
+
+
+def test_an_empty_list_works_on_a_domain_and_on_a_scalar(post: Get, runs: Callable[[], int]) -> None:
+    assert ids(post("coded", "code=in.()")) == []
+    assert ids(post("coded", "code=not.in.()&order=id")) == [1, 2, 3, 4]
+    assert post("run", "pgrst_scalar=in.()").json() is None
+    assert post("run", "pgrst_scalar=not.in.()").json() == 7
+    assert runs() == 4
+
+
+@pytest.mark.parametrize("query", ["nope=in.()", "nope=not.in.()", "or=(nope.in.(),id.eq.1)"])
+def test_an_unknown_column_is_refused_with_an_empty_list_too(post: Get, runs: Callable[[], int], query: str) -> None:
+    assert refusal(post("draw", query)) == (400, "42703", "column pgrst_call.nope does not exist")
+    assert runs() == 0
 
 
 @pytest.mark.parametrize(
