@@ -36,7 +36,9 @@ SCHEMAS = (
     $f$""",
     "create function public.label(public.items) returns text stable language sql as 'select $1.name'",
     "create domain public.code as text check (value <> '')",
-    "create function public.coded() returns table (id int, code public.code) language sql as 'select id, name from draw()'",
+    """create function public.coded() returns table (id int, code public.code) language sql as $f$
+        select id, name from public.draw()
+    $f$""",
     "create function public.numbers(n int) returns setof int stable language sql as 'select generate_series(1, n)'",
     "create function public.run() returns int language sql as 'insert into public.runs values (1) returning 7'",
     "create function public.zone() returns text stable language sql as $f$select current_setting('timezone')$f$",
