@@ -9,12 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app.asgi import App, Message, Receive, Scope, Send
-from app.dashboard.sessions import Session, Sessions
+from app.dashboard.sessions import SESSION, SIGN_IN, Session, Sessions
 
-# Where a request's session is in its scope.
-SESSION = "pgmq_gateway.session"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-SIGN_IN = "/sign-in"
 # What needs no session: the way in, and files that everybody has who has the packages.
 OPEN = (SIGN_IN, "/assets/", "/_nicegui/", "/favicon.ico")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+# The key of a request's session in its ASGI scope.
+SESSION = "pgmq_gateway.session"
+# The path of the sign-in page.
+SIGN_IN = "/sign-in"
 IDLE_SECONDS = 3600
 LONGEST_SECONDS = 12 * 3600
 CODE_SECONDS = 3600

@@ -19,8 +19,7 @@ from nicegui import Client, background_tasks, ui
 
 from app.dashboard import first_view, theme
 from app.dashboard.api import Api, Problem
-from app.dashboard.gate import SESSION, SIGN_IN
-from app.dashboard.sessions import Session
+from app.dashboard.sessions import SESSION, SIGN_IN, Session
 from app.dashboard.widgets import icon_button
 
 NAVIGATION = (

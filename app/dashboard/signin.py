@@ -10,8 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.dashboard import theme
 from app.dashboard.api import Problem, check
-from app.dashboard.gate import SESSION, SIGN_IN
-from app.dashboard.sessions import Code, Sessions
+from app.dashboard.sessions import SESSION, SIGN_IN, Code, Sessions
 
 # Longer ones are no keys.
 LONGEST_FORM = 65536

@@ -8,9 +8,9 @@ import pytest
 
 from app.asgi import Message, Receive, Scope, Send
 from app.dashboard import quantities, theme
-from app.dashboard.gate import SESSION, Gate
+from app.dashboard.gate import Gate
 from app.dashboard.rates import Rates
-from app.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, Code, Sessions
+from app.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
 
 COOKIE = "session"
 
