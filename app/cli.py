@@ -150,7 +150,7 @@ def dashboard_command(
             raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
     bound = bind(host, port)
     # Imported here because that takes long, and only this command needs it.
-    from app.dashboard.server import Orders, serve
+    from app.dashboard.web.server import Orders, serve
 
     orders = Orders(api, public or "", admin, (host, *(allow_host or ())))
     run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))

@@ -14,7 +14,7 @@ import uvloop
 
 from app import logs
 from app.child import end_with_parent
-from app.dashboard.server import Orders, serve
+from app.dashboard.web.server import Orders, serve
 
 
 def main() -> None:

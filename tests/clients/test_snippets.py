@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.dashboard import snippets
-from app.dashboard.snippets import Snippet
+from app.dashboard.connect import snippets
+from app.dashboard.connect.snippets import Snippet
 from tests import server
 from tests.clients.conftest import NODE, Project, paste
 from tests.conftest import Sql, missing

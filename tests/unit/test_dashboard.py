@@ -7,10 +7,10 @@ import jwt
 import pytest
 
 from app.asgi import Message, Receive, Scope, Send
-from app.dashboard import quantities, theme
-from app.dashboard.gate import Gate
-from app.dashboard.rates import Rates
+from app.dashboard.parts import quantities, theme
+from app.dashboard.parts.rates import Rates
 from app.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
+from app.dashboard.web.gate import Gate
 
 COOKIE = "session"
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.dashboard.api import Problem
-from app.dashboard.scrapes import Course, Scrape, scrape
-from app.dashboard.sparkline import path
+from app.dashboard.health.scrapes import Course, Scrape, scrape
+from app.dashboard.parts.sparkline import path
 from app.traffic import BOUNDS, MOST_CODES, Traffic, buckets
 
 

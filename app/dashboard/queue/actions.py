@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from app.dashboard.api import Problem
+from app.dashboard.parts.widgets import Failure, button, field, heading, labelled, words
 from app.dashboard.queue.client import Filter, Queue
 from app.dashboard.queue.moments import instant, time_field
-from app.dashboard.widgets import Failure, button, field, heading, labelled, words
 
 DELAYS = {60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h", 86400: "1 day"}
 

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
-from app.dashboard.quantities import count
+from app.dashboard.parts.quantities import count
+from app.dashboard.parts.widgets import button, words
 from app.dashboard.queue.actions import Action
-from app.dashboard.widgets import button, words
 
 Do = Callable[[Action], Awaitable[None]]
 

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Problem
+from app.dashboard.parts.widgets import Failure, button, words
 from app.dashboard.queue.actions import ARCHIVE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, REQUEUE, Action, Actions, Target
 from app.dashboard.queue.bar import Bar
 from app.dashboard.queue.client import ROWS, Listed, Place, Queue
 from app.dashboard.queue.filters import Filters
 from app.dashboard.queue.panel import Panel
 from app.dashboard.queue.table import Table
-from app.dashboard.widgets import Failure, button, words
 
 TABS = ("Queue", "Archive")
 

@@ -8,8 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from app.dashboard.api import Problem, Row
+from app.dashboard.parts.widgets import heading, words
 from app.dashboard.queue.client import Queue
-from app.dashboard.widgets import heading, words
 
 BUCKETS = 120
 SECONDS = 10.0

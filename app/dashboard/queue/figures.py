@@ -4,11 +4,11 @@ import time
 
 from nicegui import ui
 
-from app.dashboard import quantities
 from app.dashboard.api import Problem, Row
+from app.dashboard.parts import quantities
+from app.dashboard.parts.rates import Rates
+from app.dashboard.parts.widgets import total
 from app.dashboard.queue.client import Queue
-from app.dashboard.rates import Rates
-from app.dashboard.widgets import total
 
 COUNTS = {
     "messages": "Messages",

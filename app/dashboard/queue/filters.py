@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app import strictjson
+from app.dashboard.parts.widgets import button, field
 from app.dashboard.queue.moments import instant, time_field
-from app.dashboard.widgets import button, field
 
 STATES = {"": "Any state", "visible": "Visible", "delayed": "Delayed", "in_flight": "In flight"}
 ARCHIVED = {"state": "archived"}

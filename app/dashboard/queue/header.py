@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from app.dashboard.access.protection import turn
 from app.dashboard.api import Problem, Row
-from app.dashboard.dialogs import danger
-from app.dashboard.protection import turn
+from app.dashboard.parts.dialogs import danger
+from app.dashboard.parts.widgets import badge, button, finding, words
 from app.dashboard.queue.actions import messages, show_failure
 from app.dashboard.queue.client import Queue
-from app.dashboard.widgets import badge, button, finding, words
 
 
 class Badges:

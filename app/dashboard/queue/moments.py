@@ -5,7 +5,7 @@ import json
 from nicegui import ui
 from nicegui.element import Element
 
-from app.dashboard.widgets import field
+from app.dashboard.parts.widgets import field
 
 
 class Moment(Element, component="../static/moment.js"):

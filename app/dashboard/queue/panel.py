@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from app.dashboard import quantities
 from app.dashboard.api import Problem, Row
+from app.dashboard.parts import quantities
+from app.dashboard.parts.widgets import Failure, button, heading, icon_button, words
 from app.dashboard.queue.actions import ARCHIVE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, REQUEUE, Actions, Target
 from app.dashboard.queue.client import Queue
 from app.dashboard.queue.moments import Moment
 from app.dashboard.queue.payload import viewer
 from app.dashboard.queue.table import STATES
-from app.dashboard.widgets import Failure, button, heading, icon_button, words
 
 TIMES = (
     ("Sent", "enqueued_at"),

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
-from app.dashboard.widgets import copy, icon_button, words
+from app.dashboard.parts.widgets import copy, icon_button, words
 
 # More lines than these are shown as plain text, without folding.
 MOST = 4000

@@ -7,11 +7,11 @@ from nicegui import ui
 
 from app import strictjson
 from app.dashboard.api import Json, Problem
+from app.dashboard.parts.widgets import Failure, button, field, heading
 from app.dashboard.queue.actions import messages
 from app.dashboard.queue.client import Queue
 from app.dashboard.queue.moments import instant, time_field
 from app.dashboard.queue.payload import pretty
-from app.dashboard.widgets import Failure, button, field, heading
 
 EXAMPLE = '{\n  "hello": "world"\n}'
 MOST = 1000

@@ -6,9 +6,10 @@ from html import escape
 
 from nicegui.element import Element
 
-from app.dashboard import first_view, quantities
+from app.dashboard import first_view
 from app.dashboard.api import Row
 from app.dashboard.first_view import tag
+from app.dashboard.parts import quantities
 from app.dashboard.queue.client import Place
 
 STATES = {"visible": "visible", "delayed": "delayed", "in_flight": "in flight", "archived": "archived"}

@@ -1,4 +1,4 @@
-// The messages of a page, as table.py makes them. Rows stay where they are when they are updated, and keep the focus.
+// The messages of a page, as queue/table.py makes them. Rows stay where they are when they are updated, and keep the focus.
 export default {
   template: `
     <div class="messages">

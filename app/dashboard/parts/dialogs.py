@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import Failure, Kind, button, field, heading, labelled, words
+from app.dashboard.parts.widgets import Failure, Kind, button, field, heading, labelled, words
 
 
 def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> None:

@@ -9,15 +9,15 @@ from urllib.parse import quote
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
+from app.dashboard.access.exposure import Exposure
+from app.dashboard.access.matrix import Matrix, Rights, rights_of
+from app.dashboard.access.policies import Policies, Templates
+from app.dashboard.access.protection import Protection, turn
+from app.dashboard.access.trial import Trial
 from app.dashboard.api import Api, Problem, Row
-from app.dashboard.exposure import Exposure
-from app.dashboard.matrix import Matrix, Rights, rights_of
-from app.dashboard.policies import Policies, Templates
-from app.dashboard.protection import Protection, turn
-from app.dashboard.refresh import Refresh
-from app.dashboard.shell import page
-from app.dashboard.trial import Trial
-from app.dashboard.widgets import Failure, button, heading, problem, words
+from app.dashboard.parts.refresh import Refresh
+from app.dashboard.parts.shell import page
+from app.dashboard.parts.widgets import Failure, button, heading, problem, words
 
 # Rights change seldom, and to find them out is work.
 SECONDS = 10.0

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from app.dashboard.api import Api, Problem, Row
-from app.dashboard.figures import Database
-from app.dashboard.gateway import Gateway
-from app.dashboard.refresh import Refresh
-from app.dashboard.scrapes import Scrape, scrape
-from app.dashboard.shell import gateway, page
-from app.dashboard.widgets import heading
+from app.dashboard.health.database import Database
+from app.dashboard.health.gateway import Gateway
+from app.dashboard.health.scrapes import Scrape, scrape
+from app.dashboard.parts.refresh import Refresh
+from app.dashboard.parts.shell import gateway, page
+from app.dashboard.parts.widgets import heading
 
 # The database's figures change slowly, and to get them is work for it.
 DATABASE_SECONDS = 10.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from app.dashboard.widgets import words
+from app.dashboard.parts.widgets import words
 
 Cells = tuple[str, ...]
 

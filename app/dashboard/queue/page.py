@@ -5,15 +5,15 @@ import asyncio
 from nicegui import Client, background_tasks, ui
 
 from app.dashboard.api import Api, Problem, Row
+from app.dashboard.parts.refresh import Refresh
+from app.dashboard.parts.shell import page
+from app.dashboard.parts.widgets import Failure, button, heading
 from app.dashboard.queue.browser import Browser
 from app.dashboard.queue.charts import Charts
 from app.dashboard.queue.client import Listed, Queue
 from app.dashboard.queue.figures import Figures
 from app.dashboard.queue.header import Badges, Menu, Warnings, links
 from app.dashboard.queue.sending import Sending
-from app.dashboard.refresh import Refresh
-from app.dashboard.shell import page
-from app.dashboard.widgets import Failure, button, heading
 
 Look = tuple[Row, Listed | Problem]
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.dashboard.api import Api, Problem
-from app.dashboard.dialogs import danger
-from app.dashboard.widgets import Failure, badge, button, words
+from app.dashboard.parts.dialogs import danger
+from app.dashboard.parts.widgets import Failure, badge, button, words
 
 SCHEMA = "pgmq_public"
 EXPOSED = "Requests can call send, send_batch, read, pop, archive and delete, as far as rights on queues let them."

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from app.dashboard import quantities
 from app.dashboard.api import Problem, Row
-from app.dashboard.tables import Cells, Facts
-from app.dashboard.widgets import Failure, heading, words
+from app.dashboard.parts import quantities
+from app.dashboard.parts.tables import Cells, Facts
+from app.dashboard.parts.widgets import Failure, heading, words
 
 # From when on a figure deserves a word.
 LONG_TRANSACTION = 300.0

@@ -1,4 +1,4 @@
-"""The pages. A module registers its pages when it is imported; here is the list of them."""
+"""The pages. A module NAME/page.py registers its page when it is imported; here are their names."""
 
 from importlib import import_module
 
@@ -8,4 +8,4 @@ MODULES = ("queues", "queue", "access", "connect", "health")
 def load() -> None:
     """Have all pages registered."""
     for name in MODULES:
-        import_module(f"{__name__}.{name}")
+        import_module(f"{__package__}.{name}.page")

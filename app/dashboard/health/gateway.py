@@ -5,12 +5,12 @@ from http import HTTPStatus
 
 from nicegui import ui
 
-from app.dashboard import quantities
 from app.dashboard.api import Problem
-from app.dashboard.scrapes import Course, Scrape
-from app.dashboard.sparkline import Sparkline
-from app.dashboard.tables import Cells, Facts
-from app.dashboard.widgets import Failure, heading, words
+from app.dashboard.health.scrapes import Course, Scrape
+from app.dashboard.parts import quantities
+from app.dashboard.parts.sparkline import Sparkline
+from app.dashboard.parts.tables import Cells, Facts
+from app.dashboard.parts.widgets import Failure, heading, words
 
 ANSWERS, ERRORS, SECONDS = "pgmq_gateway_answers_total", "pgmq_gateway_errors_total", "pgmq_gateway_answer_seconds"
 CALLS = "pgmq_gateway_transaction_calls"

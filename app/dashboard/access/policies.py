@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import ui
 
 from app.dashboard.api import Api, Problem, Row
-from app.dashboard.dialogs import confirmed
-from app.dashboard.widgets import Failure, badge, button, field, heading, words
+from app.dashboard.parts.dialogs import confirmed
+from app.dashboard.parts.widgets import Failure, badge, button, field, heading, words
 
 NESTED = re.compile(r"\w+(\.\w+)+")
 PLACES = {"queue": "on the queue", "archive": "on the archive"}

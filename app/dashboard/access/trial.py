@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from app import strictjson
-from app.dashboard import quantities
 from app.dashboard.api import Api, Json, Problem, Row
-from app.dashboard.tables import Cells, Facts
-from app.dashboard.widgets import Failure, button, field, heading, words
+from app.dashboard.parts import quantities
+from app.dashboard.parts.tables import Cells, Facts
+from app.dashboard.parts.widgets import Failure, button, field, heading, words
 
 MESSAGES = 10
 LONGEST = 300

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
+from app.dashboard.access.matrix import SERVICE, Rights, rights_of
 from app.dashboard.api import Api, Problem
-from app.dashboard.dialogs import confirmed
-from app.dashboard.matrix import SERVICE, Rights, rights_of
-from app.dashboard.widgets import Failure, words
+from app.dashboard.parts.dialogs import confirmed
+from app.dashboard.parts.widgets import Failure, words
 
 ON = "Policies decide which messages a role with rights gets to; without one it gets to none."
 OFF = "Rights alone decide: who has one gets to every message of the queue."

@@ -7,8 +7,8 @@ from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
 from app.dashboard.api import Row
-from app.dashboard.widgets import button, heading, words
-from app.dashboard.widgets import field as line
+from app.dashboard.parts.widgets import button, heading, words
+from app.dashboard.parts.widgets import field as line
 
 OPERATIONS = ("send", "read", "pop", "archive", "delete")
 VERDICTS = {"all": "all", "policy": "by policy", "none": "none"}

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from app.dashboard.access.protection import OFF
 from app.dashboard.api import Api, Problem
-from app.dashboard.protection import OFF
-from app.dashboard.widgets import Failure, button, field, heading, words
+from app.dashboard.parts.widgets import Failure, button, field, heading, words
 
 TYPES = {
     "basic": "Basic: durable, for most uses",

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 ADDRESS = "/assets/dashboard.css"
-STATIC = Path(__file__).with_name("static")
+STATIC = Path(__file__).parents[1] / "static"
 # Those of single pages come after what all pages share.
 STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css", "queue.css")]
 

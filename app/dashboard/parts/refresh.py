@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from nicegui import ui
 
 from app.dashboard.api import Problem
-from app.dashboard.widgets import icon_button, titled
+from app.dashboard.parts.widgets import icon_button, titled
 
 T = TypeVar("T")
 

@@ -13,10 +13,12 @@ from nicegui import core, ui
 from starlette.middleware.gzip import GZipMiddleware
 
 from app.asgi import App
-from app.dashboard import pages, shell, signin, theme
+from app.dashboard import pages
 from app.dashboard.api import connect
-from app.dashboard.gate import Gate
+from app.dashboard.parts import shell, theme
 from app.dashboard.sessions import Code, Sessions
+from app.dashboard.web import signin
+from app.dashboard.web.gate import Gate
 from app.sockets import url
 
 ENDING = (signal.SIGTERM, signal.SIGINT)

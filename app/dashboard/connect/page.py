@@ -6,10 +6,10 @@ from collections.abc import Callable
 from nicegui import ui
 
 from app import keys
-from app.dashboard import snippets
 from app.dashboard.api import Api, Problem
-from app.dashboard.shell import page
-from app.dashboard.widgets import Failure, button, code, field, heading, words
+from app.dashboard.connect import snippets
+from app.dashboard.parts.shell import page
+from app.dashboard.parts.widgets import Failure, button, code, field, heading, words
 from app.jwk import BadKey
 from app.settings import MASK
 

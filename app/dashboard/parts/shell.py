@@ -1,6 +1,6 @@
 """What is around every page: header, navigation, theme, and the way back to the sign-in page.
 
-A page is a function in pages/NAME.py, which pages/__init__.py imports:
+A page is a function in NAME/page.py, which pages.py imports:
 
     @page("/access", "Access")
     async def access(api: Api) -> None: ...
@@ -17,10 +17,11 @@ from urllib.parse import quote
 import httpx
 from nicegui import Client, background_tasks, ui
 
-from app.dashboard import first_view, theme
+from app.dashboard import first_view
 from app.dashboard.api import Api, Problem
+from app.dashboard.parts import theme
+from app.dashboard.parts.widgets import icon_button
 from app.dashboard.sessions import SESSION, SIGN_IN, Session
-from app.dashboard.widgets import icon_button
 
 NAVIGATION = (
     ("/", "Queues", "view_list"),

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from app.dashboard import quantities, snippets
 from app.dashboard.api import Api, Problem, Row
-from app.dashboard.creation import Creation
-from app.dashboard.rates import HEIGHT, POINTS, STEP, WIDTH, Rates
-from app.dashboard.refresh import Refresh
-from app.dashboard.shell import page, queue_address
-from app.dashboard.widgets import button, code, finding, heading, total, words
+from app.dashboard.connect import snippets
+from app.dashboard.parts import quantities
+from app.dashboard.parts.rates import HEIGHT, POINTS, STEP, WIDTH, Rates
+from app.dashboard.parts.refresh import Refresh
+from app.dashboard.parts.shell import page, queue_address
+from app.dashboard.parts.widgets import button, code, finding, heading, total, words
+from app.dashboard.queues.creation import Creation
 
 HISTORY = timedelta(seconds=POINTS * STEP)
 # The lint looks at every right of every queue, which need not be done as often as counting.

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.dashboard import theme
 from app.dashboard.api import Problem, check
+from app.dashboard.parts import theme
 from app.dashboard.sessions import SESSION, SIGN_IN, Code, Sessions
 
 # Longer ones are no keys.

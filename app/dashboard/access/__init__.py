@@ -1,0 +1,1 @@
+"""The page Access: who may do what with a queue."""

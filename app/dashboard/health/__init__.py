@@ -1,0 +1,1 @@
+"""The page Health: the gateway and its database."""
