@@ -1,7 +1,7 @@
-"""sql/*.sql in order, once each, one transaction each, under an advisory lock; recorded with a checksum.
+"""sql/migrations in order, once each, one transaction each, recorded with a checksum; then sql/functions, all in one.
 
-Any number of installers at once do no harm: they wait for each other. What was released is never edited, and a database
-that is ahead of the code is left alone.
+Any number of installers at once do no harm: an advisory lock makes them wait for each other. A released migration is
+never edited, and a database that is ahead of the code is left alone.
 """
 
 import hashlib
@@ -22,6 +22,11 @@ LOCK = 0x70676D7147
 FOLDER = next(
     folder for folder in (Path(__file__).with_name("sql"), Path(__file__).parents[1] / "sql") if folder.is_dir()
 )
+
+MIGRATIONS = FOLDER / "migrations"
+# Functions of pgmq_public are created where they are missing, the others are always replaced.
+SCHEMAS = ("pgmq_gateway", "pgmq_admin")
+PUBLIC = "pgmq_public"
 
 # pgmq's own SQL, in the package that carries it. Not imported: that would load another driver, a third of all the time
 # that a command takes to start.
@@ -47,7 +52,7 @@ class InstallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: `sql/{number}_{name}.sql`."""
+    """One file: `sql/migrations/{number}_{name}.sql`."""
 
     number: int
     name: str
@@ -62,7 +67,7 @@ class Migration:
         return f"{self.number:04}_{self.name}"
 
 
-def migrations(folder: Path = FOLDER) -> Sequence[Migration]:
+def migrations(folder: Path = MIGRATIONS) -> Sequence[Migration]:
     """The files of `folder` in order."""
     found = []
     for path in sorted(folder.glob("[0-9]*.sql")):
@@ -88,8 +93,8 @@ async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequen
         row = applied.get(migration.number)
         if row is not None and row["checksum"] != migration.checksum:
             raise InstallError(
-                f"sql/{migration}.sql was edited after this database applied it: restore the file and put the change "
-                "into a new one"
+                f"sql/migrations/{migration}.sql was edited after this database applied it: restore the file and put "
+                "the change into a new one"
             )
     return [migration for migration in wanted if migration.number not in applied]
 
@@ -109,11 +114,12 @@ async def install(
 
     Raises InstallError. Each file is whole or not at all; those before a failing one stay applied.
     """
-    wanted = migrations() if wanted is None else wanted
     applied = []
     try:
-        while todo := await _apply_next(connection, wanted, progress):
+        while todo := await _apply_next(connection, migrations() if wanted is None else wanted, progress):
             applied.append(todo)
+        if wanted is None:
+            await _apply_functions(connection, again=bool(applied))
         await _complete(connection, replace=replace)
     except asyncpg.PostgresError as error:
         hint = f" ({error.hint})" if error.hint else ""
@@ -147,22 +153,53 @@ async def _apply_next(
     return migration
 
 
+def function_files(schema: str) -> Sequence[Path]:
+    """The files of a schema's functions in order."""
+    return sorted((FOLDER / "functions" / schema).glob("*.sql"))
+
+
+async def _installed(connection: Connection) -> bool:
+    return await connection.fetchval("select to_regprocedure('pgmq_admin.public_functions()') is not null") is True
+
+
+async def _apply_functions(connection: Connection, *, again: bool) -> None:
+    """All but those of pgmq_public; unless `again` only where another installer has not got as far."""
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+        if not again and await _installed(connection):
+            return
+        # As pg_dump does, because functions call each other in any order.
+        await connection.execute("set local check_function_bodies = off")
+        for schema in SCHEMAS:
+            for path in function_files(schema):
+                await connection.execute(path.read_text())
+
+
 async def missing_functions(connection: Connection) -> Sequence[str]:
     """Those of pgmq_public that are gone from an installed database: upgrading pgmq to 1.10 drops two of them."""
-    if await connection.fetchval("select to_regprocedure('pgmq_admin.public_functions()')") is None:
+    if not await _installed(connection):
         return []
     # Where the schema itself is gone, somebody has taken the API away on purpose.
     rows = await connection.fetch(
         "select signature from pgmq_admin.public_functions() "
-        "where function is null and to_regnamespace('pgmq_public') is not null"
+        f"where function is null and to_regnamespace('{PUBLIC}') is not null"
     )
-    return [f"pgmq_public.{row['signature']}" for row in rows]
+    return [f"{PUBLIC}.{row['signature']}" for row in rows]
 
 
 async def _complete(connection: Connection, *, replace: bool) -> None:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
         if replace:
-            await connection.execute("select pgmq_admin.expose_queues(replace => true)")
-        elif await missing_functions(connection):
-            await connection.execute("select pgmq_admin.restore_public_functions()")
+            await connection.execute(f"create schema if not exists {PUBLIC}")
+            present = "select function::text from pgmq_admin.public_functions() where function is not null"
+            for row in await connection.fetch(present):
+                await connection.execute(f"drop function {row['function']}")
+        missing = {name.removeprefix(f"{PUBLIC}.").partition("(")[0] for name in await missing_functions(connection)}
+        for path in function_files(PUBLIC):
+            if path.stem in missing:
+                await connection.execute(path.read_text())
+        # A schema that nobody has granted or revoked anything on is new, or comes from a dump without privileges.
+        untouched = "select nspacl is null from pg_catalog.pg_namespace where nspname = $1"
+        if missing or await connection.fetchval(untouched, PUBLIC):
+            await connection.execute("select pgmq_admin.grant_public_functions()")

@@ -28,7 +28,7 @@ SHORTEST_SECRET = 32
 MASK = "********"
 MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
 
-# Messages of one call, as the functions of pgmq_public have it where nobody says otherwise (sql/0003_expose.sql).
+# Messages of one call, as in sql/functions/pgmq_public/send_batch.sql and read.sql where nobody says otherwise.
 MAX_BATCH = 100_000
 MAX_READ = 10_000
 

@@ -16,7 +16,7 @@ from app.shaping import Condition, Field, Group, Ordering, Selected, Shaping
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
-# Plain calls that pgmq_gateway.run (sql/0004_call.sql) knows by their signature, so that Postgres plans them only once.
+# Plain calls that sql/functions/pgmq_gateway/calls.sql knows by their signature, so that Postgres plans them only once.
 KNOWN = frozenset({
     "send(message,queue_name)", "send(message,queue_name,sleep_seconds)", "send_batch(messages,queue_name)",
     "send_batch(messages,queue_name,sleep_seconds)", "read(n,queue_name,sleep_seconds)", "pop(queue_name)",

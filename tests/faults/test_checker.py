@@ -20,6 +20,7 @@ from bench.checker.model import Promise, judge
 from bench.checker.people import TEAMS, people
 from bench.checker.workload import Plan, work
 from bench.isolation import FUNCTIONS, LOOK, Tally, load
+from tests import server
 from tests.integration.conftest import Own, own
 
 GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
@@ -121,7 +122,7 @@ def laid(own: Own, directory: DataDirectory) -> Iterator[str]:
 def owner(own: Own, laid: str) -> Iterator[str]:
     """The same for one test, after which all is as it was."""
     yield laid
-    own.sql("select pgmq_admin.expose_queues(true)")
+    assert server.run("install", "--replace", "--db-uri", laid).returncode == 0
     own.sql(LOOK)
     own.sql("drop policy if exists everybody on pgmq.q_work")
     own.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")

@@ -163,170 +163,6 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
 
-CREATE FUNCTION pgmq_admin.create_public_functions() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-begin
-    if to_regprocedure('pgmq_public.send(text,jsonb,integer)') is null then
-        create function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
-        returns setof bigint
-        language plpgsql
-        set search_path = ''
-        as $function$
-        begin
-            return query
-            select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
-        end;
-        $function$;
-        comment on function pgmq_public.send(text, jsonb, integer) is
-            'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
-    end if;
-
-    if to_regprocedure('pgmq_public.send_batch(text,jsonb[],integer)') is null then
-        create function pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
-        returns setof bigint
-        language plpgsql
-        set search_path = ''
-        as $function$
-        begin
-            -- The gateway says how many may come in one call, where its operator does.
-            if cardinality(messages)
-                > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
-            then
-                raise exception 'a batch of % messages is too long', cardinality(messages) using
-                    errcode = 'invalid_parameter_value',
-                    hint = 'Send them in several batches.';
-            end if;
-            -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
-            if coalesce(cardinality(messages), 0) = 0 then
-                return;
-            end if;
-            return query
-            select * from pgmq.send_batch(
-                queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
-        end;
-        $function$;
-        comment on function pgmq_public.send_batch(text, jsonb[], integer) is
-            'Adds messages to a queue, all or none, and returns their ids in order.';
-    end if;
-
-    if to_regprocedure('pgmq_public.read(text,integer,integer)') is null then
-        create function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
-        returns setof pgmq.message_record
-        language plpgsql
-        set search_path = ''
-        as $function$
-        -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
-        -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
-        -- to the planner, and ties in vt must not be sorted before the limit.
-        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
-        declare
-            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-            present constant timestamptz := clock_timestamp();
-            -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
-            most constant integer := least(
-                n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
-            );
-            columns text;
-            stamp text;
-        begin
-            if n is null then
-                raise exception 'n must not be null' using
-                    errcode = 'null_value_not_allowed',
-                    hint = 'Say how many messages to read at most, 1 for example.';
-            end if;
-            if current_setting('transaction_read_only')::boolean then
-                -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
-                execute format('update pgmq.%I set vt = vt where false', queue_table);
-            end if;
-            select
-                string_agg(format('m.%I', attname), ', ' order by attnum),
-                case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
-            into columns, stamp
-            from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
-            return query execute format(
-                $query$
-                with claimed as (
-                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
-                ), m as (
-                    update pgmq.%1$I as q
-                    set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
-                    from claimed where q.msg_id = claimed.msg_id
-                    returning q.*
-                )
-                select %3$s from m order by m.msg_id
-                $query$,
-                queue_table, stamp, columns
-            ) using present, most, sleep_seconds;
-        end;
-        $function$;
-        comment on function pgmq_public.read(text, integer, integer) is
-            'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
-    end if;
-
-    if to_regprocedure('pgmq_public.pop(text)') is null then
-        create function pgmq_public.pop(queue_name text)
-        returns setof pgmq.message_record
-        language plpgsql
-        set search_path = ''
-        as $function$
-        -- Claims like read, for the same reasons.
-        declare
-            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-            columns text;
-        begin
-            select string_agg(format('m.%I', attname), ', ' order by attnum)
-            into columns
-            from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
-            return query execute format(
-                $query$
-                with claimed as (
-                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit 1 for update skip locked
-                )
-                delete from pgmq.%1$I as m using claimed where m.msg_id = claimed.msg_id
-                returning %2$s
-                $query$,
-                queue_table, columns
-            ) using clock_timestamp();
-        end;
-        $function$;
-        comment on function pgmq_public.pop(text) is
-            'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
-    end if;
-
-    if to_regprocedure('pgmq_public.archive(text,bigint)') is null then
-        create function pgmq_public.archive(queue_name text, message_id bigint)
-        returns boolean
-        language plpgsql
-        set search_path = ''
-        as $function$
-        begin
-            return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
-        end;
-        $function$;
-        comment on function pgmq_public.archive(text, bigint) is
-            'Moves a message to the archive of its queue; false when there is none with this id.';
-    end if;
-
-    if to_regprocedure('pgmq_public.delete(text,bigint)') is null then
-        create function pgmq_public.delete(queue_name text, message_id bigint)
-        returns boolean
-        language plpgsql
-        set search_path = ''
-        as $function$
-        begin
-            return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
-        end;
-        $function$;
-        comment on function pgmq_public.delete(text, bigint) is
-            'Deletes a message for good; false when there is none with this id.';
-    end if;
-end;
-$_$;
-
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -531,33 +367,19 @@ $$;
 COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
 
 CREATE FUNCTION pgmq_admin.expose() RETURNS void
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select pgmq_admin.expose_queues();
-$$;
-
-COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public; makes those that are gone.';
-
-CREATE FUNCTION pgmq_admin.expose_queues(replace boolean DEFAULT false) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    present regprocedure;
 begin
-    create schema if not exists pgmq_public;
-    if replace then
-        for present in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
-            execute format('drop function %s', present);
-        end loop;
+    if to_regnamespace('pgmq_public') is null then
+        raise exception 'schema "pgmq_public" does not exist' using
+            errcode = 'invalid_schema_name', hint = 'Create it with pgmq-gateway install --replace.';
     end if;
-    perform pgmq_admin.create_public_functions();
     perform pgmq_admin.grant_public_functions();
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.expose_queues(replace boolean) IS 'Creates the six functions of pgmq_public and grants them to the API roles. replace: also those that exist.';
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public.';
 
 CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1046,18 +868,6 @@ CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TA
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
-
-CREATE FUNCTION pgmq_admin.restore_public_functions() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-    if exists (select from pgmq_admin.public_functions() as f where f.function is null) then
-        perform pgmq_admin.create_public_functions();
-        perform pgmq_admin.grant_public_functions();
-    end if;
-end;
-$$;
 
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2100,7 +1910,7 @@ begin
     obstacles := '{}';
     seen := role;
     if to_regnamespace('pgmq_public') is null then
-        obstacles := array['The schema pgmq_public does not exist: pgmq_admin.expose() makes it.'];
+        obstacles := array['The schema pgmq_public does not exist: pgmq-gateway install --replace creates it.'];
         return;
     elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
         obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
@@ -2112,7 +1922,7 @@ begin
         order by f.place
     loop
         if routine.function is null then
-            obstacles := obstacles || format('%s does not exist: pgmq_admin.expose() makes it.', routine.signature);
+            obstacles := obstacles || format('%s does not exist: pgmq-gateway install creates it.', routine.signature);
             return;
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
@@ -2829,10 +2639,10 @@ CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-        begin
-            return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
-        end;
-        $$;
+begin
+    return pgmq.archive(queue_name := archive.queue_name, msg_id := archive.message_id);
+end;
+$$;
 
 COMMENT ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue; false when there is none with this id.';
 
@@ -2840,10 +2650,10 @@ CREATE FUNCTION pgmq_public.delete(queue_name text, message_id bigint) RETURNS b
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-        begin
-            return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
-        end;
-        $$;
+begin
+    return pgmq.delete(queue_name := delete.queue_name, msg_id := delete.message_id);
+end;
+$$;
 
 COMMENT ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) IS 'Deletes a message for good; false when there is none with this id.';
 
@@ -2851,27 +2661,26 @@ CREATE FUNCTION pgmq_public.pop(queue_name text) RETURNS SETOF pgmq.message_reco
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
-        -- Claims like read, for the same reasons.
-        declare
-            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-            columns text;
-        begin
-            select string_agg(format('m.%I', attname), ', ' order by attnum)
-            into columns
-            from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
-            return query execute format(
-                $query$
-                with claimed as (
-                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit 1 for update skip locked
-                )
-                delete from pgmq.%1$I as m using claimed where m.msg_id = claimed.msg_id
-                returning %2$s
-                $query$,
-                queue_table, columns
-            ) using clock_timestamp();
-        end;
-        $_$;
+declare
+    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    columns text;
+begin
+    select string_agg(format('m.%I', attname), ', ' order by attnum)
+    into columns
+    from pg_catalog.pg_attribute
+    where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
+    return query execute format(
+        $query$
+        with claimed as (
+            select msg_id from pgmq.%1$I where vt <= $1 order by vt limit 1 for update skip locked
+        )
+        delete from pgmq.%1$I as m using claimed where m.msg_id = claimed.msg_id
+        returning %2$s
+        $query$,
+        queue_table, columns
+    ) using clock_timestamp();
+end;
+$_$;
 
 COMMENT ON FUNCTION pgmq_public.pop(queue_name text) IS 'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
 
@@ -2879,51 +2688,47 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
-        -- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
-        -- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
-        -- to the planner, and ties in vt must not be sorted before the limit.
-        -- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
-        declare
-            queue_table constant text := pgmq.format_table_name(queue_name, 'q');
-            present constant timestamptz := clock_timestamp();
-            -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
-            most constant integer := least(
-                n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
-            );
-            columns text;
-            stamp text;
-        begin
-            if n is null then
-                raise exception 'n must not be null' using
-                    errcode = 'null_value_not_allowed',
-                    hint = 'Say how many messages to read at most, 1 for example.';
-            end if;
-            if current_setting('transaction_read_only')::boolean then
-                -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
-                execute format('update pgmq.%I set vt = vt where false', queue_table);
-            end if;
-            select
-                string_agg(format('m.%I', attname), ', ' order by attnum),
-                case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
-            into columns, stamp
-            from pg_catalog.pg_attribute
-            where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
-            return query execute format(
-                $query$
-                with claimed as (
-                    select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
-                ), m as (
-                    update pgmq.%1$I as q
-                    set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
-                    from claimed where q.msg_id = claimed.msg_id
-                    returning q.*
-                )
-                select %3$s from m order by m.msg_id
-                $query$,
-                queue_table, stamp, columns
-            ) using present, most, sleep_seconds;
-        end;
-        $_$;
+declare
+    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    present constant timestamptz := clock_timestamp();
+    -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
+    most constant integer := least(
+        n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+    );
+    columns text;
+    stamp text;
+begin
+    if n is null then
+        raise exception 'n must not be null' using
+            errcode = 'null_value_not_allowed',
+            hint = 'Say how many messages to read at most, 1 for example.';
+    end if;
+    if current_setting('transaction_read_only')::boolean then
+        -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+        execute format('update pgmq.%I set vt = vt where false', queue_table);
+    end if;
+    select
+        string_agg(format('m.%I', attname), ', ' order by attnum),
+        case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
+    into columns, stamp
+    from pg_catalog.pg_attribute
+    where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
+    return query execute format(
+        $query$
+        with claimed as (
+            select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
+        ), m as (
+            update pgmq.%1$I as q
+            set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
+            from claimed where q.msg_id = claimed.msg_id
+            returning q.*
+        )
+        select %3$s from m order by m.msg_id
+        $query$,
+        queue_table, stamp, columns
+    ) using present, most, sleep_seconds;
+end;
+$_$;
 
 COMMENT ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) IS 'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
 
@@ -2931,11 +2736,11 @@ CREATE FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds i
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-        begin
-            return query
-            select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
-        end;
-        $$;
+begin
+    return query
+    select * from pgmq.send(queue_name := send.queue_name, msg := send.message, delay := send.sleep_seconds);
+end;
+$$;
 
 COMMENT ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) IS 'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
 
@@ -2943,24 +2748,24 @@ CREATE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-        begin
-            -- The gateway says how many may come in one call, where its operator does.
-            if cardinality(messages)
-                > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
-            then
-                raise exception 'a batch of % messages is too long', cardinality(messages) using
-                    errcode = 'invalid_parameter_value',
-                    hint = 'Send them in several batches.';
-            end if;
-            -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
-            if coalesce(cardinality(messages), 0) = 0 then
-                return;
-            end if;
-            return query
-            select * from pgmq.send_batch(
-                queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
-        end;
-        $$;
+begin
+    -- The gateway says how many may come in one call, where its operator does.
+    if cardinality(messages)
+        > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
+    then
+        raise exception 'a batch of % messages is too long', cardinality(messages) using
+            errcode = 'invalid_parameter_value',
+            hint = 'Send them in several batches.';
+    end if;
+    -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
+    if coalesce(cardinality(messages), 0) = 0 then
+        return;
+    end if;
+    return query
+    select * from pgmq.send_batch(
+        queue_name := send_batch.queue_name, msgs := send_batch.messages, delay := send_batch.sleep_seconds);
+end;
+$$;
 
 COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
 
@@ -3105,8 +2910,6 @@ GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) T
 REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_public_functions() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
 
@@ -3133,8 +2936,6 @@ GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interva
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_admin.expose_queues(replace boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.exposed() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
@@ -3190,8 +2991,6 @@ GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigi
 
 REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_admin.restore_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) TO service_role;

@@ -16,7 +16,7 @@ import pytest
 from app.admin import left_to_do, set_login_password
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from app.migrations import InstallError, Migration, install, migrations, pending
+from app.migrations import InstallError, Migration, function_files, install, migrations, pending
 from tests import server
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import connected
@@ -84,6 +84,9 @@ async def test_every_file_may_be_run_twice(uri: str) -> None:
         await install(connection)
         for migration in migrations():
             await connection.execute(migration.sql)
+        for schema in ("pgmq_gateway", "pgmq_admin", "pgmq_public"):
+            for path in function_files(schema):
+                await connection.execute(path.read_text())
         assert await connection.fetchval("select pgmq_admin.create_queue('still-works')") is True
 
 
@@ -162,9 +165,9 @@ async def test_an_edited_file_is_refused_by_name(uri: str) -> None:
     edited = [first, replace(second, sql=second.sql + "-- one more line\n"), *rest]
     async with connected(uri) as connection:
         await install(connection)
-        with pytest.raises(InstallError, match=r"sql/0002_pgmq\.sql was edited"):
+        with pytest.raises(InstallError, match=r"sql/migrations/0002_pgmq\.sql was edited"):
             await install(connection, wanted=edited)
-        with pytest.raises(InstallError, match=r"sql/0002_pgmq\.sql was edited"):
+        with pytest.raises(InstallError, match=r"sql/migrations/0002_pgmq\.sql was edited"):
             await pending(connection, edited)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.statement import KNOWN
 
-SQL = Path(__file__).parents[2] / "sql" / "0004_call.sql"
+SQL = Path(__file__).parents[2] / "sql" / "functions" / "pgmq_gateway" / "calls.sql"
 
 
 def test_the_gateway_and_its_sql_know_the_same_calls() -> None:

@@ -2,7 +2,6 @@
 --
 -- Why functions: rights are checked against the role at the time a statement is planned and run, so the role has to be
 -- set before the call's own statement starts, and a second round trip is saved by doing both here.
--- Safe to repeat: the functions are replaced by themselves.
 
 -- A call in its caller's role, which stays set: `call` and `calls` end or undo that.
 --
@@ -153,6 +152,8 @@ begin
     response_status := pg_catalog.current_setting('response.status', true);
 end;
 $run$;
+revoke all on function pgmq_gateway.run from public;
+grant execute on function pgmq_gateway.run to authenticator;
 
 -- One call, in a transaction of its own.
 --
@@ -197,6 +198,8 @@ begin
     ) as answer;
 end;
 $call$;
+revoke all on function pgmq_gateway.call from public;
+grant execute on function pgmq_gateway.call to authenticator;
 
 -- Several calls of one caller, in one transaction. Only calls of one and the same caller may be given here: what a
 -- function sets for its transaction is still set when the next call begins.
@@ -286,6 +289,5 @@ begin
     perform pg_catalog.set_config('role', role, true);
 end;
 $calls$;
-
-revoke all on function pgmq_gateway.run, pgmq_gateway.call, pgmq_gateway.calls from public;
-grant execute on function pgmq_gateway.run, pgmq_gateway.call, pgmq_gateway.calls to authenticator;
+revoke all on function pgmq_gateway.calls from public;
+grant execute on function pgmq_gateway.calls to authenticator;

@@ -1,3 +1,48 @@
+-- The four roles of a Supabase database.
+--
+-- Why: every request runs in the role of its caller; the gateway logs in as authenticator, which has no rights of its
+-- own (NOINHERIT) and may only become one of the other three.
+-- Safe to repeat: a role that exists is left as it is, whoever made it.
+
+do $roles$
+declare
+    wanted record;
+begin
+    for wanted in
+        select * from (values
+            ('anon', 'nologin noinherit'),
+            ('authenticated', 'nologin noinherit'),
+            ('service_role', 'nologin noinherit bypassrls'),
+            ('authenticator', 'login noinherit')
+        ) as roles (name, attributes)
+    loop
+        if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
+            begin
+                execute format('create role %I %s', wanted.name, wanted.attributes);
+            exception
+                -- Roles belong to the whole server: another database's installer may have been faster.
+                when duplicate_object or unique_violation then null;
+                when insufficient_privilege then
+                    raise exception 'role % is missing and % may not create it', wanted.name, current_user
+                        using errcode = 'insufficient_privilege',
+                              hint = format('As a superuser run "create role %I %s", then install again.',
+                                            wanted.name, wanted.attributes);
+            end;
+        end if;
+    end loop;
+
+    for wanted in select unnest(array['anon', 'authenticated', 'service_role']) as name loop
+        if not pg_has_role('authenticator', wanted.name, 'member') then
+            begin
+                execute format('grant %I to authenticator', wanted.name);
+            exception
+                when unique_violation then null;
+            end;
+        end if;
+    end loop;
+end;
+$roles$;
+
 -- Limits for the role that the gateway logs in with: how long a statement may run, and how long a transaction may do
 -- nothing.
 --

@@ -1,51 +1,11 @@
 -- Trying what a caller may do with a queue, by doing it.
 --
 -- Why: rights and policies can be read; whether a condition on claims lets a message through can only be tried.
--- Safe to repeat: functions are replaced by themselves.
 --
 -- SECURITY INVOKER: a definer function may not change roles, and the session decides which ones it may become. So these
 -- two try as exactly those callers that tokens can name. What they do is undone to the last row and setting, because it
 -- happens in a block that always ends with an error; only ids of the queue are used up. The statements are
 -- fixed, and dynamic because one whose plan is kept would not ask for USAGE of the schema again.
-
--- Raises unless the session may become this caller.
-create or replace function pgmq_gateway.check_caller(role name, claims jsonb)
-returns void
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $check$
-begin
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
-    elsif not pg_has_role(
-        session_user, role,
-        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
-    ) then
-        raise exception 'role "%" is none that requests run in', role using
-            errcode = 'insufficient_privilege',
-            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
-    elsif jsonb_typeof(claims) is distinct from 'object' then
-        raise exception 'claims must be a JSON object' using
-            errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
-    end if;
-end;
-$check$;
-
--- Be this caller until the block ends, as a request is. No search_path of its own: it would take the others with it.
-create or replace function pgmq_gateway.become(role name, claims jsonb)
-returns void
-language plpgsql
-as $become$
-begin
-    perform
-        pg_catalog.set_config('lock_timeout', '1s', true),
-        pg_catalog.set_config('search_path', 'pgmq_public, public, extensions', true),
-        pg_catalog.set_config(
-            'request.jwt.claims', (pg_catalog.jsonb_build_object('role', role) || claims)::pg_catalog.text, true),
-        pg_catalog.set_config('role', role, true);
-end;
-$become$;
 
 create or replace function pgmq_admin.try_as(
     queue_name text, role name, claims jsonb default '{}', message jsonb default '{}'
@@ -116,6 +76,8 @@ $try$;
 comment on function pgmq_admin.try_as is
     'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is '
     'there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+revoke all on function pgmq_admin.try_as from public;
+grant execute on function pgmq_admin.try_as to service_role;
 
 create or replace function pgmq_admin.messages_as(
     queue_name text, role name, claims jsonb default '{}', max_rows integer default 10
@@ -159,7 +121,5 @@ end;
 $messages$;
 comment on function pgmq_admin.messages_as is
     'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
-
-revoke all on all functions in schema pgmq_admin, pgmq_gateway from public;
-grant execute on function pgmq_gateway.check_caller, pgmq_gateway.become to service_role;
-grant execute on function pgmq_admin.try_as, pgmq_admin.messages_as to service_role;
+revoke all on function pgmq_admin.messages_as from public;
+grant execute on function pgmq_admin.messages_as to service_role;

@@ -1,10 +1,3 @@
--- What is wrong with queues, or soon will be, and what to do about it.
---
--- Why: Postgres lets one open a queue to everybody, close it to the one who needs it, or lose it in a crash, without a
--- word. This looks at catalogs only, never at messages.
--- Why SECURITY DEFINER: as in 0007; nothing is changed here.
--- Safe to repeat: functions are replaced by themselves.
-
 -- Whether pgmq's trigger finds the row without which it notifies nobody. Versions before 1.8 have no such table.
 create or replace function pgmq_gateway.throttle_row_exists(queue_table regclass)
 returns boolean
@@ -22,6 +15,7 @@ begin
     return present;
 end;
 $row$;
+revoke all on function pgmq_gateway.throttle_row_exists from public;
 
 -- The queues that lint looks at: one, or all that still have their tables.
 create or replace function pgmq_gateway.chosen_queues(chosen text)
@@ -46,6 +40,7 @@ begin
       and (chosen is null or m.queue_name = chosen);
 end;
 $chosen$;
+revoke all on function pgmq_gateway.chosen_queues from public;
 
 -- What each role that policies hold, and that has some right on a queue, may and may not do with it: what it lacks on
 -- the tables, what stops it before them, what the policies say.
@@ -76,15 +71,7 @@ as $findings$
         from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
     ) as missing;
 $findings$;
-
--- A type, because a function's parameter and a column of its table cannot share the name queue_name.
-do $finding$
-begin
-    if to_regtype('pgmq_admin.finding') is null then
-        create type pgmq_admin.finding as (queue_name text, rule text, level text, message text, hint text);
-    end if;
-end;
-$finding$;
+revoke all on function pgmq_gateway.findings from public;
 
 create or replace function pgmq_gateway.lint_rights(chosen text)
 returns setof pgmq_admin.finding
@@ -169,6 +156,7 @@ as $lint$
             h.queue_name, h.role, h.operation)
     from halves as h;
 $lint$;
+revoke all on function pgmq_gateway.lint_rights from public;
 
 create or replace function pgmq_gateway.lint_tables(chosen text)
 returns setof pgmq_admin.finding
@@ -210,6 +198,7 @@ as $lint$
         select from pg_partitioned_table as p
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $lint$;
+revoke all on function pgmq_gateway.lint_tables from public;
 
 -- Functions that callers may execute, that work on queues, and that do it with their owner's rights.
 create or replace function pgmq_gateway.lint_functions()
@@ -233,27 +222,4 @@ as $lint$
           join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
 $lint$;
-
-create or replace function pgmq_admin.lint(queue_name text default null)
-returns setof pgmq_admin.finding
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $lint$
-    select f.*
-    from (
-        select * from pgmq_gateway.lint_rights(lint.queue_name)
-        union all
-        select * from pgmq_gateway.lint_tables(lint.queue_name)
-        union all
-        select * from pgmq_gateway.lint_functions() where lint.queue_name is null
-    ) as f
-    order by f.level, f.queue_name, f.rule, f.message;
-$lint$;
-comment on function pgmq_admin.lint is
-    'What is probably not meant: queues without row-level security, policies that hide all messages without an error, '
-    'functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
-
-revoke all on all functions in schema pgmq_admin, pgmq_gateway from public;
-grant execute on function pgmq_admin.lint to service_role;
+revoke all on function pgmq_gateway.lint_functions from public;

@@ -5,7 +5,6 @@
 -- Why SECURITY DEFINER: the login role may see neither samples nor other sessions. It learns numbers of queues, and ages
 -- of transactions, but not whose they are and nothing of what is in them. A session that the owner may not look at (who
 -- is neither a superuser nor in pg_monitor) is left out.
--- Safe to repeat: functions are replaced by themselves.
 
 -- All queues together in a row without a name, and `most` of them by name. A sample counts until two more are missing.
 create or replace function pgmq_gateway.queue_metrics(most integer)
@@ -53,6 +52,8 @@ as $metrics$
         limit most
     );
 $metrics$;
+revoke all on function pgmq_gateway.queue_metrics from public;
+grant execute on function pgmq_gateway.queue_metrics to authenticator;
 
 -- What keeps Postgres from cleaning up, and how far its standbys are behind; 0 for no transaction, null for no standby.
 --
@@ -90,6 +91,5 @@ as $metrics$
         max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint
     from pg_catalog.pg_stat_replication as r;
 $metrics$;
-
-revoke all on function pgmq_gateway.queue_metrics, pgmq_gateway.database_metrics from public;
-grant execute on function pgmq_gateway.queue_metrics, pgmq_gateway.database_metrics to authenticator;
+revoke all on function pgmq_gateway.database_metrics from public;
+grant execute on function pgmq_gateway.database_metrics to authenticator;

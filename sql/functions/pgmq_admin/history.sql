@@ -5,68 +5,6 @@
 -- samples can be missed and thinned, and a rate is right over any time.
 -- Why SECURITY DEFINER: take_sample looks at all queues for a login role that may see none, and gives it nothing but
 -- the time of the next sample. history shows service_role what it may see anyway.
--- Safe to repeat: the table is kept, functions are replaced by themselves.
-
--- spacing   seconds until the next sample was due
--- lasting   the first of its five minutes: kept longer than a day
--- sent, updated, deleted, archive_inserted   rows since the beginning of Postgres' statistics
-create table if not exists pgmq_gateway.samples (
-    queue_name text not null,
-    at timestamptz not null,
-    spacing real not null,
-    lasting boolean not null,
-    messages bigint,
-    visible bigint,
-    delayed bigint,
-    in_flight bigint,
-    archived bigint,
-    oldest_seconds double precision,
-    sent bigint,
-    updated bigint,
-    deleted bigint,
-    archive_inserted bigint,
-    primary key (queue_name, at)
-);
-create index if not exists samples_age on pgmq_gateway.samples (lasting, at);
-
--- Takes a sample of all queues unless there is one that is younger than `spacing` seconds, however many ask; gives the
--- seconds until the next is due. keep_days: how long samples are kept, of the first day all.
-create or replace function pgmq_gateway.take_sample(spacing double precision, keep_days double precision)
-returns double precision
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $take$
-declare
-    last timestamptz;
-    due timestamptz;
-    present timestamptz;
-begin
-    -- Who comes while another takes it has nothing to do, and nor has a standby.
-    if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
-        return greatest(spacing, 1);
-    end if;
-    -- Not now(): the transaction may have begun while another one took its sample.
-    present := clock_timestamp();
-    select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
-    due := last + make_interval(secs => spacing);
-    if due > present then
-        return extract(epoch from due - present);
-    end if;
-    insert into pgmq_gateway.samples
-    select
-        q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
-        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
-        q.sent, q.updated, q.deleted, q.archive_inserted
-    from pgmq_gateway.queues as q;
-    delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
-    delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
-    -- Dropped without pgmq_admin.drop_queue.
-    delete from pgmq_gateway.samples as s
-    where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
-    return spacing;
-end;
-$take$;
 
 create or replace function pgmq_admin.history(
     inout queue_name text default null,
@@ -165,8 +103,5 @@ $history$;
 comment on function pgmq_admin.history is
     'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many '
     'were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
-
-revoke all on all functions in schema pgmq_gateway from public;
-grant execute on function pgmq_gateway.take_sample to authenticator;
 revoke all on function pgmq_admin.history from public;
 grant execute on function pgmq_admin.history to service_role;

@@ -1,0 +1,121 @@
+-- Looking at messages and moving them about: browse, count, send, postpone, archive, delete, move, one or many.
+--
+-- Why: pgmq shows a message only by reading it, which takes it away from its consumers for a while. These functions
+-- look without touching, find by what a message says, and act on lists of ids or on all that a filter matches.
+-- SECURITY INVOKER, unlike what needs the owner's rights: service_role may do all this with the tables of pgmq anyway,
+-- and it may create triggers on them, which must not run with the rights of the owner.
+
+create or replace function pgmq_admin.list_messages(
+    queue_name text,
+    filter jsonb default '{}',
+    sort text default 'msg_id',
+    descending boolean default false,
+    after jsonb default null,
+    before jsonb default null,
+    max_rows integer default 30
+)
+returns setof pgmq_admin.message
+language plpgsql
+stable
+set search_path = ''
+as $list$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    source constant text := pgmq_gateway.source_table(queue_name, filter);
+    -- The page before is the first one in the opposite direction.
+    backward constant boolean := before is not null;
+    falling constant boolean := coalesce(descending, false) <> backward;
+    key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is not known', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not archived then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
+    elsif after is not null and before is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+    end if;
+    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
+    -- is there for the partitions that it excludes.
+    return query execute format(
+        $query$
+        with page as materialized (
+            select q.* from pgmq.%1$I as q
+            where %2$s %3$s
+            order by q.%4$I %5$s, q.msg_id %5$s
+            limit $6
+        )
+        select
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
+            case
+                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
+                else 'in_flight'
+            end,
+            octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
+        from page as q
+        order by q.%4$I %9$s, q.msg_id %9$s
+        $query$,
+        source,
+        condition,
+        case when key.id is not null then format(
+            'and q.%1$I %2$s= %3$s and (q.%1$I, q.msg_id) %2$s (%3$s, $5)',
+            sort, case when falling then '<' else '>' end, case when key.instant is null then '$3' else '$4' end) end,
+        sort,
+        case when falling then 'desc' end,
+        case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
+        case when archived then 'q.archived_at' else 'null::timestamptz' end,
+        archived,
+        case when descending then 'desc' end
+    ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
+end;
+$list$;
+comment on function pgmq_admin.list_messages is
+    'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. '
+    'after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+revoke all on function pgmq_admin.list_messages from public;
+grant execute on function pgmq_admin.list_messages to service_role;
+
+create or replace function pgmq_admin.count_messages(queue_name text, filter jsonb default '{}')
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $count$
+declare
+    condition constant text := pgmq_gateway.filter_condition(filter);
+    number bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp();
+    return number;
+end;
+$count$;
+comment on function pgmq_admin.count_messages is
+    'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
+revoke all on function pgmq_admin.count_messages from public;
+grant execute on function pgmq_admin.count_messages to service_role;
+
+create or replace function pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean default false)
+returns setof pgmq_admin.message
+language sql
+stable
+set search_path = ''
+as $get$
+    select *
+    from pgmq_admin.list_messages(
+        get_message.queue_name,
+        jsonb_build_object('msg_ids', jsonb_build_array(get_message.msg_id))
+            || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
+$get$;
+comment on function pgmq_admin.get_message is
+    'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
+revoke all on function pgmq_admin.get_message from public;
+grant execute on function pgmq_admin.get_message to service_role;

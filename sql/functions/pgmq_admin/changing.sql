@@ -1,0 +1,171 @@
+create or replace function pgmq_admin.postpone(
+    queue_name text,
+    msg_ids bigint[],
+    seconds integer default null,
+    until timestamptz default null
+)
+returns setof bigint
+language plpgsql
+set search_path = ''
+as $postpone$
+begin
+    if seconds is null and until is null then
+        raise exception 'messages can only be postponed for some seconds or until a time' using
+            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+    end if;
+    return query
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'postpone', pgmq_gateway.with_ids(msg_ids),
+        visible_at => pgmq_gateway.visible_from(seconds, until)) as c;
+end;
+$postpone$;
+comment on function pgmq_admin.postpone is
+    'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of '
+    'those that were there.';
+revoke all on function pgmq_admin.postpone from public;
+grant execute on function pgmq_admin.postpone to service_role;
+
+create or replace function pgmq_admin.make_visible(queue_name text, msg_ids bigint[])
+returns setof bigint
+language sql
+set search_path = ''
+as $visible$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
+$visible$;
+comment on function pgmq_admin.make_visible is
+    'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+revoke all on function pgmq_admin.make_visible from public;
+grant execute on function pgmq_admin.make_visible to service_role;
+
+create or replace function pgmq_admin.archive(queue_name text, msg_ids bigint[])
+returns setof bigint
+language sql
+set search_path = ''
+as $archive$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
+$archive$;
+comment on function pgmq_admin.archive is
+    'Moves messages to the archive of their queue and returns the ids of those that were there.';
+revoke all on function pgmq_admin.archive from public;
+grant execute on function pgmq_admin.archive to service_role;
+
+create or replace function pgmq_admin.delete(queue_name text, msg_ids bigint[])
+returns setof bigint
+language sql
+set search_path = ''
+as $delete$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
+$delete$;
+comment on function pgmq_admin.delete is
+    'Deletes messages of a queue for good and returns the ids of those that were there.';
+revoke all on function pgmq_admin.delete from public;
+grant execute on function pgmq_admin.delete to service_role;
+
+create or replace function pgmq_admin.delete_archived(queue_name text, msg_ids bigint[])
+returns setof bigint
+language sql
+set search_path = ''
+as $delete$
+    select unnest(c.msg_ids)
+    from pgmq_gateway.change_messages(
+        queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
+$delete$;
+comment on function pgmq_admin.delete_archived is
+    'Deletes messages of the archive for good and returns the ids of those that were there.';
+revoke all on function pgmq_admin.delete_archived from public;
+grant execute on function pgmq_admin.delete_archived to service_role;
+
+create or replace function pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text)
+returns table (msg_id bigint, new_msg_id bigint)
+language plpgsql
+set search_path = ''
+as $move$
+begin
+    perform pgmq_gateway.check_move(queue_name, to_queue);
+    return query
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'move', pgmq_gateway.with_ids(msg_ids), to_queue => to_queue) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+end;
+$move$;
+comment on function pgmq_admin.move is
+    'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns '
+    'the old and the new id of each.';
+revoke all on function pgmq_admin.move from public;
+grant execute on function pgmq_admin.move to service_role;
+
+create or replace function pgmq_admin.requeue(queue_name text, msg_ids bigint[])
+returns table (msg_id bigint, new_msg_id bigint)
+language sql
+set search_path = ''
+as $requeue$
+    select moved.*
+    from pgmq_gateway.change_messages(
+        queue_name, 'requeue', pgmq_gateway.with_ids(requeue.msg_ids, 'archived'), to_queue => queue_name) as c,
+        unnest(c.msg_ids, c.new_msg_ids) as moved;
+$requeue$;
+comment on function pgmq_admin.requeue is
+    'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and '
+    'returns the old and the new id of each.';
+revoke all on function pgmq_admin.requeue from public;
+grant execute on function pgmq_admin.requeue to service_role;
+
+create or replace function pgmq_admin.apply(
+    queue_name text,
+    action text,
+    filter jsonb,
+    expected bigint,
+    seconds integer default null,
+    to_queue text default null
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as $apply$
+declare
+    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    done record;
+begin
+    if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
+        raise exception 'action "%" is not known', action using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+    elsif action in ('postpone', 'make_visible', 'archive') and archived then
+        raise exception 'action % is not for archived messages', action using
+            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+    elsif action = 'requeue' and not archived then
+        raise exception 'only archived messages can be requeued' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif (action = 'postpone') <> (seconds is not null) then
+        raise exception 'seconds belong to the action postpone, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif (action = 'move') <> (to_queue is not null) then
+        raise exception 'to_queue belongs to the action move, and only to that' using
+            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+    elsif action = 'move' then
+        perform pgmq_gateway.check_move(queue_name, to_queue);
+    end if;
+    select * into done
+    from pgmq_gateway.change_messages(
+        queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
+        case action when 'requeue' then queue_name else to_queue end);
+    if done.matched <> expected then
+        -- A code that gives status 409.
+        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+            errcode = 'PT409',
+            detail = 'The queue has changed since they were counted.',
+            hint = 'Count them again.';
+    end if;
+    return cardinality(done.msg_ids);
+end;
+$apply$;
+comment on function pgmq_admin.apply is
+    'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. '
+    'expected: refuse when another number matches; null does not check.';
+revoke all on function pgmq_admin.apply from public;
+grant execute on function pgmq_admin.apply to service_role;

@@ -1,0 +1,62 @@
+create or replace function pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer default 250)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $enable$
+declare
+    queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
+    partitioned constant boolean := exists (
+        select from pg_catalog.pg_class where oid = queue_table and relkind = 'p'
+    );
+    sender oid;
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
+        raise exception 'this version of pgmq has no notifications with a throttle' using
+            errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
+    elsif partitioned or queue_name <> lower(queue_name) then
+        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
+        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+            errcode = 'feature_not_supported',
+            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
+            hint = 'Poll it, or make a basic queue with a name in small letters.';
+    elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
+        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
+            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+    end if;
+    perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
+    -- From now on who sends also writes when the last notification was.
+    for sender in
+        select distinct a.grantee
+        from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
+        where c.oid = queue_table and a.privilege_type = 'INSERT'
+    loop
+        execute format(
+            'grant select, update on pgmq.notify_insert_throttle to %s',
+            case sender when 0 then 'public' else sender::regrole::text end);
+    end loop;
+end;
+$enable$;
+comment on function pgmq_admin.enable_notify is
+    'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep '
+    'polling slowly, and expect fewer sends per second.';
+revoke all on function pgmq_admin.enable_notify from public;
+grant execute on function pgmq_admin.enable_notify to service_role;
+
+create or replace function pgmq_admin.disable_notify(queue_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $disable$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq.disable_notify_insert(queue_name);
+    end if;
+end;
+$disable$;
+comment on function pgmq_admin.disable_notify is 'Ends the notifications of new messages; none is an error.';
+revoke all on function pgmq_admin.disable_notify from public;
+grant execute on function pgmq_admin.disable_notify to service_role;

@@ -1,0 +1,180 @@
+-- Row-level security of queues: on and off, policies from templates; and whether requests may use queues at all.
+--
+-- Why: a policy is easily written so that it lets through too much, or nothing. The templates are the ones that hold.
+-- Why SECURITY DEFINER: as in rights.sql; the same four rules hold here.
+
+create or replace function pgmq_admin.list_policies(queue_name text)
+returns table (
+    policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text,
+    permissive boolean
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $list$
+    select
+        p.polname::text,
+        case p.polrelid when t.queue_table then 'queue' else 'archive' end,
+        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+            else 'all' end,
+        (
+            select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
+            from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
+        ),
+        pg_get_expr(p.polqual, p.polrelid),
+        pg_get_expr(p.polwithcheck, p.polrelid),
+        p.polpermissive
+    from pgmq_gateway.queue_tables(queue_name) as t
+    join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    order by p.polrelid = t.archive_table, p.polname;
+$list$;
+comment on function pgmq_admin.list_policies is
+    'The policies on a queue and on its archive. They count where row-level security is on.';
+revoke all on function pgmq_admin.list_policies from public;
+grant execute on function pgmq_admin.list_policies to service_role;
+
+create or replace function pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean default false)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- Who waits for a table here makes all others wait too.
+set lock_timeout = '3s'
+as $set$
+declare
+    tables record;
+    part regclass;
+begin
+    if enabled is null then
+        raise exception 'enabled must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+    end if;
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    for part in
+        select t.oid
+        from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
+        cross join lateral (
+            select root.oid union select p.relid from pg_partition_tree(root.oid) as p
+        ) as t (oid)
+        where root.oid is not null
+    loop
+        execute format(
+            'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
+    end loop;
+end;
+$set$;
+comment on function pgmq_admin.set_rls is
+    'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+revoke all on function pgmq_admin.set_rls from public;
+grant execute on function pgmq_admin.set_rls to service_role;
+
+create or replace function pgmq_admin.policy_templates()
+returns table (template text, title text, description text, parameters jsonb)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $templates$
+    values
+        (
+            'own_messages', 'Own messages',
+            'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
+            'as its user id.',
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+        ),
+        (
+            'tenant', 'Messages of the tenant',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+        ),
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, see none.', '[]');
+$templates$;
+comment on function pgmq_admin.policy_templates is 'The templates of create_policy and the parameters that each takes.';
+revoke all on function pgmq_admin.policy_templates from public;
+grant execute on function pgmq_admin.policy_templates to service_role;
+
+create or replace function pgmq_admin.create_policy(
+    queue_name text, template text, role name default 'authenticated', claim text default null, member text default null
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $create$
+declare
+    tables record;
+    given record;
+    wanted record;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_role(role);
+    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    for wanted in
+        select
+            t.oid as on_table, c.word,
+            pgmq_gateway.template_policy_name(template, role, c.word, given.claim, given.member) as policy,
+            pgmq_gateway.template_condition(template, tables.queue_table, n.command, given.claim, given.member)
+                as condition
+        from (
+            select distinct p.on_table, p.command
+            from pgmq_gateway.operation_policies() as p where p.operation = any (given.operations)
+        ) as n
+        cross join lateral (
+            select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
+        ) as t (oid)
+        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
+            using (command)
+        order by n.on_table desc, c.word
+    loop
+        if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
+            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+                errcode = 'duplicate_object',
+                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+        end if;
+        execute format(
+            'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
+            case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        return next wanted.policy;
+    end loop;
+    if template = 'producer' then
+        execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
+    end if;
+    perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+end;
+$create$;
+comment on function pgmq_admin.create_policy is
+    'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. '
+    'claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+revoke all on function pgmq_admin.create_policy from public;
+grant execute on function pgmq_admin.create_policy to service_role;
+
+create or replace function pgmq_admin.drop_policy(queue_name text, policy_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $drop$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+    end if;
+end;
+$drop$;
+comment on function pgmq_admin.drop_policy is
+    'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+revoke all on function pgmq_admin.drop_policy from public;
+grant execute on function pgmq_admin.drop_policy to service_role;

@@ -1,0 +1,208 @@
+-- Creating, dropping and looking at queues.
+--
+-- Why: a migration file, psql, the command line and, over HTTP, service_role all manage queues through these. They blunt
+-- pgmq's sharp edges: names that end up in one table, row-level security that somebody forgot, and rights per operation
+-- that nobody knows by heart.
+-- Why SECURITY DEFINER: creating and dropping tables, triggers and policies needs their owner, and service_role owns
+-- none. It may do with queues whatever it likes anyway (it has all rights on pgmq's tables and no row-level security
+-- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: names of
+-- tables come from pgmq.meta and the catalog, and arguments are only ever values. search_path is not just empty: then a
+-- type that the caller made in its temporary schema would be found first, and a domain's check would run as the owner.
+
+create or replace function pgmq_admin.check_queue_exists(queue_name text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_admin.check_queue_exists from public;
+
+create or replace function pgmq_admin.create_queue(
+    queue_name text,
+    queue_type text default 'basic',
+    rls boolean default true,
+    partition_interval text default '10000',
+    retention_interval text default '100000'
+)
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $create$
+declare
+    wanted constant boolean := rls is distinct from false;
+    present text;
+begin
+    if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
+        raise exception 'queue type "%" is not known', queue_type using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose basic, unlogged or partitioned.';
+    end if;
+    -- Two at once: the second finds what the first made.
+    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
+    select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
+    into present from pgmq.meta as m
+    where m.queue_name = create_queue.queue_name;
+    if present = queue_type then
+        return false;
+    elsif present is not null then
+        raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
+            using errcode = 'duplicate_table';
+    end if;
+    perform pgmq_gateway.check_new_name(queue_name, queue_type);
+    case queue_type
+        when 'basic' then
+            perform pgmq.create_non_partitioned(queue_name);
+        when 'unlogged' then
+            perform pgmq.create_unlogged(queue_name);
+        else
+            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+    end case;
+    if queue_type <> 'partitioned' then
+        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+    end if;
+    if wanted then
+        execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
+    end if;
+    return true;
+end;
+$create$;
+comment on function pgmq_admin.create_queue is
+    'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty '
+    'after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+revoke all on function pgmq_admin.create_queue from public;
+grant execute on function pgmq_admin.create_queue to service_role;
+
+create or replace function pgmq_admin.drop_queue(queue_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $drop$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.drop_templates(queue_name);
+    perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+    -- pgmq stops where the table is gone already, and would list the queue for ever.
+    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
+end;
+$drop$;
+comment on function pgmq_admin.drop_queue is 'Drops a queue with its messages, its archive and its history.';
+revoke all on function pgmq_admin.drop_queue from public;
+grant execute on function pgmq_admin.drop_queue to service_role;
+
+create or replace function pgmq_admin.purge_queue(queue_name text)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $purge$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    return pgmq.purge_queue(queue_name := purge_queue.queue_name);
+end;
+$purge$;
+comment on function pgmq_admin.purge_queue is
+    'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
+revoke all on function pgmq_admin.purge_queue from public;
+grant execute on function pgmq_admin.purge_queue to service_role;
+
+create or replace function pgmq_admin.list_queues()
+returns table (
+    queue_name text,
+    queue_type text,
+    rls boolean,
+    created_at timestamptz,
+    notify boolean,
+    messages bigint,
+    exact boolean,
+    visible bigint,
+    delayed bigint,
+    in_flight bigint,
+    archived bigint,
+    oldest_seconds double precision,
+    newest_seconds double precision,
+    sent bigint,
+    table_bytes bigint,
+    index_bytes bigint,
+    archive_bytes bigint,
+    dead_tuples bigint,
+    last_autovacuum timestamptz
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $list$
+    select
+        q.queue_name,
+        q.queue_type,
+        coalesce(c.relrowsecurity, false),
+        q.created_at,
+        exists (
+            select from pg_catalog.pg_trigger as t
+            where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
+        ),
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
+        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+    from pgmq_gateway.queues as q
+    left join pg_catalog.pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
+    order by q.queue_name;
+$list$;
+comment on function pgmq_admin.list_queues is
+    'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
+    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive '
+    'the number always is one.';
+revoke all on function pgmq_admin.list_queues from public;
+grant execute on function pgmq_admin.list_queues to service_role;
+
+create or replace function pgmq_admin.queue_status(
+    queue_name text,
+    out messages bigint,
+    out visible bigint,
+    out delayed bigint,
+    out in_flight bigint,
+    out archived bigint,
+    out oldest_seconds double precision,
+    out newest_seconds double precision,
+    out sent bigint
+)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $status$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    execute format(
+        $query$
+        select
+            count(*),
+            count(*) filter (where vt <= clock_timestamp()),
+            count(*) filter (where vt > clock_timestamp() and read_ct = 0),
+            count(*) filter (where vt > clock_timestamp() and read_ct > 0),
+            (select count(*) from pgmq.%I),
+            extract(epoch from clock_timestamp() - min(enqueued_at)),
+            extract(epoch from clock_timestamp() - max(enqueued_at)),
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
+        from pgmq.%I
+        $query$,
+        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
+    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
+    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
+end;
+$status$;
+comment on function pgmq_admin.queue_status is
+    'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the '
+    'newest, how many were ever sent. It reads the whole queue.';
+revoke all on function pgmq_admin.queue_status from public;
+grant execute on function pgmq_admin.queue_status to service_role;

@@ -1,0 +1,169 @@
+-- Who may do what with a queue: shown as it really is, given, taken away.
+--
+-- Why: a caller needs USAGE of two schemas, EXECUTE of functions, rights on one or two tables and policies for two or
+-- three commands before a single `read` answers a message. These functions know that by heart.
+--
+-- Why SECURITY DEFINER: only the owner of a queue's tables may give rights on them, and service_role is not that. What
+-- its holder gains is the say over the tables of queues, which it reads and writes anyway:
+-- * Rights and policies go to roles that requests can run in, never to a superuser or to another role that bypasses
+--   policies (check_role). Only who has the owner's rights without these functions may name others.
+-- * No text of a caller's becomes SQL. Tables are those that pgmq.meta leads to, in the schema pgmq; names are quoted
+--   as names, claims and members of messages as literals.
+-- * Nothing of a caller's runs: no queue is read, no policy is evaluated, no trigger fires.
+-- * search_path ends with pg_temp, which else comes first where types and tables are looked up, and which callers fill.
+
+create or replace function pgmq_admin.rights(queue_name text)
+returns table (role name, operation text, verdict text, reasons text[], policies text[])
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $rights$
+    with judged as (
+        select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
+        from pgmq_gateway.queue_tables(queue_name) as t
+        cross join pgmq_gateway.request_roles() as r
+        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join lateral pgmq_gateway.judge(
+            queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
+    )
+    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    from judged as j
+    where j.role in ('anon', 'authenticated', 'service_role')
+       or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
+       or has_table_privilege(j.oid, j.queue_table, 'DELETE')
+       or j.oid in (select s.oid from judged as s where s.verdict <> 'none')
+    order by j.role, j.place;
+$rights$;
+comment on function pgmq_admin.rights is
+    'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, '
+    'with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+revoke all on function pgmq_admin.rights from public;
+grant execute on function pgmq_admin.rights to service_role;
+
+create or replace function pgmq_admin.grant_queue(queue_name text, role name, operations text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $grant$
+declare
+    tables record;
+    wanted record;
+    routine regprocedure;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
+    execute format('grant usage on schema pgmq, pgmq_public to %I', role);
+    for wanted in
+        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
+    loop
+        -- A producer sends without seeing messages: more rights would take that away.
+        if wanted.operation <> 'send'
+            or has_table_privilege(role, tables.queue_table, 'SELECT')
+            or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
+        then
+            execute format(
+                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+        end if;
+        if wanted.archive_rights <> '{}' then
+            execute format(
+                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
+        end if;
+        for routine in
+            select p.oid
+            from pg_proc as p
+            where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
+              and p.proname in (
+                  wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
+        loop
+            execute format('grant execute on function %s to %I', routine, role);
+        end loop;
+    end loop;
+    if 'send' = any (operations)
+        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+    then
+        execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
+    end if;
+end;
+$grant$;
+comment on function pgmq_admin.grant_queue is
+    'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
+revoke all on function pgmq_admin.grant_queue from public;
+grant execute on function pgmq_admin.grant_queue to service_role;
+
+create or replace function pgmq_admin.revoke_queue(queue_name text, role name, operations text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $revoke$
+declare
+    tables record;
+    remaining text[];
+    kept text[];
+    privilege text;
+begin
+    select * into tables from pgmq_gateway.queue_tables(queue_name);
+    perform pgmq_gateway.check_operations(operations);
+    perform pgmq_gateway.check_role(role);
+    select coalesce(array_agg(o), '{}') into remaining
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
+    where o <> all (operations);
+    -- Operations share rights: take away what no remaining one needs.
+    for privilege in
+        select distinct unnest(o.queue_rights)
+        from pgmq_gateway.operation_rights() as o
+        where o.operation = any (operations)
+    loop
+        if not exists (
+            select from pgmq_gateway.operation_rights() as o
+            where o.operation = any (remaining) and privilege = any (o.queue_rights)
+        ) then
+            execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
+        end if;
+    end loop;
+    if 'archive' = any (operations) then
+        execute format('revoke insert, select on %s from %I', tables.archive_table, role);
+    end if;
+    select array_agg(o) into kept
+    from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
+    where o = any (operations);
+    if kept is not null then
+        raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
+            errcode = 'invalid_grant_operation',
+            detail = case remaining
+                when '{}' then 'It has rights from another role.'
+                else format('It may also %s, which together need the same rights.', array_to_string(remaining, ', '))
+            end,
+            hint = 'Revoke those too. Nothing was changed.';
+    end if;
+end;
+$revoke$;
+comment on function pgmq_admin.revoke_queue is
+    'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+revoke all on function pgmq_admin.revoke_queue from public;
+grant execute on function pgmq_admin.revoke_queue to service_role;
+
+create or replace function pgmq_admin.list_grants(queue_name text)
+returns table (role name, operations text[])
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $grants$
+    select r.role, held.operations
+    from pgmq_gateway.request_roles() as r
+    cross join lateral (
+        select coalesce(array_agg(o order by place), '{}') as operations
+        from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
+        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
+    ) as held
+    where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
+    order by r.role;
+$grants$;
+comment on function pgmq_admin.list_grants is
+    'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+revoke all on function pgmq_admin.list_grants from public;
+grant execute on function pgmq_admin.list_grants to service_role;

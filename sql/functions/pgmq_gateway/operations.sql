@@ -1,0 +1,117 @@
+-- What each operation needs on q_<queue> and on a_<queue>. INSERT and DELETE come with SELECT because pgmq's statements
+-- return what they did, pop with UPDATE because it locks the row it takes.
+create or replace function pgmq_gateway.operation_rights()
+returns table (operation text, queue_rights text[], archive_rights text[])
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $rights$
+    values
+        ('send', array['INSERT', 'SELECT'], '{}'::text[]),
+        ('read', array['SELECT', 'UPDATE'], '{}'),
+        ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
+        ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
+        ('delete', array['SELECT', 'DELETE'], '{}');
+$rights$;
+revoke all on function pgmq_gateway.operation_rights from public;
+
+-- The same as Postgres asks for it: on which columns. Null: all of the table; none named: any one will do.
+create or replace function pgmq_gateway.operation_columns()
+returns table (operation text, on_table text, privilege text, columns name[])
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $columns$
+    values
+        ('send', 'queue', 'INSERT', '{vt,message,headers}'::name[]),
+        ('send', 'queue', 'SELECT', '{msg_id}'),
+        ('read', 'queue', 'SELECT', null),
+        ('read', 'queue', 'UPDATE', '{vt,read_ct,last_read_at}'),
+        ('pop', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('pop', 'queue', 'UPDATE', '{}'),
+        ('pop', 'queue', 'DELETE', null),
+        ('archive', 'queue', 'SELECT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'queue', 'DELETE', null),
+        ('archive', 'archive', 'INSERT', '{msg_id,read_ct,enqueued_at,last_read_at,vt,message,headers}'),
+        ('archive', 'archive', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'SELECT', '{msg_id}'),
+        ('delete', 'queue', 'DELETE', null);
+$columns$;
+revoke all on function pgmq_gateway.operation_columns from public;
+
+-- Which policies an operation meets where row-level security is on, and what happens when none lets the row through.
+-- command is as in pg_policy; `after` says that the row is judged as it will be.
+create or replace function pgmq_gateway.operation_policies()
+returns table (operation text, on_table text, command "char", after boolean, outcome text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $policies$
+    values
+        ('send', 'queue', 'a'::"char", true, 'send fails'),
+        ('send', 'queue', 'r', false, 'send fails'),
+        ('read', 'queue', 'r', false, 'read answers nothing'),
+        ('read', 'queue', 'w', false, 'read answers nothing'),
+        ('read', 'queue', 'w', true, 'read fails'),
+        ('pop', 'queue', 'r', false, 'pop answers nothing'),
+        ('pop', 'queue', 'w', false, 'pop answers nothing'),
+        ('pop', 'queue', 'd', false, 'pop answers nothing'),
+        ('archive', 'queue', 'r', false, 'archive answers false'),
+        ('archive', 'queue', 'd', false, 'archive answers false'),
+        ('archive', 'archive', 'a', true, 'archive fails'),
+        ('archive', 'archive', 'r', false, 'archive fails'),
+        ('delete', 'queue', 'r', false, 'delete answers false'),
+        ('delete', 'queue', 'd', false, 'delete answers false');
+$policies$;
+revoke all on function pgmq_gateway.operation_policies from public;
+
+-- The functions that an operation goes through, outermost first. Those of pgmq count where the wrapper calls them.
+create or replace function pgmq_gateway.operation_functions(operation text)
+returns table (place bigint, signature text, function regprocedure)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $functions$
+    with wrapper as (
+        select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
+        from pgmq_admin.public_functions() as f
+        where split_part(f.signature, '(', 1) = operation
+    )
+    select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w
+    union all
+    select o.place, o.signature, to_regprocedure(o.signature)
+    from wrapper as w,
+        unnest(array[
+            'pgmq.send(text,jsonb,integer)', 'pgmq.send(text,jsonb,jsonb,timestamptz)',
+            'pgmq.read(text,integer,integer,jsonb)', 'pgmq.pop(text)', 'pgmq.pop(text,integer)',
+            'pgmq.archive(text,bigint)', 'pgmq.delete(text,bigint)'
+        ]) with ordinality as o (signature, place)
+    where o.signature like 'pgmq.' || operation || '(%'
+      and w.source ~ ('\mpgmq\.' || operation || '\s*\(')
+      and to_regprocedure(o.signature) is not null
+    union all
+    select 100, 'pgmq.format_table_name(text,text)', to_regprocedure('pgmq.format_table_name(text,text)')
+    order by 1;
+$functions$;
+revoke all on function pgmq_gateway.operation_functions from public;
+
+-- Raises when an operation is not one of operation_rights().
+create or replace function pgmq_gateway.check_operations(operations text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    unknown text;
+begin
+    select o into unknown
+    from unnest(operations) as o
+    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    if found or coalesce(cardinality(operations), 0) = 0 then
+        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_operations from public;

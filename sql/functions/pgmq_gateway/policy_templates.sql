@@ -1,0 +1,117 @@
+-- A claim or a member of a message as an expression: `a.b` is b inside a; a name that holds more than words and dots is
+-- a name as it stands, such as an URL.
+create or replace function pgmq_gateway.member_expression(value text, name text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $expression$
+    select case
+        when name ~ '^\w+(\.\w+)+$' then format('%s #>> %L', value, string_to_array(name, '.')::text)
+        else format('%s ->> %L', value, name)
+    end;
+$expression$;
+revoke all on function pgmq_gateway.member_expression from public;
+
+-- The condition of a template.
+create or replace function pgmq_gateway.template_condition(
+    template text, queue_table regclass, command "char", claim text, member text
+)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $condition$
+    select case
+        when template in ('own_messages', 'tenant') then format(
+            -- As a scalar subquery the claim is looked up once, not for each row.
+            '%s = (select %s)',
+            pgmq_gateway.member_expression('message', member),
+            pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
+        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        when template = 'producer' and command = 'r' then format(
+            '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
+            ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
+            queue_table)
+        else 'true'
+    end;
+$condition$;
+revoke all on function pgmq_gateway.template_condition from public;
+
+-- A name for a policy of a template, which is another for another claim or member.
+create or replace function pgmq_gateway.template_policy_name(
+    template text, role name, command text, claim text, member text
+)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $name$
+    select case
+        when octet_length(long.name) < 64 then long.name
+        else format('%s %s %s', template, command, md5(long.name))
+    end
+    from (
+        select format('%s of %s: %s', template, role, command)
+            || case when claim is null then '' else format(' where %s = %s', member, claim) end
+    ) as long (name);
+$name$;
+revoke all on function pgmq_gateway.template_policy_name from public;
+
+-- Raises when a template cannot be applied; else its claim and member, and the operations that it is for.
+create or replace function pgmq_gateway.check_template(
+    template text, queue_table regclass, role name, inout claim text, inout member text, out operations text[]
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    id constant oid := to_regrole(quote_ident(role));
+    takes jsonb;
+begin
+    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    if takes is null then
+        raise exception 'template "%" is not known', coalesce(template, '') using
+            errcode = 'invalid_parameter_value',
+            hint = 'Choose from own_messages, tenant, consumer and producer.';
+    elsif takes = '[]' and (claim is not null or member is not null) then
+        raise exception 'template "%" takes neither claim nor member', template using
+            errcode = 'invalid_parameter_value',
+            hint = 'Leave them out, or choose own_messages or tenant.';
+    end if;
+    claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
+    member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
+    if '' in (claim, member) then
+        raise exception 'claim and member must not be empty' using
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+    elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
+        raise exception 'claim "%" is not to be trusted', claim using
+            errcode = 'invalid_parameter_value',
+            detail = 'Users write their user_metadata themselves.',
+            hint = 'Use sub, or a claim inside app_metadata.';
+    elsif not pgmq_gateway.policies_count(queue_table, id) then
+        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = case
+                when (select relrowsecurity from pg_class where oid = queue_table)
+                then 'The role is not held by row-level security: choose another.'
+                else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
+            end;
+    elsif template = 'producer' and (
+        has_column_privilege(id, queue_table, 'message', 'SELECT')
+        or has_column_privilege(id, queue_table, 'headers', 'SELECT')
+    ) then
+        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+            errcode = 'object_not_in_prerequisite_state',
+            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+    end if;
+    operations := case template
+        when 'consumer' then '{read,pop,archive,delete}'
+        when 'producer' then '{send}'
+        else '{send,read,pop,archive,delete}'
+    end::text[];
+end;
+$check$;
+revoke all on function pgmq_gateway.check_template from public;

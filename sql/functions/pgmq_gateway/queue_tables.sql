@@ -1,0 +1,54 @@
+-- The tables of a queue. Raises when there is no such queue.
+create or replace function pgmq_gateway.queue_tables(
+    queue_name text, out queue_table regclass, out archive_table regclass
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $tables$
+begin
+    perform pgmq_admin.check_queue_exists(queue_name);
+    queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
+    archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
+    if queue_table is null or archive_table is null then
+        raise exception 'queue "%" has lost a table', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+    end if;
+end;
+$tables$;
+revoke all on function pgmq_gateway.queue_tables from public;
+
+-- The name of a queue's table (q) or archive (a).
+create or replace function pgmq_gateway.message_table(queue_name text, prefix text)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $table$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+    return pgmq.format_table_name(queue_name, prefix);
+end;
+$table$;
+revoke all on function pgmq_gateway.message_table from public;
+grant execute on function pgmq_gateway.message_table to service_role;
+
+-- Whether all of these tables have a column: last_read_at came with pgmq 1.10.
+create or replace function pgmq_gateway.have_column(column_name name, variadic tables text[])
+returns boolean
+language sql
+stable
+set search_path = ''
+as $have$
+    select bool_and(exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
+    from unnest(tables) as t;
+$have$;
+revoke all on function pgmq_gateway.have_column from public;
+grant execute on function pgmq_gateway.have_column to service_role;

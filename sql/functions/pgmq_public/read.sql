@@ -1,0 +1,53 @@
+-- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
+-- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
+-- to the planner, and ties in vt must not be sorted before the limit.
+-- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
+create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
+returns setof pgmq.message_record
+language plpgsql
+set search_path = ''
+as $function$
+declare
+    queue_table constant text := pgmq.format_table_name(queue_name, 'q');
+    present constant timestamptz := clock_timestamp();
+    -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
+    most constant integer := least(
+        n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+    );
+    columns text;
+    stamp text;
+begin
+    if n is null then
+        raise exception 'n must not be null' using
+            errcode = 'null_value_not_allowed',
+            hint = 'Say how many messages to read at most, 1 for example.';
+    end if;
+    if current_setting('transaction_read_only')::boolean then
+        -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+        execute format('update pgmq.%I set vt = vt where false', queue_table);
+    end if;
+    select
+        string_agg(format('m.%I', attname), ', ' order by attnum),
+        case when bool_or(attname = 'last_read_at') then ', last_read_at = $1' else '' end
+    into columns, stamp
+    from pg_catalog.pg_attribute
+    where attrelid = 'pgmq.message_record'::pg_catalog.regclass and attnum > 0 and not attisdropped;
+    return query execute format(
+        $query$
+        with claimed as (
+            select msg_id from pgmq.%1$I where vt <= $1 order by vt limit $2 for update skip locked
+        ), m as (
+            update pgmq.%1$I as q
+            set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %2$s
+            from claimed where q.msg_id = claimed.msg_id
+            returning q.*
+        )
+        select %3$s from m order by m.msg_id
+        $query$,
+        queue_table, stamp, columns
+    ) using present, most, sleep_seconds;
+end;
+$function$;
+comment on function pgmq_public.read(text, integer, integer) is
+    'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
+grant execute on function pgmq_public.read(text, integer, integer) to anon, authenticated, service_role;
