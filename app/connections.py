@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from app.driver import BROKEN, Connection
+from app.driver import BROKEN, Connection, said
 from app.errors import PoolTimeout, Unavailable
 
 logger = logging.getLogger("pgmq_gateway")
@@ -52,8 +52,10 @@ class Connections:
         self._again = self._pause = 0.0
         # With the loop's time at which each came free; the last that came is the next to go.
         self._idle: deque[tuple[Connection, float]] = deque()
-        # Each gets a connection, or None when it may open one itself.
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        # Attempts to open one. They belong to the pool: a call that stops waiting ends none, so that a server that does
+        # not respond is found to be silent even when calls wait for less time than an attempt may take.
+        self._attempts: set[asyncio.Task[Connection]] = set()
+        self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self._look: asyncio.TimerHandle | None = None
         self._all_back: asyncio.Future[None] | None = None
@@ -104,9 +106,6 @@ class Connections:
         except TimeoutError:
             self.timeouts += 1
             raise PoolTimeout from None
-        except (*BROKEN, asyncpg.PostgresError) as error:
-            logger.warning("cannot connect to the database: %s", error)
-            raise Unavailable from None
 
     def retire(self, *, at_once: bool = False) -> None:
         """Use none of the present connections for another call: the server that they lead to is going, or gone.
@@ -133,14 +132,8 @@ class Connections:
         if connection.is_closed():
             self.lost += 1
             self._gone(connection)
-        elif self._all_back is not None:
-            self._close(connection)
-        elif (first := self._first_waiting()) is not None:
-            first.set_result(connection)
         else:
-            loop = asyncio.get_running_loop()
-            self._idle.append((connection, loop.time()))
-            self._look = self._look or loop.call_later(LOOK_SECONDS, self._close_unneeded)
+            self._hand_over(connection)
 
     async def close(self) -> None:
         """Close all, those in use once they have been given back."""
@@ -149,32 +142,64 @@ class Connections:
             self._look.cancel()
         while self._idle:
             self._close(self._idle.pop()[0])
+        if not self._waiting:
+            for attempt in self._attempts:
+                attempt.cancel()
         if self._opened:
             await self._all_back
 
     async def _opened_or_free(self) -> Connection:
-        while self._opened >= self._size:
-            future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            try:
-                connection = await future
-            except BaseException:
-                if future.done() and not future.cancelled():
-                    self._pass_on(future.result())
-                raise
-            if connection is not None:
-                return connection
-        self._opened += 1
+        future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        if self._opened < self._size:
+            self._attempt()
         try:
-            connection = await self._new()
-        except BaseException:
-            # Whoever waits is told the same in turn.
-            self.failed += 1
-            self._gone()
+            return await future
+        except asyncio.CancelledError:
+            if future in self._waiting:
+                self._waiting.remove(future)
+            elif not future.cancelled() and future.exception() is None:
+                # Handed over at the moment of the cancellation.
+                self.give_back(future.result())
             raise
-        self.opened += 1
-        self._open.add(connection)
-        return connection
+
+    def _hand_over(self, connection: Connection) -> None:
+        """To the call that has waited longest, or to the idle ones."""
+        if (first := self._first_waiting()) is not None:
+            first.set_result(connection)
+        elif self._all_back is not None:
+            self._close(connection)
+        else:
+            loop = asyncio.get_running_loop()
+            self._idle.append((connection, loop.time()))
+            self._look = self._look or loop.call_later(LOOK_SECONDS, self._close_unneeded)
+
+    def _attempt(self) -> None:
+        self._opened += 1
+        attempt = asyncio.ensure_future(self._new())
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempted)
+
+    def _attempted(self, attempt: asyncio.Task[Connection]) -> None:
+        self._attempts.discard(attempt)
+        if attempt.cancelled():
+            self._gone()
+        elif (error := attempt.exception()) is not None:
+            self._failed(error)
+        else:
+            self.opened += 1
+            self._open.add(attempt.result())
+            self._hand_over(attempt.result())
+
+    def _failed(self, error: BaseException) -> None:
+        """Report an attempt's failure to the oldest waiting call, unless another attempt may still serve it."""
+        self.failed += 1
+        if isinstance(error, (*BROKEN, asyncpg.PostgresError)):
+            logger.warning("cannot connect to the database: %s", said(error))
+            error = Unavailable()
+        if self._short and (first := self._first_waiting()) is not None:
+            first.set_exception(error)
+        self._gone()
 
     async def _new(self) -> Connection:
         """A new connection. While the database refuses, few attempts are made, however many calls there are."""
@@ -193,13 +218,12 @@ class Connections:
         self._again = self._pause = 0.0
         return connection
 
-    def _pass_on(self, given: Connection | None) -> None:
-        if given is not None:
-            self.give_back(given)
-        elif (first := self._first_waiting()) is not None:
-            first.set_result(None)
+    @property
+    def _short(self) -> bool:
+        """Whether more calls wait than attempts are being made."""
+        return len(self._waiting) > len(self._attempts)
 
-    def _first_waiting(self) -> "asyncio.Future[Connection | None] | None":
+    def _first_waiting(self) -> "asyncio.Future[Connection] | None":
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -207,7 +231,7 @@ class Connections:
         return None
 
     def _gone(self, connection: Connection | None = None) -> None:
-        """One connection less, so somebody else may open one; None for one that has not come about."""
+        """One connection less, so another may be opened for a waiting call; None for an attempt that failed."""
         self._opened -= 1
         if connection is not None:
             self._open.discard(connection)
@@ -215,8 +239,8 @@ class Connections:
         if self._all_back is not None:
             if not self._opened and not self._all_back.done():
                 self._all_back.set_result(None)
-        else:
-            self._pass_on(None)
+        elif self._short:
+            self._attempt()
 
     def _close_unneeded(self) -> None:
         loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ from app.connections import Connections
 from app.connector import Connector
 from app.datadir import DataDirectory
 from app.driver import Connection
-from app.errors import Unavailable
+from app.errors import PoolTimeout, Unavailable
 from app.main import Gateway
 from app.settings import Settings
 from tests import server
@@ -101,6 +101,93 @@ async def test_a_server_that_is_not_there_or_silent_is_passed_over(
             connection = await connect()
             assert await connection.fetchval("select current_database()") == database
             await connection.close()
+
+
+@pytest.fixture
+def silent(directory: DataDirectory) -> Iterator[tuple[Proxy, set[int]]]:
+    """A server that accepts connections and never responds, and the numbers of the connections that tried it."""
+    asked: set[int] = set()
+    with Proxy(socket_folder(directory) / SOCKET_NAME, tap=lambda number, _: asked.add(number)) as proxy:
+        proxy.freeze()
+        yield proxy, asked
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Callable[[str, float], Connections]]:
+    """pool(uri, patience): one connection, closed afterwards."""
+    made: list[Connections] = []
+
+    def new(uri: str, patience: float) -> Connections:
+        made.append(Connections(1, patience, Connector(uri)))
+        return made[-1]
+
+    yield new
+    for one in made:
+        # Far below the connect timeout: no attempt keeps the gateway from stopping.
+        await asyncio.wait_for(one.close(), 5)
+
+
+async def test_d3_a_silent_server_is_remembered_although_its_callers_have_less_patience_than_an_attempt(
+    silent: tuple[Proxy, set[int]],
+    wire: Proxy,
+    database: str,
+    pool: Callable[[str, float], Connections],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.5)
+    proxy, asked = silent
+    hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{wire.port}"
+    connections = pool(f"postgresql://authenticator@{hosts}/{database}?sslmode=disable", 0.3)
+    with pytest.raises(PoolTimeout):
+        await connections.take()
+    async with connections.taken() as connection:
+        assert await connection.fetchval("select current_database()") == database
+    connections.retire()
+    async with connections.taken() as connection:
+        assert await connection.fetchval("select current_database()") == database
+    assert len(asked) == 1
+
+
+async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
+    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], Connections]
+) -> None:
+    proxy, asked = silent
+    connections = pool(login(proxy, database), 0.2)
+    with pytest.raises(PoolTimeout):
+        await connections.take()
+    proxy.heal()
+    await reached(lambda: connections.idle == 1)
+    async with connections.taken() as connection:
+        assert await connection.fetchval("select 1") == 1
+    assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 1)
+
+
+async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stopping(
+    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], Connections]
+) -> None:
+    proxy, _ = silent
+    connections = pool(login(proxy, database), 0.2)
+    with pytest.raises(PoolTimeout):
+        await connections.take()
+    assert connections.open == 1
+    await asyncio.wait_for(connections.close(), 5)
+    assert connections.open == 0
+    # What is frozen does not see the end.
+    proxy.heal()
+    await reached(lambda: not proxy.connections)
+
+
+async def test_d3_a_connect_timeout_is_unavailable_and_no_timeout_of_the_pool(
+    silent: tuple[Proxy, set[int]],
+    database: str,
+    pool: Callable[[str, float], Connections],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.2)
+    connections = pool(login(silent[0], database), 10)
+    with pytest.raises(Unavailable):
+        await connections.take()
+    assert (connections.timeouts, connections.failed, connections.open) == (0, 1, 0)
 
 
 async def test_keepalives_are_asked_for_as_the_uri_says(wire: Proxy, database: str) -> None:
@@ -215,3 +302,37 @@ def test_f16_f17_calls_go_to_the_new_primary_and_a_standby_answers_as_postgrest_
         until(lambda: moved.call("send", queue_name=jobs, message=4).is_success)
         assert reading.call("send", queue_name=jobs, message=5).is_success
         assert there.execute(rows).fetchone() == ([1, 4, 5],)
+
+
+def test_d3_calls_go_on_at_the_second_server_while_the_first_is_silent(
+    faulty: Faulty, jobs: str, tmp_path: Path, directory: DataDirectory, bearer: Bearer
+) -> None:
+    ((database,),) = faulty.sql("select current_database()")
+    target = socket_folder(directory) / SOCKET_NAME
+    with Proxy(target) as first, Proxy(target) as second:
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&connect_timeout=1"
+        env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+        running = server.start(tmp_path / "log", env={**env, "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "1"})
+        headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+        with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
+
+            def send(message: int) -> int:
+                return client.post("/rpc/send", json={"queue_name": jobs, "message": message}).status_code
+
+            assert send(1) == 200
+            first.freeze()
+            first.cut()
+            statuses = {200}
+
+            def sent() -> bool:
+                statuses.add(status := send(2))
+                return status == 200
+
+            until(sent)
+            assert statuses <= {200, 503, 504}
+            assert [send(3) for _ in range(5)] == [200] * 5
+        assert faulty.sql(f"select array_agg(message::int order by msg_id) from pgmq.q_{jobs}") == [
+            ([1, 2, 3, 3, 3, 3, 3],)
+        ]
+        assert running.stop() == 0
