@@ -17,7 +17,6 @@ from urllib.parse import quote
 import httpx
 from nicegui import Client, background_tasks, ui
 
-from app.dashboard import first_view
 from app.dashboard.api import Api, Problem
 from app.dashboard.parts import theme
 from app.dashboard.parts.widgets import icon_button
@@ -106,13 +105,10 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
         @wraps(build)
         async def framed(client: Client, **parameters: Any) -> None:  # noqa: ANN401 the path's
             session: Session = client.request.scope[SESSION]
-            sent = asyncio.Event()
-            background_tasks.create(_leave_when_signed_out(client, session, sent), name="sign-out")
+            background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
             api = Api(gateway().http, session, gateway().public_url)
             with _shell(client, api, section or path):
                 await build(api, **parameters)
-                if not sent.is_set():
-                    first_view.add(client)
 
         given = list(inspect.signature(build).parameters.values())[1:]
         own = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, annotation=Client)
@@ -129,10 +125,9 @@ def queue_address(queue: str) -> str:
     return f"/queues/{quote(queue, safe='')}"
 
 
-async def _leave_when_signed_out(client: Client, session: Session, sent: asyncio.Event) -> None:
+async def _leave_when_signed_out(client: Client, session: Session) -> None:
     # As soon as a task waits for the browser, NiceGUI sends the page as it is, with its data or without.
     await asyncio.sleep(DATA_SECONDS)
-    sent.set()
     gone = asyncio.ensure_future(client.disconnected())
     ended = asyncio.ensure_future(session.ended.wait())
     await asyncio.wait([gone, ended], return_when=asyncio.FIRST_COMPLETED)

@@ -2,13 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from html import escape
 
 from nicegui.element import Element
 
-from app.dashboard import first_view
 from app.dashboard.api import Row
-from app.dashboard.first_view import tag
 from app.dashboard.parts import quantities
 from app.dashboard.queue.client import Place
 
@@ -70,31 +67,6 @@ class Table(Element, component="../static/message_table.js"):
         self._props["chosen"] = self.ids
         self.update()
         self._told()
-
-
-@first_view.drawn.register
-def _(table: Table) -> str:
-    columns = table.props["columns"]
-    heads = (tag("th", [column["classes"]], _head(column)) for column in columns)
-    tick = '<input type="checkbox">'
-    rows = (
-        tag("tr", [], tag("td", ["tick"], tick), *(_cell(row, column) for column in columns))
-        for row in table.props["rows"]
-    )
-    head = tag("thead", [], tag("tr", [], tag("th", ["tick"], tick), *heads))
-    return tag("div", ["messages", *table.classes], tag("table", [], head, tag("tbody", [], *rows)))
-
-
-def _head(column: Row) -> str:
-    return tag("button", ["sort"], column["label"] + column["arrow"]) if column["sort"] else str(column["label"])
-
-
-def _cell(row: Row, column: Row) -> str:
-    name = column["name"]
-    text = escape(str(row["words"].get(name, row[name])))
-    looks = {"msg_id": ["link"], "state": ["state", row["state"]], "preview": ["mono"]}
-    kind = "button" if name == "msg_id" else "span"
-    return tag("td", [column["classes"]], tag(kind, looks[name], text) if name in looks else text)
 
 
 def _column(column: tuple[str, str, str, str], place: Place) -> dict[str, object]:
