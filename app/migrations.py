@@ -159,7 +159,7 @@ def function_files(schema: str) -> Sequence[Path]:
 
 
 async def _installed(connection: Connection) -> bool:
-    return await connection.fetchval("select to_regprocedure('pgmq_admin.public_functions()') is not null") is True
+    return await connection.fetchval("select to_regprocedure('pgmq_gateway.public_functions()') is not null") is True
 
 
 async def _apply_functions(connection: Connection, *, again: bool) -> None:
@@ -181,7 +181,7 @@ async def missing_functions(connection: Connection) -> Sequence[str]:
         return []
     # Where the schema itself is gone, somebody has taken the API away on purpose.
     rows = await connection.fetch(
-        "select signature from pgmq_admin.public_functions() "
+        "select signature from pgmq_gateway.public_functions() "
         f"where function is null and to_regnamespace('{PUBLIC}') is not null"
     )
     return [f"{PUBLIC}.{row['signature']}" for row in rows]
@@ -192,7 +192,7 @@ async def _complete(connection: Connection, *, replace: bool) -> None:
         await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
         if replace:
             await connection.execute(f"create schema if not exists {PUBLIC}")
-            present = "select function::text from pgmq_admin.public_functions() where function is not null"
+            present = "select function::text from pgmq_gateway.public_functions() where function is not null"
             for row in await connection.fetch(present):
                 await connection.execute(f"drop function {row['function']}")
         missing = {name.removeprefix(f"{PUBLIC}.").partition("(")[0] for name in await missing_functions(connection)}
@@ -202,4 +202,4 @@ async def _complete(connection: Connection, *, replace: bool) -> None:
         # A schema that nobody has granted or revoked anything on is new, or comes from a dump without privileges.
         untouched = "select nspacl is null from pg_catalog.pg_namespace where nspname = $1"
         if missing or await connection.fetchval(untouched, PUBLIC):
-            await connection.execute("select pgmq_admin.grant_public_functions()")
+            await connection.execute("select pgmq_gateway.grant_public_functions()")

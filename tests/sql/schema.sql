@@ -35,7 +35,7 @@ CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, exp
     SET search_path TO ''
     AS $$
 declare
-    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    archived constant boolean := pgmq_gateway.is_about_archive(filter);
     done record;
 begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
@@ -83,19 +83,6 @@ CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SE
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
-
-CREATE FUNCTION pgmq_admin.check_queue_exists(queue_name text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
-end;
-$$;
 
 CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -275,7 +262,7 @@ CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
         perform pgmq.disable_notify_insert(queue_name);
     end if;
@@ -314,7 +301,7 @@ CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
@@ -336,7 +323,7 @@ declare
     );
     sender oid;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
         raise exception 'this version of pgmq has no notifications with a throttle' using
             errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
@@ -375,7 +362,7 @@ begin
         raise exception 'schema "pgmq_public" does not exist' using
             errcode = 'invalid_schema_name', hint = 'Create it with pgmq-gateway install --replace.';
     end if;
-    perform pgmq_admin.grant_public_functions();
+    perform pgmq_gateway.grant_public_functions();
 end;
 $$;
 
@@ -404,34 +391,6 @@ CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived 
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
-
-CREATE FUNCTION pgmq_admin.grant_public_functions() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    -- Supabase grants to postgres too; elsewhere that role may not exist.
-    owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
-    callers constant text := format('%I, anon, authenticated, service_role', owner);
-    routine regprocedure;
-begin
-    execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
-    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
-    for routine in
-        select p.oid
-        from pg_catalog.pg_proc as p
-        where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
-          and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
-    loop
-        execute format('grant execute on function %s to %s', routine, callers);
-    end loop;
-    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
-    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
-    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
-    alter default privileges in schema pgmq
-        grant usage, select, update on sequences to anon, authenticated, service_role;
-end;
-$$;
 
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -494,7 +453,7 @@ declare
     step interval;
 begin
     if wanted is not null then
-        perform pgmq_admin.check_queue_exists(wanted);
+        perform pgmq_gateway.check_queue_exists(wanted);
     end if;
     if buckets is null or buckets not between 1 and most then
         raise exception 'buckets "%" is not between 1 and %', buckets, most using
@@ -599,7 +558,7 @@ CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '
     AS $_$
 declare
     condition constant text := pgmq_gateway.filter_condition(filter);
-    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    archived constant boolean := pgmq_gateway.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     -- The page before is the first one in the opposite direction.
     backward constant boolean := before is not null;
@@ -631,11 +590,7 @@ begin
             limit $6
         )
         select
-            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
-            case
-                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
-                else 'in_flight'
-            end,
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s, %8$s,
             octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
         from page as q
         order by q.%4$I %9$s, q.msg_id %9$s
@@ -649,7 +604,7 @@ begin
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
-        archived,
+        case when archived then quote_literal('archived') else pgmq_gateway.state_expression('$2') end,
         case when descending then 'desc' end
     ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
@@ -721,10 +676,8 @@ CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb 
 declare
     seen jsonb;
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
-    elsif max_rows is null or max_rows not between 1 and 1000 then
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    if max_rows is null or max_rows not between 1 and 1000 then
         raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
     end if;
     perform pgmq_gateway.check_caller(role, claims);
@@ -807,23 +760,12 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
 
-CREATE FUNCTION pgmq_admin.public_functions() RETURNS TABLE(signature text, function regprocedure)
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    select s, to_regprocedure('pgmq_public.' || s)
-    from unnest(array[
-        'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
-        'archive(text,bigint)', 'delete(text,bigint)'
-    ]) as s;
-$$;
-
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     return pgmq.purge_queue(queue_name := purge_queue.queue_name);
 end;
 $$;
@@ -834,24 +776,20 @@ CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OU
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
+declare
+    queue_table constant text := pgmq_gateway.message_table(queue_name, 'q');
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
     execute format(
         $query$
         select
-            count(*),
-            count(*) filter (where vt <= clock_timestamp()),
-            count(*) filter (where vt > clock_timestamp() and read_ct = 0),
-            count(*) filter (where vt > clock_timestamp() and read_ct > 0),
-            (select count(*) from pgmq.%I),
-            extract(epoch from clock_timestamp() - min(enqueued_at)),
-            extract(epoch from clock_timestamp() - max(enqueued_at)),
-            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
-        from pgmq.%I
+            count(*), %s, (select count(*) from pgmq.%I),
+            extract(epoch from $1 - min(q.enqueued_at)), extract(epoch from $1 - max(q.enqueued_at)),
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
+        from pgmq.%I as q
         $query$,
-        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
+        pgmq_gateway.state_counts('$1'), pgmq.format_table_name(queue_name, 'a'), queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
-    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
+    using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
 $_$;
 
@@ -1032,10 +970,7 @@ declare
     sample bigint;
     results jsonb := '[]';
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
+    perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_caller(role, claims);
     begin
         -- A sender that notifies holds a row that this insert may want too.
@@ -1100,7 +1035,7 @@ begin
     end if;
     select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
     execute format('revoke usage on schema pgmq_public from public, %s', callers);
-    for routine in select f.function from pgmq_admin.public_functions() as f where f.function is not null loop
+    for routine in select f.function from pgmq_gateway.public_functions() as f where f.function is not null loop
         execute format('revoke execute on function %s from %s', routine, callers);
     end loop;
     if pgmq_admin.exposed() then
@@ -1204,6 +1139,15 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.can_switch_to(login name, role name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select role <> 'authenticator'
+        and pg_has_role(
+            login, role, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+$$;
+
 CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1262,16 +1206,8 @@ CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
-    elsif not pg_has_role(
-        session_user, role,
-        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
-    ) then
-        raise exception 'role "%" is none that requests run in', role using
-            errcode = 'insufficient_privilege',
-            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
-    elsif jsonb_typeof(claims) is distinct from 'object' then
+    perform pgmq_gateway.check_request_role(session_user, role);
+    if jsonb_typeof(claims) is distinct from 'object' then
         raise exception 'claims must be a JSON object' using
             errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
     end if;
@@ -1315,7 +1251,9 @@ begin
             raise exception 'filter member "%" must be of type %, not %',
                 found.member, found.type, jsonb_typeof(found.value)
                 using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
-        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+        elsif found.member = 'state' and not pgmq_gateway.is_about_archive(filter)
+            and pgmq_gateway.state_condition(found.plain, '') is null
+        then
             raise exception 'state "%" is not known', found.plain using
                 errcode = 'invalid_parameter_value', hint = hints ->> 'state';
         end if;
@@ -1448,31 +1386,54 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION pgmq_gateway.check_queue_exists(queue_name text) RETURNS void
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_request_role(login name, role name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
 begin
     if to_regrole(quote_ident(role)) is null then
         raise exception 'role "%" does not exist', role using
             errcode = 'undefined_object',
-            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
-    end if;
-    if pg_has_role(session_user, current_user, 'usage') then
-        return;
-    end if;
-    if not exists (select from pgmq_gateway.request_roles() as r where r.role = check_role.role) then
-        raise exception 'role "%" is none that requests run in', role using
+            hint = format(
+                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;', coalesce(role, 'x'));
+    elsif not pgmq_gateway.can_switch_to(login, role) then
+        raise exception 'role "%" is not a role that requests can run as', role using
             errcode = 'insufficient_privilege',
-            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+            hint = format('To make it one, run as the owner of the database: grant %I to authenticator;', role);
     end if;
-    if exists (
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_role(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    by_owner constant boolean := pg_has_role(session_user, current_user, 'usage');
+begin
+    if not by_owner or to_regrole(quote_ident(role)) is null then
+        perform pgmq_gateway.check_request_role('authenticator', role);
+    end if;
+    if not by_owner and exists (
         select from pg_roles as r
         where r.rolname = role and (r.rolsuper or r.rolbypassrls and r.rolname <> 'service_role')
     ) then
         raise exception 'role "%" bypasses row-level security', role using
             errcode = 'insufficient_privilege',
-            hint = 'Only the owner of the database gives such a role rights, and takes them.';
+            hint = 'Only the owner of the database can grant privileges to such a role or revoke them.';
     end if;
 end;
 $$;
@@ -1535,7 +1496,7 @@ CREATE FUNCTION pgmq_gateway.chosen_queues(chosen text) RETURNS TABLE(queue_name
     AS $$
 begin
     if chosen is not null then
-        perform pgmq_admin.check_queue_exists(chosen);
+        perform pgmq_gateway.check_queue_exists(chosen);
     end if;
     return query
     select m.queue_name::text, t.queue_table, t.archive_table
@@ -1579,104 +1540,85 @@ exception
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    execute format(
+        'select count(*), count(*) filter (where %s)'
+        ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
+        pgmq_gateway.state_condition('delayed', '$1'), queue_table, pgmq_gateway.state_condition('visible', '$1')
+    ) into hidden, delayed using present, max_messages;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_sort TO 'off'
-    AS $_$
+    AS $$
 declare
     few_pages constant bigint := 60;
     few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    counting constant text := $query$
-        select
-            count(*),
-            count(*) filter (where vt <= $1),
-            count(*) filter (where vt > $1 and read_ct = 0),
-            count(*) filter (where vt > $1 and read_ct > 0),
-            min(enqueued_at),
-            max(enqueued_at)
-        from %s as m
-    $query$;
-    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
-    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
-    indexed text[];
-    by_age text;
+    indexed name[];
     hidden bigint;
-    percent real;
-    sampled record;
+    estimate record;
 begin
     exact := pages <= few_pages;
     if pages is null then
         return;
     elsif pages = 0 then
-        messages := 0;
-        visible := 0;
-        delayed := 0;
-        in_flight := 0;
+        select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
         return;
     elsif exact then
-        execute format(counting, queue_table)
-            into messages, visible, delayed, in_flight, oldest, newest using present;
+        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_rows(queue_table::text, present) as c;
         return;
     end if;
-    indexed := array(
-        select a.attname
-        from pg_catalog.pg_index as i
-        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
-    );
-    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    indexed := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
     if 'vt' = any (indexed) then
-        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
-            into messages, visible, delayed, in_flight, oldest, newest using present;
+        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_rows(
+            format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
         exact := messages <= few_messages;
         if exact then
             return;
         end if;
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, few_messages + 1;
+        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
-    oldest := null;
-    newest := null;
-    if by_age = any (indexed) then
-        execute format(
-            'select (select enqueued_at from %1$s order by %2$I limit 1),'
-            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
-            queue_table, by_age
-        ) into oldest, newest;
-    end if;
-    percent := least(100.0 * few_pages / pages, 100);
-    execute format(
-        $query$
-        select
-            count(*) * 100 / $2 as messages,
-            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
-            count(*) filter (where vt > $1 and read_ct = 0)
-                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
-        from %s tablesample system ($2) repeatable (0)
-        $query$,
-        queue_table
-    ) into sampled using present, percent;
+    select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
+    select s.* into estimate
+    from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
     -- Statistics come late, for a queue that has just filled too late.
-    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
     if hidden <= few_messages then
         visible := messages - hidden;
         in_flight := hidden - delayed;
     else
         -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
         if visible is null or visible > few_messages then
-            visible := round(messages * sampled.visible);
+            visible := round(messages * estimate.visible_share);
         end if;
-        delayed := round((messages - visible) * sampled.delayed);
+        delayed := round((messages - visible) * estimate.delayed_share);
         in_flight := messages - visible - delayed;
     end if;
 exception
     -- Dropped just now.
     when undefined_table or syntax_error then exact := false;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    execute format(
+        'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
+        pgmq_gateway.state_counts('$1'), source
+    ) into messages, visible, delayed, in_flight, oldest, newest using present;
 end;
 $_$;
 
@@ -1685,10 +1627,7 @@ CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_inter
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
+    partman constant text := pgmq_gateway.partman_schema();
     template text;
     leaf regclass;
 begin
@@ -1752,10 +1691,7 @@ CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
+    partman constant text := pgmq_gateway.partman_schema();
     template text;
 begin
     if partman is null then
@@ -1779,11 +1715,7 @@ begin
     return concat_ws(
         ' and ',
         'true',
-        case filter ->> 'state'
-            when 'visible' then 'q.vt <= $2'
-            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
-            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
-        end,
+        pgmq_gateway.state_condition(filter ->> 'state', '$2'),
         case when filter ? 'msg_ids' then
             'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
         case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
@@ -1825,6 +1757,34 @@ CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text
     ) as missing;
 $$;
 
+CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- Supabase grants to postgres too; elsewhere that role may not exist.
+    owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
+    callers constant text := format('%I, anon, authenticated, service_role', owner);
+    routine regprocedure;
+begin
+    execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
+    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
+    for routine in
+        select p.oid
+        from pg_catalog.pg_proc as p
+        where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
+          and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
+    loop
+        execute format('grant execute on function %s to %s', routine, callers);
+    end loop;
+    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
+    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
+    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
+    alter default privileges in schema pgmq
+        grant usage, select, update on sequences to anon, authenticated, service_role;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -1833,6 +1793,13 @@ CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[
         select from pg_catalog.pg_attribute as a
         where a.attrelid = to_regclass(format('pgmq.%I', t)) and a.attname = column_name and not a.attisdropped))
     from unnest(tables) as t;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_about_archive(filter jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select coalesce(filter ->> 'state' = 'archived', false);
 $$;
 
 CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
@@ -2134,16 +2101,22 @@ CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS te
     end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.message_states(present text) RETURNS TABLE(state text, condition text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    values
+        ('visible', format('q.vt <= %s', present)),
+        ('delayed', format('q.vt > %s and q.read_ct = 0', present)),
+        ('in_flight', format('q.vt > %s and q.read_ct > 0', present));
+$$;
+
 CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
+    perform pgmq_gateway.check_queue_exists(queue_name);
     return pgmq.format_table_name(queue_name, prefix);
 end;
 $$;
@@ -2214,7 +2187,7 @@ CREATE FUNCTION pgmq_gateway.operation_functions(operation text) RETURNS TABLE(p
     AS $$
     with wrapper as (
         select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
-        from pgmq_admin.public_functions() as f
+        from pgmq_gateway.public_functions() as f
         where split_part(f.signature, '(', 1) = operation
     )
     select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w
@@ -2292,6 +2265,16 @@ exception
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.partman_schema() RETURNS name
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select n.nspname
+    from pg_extension as e
+    join pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pg_partman';
+$$;
+
 CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2302,6 +2285,34 @@ CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS
     from pg_class as c, pg_roles as r
     where c.oid = on_table and r.oid = role;
 $$;
+
+CREATE FUNCTION pgmq_gateway.public_functions() RETURNS TABLE(signature text, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select s, to_regprocedure('pgmq_public.' || s)
+    from unnest(array[
+        'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
+        'archive(text,bigint)', 'delete(text,bigint)'
+    ]) as s;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_ages(queue_table regclass, indexed name[], OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    by_age constant name := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+begin
+    if by_age = any (indexed) then
+        execute format(
+            'select (select enqueued_at from %1$s order by %2$I limit 1),'
+            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
+            queue_table, by_age
+        ) into oldest, newest;
+    end if;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.queue_metrics(most integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2349,7 +2360,7 @@ CREATE FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regcl
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
     archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
     if queue_table is null or archive_table is null then
@@ -2364,12 +2375,7 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select r.oid, r.rolname
-    from pg_roles as r
-    where r.rolname <> 'authenticator'
-      and pg_has_role(
-          'authenticator', r.oid,
-          case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator', r.rolname);
 $$;
 
 CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
@@ -2478,11 +2484,54 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    visible bigint;
+    delayed bigint;
+    sampled bigint;
+begin
+    execute format(
+        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
+        ' from %s as q tablesample system ($2) repeatable (0)',
+        pgmq_gateway.state_condition('visible', '$1'), pgmq_gateway.state_condition('delayed', '$1'), queue_table
+    ) into sampled, visible, delayed using present, percent;
+    messages := sampled * 100 / percent;
+    visible_share := visible / greatest(sampled, 1)::double precision;
+    delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$
-    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+    select pgmq_gateway.message_table(queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.state_condition(state text, present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select s.condition from pgmq_gateway.message_states(present) as s where s.state = state_condition.state;
+$$;
+
+CREATE FUNCTION pgmq_gateway.state_counts(present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select string_agg(format('count(*) filter (where %s)', s.condition), ', ')
+    from pgmq_gateway.message_states(present) as s;
+$$;
+
+CREATE FUNCTION pgmq_gateway.state_expression(present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select format('case %s end', string_agg(format('when %s then %L', s.condition, s.state), ' '))
+    from pgmq_gateway.message_states(present) as s;
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
@@ -2611,6 +2660,16 @@ begin
         case action when 'archive' then columns else anew end);
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint) RETURNS name[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(a.attname), '{}')
+    from pg_index as i
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50000;
+$$;
 
 CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -2902,8 +2961,6 @@ GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter json
 REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.check_queue_exists(queue_name text) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
@@ -2943,8 +3000,6 @@ GRANT ALL ON FUNCTION pgmq_admin.exposed() TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.grant_public_functions() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
 
@@ -2980,8 +3035,6 @@ GRANT ALL ON FUNCTION pgmq_admin.policy_templates() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_admin.public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
@@ -3022,6 +3075,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
 
@@ -3040,6 +3096,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUB
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_queue_exists(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_queue_exists(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_request_role(login name, role name) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_request_role(login name, role name) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
@@ -3050,7 +3112,11 @@ REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, comm
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
@@ -3064,8 +3130,13 @@ GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_rol
 
 REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
@@ -3083,6 +3154,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.message_states(present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.message_states(present text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
@@ -3102,7 +3176,13 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.partman_schema() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.public_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_ages(queue_table regclass, indexed name[], OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) TO authenticator;
@@ -3116,8 +3196,18 @@ REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.state_condition(state text, present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.state_condition(state text, present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.state_counts(present text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.state_expression(present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.state_expression(present text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
@@ -3132,6 +3222,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FR
 
 REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;

@@ -16,8 +16,10 @@ CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
 REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
 # What functions of management that have the rights of service_role and no more are made of.
 HELPERS = {
-    "become", "change_messages", "check_caller", "check_filter", "check_move", "filter_condition", "have_column",
-    "is_predicate", "message_table", "page_key", "source_table", "transfer_part", "visible_from", "with_ids",
+    "become", "can_switch_to", "change_messages", "check_caller", "check_filter", "check_move", "check_queue_exists",
+    "check_request_role", "filter_condition", "have_column", "is_about_archive", "is_predicate", "message_states",
+    "message_table", "page_key", "source_table", "state_condition", "state_expression", "transfer_part", "visible_from",
+    "with_ids",
 }  # fmt: skip
 API_ROLES = ["anon", "authenticated", "service_role"]
 
@@ -242,6 +244,16 @@ def test_no_api_role_can_use_what_is_internal_through_anybody(db: Sql, role: str
         select nspname::text from pg_namespace
         where oid in {internal} and has_schema_privilege('{role}', oid, 'usage, create')
     """) == [("pgmq_gateway",)] * bool(helping)
+
+
+def test_management_holds_nothing_but_what_service_role_calls(db: Sql) -> None:
+    assert (
+        db("""
+        select proname::text from pg_proc
+        where pronamespace = 'pgmq_admin'::regnamespace and not has_function_privilege('service_role', oid, 'execute')
+    """)
+        == []
+    )
 
 
 def test_only_management_has_its_owners_rights_and_every_function_has_a_search_path_of_its_own(db: Sql) -> None:

@@ -21,7 +21,7 @@ set search_path = ''
 as $list$
 declare
     condition constant text := pgmq_gateway.filter_condition(filter);
-    archived constant boolean := coalesce(filter ->> 'state' = 'archived', false);
+    archived constant boolean := pgmq_gateway.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     -- The page before is the first one in the opposite direction.
     backward constant boolean := before is not null;
@@ -53,11 +53,7 @@ begin
             limit $6
         )
         select
-            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s,
-            case
-                when %8$L then 'archived' when q.vt <= $2 then 'visible' when q.read_ct = 0 then 'delayed'
-                else 'in_flight'
-            end,
+            q.msg_id, q.read_ct, q.enqueued_at, %6$s, q.vt, %7$s, %8$s,
             octet_length(q.message::text), left(q.message::text, 200), q.message, q.headers
         from page as q
         order by q.%4$I %9$s, q.msg_id %9$s
@@ -71,7 +67,7 @@ begin
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
-        archived,
+        case when archived then quote_literal('archived') else pgmq_gateway.state_expression('$2') end,
         case when descending then 'desc' end
     ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;

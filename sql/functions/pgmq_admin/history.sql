@@ -38,7 +38,7 @@ declare
     step interval;
 begin
     if wanted is not null then
-        perform pgmq_admin.check_queue_exists(wanted);
+        perform pgmq_gateway.check_queue_exists(wanted);
     end if;
     if buckets is null or buckets not between 1 and most then
         raise exception 'buckets "%" is not between 1 and %', buckets, most using

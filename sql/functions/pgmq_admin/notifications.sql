@@ -11,7 +11,7 @@ declare
     );
     sender oid;
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
         raise exception 'this version of pgmq has no notifications with a throttle' using
             errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
@@ -51,7 +51,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $disable$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
         perform pgmq.disable_notify_insert(queue_name);
     end if;

@@ -1,4 +1,4 @@
--- Row-level security of queues: on and off, policies from templates; and whether requests may use queues at all.
+-- Row-level security of queues: on and off, policies from templates.
 --
 -- Why: a policy is easily written so that it lets through too much, or nothing. The templates are the ones that hold.
 -- Why SECURITY DEFINER: as in rights.sql; the same four rules hold here.

@@ -9,21 +9,6 @@
 -- tables come from pgmq.meta and the catalog, and arguments are only ever values. search_path is not just empty: then a
 -- type that the caller made in its temporary schema would be found first, and a domain's check would run as the owner.
 
-create or replace function pgmq_admin.check_queue_exists(queue_name text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $check$
-begin
-    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
-end;
-$check$;
-revoke all on function pgmq_admin.check_queue_exists from public;
-
 create or replace function pgmq_admin.create_queue(
     queue_name text,
     queue_type text default 'basic',
@@ -87,7 +72,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $drop$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- pgmq stops where the table is gone already, and would list the queue for ever.
@@ -106,7 +91,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $purge$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     return pgmq.purge_queue(queue_name := purge_queue.queue_name);
 end;
 $purge$;
@@ -181,24 +166,20 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $status$
+declare
+    queue_table constant text := pgmq_gateway.message_table(queue_name, 'q');
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
     execute format(
         $query$
         select
-            count(*),
-            count(*) filter (where vt <= clock_timestamp()),
-            count(*) filter (where vt > clock_timestamp() and read_ct = 0),
-            count(*) filter (where vt > clock_timestamp() and read_ct > 0),
-            (select count(*) from pgmq.%I),
-            extract(epoch from clock_timestamp() - min(enqueued_at)),
-            extract(epoch from clock_timestamp() - max(enqueued_at)),
-            coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'msg_id')), 0)
-        from pgmq.%I
+            count(*), %s, (select count(*) from pgmq.%I),
+            extract(epoch from $1 - min(q.enqueued_at)), extract(epoch from $1 - max(q.enqueued_at)),
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
+        from pgmq.%I as q
         $query$,
-        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q')
+        pgmq_gateway.state_counts('$1'), pgmq.format_table_name(queue_name, 'a'), queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
-    using format('pgmq.%I', pgmq.format_table_name(queue_name, 'q'));
+    using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
 $status$;
 comment on function pgmq_admin.queue_status is

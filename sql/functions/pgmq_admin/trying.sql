@@ -21,10 +21,7 @@ declare
     sample bigint;
     results jsonb := '[]';
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = try_as.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
+    perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_caller(role, claims);
     begin
         -- A sender that notifies holds a row that this insert may want too.
@@ -93,10 +90,8 @@ as $messages$
 declare
     seen jsonb;
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = messages_as.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table', hint = 'pgmq_admin.list_queues() lists those that do.';
-    elsif max_rows is null or max_rows not between 1 and 1000 then
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    if max_rows is null or max_rows not between 1 and 1000 then
         raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
     end if;
     perform pgmq_gateway.check_caller(role, claims);

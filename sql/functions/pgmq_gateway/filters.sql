@@ -5,7 +5,7 @@ language sql
 stable
 set search_path = ''
 as $source$
-    select pgmq_gateway.message_table(queue_name, case filter ->> 'state' when 'archived' then 'a' else 'q' end);
+    select pgmq_gateway.message_table(queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
 $source$;
 revoke all on function pgmq_gateway.source_table from public;
 grant execute on function pgmq_gateway.source_table to service_role;
@@ -63,7 +63,9 @@ begin
             raise exception 'filter member "%" must be of type %, not %',
                 found.member, found.type, jsonb_typeof(found.value)
                 using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
-        elsif found.member = 'state' and found.plain not in ('visible', 'delayed', 'in_flight', 'archived') then
+        elsif found.member = 'state' and not pgmq_gateway.is_about_archive(filter)
+            and pgmq_gateway.state_condition(found.plain, '') is null
+        then
             raise exception 'state "%" is not known', found.plain using
                 errcode = 'invalid_parameter_value', hint = hints ->> 'state';
         end if;
@@ -101,11 +103,7 @@ begin
     return concat_ws(
         ' and ',
         'true',
-        case filter ->> 'state'
-            when 'visible' then 'q.vt <= $2'
-            when 'delayed' then 'q.vt > $2 and q.read_ct = 0'
-            when 'in_flight' then 'q.vt > $2 and q.read_ct > 0'
-        end,
+        pgmq_gateway.state_condition(filter ->> 'state', '$2'),
         case when filter ? 'msg_ids' then
             'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
         case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,

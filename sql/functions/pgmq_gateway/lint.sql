@@ -26,7 +26,7 @@ set search_path = pg_catalog, pg_temp
 as $chosen$
 begin
     if chosen is not null then
-        perform pgmq_admin.check_queue_exists(chosen);
+        perform pgmq_gateway.check_queue_exists(chosen);
     end if;
     return query
     select m.queue_name::text, t.queue_table, t.archive_table

@@ -74,7 +74,7 @@ set search_path = pg_catalog, pg_temp
 as $functions$
     with wrapper as (
         select f.signature, f.function, (select prosrc from pg_proc where oid = f.function) as source
-        from pgmq_admin.public_functions() as f
+        from pgmq_gateway.public_functions() as f
         where split_part(f.signature, '(', 1) = operation
     )
     select 0::bigint, 'pgmq_public.' || w.signature, w.function from wrapper as w

@@ -1,3 +1,17 @@
+-- The schema of the extension pg_partman; null where the database does not have it.
+create or replace function pgmq_gateway.partman_schema()
+returns name
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $partman$
+    select n.nspname
+    from pg_extension as e
+    join pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pg_partman';
+$partman$;
+revoke all on function pgmq_gateway.partman_schema from public;
+
 -- Raises unless both intervals are numbers of messages, or both times, and make a sensible number of partitions.
 create or replace function pgmq_gateway.check_partitioning(partition_interval text, retention_interval text)
 returns void
@@ -59,10 +73,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $create$
 declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
+    partman constant text := pgmq_gateway.partman_schema();
     template text;
     leaf regclass;
 begin
@@ -106,10 +117,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $drop$
 declare
-    partman constant text := (
-        select n.nspname from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-        where e.extname = 'pg_partman'
-    );
+    partman constant text := pgmq_gateway.partman_schema();
     template text;
 begin
     if partman is null then

@@ -47,8 +47,119 @@ cross join lateral (
     ) as p
 ) as f;
 
+-- The rows of `source`, the SQL of a table or of a subquery, by state. It reads them all.
+create or replace function pgmq_gateway.count_rows(
+    source text,
+    present timestamptz,
+    out messages bigint,
+    out visible bigint,
+    out delayed bigint,
+    out in_flight bigint,
+    out oldest timestamptz,
+    out newest timestamptz
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $count$
+begin
+    execute format(
+        'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
+        pgmq_gateway.state_counts('$1'), source
+    ) into messages, visible, delayed, in_flight, oldest, newest using present;
+end;
+$count$;
+revoke all on function pgmq_gateway.count_rows from public;
+
+-- The messages that are not visible, and how many of them are delayed: at most `max_messages`, by the index on vt.
+create or replace function pgmq_gateway.count_hidden(
+    queue_table regclass, present timestamptz, max_messages bigint, out hidden bigint, out delayed bigint
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $count$
+begin
+    execute format(
+        'select count(*), count(*) filter (where %s)'
+        ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
+        pgmq_gateway.state_condition('delayed', '$1'), queue_table, pgmq_gateway.state_condition('visible', '$1')
+    ) into hidden, delayed using present, max_messages;
+end;
+$count$;
+revoke all on function pgmq_gateway.count_hidden from public;
+
+-- What some of a queue's pages say about all: the number of messages, the share of the visible ones, and the share of
+-- the delayed ones among the others.
+create or replace function pgmq_gateway.sample_messages(
+    queue_table regclass,
+    present timestamptz,
+    percent real,
+    out messages bigint,
+    out visible_share double precision,
+    out delayed_share double precision
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $sample$
+declare
+    visible bigint;
+    delayed bigint;
+    sampled bigint;
+begin
+    execute format(
+        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
+        ' from %s as q tablesample system ($2) repeatable (0)',
+        pgmq_gateway.state_condition('visible', '$1'), pgmq_gateway.state_condition('delayed', '$1'), queue_table
+    ) into sampled, visible, delayed using present, percent;
+    messages := sampled * 100 / percent;
+    visible_share := visible / greatest(sampled, 1)::double precision;
+    delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
+end;
+$sample$;
+revoke all on function pgmq_gateway.sample_messages from public;
+
+-- The first columns of a queue's indexes. An index leads through dead rows too, until vacuum removes them: with very
+-- many of them it is no short cut, and none is returned.
+create or replace function pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint)
+returns name[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $indexes$
+    select coalesce(array_agg(a.attname), '{}')
+    from pg_index as i
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50000;
+$indexes$;
+revoke all on function pgmq_gateway.usable_indexes from public;
+
+-- When the oldest and the newest message were sent, by an index. A queue that was partitioned by time, and not by this
+-- gateway, has none on msg_id.
+create or replace function pgmq_gateway.queue_ages(
+    queue_table regclass, indexed name[], out oldest timestamptz, out newest timestamptz
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $ages$
+declare
+    by_age constant name := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+begin
+    if by_age = any (indexed) then
+        execute format(
+            'select (select enqueued_at from %1$s order by %2$I limit 1),'
+            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
+            queue_table, by_age
+        ) into oldest, newest;
+    end if;
+end;
+$ages$;
+revoke all on function pgmq_gateway.queue_ages from public;
+
 -- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
--- messages. Else a state with few messages is counted, and what the others have is told by the statistics and a sample.
+-- messages. Else a state with few messages is counted, and the others are estimated from the statistics and a sample.
 create or replace function pgmq_gateway.count_messages(
     queue_table regclass,
     pages bigint,
@@ -72,90 +183,46 @@ declare
     few_pages constant bigint := 60;
     few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    counting constant text := $query$
-        select
-            count(*),
-            count(*) filter (where vt <= $1),
-            count(*) filter (where vt > $1 and read_ct = 0),
-            count(*) filter (where vt > $1 and read_ct > 0),
-            min(enqueued_at),
-            max(enqueued_at)
-        from %s as m
-    $query$;
-    -- Queues that were partitioned by pgmq alone have no index on vt, and one on msg_id or on enqueued_at. An index
-    -- leads through dead rows too, until vacuum takes them out: with very many of them it is no short way.
-    indexed text[];
-    by_age text;
+    indexed name[];
     hidden bigint;
-    percent real;
-    sampled record;
+    estimate record;
 begin
     exact := pages <= few_pages;
     if pages is null then
         return;
     elsif pages = 0 then
-        messages := 0;
-        visible := 0;
-        delayed := 0;
-        in_flight := 0;
+        select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
         return;
     elsif exact then
-        execute format(counting, queue_table)
-            into messages, visible, delayed, in_flight, oldest, newest using present;
+        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_rows(queue_table::text, present) as c;
         return;
     end if;
-    indexed := array(
-        select a.attname
-        from pg_catalog.pg_index as i
-        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50 * few_messages
-    );
-    by_age := case when 'msg_id' = any (indexed) then 'msg_id' else 'enqueued_at' end;
+    indexed := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
     if 'vt' = any (indexed) then
-        execute format(counting, format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1))
-            into messages, visible, delayed, in_flight, oldest, newest using present;
+        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_rows(
+            format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
         exact := messages <= few_messages;
         if exact then
             return;
         end if;
-        execute format(
-            'select count(*), count(*) filter (where read_ct = 0)'
-            ' from (select read_ct from %s where vt > $1 order by vt desc limit $2) as m',
-            queue_table
-        ) into hidden, delayed using present, few_messages + 1;
+        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
-    oldest := null;
-    newest := null;
-    if by_age = any (indexed) then
-        execute format(
-            'select (select enqueued_at from %1$s order by %2$I limit 1),'
-            ' (select enqueued_at from %1$s order by %2$I desc limit 1)',
-            queue_table, by_age
-        ) into oldest, newest;
-    end if;
-    percent := least(100.0 * few_pages / pages, 100);
-    execute format(
-        $query$
-        select
-            count(*) * 100 / $2 as messages,
-            count(*) filter (where vt <= $1) / greatest(count(*), 1)::double precision as visible,
-            count(*) filter (where vt > $1 and read_ct = 0)
-                / greatest(count(*) filter (where vt > $1), 1)::double precision as delayed
-        from %s tablesample system ($2) repeatable (0)
-        $query$,
-        queue_table
-    ) into sampled using present, percent;
+    select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
+    select s.* into estimate
+    from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
     -- Statistics come late, for a queue that has just filled too late.
-    messages := greatest(case when live_tuples > few_messages then live_tuples else sampled.messages end, messages);
+    messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
     if hidden <= few_messages then
         visible := messages - hidden;
         in_flight := hidden - delayed;
     else
         -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
         if visible is null or visible > few_messages then
-            visible := round(messages * sampled.visible);
+            visible := round(messages * estimate.visible_share);
         end if;
-        delayed := round((messages - visible) * sampled.delayed);
+        delayed := round((messages - visible) * estimate.delayed_share);
         in_flight := messages - visible - delayed;
     end if;
 exception

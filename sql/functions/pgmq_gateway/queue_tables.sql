@@ -1,3 +1,21 @@
+-- Raises unless pgmq knows the queue.
+create or replace function pgmq_gateway.check_queue_exists(queue_name text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
+        raise exception 'queue "%" does not exist', queue_name using
+            errcode = 'undefined_table',
+            hint = 'pgmq_admin.list_queues() lists those that do.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_queue_exists from public;
+grant execute on function pgmq_gateway.check_queue_exists to service_role;
+
 -- The tables of a queue. Raises when there is no such queue.
 create or replace function pgmq_gateway.queue_tables(
     queue_name text, out queue_table regclass, out archive_table regclass
@@ -7,7 +25,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $tables$
 begin
-    perform pgmq_admin.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(queue_name);
     queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
     archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
     if queue_table is null or archive_table is null then
@@ -27,11 +45,7 @@ stable
 set search_path = ''
 as $table$
 begin
-    if not exists (select from pgmq.meta as m where m.queue_name = message_table.queue_name) then
-        raise exception 'queue "%" does not exist', queue_name using
-            errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
-    end if;
+    perform pgmq_gateway.check_queue_exists(queue_name);
     return pgmq.format_table_name(queue_name, prefix);
 end;
 $table$;

@@ -1,53 +1,77 @@
--- The roles that requests can run in: those that the gateway's login role may become.
+-- Whether a session of `login` can run requests as `role`. The gateway's login role itself runs none.
+create or replace function pgmq_gateway.can_switch_to(login name, role name)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $can$
+    select role <> 'authenticator'
+        and pg_has_role(
+            login, role, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+$can$;
+revoke all on function pgmq_gateway.can_switch_to from public;
+grant execute on function pgmq_gateway.can_switch_to to service_role;
+
+-- The roles that requests can run as: those that the gateway's login role can switch to.
 create or replace function pgmq_gateway.request_roles()
 returns table (oid oid, role name)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $roles$
-    select r.oid, r.rolname
-    from pg_roles as r
-    where r.rolname <> 'authenticator'
-      and pg_has_role(
-          'authenticator', r.oid,
-          case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator', r.rolname);
 $roles$;
 revoke all on function pgmq_gateway.request_roles from public;
 
--- Raises unless rights may be given to this role, or taken from it: it must be one that requests can run in. Who has
--- the rights of these functions' owner anyway, as somebody at psql or at the command line, may name any.
-create or replace function pgmq_gateway.check_role(role name)
+-- Raises unless a session of `login` can run requests as `role`.
+create or replace function pgmq_gateway.check_request_role(login name, role name)
 returns void
 language plpgsql
+stable
 set search_path = pg_catalog, pg_temp
 as $check$
 begin
     if to_regrole(quote_ident(role)) is null then
         raise exception 'role "%" does not exist', role using
             errcode = 'undefined_object',
-            hint = format('Create it with: create role %I nologin noinherit; grant %I to authenticator;', role, role);
-    end if;
-    if pg_has_role(session_user, current_user, 'usage') then
-        return;
-    end if;
-    if not exists (select from pgmq_gateway.request_roles() as r where r.role = check_role.role) then
-        raise exception 'role "%" is none that requests run in', role using
+            hint = format(
+                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;', coalesce(role, 'x'));
+    elsif not pgmq_gateway.can_switch_to(login, role) then
+        raise exception 'role "%" is not a role that requests can run as', role using
             errcode = 'insufficient_privilege',
-            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
+            hint = format('To make it one, run as the owner of the database: grant %I to authenticator;', role);
     end if;
-    if exists (
+end;
+$check$;
+revoke all on function pgmq_gateway.check_request_role from public;
+grant execute on function pgmq_gateway.check_request_role to service_role;
+
+-- Raises unless privileges on queues can be granted to this role, or revoked from it. A session that has the privileges
+-- of these functions' owner anyway, at psql or at the command line, can name any role.
+create or replace function pgmq_gateway.check_role(role name)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    by_owner constant boolean := pg_has_role(session_user, current_user, 'usage');
+begin
+    if not by_owner or to_regrole(quote_ident(role)) is null then
+        perform pgmq_gateway.check_request_role('authenticator', role);
+    end if;
+    if not by_owner and exists (
         select from pg_roles as r
         where r.rolname = role and (r.rolsuper or r.rolbypassrls and r.rolname <> 'service_role')
     ) then
         raise exception 'role "%" bypasses row-level security', role using
             errcode = 'insufficient_privilege',
-            hint = 'Only the owner of the database gives such a role rights, and takes them.';
+            hint = 'Only the owner of the database can grant privileges to such a role or revoke them.';
     end if;
 end;
 $check$;
 revoke all on function pgmq_gateway.check_role from public;
 
--- Raises unless the session may become this caller.
+-- Raises unless the session can become this caller.
 create or replace function pgmq_gateway.check_caller(role name, claims jsonb)
 returns void
 language plpgsql
@@ -55,16 +79,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $check$
 begin
-    if to_regrole(quote_ident(role)) is null then
-        raise exception 'role "%" does not exist', role using errcode = 'undefined_object';
-    elsif not pg_has_role(
-        session_user, role,
-        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
-    ) then
-        raise exception 'role "%" is none that requests run in', role using
-            errcode = 'insufficient_privilege',
-            hint = format('If it should be one, run as the owner of the database: grant %I to authenticator;', role);
-    elsif jsonb_typeof(claims) is distinct from 'object' then
+    perform pgmq_gateway.check_request_role(session_user, role);
+    if jsonb_typeof(claims) is distinct from 'object' then
         raise exception 'claims must be a JSON object' using
             errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
     end if;

@@ -1,0 +1,49 @@
+-- pgmq_public, Supabase's six queue functions, and the rights that go with them.
+--
+-- Why: this is the API that supabase-js and all others call. Same names, parameters, defaults, results and grants as
+-- Supabase's, so that an existing project behaves the same. Table rights are not given here: they are given per queue.
+
+-- The six functions by signature, and which of them exist: somebody may have added overloads of their own.
+create or replace function pgmq_gateway.public_functions()
+returns table (signature text, function regprocedure)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $functions$
+    select s, to_regprocedure('pgmq_public.' || s)
+    from unnest(array[
+        'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
+        'archive(text,bigint)', 'delete(text,bigint)'
+    ]) as s;
+$functions$;
+revoke all on function pgmq_gateway.public_functions from public;
+
+create or replace function pgmq_gateway.grant_public_functions()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $grant$
+declare
+    -- Supabase grants to postgres too; elsewhere that role may not exist.
+    owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
+    callers constant text := format('%I, anon, authenticated, service_role', owner);
+    routine regprocedure;
+begin
+    execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
+    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
+    for routine in
+        select p.oid
+        from pg_catalog.pg_proc as p
+        where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
+          and p.proname in ('send', 'send_batch', 'read', 'pop', 'archive', 'delete')
+    loop
+        execute format('grant execute on function %s to %s', routine, callers);
+    end loop;
+    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
+    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
+    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
+    alter default privileges in schema pgmq
+        grant usage, select, update on sequences to anon, authenticated, service_role;
+end;
+$grant$;
+revoke all on function pgmq_gateway.grant_public_functions from public;
