@@ -5,6 +5,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/clients/node
+# npm writes this file when all packages are there.
+NODE_PACKAGES := $(NODE)/node_modules/.package-lock.json
+# A registry that is not available is given up after seconds, not minutes.
+NPM_CI := npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error \
+	--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000
 PIP := $(BIN)/pip --quiet --disable-pip-version-check install
 
 .PHONY: serve test check bench lock schema clean
@@ -12,7 +18,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check install
 serve: $(VENV)/installed
 	@exec $(BIN)/pgmq-gateway serve
 
-test: check
+test: check $(NODE_PACKAGES)
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/installed-test
@@ -22,6 +28,18 @@ check: $(VENV)/installed-test
 
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench $(BENCH)
+
+# Packages for the tests that run Node.js. Where they cannot be had, those tests are skipped; with REQUIRE_ALL=1 it is
+# an error.
+$(NODE_PACKAGES): $(NODE)/package-lock.json
+	@if ! command -v npm >/dev/null; then \
+		problem="npm is not installed"; \
+	else \
+		echo "Installing packages for the tests that run Node.js"; \
+		problem=$$($(NPM_CI) 2>&1) && exit; \
+	fi; \
+	if [ "$$REQUIRE_ALL" ]; then echo "$$problem" >&2; exit 1; fi; \
+	echo "$$problem" | { read -r line; echo "Skipping tests that need packages for Node.js: $$line"; }
 
 # What the locks pin, from pyproject.toml's ranges.
 lock:
@@ -39,7 +57,7 @@ schema: $(VENV)/installed-test
 	@echo "Wrote .env"
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE)/node_modules dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
