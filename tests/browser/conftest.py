@@ -17,16 +17,14 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from app.datadir import DataDirectory
 from app.keys import api_key
-from tests import server
-from tests.clients.conftest import NODE, command
+from tests import nodejs, server
+from tests.clients.conftest import command
 from tests.conftest import missing
 from tests.server import SECRET, Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 # Ignored by git; for people to look at.
 SCREENSHOTS = Path(__file__).with_name("screenshots")
-SUPABASE_JS = NODE / "node_modules" / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
 # Machines that run tests are busy.
 expect.set_options(timeout=15_000)
 # What the console says of every answer that is an error; it is for the test to judge those.
@@ -171,9 +169,7 @@ async def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
 
 async def accessible(page: Page) -> None:
     """Let axe look for what people without eyes or mouse would miss."""
-    if not AXE.is_file():
-        missing("axe-core", "run `npm ci` in tests/clients/node")
-    await page.evaluate(AXE.read_text())
+    await page.evaluate((nodejs.package("axe-core") / "axe.min.js").read_text())
     found = await page.evaluate("axe.run({resultTypes: ['violations']})")
     faults = [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found["violations"]]
     assert faults == []
@@ -202,10 +198,9 @@ class Pages(BaseHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def origins() -> Iterator[Origins]:
     """A server of a page that has supabase-js, as its package ships it for browsers."""
-    if not SUPABASE_JS.is_file():
-        missing("supabase-js", "run `npm ci` in tests/clients/node")
+    supabase_js = nodejs.package("@supabase/supabase-js") / "dist" / "umd" / "supabase.js"
     page = Path(__file__).with_name("page.html").read_bytes()
-    files = {"/": ("text/html", page), "/supabase.js": ("text/javascript", SUPABASE_JS.read_bytes())}
+    files = {"/": ("text/html", page), "/supabase.js": ("text/javascript", supabase_js.read_bytes())}
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, files)) as pages:
         thread = threading.Thread(target=pages.serve_forever)
         thread.start()

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from app.datadir import DataDirectory
-from tests import server
+from tests import nodejs, server
 from tests.conftest import Sql, missing
 from tests.server import PROGRAM, SECRET, Server
 
 REPOSITORY = Path(__file__).parents[2]
-NODE = Path(__file__).with_name("node")
 MAKEFILE_NEEDS = ("pyproject.toml", "requirements.lock")
 
 
@@ -68,23 +67,9 @@ def owned(queue: str, sql: Sql, grant: Callable[..., None]) -> str:
 
 
 def node(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN401
-    """Run one of the programs and give the JSON that it prints."""
-    program = shutil.which("node")
-    if not program:
-        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
-    if not (NODE / "node_modules" / "@supabase" / "supabase-js").is_dir():
-        missing("supabase-js", "run `npm ci` in tests/clients/node")
-    done = subprocess.run(
-        [program, "--import", "./no-websocket.mjs", script],
-        cwd=NODE,
-        env=server.environment({"SUPABASE_URL": url, "SUPABASE_KEY": key, **variables}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """Run one of the programs with supabase-js and return the JSON that it prints."""
+    variables = {"SUPABASE_URL": url, "SUPABASE_KEY": key, **variables}
+    return json.loads(nodejs.run(script, packages=["@supabase/supabase-js"], **variables))
 
 
 @pytest.fixture(scope="session")

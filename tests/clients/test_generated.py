@@ -13,13 +13,16 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from tests import server
-from tests.clients.conftest import NODE, REPOSITORY, command, project
+from tests import nodejs, server
+from tests.clients.conftest import REPOSITORY, command, project
 from tests.conftest import missing, runner
+from tests.nodejs import NODE
 from tests.server import PROGRAM
 
 DOCUMENT = REPOSITORY / "openapi.yaml"
 PYTHON = Path(__file__).with_name("python")
+# Programs, and the packages that bring them.
+TOOLS = {"openapi-typescript": "openapi-typescript", "openapi-ts": "@hey-api/openapi-ts", "tsc": "typescript"}
 SEEN = {
     "functions": {
         "sent": [1],
@@ -44,9 +47,6 @@ SEEN = {
 
 @pytest.mark.parametrize("generator", ["openapi-fetch", "hey-api"])
 def test_a_generated_client_for_typescript_does_all_operations(generator: str, made: Path, tmp_path: Path) -> None:
-    for name in ("openapi-typescript", "openapi-fetch", "@hey-api/openapi-ts", "typescript"):
-        if not (NODE / "node_modules" / name).is_dir():
-            missing(name, "run `npm ci` in tests/clients/node")
     (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
     for name in (f"{generator}.ts", "tsconfig.json"):
         shutil.copy(NODE / "generated" / name, tmp_path)
@@ -56,7 +56,8 @@ def test_a_generated_client_for_typescript_does_all_operations(generator: str, m
         client = ("--output", tmp_path / "api", "--client", "@hey-api/client-fetch")
         node(tmp_path, "openapi-ts", "--input", DOCUMENT, *client)
     node(tmp_path, "tsc", "--project", tmp_path)
-    used(made, f"for-{generator}", [program("node"), tmp_path / "made" / f"{generator}.js"], tmp_path)
+    program = nodejs.command(tmp_path / "made" / f"{generator}.js", packages=["openapi-fetch"])
+    used(made, f"for-{generator}", program, tmp_path)
 
 
 def test_a_generated_client_for_python_does_all_operations(made: Path, tmp_path: Path) -> None:
@@ -90,12 +91,7 @@ def used(made: Path, queue: str, arguments: list[Any], folder: Path) -> None:
 
 def node(folder: Path, tool: str, *arguments: object) -> None:
     """Run a tool of the installed packages."""
-    done([program("node"), NODE / "node_modules" / ".bin" / tool, *arguments], folder)
-
-
-def program(name: str) -> str:
-    """Where a program of the machine is."""
-    return shutil.which(name) or missing("Node.js", "install Node.js 18 or newer")
+    done(nodejs.command(NODE / "node_modules" / ".bin" / tool, *arguments, packages=[TOOLS[tool]]), folder)
 
 
 def done(arguments: list[Any], folder: Path, **variables: str) -> str:

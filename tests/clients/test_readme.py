@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from tests.clients.conftest import NODE, REPOSITORY, command, node, paste, project
+from tests.clients.conftest import REPOSITORY, command, node, paste, project
+from tests.nodejs import NODE
 from tests.server import SECRET
 
 README = (REPOSITORY / "README.md").read_text()

@@ -1,7 +1,6 @@
 """The code that the dashboard's page Connect offers, run as it stands: what it prints, and the rows that it leaves."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +10,9 @@ import pytest
 
 from app.dashboard.connect import snippets
 from app.dashboard.connect.snippets import Snippet
-from tests import server
-from tests.clients.conftest import NODE, Project, paste
-from tests.conftest import Sql, missing
+from tests import nodejs, server
+from tests.clients.conftest import Project, paste
+from tests.conftest import Sql
 
 # Each after the one before, on one queue.
 PRINTED = {
@@ -24,34 +23,29 @@ PRINTED = {
 }
 
 
-def javascript(code: str, _: Path) -> str:
-    """What Node.js prints of a module that stands beside the packages."""
-    program = shutil.which("node")
-    if not program:
-        missing("Node.js", "install Node.js 20 or newer and run `npm ci` in tests/clients/node")
-    command = [program, "--import", "./no-websocket.mjs", "--input-type=module", "--eval", code]
-    return finished(subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=60, check=False))
+def fetch(code: str, _: Path) -> str:
+    """What Node.js prints when it runs the code as a module."""
+    return nodejs.run("--input-type=module", "--eval", code)
+
+
+def supabase_js(code: str, _: Path) -> str:
+    """What Node.js prints when it runs the code as a module beside supabase-js."""
+    return nodejs.run("--input-type=module", "--eval", code, packages=["@supabase/supabase-js"])
 
 
 def python(code: str, folder: Path) -> str:
-    """What Python prints."""
+    """What Python prints when it runs the code."""
     command = [sys.executable, "-W", "ignore", "-c", code]
     env = server.environment()
-    return finished(
-        subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
-    )
-
-
-def finished(done: "subprocess.CompletedProcess[str]") -> str:
-    """What a program that went well has printed."""
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 RUN: dict[str, Callable[[str, Path], str]] = {
     "curl": paste,
-    "fetch": javascript,
-    "supabase-js": javascript,
+    "fetch": fetch,
+    "supabase-js": supabase_js,
     "supabase-py": python,
 }
 
@@ -81,3 +75,10 @@ def test_hostile_names_stay_within_their_strings(language: str, operation: str) 
     assert "the.to.ken" in code
     unquoted = '"$HOME"' if language != "curl" else "it's"
     assert unquoted not in code
+
+
+def test_without_supabase_js_its_code_is_skipped_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodejs, "NODE", tmp_path)
+    monkeypatch.delenv("REQUIRE_ALL", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"(Node|supabase-js).* is missing"):
+        RUN["supabase-js"]("import '@supabase/supabase-js'", tmp_path)
