@@ -32,12 +32,11 @@ async def serve(
     public = server_for(
         application,
         lifespan="on",
-        shares_port=settings.reuse_port,
         bounds=lambda: application.gateway.bounds,
         traffic=application.gateway.api.traffic,
     )
     admin = AdminApp(lambda: application.gateway, lambda: public.started and not public.should_exit)
-    health = server_for(admin, shares_port=settings.reuse_port)
+    health = server_for(admin)
     reload = Reload(application, public)
     beside = [asyncio.ensure_future(task) for task in (*others, reloading(reload.apply), _announce(public, ready))]
     with _signals(public, application, manager):

@@ -11,15 +11,12 @@ import uvicorn
 from app.asgi import App
 from app.bounds import Bounds
 from app.protocol import Protocol
-from app.sockets import turn_newcomers_away
 from app.traffic import Traffic
 
 # How long requests in flight may take after SIGTERM.
 DRAIN_SECONDS = 30
 # How long connections that are idle then are kept, so that a request that is on its way is answered, as the last one.
 LINGER_SECONDS = 1.0
-# How long connections that are being opened may take, where another process takes over the port.
-HANDSHAKE_SECONDS = 0.5
 POLL_SECONDS = 0.05
 # How often connections are looked at for what takes too long.
 SWEEP_SECONDS = 1
@@ -28,16 +25,11 @@ LAST = (b"connection", b"close")
 
 
 class Server(uvicorn.Server):
-    """One of several servers in a process: signals are the process' business.
+    """One of several servers in a process: signals are handled by the process. `listening` is set once it serves."""
 
-    listening     set once it serves
-    shares_port   whether another process may listen on its port and take over
-    """
-
-    def __init__(self, config: uvicorn.Config, *, shares_port: bool = False) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
-        self._shares_port = shares_port
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,8 +40,6 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, make the next answer on each connection its last, and then do as uvicorn does."""
         self._announce_the_end()
-        if self._shares_port and all(turn_newcomers_away(one) for one in sockets or ()):
-            await self._while_connected(HANDSHAKE_SECONDS, even_if_none=True)
         for server in self.servers:
             server.close()
         for one in sockets or ():
@@ -75,12 +65,11 @@ class Server(uvicorn.Server):
             if isinstance(connection, Protocol) and not getattr(connection.cycle, "response_complete", True):
                 connection.shutdown()
 
-    async def _while_connected(self, seconds: float, *, even_if_none: bool = False) -> None:
+    async def _while_connected(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while (  # noqa: ASYNC110 uvicorn tells nobody when a connection has gone
-            (even_if_none or self.server_state.connections) and loop.time() < end and not self.force_exit
-        ):
+        # uvicorn tells nobody when a connection has gone.
+        while self.server_state.connections and loop.time() < end and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
 
     @contextlib.contextmanager
@@ -92,7 +81,6 @@ def server_for(
     app: App,
     lifespan: str = "off",
     *,
-    shares_port: bool = False,
     bounds: Callable[[], Bounds] = Bounds,
     traffic: Traffic | None = None,
 ) -> Server:
@@ -115,4 +103,4 @@ def server_for(
         headers=[("server", "pgmq-gateway")],
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return Server(config, shares_port=shares_port)
+    return Server(config)

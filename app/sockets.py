@@ -2,9 +2,6 @@
 
 import os
 import socket
-import struct
-import sys
-from array import array
 from collections.abc import MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,11 +9,6 @@ from dataclasses import dataclass
 # The first file descriptor that is passed (systemd's sd_listen_fds(3)).
 FIRST_PASSED = 3
 ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 to compare with
-
-# Linux: SO_ATTACH_FILTER, and a filter in classic BPF that takes all but the packets that open a connection: those with
-# SYN and without ACK among the flags, which are in byte 13 of a TCP header.
-ATTACH_FILTER = 26
-NO_NEWCOMERS = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class ServeError(Exception):
@@ -45,23 +37,6 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     except OSError as error:
         raise ServeError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return bound
-
-
-def turn_newcomers_away(listening: socket.socket) -> bool:
-    """Let no more connections begin here, while those that have begun can still be accepted.
-
-    To who calls, its first packet is lost: it sends another in a second, and reaches who listens there then. To close
-    the socket at once would reset connections that are being opened. False where the system has no such filter.
-    """
-    if sys.platform != "linux":
-        return False
-    code = array("B", b"".join(struct.pack("HBBI", *step) for step in NO_NEWCOMERS))
-    program = struct.pack("HL", len(NO_NEWCOMERS), code.buffer_info()[0])
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, program)
-    except OSError:
-        return False
-    return True
 
 
 def overlap(one: socket.socket, other: socket.socket) -> bool:

@@ -135,7 +135,7 @@ async def serve_many(
         crew = Crew(settings, count, addresses.api, Path(folder))
         stop = asyncio.Event()
         _on_signals(crew, stop, manager)
-        health = server_for(Overview([worker.admin for worker in crew.workers], stop), shares_port=settings.reuse_port)
+        health = server_for(Overview([worker.admin for worker in crew.workers], stop))
         healthy = asyncio.create_task(health.serve([addresses.admin]))
         announced = asyncio.create_task(_announce(crew, ready))
         kept = [asyncio.create_task(worker.keep()) for worker in crew.workers]

@@ -4,6 +4,7 @@ import os
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,13 @@ from pathlib import Path
 PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 SECRET = "a secret that is only ever used in these tests"
 PATIENCE = 60
+# What systemd does to pass a socket, the API's: descriptor 3, and variables that only the process with this id heeds.
+PASSES = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "api"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @dataclass
@@ -36,16 +44,25 @@ class Server:
         return status
 
 
-def start(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Server:
+def start(
+    log: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    passed: socket.socket | None = None,
+) -> Server:
     """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
 
-    Without the dashboard, unless the arguments say where it is to be.
+    Without the dashboard, unless the arguments say where it is to be. `passed`: serve this socket, as from systemd.
     """
     without = () if "--dashboard-port" in arguments else ("--no-dashboard",)
+    passes = (sys.executable, "-c", PASSES, str(passed.fileno())) if passed else ()
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
+            [*passes, PROGRAM, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
             env=environment(env),
+            cwd=cwd,
+            pass_fds=(passed.fileno(),) if passed else (),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
