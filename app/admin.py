@@ -14,7 +14,7 @@ from app.connector import connect
 from app.datadir import DataDirectory, DataDirectoryHeld
 from app.driver import Connection
 from app.embedded import running
-from app.migrations import install, migrations, pending
+from app.install.installer import check, install
 
 Progress = Callable[[str], None]
 
@@ -67,7 +67,7 @@ async def require_installed(connection: Connection, *, embedded: bool, progress:
     """Bring the embedded database up to date; with others that is their owner's decision: raises AdminError."""
     if embedded:
         await install(connection, progress=progress)
-    elif await pending(connection, migrations()):
+    elif any(not finding.accepted for finding in await check(connection, owners=False)):
         raise AdminError(
             "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
         )

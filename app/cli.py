@@ -18,9 +18,10 @@ from app.catalog import Function, load
 from app.cluster import EmbeddedPostgresError, binary, socket_uri
 from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
+from app.install.findings import InstallError
+from app.install.installer import check, install
 from app.keys import Signer
 from app.launch import LOOPBACK, Launch, with_keys, with_secret
-from app.migrations import InstallError, install, migrations, missing_functions, pending
 from app.queues import queue
 from app.settings import SettingsError
 from app.sockets import ServeError, bind, url
@@ -156,32 +157,38 @@ def dashboard_command(
     run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
 
 
-@app.command("install", short_help="Install or update a database.")
+@app.command("install", short_help="Install, update or repair a database.")
 def install_command(
     db_uri: AdminUri = None,
     data_dir: DataDir = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say what is missing; status 1 if anything is.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace pgmq_public functions made by others.")] = False,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Only print what is missing or differs; status 1 if anything is.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace pgmq_public functions made by others, and create the schema again."),
+    ] = False,
 ) -> None:
-    """Install or update roles, pgmq and the API functions in a database. Repeating is harmless.
+    """Install, update or repair roles, pgmq and the API functions in a database. Repeating is harmless.
 
     AUTHENTICATOR_PASSWORD, when set, becomes the password of the role that the gateway logs in with.
     """
-    sys.exit(run(_install(db_uri, DataDirectory(data_dir or DEFAULT_NAME), check=check, replace=replace)))
+    sys.exit(run(_install(db_uri, DataDirectory(data_dir or DEFAULT_NAME), only_check=only_check, replace=replace)))
 
 
-async def _install(db_uri: str | None, directory: DataDirectory, *, check: bool, replace: bool) -> int:
+async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool) -> int:
     with progress() as tell:
         async with owner(db_uri, directory, "install", tell) as connection:
-            if check:
-                missing = [*await pending(connection, migrations()), *await missing_functions(connection)]
-                print("\n".join(f"missing: {name}" for name in missing) or "up to date")
-                return 1 if missing else 0
-            applied = await install(connection, replace=replace, progress=tell)
+            if only_check:
+                found = await check(connection)
+                up_to_date = all(finding.accepted for finding in found)
+                print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
+                return 0 if up_to_date else 1
+            done = await install(connection, replace=replace, progress=tell)
             if password := os.environ.get(PASSWORD_VARIABLE):
                 await set_login_password(connection, password)
             left = await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []
-    print("\n".join(f"installed: {migration}" for migration in applied) or "up to date")
+    print("\n".join(done) or "up to date")
     for step in left:
         print(f"left to do: {step}")
     return 0

@@ -16,9 +16,9 @@ from app.admin import owner
 from app.dashboard.process import Dashboard
 from app.datadir import DEFAULT_NAME, DataDirectory
 from app.embedded import EmbeddedPostgres
+from app.install.installer import install
 from app.keys import Signer
 from app.keyset import own_keys
-from app.migrations import install
 from app.settings import Settings
 from app.sockets import Addresses, ServeError, bind, overlap, passed, url
 from app.systemd import Manager

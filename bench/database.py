@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from app.driver import Connection
-from app.migrations import install
+from app.install.installer import install
 from bench.cell import BATCH, Cell
 from bench.measurement import BenchError
 from bench.pgbench import ROLE

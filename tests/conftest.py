@@ -16,8 +16,8 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
+from app.install.installer import install
 from app.keys import api_key, token
-from app.migrations import install
 from tests import server
 from tests.server import SECRET, Server
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.cluster import SOCKET_NAME, socket_folder
 from app.datadir import DataDirectory
 from app.embedded import EmbeddedPostgres, running
-from app.migrations import install
+from app.install.installer import install
 from bench.checker import ground
 from bench.checker.gateways import Gateway
 from bench.stage import folder_of_its_own

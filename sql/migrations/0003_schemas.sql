@@ -8,12 +8,10 @@ revoke all on schema pgmq_gateway from public;
 grant usage on schema pgmq_gateway to authenticator, service_role;
 
 -- The gateway compares what is installed with what it brings, as the login role.
-grant select on pgmq_gateway.migrations to authenticator;
+grant select on table pgmq_gateway.migrations, pgmq_gateway.shipped to authenticator;
 
 create schema if not exists pgmq_admin;
 comment on schema pgmq_admin is 'Management of queues: create, drop, purge, list, and who may do what.';
 revoke all on schema pgmq_admin from public;
 grant usage on schema pgmq_admin to service_role;
 
--- Supabase's: somebody may have made it, with its functions, before.
-create schema if not exists pgmq_public;

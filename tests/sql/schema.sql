@@ -2091,6 +2091,62 @@ CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.f
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $$;
 
+CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with roles as (
+        select
+            string_agg(quote_ident(rolname), ', ' order by rolname) as all_roles,
+            string_agg(quote_ident(rolname), ', ' order by rolname)
+                filter (where rolname in ('postgres', 'service_role')) as owners,
+            string_agg(quote_ident(rolname), ', ' order by rolname) filter (where rolname <> 'postgres') as callers
+        from pg_roles
+        where rolname in ('anon', 'authenticated', 'service_role', 'postgres')
+    ), relations as (
+        select
+            c.oid::regclass as relation, c.relname, c.relkind, c.relacl is null as untouched,
+            exists (select from aclexplode(c.relacl) as a where a.grantee = to_regrole('service_role')) as served
+        from pg_class as c
+        where c.relnamespace = to_regnamespace('pgmq') and c.relkind in ('r', 'p', 'S')
+    )
+    select 'USAGE on schema pgmq for ' || r.all_roles, 'grant usage on schema pgmq to ' || r.all_roles
+    from roles as r, pg_namespace as n
+    where n.nspname = 'pgmq'
+      and not exists (
+          select from aclexplode(n.nspacl) as a
+          where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
+      )
+    union all
+    select
+        format('privileges on table %s for %s', t.relation, r.owners),
+        format('grant all on table %s to %s', t.relation, r.owners)
+    from roles as r, relations as t
+    where t.relkind <> 'S'
+      and (t.untouched or (t.relname in ('meta', 'notify_insert_throttle', 'topic_bindings') and not t.served))
+    union all
+    select
+        format('privileges on sequence %s for %s', s.relation, r.callers),
+        format('grant usage, select, update on sequence %s to %s', s.relation, r.callers)
+    from roles as r, relations as s
+    where s.relkind = 'S' and s.untouched
+    union all
+    select
+        format('default privileges on %s in schema pgmq for %s', d.objects, d.roles),
+        format('alter default privileges in schema pgmq grant %s on %s to %s', d.privileges, d.objects, d.roles)
+    from roles as r
+    cross join lateral (
+        values ('tables', 'r', 'all', r.owners), ('sequences', 'S', 'usage, select, update', r.callers)
+    ) as d (objects, kind, privileges, roles)
+    where not exists (
+        select from pg_default_acl as l, aclexplode(l.defaclacl) as a
+        where l.defaclnamespace = to_regnamespace('pgmq')
+          and l.defaclrole = to_regrole(quote_ident(current_user))
+          and l.defaclobjtype = d.kind::"char"
+          and a.grantee = to_regrole('service_role')
+    );
+$$;
+
 CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2828,6 +2884,12 @@ $$;
 
 COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
 
+CREATE TABLE pgmq_gateway.function_files (
+    file text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -2938,11 +3000,28 @@ CREATE TABLE pgmq_gateway.samples (
     archive_inserted bigint
 );
 
+CREATE TABLE pgmq_gateway.shipped (
+    kind text NOT NULL,
+    schema text NOT NULL,
+    name text NOT NULL,
+    arguments text NOT NULL,
+    md5 text NOT NULL,
+    file text NOT NULL
+);
+
+COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the installer made, with the md5 of each.';
+
+ALTER TABLE ONLY pgmq_gateway.function_files
+    ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
+
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY pgmq_gateway.samples
     ADD CONSTRAINT samples_pkey PRIMARY KEY (queue_name, at);
+
+ALTER TABLE ONLY pgmq_gateway.shipped
+    ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
@@ -3153,6 +3232,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.message_states(present text) FROM PUBLIC;
@@ -3256,3 +3337,5 @@ GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], 
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
 
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
+
+GRANT SELECT ON TABLE pgmq_gateway.shipped TO authenticator;

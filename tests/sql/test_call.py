@@ -182,7 +182,7 @@ def test_the_api_roles_may_not_call_it(gateway: Sql, role: str) -> None:
         call(gateway, inner, role=role)
 
 
-def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
+def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None:
     assert db("""
         select oid::regprocedure::text from pg_proc
         where pronamespace in ('pgmq_gateway'::regnamespace, 'pgmq_admin'::regnamespace)
@@ -203,8 +203,8 @@ def test_the_login_role_may_only_call_and_see_the_migrations(db: Sql) -> None:
              ("pgmq_gateway", True, False), ("pgmq_public", False, False)]  # fmt: skip
     assert db("""
         select table_name::text, privilege_type::text from information_schema.role_table_grants
-        where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres'
-    """) == [("migrations", "SELECT")]
+        where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres' order by 1
+    """) == [("migrations", "SELECT"), ("shipped", "SELECT")]
 
 
 def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> None:

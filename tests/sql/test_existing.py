@@ -4,7 +4,7 @@ import pytest
 from psycopg import errors
 
 from app.admin import left_to_do
-from app.migrations import install
+from app.install.installer import install
 from tests.conftest import Sql, runner
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import PGMQ_SQL, Connect, as_role, connected

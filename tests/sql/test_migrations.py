@@ -16,12 +16,16 @@ import pytest
 from app.admin import left_to_do, set_login_password
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from app.migrations import InstallError, Migration, function_files, install, migrations, pending
+from app.install.findings import InstallError
+from app.install.installer import Release, install
+from app.install.migrations import Migration, migrate, migrations, pending
+from app.install.scripts import function_scripts
 from tests import server
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import connected
 
 ALL = [str(migration) for migration in migrations()]
+INSTALLED = [*(f"installed: {name}" for name in ALL), "installed: functions of pgmq_gateway, pgmq_admin, pgmq_public"]
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ async def recorded(uri: str) -> Sequence[asyncpg.Record]:
         return await connection.fetch("select * from pgmq_gateway.migrations order by number")
 
 
-async def install_at_once(uris: Sequence[str]) -> list[Sequence[Migration]]:
+async def install_at_once(uris: Sequence[str]) -> list[Sequence[str]]:
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(connected(uri)) for uri in uris]
         return await asyncio.gather(*(install(connection) for connection in connections))
@@ -61,10 +65,10 @@ def scram_keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, byte
 async def test_an_empty_database_gets_every_migration_in_order(uri: str) -> None:
     said: list[str] = []
     async with connected(uri) as connection:
-        applied = await install(connection, progress=said.append)
+        done = await install(connection, progress=said.append)
         assert not await pending(connection, migrations())
-    assert [str(migration) for migration in applied] == ALL
-    assert said == [f"Installing {name}" for name in ALL]
+    assert done == INSTALLED
+    assert said == [*(f"Installing {name}" for name in ALL), "Installing functions"]
     rows = await recorded(uri)
     assert [(row["number"], row["name"], row["checksum"]) for row in rows] == [
         (migration.number, migration.name, migration.checksum) for migration in migrations()
@@ -84,22 +88,20 @@ async def test_every_file_may_be_run_twice(uri: str) -> None:
         await install(connection)
         for migration in migrations():
             await connection.execute(migration.sql)
-        for schema in ("pgmq_gateway", "pgmq_admin", "pgmq_public"):
-            for path in function_files(schema):
-                await connection.execute(path.read_text())
+        for script in function_scripts():
+            await connection.execute(script.text)
         assert await connection.fetchval("select pgmq_admin.create_queue('still-works')") is True
 
 
 async def test_twenty_installers_of_one_database_wait_for_each_other(uri: str) -> None:
-    applied = await install_at_once([uri] * 20)
-    assert sorted(str(migration) for each in applied for migration in each) == ALL
+    done = await install_at_once([uri] * 20)
+    assert sorted(line for each in done for line in each) == sorted(INSTALLED)
     assert [f"{row['number']:04}_{row['name']}" for row in await recorded(uri)] == ALL
 
 
 async def test_twenty_databases_of_a_server_without_roles_can_be_installed_at_once(virgin: Cluster) -> None:
     names = [virgin.create() for _ in range(20)]
-    applied = await install_at_once([virgin.uri(name) for name in names])
-    assert [[str(migration) for migration in each] for each in applied] == [ALL] * 20
+    assert await install_at_once([virgin.uri(name) for name in names]) == [INSTALLED] * 20
     async with connected(virgin.uri()) as connection:
         members = await connection.fetch(
             "select roleid::regrole::text as role, count(*) from pg_auth_members"
@@ -139,7 +141,7 @@ async def test_a_failing_migration_leaves_nothing_and_keeps_those_before(uri: st
     wanted = write(tmp_path, good="create table kept ()", bad="create table lost (); select 1 / 0", never="select 1")
     async with connected(uri) as connection:
         with pytest.raises(InstallError, match="division by zero"):
-            await install(connection, wanted=wanted)
+            await install(connection, release=Release(wanted, []))
         assert await connection.fetchval("select to_regclass('kept') is not null and to_regclass('lost') is null")
     assert [row["name"] for row in await recorded(uri)] == ["good"]
 
@@ -147,7 +149,7 @@ async def test_a_failing_migration_leaves_nothing_and_keeps_those_before(uri: st
 async def test_a_failing_first_migration_leaves_an_empty_database(uri: str, tmp_path: Path) -> None:
     async with connected(uri) as connection:
         with pytest.raises(InstallError):
-            await install(connection, wanted=write(tmp_path, bad="select 1 / 0"))
+            await install(connection, release=Release(write(tmp_path, bad="select 1 / 0"), []))
         assert await connection.fetchval("select to_regnamespace('pgmq_gateway') is null")
 
 
@@ -155,9 +157,9 @@ async def test_installing_goes_on_where_it_failed(uri: str, tmp_path: Path) -> N
     broken = write(tmp_path, good="create table kept ()", bad="select 1 / 0")
     async with connected(uri) as connection:
         with pytest.raises(InstallError):
-            await install(connection, wanted=broken)
+            await install(connection, release=Release(broken, []))
         mended = write(tmp_path, good="create table kept ()", bad="create table mended ()")
-        assert [str(migration) for migration in await install(connection, wanted=mended)] == ["0002_bad"]
+        assert [str(migration) for migration in await migrate(connection, mended, print)] == ["0002_bad"]
 
 
 async def test_an_edited_file_is_refused_by_name(uri: str) -> None:
@@ -166,7 +168,7 @@ async def test_an_edited_file_is_refused_by_name(uri: str) -> None:
     async with connected(uri) as connection:
         await install(connection)
         with pytest.raises(InstallError, match=r"sql/migrations/0002_pgmq\.sql was edited"):
-            await install(connection, wanted=edited)
+            await install(connection, release=Release(edited, []))
         with pytest.raises(InstallError, match=r"sql/migrations/0002_pgmq\.sql was edited"):
             await pending(connection, edited)
 
@@ -178,20 +180,21 @@ async def test_a_database_that_is_ahead_is_left_alone(uri: str) -> None:
         with pytest.raises(InstallError, match="migration 9000_future, which this version does not know"):
             await install(connection)
         with pytest.raises(InstallError, match="install the newer pgmq-gateway"):
-            await install(connection, wanted=migrations()[:2])
+            await install(connection, release=Release(migrations()[:2], []))
 
 
 async def test_the_command_line_checks_installs_and_repeats(uri: str) -> None:
-    check = server.run("install", "--check", "--db-uri", uri)
-    assert (check.returncode, check.stdout.splitlines()) == (1, [f"missing: {name}" for name in ALL]), check.stderr
+    looked = server.run("install", "--check", "--db-uri", uri)
+    missing = ["pgmq", "schema pgmq_gateway", "schema pgmq_admin", "schema pgmq_public"]
+    assert (looked.returncode, looked.stdout.splitlines()) == (1, [f"missing: {name}" for name in missing])
     first = server.run("install", "--db-uri", uri)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.splitlines()[: len(ALL)] == [f"installed: {name}" for name in ALL]
+    assert first.stdout.splitlines()[: len(INSTALLED)] == INSTALLED
     before = await recorded(uri)
     again = server.run("install", "--db-uri", uri)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "up to date")
-    check = server.run("install", "--check", "--db-uri", uri)
-    assert (check.returncode, check.stdout) == (0, "up to date\n")
+    looked = server.run("install", "--check", "--db-uri", uri)
+    assert (looked.returncode, looked.stdout) == (0, "up to date\n")
     assert await recorded(uri) == before
 
 

@@ -8,7 +8,7 @@ from psycopg import errors
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
-from app.migrations import install
+from app.install.installer import install
 from tests.conftest import Sql, runner
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
 from tests.sql.shape_15 import shape_of_15

@@ -19,8 +19,8 @@ import pytest
 
 from app.cluster import socket_uri
 from app.datadir import DataDirectory
+from app.install.installer import install
 from app.keys import token
-from app.migrations import install
 from tests import server
 from tests.server import SECRET, Server
 from tests.sql.shape_15 import shape_of_15

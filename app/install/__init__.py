@@ -1,0 +1,1 @@
+"""Installs and repairs the database side, as its owner."""

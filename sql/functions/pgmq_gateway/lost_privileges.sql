@@ -1,0 +1,62 @@
+-- The privileges on pgmq that Supabase gives and that are lost, each with the statement that gives them again.
+--
+-- They are lost where a dump leaves privileges out (the list is null), and where pgmq or its schema was dropped and made
+-- again. A list that somebody has changed otherwise is kept as it is. For the roles see grant_public_functions().
+create or replace function pgmq_gateway.lost_privileges()
+returns table (what text, statement text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lost$
+    with roles as (
+        select
+            string_agg(quote_ident(rolname), ', ' order by rolname) as all_roles,
+            string_agg(quote_ident(rolname), ', ' order by rolname)
+                filter (where rolname in ('postgres', 'service_role')) as owners,
+            string_agg(quote_ident(rolname), ', ' order by rolname) filter (where rolname <> 'postgres') as callers
+        from pg_roles
+        where rolname in ('anon', 'authenticated', 'service_role', 'postgres')
+    ), relations as (
+        select
+            c.oid::regclass as relation, c.relname, c.relkind, c.relacl is null as untouched,
+            exists (select from aclexplode(c.relacl) as a where a.grantee = to_regrole('service_role')) as served
+        from pg_class as c
+        where c.relnamespace = to_regnamespace('pgmq') and c.relkind in ('r', 'p', 'S')
+    )
+    select 'USAGE on schema pgmq for ' || r.all_roles, 'grant usage on schema pgmq to ' || r.all_roles
+    from roles as r, pg_namespace as n
+    where n.nspname = 'pgmq'
+      and not exists (
+          select from aclexplode(n.nspacl) as a
+          where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
+      )
+    union all
+    select
+        format('privileges on table %s for %s', t.relation, r.owners),
+        format('grant all on table %s to %s', t.relation, r.owners)
+    from roles as r, relations as t
+    where t.relkind <> 'S'
+      and (t.untouched or (t.relname in ('meta', 'notify_insert_throttle', 'topic_bindings') and not t.served))
+    union all
+    select
+        format('privileges on sequence %s for %s', s.relation, r.callers),
+        format('grant usage, select, update on sequence %s to %s', s.relation, r.callers)
+    from roles as r, relations as s
+    where s.relkind = 'S' and s.untouched
+    union all
+    select
+        format('default privileges on %s in schema pgmq for %s', d.objects, d.roles),
+        format('alter default privileges in schema pgmq grant %s on %s to %s', d.privileges, d.objects, d.roles)
+    from roles as r
+    cross join lateral (
+        values ('tables', 'r', 'all', r.owners), ('sequences', 'S', 'usage, select, update', r.callers)
+    ) as d (objects, kind, privileges, roles)
+    where not exists (
+        select from pg_default_acl as l, aclexplode(l.defaclacl) as a
+        where l.defaclnamespace = to_regnamespace('pgmq')
+          and l.defaclrole = to_regrole(quote_ident(current_user))
+          and l.defaclobjtype = d.kind::"char"
+          and a.grantee = to_regrole('service_role')
+    );
+$lost$;
+revoke all on function pgmq_gateway.lost_privileges from public;
