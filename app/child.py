@@ -24,6 +24,14 @@ LONGEST = 1 << 24
 HEALTHY_SECONDS = 30.0
 
 
+def run_module(name: str) -> tuple[str, ...]:
+    """The command that runs a module of this package.
+
+    -P, because -m puts the current folder in front of sys.path: an `app` or `http` there would be imported instead.
+    """
+    return (sys.executable, "-P", "-m", name)
+
+
 class Child(ABC):
     """One process, and what takes its place. `name` is what the log calls it."""
 

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.child import Child
+from app.child import Child, run_module
 from app.overview import Overview
 from app.reload import Apply
 from app.server import server_for
@@ -47,9 +46,7 @@ class Worker(Child):
         """A worker on the API's socket, with a socket of its own for its health."""
         with _listening(self.admin) as admin:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "app.worker",
+                *run_module("app.worker"),
                 stdin=PIPE,
                 stdout=PIPE,
                 pass_fds=(self._api, admin.fileno()),

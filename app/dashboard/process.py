@@ -5,12 +5,11 @@ import json
 import os
 import secrets
 import socket
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.child import Child
+from app.child import Child, run_module
 from app.sockets import url
 
 # Variables that are the gateway's, secrets among them, and no business of the dashboard.
@@ -72,9 +71,7 @@ class Dashboard(Child):
     async def start(self) -> Process:
         """One that has its orders."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "app.dashboard",
+            *run_module("app.dashboard"),
             env={name: value for name, value in os.environ.items() if not name.startswith(OURS)},
             stdin=PIPE,
             stdout=PIPE,
