@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -249,3 +250,37 @@ def test_a_socket_that_systemd_passes_is_served_and_the_end_of_a_terminal_is_no_
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
         os.close(ours)
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_one_port_for_api_and_health_checks_is_refused_by_a_reload_too(
+    tmp_path: Path, directory: DataDirectory, database: str, workers: str
+) -> None:
+    conf, uri = tmp_path / "conf", socket_uri(directory, "authenticator", database)
+    with reserved_port() as api, reserved_port() as admin, (tmp_path / "log").open("w") as log:
+        text = f'db-uri = "{uri}"\njwt-secret = "{SECRET}"\nserver-port = {api}\nadmin-server-port = {{}}\n'
+        conf.write_text(text.format(admin))
+        with subprocess.Popen(
+            [server.PROGRAM, "serve", "--no-dashboard", "--workers", workers, "--config", conf],
+            env=server.environment(),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process:
+            server.banner(process, tmp_path / "log", "/ready")
+            conf.write_text(text.format(api))
+            process.send_signal(signal.SIGHUP)
+            refused = f"the settings stay as they were: {conf}:4: admin-server-port: {api} is also the API's port"
+            until(lambda: refused in (tmp_path / "log").read_text())
+            assert httpx.get(f"http://127.0.0.1:{admin}/ready").status_code == 200
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that only who names it gets: bound, but not listening, so that SO_REUSEADDR lets others bind it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
