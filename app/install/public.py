@@ -114,13 +114,21 @@ async def apply(
             await _execute(connection, script, "creation", "comment", "privileges")
             await _record(connection, script)
             continue
-        if replace or _escaped(entry, shipped.get(entry.key), installer):
-            await connection.execute(f"alter function {_signature(script)} owner to current_user")
+        if entry.owner != installer and (replace or _escaped(entry, shipped.get(entry.key), installer)):
+            await _take_over(connection, script, entry.owner)
         if replace:
             await _replace(connection, script, entry)
             await _record(connection, script)
         if entry.untouched:
             await _execute(connection, script, "privileges")
+
+
+async def _take_over(connection: Connection, script: Script, former: str) -> None:
+    await connection.execute(f"alter function {_signature(script)} owner to current_user")
+    # The former owner's grant has become the new one's.
+    for grant in script.grants:
+        if grant.grantee == former:
+            await connection.execute(f"grant execute on function {_signature(script)} to {former}")
 
 
 async def _replace(connection: Connection, script: Script, entry: Entry) -> None:

@@ -2112,7 +2112,7 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     )
     select 'USAGE on schema pgmq for ' || r.all_roles, 'grant usage on schema pgmq to ' || r.all_roles
     from roles as r, pg_namespace as n
-    where n.nspname = 'pgmq'
+    where n.nspname = 'pgmq' and r.all_roles is not null
       and not exists (
           select from aclexplode(n.nspacl) as a
           where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
@@ -2122,14 +2122,14 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
         format('privileges on table %s for %s', t.relation, r.owners),
         format('grant all on table %s to %s', t.relation, r.owners)
     from roles as r, relations as t
-    where t.relkind <> 'S'
+    where t.relkind <> 'S' and r.owners is not null
       and (t.untouched or (t.relname in ('meta', 'notify_insert_throttle', 'topic_bindings') and not t.served))
     union all
     select
         format('privileges on sequence %s for %s', s.relation, r.callers),
         format('grant usage, select, update on sequence %s to %s', s.relation, r.callers)
     from roles as r, relations as s
-    where s.relkind = 'S' and s.untouched
+    where s.relkind = 'S' and s.untouched and r.callers is not null
     union all
     select
         format('default privileges on %s in schema pgmq for %s', d.objects, d.roles),
@@ -2138,7 +2138,7 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     cross join lateral (
         values ('tables', 'r', 'all', r.owners), ('sequences', 'S', 'usage, select, update', r.callers)
     ) as d (objects, kind, privileges, roles)
-    where not exists (
+    where d.roles is not null and not exists (
         select from pg_default_acl as l, aclexplode(l.defaclacl) as a
         where l.defaclnamespace = to_regnamespace('pgmq')
           and l.defaclrole = to_regrole(quote_ident(current_user))
