@@ -53,7 +53,7 @@ LEVELS: Mapping[str, Isolation] = {
 }
 
 # Where such a failure comes from.
-RAISING = "PL/pgSQL function pgmq_gateway.run("
+RAISING = "PL/pgSQL function pgmq_gateway.call("
 
 # A serialization failure and a deadlock: rolled back, and likely to go well the next time.
 RETRIED = frozenset({"40001", "40P01"})

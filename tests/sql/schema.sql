@@ -1062,9 +1062,13 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
+declare
+    given constant json := arguments::pg_catalog.json;
+    plain record;
+    line text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -1074,17 +1078,50 @@ begin
             perform pg_catalog.set_config(settings[place], settings[place + 1], true);
         end loop;
     end if;
-    select answer.* into total, row_count, body, response_headers, response_status
-    from pgmq_gateway.run(
-        role, claims, request, schemas, prepare, statement, arguments, parameters, singular, most, first
-    ) as answer;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    if pg_catalog.strpos(statement, ' ') = 0 then
+        plain := pgmq_gateway.plain_call(role, prepare, statement, given);
+        row_count := plain.row_count;
+        body := plain.body;
+    else
+        role := pg_catalog.set_config('role', role, true);
+        if prepare is not null then
+            execute prepare;
+        end if;
+        if pg_catalog.starts_with(statement, 'explain') then
+            body := '';
+            for line in execute statement using given, parameters loop
+                body := body || line || E'\n';
+            end loop;
+        else
+            execute statement into total, row_count, body using given, parameters;
+        end if;
+    end if;
+    if singular and row_count <> 1 then
+        raise sqlstate 'GW116' using message = row_count;
+    elsif row_count > max_affected then
+        raise sqlstate 'GW124' using message = row_count;
+    elsif row_offset > total then
+        raise sqlstate 'GW103' using message = total;
+    end if;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
+    answer record;
     code text;
     message text;
     detail text;
@@ -1094,23 +1131,16 @@ declare
     encoding constant text := pg_catalog.current_setting('client_encoding');
 begin
     for n in 1 .. pg_catalog.cardinality(statements) loop
-        -- The call before may have changed it, or made a table that was to go with its transaction.
+        -- The call before may have changed it, or created a table that was to be dropped with its transaction.
         perform pg_catalog.set_config('timezone', zone, true);
-        if settings is not null then
-            for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
-                perform pg_catalog.set_config(settings[place], settings[place + 1], true);
-            end loop;
-        end if;
         if n > 1 and pg_catalog.pg_my_temp_schema() <> 0 then
             discard temp;
         end if;
         if careful then
             begin
-                select answer.* into total, row_count, body, response_headers, response_status
-                from pgmq_gateway.run(
-                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
-                    singular[n], most[n], first[n]
-                ) as answer;
+                answer := pgmq_gateway.call(
+                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
+                    arguments[n], null, singular[n], max_affected[n], row_offset[n]);
                 failure := null;
             exception when others then
                 get stacked diagnostics
@@ -1122,19 +1152,24 @@ begin
                 failure := array[code, message, detail, hint, context];
             end;
         else
-            select answer.* into total, row_count, body, response_headers, response_status
-            from pgmq_gateway.run(
-                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
-                singular[n], most[n], first[n]
-            ) as answer;
+            answer := pgmq_gateway.call(
+                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
+                arguments[n], null, singular[n], max_affected[n], row_offset[n]);
         end if;
-        -- Whoever may run the next call: not its caller, who may not run `run`.
+        if failure is null then
+            total := answer.total;
+            row_count := answer.row_count;
+            body := answer.body;
+            response_headers := answer.response_headers;
+            response_status := answer.response_status;
+        end if;
+        -- The next call is run by the login role: the caller has no privilege on `call`.
         perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
-    -- All answers leave in one encoding, which the driver must know.
+    -- All results leave in one encoding, which the driver must know.
     perform pg_catalog.set_config('client_encoding', encoding, true);
-    -- Triggers that wait for the commit run in the caller's role.
+    -- Deferred triggers run at the commit, in the caller's role.
     perform pg_catalog.set_config('role', role, true);
 end;
 $$;
@@ -2331,6 +2366,82 @@ CREATE FUNCTION pgmq_gateway.partman_schema() RETURNS name
     where e.extname = 'pg_partman';
 $$;
 
+CREATE FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement text, given json, OUT row_count bigint, OUT body text) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    -- An assignment, here and below, starts no executor, as PERFORM and SELECT INTO do.
+    role := pg_catalog.set_config('role', role, true);
+    if prepare is not null then
+        execute prepare;
+    end if;
+    case statement
+        when 'send(message,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message pg_catalog.jsonb),
+                lateral pgmq_public.send(queue_name => sent.queue_name, message => sent.message) as answer (id);
+        when 'send(message,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, message pg_catalog.jsonb, sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_public.send(
+                    queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'send_batch(messages,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, messages pg_catalog.jsonb[]),
+                lateral pgmq_public.send_batch(queue_name => sent.queue_name, messages => sent.messages) as answer (id);
+        when 'send_batch(messages,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, messages pg_catalog.jsonb[], sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_public.send_batch(
+                    queue_name => sent.queue_name, messages => sent.messages, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'read(n,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4, n pg_catalog.int4
+                    ),
+                    lateral pgmq_public.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
+                    ) as message
+            ) as answer;
+        when 'pop(queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text),
+                    lateral pgmq_public.pop(queue_name => sent.queue_name) as message
+            ) as answer;
+        when 'delete(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_public.delete(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        when 'archive(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_public.archive(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+    end case;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2432,112 +2543,6 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator', r.rolname);
-$$;
-
-CREATE FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
-    LANGUAGE plpgsql
-    AS $$
-#variable_conflict use_column
-declare
-    given constant json := arguments::pg_catalog.json;
-    line text;
-begin
-    perform
-        pg_catalog.set_config('search_path', schemas, true),
-        pg_catalog.set_config('role', role, true),
-        pg_catalog.set_config('request.jwt.claims', claims, true),
-        pg_catalog.set_config('request.method', request[1], true),
-        pg_catalog.set_config('request.path', request[2], true),
-        pg_catalog.set_config('request.headers', request[3], true),
-        pg_catalog.set_config('request.cookies', request[4], true),
-        pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
-    if prepare is not null then
-        execute prepare;
-    end if;
-    case statement
-        when 'send(message,queue_name)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message pg_catalog.jsonb),
-                lateral pgmq_public.send(queue_name => sent.queue_name, message => sent.message) as answer (id);
-        when 'send(message,queue_name,sleep_seconds)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (
-                    queue_name pg_catalog.text, message pg_catalog.jsonb, sleep_seconds pg_catalog.int4
-                ),
-                lateral pgmq_public.send(
-                    queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
-                ) as answer (id);
-        when 'send_batch(messages,queue_name)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, messages pg_catalog.jsonb[]),
-                lateral pgmq_public.send_batch(queue_name => sent.queue_name, messages => sent.messages) as answer (id);
-        when 'send_batch(messages,queue_name,sleep_seconds)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (
-                    queue_name pg_catalog.text, messages pg_catalog.jsonb[], sleep_seconds pg_catalog.int4
-                ),
-                lateral pgmq_public.send_batch(
-                    queue_name => sent.queue_name, messages => sent.messages, sleep_seconds => sent.sleep_seconds
-                ) as answer (id);
-        when 'read(n,queue_name,sleep_seconds)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
-            into row_count, body
-            from (
-                select message.*
-                from pg_catalog.json_to_record(given) as sent (
-                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4, n pg_catalog.int4
-                    ),
-                    lateral pgmq_public.read(
-                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
-                    ) as message
-            ) as answer;
-        when 'pop(queue_name)' then
-            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
-            into row_count, body
-            from (
-                select message.*
-                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text),
-                    lateral pgmq_public.pop(queue_name => sent.queue_name) as message
-            ) as answer;
-        when 'delete(message_id,queue_name)' then
-            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
-                lateral pgmq_public.delete(
-                    queue_name => sent.queue_name, message_id => sent.message_id
-                ) as answer (done);
-        when 'archive(message_id,queue_name)' then
-            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
-            into row_count, body
-            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
-                lateral pgmq_public.archive(
-                    queue_name => sent.queue_name, message_id => sent.message_id
-                ) as answer (done);
-        else
-            if pg_catalog.starts_with(statement, 'explain') then
-                body := '';
-                for line in execute statement using given, parameters loop
-                    body := body || line || E'\n';
-                end loop;
-            else
-                execute statement into total, row_count, body using given, parameters;
-            end if;
-    end case;
-    if singular and row_count <> 1 then
-        raise sqlstate 'GW116' using message = row_count;
-    elsif row_count > most then
-        raise sqlstate 'GW124' using message = row_count;
-    elsif first > total then
-        raise sqlstate 'GW103' using message = total;
-    end if;
-    response_headers := pg_catalog.current_setting('response.headers', true);
-    response_status := pg_catalog.current_setting('response.status', true);
-end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) RETURNS record
@@ -3148,11 +3153,11 @@ GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
 REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], most bigint[], first bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
@@ -3259,6 +3264,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number b
 
 REVOKE ALL ON FUNCTION pgmq_gateway.partman_schema() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement text, given json, OUT row_count bigint, OUT body text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement text, given json, OUT row_count bigint, OUT body text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.public_functions() FROM PUBLIC;
@@ -3273,9 +3281,6 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.run(role text, claims text, request text[], schemas text, prepare text, statement text, arguments text, parameters text[], singular boolean, most bigint, first bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
 

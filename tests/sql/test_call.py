@@ -192,8 +192,8 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
         ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[],boolean)",),
         ("pgmq_gateway.database_metrics()",),
+        ("pgmq_gateway.plain_call(text,text,text,json)",),
         ("pgmq_gateway.queue_metrics(integer)",),
-        ("pgmq_gateway.run(text,text,text[],text,text,text,text,text[],boolean,bigint,bigint)",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
     ]
     assert db("""
@@ -268,7 +268,7 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         paths = [setting for setting in settings or () if setting.startswith("search_path=")]
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
-        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.run(", "pgmq_gateway.become(")):
+        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.plain_call(", "pgmq_gateway.become(")):
             assert paths == [], name
         else:
             assert paths in (['search_path=""'], ["search_path=pg_catalog, pg_temp"]), name
@@ -309,7 +309,7 @@ def test_the_exposed_functions_are_the_six_and_volatile(db: Sql) -> None:
 
 def test_a_statement_cannot_end_the_transaction(gateway: Sql) -> None:
     with pytest.raises((errors.FeatureNotSupported, errors.InvalidTransactionTermination, psycopg.errors.SyntaxError)):
-        call(gateway, "commit")
+        call(gateway, "commit work")
     assert seen(gateway) == OUTSIDE
 
 

@@ -1,70 +1,27 @@
--- The one statement of the gateway: run a call in the role of its caller.
+-- The gateway's statements: they run calls in the role of their caller.
 --
--- Why functions: rights are checked against the role at the time a statement is planned and run, so the role has to be
--- set before the call's own statement starts, and a second round trip is saved by doing both here.
-
--- A call in its caller's role, which stays set: `call` and `calls` end or undo that.
+-- Privileges are checked against the role at the time a statement is planned and run, so the role has to be set before
+-- the call's own statement starts. Doing both in one function saves a round trip.
 --
--- Everything is set for this transaction only: the next request on this connection finds nothing of it. What a
--- request may not inherit even from a function that set it for the whole session (its claims, the answer's headers and
--- status) is set each time, whether the request has a value for it or not.
---
--- role        the caller's role; the login role must be a member of it
--- claims      its claims, as JSON text
--- request     method, path, headers (JSON), cookies (JSON), as SQL sees them in request.method …
--- schemas     the search_path of the call
--- prepare     a statement to run before the call, in its role (db-pre-request), or null
--- statement   the call as SQL: $1 is `arguments`, $2 `parameters`; gives total, row_count and body; or an EXPLAIN of
---             that, whose lines become the body; or the signature of one of the six queue functions, called plainly
--- singular    fails unless there is one row
--- most        fails when there are more rows, unless null
--- first       fails when rows were counted and there are fewer, unless null
---
--- The failures have the codes GW116, GW124 and GW103 and the number of rows as their message.
---
--- Parsing and planning a statement takes longer than most calls do. So the plain calls of the six functions, nearly all
--- that there are, stand here as statements of their own, which Postgres plans once for a connection. What they may do
--- is found out each time all the same: a function's rights are checked when a statement begins, and the rights and
--- policies of tables inside the function.
---
--- SECURITY INVOKER, and called by the login role only: it gives nobody a right that set_config would not.
--- No search_path of its own, because the caller's must last until the commit, where deferred triggers run; so all
+-- SECURITY INVOKER, and called by the login role only: it gives nobody a privilege that set_config would not.
+-- No search_path of their own, because the caller's must last until the commit, where deferred triggers run; so all
 -- names are qualified.
-create or replace function pgmq_gateway.run(
-    role text,
-    claims text,
-    request text[],
-    schemas text,
-    prepare text,
-    statement text,
-    arguments text,
-    parameters text[],
-    singular boolean,
-    most bigint,
-    first bigint,
-    out total bigint,
-    out row_count bigint,
-    out body text,
-    out response_headers text,
-    out response_status text
+
+-- One of the eight plain calls of the six queue functions. The caller's role stays set.
+--
+-- Parsing and planning a statement takes longer than most calls do. So these, nearly all calls that there are, stand here
+-- as statements of their own, which Postgres plans once for a connection. The caller's privileges are checked each time
+-- all the same: those on a function when its statement begins, those on tables, and policies, inside it.
+--
+-- statement   name(arguments), in alphabetical order
+create or replace function pgmq_gateway.plain_call(
+    role text, prepare text, statement text, given json, out row_count bigint, out body text
 )
 language plpgsql
-as $run$
-#variable_conflict use_column
-declare
-    given constant json := arguments::pg_catalog.json;
-    line text;
+as $plain$
 begin
-    perform
-        pg_catalog.set_config('search_path', schemas, true),
-        pg_catalog.set_config('role', role, true),
-        pg_catalog.set_config('request.jwt.claims', claims, true),
-        pg_catalog.set_config('request.method', request[1], true),
-        pg_catalog.set_config('request.path', request[2], true),
-        pg_catalog.set_config('request.headers', request[3], true),
-        pg_catalog.set_config('request.cookies', request[4], true),
-        pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
+    -- An assignment, here and below, starts no executor, as PERFORM and SELECT INTO do.
+    role := pg_catalog.set_config('role', role, true);
     if prepare is not null then
         execute prepare;
     end if;
@@ -131,36 +88,32 @@ begin
                 lateral pgmq_public.archive(
                     queue_name => sent.queue_name, message_id => sent.message_id
                 ) as answer (done);
-        else
-            if pg_catalog.starts_with(statement, 'explain') then
-                body := '';
-                for line in execute statement using given, parameters loop
-                    body := body || line || E'\n';
-                end loop;
-            else
-                execute statement into total, row_count, body using given, parameters;
-            end if;
     end case;
-    if singular and row_count <> 1 then
-        raise sqlstate 'GW116' using message = row_count;
-    elsif row_count > most then
-        raise sqlstate 'GW124' using message = row_count;
-    elsif first > total then
-        raise sqlstate 'GW103' using message = total;
-    end if;
-    response_headers := pg_catalog.current_setting('response.headers', true);
-    response_status := pg_catalog.current_setting('response.status', true);
 end;
-$run$;
-revoke all on function pgmq_gateway.run from public;
-grant execute on function pgmq_gateway.run to authenticator;
+$plain$;
+revoke all on function pgmq_gateway.plain_call from public;
+grant execute on function pgmq_gateway.plain_call to authenticator;
 
--- One call, in a transaction of its own.
+-- One call, in its caller's role, which stays set: the end of the transaction or `calls` undoes that.
 --
--- settings    more settings for the call: name, value, name, value …
--- read_only   whether the call is kept from writing
+-- Everything is set for this transaction only: the next request on this connection finds nothing of it. Settings that a
+-- request must not inherit even from a function that set them for the whole session (its claims, the response's headers
+-- and status) are set each time, whether the request has a value for them or not.
 --
--- The rest is as in `run`.
+-- role          the caller's role; the login role must be a member of it
+-- claims        its claims, as JSON text
+-- request       method, path, headers (JSON), cookies (JSON), as SQL sees them in request.method …
+-- schemas       the search_path of the call
+-- settings      more settings for the call: name, value, name, value …
+-- read_only     whether the call is kept from writing
+-- prepare       a statement to run before the call, in its role (db-pre-request), or null
+-- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count and body; or an EXPLAIN of
+--               that, whose lines become the body; or, without any space, the signature of a plain call
+-- singular      fails unless there is one row
+-- max_affected  fails when there are more rows, unless null
+-- row_offset    fails when rows were counted and there are fewer, unless null
+--
+-- The failures have the codes GW116, GW124 and GW103 and the number of rows as their message.
 create or replace function pgmq_gateway.call(
     role text,
     claims text,
@@ -173,8 +126,8 @@ create or replace function pgmq_gateway.call(
     arguments text,
     parameters text[],
     singular boolean,
-    most bigint,
-    first bigint,
+    max_affected bigint,
+    row_offset bigint,
     out total bigint,
     out row_count bigint,
     out body text,
@@ -183,6 +136,10 @@ create or replace function pgmq_gateway.call(
 )
 language plpgsql
 as $call$
+declare
+    given constant json := arguments::pg_catalog.json;
+    plain record;
+    line text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -192,26 +149,58 @@ begin
             perform pg_catalog.set_config(settings[place], settings[place + 1], true);
         end loop;
     end if;
-    select answer.* into total, row_count, body, response_headers, response_status
-    from pgmq_gateway.run(
-        role, claims, request, schemas, prepare, statement, arguments, parameters, singular, most, first
-    ) as answer;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    if pg_catalog.strpos(statement, ' ') = 0 then
+        plain := pgmq_gateway.plain_call(role, prepare, statement, given);
+        row_count := plain.row_count;
+        body := plain.body;
+    else
+        role := pg_catalog.set_config('role', role, true);
+        if prepare is not null then
+            execute prepare;
+        end if;
+        if pg_catalog.starts_with(statement, 'explain') then
+            body := '';
+            for line in execute statement using given, parameters loop
+                body := body || line || E'\n';
+            end loop;
+        else
+            execute statement into total, row_count, body using given, parameters;
+        end if;
+    end if;
+    if singular and row_count <> 1 then
+        raise sqlstate 'GW116' using message = row_count;
+    elsif row_count > max_affected then
+        raise sqlstate 'GW124' using message = row_count;
+    elsif row_offset > total then
+        raise sqlstate 'GW103' using message = total;
+    end if;
+    response_headers := pg_catalog.current_setting('response.headers', true);
+    response_status := pg_catalog.current_setting('response.status', true);
 end;
 $call$;
 revoke all on function pgmq_gateway.call from public;
 grant execute on function pgmq_gateway.call to authenticator;
 
--- Several calls of one caller, in one transaction. Only calls of one and the same caller may be given here: what a
--- function sets for its transaction is still set when the next call begins.
+-- Several calls of one caller, in one transaction. All must be of one and the same caller: a setting that one call makes
+-- for its transaction is still there when the next begins.
 --
 -- requests    method, path, headers and cookies of each call in turn
 -- arguments   the JSON of each call, the $1 of its statement, which has no $2
--- careful     whether each call stands in a savepoint of its own: one that fails then leaves nothing and costs the
---             others nothing; else the first failure is that of all of them. A savepoint costs as much as a small call.
--- failure     of a call that failed: SQLSTATE, message, detail, hint and where it came from; else null
+-- careful     whether each call has a savepoint of its own: one that fails then leaves nothing behind and the others go
+--             on; else the first failure is that of all of them. A savepoint costs as much as a small call.
+-- failure     of a call that failed: SQLSTATE, message, detail, hint and context; else null
 --
--- An answer stands in the row of its call. A statement that is cancelled ends all of them, because a time limit is one
--- of a single call: the gateway runs them again, one by one.
+-- A result stands in the row of its call. A cancelled statement ends all of them, because a time limit is one of a single
+-- call: the gateway runs them again, one by one. The other arguments are those of `call`.
 create or replace function pgmq_gateway.calls(
     role text,
     claims text,
@@ -222,8 +211,8 @@ create or replace function pgmq_gateway.calls(
     statements text[],
     arguments text[],
     singular boolean[],
-    most bigint[],
-    first bigint[],
+    max_affected bigint[],
+    row_offset bigint[],
     careful boolean,
     out total bigint,
     out row_count bigint,
@@ -236,6 +225,7 @@ returns setof record
 language plpgsql
 as $calls$
 declare
+    answer record;
     code text;
     message text;
     detail text;
@@ -245,23 +235,16 @@ declare
     encoding constant text := pg_catalog.current_setting('client_encoding');
 begin
     for n in 1 .. pg_catalog.cardinality(statements) loop
-        -- The call before may have changed it, or made a table that was to go with its transaction.
+        -- The call before may have changed it, or created a table that was to be dropped with its transaction.
         perform pg_catalog.set_config('timezone', zone, true);
-        if settings is not null then
-            for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
-                perform pg_catalog.set_config(settings[place], settings[place + 1], true);
-            end loop;
-        end if;
         if n > 1 and pg_catalog.pg_my_temp_schema() <> 0 then
             discard temp;
         end if;
         if careful then
             begin
-                select answer.* into total, row_count, body, response_headers, response_status
-                from pgmq_gateway.run(
-                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
-                    singular[n], most[n], first[n]
-                ) as answer;
+                answer := pgmq_gateway.call(
+                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
+                    arguments[n], null, singular[n], max_affected[n], row_offset[n]);
                 failure := null;
             exception when others then
                 get stacked diagnostics
@@ -273,19 +256,24 @@ begin
                 failure := array[code, message, detail, hint, context];
             end;
         else
-            select answer.* into total, row_count, body, response_headers, response_status
-            from pgmq_gateway.run(
-                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], prepare, statements[n], arguments[n], null,
-                singular[n], most[n], first[n]
-            ) as answer;
+            answer := pgmq_gateway.call(
+                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
+                arguments[n], null, singular[n], max_affected[n], row_offset[n]);
         end if;
-        -- Whoever may run the next call: not its caller, who may not run `run`.
+        if failure is null then
+            total := answer.total;
+            row_count := answer.row_count;
+            body := answer.body;
+            response_headers := answer.response_headers;
+            response_status := answer.response_status;
+        end if;
+        -- The next call is run by the login role: the caller has no privilege on `call`.
         perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
-    -- All answers leave in one encoding, which the driver must know.
+    -- All results leave in one encoding, which the driver must know.
     perform pg_catalog.set_config('client_encoding', encoding, true);
-    -- Triggers that wait for the commit run in the caller's role.
+    -- Deferred triggers run at the commit, in the caller's role.
     perform pg_catalog.set_config('role', role, true);
 end;
 $calls$;
