@@ -20,6 +20,7 @@ from app.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from app.dump import dump
 from app.install.findings import InstallError
 from app.install.installer import check, install
+from app.install.pg_dump import pg_dump
 from app.keys import Signer
 from app.launch import LOOPBACK, Launch, with_keys, with_secret
 from app.queues import queue
@@ -282,6 +283,20 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
     if directory.holder() is None:
         raise DataDirectoryError(f"nothing serves {directory.path}: start pgmq-gateway serve first")
     os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
+
+
+@app.command(
+    "pg_dump",
+    short_help="Dump the embedded database.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def pg_dump_command(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Dump the embedded database, served or not, with the pg_dump of its own Postgres.
+
+    All other options go to pg_dump: -Fc -f backup.dump.
+    """
+    with progress() as tell:
+        sys.exit(run(pg_dump(DataDirectory(data_dir or DEFAULT_NAME), context.args, tell)))
 
 
 def _on_one_line(secret: str) -> str:

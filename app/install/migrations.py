@@ -77,8 +77,9 @@ async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequen
     applied = {row["number"]: row for row in rows}
     if _FORMER in {(number, row["name"]) for number, row in applied.items()}:
         raise FormerInstallation(
-            "an earlier development version installed this database, and this one cannot update it: dump the tables"
-            " pgmq.q_* and pgmq.a_* with pg_dump, load them into a newly installed database, and install again"
+            "a development version before 0.1.0 installed this database, and it cannot be updated: save the queues with"
+            " pgmq-gateway pg_dump -t 'pgmq.q_*' -t 'pgmq.a_*' -f queues.sql, serve a new --data-dir, load them with"
+            " pgmq-gateway psql -f queues.sql, and run pgmq-gateway install, which adopts them"
         )
     if ahead := applied.keys() - {migration.number for migration in wanted}:
         newest = max(ahead)
