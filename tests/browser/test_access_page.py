@@ -239,7 +239,7 @@ async def test_no_queue_is_within_reach_until_pgmq_public_is_exposed_again(
         assert caller.call("send", message=2).is_error
         await verdict(desk, "authenticated cannot send.").click()
         await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text(
-            "lacks USAGE of schema pgmq_public"
+            "lacks USAGE on schema pgmq_public"
         )
         await desk.page.get_by_role("button", name="Expose", exact=True).click()
         await expect(desk.page.get_by_text("pgmq_public is exposed")).to_be_visible()

@@ -101,7 +101,7 @@ def test_what_is_granted_and_allowed_is_what_a_caller_can_do(admin: Admin, call:
     assert call(caller, "read", sleep_seconds=0, n=1).json() == []
     (reason,) = next(row["reasons"] for row in admin("rights") if (row["role"], row["operation"])
                      == ("authenticated", "read"))  # fmt: skip
-    assert "lets authenticated SELECT, UPDATE, so read answers nothing" in reason
+    assert "allows authenticated SELECT, UPDATE, so read returns nothing" in reason
     admin("set_rls", enabled=False)
     admin("revoke_queue", role="authenticated", operations=["read"])
     assert call(caller, "read", sleep_seconds=0, n=1).status_code == 403

@@ -30,6 +30,18 @@ CREATE TYPE pgmq_admin.message AS (
 	headers jsonb
 );
 
+CREATE TYPE pgmq_gateway.queue_access AS (
+	queue_name text,
+	queue_table regclass,
+	archive_table regclass,
+	oid oid,
+	role name,
+	operation text,
+	lacks text,
+	path_blockers text[],
+	silent_blockers text[]
+);
+
 CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -127,8 +139,7 @@ begin
         cross join lateral (
             select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
         ) as t (oid)
-        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
-            using (command)
+        cross join lateral (select pgmq_gateway.command_word(n.command)) as c (word)
         order by n.on_table desc, c.word
     loop
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
@@ -522,9 +533,19 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    with access as materialized (
+        select coalesce(array_agg(a), '{}') as entries from pgmq_gateway.queue_access(lint.queue_name) as a
+    )
     select f.*
-    from (
-        select * from pgmq_gateway.lint_rights(lint.queue_name)
+    from access
+    cross join lateral (
+        select * from pgmq_gateway.lint_rls(access.entries, lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_policies(access.entries)
+        union all
+        select * from pgmq_gateway.lint_notify_privileges(access.entries)
+        union all
+        select * from pgmq_gateway.lint_half_privileges(access.entries)
         union all
         select * from pgmq_gateway.lint_tables(lint.queue_name)
         union all
@@ -533,7 +554,7 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
     order by f.level, f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'What is probably not meant: queues without row-level security, policies that hide all messages without an error, functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -544,7 +565,7 @@ CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name,
     cross join lateral (
         select coalesce(array_agg(o order by place), '{}') as operations
         from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
-        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
+        where (pgmq_gateway.judge_functions(r.oid, o)).blockers = '{}'
     ) as held
     where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
     order by r.role;
@@ -619,8 +640,7 @@ CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_n
     select
         p.polname::text,
         case p.polrelid when t.queue_table then 'queue' else 'archive' end,
-        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
-            else 'all' end,
+        pgmq_gateway.command_word(p.polcmd),
         (
             select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
             from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
@@ -1062,6 +1082,30 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding name[], operation text, fails boolean, commands "char"[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        case
+            when forbidding is null
+            then 'No policy on %2$s allows %1$s %3$s, so %4$s: create one with pgmq_admin.create_policy().'
+            else 'Policy %5$s on %2$s forbids %3$s, so %4$s: drop it or change it.'
+        end,
+        pg_get_userbyid(role), on_table,
+        (
+            select string_agg(w.word, ', ' order by w.word)
+            from unnest(commands) as c (command)
+            cross join lateral (select upper(pgmq_gateway.command_word(c.command))) as w (word)
+        ),
+        case
+            when fails then operation || ' fails'
+            when operation in ('archive', 'delete') then operation || ' returns false'
+            else operation || ' returns nothing'
+        end,
+        array_to_string(forbidding, ', '));
+$_$;
+
 CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -1501,7 +1545,7 @@ begin
             errcode = 'invalid_parameter_value',
             detail = 'Users write their user_metadata themselves.',
             hint = 'Use sub, or a claim inside app_metadata.';
-    elsif not pgmq_gateway.policies_count(queue_table, id) then
+    elsif not pgmq_gateway.policies_apply(queue_table, id) then
         raise exception 'a policy on % would not count for role "%"', queue_table, role using
             errcode = 'object_not_in_prerequisite_state',
             hint = case
@@ -1525,25 +1569,13 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.chosen_queues(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION pgmq_gateway.command_word(command "char") RETURNS text
+    LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-begin
-    if chosen is not null then
-        perform pgmq_gateway.check_queue_exists(chosen);
-    end if;
-    return query
-    select m.queue_name::text, t.queue_table, t.archive_table
-    from pgmq.meta as m
-    cross join lateral (
-        select
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
-    ) as t (queue_table, archive_table)
-    where t.queue_table is not null and t.archive_table is not null
-      and (chosen is null or m.queue_name = chosen);
-end;
+    select case command
+        when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all'
+    end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) RETURNS TABLE(policy name, permissive boolean, condition text)
@@ -1769,29 +1801,6 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.findings(chosen text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text, lacks text, way text[], obstacles text[])
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    with callers as materialized (
-        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
-        from pgmq_gateway.request_roles() as r
-        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
-        cross join pgmq_gateway.operation_rights() as o
-    )
-    select
-        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
-        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
-    from pgmq_gateway.chosen_queues(chosen) as q
-    join callers as c
-        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
-        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
-    cross join lateral (
-        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
-        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
-    ) as missing;
-$$;
-
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1818,6 +1827,44 @@ begin
     alter default privileges in schema pgmq
         grant usage, select, update on sequences to anon, authenticated, service_role;
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) RETURNS TABLE(queue_name text, role name, operation text, explanation text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with signs (operation, privilege, serves) as (
+        values
+            ('send', 'INSERT', array['send']),
+            ('read', 'UPDATE', array['read', 'pop']),
+            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
+    )
+    select
+        a.queue_name, a.role, a.operation,
+        format('it has %s on %s and lacks %s', s.privilege, a.queue_table, a.lacks)
+    from unnest(access) as a
+    join signs as s using (operation)
+    where case s.privilege
+              when 'DELETE' then has_table_privilege(a.oid, a.queue_table, 'DELETE')
+              else has_any_column_privilege(a.oid, a.queue_table, s.privilege)
+          end
+      and not exists (
+          select from unnest(access) as other
+          where other.queue_name = a.queue_name and other.oid = a.oid and other.operation = any (s.serves)
+            and other.lacks is null)
+    union all
+    select a.queue_name, a.role, a.operation, format('it lacks %s', a.lacks)
+    from unnest(access) as a
+    where a.operation = 'archive'
+      and has_table_privilege(a.oid, a.queue_table, 'DELETE')
+      and has_any_column_privilege(a.oid, a.archive_table, 'INSERT')
+          <> has_any_column_privilege(a.oid, a.archive_table, 'SELECT')
+    union all
+    select
+        a.queue_name, a.role, a.operation,
+        'it has the privileges on the tables, but ' || array_to_string(a.path_blockers, ' ')
+    from unnest(access) as a
+    where a.lacks is null and a.path_blockers <> '{}' and pgmq_admin.exposed();
 $$;
 
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
@@ -1849,73 +1896,73 @@ CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archiv
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    way record;
+    path record;
     limits record;
     missing record;
     throttle text;
 begin
-    select * into way from pgmq_gateway.judge_functions(role, operation);
-    reasons := way.obstacles;
+    select * into path from pgmq_gateway.judge_functions(role, operation);
+    reasons := path.blockers;
     for missing in
         select m.on_table, string_agg(m.privilege, ', ') as privileges
-        from pgmq_gateway.missing_privileges(queue_table, archive_table, way.seen, operation) as m
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, path.seen, operation) as m
         group by m.on_table order by m.on_table = archive_table
     loop
         reasons := reasons || format(
-            '%s lacks %s on %s: pgmq_admin.grant_queue() gives it.',
-            way.seen::regrole, missing.privileges, missing.on_table);
+            '%s lacks %s on %s: grant it with pgmq_admin.grant_queue().',
+            path.seen::regrole, missing.privileges, missing.on_table);
     end loop;
     if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
+        throttle := pgmq_gateway.missing_throttle_rights(queue_table, path.seen);
         if throttle <> '' then
             reasons := reasons || format(
-                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
-                'pgmq_admin.grant_queue() gives it.',
-                way.seen::regrole, throttle);
+                'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'grant it with pgmq_admin.grant_queue().',
+                path.seen::regrole, throttle);
         end if;
     end if;
-    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, way.seen, operation);
-    reasons := reasons || limits.obstacles;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, path.seen, operation);
+    reasons := reasons || limits.blockers;
     policies := limits.policies;
     if reasons <> '{}' then
         verdict := 'none';
         return;
     end if;
-    if way.disguise is not null then
-        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', way.disguise, way.seen::regrole)];
+    if path.disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', path.disguise, path.seen::regrole)];
     end if;
     if limits.limited then
         verdict := 'policy';
-        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
+        reasons := reasons || 'Row-level security is on: policies decide which messages.'::text;
     else
         verdict := 'all';
         reasons := reasons || case
             when not (select relrowsecurity from pg_class where oid = queue_table)
                 then format('Row-level security is off on %s.', queue_table)
-            when not pgmq_gateway.policies_count(queue_table, way.seen)
-                then format('%s is not held by row-level security.', way.seen::regrole)
-            else 'Row-level security is on, and policies let every message through.'
+            when not pgmq_gateway.policies_apply(queue_table, path.seen)
+                then format('%s bypasses row-level security.', path.seen::regrole)
+            else 'Row-level security is on, and policies allow every message.'
         end;
     end if;
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
+CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     routine record;
     changed boolean;
-    advice constant text := 'pgmq_admin.grant_queue() gives it.';
+    advice constant text := 'grant it with pgmq_admin.grant_queue().';
 begin
-    obstacles := '{}';
+    blockers := '{}';
     seen := role;
     if to_regnamespace('pgmq_public') is null then
-        obstacles := array['The schema pgmq_public does not exist: pgmq-gateway install --replace creates it.'];
+        blockers := array['The schema pgmq_public does not exist: create it with pgmq-gateway install --replace.'];
         return;
     elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
-        obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
+        blockers := blockers || format('%s lacks USAGE on schema pgmq_public: %s', role::regrole, advice);
     end if;
     for routine in
         select f.place, f.signature, f.function, p.prosecdef, p.proowner
@@ -1924,10 +1971,10 @@ begin
         order by f.place
     loop
         if routine.function is null then
-            obstacles := obstacles || format('%s does not exist: pgmq-gateway install creates it.', routine.signature);
+            blockers := blockers || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
             return;
         elsif not has_function_privilege(seen, routine.function, 'execute') then
-            obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
+            blockers := blockers || format('%s lacks EXECUTE on %s: %s', seen::regrole, routine.signature, advice);
         end if;
         changed := routine.prosecdef and routine.place < 100;
         if changed then
@@ -1935,55 +1982,47 @@ begin
             disguise := routine.function;
         end if;
         if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
-            obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
+            blockers := blockers || format('%s lacks USAGE on schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) RETURNS record
+CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-    with met as (
-        select n.command, n.after, n.outcome, t.oid as on_table, c.policy, c.permissive, c.condition
+    AS $$
+    with applied as (
+        select n.command, n.after, n.fails, t.oid as on_table, c.policy, c.permissive, c.condition
         from pgmq_gateway.operation_policies() as n
         cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
         left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
-        where n.operation = judge_policies.operation and pgmq_gateway.policies_count(t.oid, judge_policies.role)
+        where n.operation = judge_policies.operation and pgmq_gateway.policies_apply(t.oid, judge_policies.role)
     ), judged as (
         select
-            on_table, command, min(outcome) as outcome,
-            -- A policy without a condition lets nothing through, or restricts nothing.
+            on_table, command, bool_and(fails) as fails,
+            -- A policy without a condition allows no row, or restricts none.
             coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
             coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
             array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
             coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
-        from met
+        from applied
         group by on_table, command, after
-    ), said as (
-        select
-            on_table,
-            format(
-                case
-                    when forbidding is null
-                    then 'No policy on %2$s lets %1$s %3$s, so %4$s: pgmq_admin.create_policy() makes one.'
-                    else 'Policy %5$s on %2$s lets nobody %3$s, so %4$s: drop it or change it.'
-                end,
-                pg_get_userbyid(role), on_table,
-                string_agg(distinct case command
-                    when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end, ', '),
-                -- Where a row cannot be reached, it does not matter what it may become.
-                min(outcome), array_to_string(forbidding, ', ')) as obstacle
+    ), blocked as (
+        -- Where a row cannot be reached, it does not matter how it would be judged afterwards: no failure then.
+        select on_table, forbidding, bool_and(fails) as fails, pgmq_gateway.blocker(
+            role, on_table, forbidding, operation, bool_and(fails), array_agg(distinct command)) as blocker
         from judged
         where not possible or forbidding is not null
         group by on_table, forbidding
     )
     select
-        (select coalesce(array_agg(obstacle order by on_table = archive_table), '{}') from said),
+        (select coalesce(array_agg(blocker order by on_table = archive_table), '{}') from blocked),
+        (select coalesce(array_agg(blocker order by on_table = archive_table) filter (where not fails), '{}')
+            from blocked),
         (select coalesce(bool_or(not free or restricted), false) from judged),
-        (select coalesce(array_agg(distinct policy::text), '{}') from met where policy is not null);
-$_$;
+        (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
+$$;
 
 CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
@@ -1991,9 +2030,9 @@ CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
     AS $$
     select
         null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
-        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+        format('%s is SECURITY DEFINER: it accesses queues as %s, whatever the privileges and policies of its callers.',
             p.oid::regprocedure, p.proowner::regrole),
-        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+        'Make it SECURITY INVOKER, or make sure that it checks itself what its callers may do.'
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where p.prosecdef
@@ -2005,122 +2044,112 @@ CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.lint_rights(chosen text) RETURNS SETOF pgmq_admin.finding
+CREATE FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[]) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    with found as materialized (
-        select * from pgmq_gateway.findings(chosen)
-    ), reach as (
-        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
-        from (
-            select
-                f.queue_name,
-                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
-            from found as f
-            where f.lacks is null and f.way = '{}'
-            group by f.queue_name, f.role
-        ) as by_role
-        group by by_role.queue_name
-    ), signs (operation, privilege, serves) as (
-        -- The privilege that shows what somebody wanted a role to do.
-        values
-            ('send', 'INSERT', array['send']),
-            ('read', 'UPDATE', array['read', 'pop']),
-            ('delete', 'DELETE', array['delete', 'pop', 'archive'])
-    ), halves as (
-        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
-        from found as f
-        join signs as s using (operation)
-        where case s.privilege
-                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
-                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
-              end
-          and not exists (
-              select from found as g
-              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
-        union all
-        select f.*, format('it lacks %s', f.lacks)
-        from found as f
-        where f.operation = 'archive'
-          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
-          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
-              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
-        union all
-        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
-        from found as f
-        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
-    )
     select
-        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
-        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
-        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
-    from pgmq_gateway.chosen_queues(chosen) as q
-    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
-    left join reach as r on r.queue_name = q.queue_name
-    where pgmq_admin.exposed()
-    union all
-    select
-        f.queue_name, 'silent_policy', 'warning',
-        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
-            string_agg(f.operation, ', ' order by f.operation),
-            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
-        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
-    from found as f
-    cross join lateral unnest(f.obstacles) as o (obstacle)
-    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
-    group by f.queue_name, f.role
-    union all
-    select
-        f.queue_name, 'notify_right', 'error',
-        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
-            f.role, lacking.privileges),
-        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
-    from found as f
-    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
-    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
-    union all
-    select
-        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
-        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.explanation),
+        format(
+            'pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') grants what is missing, revoke_queue() revokes the rest.',
             h.queue_name, h.role, h.operation)
-    from halves as h;
+    from pgmq_gateway.half_privileges(access) as h;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.lint_tables(chosen text) RETURNS SETOF pgmq_admin.finding
+CREATE FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_access[]) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        a.queue_name, 'notify_right', 'error',
+        format(
+            '%s cannot send: the queue has notifications, and the role lacks %s on pgmq.notify_insert_throttle.',
+            a.role, missing.privileges),
+        format('Grant it with pgmq_admin.grant_queue(%L, %L, ''{send}'').', a.queue_name, a.role)
+    from unnest(access) as a
+    cross join lateral pgmq_gateway.missing_throttle_rights(a.queue_table, a.oid) as missing (privileges)
+    where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        a.queue_name, 'silent_policy', 'warning',
+        format(
+            '%s has the privileges to %s, but policies hide all messages, without an error. %s', a.role,
+            string_agg(a.operation, ', ' order by a.operation),
+            (array_agg(b.blocker order by a.operation = 'read' desc, a.operation))[1]),
+        format('pgmq_admin.rights(%L) shows what each operation needs.', a.queue_name)
+    from unnest(access) as a
+    cross join lateral unnest(a.silent_blockers) as b (blocker)
+    where a.lacks is null and a.path_blockers = '{}'
+    group by a.queue_name, a.role;
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with by_role as (
+        select a.queue_name, format('%s (%s)', a.role, string_agg(a.operation, ', ' order by a.operation)) as operations
+        from unnest(access) as a
+        where a.lacks is null and a.path_blockers = '{}'
+        group by a.queue_name, a.role
+    ), by_queue as (
+        select r.queue_name, string_agg(r.operations, ', ' order by r.operations) as roles
+        from by_role as r
+        group by r.queue_name
+    )
+    select
+        q.queue_name, 'rls_off', case when r.roles is null then 'warning' else 'error' end,
+        case
+            when r.roles is null
+            then 'Row-level security is off: every role that you grant privileges can access all messages.'
+            else format('Row-level security is off, so these roles can access all messages: %s.', r.roles)
+        end,
+        format('pgmq_admin.set_rls(%L, true) turns it on; then create_policy() allows access.', q.queue_name)
+    from pgmq_gateway.selected_queues(only_queue) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join by_queue as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed();
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_tables(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select
         q.queue_name, 'unlogged_in_use', 'warning',
-        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids start at 1 again.',
         'For messages that must not be lost, create a queue of type basic and move them.'
-    from pgmq_gateway.chosen_queues(chosen) as q
+    from pgmq_gateway.selected_queues(only_queue) as q
     join pg_class as c on c.oid = q.queue_table
     where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
     union all
     select
         q.queue_name, 'notify_row', 'warning',
-        'The queue has the trigger that notifies, and nobody is notified: ' || case
-            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+        'The queue has the trigger for notifications, but none is ever sent: ' || case
+            when unsupported.yes then 'pgmq looks the queue up by the name of a table, a partition''s or a lower-case one.'
             else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
         end,
         format(
-            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
-                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            case when unsupported.yes then 'pgmq_admin.disable_notify(%L) removes the useless trigger.'
+                else 'pgmq_admin.enable_notify(%L) restores it.' end,
             q.queue_name)
-    from pgmq_gateway.chosen_queues(chosen) as q
+    from pgmq_gateway.selected_queues(only_queue) as q
     join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
-    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table)
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as unsupported (yes)
+    where unsupported.yes or not pgmq_gateway.throttle_row_exists(q.queue_table)
     union all
     select
         q.queue_name, 'partitions_missing', 'warning',
-        'Messages came to the default partition: pg_partman''s maintenance had made no partition for them.',
-        'Have run_maintenance() of pg_partman run now and then, by pg_cron or its background worker; '
-            'partition_data_proc() moves what is there already.'
-    from pgmq_gateway.chosen_queues(chosen) as q
+        'Messages are in the default partition: pg_partman''s maintenance had created no partition for them.',
+        'Run pg_partman''s run_maintenance() regularly, by pg_cron or by its background worker; '
+            'partition_data_proc() moves the messages that are there already.'
+    from pgmq_gateway.selected_queues(only_queue) as q
     where exists (
         select from pg_partitioned_table as p
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
@@ -2298,25 +2327,25 @@ CREATE FUNCTION pgmq_gateway.operation_functions(operation text) RETURNS TABLE(p
     order by 1;
 $$;
 
-CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, on_table text, command "char", after boolean, outcome text)
+CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, on_table text, command "char", after boolean, fails boolean)
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     values
-        ('send', 'queue', 'a'::"char", true, 'send fails'),
-        ('send', 'queue', 'r', false, 'send fails'),
-        ('read', 'queue', 'r', false, 'read answers nothing'),
-        ('read', 'queue', 'w', false, 'read answers nothing'),
-        ('read', 'queue', 'w', true, 'read fails'),
-        ('pop', 'queue', 'r', false, 'pop answers nothing'),
-        ('pop', 'queue', 'w', false, 'pop answers nothing'),
-        ('pop', 'queue', 'd', false, 'pop answers nothing'),
-        ('archive', 'queue', 'r', false, 'archive answers false'),
-        ('archive', 'queue', 'd', false, 'archive answers false'),
-        ('archive', 'archive', 'a', true, 'archive fails'),
-        ('archive', 'archive', 'r', false, 'archive fails'),
-        ('delete', 'queue', 'r', false, 'delete answers false'),
-        ('delete', 'queue', 'd', false, 'delete answers false');
+        ('send', 'queue', 'a'::"char", true, true),
+        ('send', 'queue', 'r', false, true),
+        ('read', 'queue', 'r', false, false),
+        ('read', 'queue', 'w', false, false),
+        ('read', 'queue', 'w', true, true),
+        ('pop', 'queue', 'r', false, false),
+        ('pop', 'queue', 'w', false, false),
+        ('pop', 'queue', 'd', false, false),
+        ('archive', 'queue', 'r', false, false),
+        ('archive', 'queue', 'd', false, false),
+        ('archive', 'archive', 'a', true, true),
+        ('archive', 'archive', 'r', false, true),
+        ('delete', 'queue', 'r', false, false),
+        ('delete', 'queue', 'd', false, false);
 $$;
 
 CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
@@ -2442,7 +2471,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) RETURNS boolean
+CREATE FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2462,6 +2491,29 @@ CREATE FUNCTION pgmq_gateway.public_functions() RETURNS TABLE(signature text, fu
         'send(text,jsonb,integer)', 'send_batch(text,jsonb[],integer)', 'read(text,integer,integer)', 'pop(text)',
         'archive(text,bigint)', 'delete(text,bigint)'
     ]) as s;
+$$;
+
+CREATE FUNCTION pgmq_gateway.queue_access(only_queue text) RETURNS SETOF pgmq_gateway.queue_access
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with callers as materialized (
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
+        from pgmq_gateway.request_roles() as r
+        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        cross join pgmq_gateway.operation_rights() as o
+    )
+    select
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.blockers,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).silent_blockers
+    from pgmq_gateway.selected_queues(only_queue) as q
+    join callers as c
+        on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
+        or has_table_privilege(c.oid, q.queue_table, 'DELETE')
+    cross join lateral (
+        select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
+        from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
+    ) as missing;
 $$;
 
 CREATE FUNCTION pgmq_gateway.queue_ages(queue_table regclass, indexed name[], OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
@@ -2564,6 +2616,27 @@ begin
     delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.selected_queues(only_queue text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if only_queue is not null then
+        perform pgmq_gateway.check_queue_exists(only_queue);
+    end if;
+    return query
+    select m.queue_name::text, t.queue_table, t.archive_table
+    from pgmq.meta as m
+    cross join lateral (
+        select
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+    ) as t (queue_table, archive_table)
+    where t.queue_table is not null and t.archive_table is not null
+      and (only_queue is null or m.queue_name = only_queue);
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
     LANGUAGE sql STABLE
@@ -3153,6 +3226,8 @@ GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
 REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding name[], operation text, fails boolean, commands "char"[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
@@ -3190,7 +3265,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.chosen_queues(chosen text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.command_word(command "char") FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, command "char", after boolean) FROM PUBLIC;
 
@@ -3212,9 +3287,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.findings(chosen text) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
@@ -3227,15 +3302,21 @@ GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT obstacles text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT obstacles text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.lint_rights(chosen text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(chosen text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
 
@@ -3267,9 +3348,11 @@ REVOKE ALL ON FUNCTION pgmq_gateway.partman_schema() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement text, given json, OUT row_count bigint, OUT body text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement text, given json, OUT row_count bigint, OUT body text) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.policies_count(on_table regclass, role oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.public_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_access(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_ages(queue_table regclass, indexed name[], OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
@@ -3283,6 +3366,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_tabl
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;

@@ -61,7 +61,7 @@ def test_a_rule_is_silent_where_all_is_in_order(lint: Sql, rule: str) -> None:
 def test_an_open_queue_is_an_error_as_soon_as_somebody_gets_in(lint: Sql) -> None:
     lint("select pgmq_admin.set_rls('q', false), pgmq_admin.grant_queue('q', 'anon', '{send, read}')")
     assert lint("select rule, level, message from pgmq_admin.lint('q')") == [
-        ("rls_off", "error", "Row-level security is off: anon may read, send, all messages.")
+        ("rls_off", "error", "Row-level security is off, so these roles can access all messages: anon (read, send).")
     ]
 
 
@@ -79,8 +79,8 @@ def test_an_open_queue_is_an_error_as_soon_as_somebody_gets_in(lint: Sql) -> Non
           "revoke select, delete, insert on pgmq.a_q from authenticated",
           "revoke delete on pgmq.q_q from authenticated", "revoke update on pgmq.q_q from authenticated",
           "grant select, update on pgmq.q_q to authenticated"],
-         "authenticated cannot read: it has the rights on the tables, but authenticated lacks USAGE of schema "
-         "pgmq_public: pgmq_admin.grant_queue() gives it."),
+         "authenticated cannot read: it has the privileges on the tables, but authenticated lacks USAGE on "
+         "schema pgmq_public: grant it with pgmq_admin.grant_queue()."),
     ],
 )  # fmt: skip
 def test_a_half_right_names_its_other_half(lint: Sql, statements: list[str], message: str) -> None:
@@ -95,7 +95,7 @@ def test_a_partitioned_queue_cannot_notify(lint: Sql) -> None:
     lint("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parted', true, false)")
     lint("select pgmq_admin.set_rls('parted', true), pgmq.enable_notify_insert('parted')")
     ((rule, hint),) = lint("select rule, hint from pgmq_admin.lint('parted')")
-    assert (rule, hint) == ("notify_row", "pgmq_admin.disable_notify('parted') saves the work of it.")
+    assert (rule, hint) == ("notify_row", "pgmq_admin.disable_notify('parted') removes the useless trigger.")
 
 
 def test_a_wrapper_of_somebody_elses_is_an_error(lint: Sql) -> None:

@@ -1,7 +1,7 @@
--- What is wrong with queues, or soon will be, and what to do about it.
+-- What is probably wrong with queues, and what to do about it.
 --
--- Why: Postgres lets one open a queue to everybody, close it to the one who needs it, or lose it in a crash, without a
--- word. This looks at catalogs only, never at messages.
+-- Why: Postgres opens a queue to everybody, closes it to the role that needs it, or loses it in a crash, all without a
+-- warning. The lint reads catalogs only, never messages.
 -- Why SECURITY DEFINER: as in rights.sql; nothing is changed here.
 
 create or replace function pgmq_admin.lint(queue_name text default null)
@@ -11,9 +11,19 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $lint$
+    with access as materialized (
+        select coalesce(array_agg(a), '{}') as entries from pgmq_gateway.queue_access(lint.queue_name) as a
+    )
     select f.*
-    from (
-        select * from pgmq_gateway.lint_rights(lint.queue_name)
+    from access
+    cross join lateral (
+        select * from pgmq_gateway.lint_rls(access.entries, lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_policies(access.entries)
+        union all
+        select * from pgmq_gateway.lint_notify_privileges(access.entries)
+        union all
+        select * from pgmq_gateway.lint_half_privileges(access.entries)
         union all
         select * from pgmq_gateway.lint_tables(lint.queue_name)
         union all
@@ -22,7 +32,7 @@ as $lint$
     order by f.level, f.queue_name, f.rule, f.message;
 $lint$;
 comment on function pgmq_admin.lint is
-    'What is probably not meant: queues without row-level security, policies that hide all messages without an error, '
-    'functions that go past policies, unlogged queues in use, notifications that fail, rights that lack a half.';
+    'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions '
+    'that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one.';
 revoke all on function pgmq_admin.lint from public;
 grant execute on function pgmq_admin.lint to service_role;

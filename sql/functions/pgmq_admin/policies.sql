@@ -16,8 +16,7 @@ as $list$
     select
         p.polname::text,
         case p.polrelid when t.queue_table then 'queue' else 'archive' end,
-        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
-            else 'all' end,
+        pgmq_gateway.command_word(p.polcmd),
         (
             select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
             from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
@@ -124,8 +123,7 @@ begin
         cross join lateral (
             select case n.on_table when 'queue' then tables.queue_table else tables.archive_table end
         ) as t (oid)
-        join (values ('r'::"char", 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) as c (command, word)
-            using (command)
+        cross join lateral (select pgmq_gateway.command_word(n.command)) as c (word)
         order by n.on_table desc, c.word
     loop
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then

@@ -158,7 +158,7 @@ as $grants$
     cross join lateral (
         select coalesce(array_agg(o order by place), '{}') as operations
         from unnest(pgmq_gateway.table_operations(queue_name, r.role)) with ordinality as t (o, place)
-        where (pgmq_gateway.judge_functions(r.oid, o)).obstacles = '{}'
+        where (pgmq_gateway.judge_functions(r.oid, o)).blockers = '{}'
     ) as held
     where r.role in ('anon', 'authenticated', 'service_role') or held.operations <> '{}'
     order by r.role;

@@ -1,4 +1,6 @@
--- Whether pgmq's trigger finds the row without which it notifies nobody. Versions before 1.8 have no such table.
+-- The rules of pgmq_admin.lint().
+
+-- Whether pgmq's trigger finds the row without which it sends no notification. Versions before 1.8 have no such table.
 create or replace function pgmq_gateway.throttle_row_exists(queue_table regclass)
 returns boolean
 language plpgsql
@@ -17,16 +19,16 @@ end;
 $row$;
 revoke all on function pgmq_gateway.throttle_row_exists from public;
 
--- The queues that lint looks at: one, or all that still have their tables.
-create or replace function pgmq_gateway.chosen_queues(chosen text)
+-- The queues to look at: one, or all that still have their tables.
+create or replace function pgmq_gateway.selected_queues(only_queue text)
 returns table (queue_name text, queue_table regclass, archive_table regclass)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $chosen$
+as $selected$
 begin
-    if chosen is not null then
-        perform pgmq_gateway.check_queue_exists(chosen);
+    if only_queue is not null then
+        perform pgmq_gateway.check_queue_exists(only_queue);
     end if;
     return query
     select m.queue_name::text, t.queue_table, t.archive_table
@@ -37,32 +39,28 @@ begin
             to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
     ) as t (queue_table, archive_table)
     where t.queue_table is not null and t.archive_table is not null
-      and (chosen is null or m.queue_name = chosen);
+      and (only_queue is null or m.queue_name = only_queue);
 end;
-$chosen$;
-revoke all on function pgmq_gateway.chosen_queues from public;
+$selected$;
+revoke all on function pgmq_gateway.selected_queues from public;
 
--- What each role that policies hold, and that has some right on a queue, may and may not do with it: what it lacks on
--- the tables, what stops it before them, what the policies say.
-create or replace function pgmq_gateway.findings(chosen text)
-returns table (
-    queue_name text, queue_table regclass, archive_table regclass, oid oid, role name, operation text,
-    lacks text, way text[], obstacles text[]
-)
+-- The operations of each role that policies apply to and that has some privilege on a queue.
+create or replace function pgmq_gateway.queue_access(only_queue text)
+returns setof pgmq_gateway.queue_access
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as $findings$
+as $access$
     with callers as materialized (
-        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).obstacles as way
+        select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
         from pgmq_gateway.request_roles() as r
         join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
         cross join pgmq_gateway.operation_rights() as o
     )
     select
-        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.way,
-        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).obstacles
-    from pgmq_gateway.chosen_queues(chosen) as q
+        q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.blockers,
+        (pgmq_gateway.judge_policies(q.queue_table, q.archive_table, c.oid, c.operation)).silent_blockers
+    from pgmq_gateway.selected_queues(only_queue) as q
     join callers as c
         on has_any_column_privilege(c.oid, q.queue_table, 'SELECT, INSERT, UPDATE')
         or has_table_privilege(c.oid, q.queue_table, 'DELETE')
@@ -70,95 +68,137 @@ as $findings$
         select string_agg(format('%s on %s', p.privilege, p.on_table), ', ') as lacks
         from pgmq_gateway.missing_privileges(q.queue_table, q.archive_table, c.oid, c.operation) as p
     ) as missing;
-$findings$;
-revoke all on function pgmq_gateway.findings from public;
+$access$;
+revoke all on function pgmq_gateway.queue_access from public;
 
-create or replace function pgmq_gateway.lint_rights(chosen text)
+create or replace function pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text)
 returns setof pgmq_admin.finding
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $lint$
-    with found as materialized (
-        select * from pgmq_gateway.findings(chosen)
-    ), reach as (
-        select by_role.queue_name, string_agg(by_role.said, ', ' order by by_role.said) as said
-        from (
-            select
-                f.queue_name,
-                format('%s may %s', f.role, string_agg(f.operation, ', ' order by f.operation)) as said
-            from found as f
-            where f.lacks is null and f.way = '{}'
-            group by f.queue_name, f.role
-        ) as by_role
-        group by by_role.queue_name
-    ), signs (operation, privilege, serves) as (
-        -- The privilege that shows what somebody wanted a role to do.
+    with by_role as (
+        select a.queue_name, format('%s (%s)', a.role, string_agg(a.operation, ', ' order by a.operation)) as operations
+        from unnest(access) as a
+        where a.lacks is null and a.path_blockers = '{}'
+        group by a.queue_name, a.role
+    ), by_queue as (
+        select r.queue_name, string_agg(r.operations, ', ' order by r.operations) as roles
+        from by_role as r
+        group by r.queue_name
+    )
+    select
+        q.queue_name, 'rls_off', case when r.roles is null then 'warning' else 'error' end,
+        case
+            when r.roles is null
+            then 'Row-level security is off: every role that you grant privileges can access all messages.'
+            else format('Row-level security is off, so these roles can access all messages: %s.', r.roles)
+        end,
+        format('pgmq_admin.set_rls(%L, true) turns it on; then create_policy() allows access.', q.queue_name)
+    from pgmq_gateway.selected_queues(only_queue) as q
+    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
+    left join by_queue as r on r.queue_name = q.queue_name
+    where pgmq_admin.exposed();
+$lint$;
+revoke all on function pgmq_gateway.lint_rls from public;
+
+create or replace function pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[])
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        a.queue_name, 'silent_policy', 'warning',
+        format(
+            '%s has the privileges to %s, but policies hide all messages, without an error. %s', a.role,
+            string_agg(a.operation, ', ' order by a.operation),
+            (array_agg(b.blocker order by a.operation = 'read' desc, a.operation))[1]),
+        format('pgmq_admin.rights(%L) shows what each operation needs.', a.queue_name)
+    from unnest(access) as a
+    cross join lateral unnest(a.silent_blockers) as b (blocker)
+    where a.lacks is null and a.path_blockers = '{}'
+    group by a.queue_name, a.role;
+$lint$;
+revoke all on function pgmq_gateway.lint_policies from public;
+
+create or replace function pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_access[])
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        a.queue_name, 'notify_right', 'error',
+        format(
+            '%s cannot send: the queue has notifications, and the role lacks %s on pgmq.notify_insert_throttle.',
+            a.role, missing.privileges),
+        format('Grant it with pgmq_admin.grant_queue(%L, %L, ''{send}'').', a.queue_name, a.role)
+    from unnest(access) as a
+    cross join lateral pgmq_gateway.missing_throttle_rights(a.queue_table, a.oid) as missing (privileges)
+    where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
+$lint$;
+revoke all on function pgmq_gateway.lint_notify_privileges from public;
+
+-- Operations that a role was meant to have, going by one privilege, and that another one is missing for.
+create or replace function pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[])
+returns table (queue_name text, role name, operation text, explanation text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $half$
+    with signs (operation, privilege, serves) as (
         values
             ('send', 'INSERT', array['send']),
             ('read', 'UPDATE', array['read', 'pop']),
             ('delete', 'DELETE', array['delete', 'pop', 'archive'])
-    ), halves as (
-        select f.*, format('it has %s on %s and lacks %s', s.privilege, f.queue_table, f.lacks) as said
-        from found as f
-        join signs as s using (operation)
-        where case s.privilege
-                  when 'DELETE' then has_table_privilege(f.oid, f.queue_table, 'DELETE')
-                  else has_any_column_privilege(f.oid, f.queue_table, s.privilege)
-              end
-          and not exists (
-              select from found as g
-              where g.queue_name = f.queue_name and g.oid = f.oid and g.operation = any (s.serves) and g.lacks is null)
-        union all
-        select f.*, format('it lacks %s', f.lacks)
-        from found as f
-        where f.operation = 'archive'
-          and has_table_privilege(f.oid, f.queue_table, 'DELETE')
-          and has_any_column_privilege(f.oid, f.archive_table, 'INSERT')
-              <> has_any_column_privilege(f.oid, f.archive_table, 'SELECT')
-        union all
-        select f.*, 'it has the rights on the tables, but ' || array_to_string(f.way, ' ')
-        from found as f
-        where f.lacks is null and f.way <> '{}' and pgmq_admin.exposed()
     )
     select
-        q.queue_name, 'rls_off', case when r.said is null then 'warning' else 'error' end,
-        'Row-level security is off: ' || coalesce(r.said || ', all messages.', 'a right is one on all messages.'),
-        format('pgmq_admin.set_rls(%L, true) turns it on; create_policy() says what is allowed then.', q.queue_name)
-    from pgmq_gateway.chosen_queues(chosen) as q
-    join pg_class as c on c.oid = q.queue_table and not c.relrowsecurity
-    left join reach as r on r.queue_name = q.queue_name
-    where pgmq_admin.exposed()
+        a.queue_name, a.role, a.operation,
+        format('it has %s on %s and lacks %s', s.privilege, a.queue_table, a.lacks)
+    from unnest(access) as a
+    join signs as s using (operation)
+    where case s.privilege
+              when 'DELETE' then has_table_privilege(a.oid, a.queue_table, 'DELETE')
+              else has_any_column_privilege(a.oid, a.queue_table, s.privilege)
+          end
+      and not exists (
+          select from unnest(access) as other
+          where other.queue_name = a.queue_name and other.oid = a.oid and other.operation = any (s.serves)
+            and other.lacks is null)
+    union all
+    select a.queue_name, a.role, a.operation, format('it lacks %s', a.lacks)
+    from unnest(access) as a
+    where a.operation = 'archive'
+      and has_table_privilege(a.oid, a.queue_table, 'DELETE')
+      and has_any_column_privilege(a.oid, a.archive_table, 'INSERT')
+          <> has_any_column_privilege(a.oid, a.archive_table, 'SELECT')
     union all
     select
-        f.queue_name, 'silent_policy', 'warning',
-        format('%s has the rights to %s, and policies hide all messages, without an error. %s', f.role,
-            string_agg(f.operation, ', ' order by f.operation),
-            (array_agg(o.obstacle order by f.operation = 'read' desc, f.operation))[1]),
-        format('pgmq_admin.rights(%L) tells what each operation needs.', f.queue_name)
-    from found as f
-    cross join lateral unnest(f.obstacles) as o (obstacle)
-    where f.lacks is null and f.way = '{}' and o.obstacle like '% answers %'
-    group by f.queue_name, f.role
-    union all
-    select
-        f.queue_name, 'notify_right', 'error',
-        format('%s cannot send: the queue notifies, and the role lacks %s on pgmq.notify_insert_throttle.',
-            f.role, lacking.privileges),
-        format('pgmq_admin.grant_queue(%L, %L, ''{send}'') gives it.', f.queue_name, f.role)
-    from found as f
-    cross join lateral pgmq_gateway.missing_throttle_rights(f.queue_table, f.oid) as lacking (privileges)
-    where f.operation = 'send' and f.lacks is null and lacking.privileges <> ''
-    union all
-    select
-        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.said),
-        format('pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') gives what is missing, revoke_queue() takes the rest.',
-            h.queue_name, h.role, h.operation)
-    from halves as h;
-$lint$;
-revoke all on function pgmq_gateway.lint_rights from public;
+        a.queue_name, a.role, a.operation,
+        'it has the privileges on the tables, but ' || array_to_string(a.path_blockers, ' ')
+    from unnest(access) as a
+    where a.lacks is null and a.path_blockers <> '{}' and pgmq_admin.exposed();
+$half$;
+revoke all on function pgmq_gateway.half_privileges from public;
 
-create or replace function pgmq_gateway.lint_tables(chosen text)
+create or replace function pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[])
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        h.queue_name, 'half_right', 'warning', format('%s cannot %s: %s', h.role, h.operation, h.explanation),
+        format(
+            'pgmq_admin.grant_queue(%1$L, %2$L, ''{%3$s}'') grants what is missing, revoke_queue() revokes the rest.',
+            h.queue_name, h.role, h.operation)
+    from pgmq_gateway.half_privileges(access) as h;
+$lint$;
+revoke all on function pgmq_gateway.lint_half_privileges from public;
+
+-- Queues whose tables lose messages or do not do what they are for.
+create or replace function pgmq_gateway.lint_tables(only_queue text)
 returns setof pgmq_admin.finding
 language sql
 stable
@@ -166,41 +206,41 @@ set search_path = pg_catalog, pg_temp
 as $lint$
     select
         q.queue_name, 'unlogged_in_use', 'warning',
-        'The queue is unlogged and in use: a crash of the server empties it, and its ids begin at 1 again.',
+        'The queue is unlogged and in use: a crash of the server empties it, and its ids start at 1 again.',
         'For messages that must not be lost, create a queue of type basic and move them.'
-    from pgmq_gateway.chosen_queues(chosen) as q
+    from pgmq_gateway.selected_queues(only_queue) as q
     join pg_class as c on c.oid = q.queue_table
     where c.relpersistence = 'u' and pg_relation_size(c.oid) > 0
     union all
     select
         q.queue_name, 'notify_row', 'warning',
-        'The queue has the trigger that notifies, and nobody is notified: ' || case
-            when never.so then 'pgmq looks it up by the name of a table, that of a partition or in small letters.'
+        'The queue has the trigger for notifications, but none is ever sent: ' || case
+            when unsupported.yes then 'pgmq looks the queue up by the name of a table, a partition''s or a lower-case one.'
             else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
         end,
         format(
-            case when never.so then 'pgmq_admin.disable_notify(%L) saves the work of it.'
-                else 'pgmq_admin.enable_notify(%L) puts it back.' end,
+            case when unsupported.yes then 'pgmq_admin.disable_notify(%L) removes the useless trigger.'
+                else 'pgmq_admin.enable_notify(%L) restores it.' end,
             q.queue_name)
-    from pgmq_gateway.chosen_queues(chosen) as q
+    from pgmq_gateway.selected_queues(only_queue) as q
     join pg_class as c on c.oid = q.queue_table
     join pg_trigger as t on t.tgrelid = q.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners'
-    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as never (so)
-    where never.so or not pgmq_gateway.throttle_row_exists(q.queue_table)
+    cross join lateral (select c.relkind = 'p' or q.queue_name <> lower(q.queue_name)) as unsupported (yes)
+    where unsupported.yes or not pgmq_gateway.throttle_row_exists(q.queue_table)
     union all
     select
         q.queue_name, 'partitions_missing', 'warning',
-        'Messages came to the default partition: pg_partman''s maintenance had made no partition for them.',
-        'Have run_maintenance() of pg_partman run now and then, by pg_cron or its background worker; '
-            'partition_data_proc() moves what is there already.'
-    from pgmq_gateway.chosen_queues(chosen) as q
+        'Messages are in the default partition: pg_partman''s maintenance had created no partition for them.',
+        'Run pg_partman''s run_maintenance() regularly, by pg_cron or by its background worker; '
+            'partition_data_proc() moves the messages that are there already.'
+    from pgmq_gateway.selected_queues(only_queue) as q
     where exists (
         select from pg_partitioned_table as p
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $lint$;
 revoke all on function pgmq_gateway.lint_tables from public;
 
--- Functions that callers may execute, that work on queues, and that do it with their owner's rights.
+-- Functions that requests can execute, that access queues, and that do so with the privileges of their owner.
 create or replace function pgmq_gateway.lint_functions()
 returns setof pgmq_admin.finding
 language sql
@@ -209,9 +249,9 @@ set search_path = pg_catalog, pg_temp
 as $lint$
     select
         null::text, 'definer_function', case n.nspname when 'pgmq_public' then 'error' else 'warning' end,
-        format('%s is SECURITY DEFINER: on queues it acts as %s, past the rights and policies of its callers.',
+        format('%s is SECURITY DEFINER: it accesses queues as %s, whatever the privileges and policies of its callers.',
             p.oid::regprocedure, p.proowner::regrole),
-        'Make it SECURITY INVOKER, or see to it that it decides itself who may do what.'
+        'Make it SECURITY INVOKER, or make sure that it checks itself what its callers may do.'
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where p.prosecdef

@@ -39,29 +39,32 @@ as $columns$
 $columns$;
 revoke all on function pgmq_gateway.operation_columns from public;
 
--- Which policies an operation meets where row-level security is on, and what happens when none lets the row through.
--- command is as in pg_policy; `after` says that the row is judged as it will be.
+-- Which policies apply to an operation where row-level security is on.
+--
+-- command  as in pg_policy
+-- after    whether the policies judge the row as it will be
+-- fails    whether the operation fails when no policy allows the row; else it finds no row, without an error
 create or replace function pgmq_gateway.operation_policies()
-returns table (operation text, on_table text, command "char", after boolean, outcome text)
+returns table (operation text, on_table text, command "char", after boolean, fails boolean)
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $policies$
     values
-        ('send', 'queue', 'a'::"char", true, 'send fails'),
-        ('send', 'queue', 'r', false, 'send fails'),
-        ('read', 'queue', 'r', false, 'read answers nothing'),
-        ('read', 'queue', 'w', false, 'read answers nothing'),
-        ('read', 'queue', 'w', true, 'read fails'),
-        ('pop', 'queue', 'r', false, 'pop answers nothing'),
-        ('pop', 'queue', 'w', false, 'pop answers nothing'),
-        ('pop', 'queue', 'd', false, 'pop answers nothing'),
-        ('archive', 'queue', 'r', false, 'archive answers false'),
-        ('archive', 'queue', 'd', false, 'archive answers false'),
-        ('archive', 'archive', 'a', true, 'archive fails'),
-        ('archive', 'archive', 'r', false, 'archive fails'),
-        ('delete', 'queue', 'r', false, 'delete answers false'),
-        ('delete', 'queue', 'd', false, 'delete answers false');
+        ('send', 'queue', 'a'::"char", true, true),
+        ('send', 'queue', 'r', false, true),
+        ('read', 'queue', 'r', false, false),
+        ('read', 'queue', 'w', false, false),
+        ('read', 'queue', 'w', true, true),
+        ('pop', 'queue', 'r', false, false),
+        ('pop', 'queue', 'w', false, false),
+        ('pop', 'queue', 'd', false, false),
+        ('archive', 'queue', 'r', false, false),
+        ('archive', 'queue', 'd', false, false),
+        ('archive', 'archive', 'a', true, true),
+        ('archive', 'archive', 'r', false, true),
+        ('delete', 'queue', 'r', false, false),
+        ('delete', 'queue', 'd', false, false);
 $policies$;
 revoke all on function pgmq_gateway.operation_policies from public;
 

@@ -91,7 +91,7 @@ begin
             errcode = 'invalid_parameter_value',
             detail = 'Users write their user_metadata themselves.',
             hint = 'Use sub, or a claim inside app_metadata.';
-    elsif not pgmq_gateway.policies_count(queue_table, id) then
+    elsif not pgmq_gateway.policies_apply(queue_table, id) then
         raise exception 'a policy on % would not count for role "%"', queue_table, role using
             errcode = 'object_not_in_prerequisite_state',
             hint = case

@@ -1,7 +1,10 @@
--- Why a role cannot get as far as the rows; null when it can. Also the role that the tables see: a SECURITY DEFINER
--- function on the way changes it.
+-- Whether the functions of an operation lead a role to the tables.
+--
+-- blockers  why they do not, in words
+-- seen      the role that accesses the tables: a SECURITY DEFINER function changes it
+-- disguise  the last such function, or null
 create or replace function pgmq_gateway.judge_functions(
-    role oid, operation text, out obstacles text[], out seen oid, out disguise regprocedure
+    role oid, operation text, out blockers text[], out seen oid, out disguise regprocedure
 )
 language plpgsql
 stable
@@ -10,15 +13,15 @@ as $judge$
 declare
     routine record;
     changed boolean;
-    advice constant text := 'pgmq_admin.grant_queue() gives it.';
+    advice constant text := 'grant it with pgmq_admin.grant_queue().';
 begin
-    obstacles := '{}';
+    blockers := '{}';
     seen := role;
     if to_regnamespace('pgmq_public') is null then
-        obstacles := array['The schema pgmq_public does not exist: pgmq-gateway install --replace creates it.'];
+        blockers := array['The schema pgmq_public does not exist: create it with pgmq-gateway install --replace.'];
         return;
     elsif not has_schema_privilege(role, 'pgmq_public', 'usage') then
-        obstacles := obstacles || format('%s lacks USAGE of schema pgmq_public: %s', role::regrole, advice);
+        blockers := blockers || format('%s lacks USAGE on schema pgmq_public: %s', role::regrole, advice);
     end if;
     for routine in
         select f.place, f.signature, f.function, p.prosecdef, p.proowner
@@ -27,10 +30,10 @@ begin
         order by f.place
     loop
         if routine.function is null then
-            obstacles := obstacles || format('%s does not exist: pgmq-gateway install creates it.', routine.signature);
+            blockers := blockers || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
             return;
         elsif not has_function_privilege(seen, routine.function, 'execute') then
-            obstacles := obstacles || format('%s lacks EXECUTE of %s: %s', seen::regrole, routine.signature, advice);
+            blockers := blockers || format('%s lacks EXECUTE on %s: %s', seen::regrole, routine.signature, advice);
         end if;
         changed := routine.prosecdef and routine.place < 100;
         if changed then
@@ -38,14 +41,14 @@ begin
             disguise := routine.function;
         end if;
         if (routine.place = 0 or changed) and not has_schema_privilege(seen, 'pgmq', 'usage') then
-            obstacles := obstacles || format('%s lacks USAGE of schema pgmq: %s', seen::regrole, advice);
+            blockers := blockers || format('%s lacks USAGE on schema pgmq: %s', seen::regrole, advice);
         end if;
     end loop;
 end;
 $judge$;
 revoke all on function pgmq_gateway.judge_functions from public;
 
--- The truth about one role and one operation.
+-- What a role can do with a queue by one operation, and why.
 create or replace function pgmq_gateway.judge(
     queue_name text, queue_table regclass, archive_table regclass, role oid, operation text,
     out verdict text, out reasons text[], out policies text[]
@@ -55,52 +58,52 @@ stable
 set search_path = pg_catalog, pg_temp
 as $judge$
 declare
-    way record;
+    path record;
     limits record;
     missing record;
     throttle text;
 begin
-    select * into way from pgmq_gateway.judge_functions(role, operation);
-    reasons := way.obstacles;
+    select * into path from pgmq_gateway.judge_functions(role, operation);
+    reasons := path.blockers;
     for missing in
         select m.on_table, string_agg(m.privilege, ', ') as privileges
-        from pgmq_gateway.missing_privileges(queue_table, archive_table, way.seen, operation) as m
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, path.seen, operation) as m
         group by m.on_table order by m.on_table = archive_table
     loop
         reasons := reasons || format(
-            '%s lacks %s on %s: pgmq_admin.grant_queue() gives it.',
-            way.seen::regrole, missing.privileges, missing.on_table);
+            '%s lacks %s on %s: grant it with pgmq_admin.grant_queue().',
+            path.seen::regrole, missing.privileges, missing.on_table);
     end loop;
     if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_rights(queue_table, way.seen);
+        throttle := pgmq_gateway.missing_throttle_rights(queue_table, path.seen);
         if throttle <> '' then
             reasons := reasons || format(
-                'The queue notifies, and %s lacks %s on pgmq.notify_insert_throttle: '
-                'pgmq_admin.grant_queue() gives it.',
-                way.seen::regrole, throttle);
+                'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'grant it with pgmq_admin.grant_queue().',
+                path.seen::regrole, throttle);
         end if;
     end if;
-    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, way.seen, operation);
-    reasons := reasons || limits.obstacles;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, path.seen, operation);
+    reasons := reasons || limits.blockers;
     policies := limits.policies;
     if reasons <> '{}' then
         verdict := 'none';
         return;
     end if;
-    if way.disguise is not null then
-        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', way.disguise, way.seen::regrole)];
+    if path.disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', path.disguise, path.seen::regrole)];
     end if;
     if limits.limited then
         verdict := 'policy';
-        reasons := reasons || 'Row-level security is on: policies decide on which messages.'::text;
+        reasons := reasons || 'Row-level security is on: policies decide which messages.'::text;
     else
         verdict := 'all';
         reasons := reasons || case
             when not (select relrowsecurity from pg_class where oid = queue_table)
                 then format('Row-level security is off on %s.', queue_table)
-            when not pgmq_gateway.policies_count(queue_table, way.seen)
-                then format('%s is not held by row-level security.', way.seen::regrole)
-            else 'Row-level security is on, and policies let every message through.'
+            when not pgmq_gateway.policies_apply(queue_table, path.seen)
+                then format('%s bypasses row-level security.', path.seen::regrole)
+            else 'Row-level security is on, and policies allow every message.'
         end;
     end if;
 end;
