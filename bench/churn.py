@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.terminal import run
 from bench import machine, plan
 from bench.cell import Cell, Operation
 from bench.contenders import HttpServer, Name, queue_of, tokens
@@ -23,6 +22,7 @@ from bench.generator import count
 from bench.measurement import BenchError
 from bench.stage import Cast, stage
 from bench.usage import memory_of_tree
+from pgmq_gateway.cli.terminal import run
 
 OUTPUT = Path(__file__).with_name("churn.json")
 HEADING = "minute  messages/s  p50 ms  p99 ms   requests  server MB  dead rows  table MB  index MB  autovacuums"

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
-from app.terminal import run
 from bench import goals, machine, plot, report
 from bench.cell import Cell, Depth, Operation, parse_size
 from bench.contenders import Name
@@ -19,6 +18,7 @@ from bench.results import Row, rows
 from bench.rounds import Arena, Pace
 from bench.selection import Preset, Selection
 from bench.stage import SECRET, Cast, Database, stage
+from pgmq_gateway.cli.terminal import run
 
 T = TypeVar("T")
 

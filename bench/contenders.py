@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from app.keys import token
 from bench import plan, usage
 from bench.cell import Cell
 from bench.database import Queues
 from bench.generator import run_http
 from bench.measurement import Load
 from bench.pgbench import ROLE, run_pgbench
+from pgmq_gateway.auth.signing import token
 
 TOKEN_SECONDS = 24 * 3600
 

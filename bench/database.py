@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from app.driver import Connection
-from app.install.installer import install
 from bench.cell import BATCH, Cell
 from bench.measurement import BenchError
 from bench.pgbench import ROLE
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install.installer import install
 
 # What any contender could consume in a second, generously; a queue that runs empty fails its row.
 STOCK_PER_SECOND = 15_000

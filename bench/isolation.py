@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.keys import token
 from bench.checker import ground
 from bench.checker.faults import Faults
 from bench.checker.history import Outcome
@@ -26,6 +25,7 @@ from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
 from bench.client import NOBODY, Client
 from bench.measurement import BenchError, told
+from pgmq_gateway.auth.signing import token
 
 # What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
 LOOK = """

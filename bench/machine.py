@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from app.driver import Connection
+from pgmq_gateway.database.driver import Connection
 
 PACKAGES = ("pgmq-gateway", "pgmq", "fastapi", "uvicorn", "uvloop", "httptools", "asyncpg", "psycopg")
 SETTINGS = ("fsync", "synchronous_commit", "shared_buffers", "max_connections")

@@ -20,12 +20,12 @@ import httpx
 import typer
 from playwright.async_api import BrowserContext, BrowserType, ViewportSize, async_playwright
 
-from app.keys import api_key
-from app.terminal import run
 from bench import servers
 from bench.contenders import HttpServer, Name
 from bench.measurement import BenchError
 from bench.stage import Cast, stage
+from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.cli.terminal import run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUEUE = "bench_page"

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.cluster import binary
 from bench.cell import Cell, Operation
 from bench.measurement import BenchError, Load
 from bench.plan import LEASE_SECONDS
+from pgmq_gateway.embedded.cluster import binary
 
 ROLE = "authenticated"
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import asyncpg
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.driver import Connection
-from app.embedded import running
 from bench import machine, servers, usage
 from bench.contenders import Contender, Name, Postgres, postgrest, queue_of
 from bench.database import Queues, installed
 from bench.measurement import BenchError
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.embedded.server import running
 
 SECRET = "a secret that is only ever used in this benchmark"  # noqa: S105 it opens nothing
 BASELINE_DATABASE = "bench_baseline"

@@ -14,10 +14,10 @@ import httpx
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.install.installer import install
-from app.keys import api_key, token
+from pgmq_gateway.auth.signing import api_key, token
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.installer import install
 from tests import server
 from tests.server import SECRET, Server
 

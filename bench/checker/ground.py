@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from app.driver import BROKEN, Connection
-from app.statement import quote
 from bench.checker.history import Left, Rest
 from bench.checker.people import TEAMS
 from bench.measurement import BenchError
+from pgmq_gateway.calls.statement import quote
+from pgmq_gateway.database.driver import BROKEN, Connection
 
 # Nothing is popped from the first, so that there no loss can be explained by a pop whose answer was lost.
 QUEUES = ("work", "takes")

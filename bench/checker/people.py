@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import jwt
 
-from app.keys import token
+from pgmq_gateway.auth.signing import token
 
 HOUR = 3600
 # Whose policies say `current_user`; calls of the second have little time.

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from app.cluster import SOCKET_NAME, socket_folder
-from app.datadir import DataDirectory
-from app.embedded import EmbeddedPostgres, running
-from app.install.installer import install
 from bench.checker import ground
 from bench.checker.gateways import Gateway
 from bench.stage import folder_of_its_own
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.embedded.server import EmbeddedPostgres, running
+from pgmq_gateway.install.installer import install
 from tests.proxy import Proxy
 
 SECRET = "a secret that is only ever used by the checker"  # noqa: S105 it opens nothing

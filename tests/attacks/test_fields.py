@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.main import Gateway
-from app.settings import Settings
+from pgmq_gateway.gateway import Gateway
+from pgmq_gateway.settings.model import Settings
 from tests.conftest import Sql
 from tests.integration.conftest import CALLS, error, refusal
 from tests.server import SECRET
@@ -105,7 +105,8 @@ def test_a38_every_cache_is_bounded(service: httpx.Client) -> None:
     caches = [
         one
         for one in gc.get_objects()
-        if isinstance(one, functools._lru_cache_wrapper) and str(getattr(one, "__module__", "")).startswith("app.")
+        if isinstance(one, functools._lru_cache_wrapper)
+        and str(getattr(one, "__module__", "")).startswith("pgmq_gateway.")
     ]
     assert (len(caches) > 5, gateway.settings.jwt_cache_max_entries) == (True, 1000)
     # What takes no arguments is one thing.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.keys import token
+from pgmq_gateway.auth.signing import token
 from tests.integration.conftest import Bearer, Own, error, own, refusal
 from tests.server import SECRET
 from tests.waiting import until

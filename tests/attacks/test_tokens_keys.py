@@ -13,8 +13,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.attacks.test_tokens import NO_KEY, NO_SIGNATURE, begun, encoded, invalid
 from tests.integration.conftest import error, refusal
 from tests.keyserver import KeyServer, running

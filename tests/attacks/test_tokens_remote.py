@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
-from app import outbound
-from app.auth import Authenticator
-from app.errors import InvalidClaims, KeysMissing, Unauthorized
-from app.jwk import Key
-from app.jwks import LONGEST_DELAY, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshness
-from app.keyset import KeySet
-from app.outbound import FetchError, Outbound, on_internet
-from app.request import Head
-from app.settings import Settings, SettingsError, load
+from pgmq_gateway.auth import fetch as outbound
+from pgmq_gateway.auth.authenticator import Authenticator
+from pgmq_gateway.auth.fetch import FetchError, Outbound, on_internet
+from pgmq_gateway.auth.jwk import Key
+from pgmq_gateway.auth.keyset import KeySet
+from pgmq_gateway.auth.remote_keys import LONGEST_DELAY, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshness
+from pgmq_gateway.errors import InvalidClaims, KeysMissing, Unauthorized
+from pgmq_gateway.http.request import Head
+from pgmq_gateway.settings.model import Settings, SettingsError, load
 from tests.keyserver import Answer, KeyServer, chunks, content, cut, running, silence, trickle
 from tests.server import PATIENCE
 from tests.signing import Pair, curve_pair, edwards_pair, rsa_pair, secret_jwk

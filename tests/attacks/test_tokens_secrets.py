@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.auth import Authenticator
-from app.errors import Unauthorized
-from app.jwk import BadKey, from_jwk
-from app.keys import Signer, api_key, derived_keys, token
-from app.keyset import KeySet, own_keys, parsed
-from app.request import Head
-from app.settings import Settings, SettingsError, load
+from pgmq_gateway.auth.authenticator import Authenticator
+from pgmq_gateway.auth.jwk import BadKey, from_jwk
+from pgmq_gateway.auth.keyset import KeySet, own_keys, parsed
+from pgmq_gateway.auth.signing import Signer, api_key, derived_keys, token
+from pgmq_gateway.errors import Unauthorized
+from pgmq_gateway.http.request import Head
+from pgmq_gateway.settings.model import Settings, SettingsError, load
 from tests.server import SECRET
 from tests.signing import curve_pair, edwards_pair, rsa_pair, secret_jwk
 

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-from app.datadir import DataDirectory
-from app.keys import api_key
+from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
 from tests.clients.conftest import command
 from tests.conftest import missing

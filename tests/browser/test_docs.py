@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from app.keys import token
+from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Keys, screenshot
 from tests.conftest import Sql
 from tests.server import SECRET, Server

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, expect
 
-from app.keys import token
+from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Desk
 from tests.conftest import Sql
 from tests.server import SECRET, Server

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from playwright.async_api import Page, expect
 
-from app.keys import api_key
+from pgmq_gateway.auth.signing import api_key
 from tests import server
 from tests.browser.conftest import Dashboard, accessible, screenshot
 from tests.conftest import runner

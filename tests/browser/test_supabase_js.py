@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from playwright.async_api import Page
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.keys import api_key, token
+from pgmq_gateway.auth.signing import api_key, token
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.browser.conftest import Client, Keys, Origins
 from tests.conftest import Sql
 from tests.server import PATIENCE, SECRET, Server

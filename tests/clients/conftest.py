@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
 from tests.conftest import Sql, missing
 from tests.server import PROGRAM, SECRET, Server

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
 from tests.clients.conftest import REPOSITORY, command, project
 from tests.conftest import missing, runner

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.dashboard.connect import snippets
-from app.dashboard.connect.snippets import Snippet
+from pgmq_gateway.dashboard.connect import snippets
+from pgmq_gateway.dashboard.connect.snippets import Snippet
 from tests import nodejs, server
 from tests.clients.conftest import Project, paste
 from tests.conftest import Sql

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.clients.conftest import Project, command, node, project
 from tests.conftest import Sql, runner
 

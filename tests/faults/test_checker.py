@@ -11,8 +11,6 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
 from bench import isolation
 from bench.checker import ground, site
 from bench.checker.history import History
@@ -20,6 +18,8 @@ from bench.checker.model import Promise, judge
 from bench.checker.people import TEAMS, people
 from bench.checker.workload import Plan, work
 from bench.isolation import FUNCTIONS, LOOK, Tally, load
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.integration.conftest import Own, own
 

@@ -15,15 +15,16 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from app import address, watch
-from app.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
-from app.connections import Connections
-from app.connector import Connector
-from app.datadir import DataDirectory
-from app.driver import Connection
-from app.errors import PoolTimeout, Unavailable
-from app.main import Gateway
-from app.settings import Settings
+from pgmq_gateway.calls import watch
+from pgmq_gateway.database.connector import Connector
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.pool import Connections
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.errors import PoolTimeout, Unavailable
+from pgmq_gateway.gateway import Gateway
+from pgmq_gateway.settings import address
+from pgmq_gateway.settings.model import Settings
 from tests import server
 from tests.faults.conftest import Faulty, login
 from tests.integration.conftest import Bearer, refusal

@@ -11,9 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.keys import api_key
+from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.conftest import runner
 from tests.process.test_serve import refuses

@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.integration.conftest import Bearer, Own, Serve, own
 from tests.waiting import until
 

@@ -7,14 +7,14 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from app import watch
-from app.cluster import socket_uri
-from app.connector import connect
-from app.datadir import DataDirectory
-from app.errors import CatalogMissing
-from app.login import UnsafeLogin, check_login, flaws
-from app.main import Gateway
-from app.settings import Settings
+from pgmq_gateway.calls import watch
+from pgmq_gateway.database.connector import connect
+from pgmq_gateway.database.login import UnsafeLogin, check_login, flaws
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.errors import CatalogMissing
+from pgmq_gateway.gateway import Gateway
+from pgmq_gateway.settings.model import Settings
 from tests.integration.conftest import Own
 from tests.integration.crowd import reached
 from tests.server import SECRET

@@ -8,8 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.cluster import SOCKET_NAME, socket_folder, socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.integration.conftest import Bearer, Serve, refusal
 from tests.proxy import Proxy
 from tests.waiting import until

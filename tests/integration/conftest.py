@@ -10,8 +10,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.conftest import Sql, runner
 from tests.server import SECRET, Server

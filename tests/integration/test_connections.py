@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from app import connections as module
-from app.cluster import socket_uri
-from app.connections import Connections
-from app.connector import connect
-from app.datadir import DataDirectory
-from app.driver import Connection
-from app.errors import PoolTimeout, Unavailable
+from pgmq_gateway.database import pool as module
+from pgmq_gateway.database.connector import connect
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.pool import Connections
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.errors import PoolTimeout, Unavailable
 from tests.conftest import Sql
 from tests.integration.crowd import reached
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.keys import api_key, token
+from pgmq_gateway.auth.signing import api_key, token
 from tests import server
 from tests.integration.conftest import Bearer, Own, Serve, refusal
 from tests.server import SECRET

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.batching import LONGEST_LINE, Line, Waiting
-from app.cluster import SOCKET_NAME, socket_folder, socket_uri
-from app.datadir import DataDirectory
-from app.main import Gateway, create_app
-from app.settings import Settings
+from pgmq_gateway.calls.batching import LONGEST_LINE, Line, Waiting
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.gateway import Gateway, create_app
+from pgmq_gateway.settings.model import Settings
 from tests.integration.conftest import Bearer, Headers, Own, Serve
 from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of, reached
 from tests.server import SECRET

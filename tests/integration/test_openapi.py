@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql
 from tests.integration.conftest import Bearer, Own, Serve
 from tests.server import run

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.gauges import SHARED
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.observe.gauges import SHARED
 from tests import server
 from tests.conftest import Sql
 from tests.process.test_serve import Start, call, ready

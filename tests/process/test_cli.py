@@ -8,8 +8,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql
 from tests.server import SECRET, Server, run
 

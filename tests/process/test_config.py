@@ -7,9 +7,9 @@ import httpx
 import jwt
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.dump import masked
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.settings.dump import masked
 from tests import server
 from tests.server import SECRET, Server
 

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.keys import api_key
+from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.server import PROGRAM, SECRET, Server
 from tests.waiting import until
@@ -24,7 +24,7 @@ def process(gateway: Server) -> psutil.Process:
 
     def there() -> bool:
         children = psutil.Process(gateway.process.pid).children()
-        found[:] = [child for child in children if child.is_running() and "app.dashboard" in child.cmdline()]
+        found[:] = [child for child in children if child.is_running() and "pgmq_gateway.dashboard" in child.cmdline()]
         return bool(found)
 
     until(there)

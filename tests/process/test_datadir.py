@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from app.datadir import DataDirectory, DataDirectoryError, DataDirectoryHeld, Holder
+from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError, DataDirectoryHeld, Holder
 
 ROOT = Path(__file__).parents[2]
 
 HOLD = """
 import sys
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.datadir import DataDirectory
 with DataDirectory(sys.argv[1]).hold("serve") as hold:
     hold.announce("http://127.0.0.1:3000")
     print("held", flush=True)
@@ -29,7 +29,7 @@ with DataDirectory(sys.argv[1]).hold("serve") as hold:
 
 SECRET = """
 import sys
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.datadir import DataDirectory
 print("ready", flush=True)
 sys.stdin.read()
 print(DataDirectory(sys.argv[1]).secrets().jwt_secret)

@@ -18,11 +18,11 @@ import asyncpg
 import psutil
 import pytest
 
-from app import embedded
-from app.cluster import SOCKET_NAME, EmbeddedPostgresError, socket_folder, socket_uri
-from app.datadir import DataDirectory, DataDirectoryHeld
-from app.embedded import EmbeddedPostgres, running
-from app.leftovers import servers
+from pgmq_gateway.embedded import server as embedded
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, socket_folder, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
+from pgmq_gateway.embedded.leftovers import servers
+from pgmq_gateway.embedded.server import EmbeddedPostgres, running
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
@@ -30,8 +30,8 @@ PATIENCE_SECONDS = 60
 SERVE = """
 import asyncio, sys
 import asyncpg
-from app.datadir import DataDirectory
-from app.embedded import running
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.embedded.server import running
 
 async def main():
     async with running(DataDirectory(sys.argv[1]), "serve") as server:

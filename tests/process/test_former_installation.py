@@ -10,10 +10,10 @@ import asyncpg
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.embedded import running
-from app.install.installer import install
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.embedded.server import running
+from pgmq_gateway.install.installer import install
 from tests import server
 
 # What the former installer recorded, and what it did not.

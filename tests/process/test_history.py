@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.history import SAMPLE
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.observe.history import SAMPLE
 from tests import server
 from tests.conftest import Sql, runner
 from tests.server import SECRET, Server

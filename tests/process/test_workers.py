@@ -10,10 +10,10 @@ import psutil
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.keys import api_key
-from app.overview import together
+from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.process.admin_port_of_workers import together
 from tests import server
 from tests.conftest import Sql
 from tests.process.conftest import Workers

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from app.cluster import binary
+from pgmq_gateway.embedded.cluster import binary
 from tests.conftest import missing
 from tests.server import run
 

@@ -10,9 +10,9 @@ import asyncpg
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.driver import Connection
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql, runner
 from tests.sql.cluster import Cluster, cluster
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql, runner
 from tests.sql.conftest import Connect
 from tests.waiting import until

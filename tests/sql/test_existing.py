@@ -3,8 +3,8 @@
 import pytest
 from psycopg import errors
 
-from app.admin import left_to_do
-from app.install.installer import install
+from pgmq_gateway.install.installer import install
+from pgmq_gateway.install.owner import left_to_do
 from tests.conftest import Sql, runner
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import PGMQ_SQL, Connect, as_role, connected

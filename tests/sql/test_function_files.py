@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.install.findings import InstallError
-from app.install.installer import Release, install
-from app.install.records import shipped
-from app.install.scripts import Grant, Script, function_scripts
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.findings import InstallError
+from pgmq_gateway.install.installer import Release, install
+from pgmq_gateway.install.records import shipped
+from pgmq_gateway.install.scripts import Grant, Script, function_scripts
 from tests.conftest import Sql
 from tests.sql.conftest import connected
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql
 from tests.sql.conftest import Connect
 

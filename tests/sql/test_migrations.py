@@ -13,13 +13,13 @@ import asyncpg
 import psycopg
 import pytest
 
-from app.admin import left_to_do, set_login_password
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.install.findings import InstallError
-from app.install.installer import Release, install
-from app.install.migrations import Migration, migrate, migrations, pending
-from app.install.scripts import function_scripts
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.findings import InstallError
+from pgmq_gateway.install.installer import Release, install
+from pgmq_gateway.install.migrations import Migration, migrate, migrations, pending
+from pgmq_gateway.install.owner import left_to_do, set_login_password
+from pgmq_gateway.install.scripts import function_scripts
 from tests import server
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import connected

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from psycopg import errors
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.install.installer import install
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.installer import install
 from tests.conftest import Sql, runner
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
 from tests.sql.shape_15 import shape_of_15

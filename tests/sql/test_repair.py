@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cluster import binary
-from app.install.installer import check, install
+from pgmq_gateway.embedded.cluster import binary
+from pgmq_gateway.install.installer import check, install
 from tests import server
 from tests.conftest import Sql, runner
 from tests.sql.cluster import Cluster, cluster

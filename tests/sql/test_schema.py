@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cluster import binary, socket_uri
-from app.datadir import DataDirectory
+from pgmq_gateway.embedded.cluster import binary, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 
 COMMITTED = Path(__file__).with_name("schema.sql")
 SCHEMAS = ("pgmq_admin", "pgmq_gateway", "pgmq_public")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.apikeys import KeyRefused, KeyRing, derived
-from app.settings import load
+from pgmq_gateway.auth.apikeys import KeyRefused, KeyRing, derived
+from pgmq_gateway.settings.model import load
 
 PUBLISHABLE, SECRET, OTHER = "sb_publishable_one", "sb_secret_one", "sb_secret_two"
 RING = KeyRing((PUBLISHABLE,), {"one": SECRET, "two": OTHER})

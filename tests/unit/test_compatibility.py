@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from app.settings import FIELDS, WITHOUT_EFFECT
+from pgmq_gateway.settings.model import FIELDS, WITHOUT_EFFECT
 
 ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "docs" / "compatibility.md").read_text().splitlines()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.configfile import ConfigFileError, assignment, parse, read
+from pgmq_gateway.settings.configfile import ConfigFileError, assignment, parse, read
 
 NAMES = st.from_regex(r"[a-z](-?[a-z0-9_]){0,8}(\.[a-z][a-zA-Z0-9_]{0,8}){0,2}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.settings import Settings
+from pgmq_gateway.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,11 +6,11 @@ import httpx
 import jwt
 import pytest
 
-from app.asgi import Message, Receive, Scope, Send
-from app.dashboard.parts import quantities, theme
-from app.dashboard.parts.rates import Rates
-from app.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
-from app.dashboard.web.gate import Gate
+from pgmq_gateway.dashboard.parts import quantities, theme
+from pgmq_gateway.dashboard.parts.rates import Rates
+from pgmq_gateway.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
+from pgmq_gateway.dashboard.web.gate import Gate
+from pgmq_gateway.http.asgi import Message, Receive, Scope, Send
 
 COOKIE = "session"
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from app.dashboard.access.matrix import rights_of
-from app.dashboard.access.policies import example
-from app.dashboard.access.trial import not_an_object, not_json
-from app.dashboard.health.database import warnings
+from pgmq_gateway.dashboard.access.matrix import rights_of
+from pgmq_gateway.dashboard.access.policies import example
+from pgmq_gateway.dashboard.access.trial import not_an_object, not_json
+from pgmq_gateway.dashboard.health.database import warnings
 
 HEALTHY = {
     "connections": 10,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.configfile import parse
-from app.dump import dump, masked
-from app.settings import EMPTY_COUNTS, FIELDS, MASK, Settings
+from pgmq_gateway.settings.configfile import parse
+from pgmq_gateway.settings.dump import dump, masked
+from pgmq_gateway.settings.model import EMPTY_COUNTS, FIELDS, MASK, Settings
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 NAMES = st.lists(TEXTS.filter(lambda text: "," not in text and text == text.strip()), min_size=1).map(tuple)

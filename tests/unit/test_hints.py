@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.hints import nearest
+from pgmq_gateway.postgrest.hints import nearest
 
 FUNCTIONS = ["send", "send_batch", "read", "pop", "archive", "delete"]
 SEND = "(message, queue_name, sleep_seconds)"

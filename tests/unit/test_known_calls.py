@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.statement import KNOWN
+from pgmq_gateway.calls.statement import KNOWN
 
 SQL = Path(__file__).parents[2] / "sql" / "functions" / "pgmq_gateway" / "calls.sql"
 

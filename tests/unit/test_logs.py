@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.logs import Json, Text
+from pgmq_gateway.observe.logs import Json, Text
 
 CANARY = "canary-4e1f"
 
@@ -79,7 +79,7 @@ def test_a35_what_asyncio_says_of_the_objects_in_question_is_left_out(event: Eve
 def test_a_process_that_crashes_tells_of_it_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.excepthook, logging.root.handlers[:], logging.getLogger("pgmq_gateway").level
     try:
-        from app import logs
+        from pgmq_gateway.observe import logs
 
         logs.configure("error", "json")
         error = failure()

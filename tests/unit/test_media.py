@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import NotAcceptable
-from app.media import (
+from pgmq_gateway.errors import NotAcceptable
+from pgmq_gateway.postgrest.media import (
     ARRAY,
     CSV,
     OBJECT,

@@ -2,8 +2,8 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.main import Gateway
-from app.settings import Settings
+from pgmq_gateway.gateway import Gateway
+from pgmq_gateway.settings.model import Settings
 from tests.server import SECRET
 
 

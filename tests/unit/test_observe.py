@@ -2,9 +2,9 @@
 
 import pytest
 
-from app import timing
-from app.asgi import Message
-from app.observe import End, Observed
+from pgmq_gateway.http import timing
+from pgmq_gateway.http.asgi import Message
+from pgmq_gateway.observe.observed import End, Observed
 
 SCOPE = {"method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from app.ratelimit import read_rate_limits
+from pgmq_gateway.settings.ratelimit import read_rate_limits
 from tests.conftest import missing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import InvalidPreferences
-from app.preferences import Preferences, read_preferences
+from pgmq_gateway.errors import InvalidPreferences
+from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.arguments import Arguments
-from app.catalog import Function, Result
-from app.errors import GatewayError, InvalidQuery, InvalidRange
-from app.grammar import OPERATORS, QUANTIFIABLE, TEXT_SEARCHES
-from app.media import ARRAY, CSV, OBJECT, Representation
-from app.query import read_columns, read_query, within_range
-from app.relations import check_relations
-from app.shaping import Condition, Field, Group, Ordering, Selected, Shaping, Step
-from app.statement import statement
+from pgmq_gateway.api.relations import check_relations
+from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.calls.statement import statement
+from pgmq_gateway.errors import GatewayError, InvalidQuery, InvalidRange
+from pgmq_gateway.postgrest.arguments import Arguments
+from pgmq_gateway.postgrest.grammar import OPERATORS, QUANTIFIABLE, TEXT_SEARCHES
+from pgmq_gateway.postgrest.media import ARRAY, CSV, OBJECT, Representation
+from pgmq_gateway.postgrest.query import read_columns, read_query, within_range
+from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping, Step
 
 A, B = Field("a"), Field("b")
 REFUSALS = (InvalidQuery, InvalidRange)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.roleclaim import MISSING, RoleClaim
-from app.settings import SettingsError
+from pgmq_gateway.auth.roleclaim import MISSING, RoleClaim
+from pgmq_gateway.settings.model import SettingsError
 
 CLAIMS = {
     "role": "a",

@@ -6,10 +6,10 @@ import socket
 import httpx
 import pytest
 
-from app.dashboard.api import Problem
-from app.dashboard.health.scrapes import Course, Scrape, scrape
-from app.dashboard.parts.sparkline import path
-from app.traffic import BOUNDS, MOST_CODES, Traffic, buckets
+from pgmq_gateway.dashboard.api import Problem
+from pgmq_gateway.dashboard.health.scrapes import Course, Scrape, scrape
+from pgmq_gateway.dashboard.parts.sparkline import path
+from pgmq_gateway.http.traffic import BOUNDS, MOST_CODES, Traffic, buckets
 
 
 def look(at: float, traffic: Traffic) -> Scrape:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import MASK, Settings, SettingsError, load, unheeded
+from pgmq_gateway.settings.model import MASK, Settings, SettingsError, load, unheeded
 
 SECRET = "a secret that is only ever used in these tests"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sockets import bind, overlap
+from pgmq_gateway.http.sockets import bind, overlap
 
 
 @pytest.mark.parametrize(

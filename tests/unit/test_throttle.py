@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import throttle
-from app.auth import Caller
-from app.ratelimit import RateLimit, read_rate_limits
-from app.request import Head
-from app.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
+from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.http.request import Head
+from pgmq_gateway.limits import throttle
+from pgmq_gateway.limits.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
+from pgmq_gateway.settings.ratelimit import RateLimit, read_rate_limits
 
 
 class Clock:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.tracing import tracing, wanted
+from pgmq_gateway.observe.tracing import tracing, wanted
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
@@ -29,7 +29,9 @@ def test_who_asks_for_traces_gets_them(environment: dict[str, str], expected: bo
 def test_without_the_extra_there_is_a_line_and_no_trace(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in [name for name in sys.modules if name == "app.otel" or name.startswith("opentelemetry.sdk")]:
+    for name in [
+        name for name in sys.modules if name == "pgmq_gateway.observe.otel" or name.startswith("opentelemetry.sdk")
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
     with caplog.at_level(logging.WARNING):

@@ -17,10 +17,10 @@ import asyncpg
 import psycopg
 import pytest
 
-from app.cluster import socket_uri
-from app.datadir import DataDirectory
-from app.install.installer import install
-from app.keys import token
+from pgmq_gateway.auth.signing import token
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.installer import install
 from tests import server
 from tests.server import SECRET, Server
 from tests.sql.shape_15 import shape_of_15

@@ -1,0 +1,1 @@
+"""Endpoints, and the one function that handles a request."""

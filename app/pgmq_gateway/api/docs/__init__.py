@@ -1,0 +1,70 @@
+"""Interactive documentation at `/docs`: Swagger UI on `/openapi.json`, with nothing from other origins."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pgmq_gateway.http.request import PREFIX
+from pgmq_gateway.settings.model import Settings
+
+STATIC = Path(__file__).with_name("static")
+# The package that carries the files of Swagger UI.
+PACKAGE = ("fastapi_offline", "static")
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+
+
+def routes(settings: Settings) -> list[BaseRoute]:
+    """The page and its files, with and without the prefix. They hold no secrets, so they need no key."""
+    assets = Assets(directory=STATIC, packages=[PACKAGE])
+    page = _page(settings.openapi_server_proxy_uri)
+    return [
+        route
+        for prefix in ("", PREFIX)
+        for route in (Route(f"{prefix}/docs", page), Mount(f"{prefix}/docs/assets", assets))
+    ]
+
+
+class Assets(StaticFiles):
+    """Files that a browser asks for anew each time, and takes for nothing else than they are."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 the base class' business
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(NO_SNIFFING)
+        return response
+
+
+def _page(server: str | None) -> type[HTTPEndpoint]:
+    html = (STATIC / "index.html").read_text()
+    headers = {**NO_SNIFFING, "Content-Security-Policy": _policy(server), "Referrer-Policy": "no-referrer"}
+
+    class Page(HTTPEndpoint):
+        """The page."""
+
+        async def get(self, _: Request) -> Response:
+            return HTMLResponse(html, headers=headers)
+
+    return Page
+
+
+def _policy(server: str | None) -> str:
+    """A Content-Security-Policy: all from here, and calls also to where the operator says that the API is."""
+    place = urlsplit(server or "")
+    api = f" {place.scheme}://{place.netloc}" if place.scheme and place.netloc else ""
+    rules = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        # Swagger UI draws its icons from data: URLs in its style sheet.
+        "img-src": "'self' data:",
+        "connect-src": f"'self'{api}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -1,0 +1,58 @@
+"""The root: the functions of a schema in PostgREST's description of them."""
+
+import json
+from importlib.metadata import version
+
+from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.calls.batching import Executor
+from pgmq_gateway.calls.call import executable
+from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
+from pgmq_gateway.http.request import Request
+from pgmq_gateway.http.response import Response, allowing
+from pgmq_gateway.openapi import swagger
+from pgmq_gateway.postgrest.media import negotiate_description
+from pgmq_gateway.postgrest.profiles import Profiles
+from pgmq_gateway.postgrest.query import read_query
+from pgmq_gateway.settings.model import Settings
+
+
+class Root:
+    """What stands at `/` (PostgREST's openapi-mode decides whether, and what of)."""
+
+    def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
+        self._mode = settings.openapi_mode
+        self._secured = settings.openapi_security_active
+        self._base_url = settings.openapi_server_proxy_uri or f"http://{settings.server_host}:{settings.server_port}/"
+        self._profiles = profiles
+        self._watch = watch
+        self._database = database
+
+    async def response(self, caller: Caller, request: Request) -> Response:
+        """The functions that the caller may execute, or all.
+
+        Raises DescriptionDisabled, UnknownSchema, UnsupportedMethod, InvalidQuery or NotAcceptable.
+        """
+        if self._mode == "disabled":
+            raise DescriptionDisabled
+        catalog, schema = self._watch.catalog, self._profiles.schema(request.head)
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise UnsupportedMethod(request.method)
+        read_query(request.query, arguments=False)
+        if request.method == "OPTIONS":
+            return allowing(request, "OPTIONS,GET,HEAD")
+        content_type = negotiate_description(request.headers.get("accept"))
+        answer = await self._database.execute(caller, executable(schema, request.described()))
+        request.timing.lap("transaction")
+        mine = set(json.loads(answer.body or "[]"))
+        everything = self._mode == "ignore-privileges"
+        document = swagger.document(
+            [one for one in catalog if one.schema == schema and (everything or one.oid in mine)],
+            version("pgmq-gateway"),
+            self._base_url,
+            catalog.comments.get(schema),
+            secured=self._secured,
+        )
+        profile = self._profiles.named(schema, request.head)
+        headers = (("Content-Type", content_type), *((("Content-Profile", profile),) if profile else ()))
+        return Response(200, headers, json.dumps(document).encode())

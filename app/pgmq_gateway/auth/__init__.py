@@ -1,0 +1,1 @@
+"""Turns credentials into a caller."""

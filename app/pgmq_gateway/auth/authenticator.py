@@ -1,0 +1,290 @@
+"""From a token to a caller: the role that a request runs in, and the claims that SQL sees.
+
+Rules and texts are PostgREST's (wire contract, section 10): signature first, then exp, nbf, iat and aud with 30 seconds
+of grace, then the role.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import jwt
+
+from pgmq_gateway import strictjson
+from pgmq_gateway.auth.apikeys import PRIVILEGED_ROLE, KeyRing
+from pgmq_gateway.auth.jwk import ASYMMETRIC, Key
+from pgmq_gateway.auth.keyset import KeySet, own_keys
+from pgmq_gateway.auth.remote_keys import RemoteKeys
+from pgmq_gateway.auth.roleclaim import MISSING, RoleClaim
+from pgmq_gateway.errors import AnonymousDisabled, GatewayError, InvalidClaims, KeysMissing, Unauthorized, UnknownRole
+from pgmq_gateway.http.request import HEADS_KEPT, Head
+from pgmq_gateway.settings.model import Settings
+
+# Seconds by which the clocks of issuer and gateway may differ.
+GRACE = 30
+# Bytes of an identifier in Postgres.
+LONGEST_NAME = 63
+# Characters of a token that is kept: strangers may send longer ones, but not fill the memory with them.
+LONGEST_KEPT = 4096
+ROLE = RoleClaim.of(".role")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a Postgres role, and claims as JSON text for `request.jwt.claims`."""
+
+    role: str
+    claims: str
+    anonymous: bool
+
+
+Claims = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The claims of a token that is genuine, the times that bound it, and the caller that they make, if they do."""
+
+    claims: Claims
+    expires: float | None
+    begins: float | None
+    issued: float | None
+    caller: Caller | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """Tokens looked up, found, and dropped again: for want of room, or with the keys that they were verified with."""
+
+    requests: int
+    hits: int
+    evictions: int
+
+
+class Authenticator:
+    """Turns the credentials of a request into a caller.
+
+    keys           those that tokens are verified with, and that never change
+    anonymous_role the role of a request without a role claim or without a token; None refuses them
+    audience       what `aud` must contain when the token has one; None accepts all
+    issuers        one of which `iss` must be; none accept all
+    ring           the API keys of which a request must show one; None asks for none
+    role_claim     where the role stands in the claims
+    cache_size     how many verified tokens are kept, so that they need not be verified again
+    remote         more keys, which may change at any time
+    clock          seconds since 1970
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[Key],
+        anonymous_role: str | None,
+        audience: str | None = None,
+        issuers: tuple[str, ...] = (),
+        ring: KeyRing | None = None,
+        role_claim: RoleClaim = ROLE,
+        cache_size: int = 0,
+        remote: RemoteKeys | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._own = tuple(keys)
+        self._keys = KeySet((*self._own, *(remote.keys if remote else ())))
+        self._anonymous_role = anonymous_role
+        self._audience = audience
+        self._issuers = issuers
+        self._ring = ring
+        self._role_claim = role_claim
+        self._clock = clock
+        self._jws = jwt.PyJWS()
+        # Failures are exceptions, which are not kept.
+        self._known = lru_cache(cache_size)(self._read)
+        self._credential = lru_cache(HEADS_KEPT)(self._shown)
+        self._read_tokens = 0
+        # Of caches that were emptied.
+        self._requests = self._hits = 0
+        self._anybody = None if anonymous_role is None else self._caller({})
+        self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
+        self.remote = remote
+        if remote is not None:
+            remote.changed = self._use
+
+    @classmethod
+    def of(cls, settings: Settings, remote: RemoteKeys | None = None) -> Self:
+        """As the operator set it up. Raises SettingsError without usable keys."""
+        return cls(
+            own_keys(settings),
+            settings.db_anon_role,
+            settings.jwt_aud,
+            settings.jwt_issuer,
+            KeyRing.of(settings),
+            RoleClaim.of(settings.jwt_role_claim_key),
+            settings.jwt_cache_max_entries,
+            remote,
+        )
+
+    @property
+    def cache(self) -> CacheUse:
+        """How the cache of verified tokens has been used so far."""
+        info = self._known.cache_info()
+        requests, hits = self._requests + info.hits + info.misses, self._hits + info.hits
+        return CacheUse(requests, hits, self._read_tokens - info.currsize)
+
+    def caller(self, head: Head) -> Caller:
+        """The caller behind a request's headers and the apikey of its query string.
+
+        Raises Unauthorized, InvalidClaims, AnonymousDisabled or KeyRefused.
+        """
+        token, kind = self._credential(head)
+        if kind == "secret":
+            return self._privileged
+        if token is None:
+            return self._anybody or self._caller({})
+        verified = self._known(token) if len(token) <= LONGEST_KEPT else self._read(token)
+        # What was true when the token was verified need not be true now.
+        self._check_times(verified)
+        self._check_audience(verified.claims)
+        return verified.caller or self._admitted(verified.claims)
+
+    def _shown(self, head: Head) -> tuple[str | None, str | None]:
+        """The token of a request, or the kind of its key."""
+        key = head.headers.get("apikey") or head.url_key
+        return (_token(head.headers, key), None) if self._ring is None else self._ring.credential(head.headers, key)
+
+    def _use(self, fetched: Iterable[Key]) -> None:
+        """From now on the keys are one's own and these, and what others have verified is forgotten."""
+        self._keys = KeySet((*self._own, *fetched))
+        use = self.cache
+        self._requests, self._hits = use.requests, use.hits
+        self._known.cache_clear()
+
+    def _read(self, token: str) -> Verified:
+        claims = _parsed(self._verified(token))
+        self._read_tokens += 1
+        times = _time(claims, "exp"), _time(claims, "nbf"), _time(claims, "iat")
+        try:
+            caller = self._admitted(claims)
+        except GatewayError:
+            # For the checks that come first to say something else.
+            caller = None
+        return Verified(claims, *times, caller)
+
+    def _verified(self, token: str) -> str:
+        if not token:
+            raise Unauthorized("Empty JWT is sent in Authorization header")
+        if (parts := token.count(".") + 1) != 3:
+            raise Unauthorized(f"Expected 3 parts in JWT; got {parts}")
+        try:
+            header = jwt.get_unverified_header(token)
+            # Padding makes another token of the same content; RFC 7515, section 2, has none.
+            if "=" in token:
+                raise jwt.DecodeError
+            algorithm = header.get("alg")
+            return self._payload(token, header.get("kid"), algorithm if isinstance(algorithm, str) else "").decode()
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise Unauthorized("JWT cryptographic operation failed") from None
+
+    def _payload(self, token: str, kid: str | None, algorithm: str) -> bytes:
+        """The payload of a genuine token. Nothing is verified but with a key that is for this very algorithm."""
+        if algorithm == "none":
+            raise Unauthorized(
+                "Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'"
+            )
+        candidates = self._keys.candidates(kid, algorithm)
+        if not candidates:
+            raise self._no_key(algorithm)
+        for key in candidates:
+            try:
+                payload: bytes = self._jws.decode(token, key.verifying, algorithms=[algorithm])
+            except jwt.InvalidSignatureError:
+                continue
+            return payload
+        raise _unsuitable("None of the keys was able to decode the JWT")
+
+    def _no_key(self, algorithm: str) -> GatewayError:
+        if self.remote is not None and algorithm in ASYMMETRIC:
+            self.remote.ask()
+            if not self.remote.known:
+                return KeysMissing()
+        return _unsuitable("No suitable key was found to decode the JWT")
+
+    def _check_times(self, verified: Verified) -> None:
+        now = self._clock()
+        if verified.expires is not None and verified.expires < now - GRACE:
+            raise InvalidClaims("JWT expired")
+        if verified.begins is not None and verified.begins > now + GRACE:
+            raise InvalidClaims("JWT not yet valid")
+        if verified.issued is not None and verified.issued > now + GRACE:
+            raise InvalidClaims("JWT issued at future")
+
+    def _check_audience(self, claims: Claims) -> None:
+        audience = claims.get("aud")
+        if audience is None:
+            return
+        named = [audience] if isinstance(audience, str) else audience
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise InvalidClaims("The JWT 'aud' claim must be a string or an array of strings")
+        if self._audience is not None and named and self._audience not in named:
+            raise InvalidClaims("JWT not in audience")
+
+    def _admitted(self, claims: Claims) -> Caller:
+        if self._issuers and claims.get("iss") not in self._issuers:
+            raise InvalidClaims("JWT issuer not accepted")
+        return self._caller(claims)
+
+    def _caller(self, claims: Claims) -> Caller:
+        role = self._role_claim.find(claims)
+        if role is not MISSING:
+            name = role if isinstance(role, str) else json.dumps(role)
+            if name == "none" or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+                # To Postgres `none` is the login role itself; not every string can be asked for; and a long one is cut.
+                raise UnknownRole(name)
+        elif self._anonymous_role is None:
+            raise AnonymousDisabled
+        else:
+            name = self._anonymous_role
+        # SQL finds the role among the claims, wherever it came from.
+        return Caller(name, _text({**claims, "role": name}), anonymous=name == self._anonymous_role)
+
+
+def _token(headers: Mapping[str, str], key: str | None) -> str | None:
+    """The bearer token; without an Authorization header, the apikey, as in front of Supabase."""
+    authorization = headers.get("authorization")
+    if authorization is None:
+        return key
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _text(claims: Claims) -> str:
+    """Claims as PostgREST writes them. Raises InvalidClaims for a number that JSON does not have."""
+    try:
+        return json.dumps(claims, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    except ValueError:
+        raise InvalidClaims("Parsing claims failed") from None
+
+
+def _unsuitable(details: str) -> Unauthorized:
+    return Unauthorized("No suitable key or wrong key type", details)
+
+
+def _parsed(text: str) -> Claims:
+    try:
+        claims = strictjson.loads(text, unique=True)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise InvalidClaims("Parsing claims failed")
+    return claims
+
+
+def _time(claims: Claims, name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == math.inf:
+        raise InvalidClaims(f"The JWT '{name}' claim must be a number")
+    return value

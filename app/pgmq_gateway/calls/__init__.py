@@ -1,0 +1,1 @@
+"""Runs a catalog function in its caller's role."""

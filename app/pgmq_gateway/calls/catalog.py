@@ -1,0 +1,312 @@
+"""The functions of the exposed schemas, read from Postgres; a name and a set of argument names lead to one of them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+import asyncpg
+
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
+from pgmq_gateway.errors import AmbiguousFunction, FunctionNotFound
+from pgmq_gateway.postgrest.hints import nearest
+
+# The schema whose functions manage queues.
+MANAGEMENT = "pgmq_admin"
+# Calls by their argument names, in the order in which they came.
+RESOLVED_KEPT = 1024
+
+
+class Result(StrEnum):
+    """What one row of a function's result is."""
+
+    VOID = "void"
+    SCALAR = "scalar"
+    RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a function.
+
+    name      empty for the only argument of a function that takes a whole body
+    type      its type as people write it: `integer`, `jsonb[]`
+    sql_type  the same so that nothing of that name in another schema, a temporary table say, can take its place
+    """
+
+    name: str
+    type: str
+    sql_type: str
+    required: bool
+    variadic: bool = False
+
+
+# Compared by identity: what is remembered of a function ends with the catalog that it stands in.
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A function that can be called by name.
+
+    columns   those of a row that it returns, with their SQL types
+    relation  the name of its rows' composite type, None for other results
+    settings  those of its own (ALTER FUNCTION … SET) that have to hold before it begins
+    """
+
+    schema: str
+    name: str
+    arguments: tuple[Argument, ...]
+    result: Result
+    returns_set: bool
+    volatile: bool
+    oid: int = 0
+    columns: tuple[tuple[str, str], ...] = ()
+    relation: str | None = None
+    description: str | None = None
+    settings: TransactionSettings = DEFAULTS
+    names: frozenset[str] = field(init=False)
+    required: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset(a.name for a in self.arguments if a.name))
+        object.__setattr__(self, "required", frozenset(a.name for a in self.arguments if a.required))
+
+    def takes(self, names: Collection[str]) -> bool:
+        """Whether a call with just these arguments is complete and has nothing unknown."""
+        return self.whole_body is None and self.names.issuperset(names) and self.required.issubset(names)
+
+    @property
+    def whole_body(self) -> str | None:
+        """The type of the only argument, which has no name and takes the whole body; None for other functions."""
+        return self.arguments[0].type if self.arguments and not self.arguments[0].name else None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}({', '.join(f'{a.name} => {a.type}' for a in self.arguments)})"
+
+
+# Input arguments with their types and whether they have a default (defaults belong to the last input arguments), for
+# functions whose arguments all have names, or whose only argument has none and can take a whole body. Types are asked
+# for under an empty search_path, so they come qualified.
+FUNCTIONS = """
+select
+    p.oid,
+    n.nspname as schema,
+    p.proname as name,
+    i.names,
+    i.types,
+    i.sql_types,
+    p.pronargs - p.pronargdefaults as required,
+    p.provariadic <> 0 as variadic,
+    p.proretset as returns_set,
+    p.provolatile = 'v' as volatile,
+    case
+        when p.prorettype = 'void'::regtype then 'void'
+        when coalesce(p.proargmodes && '{o,b,t}'::"char"[], false)
+            or p.prorettype = 'record'::regtype
+            or t.typtype = 'c'
+            then 'record'
+        else 'scalar'
+    end as result,
+    case when t.typtype = 'c' then t.typname end as relation,
+    c.names as column_names,
+    c.types as column_types,
+    s.settings,
+    pg_catalog.obj_description(p.oid, 'pg_proc') as description
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+join pg_catalog.pg_type r on r.oid = p.prorettype
+join pg_catalog.pg_type t on t.oid = coalesce(nullif(r.typbasetype, 0), r.oid)
+cross join lateral (
+    select
+        coalesce(array_agg(coalesce(a.name, '') order by a.position), '{}') as names,
+        coalesce(array_agg(pg_catalog.format_type(a.type, null) order by a.position), '{}') as types,
+        coalesce(array_agg(format('%I.%I', tn.nspname, t.typname) order by a.position), '{}') as sql_types
+    from unnest(
+        coalesce(p.proallargtypes, p.proargtypes::oid[]),
+        p.proargnames,
+        p.proargmodes
+    ) with ordinality as a (type, name, mode, position)
+    join pg_catalog.pg_type t on t.oid = a.type
+    join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace
+    where coalesce(a.mode, 'i') in ('i', 'b', 'v')
+) i
+cross join lateral (
+    -- Output arguments, or the attributes of a composite type, or the one value of a scalar.
+    select
+        coalesce(array_agg(o.name order by o.position), '{}') as names,
+        coalesce(array_agg(format('%I.%I', tn.nspname, ot.typname) order by o.position), '{}') as types
+    from (
+        select a.name, a.type, a.position
+        from unnest(p.proallargtypes, p.proargnames, p.proargmodes) with ordinality as a (type, name, mode, position)
+        where a.mode in ('o', 'b', 't')
+        union all
+        select a.attname, a.atttypid, a.attnum
+        from pg_catalog.pg_attribute a
+        where a.attrelid = t.typrelid and t.typrelid <> 0 and a.attnum > 0 and not a.attisdropped
+        union all
+        select 'pgrst_scalar', t.oid, 1
+        where t.typrelid = 0 and not coalesce(p.proargmodes && '{o,b,t}'::"char"[], false)
+    ) o
+    join pg_catalog.pg_type ot on ot.oid = o.type
+    join pg_catalog.pg_namespace tn on tn.oid = ot.typnamespace
+) c
+cross join lateral (
+    select coalesce(array_agg(v.pair order by v.name, v.place), '{}') as settings
+    from unnest(p.proconfig) as c (setting)
+    cross join lateral (
+        select split_part(c.setting, '=', 1), substr(c.setting, strpos(c.setting, '=') + 1)
+    ) as n (name, value)
+    cross join lateral (values (n.name, n.name, 1), (n.name, n.value, 2)) as v (name, pair, place)
+    where v.name = any ($2)
+) s
+where n.nspname = any ($1)
+  and p.prokind = 'f'
+  and p.prorettype <> all ('{trigger,event_trigger,internal,language_handler}'::regtype[])
+  and (
+      array_position(i.names, '') is null
+      or i.names = '{""}' and i.types[1] in ('json', 'jsonb', 'text', 'xml', 'bytea')
+  )
+order by 2, 3, i.names
+"""
+
+
+# Settings of the roles that the login role may become, as far as those roles may set them.
+ROLE_SETTINGS = """
+select
+    r.rolname as role,
+    -- Those for this database come after those for all, and so win.
+    array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) as settings
+from pg_catalog.pg_db_role_setting s
+join pg_catalog.pg_roles r on r.oid = s.setrole
+cross join lateral unnest(s.setconfig) as c (setting)
+cross join lateral (
+    select split_part(c.setting, '=', 1), substr(c.setting, strpos(c.setting, '=') + 1)
+) as n (name, value)
+cross join lateral (values (n.name, n.name, 1), (n.name, n.value, 2)) as v (name, pair, place)
+where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
+  and r.rolname <> session_user
+  and pg_has_role(session_user, r.oid, 'member')
+  and v.name <> all ('{role,session_authorization}')
+  and coalesce((select p.context = 'user' from pg_catalog.pg_settings p where p.name = v.name), v.name like '%.%')
+group by r.rolname
+"""
+
+
+COMMENTS = """
+select n.nspname as name, d.comment
+from pg_catalog.pg_namespace n
+cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as d (comment)
+where n.nspname = any ($1)
+  and d.comment is not null
+"""
+
+
+class Catalog:
+    """The functions of the exposed schemas, and the settings of roles, at one moment."""
+
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        roles: Mapping[str, TransactionSettings] | None = None,
+        comments: Mapping[str, str] | None = None,
+    ) -> None:
+        self._roles = roles or {}
+        # What COMMENT ON SCHEMA says.
+        self.comments = comments or {}
+        self._functions: dict[tuple[str, str], list[Function]] = {}
+        for function in functions:
+            self._functions.setdefault((function.schema, function.name), []).append(function)
+        # What has been found is remembered as long as the catalog is.
+        self.resolve = lru_cache(RESOLVED_KEPT)(self._resolve)
+
+    def settings_of(self, role: str) -> TransactionSettings:
+        """What ALTER ROLE … SET says of the role that a call runs in."""
+        return self._roles.get(role, DEFAULTS)
+
+    def __iter__(self) -> Iterator[Function]:
+        return (function for overloads in self._functions.values() for function in overloads)
+
+    def _resolve(self, schema: str, name: str, arguments: tuple[str, ...], body_types: tuple[str, ...]) -> Function:
+        """The function of `schema` that takes `arguments`, or else one that takes a whole body of one of `body_types`.
+
+        Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts.
+        """
+        overloads = self._functions.get((schema, name), ())
+        found = [function for function in overloads if function.takes(arguments)] if _by_name(body_types) else []
+        found = found or [function for function in overloads if function.whole_body in body_types]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AmbiguousFunction(
+                f"Could not choose the best candidate function between: {', '.join(map(str, found))}",
+                hint="Try renaming the parameters or the function itself in the database so function overloading "
+                "can be resolved",
+            )
+        hint = self._hint(schema, name, sorted(arguments)) if _by_name(body_types) else None
+        raise _not_found(f"{schema}.{name}", sorted(arguments), body_types, hint)
+
+    def _hint(self, schema: str, name: str, arguments: list[str]) -> str | None:
+        """The function that may have been meant: other arguments of this one, or one with a name like it."""
+        overloads = self._functions.get((schema, name))
+        if overloads:
+            lists = [f"({', '.join(sorted(overload.names))})" for overload in overloads]
+            found = nearest(f"({', '.join(arguments)})", lists, 0.33)
+            meant = None if found is None else f"{name}{found}"
+        else:
+            meant = nearest(name, (other for place, other in self._functions if place == schema), 0.75)
+        return None if meant is None else f"Perhaps you meant to call the function {schema}.{meant}"
+
+
+def _by_name(body_types: Collection[str]) -> bool:
+    """Whether arguments may be named: a body of text or bytes has none."""
+    return not body_types or "json" in body_types
+
+
+def _not_found(function: str, arguments: list[str], body_types: Collection[str], hint: str | None) -> FunctionNotFound:
+    if not _by_name(body_types):
+        return FunctionNotFound(
+            f"Could not find the function {function} in the schema cache",
+            f"Searched for the function {function} with a single unnamed {''.join(body_types)} parameter, "
+            "but no matches were found in the schema cache.",
+        )
+    listed = ", ".join(arguments)
+    plural = "s" if len(arguments) > 1 else ""
+    signature = f"{function}({listed})" if arguments else f"{function} without parameters"
+    searched = f" with parameter{plural} {listed}" if arguments else " without parameters"
+    unnamed = " or with a single unnamed json/jsonb parameter" if body_types else ""
+    return FunctionNotFound(
+        f"Could not find the function {signature} in the schema cache",
+        f"Searched for the function {function}{searched}{unnamed}, but no matches were found in the schema cache.",
+        hint,
+    )
+
+
+async def load(connection: Connection, schemas: Iterable[str], hoisted: Iterable[str] = ()) -> Catalog:
+    """Read the functions of `schemas` as the login role sees them, with those of their settings that are `hoisted`."""
+    async with connection.transaction(readonly=True):
+        await connection.execute("select pg_catalog.set_config('search_path', '', true)")
+        rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))
+        roles = await connection.fetch(ROLE_SETTINGS)
+        comments = await connection.fetch(COMMENTS, list(schemas))
+    settings = {row["role"]: TransactionSettings.of(row["settings"]) for row in roles}
+    return Catalog((_function(row) for row in rows), settings, {row["name"]: row["comment"] for row in comments})
+
+
+def _function(row: asyncpg.Record) -> Function:
+    last = len(row["names"]) - 1
+    arguments = tuple(
+        Argument(name, type_, sql_type, place < row["required"], variadic=row["variadic"] and place == last)
+        for place, (name, type_, sql_type) in enumerate(zip(row["names"], row["types"], row["sql_types"], strict=True))
+    )
+    return Function(
+        schema=row["schema"],
+        name=row["name"],
+        arguments=arguments,
+        result=Result(row["result"]),
+        returns_set=row["returns_set"],
+        volatile=row["volatile"],
+        oid=row["oid"],
+        columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
+        relation=row["relation"],
+        description=row["description"],
+        settings=TransactionSettings.of(row["settings"]),
+    )

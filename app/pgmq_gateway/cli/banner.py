@@ -1,0 +1,53 @@
+"""What `serve` prints once it is ready: where everything is, and three commands that work as they stand."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from pgmq_gateway.auth.signing import Signer, api_key
+from pgmq_gateway.embedded.datadir import DataDirectory
+
+QUEUE = "hello"
+
+
+def embedded(api_url: str, admin_url: str, directory: DataDirectory, signer: Signer, dashboard: str | None) -> str:
+    """The banner of a gateway on its embedded database, keys included. `dashboard` is a link that signs in once."""
+    key = api_key(signer, "service_role")
+    create = f"{_program()} queue create {QUEUE} --data-dir {shlex.quote(str(directory.path))}"
+    return f"""
+pgmq-gateway is ready.
+
+  API URL           {api_url}
+  Health            {admin_url}/ready
+  Data              {directory.path}
+  anon key          {api_key(signer, "anon")}
+  service_role key  {key}
+{f"  Dashboard         {dashboard}{chr(10)}" if dashboard else ""}
+Create a queue, send to it, read from it (in another terminal):
+
+  {create}
+
+  {_curl(api_url, key, "send", f'{{"queue_name": "{QUEUE}", "message": {{"hello": "world"}}}}')}
+
+  {_curl(api_url, key, "read", f'{{"queue_name": "{QUEUE}", "sleep_seconds": 30, "n": 1}}')}
+
+Ctrl-C stops it; the data stays.
+"""
+
+
+def external(api_url: str, admin_url: str, dashboard: str | None) -> str:
+    """The banner of a gateway on somebody's database: no keys, because logs keep what is printed here."""
+    page = f", dashboard: {dashboard}" if dashboard else ""
+    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page})"
+
+
+def _program() -> str:
+    """This command line's program so that another shell in another folder finds it."""
+    return shlex.quote(str(Path(sys.argv[0]).resolve()))
+
+
+def _curl(api_url: str, key: str, function: str, body: str) -> str:
+    return (
+        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: pgmq_public' "
+        f"-H 'Content-Type: application/json' -d '{body}' -w '\\n'"
+    )

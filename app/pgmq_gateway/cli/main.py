@@ -1,0 +1,310 @@
+"""The command line. Every failure is one line on stderr and an exit status other than 0."""
+
+import json
+import logging
+import os
+import shlex
+import sys
+from importlib.metadata import version
+from typing import Annotated, Literal, Never
+from urllib.parse import urlsplit
+
+import typer
+
+from pgmq_gateway import openapi
+from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth.signing import Signer
+from pgmq_gateway.calls.catalog import Function, load
+from pgmq_gateway.cli.queues import queue
+from pgmq_gateway.cli.serve import LOOPBACK, Launch, with_keys, with_secret
+from pgmq_gateway.cli.terminal import AdminUri, Config, DataDir, progress, run
+from pgmq_gateway.embedded.cluster import EmbeddedPostgresError, binary, socket_uri
+from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
+from pgmq_gateway.http.sockets import ServeError, bind, url
+from pgmq_gateway.install.findings import InstallError
+from pgmq_gateway.install.installer import check, install
+from pgmq_gateway.install.owner import AdminError, left_to_do, owner, require_installed, set_login_password
+from pgmq_gateway.install.pg_dump import pg_dump
+from pgmq_gateway.observe import logs
+from pgmq_gateway.settings import model as configuration
+from pgmq_gateway.settings.dump import dump
+from pgmq_gateway.settings.model import SettingsError
+
+DASHBOARD_PORT = 3002
+PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
+
+EXECUTABLE = """
+select oid from pg_catalog.pg_proc
+where pronamespace = to_regnamespace($1) and has_function_privilege('service_role', oid, 'execute')
+"""
+
+logger = logging.getLogger("pgmq_gateway")
+
+# click's base of all that can be wrong with a command line, wherever typer keeps its click.
+UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError, InstallError, AdminError)
+
+app = typer.Typer(
+    help="Postgres message queues (pgmq) over HTTP, every caller in its own Postgres role.",
+    epilog="Settings come from the environment under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET and so on), or "
+    "from its configuration file, which PGMQ_GATEWAY_CONFIG names.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(queue, name="queue")
+
+
+def main() -> None:
+    """Run the command line."""
+    # Until the settings are read.
+    logs.configure(os.environ.get("PGRST_LOG_LEVEL", ""), os.environ.get("PGMQ_GATEWAY_LOG_FORMAT", ""))
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except FAILURES as error:
+        _fail(str(error), 1)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except UsageError as error:
+        _fail(error.format_message().replace("Value error, ", "") + " (--help says more)", 2)  # type: ignore[attr-defined]
+    except Exception as error:
+        # Not foreseen, so a fault of this program: still one line, and the story for who asks for it.
+        logger.debug("traceback", exc_info=True)
+        _fail(f"this should not have happened: {type(error).__name__}: {error} (PGRST_LOG_LEVEL=debug tells more)", 1)
+
+
+def _fail(message: str, status: int) -> Never:
+    logger.critical(" ".join(message.split()))
+    sys.exit(status)
+
+
+@app.command("serve", short_help="Serve queues over HTTP.")
+def serve_command(
+    db_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--db-uri", help="Database to serve, as its login role. Better: PGRST_DB_URI, which ps cannot show."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free one. Default: 3000.")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Port of /live, /ready and /metrics. Default: 3001.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that serve on the one port; they divide the connections.")
+    ] = 1,
+    dashboard_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="PGMQ_GATEWAY_DASHBOARD_PORT",
+            show_envvar=False,
+            help="Port of the dashboard on 127.0.0.1; 0: any free one.",
+        ),
+    ] = DASHBOARD_PORT,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page.")] = False,
+    reuse_port: Annotated[
+        bool,
+        typer.Option("--reuse-port", help="Let another gateway listen on the same ports, to take over from this one."),
+    ] = False,
+    dump_config: Annotated[
+        bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
+    ] = False,
+) -> None:
+    """Serve queues over HTTP: those of the embedded database, or of the one that is named."""
+    if db_uri and data_dir:
+        raise typer.BadParameter("choose one of --db-uri and --data-dir")
+    chosen = {
+        "db_uri": db_uri,
+        "server_host": host,
+        "server_port": port,
+        "admin_server_port": admin_port,
+        "reuse_port": reuse_port or None,
+    }
+    launch = Launch(config, chosen, workers, None if no_dashboard else dashboard_port, data_dir)
+    settings = launch.settings()
+    if dump_config:
+        print(dump(settings))
+    else:
+        run(launch.serve(settings))
+
+
+@app.command("dashboard", short_help="Serve the web page.")
+def dashboard_command(
+    api: Annotated[str, typer.Option(metavar="URL", help="Address of the gateway.")] = "http://127.0.0.1:3000",
+    public: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its address as its clients know it. Default: the same.")
+    ] = None,
+    admin: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of its health checks and metrics, for page Health.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = DASHBOARD_PORT,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A host name that browsers may call it by; may be repeated."),
+    ] = None,
+) -> None:
+    """Serve the web page for a gateway, elsewhere or here. It does what the key of who signs in can do."""
+    for name, address in (("--api", api), ("--public", public), ("--admin", admin)):
+        if address is not None and urlsplit(address).scheme not in ("http", "https"):
+            raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
+    bound = bind(host, port)
+    # Imported here because that takes long, and only this command needs it.
+    from pgmq_gateway.dashboard.web.server import Orders, serve
+
+    orders = Orders(api, public or "", admin, (host, *(allow_host or ())))
+    run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
+
+
+@app.command("install", short_help="Install, update or repair a database.")
+def install_command(
+    db_uri: AdminUri = None,
+    data_dir: DataDir = None,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Only print what is missing or differs; status 1 if anything is.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace pgmq_public functions made by others, and create the schema again."),
+    ] = False,
+) -> None:
+    """Install, update or repair roles, pgmq and the API functions in a database. Repeating is harmless.
+
+    AUTHENTICATOR_PASSWORD, when set, becomes the password of the role that the gateway logs in with.
+    """
+    sys.exit(run(_install(db_uri, DataDirectory(data_dir or DEFAULT_NAME), only_check=only_check, replace=replace)))
+
+
+async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool) -> int:
+    with progress() as tell:
+        async with owner(db_uri, directory, "install", tell) as connection:
+            if only_check:
+                found = await check(connection)
+                up_to_date = all(finding.accepted for finding in found)
+                print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
+                return 0 if up_to_date else 1
+            done = await install(connection, replace=replace, progress=tell)
+            if password := os.environ.get(PASSWORD_VARIABLE):
+                await set_login_password(connection, password)
+            left = await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []
+    print("\n".join(done) or "up to date")
+    for step in left:
+        print(f"left to do: {step}")
+    return 0
+
+
+@app.command("keys", short_help="Print the address and the keys.")
+def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
+    """Print the API's address and keys as dotenv lines. The service_role key and the secret open everything."""
+    settings = configuration.load(config)
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    holder = directory.holder()
+    settings = with_keys(with_secret(settings, directory))
+    signer = Signer.of(settings)
+    address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
+    assert settings.jwt_secret is not None
+    print(f"SUPABASE_URL={address}")
+    print(f"SUPABASE_ANON_KEY={keys.api_key(signer, 'anon')}")
+    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(signer, 'service_role')}")
+    print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
+    print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
+    print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
+
+
+@app.command("token", short_help="Print a signed token.")
+def token_command(
+    role: Annotated[str, typer.Option(help="The Postgres role that the bearer runs in.")],
+    sub: Annotated[str | None, typer.Option(help="Claim sub: who the bearer is, for policies.")] = None,
+    claim: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=JSON", help="One more claim; may be repeated.")
+    ] = None,
+    ttl: Annotated[str, typer.Option(help="How long it is good for: 90s, 15m, 1h, 30d.")] = "1h",
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Print a signed token, for trying policies and for services of your own."""
+    claims = {**({"sub": sub} if sub is not None else {}), **dict(_claim(text) for text in claim or ())}
+    try:
+        lifetime = keys.seconds(ttl)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ttl") from None
+    settings = with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
+    print(keys.token(Signer.of(settings), role, claims, lifetime))
+
+
+def _claim(text: str) -> tuple[str, object]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise typer.BadParameter(f"{text} is not KEY=JSON", param_hint="--claim")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{value} is not JSON; a string needs quotes: {name}='\"…\"'", param_hint="--claim"
+        ) from None
+
+
+@app.command("openapi", short_help="Print the API as OpenAPI 3.1.")
+def openapi_command(
+    schema: Annotated[
+        Literal["pgmq_public", "pgmq_admin"],
+        typer.Option(help="The functions: for using queues, or for managing them."),
+    ] = "pgmq_public",
+    db_uri: AdminUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print the functions of a schema that service_role may execute as an OpenAPI 3.1 document in YAML."""
+
+    async def read() -> list[Function]:
+        with progress() as tell:
+            async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", tell) as connection:
+                await require_installed(connection, embedded=db_uri is None, progress=tell)
+                mine = await connection.fetch(EXECUTABLE, schema)
+                oids = {row["oid"] for row in mine}
+                return [function for function in await load(connection, [schema]) if function.oid in oids]
+
+    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", schema))
+    print(openapi.as_yaml(described), end="")
+
+
+@app.command(
+    "psql",
+    short_help="Open the embedded database in psql.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Open the embedded database that is being served in psql, as its owner.
+
+    Whatever else is given goes to psql: -c "select 1".
+    """
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    if directory.holder() is None:
+        raise DataDirectoryError(f"nothing serves {directory.path}: start pgmq-gateway serve first")
+    os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
+
+
+@app.command(
+    "pg_dump",
+    short_help="Dump the embedded database.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def pg_dump_command(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Dump the embedded database, served or not, with the pg_dump of its own Postgres.
+
+    All other options go to pg_dump: -Fc -f backup.dump.
+    """
+    with progress() as tell:
+        sys.exit(run(pg_dump(DataDirectory(data_dir or DEFAULT_NAME), context.args, tell)))
+
+
+def _on_one_line(secret: str) -> str:
+    """A secret for a dotenv line: JSON without its line breaks, in quotes for the shell."""
+    try:
+        document = json.loads(secret)
+    except ValueError:
+        return secret
+    return shlex.quote(json.dumps(document, separators=(",", ":"))) if isinstance(document, dict) else secret

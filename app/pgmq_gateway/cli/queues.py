@@ -1,0 +1,178 @@
+"""The commands that manage queues. Each is one statement, run as the owner of the database."""
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pgmq_gateway.cli.terminal import AdminUri, DataDir, progress, run
+from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
+from pgmq_gateway.install.owner import owner, require_installed
+
+QueueName = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
+RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or one of your own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+queue = typer.Typer(help="Manage queues, and who may do what.", no_args_is_help=True)
+
+
+class QueueType(StrEnum):
+    """How the messages of a queue are stored."""
+
+    BASIC = "basic"
+    UNLOGGED = "unlogged"
+    PARTITIONED = "partitioned"
+
+
+class Operation(StrEnum):
+    """What a role may do with a queue."""
+
+    SEND = "send"
+    READ = "read"
+    POP = "pop"
+    ARCHIVE = "archive"
+    DELETE = "delete"
+
+
+Operations = Annotated[
+    list[Operation], typer.Argument(metavar="OPERATION...", help="send, read, pop, archive, delete.")
+]
+
+
+@queue.command("create")
+def create_command(
+    name: QueueName,
+    type_: Annotated[QueueType, typer.Option("--type", help="How messages are stored.")] = QueueType.BASIC,
+    no_rls: Annotated[bool, typer.Option("--no-rls", help="Without row-level security: grants alone decide.")] = False,
+    partition_interval: Annotated[str, typer.Option(help="Of a partition: messages, or a time: '1 day'.")] = "10000",
+    retention_interval: Annotated[str, typer.Option(help="Kept before partitions are dropped, likewise.")] = "100000",
+    db_uri: AdminUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a queue, with row-level security on."""
+    sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5)"
+    arguments = (name, type_.value, not no_rls, partition_interval, retention_interval)
+    created = _value(db_uri, data_dir, "queue create", sql, *arguments)
+    print(f"created {type_.value} queue {name}" if created else f"queue {name} is there already")
+
+
+@queue.command("list")
+def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List all queues. A number with ~ is estimated."""
+    rows = _rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        table = Table("Name", "Type", "RLS", "Created", box=None, pad_edge=False)
+        for heading in ("Messages", "Visible", "In flight"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            created = f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
+            counts = [_count(row[column], exact=row["exact"]) for column in ("messages", "visible", "in_flight")]
+            table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
+        Console(soft_wrap=True, highlight=False).print(table)
+    else:
+        print("no queues yet: pgmq-gateway queue create NAME makes one")
+
+
+def _count(count: int | None, *, exact: bool) -> str:
+    """A number of messages; nothing while somebody else locks the queue."""
+    return "" if count is None else f"{'' if exact else '~'}{count:,}"
+
+
+@queue.command("show", short_help="Show a queue in numbers, and its grants.")
+def show_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the messages of a queue in numbers, and what each role may do with it."""
+    sql = """
+        select q.*, s.*, true as exact, (
+            select jsonb_object_agg(g.role, to_jsonb(g.operations)) from pgmq_admin.list_grants($1) as g
+        )::text as grants
+        from pgmq_admin.queue_status($1) as s, pgmq_admin.list_queues() as q
+        where q.queue_name = $1
+    """
+    row = dict(_rows(db_uri, data_dir, "queue show", sql, name)[0])
+    row["grants"] = json.loads(row["grants"] or "{}")
+    if as_json:
+        _print_json(row)
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for label, value in _shown(row):
+        table.add_row(label, value)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Name", row["queue_name"]
+    yield "Type", row["queue_type"]
+    yield "Row-level security", "on" if row["rls"] else "off"
+    yield "Created", f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
+    for label, column in (("Messages", "messages"), ("  visible", "visible"), ("  delayed", "delayed"),
+                          ("  in flight", "in_flight"), ("Archived", "archived")):  # fmt: skip
+        yield label, f"{row[column]:,}"
+    if row["oldest_seconds"] is not None:
+        yield "Oldest message", f"{row['oldest_seconds']:,.0f} s"
+    for role, operations in row["grants"].items():
+        yield f"Role {role}", ", ".join(operations) or "nothing"
+
+
+@queue.command("purge", short_help="Delete all messages of a queue.")
+def purge_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
+    """Delete all messages of a queue, those in flight too. Its archive stays."""
+    print(f"deleted {_value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
+
+
+@queue.command("drop")
+def drop_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
+    """Drop a queue with its messages and its archive."""
+    _value(db_uri, data_dir, "queue drop", "select pgmq_admin.drop_queue($1)", name)
+    print(f"dropped queue {name}")
+
+
+@queue.command("grant", short_help="Let a role do operations.")
+def grant_command(
+    name: QueueName, role: RoleName, operations: Operations, db_uri: AdminUri = None, data_dir: DataDir = None
+) -> None:
+    """Let a role do these operations. With row-level security on, policies then decide on which messages."""
+    sql = "select pgmq_admin.grant_queue($1, $2, $3)"
+    _value(db_uri, data_dir, "queue grant", sql, name, role, [operation.value for operation in operations])
+    print(f"{role} may {', '.join(operations)} on queue {name}")
+
+
+@queue.command("revoke")
+def revoke_command(
+    name: QueueName, role: RoleName, operations: Operations, db_uri: AdminUri = None, data_dir: DataDir = None
+) -> None:
+    """Take these operations from a role."""
+    sql = "select pgmq_admin.revoke_queue($1, $2, $3)"
+    _value(db_uri, data_dir, "queue revoke", sql, name, role, [operation.value for operation in operations])
+    print(f"{role} may no longer {', '.join(operations)} on queue {name}")
+
+
+def _rows(
+    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object
+) -> list[Mapping[str, Any]]:
+    """The rows of one statement, run as the owner of the database."""
+
+    async def fetch() -> list[Mapping[str, Any]]:
+        directory = DataDirectory(data_dir or DEFAULT_NAME)
+        with progress() as tell:
+            async with owner(db_uri, directory, purpose, tell) as connection:
+                await require_installed(connection, embedded=db_uri is None, progress=tell)
+                return [dict(row) for row in await connection.fetch(sql, *arguments)]
+
+    return run(fetch())
+
+
+def _value(db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object) -> Any:  # noqa: ANN401
+    (row,) = _rows(db_uri, data_dir, purpose, sql, *arguments)
+    (value,) = row.values()
+    return value
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, default=str, indent=2, ensure_ascii=False))

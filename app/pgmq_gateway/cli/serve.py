@@ -1,0 +1,190 @@
+"""What `serve` sets up around the gateway: settings, addresses, the embedded database, the dashboard."""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth.keyset import own_keys
+from pgmq_gateway.auth.signing import Signer
+from pgmq_gateway.cli import banner
+from pgmq_gateway.cli.terminal import progress
+from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
+from pgmq_gateway.embedded.server import EmbeddedPostgres
+from pgmq_gateway.http.sockets import Addresses, ServeError, bind, overlap, passed, url
+from pgmq_gateway.install.installer import install
+from pgmq_gateway.install.owner import owner
+from pgmq_gateway.observe import logs
+from pgmq_gateway.process.dashboard import Dashboard
+from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.settings import model as configuration
+from pgmq_gateway.settings.model import Settings
+
+LOOPBACK = "127.0.0.1"
+API_PORT, HEALTH_PORT = "API, PGRST_SERVER_PORT", "health checks, PGRST_ADMIN_SERVER_PORT"
+
+logger = logging.getLogger("pgmq_gateway")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What somebody has asked `serve` for.
+
+    config     PostgREST's configuration file, if one was named
+    chosen     settings of the command line; None: not chosen
+    workers    how many processes
+    dashboard  its port; None: without it
+    data_dir   the folder of the embedded database, if one was named
+    """
+
+    config: Path | None
+    chosen: Mapping[str, object]
+    workers: int
+    dashboard: int | None
+    data_dir: Path | None
+
+    def settings(self) -> Settings:
+        """The settings as they are in files and the environment now. Raises SettingsError."""
+        settings = configuration.load(self.config, **self.chosen)
+        logs.configure(settings.log_level, settings.log_format)
+        if names := configuration.unheeded(self.config):
+            logger.warning("these settings have no effect here: %s", ", ".join(names))
+        return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
+
+    async def serve(self, settings: Settings) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        manager = Manager.of(os.environ)
+        if settings.db_uri is not None:
+            await self._on_database(settings, manager)
+        else:
+            await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
+
+    async def _on_database(self, settings: Settings, manager: Manager) -> None:
+        # Before anything is bound or connected: without keys nothing else matters.
+        own_keys(settings)
+        addresses = _addresses(settings)
+        dashboard = self._dashboard(settings, addresses)
+
+        def ready() -> None:
+            page = dashboard.url if dashboard else None
+            print(banner.external(url(addresses.api), url(addresses.admin), page), flush=True)
+            if dashboard:
+                dashboard.ready()
+
+        async with dashboard.running() if dashboard else nullcontext():
+            await self._run(settings, addresses, manager, ready, self.settings)
+
+    async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
+        with directory.hold("serve") as hold:
+            addresses = _addresses(settings)
+            dashboard = self._dashboard(settings, addresses)
+            settings = with_keys(with_secret(settings, directory))
+            signer = Signer.of(settings)
+            postgres = await _started(directory)
+
+            def here(settings: Settings) -> Settings:
+                login = SecretStr(postgres.uri("authenticator"))
+                return with_keys(with_secret(settings, directory)).model_copy(update={"db_uri": login})
+
+            def ready() -> None:
+                hold.announce(url(addresses.api))
+                link = dashboard.link(keys.api_key(signer, "service_role")) if dashboard else None
+                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
+                if dashboard:
+                    dashboard.ready()
+
+            try:
+                async with dashboard.running() if dashboard else nullcontext():
+                    await self._run(
+                        here(settings), addresses, manager, ready, lambda: here(self.settings()), postgres.watch()
+                    )
+            finally:
+                await postgres.stop()
+
+    async def _run(
+        self,
+        settings: Settings,
+        addresses: Addresses,
+        manager: Manager,
+        ready: Callable[[], None],
+        reread: Callable[[], Settings],
+        *others: Awaitable[None],
+    ) -> None:
+        # Imported here because that takes as long as all the rest, and only who serves needs it.
+        from pgmq_gateway.process.preflight import preflight
+        from pgmq_gateway.process.reload import Reloading
+        from pgmq_gateway.process.serve import serve
+        from pgmq_gateway.process.supervisor import serve_many
+
+        await preflight(settings)
+        status = f"Serving {url(addresses.api)}"
+
+        def announced() -> None:
+            ready()
+            manager.ready(status)
+
+        reloading = Reloading(settings, reread, manager, status)
+        run = serve if self.workers == 1 else partial(serve_many, self.workers)
+        with reloading.on_signals():
+            await run(settings, addresses, manager, announced, reloading.run, *others, *manager.tasks())
+
+    def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
+        """The dashboard's process, to be started; its address is taken already."""
+        if self.dashboard is None:
+            return None
+        try:
+            bound = bind(LOOPBACK, self.dashboard)
+        except ServeError as error:
+            hint = "for the dashboard: choose another --dashboard-port, or --no-dashboard"
+            raise ServeError(f"{error} ({hint})") from None
+        for name, other in ((API_PORT, addresses.api), (HEALTH_PORT, addresses.admin)):
+            if overlap(bound, other):
+                raise ServeError(
+                    f"PGMQ_GATEWAY_DASHBOARD_PORT: {self.dashboard} is also the port of the {name}: "
+                    "set another --dashboard-port, or --no-dashboard"
+                )
+        return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
+
+
+async def _started(directory: DataDirectory) -> EmbeddedPostgres:
+    """The embedded database, with all that the gateway needs in it."""
+    with progress() as tell:
+        postgres = EmbeddedPostgres(directory, tell)
+        await postgres.start()
+        try:
+            async with owner(postgres.uri(), directory, "serve", tell) as connection:
+                await install(connection, progress=tell)
+        except BaseException:
+            await postgres.stop()
+            raise
+    return postgres
+
+
+def _addresses(settings: Settings) -> Addresses:
+    """The sockets of the API and of the health checks, passed on or bound before anything slow is begun."""
+    found = passed(os.environ)
+    shared, health_host = settings.reuse_port, settings.admin_server_host or settings.server_host
+    api = found[0] if found else bind(settings.server_host, settings.server_port, shared=shared)
+    admin = found[1] if len(found) > 1 else bind(health_host, settings.admin_server_port, shared=shared)
+    return Addresses(api, admin)
+
+
+def with_secret(settings: Settings, directory: DataDirectory) -> Settings:
+    """Settings whose secret is the environment's, or else that of the data directory."""
+    if settings.jwt_secret is not None:
+        return settings
+    return settings.model_copy(update={"jwt_secret": SecretStr(directory.secrets().jwt_secret)})
+
+
+def with_keys(settings: Settings) -> Settings:
+    """Settings with keys that belong to the secret, where the operator has named none."""
+    if settings.publishable_keys or settings.secret_keys:
+        return settings
+    publishable, secret = keys.derived_keys(settings)
+    return settings.model_copy(update={"publishable_keys": publishable, "secret_keys": secret})

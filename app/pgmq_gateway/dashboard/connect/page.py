@@ -1,0 +1,179 @@
+"""How to call this gateway: code to copy, and tokens to try it with."""
+
+import json
+from collections.abc import Callable
+
+from nicegui import ui
+
+from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth.jwk import BadKey
+from pgmq_gateway.dashboard.api import Api, Problem
+from pgmq_gateway.dashboard.connect import snippets
+from pgmq_gateway.dashboard.parts.shell import page
+from pgmq_gateway.dashboard.parts.widgets import Failure, button, code, field, heading, words
+from pgmq_gateway.settings.model import MASK
+
+ROLES_LIST = "roles-of-tokens"
+# Characters of a token that are shown; all of it is copied.
+SHOWN = 600
+ROLES = ["anon", "authenticated", "service_role"]
+
+
+@page("/connect", "Connect")
+async def connect(api: Api, queue: str = "") -> None:
+    """Code for a queue and an operation, and the maker of tokens. `queue` is chosen at first."""
+    heading("Connect", 1)
+    listed = await api.queues()
+    names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
+    with ui.element("div").classes("columns"):
+        examples = Examples(api, names, queue if queue in names else "")
+        Tokens(examples.use_token)
+    if isinstance(listed, Problem):
+        Failure().show(listed, "The queues could not be listed.")
+
+
+class Examples:
+    """Code that calls one operation of one queue. What is secret in it is masked until asked for."""
+
+    def __init__(self, api: Api, names: list[str], chosen: str) -> None:
+        self._api = api
+        self._key = self._token = ""
+        self._shown = False
+        with ui.element("section").classes("panel").props('aria-label="Code"'):
+            heading("Call an operation")
+            with ui.element("div").classes("fields"):
+                queues = names or ["hello"]
+                self._queue = _choice("Queue", queues, chosen or queues[0]).props("use-input fill-input hide-selected")
+                self._operation = _choice("Operation", list(snippets.OPERATIONS), "send")
+                self._url = field("Gateway", api.public_url)
+            self._secrets()
+            with ui.tabs().props("dense no-caps align=left outside-arrows mobile-arrows") as self._language:
+                for name in snippets.LANGUAGES:
+                    ui.tab(name)
+            self._language.value = "curl"
+            self._place = ui.element("div").classes("stack")
+            with ui.element("p").classes("muted"):
+                words("The rights of the key's role decide what it may do: see ")
+                ui.link("Access", "/access")
+                words(".")
+        for chooser in (self._queue, self._operation, self._url, self._language):
+            chooser.on_value_change(self._show)
+        self._show()
+
+    def _secrets(self) -> None:
+        """The line that says which key is in the code."""
+        with ui.element("div").classes("row-of"):
+            self._said = words("").props("role=status")
+            self._mine = button("Use the key I signed in with", self._use_my_key)
+            self._reveal = button("Show", self._toggle)
+            self._forget = button("Use placeholders", self._use_placeholders)
+
+    def use_token(self, token: str) -> None:
+        """Put a user's token into the code."""
+        self._token = token
+        self._show()
+
+    def _use_my_key(self) -> None:
+        self._key = self._api.session.key
+        self._show()
+
+    def _use_placeholders(self) -> None:
+        self._key = self._token = ""
+        self._shown = False
+        self._show()
+
+    def _toggle(self) -> None:
+        self._shown = not self._shown
+        self._show()
+
+    def _code(self, *, masked: bool) -> str:
+        def secret(text: str) -> str:
+            return MASK if masked and text else text
+
+        url = (self._url.value or "").rstrip("/")
+        key, token = secret(self._key) or snippets.PLACEHOLDER, secret(self._token) or None
+        snippet = snippets.Snippet(url, self._queue.value or "", self._operation.value, key, token)
+        return snippets.LANGUAGES[self._language.value](snippet)
+
+    def _show(self) -> None:
+        secret = bool(self._key or self._token)
+        parts = [f"key {'you signed in with' if self._key else snippets.PLACEHOLDER}", "token" if self._token else ""]
+        self._said.text = f"In the code: {' and a '.join(part for part in parts if part)}"
+        self._mine.set_visibility(not self._key)
+        self._reveal.set_visibility(secret)
+        self._reveal.text = "Hide" if self._shown else "Show"
+        self._forget.set_visibility(secret)
+        label = f"{self._operation.value} with {self._language.value}"
+        self._place.clear()
+        with self._place:
+            code(self._code(masked=not self._shown), label, lambda: self._code(masked=False))
+
+
+class Tokens:
+    """Makes tokens to try policies with. The secret is used for one signature and then forgotten."""
+
+    def __init__(self, use: Callable[[str], None]) -> None:
+        self._use = use
+        with ui.element("section").classes("panel").props('aria-label="Test token"'):
+            heading("Make a test token")
+            words("Signed here with the gateway's JWT secret, which is used once and not kept.", "p").classes("muted")
+            self._role = field("Role", "authenticated").props(f"autocomplete=off spellcheck=false list={ROLES_LIST}")
+            with ui.element("datalist").props(f"id={ROLES_LIST}"):
+                for role in ROLES:
+                    ui.element("option").props(f"value={role}")
+            self._sub = field("Subject (claim sub)").props("autocomplete=off spellcheck=false")
+            self._claims = field("More claims, as JSON", validation=_wrong_claims).props(
+                "type=textarea autogrow spellcheck=false"
+            )
+            self._lifetime = field("Good for", "1h", validation=_wrong_lifetime).props('hint="90s, 15m, 1h, 30d"')
+            self._secret = field("JWT secret").props("type=password autocomplete=off")
+            self._base64 = ui.checkbox("The secret is base64")
+            with ui.element("div").classes("row-of"):
+                button("Make token", self._make, "primary")
+            self._failure = Failure()
+            self._place = ui.element("div").classes("stack")
+
+    def _make(self) -> None:
+        self._failure.clear()
+        self._place.clear()
+        if not (self._claims.validate() and self._lifetime.validate()):
+            return
+        text, self._secret.value = self._secret.value or "", ""
+        try:
+            token = self._signed(keys.Signer.typed(text, is_base64=self._base64.value))
+        except BadKey as error:
+            self._failure.show(Problem(0, f"This secret cannot be used: {error}."))
+            return
+        except ValueError as error:
+            self._failure.show(Problem(0, str(error)))
+            return
+        with self._place:
+            code(token if len(token) < SHOWN else f"{token[:SHOWN]}…", "token", lambda: token)
+            with ui.element("div").classes("row-of"):
+                button("Use in the code", lambda: self._use(token))
+
+    def _signed(self, signer: keys.Signer) -> str:
+        claims = {**json.loads(self._claims.value or "{}"), **({"sub": self._sub.value} if self._sub.value else {})}
+        if not self._role.value:
+            raise ValueError("A token needs a role.")
+        return keys.token(signer, self._role.value, claims, keys.seconds(self._lifetime.value))
+
+
+def _wrong_claims(text: str) -> str | None:
+    try:
+        claims = json.loads(text or "{}")
+    except ValueError as error:
+        return f"No JSON: {error}"
+    return None if isinstance(claims, dict) else 'Write an object: {"team": 7}'
+
+
+def _wrong_lifetime(text: str) -> str | None:
+    try:
+        keys.seconds(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _choice(label: str, options: list[str], value: str) -> ui.select:
+    return ui.select(options, label=label, value=value).props("outlined dense options-dense").classes("field")

@@ -1,0 +1,187 @@
+"""What has been: messages by state, rates and the oldest age over time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nicegui import ui
+
+from pgmq_gateway.dashboard.api import Problem, Row
+from pgmq_gateway.dashboard.parts.widgets import heading, words
+from pgmq_gateway.dashboard.queue.client import Queue
+
+BUCKETS = 120
+SECONDS = 10.0
+# Seconds between the lines of an axis of time, of which there are at most so many.
+STEPS, LINES = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400), 4
+SPANS = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10080: "7 days"}
+
+COUNT = "value => value == null ? '-' : Math.round(value).toLocaleString('en') + ' messages'"
+RATE = "value => value == null ? '-' : value.toLocaleString('en', {maximumFractionDigits: 2}) + ' per second'"
+AGE = """value => { if (value == null) return '-'; const s = Math.round(value);
+  return s < 60 ? s + ' s' : s < 3600 ? Math.floor(s / 60) + ' min ' + s % 60 + ' s'
+    : s < 86400 ? Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min'
+    : Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h'; }"""
+SHORT = "value => value >= 1e6 ? value / 1e6 + 'M' : value >= 1e3 ? value / 1e3 + 'k' : value"
+SHORT_AGE = """value => value >= 86400 ? +(value / 86400).toFixed(1) + 'd'
+  : value >= 3600 ? +(value / 3600).toFixed(1) + 'h' : value >= 60 ? +(value / 60).toFixed(1) + 'm' : value + 's'"""
+
+Lines = Mapping[str, tuple[str, str]]
+
+# Title, what its lines are called and coloured, whether areas are stacked, words of the tooltip, words of the axis.
+CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
+    (
+        "Messages by state",
+        {"visible": ("Visible", "visible"), "delayed": ("Delayed", "delayed"), "in_flight": ("In flight", "in-flight")},
+        True,
+        COUNT,
+        SHORT,
+    ),
+    (
+        "Messages/s",
+        {
+            "sent_rate": ("Sent", "rate-in"),
+            "read_rate": ("Read", "visible"),
+            "archived_rate": ("Archived", "archived"),
+            "deleted_rate": ("Deleted", "rate-out"),
+        },
+        False,
+        RATE,
+        SHORT,
+    ),
+    ("Age of the oldest", {"oldest_seconds": ("Oldest", "visible")}, False, AGE, SHORT_AGE),
+)
+
+
+class Charts:
+    """The charts, which are made once the page is there: it need not wait for them."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._made: list[Chart] = []
+        with ui.element("section").props('aria-label="Over time"').classes("stack"):
+            with ui.element("div").classes("row-of"):
+                heading("Over time")
+                self._span = ui.toggle(SPANS, value=15, on_change=self.load).props("dense no-caps unelevated")
+                self._span.props('aria-label="Span of time"').classes("spans")
+                self._said = words("").classes("muted").props("role=status")
+            self._row = ui.element("div").classes("charts").props('tabindex=0 role=region aria-label="Charts"')
+        with self._row:
+            for title, *_ in CHARTS:
+                with ui.element("div").classes("panel chart"):
+                    heading(title, 3)
+
+    async def start(self) -> None:
+        """Draw them, and again from time to time."""
+        self._row.clear()
+        with self._row:
+            self._made = [Chart(*kind) for kind in CHARTS]
+            ui.timer(SECONDS, self.load, immediate=False)
+        await self.load()
+
+    async def load(self) -> None:
+        """Ask for the samples."""
+        now = datetime.now(UTC)
+        since = now - timedelta(minutes=self._span.value)
+        answer = await self._queue.api.history(self._queue.name, since.isoformat(), BUCKETS)
+        if self._row.is_deleted:
+            return
+        samples = [] if isinstance(answer, Problem) else answer
+        self._said.text = self._why_empty(answer)
+        for chart in self._made:
+            chart.show(samples, since, now)
+
+    def _why_empty(self, answer: Sequence[Row] | Problem) -> str:
+        if isinstance(answer, Problem):
+            return "This database keeps no history." if answer.absent else f"{answer.code} {answer.message}"
+        return ""
+
+
+class Chart:
+    """One chart: lines over time, of a fixed height."""
+
+    def __init__(self, title: str, lines: Lines, stacked: bool, tooltip: str, axis: str) -> None:
+        self._lines = lines
+        with ui.element("figure").classes("panel chart").props(f'aria-label="{title}"'):
+            with ui.element("figcaption").classes("row-of"):
+                heading(title, 3)
+                ui.element("div").classes("grow")
+                if len(lines) > 1:
+                    for name, colour in lines.values():
+                        _key(name, colour)
+            self._chart = ui.echart(_options(lines, stacked, tooltip, axis), renderer="svg").classes("drawing")
+            self._empty = words("No samples in this time yet.", "p").classes("muted empty")
+
+    def show(self, samples: Sequence[Row], since: datetime, until: datetime) -> None:
+        """Draw the samples of a span of time."""
+        known = [row[name] for row in samples for name in self._lines if row[name] is not None]
+        self._empty.set_visibility(not known)
+        options = self._chart.options
+        if "oldest_seconds" in self._lines:
+            oldest = max(known, default=0)
+            step = _step(oldest)
+            options["yAxis"] |= {"interval": step, "max": max(1, math.ceil(oldest / step)) * step}
+        options["xAxis"] |= {"min": since.timestamp() * 1000, "max": until.timestamp() * 1000}
+        for series, name in zip(options["series"], self._lines, strict=True):
+            series["data"] = [[datetime.fromisoformat(row["at"]).timestamp() * 1000, row[name]] for row in samples]
+        self._chart.update()
+
+
+def _step(seconds: float) -> int:
+    """Between the lines of an axis of time, so that they are whole minutes, hours or days."""
+    days = math.ceil(seconds / LINES / 86400)
+    return next((step for step in STEPS if seconds <= step * LINES), days * 86400)
+
+
+def _key(name: str, colour: str) -> None:
+    with ui.element("span").classes("key"):
+        ui.element("span").classes("swatch").style(f"background: var(--{colour})").props("aria-hidden=true")
+        words(name)
+
+
+def _options(lines: Lines, stacked: bool, tooltip: str, axis: str) -> dict[str, Any]:
+    """As ECharts takes them. Its SVG leaves variables of the style sheet alone, so that both themes have colours."""
+    text = {"color": "var(--muted)", "fontSize": 11}
+    return {
+        "animation": False,
+        "grid": {"left": 46, "right": 12, "top": 10, "bottom": 24},
+        "tooltip": {
+            "trigger": "axis",
+            "confine": True,
+            ":valueFormatter": tooltip,
+            "backgroundColor": "var(--surface)",
+            "borderColor": "var(--line)",
+            "textStyle": {"color": "var(--text)", "fontSize": 12},
+            "axisPointer": {"lineStyle": {"color": "var(--muted)"}, "animation": False},
+        },
+        "xAxis": {
+            "type": "time",
+            "axisLabel": {**text, "hideOverlap": True},
+            "axisLine": {"lineStyle": {"color": "var(--line)"}},
+            "axisTick": {"lineStyle": {"color": "var(--line)"}},
+        },
+        "yAxis": {
+            "type": "value",
+            "min": 0,
+            "minInterval": 1 if stacked else 0,
+            "axisLabel": {**text, ":formatter": axis},
+            "splitLine": {"lineStyle": {"color": "var(--line)"}},
+            "splitNumber": 3,
+        },
+        "series": [_series(name, colour, stacked=stacked) for name, colour in lines.values()],
+    }
+
+
+def _series(name: str, colour: str, *, stacked: bool) -> dict[str, Any]:
+    paint = {"color": f"var(--{colour})"}
+    return {
+        "name": name,
+        "type": "line",
+        "data": [],
+        "showSymbol": False,
+        "itemStyle": paint,
+        "lineStyle": {**paint, "width": 1.5},
+        "emphasis": {"disabled": True},
+        **({"stack": "all", "areaStyle": {**paint, "opacity": 0.25}} if stacked else {}),
+    }

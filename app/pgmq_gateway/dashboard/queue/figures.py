@@ -1,0 +1,63 @@
+"""The numbers of a queue above its messages: at once as they are known, exact as soon as they are counted."""
+
+import time
+
+from nicegui import ui
+
+from pgmq_gateway.dashboard.api import Problem, Row
+from pgmq_gateway.dashboard.parts import quantities
+from pgmq_gateway.dashboard.parts.rates import Rates
+from pgmq_gateway.dashboard.parts.widgets import total
+from pgmq_gateway.dashboard.queue.client import Queue
+
+COUNTS = {
+    "messages": "Messages",
+    "visible": "Visible",
+    "delayed": "Delayed",
+    "in_flight": "In flight",
+    "archived": "Archived",
+}
+OTHERS = {"oldest": "Oldest", "in": "In/s", "out": "Out/s", "sent": "Sent in all", "size": "Size"}
+# A long queue is counted again after this many times what counting takes, and not before these seconds.
+REST, SHORTEST = 20.0, 5.0
+
+
+class Figures:
+    """The numbers. Those of a long queue are estimates, with ~ before them, until they have been counted."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._rates = Rates()
+        self._next = 0.0
+        self._exact: Row = {}
+        with ui.element("dl").classes("totals tight"):
+            self._values = {name: total(title) for name, title in (COUNTS | OTHERS).items()}
+
+    def show(self, figures: Row) -> None:
+        """What list_queues says."""
+        self._rates.look(time.monotonic(), [figures])
+        exact = figures["exact"]
+        if exact:
+            self._exact = {}
+        for name in COUNTS:
+            known = self._exact.get(name)
+            self._values[name].text = quantities.count(
+                figures[name] if known is None else known, exact=exact or known is not None
+            )
+        rates = self._rates.now(figures["queue_name"]) or (None, None)
+        self._values["in"].text, self._values["out"].text = map(quantities.rate, rates)
+        self._values["oldest"].text = quantities.age(figures["oldest_seconds"])
+        self._values["sent"].text = quantities.count(figures["sent"])
+        self._values["size"].text = quantities.size((figures["table_bytes"] or 0) + (figures["index_bytes"] or 0))
+
+    async def count(self, figures: Row) -> None:
+        """Count a long queue exactly, unless that was done not long ago."""
+        started = time.monotonic()
+        if figures["exact"] or started < self._next:
+            return
+        answer = await self._queue.status()
+        took = time.monotonic() - started
+        self._next = time.monotonic() + max(SHORTEST, took * REST)
+        if not isinstance(answer, Problem) and not self._values["messages"].is_deleted:
+            self._exact = answer
+            self.show(figures)

@@ -1,0 +1,83 @@
+"""The dialog that makes a queue."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from pgmq_gateway.dashboard.access.protection import OFF
+from pgmq_gateway.dashboard.api import Api, Problem
+from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading, words
+
+TYPES = {
+    "basic": "Basic: durable, for most uses",
+    "unlogged": "Unlogged: faster, but empty after a crash",
+    "partitioned": "Partitioned: for very many messages; needs pg_partman",
+}
+INTERVALS = "Numbers of messages (10000), or times (1 day): both of one kind."
+
+
+def wrong_name(name: str) -> str | None:
+    """What is wrong with a queue's name, as create_queue sees it."""
+    if not name:
+        return "A queue needs a name."
+    if odd := dict.fromkeys(re.findall(r"[^a-z0-9_-]", name)):
+        return f"Not in a name: {', '.join('space' if one.isspace() else one for one in odd)}"
+    if "--" in name:
+        return "Not -- in a row."
+    return f"At most 47 characters, not {len(name)}." if len(name) > 47 else None
+
+
+class Creation:
+    """The dialog. `created` is awaited after each queue that was made."""
+
+    def __init__(self, api: Api, created: Callable[[], Awaitable[None]]) -> None:
+        self._api = api
+        self._created = created
+        with ui.dialog().props('aria-label="Create a queue"') as self._dialog, ui.card().classes("dialog"):
+            heading("Create a queue")
+            self._name = field("Name", validation=wrong_name).props(
+                'autofocus autocomplete=off spellcheck=false maxlength=63 hint="1 to 47 of a-z, 0-9, _ and -"'
+            )
+            self._name.without_auto_validation().on_value_change(lambda: self._name.validate())
+            self._type = ui.radio(TYPES, value="basic").props('dense aria-label="Type"').classes("choice")
+            with ui.element("div").classes("stack").bind_visibility_from(self._type, "value", value="partitioned"):
+                self._partition = field("Messages or time per partition", "10000")
+                self._retention = field("Messages or time to keep", "100000")
+                words(INTERVALS, "p").classes("muted")
+            self._rls = ui.switch("Row-level security", value=True)
+            with ui.element("p").classes("notice").props("role=status") as warning:
+                words(OFF)
+            warning.bind_visibility_from(self._rls, "value", lambda on: not on)
+            self._failure = Failure()
+            with ui.element("div").classes("actions"):
+                button("Cancel", self._dialog.close)
+                self._button = button("Create", self._create, "primary")
+        self._name.on("keydown.enter", self._create)
+
+    def open(self) -> None:
+        """Ask."""
+        self._failure.clear()
+        self._name.value, self._name.error = "", None
+        self._rls.value, self._type.value = True, "basic"
+        self._dialog.open()
+
+    async def _create(self) -> None:
+        if not self._name.validate():
+            return
+        self._button.props(add="loading")
+        answer = await self._api.create_queue(self._wanted())
+        self._button.props(remove="loading")
+        if isinstance(answer, Problem):
+            self._failure.show(answer)
+            return
+        name = self._name.value
+        ui.notify(f"Queue {name} is created." if answer else f"Queue {name} was there already.", position="bottom")
+        self._dialog.close()
+        await self._created()
+
+    def _wanted(self) -> dict[str, object]:
+        wanted = {"queue_name": self._name.value, "queue_type": self._type.value, "rls": self._rls.value}
+        if self._type.value == "partitioned":
+            wanted |= {"partition_interval": self._partition.value, "retention_interval": self._retention.value}
+        return wanted

@@ -1,0 +1,1 @@
+"""Connections: which server, pool, time limits, safety."""

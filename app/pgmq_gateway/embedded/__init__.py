@@ -1,0 +1,1 @@
+"""The embedded Postgres. Knows nothing of the gateway."""

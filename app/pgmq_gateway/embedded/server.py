@@ -1,0 +1,310 @@
+"""The Postgres server of one data directory, run as a child of this process."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+
+from pgmq_gateway.embedded.account import Account, account_for, let_pass, let_read
+from pgmq_gateway.embedded.cluster import (
+    FAST_STOP_SECONDS,
+    IMMEDIATE_STOP_SECONDS,
+    POLL_SECONDS,
+    EmbeddedPostgresError,
+    binary,
+    check_version,
+    flush,
+    installation,
+    is_absent,
+    refuse_stranger,
+    socket_folder,
+    socket_uri,
+)
+from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError
+from pgmq_gateway.embedded.leftovers import forget_dead_server, stop_leftovers
+
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_HEALTHY_SECONDS = 10.0
+_FRESH_PREFIX = "postgres.initdb-"
+_SEVERE = re.compile(r"(?:FATAL|PANIC|error): .*")
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
+
+# Becomes the program named in argv[2]. Popen's user= is unknown to uvloop and a preexec_fn may deadlock in a
+# process with threads. setuid clears the parent-death signal, so that comes after it.
+_LAUNCHER = """
+import json, os, signal, sys
+plan = json.loads(sys.argv[1])
+try:
+    import ctypes
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+except (ImportError, OSError, AttributeError):
+    prctl = None
+if plan["uid"] is not None:
+    os.setgroups([])
+    os.setgid(plan["gid"])
+    os.setuid(plan["uid"])
+if prctl:
+    prctl(1, int(signal.SIGINT), 0, 0, 0)
+os.umask(0o077)
+if os.getppid() == plan["parent"]:
+    os.execve(sys.argv[2], sys.argv[2:], plan["environment"])
+"""
+
+logger = logging.getLogger("pgmq_gateway")
+
+
+class EmbeddedPostgres:
+    """The Postgres of one data directory, whose lock (`DataDirectory.hold`) the caller has.
+
+    `progress` is told in a few words what takes time: creating, starting, recovering.
+    """
+
+    def __init__(self, directory: DataDirectory, progress: Callable[[str], None] | None = None) -> None:
+        self.directory = directory
+        self._progress = progress or (lambda _: None)
+        self._child: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._started_at = 0.0
+        self._log_offset = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running server, or None."""
+        return self._child.pid if self._child and self._child.returncode is None else None
+
+    def uri(self, user: str = "postgres", database: str = "postgres") -> str:
+        """The URI of a database of this server, for asyncpg and for libpq."""
+        return socket_uri(self.directory, user, database)
+
+    async def start(self) -> None:
+        """Run the server and return when it accepts connections; crash recovery may take as long as it needs.
+
+        Creates the cluster the first time. Raises EmbeddedPostgresError or DataDirectoryError.
+        """
+        if self.pid is None:
+            self._stopping = False
+            await self._launch(may_create=True)
+
+    async def stop(self) -> None:
+        """End the server: politely, then hard after 30 s. Does nothing when it does not run."""
+        self._stopping = True
+        if self._child:
+            await _end(self._child)
+
+    async def watch(self) -> None:
+        """Start the server again whenever it ends by itself. Runs until it is cancelled or `stop` is called."""
+        while self._child and not self._stopping:
+            status = await self._child.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - self._started_at > _HEALTHY_SECONDS:
+                self._pause = _FIRST_PAUSE_SECONDS
+            logger.warning("Postgres ended (status %s) and is started again; its log: %s", status, self.directory.log)
+            await self._bring_back()
+
+    async def _bring_back(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+            try:
+                await self._launch(may_create=False)
+            except (EmbeddedPostgresError, DataDirectoryError, OSError) as error:
+                logger.warning("Postgres did not start (%s); next attempt in %.1f s", error, self._pause)
+            else:
+                return
+
+    async def _launch(self, *, may_create: bool) -> None:
+        self.directory.prepare()
+        account = _prepare_folders(self.directory)
+        await stop_leftovers(self.directory.postgres)
+        forget_dead_server(self.directory)
+        if not is_absent(self.directory.postgres):
+            await check_version(self.directory.postgres)
+        elif may_create:
+            self._progress("Creating the database")
+            await self._create(account)
+        else:
+            raise EmbeddedPostgresError(f"{self.directory.postgres} vanished: put it back, or start the gateway again")
+        self._progress("Starting Postgres")
+        await self._serve(account, time.monotonic() + FAST_STOP_SECONDS)
+
+    async def _serve(self, account: Account | None, deadline: float) -> None:
+        if self._stopping:
+            raise EmbeddedPostgresError("Postgres was told to stop before it was up: start it again")
+        arguments = [str(binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
+        self._child = await self._spawn(arguments, account)
+        self._started_at = time.monotonic()
+        try:
+            await self._until_ready(self._child)
+        except EmbeddedPostgresError as error:
+            await _end(self._child)
+            if "shared memory block" not in str(error) or time.monotonic() > deadline:
+                raise
+            # The last backends of a server that was killed need a moment to notice it.
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            await self._serve(account, deadline)
+        except BaseException:
+            await _end(self._child)
+            raise
+
+    async def _until_ready(self, child: asyncio.subprocess.Process) -> None:
+        told = False
+        while child.returncode is None:
+            try:
+                connection = await asyncpg.connect(self.uri(), timeout=10)
+            except asyncpg.CannotConnectNowError:
+                if not told and time.monotonic() - self._started_at > 1:
+                    told = True
+                    self._progress("Recovering after a crash")
+            except (asyncpg.PostgresConnectionError, OSError, TimeoutError):
+                pass
+            except asyncpg.TooManyConnectionsError:
+                return
+            except asyncpg.PostgresError as error:
+                raise self._failed(f"Postgres refuses its own superuser ({error})") from error
+            else:
+                await connection.close()
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise self._failed("Postgres did not start")
+
+    async def _create(self, account: Account | None) -> None:
+        for leftover in self.directory.path.glob(_FRESH_PREFIX + "*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh = self.directory.path / f"{_FRESH_PREFIX}{secrets.token_hex(4)}"
+        child = await self._spawn([str(binary("initdb")), "-D", str(fresh), *_cluster_options()], account)
+        try:
+            if await child.wait() != 0:
+                raise self._failed("The database could not be created")
+            fresh.rename(self.directory.postgres)
+            flush(self.directory.path)
+        except BaseException:
+            await _end(child)
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+    async def _spawn(self, command: list[str], account: Account | None) -> asyncio.subprocess.Process:
+        plan = {"parent": os.getpid(), "uid": None, "gid": None, "environment": _ENVIRONMENT}
+        if account:
+            plan |= {"uid": account.uid, "gid": account.gid}
+        log, self._log_offset = _open_log(self.directory)
+        try:
+            # Its own session: a Ctrl-C in the terminal must not end Postgres before the gateway has drained.
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _LAUNCHER, json.dumps(plan), *command),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(log)
+
+    def _failed(self, what: str) -> EmbeddedPostgresError:
+        log = self.directory.log
+        return EmbeddedPostgresError(f"{what}: {_complaint(log, self._log_offset)}; mend that, or see {log}")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    directory: DataDirectory, purpose: str, progress: Callable[[str], None] | None = None
+) -> AsyncIterator[EmbeddedPostgres]:
+    """Postgres for the length of a `with` block. Raises DataDirectoryHeld when another process has it."""
+    with directory.hold(purpose):
+        server = EmbeddedPostgres(directory, progress)
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+
+def _settings(directory: DataDirectory) -> Iterator[str]:
+    settings = {
+        "listen_addresses": "",
+        "port": "5432",
+        "unix_socket_directories": str(socket_folder(directory)),
+        "unix_socket_permissions": "0700",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "max_connections": "100",
+        # Queues leave dead rows behind by the thousand each second; a minute is long.
+        "autovacuum_naptime": "10s",
+        "log_destination": "stderr",
+        "logging_collector": "off",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+    }
+    for name, value in settings.items():
+        yield from ("-c", f"{name}={value}")
+
+
+def _cluster_options() -> list[str]:
+    return [
+        "--username=postgres", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+        "--auth-local=trust", "--auth-host=reject", "--no-instructions",
+    ]  # fmt: skip
+
+
+def _prepare_folders(directory: DataDirectory) -> Account | None:
+    account = account_for(directory) if os.geteuid() == 0 else None
+    if account:
+        os.chown(directory.path, account.uid, account.gid)
+        let_pass(account, directory.path)
+        let_pass(account, installation())
+        let_read(account)
+    folder = socket_folder(directory)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if account and folder.lstat().st_uid == 0:
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    refuse_stranger(folder, directory)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    os.fchmod(descriptor, 0o700)
+    os.close(descriptor)
+    return account
+
+
+def _open_log(directory: DataDirectory) -> tuple[int, int]:
+    log = directory.log
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.rename(log.with_name(log.name + ".1"))
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    return descriptor, os.fstat(descriptor).st_size
+
+
+def _complaint(log: Path, offset: int) -> str:
+    descriptor = os.open(log, os.O_RDONLY | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        file.seek(offset)
+        lines = file.read(LOG_LIMIT_BYTES).decode(errors="replace").splitlines()
+    severe = [found[0] for line in lines if (found := _SEVERE.search(line))]
+    spoken = [line.strip() for line in lines if line.strip()]
+    return (severe or spoken or ["it said nothing"])[-1]
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    for number, patience in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
+        if child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), patience)
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()

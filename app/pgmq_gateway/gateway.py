@@ -1,0 +1,145 @@
+"""Wiring: settings in, an ASGI application out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from pgmq_gateway.api import docs
+from pgmq_gateway.api.endpoint import Api
+from pgmq_gateway.auth.authenticator import Authenticator
+from pgmq_gateway.auth.remote_keys import RemoteKeys
+from pgmq_gateway.calls.batching import Line
+from pgmq_gateway.calls.execution import Database
+from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.limits.metered import Metered
+from pgmq_gateway.limits.throttle import Throttle
+from pgmq_gateway.observe.history import History
+from pgmq_gateway.observe.metrics import Metrics
+from pgmq_gateway.observe.observed import Observer
+from pgmq_gateway.observe.requestlog import RequestLog
+from pgmq_gateway.observe.tracing import tracing
+from pgmq_gateway.settings.model import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from pgmq_gateway.observe.otel import Tracing
+
+# How long a server waits for a database that is slow to answer before it listens.
+READY_SECONDS = 3
+
+
+class Gateway:
+    """The parts that live as long as the settings.
+
+    earlier  the gateway that this one takes over from: what has been counted goes on
+    """
+
+    def __init__(self, settings: Settings, earlier: "Gateway | None" = None) -> None:
+        if settings.db_uri is None:
+            raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
+        self.settings = settings
+        self.bounds = Bounds.of(settings)
+        self.database = Database(settings)
+        self.watch = CatalogWatch(settings, self.database.connections)
+        self.history = History(settings, self.database.connections, self.watch)
+        self.line = Line(settings, self.database)
+        self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
+        self.authenticator = Authenticator.of(settings, self.remote_keys)
+        # Its variables are those of the process.
+        self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
+        self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
+        counted = self.limits is not None and self.limits.count_messages
+        executor = Metered(self.limits, self.line) if self.limits and counted else self.line
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
+        if earlier is not None:
+            self.api.traffic = earlier.api.traffic
+        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
+
+    def _observers(self) -> list[Observer]:
+        observers: list[Observer] = (
+            [RequestLog(self.settings.server_trace_header)] if self.settings.log_requests else []
+        )
+        return [*observers, self.tracing] if self.tracing else observers
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connected to the database, or trying to be."""
+        running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
+        try:
+            if self.remote_keys is not None:
+                running.append(asyncio.create_task(self.remote_keys.run()))
+                await self.remote_keys.tried()
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            for task in running:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.database.connections.close()
+
+
+class Application:
+    """The gateway that serves now, as an application for any ASGI server.
+
+    Calls of functions go straight to its API; all else goes through FastAPI, which has the pages and the lifespan.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._running: dict[Gateway, AsyncExitStack] = {}
+        self.switch(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's life."""
+        called = scope["type"] == "http" and scope["raw_path"].startswith((b"/rpc/", b"/rest/v1/rpc/"))
+        await (self._api if called else self._pages)(scope, receive, send)
+
+    def switch(self, gateway: Gateway) -> None:
+        """Let this one answer from now on; what the other has begun, it finishes."""
+        self.gateway = gateway
+        self._api = gateway.api
+        self._pages = self._with_pages(gateway)
+
+    async def start(self, gateway: Gateway) -> None:
+        """Let one run that does not answer yet."""
+        stack = AsyncExitStack()
+        await stack.enter_async_context(gateway.running())
+        self._running[gateway] = stack
+
+    async def stop(self, gateway: Gateway) -> None:
+        """End one that does not answer any more, once its calls have."""
+        if stack := self._running.pop(gateway, None):
+            await stack.aclose()
+
+    def _with_pages(self, gateway: Gateway) -> FastAPI:
+        pages = FastAPI(title="pgmq-gateway", lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        if gateway.settings.openapi_mode != "disabled":
+            pages.router.routes.extend(docs.routes(gateway.settings))
+        pages.router.redirect_slashes = False
+        # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
+        pages.router.default = gateway.api
+        return pages
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.start(self.gateway)
+        # Whoever calls from now on would be refused while the functions are not known; others may be serving meanwhile.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                await self.gateway.watch.loaded.wait()
+        try:
+            yield
+        finally:
+            for gateway in list(self._running):
+                await self.stop(gateway)
+            if self.gateway.tracing:
+                self.gateway.tracing.stop()
+
+
+def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:
+    """The gateway as an application; without settings, they come from the environment."""
+    return Application(gateway or Gateway(settings or load()))

@@ -1,0 +1,92 @@
+"""The gateway's functions and views as the database has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install.scripts import SCHEMAS
+
+# The name under which the catalog lists everybody; no role can have it.
+EVERYBODY = "public"
+
+# Everything that changes what a function does. Other settings than its search_path are the operator's, such as a
+# statement_timeout.
+_FUNCTIONS = """
+select
+    'function' as kind, n.nspname as schema, p.proname as name,
+    pg_get_function_identity_arguments(p.oid) as arguments, p.oid, r.rolname as owner,
+    md5(concat_ws(
+        E'\\n', p.prosrc, l.lanname, p.prosecdef, p.provolatile, p.proisstrict,
+        array(select s from unnest(p.proconfig) as s where s like 'search_path=%'),
+        pg_get_function_result(p.oid), pg_get_function_arguments(p.oid)
+    )) as md5,
+    p.proacl is null as untouched,
+    array(
+        select coalesce(g.rolname, 'public') || '=' || a.privilege_type
+        from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+        left join pg_catalog.pg_roles as g on g.oid = a.grantee
+    ) as privileges
+from pg_catalog.pg_proc as p
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+join pg_catalog.pg_language as l on l.oid = p.prolang
+join pg_catalog.pg_roles as r on r.oid = p.proowner
+where n.nspname = any ($1::text[])
+"""
+_VIEWS = """
+select
+    'view' as kind, n.nspname as schema, c.relname as name, '' as arguments, c.oid, r.rolname as owner,
+    md5(pg_get_viewdef(c.oid)) as md5,
+    c.relacl is null as untouched,
+    array(
+        select coalesce(g.rolname, 'public') || '=' || a.privilege_type
+        from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) as a
+        left join pg_catalog.pg_roles as g on g.oid = a.grantee
+    ) as privileges
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_roles as r on r.oid = c.relowner
+where n.nspname = any ($1::text[]) and c.relkind = 'v'
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What identifies a function or a view. arguments: as pg_get_function_identity_arguments writes them."""
+
+    kind: str
+    schema: str
+    name: str
+    arguments: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A function or a view of the database.
+
+    md5         of all that decides what it does
+    untouched   whether nobody ever granted or revoked a privilege on it, or a dump left them out
+    privileges  as grantee=PRIVILEGE
+    """
+
+    key: Key
+    oid: int
+    owner: str
+    md5: str
+    untouched: bool
+    privileges: frozenset[str]
+
+    def allows(self, grantee: str, privilege: str) -> bool:
+        """Whether this very role has the privilege; those it is a member of do not count."""
+        return f"{grantee}={privilege}" in self.privileges
+
+
+async def entries(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> dict[Key, Entry]:
+    """The functions and views of these schemas. The transaction's search_path must be `pg_catalog`."""
+    found = {}
+    for row in await connection.fetch(f"{_FUNCTIONS} union all {_VIEWS}", schemas):
+        key = Key(row["kind"], row["schema"], row["name"], row["arguments"])
+        found[key] = Entry(key, row["oid"], row["owner"], row["md5"], row["untouched"], frozenset(row["privileges"]))
+    return found

@@ -1,0 +1,193 @@
+"""Brings a database to what this version needs, and says how far it is from that."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install import adoption, functions, public, records, state
+from pgmq_gateway.install.catalog import Entry, Key, entries
+from pgmq_gateway.install.findings import Finding, InstallError
+from pgmq_gateway.install.migrations import Migration, Progress, lock, migrate, migrations, pending, repair
+from pgmq_gateway.install.public import Api
+from pgmq_gateway.install.records import Shipped
+from pgmq_gateway.install.scripts import PUBLIC, Script, function_scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """All SQL of one version."""
+
+    migrations: Sequence[Migration]
+    scripts: Sequence[Script]
+
+    @classmethod
+    def this(cls) -> "Release":
+        """That of this version."""
+        return cls(migrations(), function_scripts())
+
+    @property
+    def state(self) -> Sequence[Script]:
+        """All that makes state, the installer's own tables first."""
+        return [Script("", records.TABLES), *(migration.script for migration in self.migrations)]
+
+
+async def install(
+    connection: Connection,
+    *,
+    replace: bool = False,
+    release: Release | None = None,
+    progress: Progress = lambda _: None,
+) -> Sequence[str]:
+    """Install, update or repair a database, and return what was done, a line each.
+
+    connection  of a role that may create roles and schemas; it owns what is made
+    replace     also replace pgmq_public functions that somebody else made, and the schema if it was dropped
+    release     what to install; this version's without it
+    progress    told what is being done, a few words at a time
+
+    Any number of installers at once are harmless: they wait for each other. Raises InstallError.
+    """
+    release = release or Release.this()
+    try:
+        done = [f"installed: {migration}" for migration in await migrate(connection, release.migrations, progress)]
+        done += [finding.repair for finding in await repair(connection, release.migrations, release.state, progress)]
+        async with connection.transaction():
+            await lock(connection)
+            done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)
+    except asyncpg.PostgresError as error:
+        more = "".join(f" ({part})" for part in (error.detail, error.hint) if part)
+        raise InstallError(f"{error.message}{more}") from None
+    return done
+
+
+async def check(connection: Connection, *, owners: bool = True) -> Sequence[Finding]:
+    """What `install` would do, and what it would leave as it is; writes nothing. Raises InstallError.
+
+    owners  whether all must belong to the role of this connection
+    """
+    async with connection.transaction(readonly=True):
+        release = Release.this()
+        todo = await pending(connection, release.migrations)
+        installer = await connection.fetchval("select current_user") if owners else None
+        found = await state.findings(connection, release.state, installer)
+        if len(todo) < len(release.migrations):
+            found += [Finding("missing", f"migration {migration}") for migration in todo]
+        code = await _look(connection, release.scripts)
+        found += code.findings(installer)
+        if Finding("missing", "pgmq") not in found:
+            found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
+            found += [Finding("missing", f"{orphan} in pgmq.meta") for orphan in await adoption.orphans(connection)]
+    return _without_consequences(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The functions and views of a database beside those of this version."""
+
+    scripts: Sequence[Script]
+    files: Mapping[str, str]
+    shipped: Mapping[Key, Shipped]
+    present: Mapping[Key, Entry]
+    api: Api | None
+
+    @property
+    def public(self) -> Sequence[Script]:
+        """The files of pgmq_public."""
+        return [script for script in self.scripts if script.schema == PUBLIC]
+
+    @property
+    def internal(self) -> Sequence[Script]:
+        """The files of the other schemas."""
+        return [script for script in self.scripts if script.schema != PUBLIC]
+
+    @property
+    def has_former_files(self) -> bool:
+        """Whether a file was applied that this version does not have."""
+        return bool(self.files.keys() - {script.path for script in self.scripts})
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no function was ever installed here."""
+        return not self.files
+
+    def differences(self, installer: str | None) -> dict[str, list[Finding]]:
+        """Of the internal schemas, by the path of the file that puts it right."""
+        return functions.findings(self.internal, self.files, self.shipped, self.present, installer)
+
+    def findings(self, installer: str | None) -> list[Finding]:
+        """Of all schemas."""
+        found = [finding for each in self.differences(installer).values() for finding in each]
+        if self.api is None and self.is_first:
+            found.append(Finding("missing", f"schema {PUBLIC}"))
+        return [*found, *public.findings(self.api, self.public, self.files, self.shipped, installer)]
+
+
+async def _look(connection: Connection, scripts: Sequence[Script]) -> _Code:
+    # Then the catalog writes names with their schemas.
+    await connection.execute("set local search_path = pg_catalog")
+    return _Code(
+        scripts,
+        await records.files(connection),
+        await records.shipped(connection),
+        await entries(connection),
+        await public.look(connection, [script for script in scripts if script.schema == PUBLIC]),
+    )
+
+
+async def _install_functions(
+    connection: Connection, scripts: Sequence[Script], *, replace: bool, progress: Progress
+) -> list[str]:
+    code = await _look(connection, scripts)
+    installer = await connection.fetchval("select current_user")
+    differences = code.differences(installer)
+    if differences or code.has_former_files:
+        progress("Installing functions")
+        await functions.Applying(connection, code.internal, code.shipped, installer, differences).run()
+        await records.keep_files(connection, [script.path for script in scripts])
+    done = [finding for each in differences.values() for finding in each]
+    api = code.api
+    if api is None and (replace or code.is_first):
+        await connection.execute(f"create schema {PUBLIC}")
+        api = await public.look(connection, code.public)
+    if api is not None:
+        done += public.findings(api, code.public, code.files, code.shipped, installer)
+        await public.apply(connection, code.public, api, code.shipped, installer, replace=replace)
+        if code.is_first or code.api is None:
+            await connection.execute("select pgmq_gateway.grant_public_functions()")
+    first = [f"installed: functions of {', '.join(dict.fromkeys(script.schema for script in scripts))}"]
+    return [
+        *(first if code.is_first else [finding.repair for finding in done if not finding.accepted]),
+        *await _restore_pgmq(connection),
+    ]
+
+
+async def _restore_pgmq(connection: Connection) -> list[str]:
+    lost = await _lost_privileges(connection)
+    for _, statement in lost:
+        await connection.execute(statement)
+    orphans = await adoption.orphans(connection)
+    await adoption.adopt(connection, orphans)
+    return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in orphans)]
+
+
+async def _lost_privileges(connection: Connection) -> Sequence[tuple[str, str]]:
+    """In words, each with the statement that gives them again. Nothing where the function itself is missing."""
+    if await connection.fetchval("select to_regprocedure('pgmq_gateway.lost_privileges()')") is None:
+        return []
+    rows = await connection.fetch("select what, statement from pgmq_gateway.lost_privileges()")
+    return [(row["what"], row["statement"]) for row in rows]
+
+
+def _without_consequences(found: Sequence[Finding]) -> list[Finding]:
+    """Without what is missing only because its schema or its role is."""
+    missing = {finding.what for finding in found if finding.kind == "missing"}
+    schemas = [what.removeprefix("schema ") for what in missing if what.startswith("schema ")]
+    roles = [what.removeprefix("role ") for what in missing if what.startswith("role ")]
+    return [
+        finding
+        for finding in dict.fromkeys(found)
+        if not any(f" {schema}." in finding.what for schema in schemas)
+        and not any(finding.what.endswith(f" for {role}") for role in roles)
+    ]

@@ -1,0 +1,156 @@
+"""sql/migrations: the state, made once, in order, one transaction each, recorded with a checksum.
+
+A released migration is never edited, and a database that is ahead of the code is left alone. Every migration is safe to
+repeat, so what somebody has dropped since is made again by running them all again.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install import records, state
+from pgmq_gateway.install.findings import Finding, InstallError
+from pgmq_gateway.install.scripts import FOLDER, Script
+
+# Any number does, as long as no other program locks the same.
+LOCK = 0x70676D7147
+
+MIGRATIONS = FOLDER / "migrations"
+
+# pgmq's own SQL, in the package that carries it. Not imported: that would load another driver, a third of all the time
+# that a command takes to start.
+_package = find_spec("pgmq")
+assert _package is not None
+assert _package.origin is not None
+PGMQ = Path(_package.origin).with_name("sql")
+
+# A name of the thirteen migrations that came before these.
+_FORMER = (3, "expose")
+
+Progress = Callable[[str], None]
+
+
+class FormerInstallation(InstallError):
+    """A database that was installed before migrations and functions were apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: `sql/migrations/{number}_{name}.sql`."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def script(self) -> Script:
+        """The file as a script."""
+        return Script(f"{self}.sql", self.sql)
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of the file's text, in hex."""
+        return self.script.checksum
+
+    def __str__(self) -> str:
+        return f"{self.number:04}_{self.name}"
+
+
+def migrations(folder: Path = MIGRATIONS) -> Sequence[Migration]:
+    """The files of `folder` in order."""
+    found = []
+    for path in sorted(folder.glob("[0-9]*.sql")):
+        name = re.fullmatch(r"(\d{4})_(\w+)", path.stem)
+        assert name is not None, path
+        found.append(Migration(int(name[1]), name[2], path.read_text()))
+    return found
+
+
+async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequence[Migration]:
+    """Those of `wanted` that this database lacks. Raises InstallError when the two do not fit together."""
+    if await connection.fetchval("select to_regclass('pgmq_gateway.migrations')") is None:
+        return wanted
+    rows = await connection.fetch("select number, name, checksum from pgmq_gateway.migrations")
+    applied = {row["number"]: row for row in rows}
+    if _FORMER in {(number, row["name"]) for number, row in applied.items()}:
+        raise FormerInstallation(
+            "a development version before 0.1.0 installed this database, and it cannot be updated: save the queues with"
+            " pgmq-gateway pg_dump -t 'pgmq.q_*' -t 'pgmq.a_*' -f queues.sql, serve a new --data-dir, load them with"
+            " pgmq-gateway psql -f queues.sql, and run pgmq-gateway install, which adopts them"
+        )
+    if ahead := applied.keys() - {migration.number for migration in wanted}:
+        newest = max(ahead)
+        raise InstallError(
+            f"the database has migration {newest:04}_{applied[newest]['name']}, which this version does not know: "
+            "install the newer pgmq-gateway"
+        )
+    for migration in wanted:
+        row = applied.get(migration.number)
+        if row is not None and row["checksum"] != migration.checksum:
+            raise InstallError(
+                f"sql/migrations/{migration}.sql was edited after this database applied it: restore the file and put "
+                "the change into a new one"
+            )
+    return [migration for migration in wanted if migration.number not in applied]
+
+
+async def migrate(connection: Connection, wanted: Sequence[Migration], progress: Progress) -> Sequence[Migration]:
+    """Apply what is pending and return it. Each is whole or not at all; those before a failing one stay applied."""
+    applied = []
+    while done := await _apply_next(connection, wanted, progress):
+        applied.append(done)
+    return applied
+
+
+async def _apply_next(connection: Connection, wanted: Sequence[Migration], progress: Progress) -> Migration | None:
+    async with connection.transaction():
+        await lock(connection)
+        todo = await pending(connection, wanted)
+        if not todo:
+            return None
+        migration = todo[0]
+        progress(f"Installing {migration}")
+        await connection.execute(records.TABLES)
+        await _execute(connection, migration)
+        await connection.execute(
+            "insert into pgmq_gateway.migrations (number, name, checksum) values ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.checksum,
+        )
+    return migration
+
+
+async def repair(
+    connection: Connection, applied: Sequence[Migration], scripts: Sequence[Script], progress: Progress
+) -> Sequence[Finding]:
+    """Make again what is missing of what `scripts` make, by repeating `applied`, and return what it was."""
+    async with connection.transaction():
+        await lock(connection)
+        installer = await connection.fetchval("select current_user")
+        found = await state.findings(connection, scripts, installer)
+        if not found:
+            return []
+        progress("Restoring roles, schemas and tables")
+        await state.take_over(connection, scripts, installer)
+        await connection.execute(records.TABLES)
+        for migration in applied:
+            await _execute(connection, migration)
+    return found
+
+
+async def lock(connection: Connection) -> None:
+    """Wait for other installers, until the end of the transaction."""
+    await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+
+
+async def _execute(connection: Connection, migration: Migration) -> None:
+    await connection.execute(
+        "select set_config('pgmq_gateway.pgmq_sql', $1, true), set_config('pgmq_gateway.pgmq_version', $2, true)",
+        (PGMQ / "pgmq.sql").read_text(),
+        (PGMQ / "VERSION").read_text().strip(),
+    )
+    await connection.execute(migration.sql)

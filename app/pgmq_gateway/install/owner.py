@@ -1,0 +1,122 @@
+"""Connections of the database's owner, for installing and managing: never used to serve requests."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from pgmq_gateway.database.connector import connect
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
+from pgmq_gateway.embedded.server import running
+from pgmq_gateway.install.installer import check, install
+
+Progress = Callable[[str], None]
+
+LOGIN_ROLE = "authenticator"
+
+
+class AdminError(Exception):
+    """What the database refused its owner, in one line."""
+
+
+@asynccontextmanager
+async def owner(
+    uri: str | None, directory: DataDirectory, purpose: str, progress: Progress
+) -> AsyncIterator[Connection]:
+    """A connection of the owner: to `uri`, or to the embedded database of `directory`, which need not be running.
+
+    Raises AdminError with what Postgres said, in the block too.
+    """
+    try:
+        if uri is not None:
+            async with _connected(uri) as connection:
+                yield connection
+            return
+        serving = directory.holder()
+        if serving is not None and serving.purpose == "serve":
+            async with _connected(socket_uri(directory)) as connection:
+                yield connection
+            return
+        async with running(directory, purpose, progress) as postgres, _connected(postgres.uri()) as connection:
+            yield connection
+    except asyncpg.PostgresError as error:
+        more = "".join(f" {part}" for part in (error.detail, error.hint) if part)
+        raise AdminError(f"{error.message or error}{':' if more else ''}{more}") from None
+    except DataDirectoryHeld:
+        raise
+    except (OSError, asyncpg.InterfaceError, ValueError) as error:
+        raise AdminError(f"cannot connect to the database: {error}") from None
+
+
+@asynccontextmanager
+async def _connected(uri: str) -> AsyncIterator[Connection]:
+    connection = await connect(uri)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def require_installed(connection: Connection, *, embedded: bool, progress: Progress) -> None:
+    """Bring the embedded database up to date; with others that is their owner's decision: raises AdminError."""
+    if embedded:
+        await install(connection, progress=progress)
+    elif any(not finding.accepted for finding in await check(connection, owners=False)):
+        raise AdminError(
+            "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
+        )
+
+
+async def set_login_password(connection: Connection, password: str) -> None:
+    """Let the login role log in with `password`. Only its SCRAM verifier is sent, so that no log can show it.
+
+    Raises AdminError for a password that SCRAM would first have to normalise (RFC 4013).
+    """
+    if not password or not (password.isascii() and password.isprintable()):
+        raise AdminError("the login role's password must be made of printable ASCII characters")
+    await connection.execute(f"alter role {LOGIN_ROLE} login password '{_scram_verifier(password)}'")
+
+
+def _scram_verifier(password: str, iterations: int = 4096) -> str:
+    """What Postgres stores of a password (RFC 5803)."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    stored_key = hashlib.sha256(client_key).digest()
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
+
+
+async def left_to_do(connection: Connection, password_variable: str) -> list[str]:
+    """What keeps the gateway from serving this database, each with what to do about it, as far as can be seen."""
+    role = await connection.fetchrow(
+        "select rolcanlogin, rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = $1", LOGIN_ROLE
+    )
+    assert role is not None
+    steps = []
+    if not role["rolcanlogin"]:
+        steps.append(f"{LOGIN_ROLE} cannot log in: install again with {password_variable} set, or alter role it")
+    elif await _has_no_password(connection):
+        steps.append(f"{LOGIN_ROLE} has no password: install again with {password_variable} set, or alter role it")
+    if role["rolsuper"] or role["rolbypassrls"]:
+        steps.append(f"{LOGIN_ROLE} escapes row-level security: alter role {LOGIN_ROLE} nosuperuser nobypassrls")
+    open_queues = await connection.fetch("select queue_name from pgmq_admin.list_queues() where not rls")
+    if open_queues:
+        names = ", ".join(row["queue_name"] for row in open_queues)
+        steps.append(f"no row-level security on {names}: alter table pgmq.q_… enable row level security")
+    return steps
+
+
+async def _has_no_password(connection: Connection) -> bool:
+    """False also where only a superuser could tell."""
+    if not await connection.fetchval("select has_table_privilege('pg_catalog.pg_authid', 'select')"):
+        return False
+    stored = await connection.fetchval("select rolpassword from pg_catalog.pg_authid where rolname = $1", LOGIN_ROLE)
+    return stored is None

@@ -1,0 +1,28 @@
+"""pg_dump of the embedded Postgres, for backups and for moving to another version."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pgmq_gateway.embedded.cluster import binary, is_absent, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError
+from pgmq_gateway.embedded.server import running
+from pgmq_gateway.install.migrations import Progress
+
+
+async def pg_dump(directory: DataDirectory, arguments: Sequence[str], progress: Progress) -> int:
+    """Run pg_dump on the embedded database, which is started unless it is being served; gives its exit status.
+
+    Raises DataDirectoryError where there is no database, and DataDirectoryHeld while another command has it.
+    """
+    if is_absent(directory.postgres):
+        raise DataDirectoryError(f"there is no database in {directory.path}: choose another --data-dir")
+    holder = directory.holder()
+    if holder is not None and holder.purpose == "serve":
+        return await _run(directory, arguments)
+    async with running(directory, "pg_dump", progress):
+        return await _run(directory, arguments)
+
+
+async def _run(directory: DataDirectory, arguments: Sequence[str]) -> int:
+    child = await asyncio.create_subprocess_exec(binary("pg_dump"), *arguments, "-d", socket_uri(directory))
+    return await child.wait()

@@ -1,0 +1,145 @@
+"""A span of OpenTelemetry for each request, with its stages, and one below it for what Postgres did."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from threading import Thread
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from pgmq_gateway.api.queues import SCHEMA as QUEUES
+from pgmq_gateway.http.response import Response
+from pgmq_gateway.observe.observed import End, Observed
+
+logger = logging.getLogger("pgmq_gateway")
+
+SERVICE = "pgmq-gateway"
+# Headers of W3C Trace Context.
+CONTEXT = ("traceparent", "tracestate")
+# Seconds that spans may take to leave when the gateway ends.
+LAST_SECONDS = 3.0
+TRANSACTION = "transaction"
+# What the functions of queues do, in the words of the semantic conventions for messaging.
+OPERATIONS = {
+    **dict.fromkeys(("send", "send_batch"), "send"),
+    **dict.fromkeys(("read", "pop"), "receive"),
+    **dict.fromkeys(("archive", "delete"), "settle"),
+}
+
+
+class Exporter(OTLPSpanExporter):
+    """Sends spans, from a thread of its own. That they cannot be sent is told once, not at each attempt."""
+
+    _failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send some."""
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS and not self._failing:
+            logger.warning("cannot send traces; those that cannot be sent are dropped")
+        self._failing = result is not SpanExportResult.SUCCESS
+        return result
+
+
+class Tracing:
+    """Makes a span of each request, below the one that its client names, and has SQL see the new one."""
+
+    def __init__(self) -> None:
+        named = OTELResourceDetector().detect().attributes
+        resource = Resource.create({"service.name": SERVICE, "service.version": version(SERVICE), **named})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
+        # It would tell of each attempt to send.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        self._tracer = self._provider.get_tracer(SERVICE)
+        self._context = TraceContextTextMapPropagator()
+
+    def begun(self, request: Observed) -> End:
+        """Begin a span. SQL finds it in request.headers, to store it with a message for example."""
+        # Below what the request names and not what happens to be current here.
+        parent = self._context.extract(request.headers, context=Context())
+        span = self._tracer.start_span(request.method, parent, kind=SpanKind.SERVER, start_time=request.began)
+        carried = dict.fromkeys(CONTEXT, "")
+        self._context.inject(carried, set_span_in_context(span, Context()))
+        request.carried = carried
+        request.trace_id = f"{span.get_span_context().trace_id:032x}"
+        return partial(self._end, request, span)
+
+    def _end(self, request: Observed, span: Span, response: Response | None, seconds: float) -> None:
+        if span.is_recording():
+            _describe(span, request, response)
+            self._add_transaction(span, request)
+        span.end(request.began + int(1e9 * seconds))
+
+    def stop(self) -> None:
+        """Send what is left, and wait for that no longer than LAST_SECONDS."""
+        ending = Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_SECONDS)
+
+    def _add_transaction(self, span: Span, request: Observed) -> None:
+        """A span for what Postgres did, the wait for a connection included."""
+        began = request.began
+        for stage, seconds in request.stages:
+            ended = began + int(1e9 * seconds)
+            if stage == TRANSACTION:
+                inner = self._tracer.start_span(
+                    stage,
+                    set_span_in_context(span, Context()),
+                    kind=SpanKind.CLIENT,
+                    attributes={"db.system.name": "postgresql"},
+                    start_time=began,
+                )
+                inner.end(ended)
+            began = ended
+
+
+def _describe(span: Span, request: Observed, response: Response | None) -> None:
+    span.set_attributes(
+        {
+            "http.request.method": request.method,
+            "http.request.body.size": request.received,
+            "url.path": request.place,
+            "url.scheme": request.scheme,
+            **{f"pgmq_gateway.stage.{stage}_ms": round(1000 * seconds, 3) for stage, seconds in request.stages},
+        }
+    )
+    if request.role:
+        span.set_attribute("pgmq_gateway.role", request.role)
+    if request.function is not None:
+        _describe_call(span, request)
+    if response is None:
+        span.set_attribute("error.type", "client_gone")
+        return
+    span.set_attributes({"http.response.status_code": response.status, "http.response.body.size": len(response.body)})
+    if response.code:
+        span.set_attribute("error.type", response.code)
+    if response.status >= 500:
+        span.set_status(StatusCode.ERROR)
+
+
+def _describe_call(span: Span, request: Observed) -> None:
+    """What it is about. A function that exists may name a span, what strangers put into a path may not."""
+    function = request.function
+    assert function is not None
+    resource = request.segments[0] == "queues"
+    route = "/queues/{queue}/messages" if resource else f"/rpc/{function.name}"
+    span.update_name(f"{request.method} {route}")
+    span.set_attributes(
+        {"http.route": route, "pgmq_gateway.schema": function.schema, "pgmq_gateway.function": function.name}
+    )
+    if function.schema == QUEUES and function.name in OPERATIONS:
+        span.set_attributes(
+            {
+                "messaging.system": "pgmq",
+                "messaging.operation.name": function.name,
+                "messaging.operation.type": OPERATIONS[function.name],
+            }
+        )

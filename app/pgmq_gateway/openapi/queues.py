@@ -1,0 +1,114 @@
+"""Queues as resources (app/resources.py), described: each operation is there when its function is."""
+
+from collections.abc import Collection, Sequence
+
+from pgmq_gateway.api.queues import ROUTES
+from pgmq_gateway.calls.catalog import Function
+from pgmq_gateway.openapi.answers import headers, refusals
+from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, SCHEMA
+from pgmq_gateway.openapi.results import answer
+from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
+
+TAG = "queues"
+OPERATIONS = ("send_message", "read_messages", "pop_message", "delete_message", "archive_message")
+IDS = dict(zip(ROUTES.values(), OPERATIONS, strict=True))
+
+TEXTS = {
+    "send": (
+        "Sends the body as a message",
+        'Sends the body as a message, whatever JSON it is. `{"messages": […]}`, with no other member, is a batch: all '
+        "of its messages are sent, or none.",
+    ),
+    "read": (
+        "Takes leases on messages",
+        "Leases up to `n` visible messages: nobody else reads them for `sleep_seconds`. It is a GET that changes "
+        "something, so it is never cached, and repeating it gives other messages. Delete or archive them in time.",
+    ),
+    "pop": (
+        "Takes one visible message off the queue",
+        "Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.",
+    ),
+    "delete": ("Deletes a message for good", "Deletes a message for good."),
+    "archive": ("Moves a message to the archive", "Moves a message to the archive of its queue."),
+}
+BATCH: Schemas = {"batch": ANSWERS["send_batch"]["sent"]}
+# Where an answer has a message's id.
+WHERE = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
+LIMITS = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
+
+
+def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
+    """The paths of queues, for those of `functions` that stand behind them."""
+    found = {function.name: function for function in functions if function.schema == SCHEMA}
+    described: Schemas = {}
+    for (method, place), name in ROUTES.items():
+        if name in found:
+            path = f"/queues/{{queue}}/{place.replace('{id}', '{message_id}')}"
+            described.setdefault(path, {})[method.lower()] = _operation(found[name], named, _links(name, found))
+    return described
+
+
+def _links(name: str, found: Collection[str]) -> Schema:
+    """What can be done next with the first message of an answer."""
+    parameters = {"queue": "$request.path.queue", "message_id": WHERE.get(name)}
+    targets = {function: IDS[function] for function in ("delete", "archive") if function in found}
+    links = {function: {"operationId": target, "parameters": parameters} for function, target in targets.items()}
+    return {"links": links} if name in WHERE and links else {}
+
+
+def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
+    name = function.name
+    summary, text = TEXTS[name]
+    single = name in ("delete", "archive")
+    return {
+        "operationId": IDS[name],
+        "tags": [TAG],
+        "summary": summary,
+        "description": text,
+        "parameters": [_in_path("queue", QUEUE_NAME), *_parameters(name)],
+        **({"requestBody": _message()} if name == "send" else {}),
+        "responses": {
+            ("201" if name == "send" else "200"): {**_answer(function, named), **links},
+            **refusals((400, 401, 403, 404, 405, 409, 500, 503, 504), {404: "MessageNotFound"} if single else None),
+        },
+    }
+
+
+def _parameters(name: str) -> list[Schema]:
+    if name in ("delete", "archive"):
+        return [_in_path("message_id", {**given("pg_catalog.int8"), **ARGUMENTS["message_id"]})]
+    if name == "read":
+        lease = "How long nobody else reads the messages: the lease."
+        return [_number("n", 1, "How many messages at most.", minimum=0), _number("sleep_seconds", 30, lease)]
+    if name == "send":
+        return [_number("sleep_seconds", 0, "How long the message stays invisible at first.")]
+    return []
+
+
+def _in_path(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _number(name: str, default: int, text: str, **limits: int) -> Schema:
+    schema = {**INT32, **LIMITS, **limits, "default": default}
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+def _message() -> Schema:
+    examples = {
+        "message": {"summary": "A message", "value": {"hello": "world"}},
+        "batch": {"summary": "Two messages", "value": {"messages": [{"n": 1}, {"n": 2}]}},
+    }
+    return {"required": True, "content": {"application/json": {"schema": {}, "examples": examples}}}
+
+
+def _answer(function: Function, named: Schemas) -> Schema:
+    meanings = {"send": "Sent: the ids, in order.", "delete": "Deleted.", "archive": "Archived."}
+    single = function.name in ("delete", "archive")
+    schema = {"const": True} if single else answer(function, named)
+    examples = {"done": DONE} if single else {**ANSWERS[function.name], **(BATCH if function.name == "send" else {})}
+    return {
+        "description": meanings.get(function.name, "The messages."),
+        "headers": headers("Content-Range", "Vary", "Cache-Control"),
+        "content": {"application/json": {"schema": schema, "examples": examples}},
+    }

@@ -1,0 +1,27 @@
+"""What functions return, as schemas."""
+
+from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.openapi.examples import ANSWERS, RECORD, ROW, SCHEMA
+from pgmq_gateway.openapi.schemas import Schema, Schemas, component, returned
+
+
+def answer(function: Function, named: Schemas) -> Schema:
+    """The schema of what a function returns; that of its rows is put into `named`."""
+    ours = function.schema == SCHEMA and function.name in ANSWERS
+    if function.result is Result.RECORD:
+        row = _row(function, named) if function.columns else {"type": "object"}
+        single = {"anyOf": [row, {"type": "null"}]}
+    else:
+        single = row = returned(function.columns[0][1], nullable=not ours) if function.columns else {}
+    return {"type": "array", "items": row} if function.returns_set else single
+
+
+def _row(function: Function, named: Schemas) -> Schema:
+    columns = dict(function.columns)
+    if function.schema == SCHEMA and {*columns} == {*RECORD["properties"]} - ({"last_read_at"} - {*columns}):
+        name, schema = ROW, {**RECORD, "properties": {column: RECORD["properties"][column] for column in columns}}
+    else:
+        name = f"{function.name}_row"
+        properties = {column: returned(sql_type, nullable=True) for column, sql_type in columns.items()}
+        schema = {"type": "object", "required": list(properties), "properties": properties}
+    return component(name, schema, named)

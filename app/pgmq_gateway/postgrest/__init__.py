@@ -1,0 +1,1 @@
+"""PostgREST's request language: query, headers, body. No SQL."""

@@ -1,0 +1,143 @@
+"""The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from pgmq_gateway import strictjson
+from pgmq_gateway.errors import InvalidBody
+from pgmq_gateway.http.request import Request
+from pgmq_gateway.postgrest.query import Pairs, read_columns
+
+# They take names and check the syntax, and leave each value as the bytes that came.
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder(msgspec.Raw)
+
+JSON_TYPES = ("json", "jsonb")
+BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """Argument names with their values: in the JSON object `body`, or, where that is None, as the texts of `values`.
+
+    values      all texts of each argument, in the order in which they came
+    body_types  types of which a function may take the whole body as its only, unnamed argument: then `whole` has it
+    """
+
+    names: tuple[str, ...]
+    body: str | None = None
+    values: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    body_types: tuple[str, ...] = ()
+    whole: str = ""
+
+
+async def read_arguments(request: Request, query: Pairs) -> Arguments:
+    """The arguments of a request: of a POST from the body, else from `query`, those parameters that shape no result.
+
+    Raises InvalidBody, InvalidQuery.
+    """
+    if request.method != "POST":
+        return _from_text(query)
+    return await _from_body(request, read_columns(request.query) if request.query else None)
+
+
+async def _from_body(request: Request, columns: tuple[str, ...] | None) -> Arguments:
+    content_type = request.headers.get("content-type", "application/json")
+    media_type = content_type.partition(";")[0].strip().lower()
+    body = await request.body()
+    if media_type == "application/json":
+        return _from_json(body) if columns is None else _chosen(body, columns)
+    if media_type == "application/x-www-form-urlencoded":
+        return _from_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    if media_type == "text/csv":
+        return _from_csv(body)
+    if media_type in BODY_TYPES:
+        return _whole(BODY_TYPES[media_type], body)
+    raise InvalidBody(f"Content-Type not acceptable: {content_type}")
+
+
+def _from_text(query: Pairs) -> Arguments:
+    values: dict[str, list[str]] = {}
+    for name, value in query:
+        values.setdefault(name, []).append(value)
+    return Arguments(tuple(values), values=values)
+
+
+def _from_csv(body: bytes) -> Arguments:
+    """The first line names the arguments, the second has their values; NULL is null, all else is text."""
+    try:
+        names, *rows = csv.reader(body.decode().splitlines(), strict=True)
+    except (csv.Error, UnicodeDecodeError, ValueError):
+        raise InvalidBody("Empty or invalid csv") from None
+    if any(len(row) != len(names) for row in rows):
+        raise InvalidBody("All lines must have same number of fields")
+    cells = zip(names, rows[0], strict=True) if rows else ()
+    first = {name: None if value == "NULL" else value for name, value in cells}
+    return Arguments(tuple(first), msgspec.json.encode(first).decode())
+
+
+def _whole(type_: str, body: bytes) -> Arguments:
+    """A body that is one value: text as it is, bytes as Postgres writes them in hex."""
+    if type_ == "bytea":
+        return Arguments((), body_types=(type_,), whole=f"\\x{body.hex()}")
+    return Arguments((), body_types=(type_,), whole=body.decode(errors="replace"))
+
+
+def _from_json(body: bytes) -> Arguments:
+    if not body:
+        return Arguments((), body_types=JSON_TYPES, whole="{}")
+    try:
+        text = body.decode()
+        names, given = _named(body, text)
+    except msgspec.DecodeError:
+        names, given = _with_surrogates(body)
+    except (UnicodeDecodeError, RecursionError):
+        raise InvalidBody("Empty or invalid json") from None
+    return Arguments(names, given, body_types=JSON_TYPES, whole=text)
+
+
+def _with_surrogates(body: bytes) -> tuple[tuple[str, ...], str]:
+    """A body with half of a surrogate pair in it, which only Postgres may refuse."""
+    try:
+        text = body.decode()
+        value = strictjson.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidBody("Empty or invalid json")
+    return tuple(value), text
+
+
+def _chosen(body: bytes, columns: tuple[str, ...]) -> Arguments:
+    """The members of a JSON body that `columns` names, whatever else is there: PostgREST leaves it to Postgres."""
+    text = body.decode(errors="replace")
+    try:
+        rows = _rows.decode(body)
+        text = bytes(rows[0]).decode() if rows else text
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return Arguments(columns, text, body_types=JSON_TYPES, whole=text)
+
+
+def _named(body: bytes, text: str) -> tuple[tuple[str, ...], str | None]:
+    """The names in a JSON body, and the object that has them.
+
+    PostgREST: of an array of objects with the same keys the first counts; all else that is JSON has no arguments.
+    """
+    try:
+        return tuple(_object.decode(body)), text
+    except msgspec.ValidationError:
+        _any.decode(body)
+    try:
+        rows = _objects.decode(body)
+    except msgspec.ValidationError:
+        if body.lstrip().startswith(b"["):
+            raise InvalidBody("All object keys must match") from None
+        return (), None
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise InvalidBody("All object keys must match")
+    return (tuple(rows[0]), msgspec.json.encode(rows[0]).decode()) if rows else ((), None)

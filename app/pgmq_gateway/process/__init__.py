@@ -1,0 +1,1 @@
+"""Processes, signals, reloads, admin port."""

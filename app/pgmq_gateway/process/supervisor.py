@@ -1,0 +1,190 @@
+"""Several processes on one port: starts them, replaces those that die, and answers for all on the admin port."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import SecretStr
+
+from pgmq_gateway.http.server import server_for
+from pgmq_gateway.http.sockets import Addresses, ServeError
+from pgmq_gateway.process.admin_port_of_workers import Overview
+from pgmq_gateway.process.child import Child, run_module
+from pgmq_gateway.process.reload import Apply
+from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.settings.model import Settings
+
+# What a worker says that serves with other settings.
+APPLIED = b"applied\n"
+
+
+class Worker(Child):
+    """A process that serves, and what takes its place.
+
+    admin    where it says how it is
+    serving  set once it has been ready
+    """
+
+    name = "a worker"
+
+    def __init__(self, settings: Settings, api: socket.socket, admin: Path) -> None:
+        super().__init__()
+        self._settings = settings
+        self._api = api.fileno()
+        self._answer: asyncio.Future[bytes] | None = None
+        self.admin = admin
+        self.serving = asyncio.Event()
+
+    async def start(self) -> Process:
+        """A worker on the API's socket, with a socket of its own for its health."""
+        with _listening(self.admin) as admin:
+            process = await asyncio.create_subprocess_exec(
+                *run_module("pgmq_gateway.process.worker"),
+                stdin=PIPE,
+                stdout=PIPE,
+                pass_fds=(self._api, admin.fileno()),
+            )
+            assert process.stdin is not None
+            process.stdin.write(self._orders(api=self._api, admin=admin.fileno()))
+            return process
+
+    async def listen(self, process: Process) -> None:
+        """It says `ready`, and to other settings `applied` or `kept`."""
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            if line == b"ready\n":
+                self.serving.set()
+            else:
+                self._answered(line)
+        # What takes its place has the new settings.
+        self._answered(APPLIED)
+
+    async def apply(self, settings: Settings) -> bool:
+        """Have it serve with other settings, and say whether it does."""
+        self._settings = settings
+        if self._process is None or self._process.returncode is not None:
+            return True
+        self._answer = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._orders())
+        return await self._answer == APPLIED
+
+    def _answered(self, line: bytes) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(line)
+
+    def _orders(self, **sockets: int) -> bytes:
+        orders = {"settings": _plain(self._settings.model_dump()), **sockets}
+        return json.dumps(orders).encode() + b"\n"
+
+
+class Crew:
+    """All workers of one gateway, who divide its pool."""
+
+    def __init__(self, settings: Settings, count: int, api: socket.socket, folder: Path) -> None:
+        self._count = count
+        share = self._share(settings)
+        self.workers = [Worker(share, api, folder / str(number)) for number in range(count)]
+
+    def _share(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"db_pool": max(1, settings.db_pool // self._count)})
+
+    async def serving(self) -> None:
+        """Return once all of them have been ready."""
+        for worker in self.workers:
+            await worker.serving.wait()
+
+    async def apply(self, settings: Settings) -> None:
+        """Have all of them serve with other settings. Raises ServeError when some could not."""
+        share = self._share(settings)
+        applied = await asyncio.gather(*(worker.apply(share) for worker in self.workers))
+        if kept := applied.count(False):
+            raise ServeError(f"{kept} of {self._count} workers could not use the new ones")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on."""
+        for worker in self.workers:
+            worker.signal(number)
+
+
+async def serve_many(
+    count: int,
+    settings: Settings,
+    addresses: Addresses,
+    manager: Manager,
+    ready: Callable[[], None],
+    reloading: Callable[[Apply], Awaitable[None]],
+    *others: Awaitable[None],
+) -> None:
+    """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight.
+
+    `ready` is called once all of them are; `reloading` and `others` run beside.
+    """
+    addresses.api.listen(socket.SOMAXCONN)
+    with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
+        crew = Crew(settings, count, addresses.api, Path(folder))
+        stop = asyncio.Event()
+        _on_signals(crew, stop, manager)
+        health = server_for(Overview([worker.admin for worker in crew.workers], stop))
+        healthy = asyncio.create_task(health.serve([addresses.admin]))
+        announced = asyncio.create_task(_announce(crew, ready))
+        kept = [asyncio.create_task(worker.keep()) for worker in crew.workers]
+        beside = [asyncio.ensure_future(other) for other in (*others, reloading(crew.apply))]
+        try:
+            await asyncio.wait([asyncio.create_task(stop.wait()), *kept, *beside], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            # From here on the socket is open as long as workers listen, and no longer.
+            addresses.api.close()
+            for worker in crew.workers:
+                worker.stop()
+            await asyncio.gather(*kept, return_exceptions=True)
+            health.should_exit = True
+            await healthy
+            for task in (announced, *beside):
+                task.cancel()
+            await asyncio.gather(announced, *beside, return_exceptions=True)
+
+
+async def _announce(crew: Crew, ready: Callable[[], None]) -> None:
+    await crew.serving()
+    ready()
+
+
+def _on_signals(crew: Crew, stop: asyncio.Event, manager: Manager) -> None:
+    def end() -> None:
+        manager.stopping()
+        if stop.is_set():
+            crew.signal(signal.SIGTERM)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGUSR1, crew.signal, signal.SIGUSR1)
+
+
+def _listening(path: Path) -> socket.socket:
+    """A socket in the file system, at a path that may have been used before."""
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(path))
+    os.chmod(path, 0o600)
+    bound.listen()
+    return bound
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 a setting's value
+    """Settings as JSON has them, secrets in clear: they go to a process of ours, through a pipe."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

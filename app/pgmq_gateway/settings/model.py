@@ -1,0 +1,330 @@
+"""What the operator decides, under PostgREST's names wherever PostgREST has the setting."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from pgmq_gateway.settings import sources
+from pgmq_gateway.settings.address import Address
+from pgmq_gateway.settings.configfile import ConfigFileError
+from pgmq_gateway.settings.ratelimit import read_rate_limits
+
+# RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
+SHORTEST_SECRET = 32
+
+# What a printed configuration has in place of a secret.
+MASK = "********"
+MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
+
+# Messages of one call, as in sql/functions/pgmq_public/send_batch.sql and read.sql where nobody says otherwise.
+MAX_BATCH = 100_000
+MAX_READ = 10_000
+
+# Settings that can be set to nothing. For all others, as in PostgREST, empty means the default.
+EMPTY_COUNTS = {"db_anon_role", "db_extra_search_path"}
+
+# Settings of PostgREST that the gateway does not have, each with the values that are what it does anyway, or that make
+# no difference to be told of.
+WITHOUT_EFFECT = {
+    "db-aggregates-enabled": {"false"},
+    "db-config": {"false"},
+    "db-pool-automatic-recovery": {"true"},
+    "db-pool-max-idletime": {"30"},
+    "db-pool-max-lifetime": {"1800"},
+    "db-timezone-enabled": {"true"},
+    "db-use-legacy-gucs": {"false"},
+    "log-query": {"false", "disabled"},
+    "server-otel-enabled": {"false"},
+    "server-unix-socket-mode": {"660"},
+}
+_SWITCHES = {"on": "true", "1": "true", "off": "false", "0": "false"}
+
+Names = tuple[str, ...]
+
+
+class SettingsError(Exception):
+    """Settings that the gateway cannot start with, said in one line."""
+
+
+def _app_setting(pair: tuple[str, str]) -> tuple[str, str]:
+    name, value = pair
+    # Postgres would refuse it in each call.
+    if not re.fullmatch(r"[^\W\d][\w$]*(\.[^\W\d][\w$]*)*", name.removeprefix(sources.APP_SETTINGS)):
+        raise ValueError("Postgres takes only letters, digits and _ in such a name, and no digit in front")
+    if value == MASK:
+        raise ValueError(MASKED)
+    return pair
+
+
+AppSetting = Annotated[tuple[str, str], AfterValidator(_app_setting)]
+
+
+class Settings(BaseModel):
+    """Frozen settings. Each field `x_y` is PostgREST's setting `x-y`; lists are separated by commas.
+
+    jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
+    jwt_cache_max_entries  verified tokens kept in memory; 0: none
+    jwt_previous_secret    the secret, or the keys, before the present ones: what they have signed is still taken
+    jwt_issuer             who may have issued tokens (claim iss); none named: anybody
+    jwks_url               where keys are fetched from, besides those of the settings
+    jwks_private_addresses whether that may be an address which is not on the internet
+    app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
+    secret_keys            each as `name=key`
+    key_layer              whether a request must show a key; None: when there are keys
+    listen_uri             where to listen and to read the catalog, if not at db_uri: a pooler forgets LISTEN
+    call_timeout           seconds that a call may take in the database; None: what holds for the login role
+    history_interval       seconds between samples of the queues; 0: none are taken
+    history_keep           days that samples are kept
+    log_format             of all that is written to stderr
+    log_requests           whether each request is told of, whatever the log's level
+    queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
+    rate_limits            limits per caller (limits.py)
+    reuse_port             whether others may listen on the same ports, to take over from this gateway
+    max_body, max_head     bytes of a request's body, and of its line and headers
+    head_timeout           seconds that a request's line and headers may take to arrive; body_timeout: its body
+    send_timeout           seconds that a client may take nothing of its answer
+    max_connections        of one process, open at once
+    max_batch, max_read    messages of one send_batch; and of one read, however many are asked for
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    db_uri: SecretStr | None = None
+    db_schemas: Names = ("public", "pgmq_public", "pgmq_admin")
+    db_anon_role: str | None = "anon"
+    db_extra_search_path: Names = ("public", "extensions")
+    db_pool: int = Field(default=10, ge=1)
+    db_pool_acquisition_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    db_max_rows: int | None = Field(default=None, ge=1)
+    db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit"
+    db_pre_request: str | None = None
+    db_plan_enabled: bool = False
+    db_prepared_statements: bool = True
+    db_hoisted_tx_settings: Names = (
+        "statement_timeout",
+        "plan_filter.statement_cost_limit",
+        "default_transaction_isolation",
+    )
+    db_channel: str = "pgrst"
+    db_channel_enabled: bool = True
+    jwt_secret: SecretStr | None = None
+    jwt_secret_is_base64: bool = False
+    jwt_aud: str | None = None
+    jwt_role_claim_key: str = ".role"
+    jwt_cache_max_entries: int = Field(default=1000, ge=0)
+    jwt_previous_secret: SecretStr | None = None
+    jwt_issuer: Names = ()
+    jwks_url: str | None = None
+    jwks_private_addresses: bool = False
+    server_host: str = "127.0.0.1"
+    server_port: int = Field(default=3000, ge=0, le=65535)
+    admin_server_host: str | None = None
+    admin_server_port: int = Field(default=3001, ge=0, le=65535, validate_default=True)
+    server_cors_allowed_origins: Names = ()
+    server_timing_enabled: bool = False
+    server_trace_header: str | None = None
+    openapi_mode: Literal["follow-privileges", "ignore-privileges", "disabled"] = "follow-privileges"
+    openapi_security_active: bool = False
+    openapi_server_proxy_uri: str | None = None
+    client_error_verbosity: Literal["verbose", "minimal"] = "verbose"
+    log_level: Literal["crit", "error", "warn", "info", "debug"] = "warn"
+    app_settings: tuple[AppSetting, ...] = ()
+    publishable_keys: Names = ()
+    secret_keys: Names = ()
+    key_layer: bool | None = None
+    listen_uri: SecretStr | None = None
+    call_timeout: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
+    history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
+    history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    log_format: Literal["text", "json"] = "text"
+    log_requests: bool = False
+    queue_metrics: int = Field(default=100, ge=0, le=10_000)
+    rate_limits: Names = ()
+    reuse_port: bool = False
+    max_body: int = Field(default=16 * 1024 * 1024, ge=1)
+    max_head: int = Field(default=32 * 1024, ge=1024)
+    head_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    body_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
+    send_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    max_connections: int = Field(default=10_000, ge=1)
+    max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
+    max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)
+
+    @field_validator(
+        "db_schemas",
+        "db_extra_search_path",
+        "db_hoisted_tx_settings",
+        "server_cors_allowed_origins",
+        "jwt_issuer",
+        "publishable_keys",
+        "secret_keys",
+        "rate_limits",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("db_anon_role", mode="before")
+    @classmethod
+    def _unset_when_empty(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("db_uri", "listen_uri", "jwt_secret", "jwt_previous_secret", mode="before")
+    @classmethod
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
+        if not isinstance(value, str):
+            return value
+        if MASK in value:
+            raise ValueError(MASKED)
+        if not value.startswith("@"):
+            return value
+        try:
+            text = Path(value[1:]).read_text("utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
+        return text.strip() if info.field_name in {"db_uri", "listen_uri"} else text.removesuffix("\n")
+
+    @field_validator("db_uri", "listen_uri")
+    @classmethod
+    def _address_of_servers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Address.of(value.get_secret_value())
+        return value
+
+    @field_validator("jwt_secret", "jwt_previous_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
+            raise ValueError(
+                f"the secret must have at least {SHORTEST_SECRET} bytes; make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("admin_server_port")
+    @classmethod
+    def _port_of_its_own(cls, value: int, info: ValidationInfo) -> int:
+        """PostgREST refuses equal ports too, even on different hosts."""
+        if value != 0 and value == info.data.get("server_port"):
+            raise ValueError(
+                f"{value} is also the API's port, PGRST_SERVER_PORT: set another one, or 0 for any free port "
+                "(--port, --admin-port)"
+            )
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _named_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(name and key for name, _, key in (pair.partition("=") for pair in value)):
+            raise ValueError("write each key as name=key, separated by commas")
+        # As a key it would open everything to who has read the manual.
+        if any(MASK in pair for pair in value):
+            raise ValueError(MASKED)
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _fetchable(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[!-~]+", value) or "\\" in value:
+            raise ValueError("write an address as https://id.example.org/.well-known/jwks.json")
+        parts = urlsplit(value)
+        if not parts.hostname or parts.port == 0 or "@" in parts.netloc or parts.fragment:
+            raise ValueError("an address without user, password or fragment is needed")
+        if parts.scheme == "http" and not re.fullmatch(r"localhost|127\.[0-9.]+|::1", parts.hostname):
+            raise ValueError("http is for this machine's own addresses only: write https://")
+        return value
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_rate_limits(value)
+        return value
+
+    @field_validator("db_schemas")
+    @classmethod
+    def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one schema to expose")
+        if internal := {"pgmq_gateway", "pg_catalog", "information_schema"} & set(value):
+            raise ValueError(f"{', '.join(sorted(internal))} must not be exposed")
+        return value
+
+    @field_validator("server_host", "admin_server_host")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
+        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 asked for
+
+
+# Settings by their names in a file.
+FIELDS = {
+    **{field.replace("_", "-"): field for field in Settings.model_fields if field not in sources.OWN.values()},
+    **sources.OWN,
+}
+del FIELDS["app-settings"]
+
+
+def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
+    """Settings from a file and the environment, with those `chosen` on the command line in front (None: not chosen).
+
+    config  PostgREST's configuration file; None: the one that PGMQ_GATEWAY_CONFIG names, if it names any
+
+    Raises SettingsError that names the variable, or the file and the line, and what is wrong, never the value.
+    """
+    found = {given.name: given for given in _given(config)}
+    values: dict[str, Any] = {field: found[name].value for name, field in FIELDS.items() if name in found}
+    values |= {field: value for field, value in chosen.items() if value is not None}
+    values = {field: value for field, value in values.items() if value != "" or field in EMPTY_COUNTS}
+    app = [given for given in found.values() if given.name.startswith(sources.APP_SETTINGS)]
+    places = {field: found[name].place for name, field in FIELDS.items() if name in found and chosen.get(field) is None}
+    try:
+        return Settings(**values, app_settings=tuple((given.name, given.value) for given in app))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field, *rest = first["loc"]
+        place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
+        raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def unheeded(config: Path | None = None) -> list[str]:
+    """Settings of the file and the environment that have no effect here, each by the name that it was given."""
+    return sorted({given.written for given in _given(config) if not _heeded(given)})
+
+
+def _heeded(given: sources.Given) -> bool:
+    value = given.value.lower()
+    return (
+        value == ""
+        or given.name in FIELDS
+        or given.name.startswith(sources.APP_SETTINGS)
+        or _SWITCHES.get(value, value) in WITHOUT_EFFECT.get(given.name, ())
+    )
+
+
+def _given(config: Path | None) -> list[sources.Given]:
+    try:
+        return sources.given(config)
+    except ConfigFileError as error:
+        raise SettingsError(str(error)) from None
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return sources.variable(next(name for name, its in FIELDS.items() if its == field))

@@ -1,0 +1,109 @@
+"""Where settings come from: a configuration file and the environment, under all names that PostgREST takes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgmq_gateway.settings import configfile
+
+CONFIG_VARIABLE = "PGMQ_GATEWAY_CONFIG"
+APP_SETTINGS = "app.settings."
+
+_PREFIX = "PGRST_"
+_APP_PREFIX = "PGRST_APP_SETTINGS_"
+
+# Older names that PostgREST still takes.
+_ALIASES = {
+    "db-pool-timeout": "db-pool-max-idletime",
+    "db-schema": "db-schemas",
+    "max-rows": "db-max-rows",
+    "pre-request": "db-pre-request",
+    "role-claim-key": "jwt-role-claim-key",
+    "root-spec": "db-root-spec",
+    "secret-is-base64": "jwt-secret-is-base64",
+    "server-proxy-uri": "openapi-server-proxy-uri",
+}
+
+# The gateway's own: PostgREST leaves the keys to what stands in front of it, and has no queues.
+OWN = {
+    "pgmq-gateway-publishable-keys": "publishable_keys",
+    "pgmq-gateway-secret-keys": "secret_keys",
+    "pgmq-gateway-key-layer": "key_layer",
+    "pgmq-gateway-listen-uri": "listen_uri",
+    "pgmq-gateway-call-timeout": "call_timeout",
+    "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
+    "pgmq-gateway-jwt-issuer": "jwt_issuer",
+    "pgmq-gateway-jwks-url": "jwks_url",
+    "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
+    "pgmq-gateway-history-interval": "history_interval",
+    "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-log-format": "log_format",
+    "pgmq-gateway-log-requests": "log_requests",
+    "pgmq-gateway-queue-metrics": "queue_metrics",
+    "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-reuse-port": "reuse_port",
+    "pgmq-gateway-max-body": "max_body",
+    "pgmq-gateway-max-head": "max_head",
+    "pgmq-gateway-head-timeout": "head_timeout",
+    "pgmq-gateway-body-timeout": "body_timeout",
+    "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-max-connections": "max_connections",
+    "pgmq-gateway-max-batch": "max_batch",
+    "pgmq-gateway-max-read": "max_read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One setting that somebody has given.
+
+    name     PostgREST's present name for it, as files have it: `db-uri`
+    written  the name that was used
+    place    where to mend it: the variable, or the file, the line and the name in it
+    current  whether it was given by its present name
+    """
+
+    name: str
+    value: str
+    written: str
+    place: str
+    current: bool = True
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    upper = name.replace("-", "_").upper()
+    return upper if name in OWN else f"{_PREFIX}{upper}"
+
+
+def given(config: Path | None = None) -> list[Given]:
+    """All that is set, the weakest first: the file before the environment, and older names before present ones.
+
+    config  None: the file that PGMQ_GATEWAY_CONFIG names, if it names any
+
+    Raises configfile.ConfigFileError.
+    """
+    named = os.environ.get(CONFIG_VARIABLE)
+    path = config or (Path(named) if named else None)
+    found = [*(_in_file(path) if path else ()), *_in_environment()]
+    return sorted(found, key=lambda one: one.current)
+
+
+def _in_file(path: Path) -> Iterator[Given]:
+    for entry in configfile.read(path):
+        name = _ALIASES.get(entry.name, entry.name)
+        yield Given(name, entry.value, entry.name, f"{path}:{entry.line}: {entry.name}", name == entry.name)
+
+
+def _in_environment() -> Iterator[Given]:
+    own = {variable(name): name for name in OWN}
+    for written, value in os.environ.items():
+        if written.startswith(_APP_PREFIX):
+            yield Given(APP_SETTINGS + written.removeprefix(_APP_PREFIX), value, written, written)
+        elif written.startswith(_PREFIX):
+            name = written.removeprefix(_PREFIX).replace("_", "-").lower()
+            yield Given(_ALIASES.get(name, name), value, written, written, name not in _ALIASES)
+        # What else begins with PGMQ_GATEWAY_ may be Kubernetes' own variables of a service with this name.
+        elif written in own:
+            yield Given(own[written], value, written, written)
