@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.limits import throttle
 from pgmq_gateway.limits.throttle import Buckets, Throttle, TooMany, TooManyAtOnce

@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from pgmq_gateway import openapi
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import executable
 from pgmq_gateway.calls.catalog import MANAGEMENT, Function

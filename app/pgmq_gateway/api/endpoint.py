@@ -10,7 +10,8 @@ from pgmq_gateway.api.description import PLACES, Description
 from pgmq_gateway.api.functions import Rpc
 from pgmq_gateway.api.queues import Resources
 from pgmq_gateway.api.root import Root
-from pgmq_gateway.auth.authenticator import Authenticator, Caller
+from pgmq_gateway.auth.authenticator import Authenticator
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalError

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pgmq_gateway.api.relations import check_relations
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.catalog import Function

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.statement import PLAIN, statement

@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import version
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import executable
 from pgmq_gateway.calls.watch import CatalogWatch

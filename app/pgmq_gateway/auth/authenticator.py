@@ -16,6 +16,7 @@ import jwt
 
 from pgmq_gateway import strictjson
 from pgmq_gateway.auth.apikeys import PRIVILEGED_ROLE, KeyRing
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.auth.jwk import ASYMMETRIC, Key
 from pgmq_gateway.auth.keyset import KeySet, own_keys
 from pgmq_gateway.auth.remote_keys import RemoteKeys
@@ -31,15 +32,6 @@ LONGEST_NAME = 63
 # Characters of a token that is kept: strangers may send longer ones, but not fill the memory with them.
 LONGEST_KEPT = 4096
 ROLE = RoleClaim.of(".role")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: a Postgres role, and claims as JSON text for `request.jwt.claims`."""
-
-    role: str
-    claims: str
-    anonymous: bool
 
 
 Claims = Mapping[str, object]

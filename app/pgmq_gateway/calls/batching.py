@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.errors import GatewayError, InternalError, PoolTimeout

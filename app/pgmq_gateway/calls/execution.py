@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.catalog import MANAGEMENT
 from pgmq_gateway.calls.statement import quote

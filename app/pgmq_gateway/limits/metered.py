@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from pgmq_gateway.api.queues import SCHEMA
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import ConnectionLost, GatewayError

@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Self
 
-from pgmq_gateway.auth.authenticator import Caller
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.errors import GatewayError, Headers
 from pgmq_gateway.http.asgi import Scope
 from pgmq_gateway.http.request import Head
