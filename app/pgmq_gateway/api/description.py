@@ -18,8 +18,7 @@ from pgmq_gateway.calls.catalog import MANAGEMENT, Function
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
-from pgmq_gateway.http.response import Response
-from pgmq_gateway.postgrest.media import JSON
+from pgmq_gateway.http.response import JSON, Response
 from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.relations import check_relations
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
@@ -12,7 +13,7 @@ from pgmq_gateway.calls.statement import statement
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import FunctionNotFound, MethodNotAllowed, NoRowsToCount, TableNotFound, UnknownPath
 from pgmq_gateway.http.request import HEADS_KEPT, Head, Request
-from pgmq_gateway.http.response import Response, allowing, answered
+from pgmq_gateway.http.response import Response, allowing
 from pgmq_gateway.postgrest.arguments import Arguments, read_arguments
 from pgmq_gateway.postgrest.media import Representation, negotiate
 from pgmq_gateway.postgrest.preferences import Preferences, read_preferences

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pgmq_gateway.api.answers import answered
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
@@ -13,7 +14,7 @@ from pgmq_gateway.calls.statement import PLAIN, statement
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import GatewayError, InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
 from pgmq_gateway.http.request import Request
-from pgmq_gateway.http.response import Response, answered
+from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import Preferences

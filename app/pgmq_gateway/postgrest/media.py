@@ -8,10 +8,9 @@ from functools import lru_cache
 from typing import TypeVar
 
 from pgmq_gateway.errors import NotAcceptable
+from pgmq_gateway.http.response import JSON
 
 T = TypeVar("T")
-
-JSON = "application/json; charset=utf-8"
 
 
 class Shape(Enum):
