@@ -1,13 +1,13 @@
-"""Queues as resources (app/resources.py), described: each operation is there when its function is."""
+"""Queues as resources described: each operation is there when its function is."""
 
 from collections.abc import Collection, Sequence
 
-from pgmq_gateway.api.queues import ROUTES
 from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.openapi.answers import headers, refusals
 from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, SCHEMA
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
+from pgmq_gateway.postgrest.resources import ROUTES
 
 TAG = "queues"
 OPERATIONS = ("send_message", "read_messages", "pop_message", "delete_message", "archive_message")
