@@ -10,6 +10,7 @@ import pytest
 
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.connect.snippets import Snippet
+from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import nodejs, server
 from tests.clients.conftest import Project, paste
 from tests.conftest import Sql
@@ -67,7 +68,7 @@ def test_the_code_works_as_it_stands(
 
 
 @pytest.mark.parametrize("language", snippets.LANGUAGES)
-@pytest.mark.parametrize("operation", snippets.OPERATIONS)
+@pytest.mark.parametrize("operation", FUNCTIONS)
 def test_hostile_names_stay_within_their_strings(language: str, operation: str) -> None:
     snippet = Snippet("http://127.0.0.1:3000", 'it\'s "$HOME" `x` \\', operation, "the-key", "the.to.ken")
     code = snippets.LANGUAGES[language](snippet)

@@ -14,9 +14,8 @@ from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.postgrest.resources import Resource, read_resource
+from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA, Kind
 from pgmq_gateway.settings.model import Settings
-
-SCHEMA = "pgmq_public"
 
 
 class MessageNotFound(GatewayError):
@@ -54,7 +53,7 @@ class Resources:
         response = answered(answer, call, None)
         headers = (*response.headers, ("Cache-Control", "no-store"))
         return msgspec.structs.replace(
-            response, headers=headers, status=201 if resource.function.startswith("send") else 200
+            response, headers=headers, status=201 if FUNCTIONS[resource.function].kind is Kind.SEND else 200
         )
 
     def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:

@@ -18,14 +18,13 @@ from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.errors import GatewayError, InternalError, PoolTimeout
 from pgmq_gateway.http.request import ClientGone
+from pgmq_gateway.queue_functions import queue_function
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
 # Calls in one transaction; more make no difference to speed, and one that fails as a whole is more to repeat.
 MOST_TOGETHER = 32
-# Functions that lock the message that they are told.
-BY_BODY = frozenset({"archive", "delete"})
 # Calls that may wait for each connection.
 LONGEST_LINE = 1000
 
@@ -237,8 +236,9 @@ class Line:
 def _order(one: Waiting) -> tuple[str, str]:
     """The order inside a transaction, else that in which they came: `delete` before `read`, which passes over what is
     locked; and the same for all who delete the same messages, so that they do not wait for each other in a circle."""
-    name = one.call.function.name
-    return name, (one.call.body or "") if name in BY_BODY else ""
+    function = one.call.function
+    known = queue_function(function.schema, function.name)
+    return function.name, (one.call.body or "") if known and known.locks_message else ""
 
 
 def _end_all(group: Sequence[Waiting], error: GatewayError) -> None:

@@ -13,16 +13,10 @@ from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping
+from pgmq_gateway.queue_functions import SCHEMA, SIGNATURES
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
-# Plain calls that sql/functions/pgmq_gateway/calls.sql knows by their signature, so that Postgres plans them only once.
-KNOWN = frozenset({
-    "send(message,queue_name)", "send(message,queue_name,sleep_seconds)", "send_batch(messages,queue_name)",
-    "send_batch(messages,queue_name,sleep_seconds)", "read(n,queue_name,sleep_seconds)", "pop(queue_name)",
-    "delete(message_id,queue_name)", "archive(message_id,queue_name)",
-})  # fmt: skip
-KNOWN_SCHEMA = "pgmq_public"
 # Types whose names are more than an identifier, so that they cannot be quoted.
 SPELLED = frozenset({
     "bigint", "bit varying", "boolean", "character", "character varying", "char", "dec", "decimal", "double precision",
@@ -95,7 +89,8 @@ def _statement(
 def _plain(function: Function, names: frozenset[str], representation: Representation) -> Statement:
     """The statement of nearly all calls: arguments from a JSON object, the result as it is."""
     signature = f"{function.name}({','.join(sorted(names))})"
-    if function.schema == KNOWN_SCHEMA and signature in KNOWN and representation is ARRAY:
+    if function.schema == SCHEMA and signature in SIGNATURES and representation is ARRAY:
+        # Postgres has it as a prepared plan: pgmq_gateway.plain_call.
         return Statement(signature)
     source = _json_source(function, names)
     if function.result is Result.VOID:

@@ -1,11 +1,13 @@
 """What `serve` prints once it is ready: where everything is, and three commands that work as they stand."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
 
 from pgmq_gateway.auth.signing import Signer, api_key
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
 
 QUEUE = "hello"
 
@@ -27,9 +29,9 @@ Create a queue, send to it, read from it (in another terminal):
 
   {create}
 
-  {_curl(api_url, key, "send", f'{{"queue_name": "{QUEUE}", "message": {{"hello": "world"}}}}')}
+  {_curl(api_url, key, "send")}
 
-  {_curl(api_url, key, "read", f'{{"queue_name": "{QUEUE}", "sleep_seconds": 30, "n": 1}}')}
+  {_curl(api_url, key, "read")}
 
 Ctrl-C stops it; the data stays.
 """
@@ -46,8 +48,9 @@ def _program() -> str:
     return shlex.quote(str(Path(sys.argv[0]).resolve()))
 
 
-def _curl(api_url: str, key: str, function: str, body: str) -> str:
+def _curl(api_url: str, key: str, function: str) -> str:
+    body = json.dumps({"queue_name": QUEUE, **FUNCTIONS[function].example})
     return (
-        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: pgmq_public' "
+        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: {SCHEMA}' "
         f"-H 'Content-Type: application/json' -d '{body}' -w '\\n'"
     )

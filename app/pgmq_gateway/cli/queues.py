@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,7 @@ from rich.table import Table
 from pgmq_gateway.cli.terminal import AdminUri, DataDir, progress, run
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import owner, require_installed
+from pgmq_gateway.queue_functions import OPERATIONS
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or one of your own.")]
@@ -29,18 +31,9 @@ class QueueType(StrEnum):
     PARTITIONED = "partitioned"
 
 
-class Operation(StrEnum):
-    """What a role may do with a queue."""
-
-    SEND = "send"
-    READ = "read"
-    POP = "pop"
-    ARCHIVE = "archive"
-    DELETE = "delete"
-
-
 Operations = Annotated[
-    list[Operation], typer.Argument(metavar="OPERATION...", help="send, read, pop, archive, delete.")
+    list[str],
+    typer.Argument(metavar="OPERATION...", help=f"{', '.join(OPERATIONS)}.", click_type=click.Choice(OPERATIONS)),
 ]
 
 
@@ -139,7 +132,7 @@ def grant_command(
 ) -> None:
     """Let a role do these operations. With row-level security on, policies then decide on which messages."""
     sql = "select pgmq_admin.grant_queue($1, $2, $3)"
-    _value(db_uri, data_dir, "queue grant", sql, name, role, [operation.value for operation in operations])
+    _value(db_uri, data_dir, "queue grant", sql, name, role, operations)
     print(f"{role} may {', '.join(operations)} on queue {name}")
 
 
@@ -149,7 +142,7 @@ def revoke_command(
 ) -> None:
     """Take these operations from a role."""
     sql = "select pgmq_admin.revoke_queue($1, $2, $3)"
-    _value(db_uri, data_dir, "queue revoke", sql, name, role, [operation.value for operation in operations])
+    _value(db_uri, data_dir, "queue revoke", sql, name, role, operations)
     print(f"{role} may no longer {', '.join(operations)} on queue {name}")
 
 

@@ -1,51 +1,19 @@
-"""Counts the messages of calls where limits do: what sends before it runs, what reads by what it has found."""
-
-from collections.abc import Callable, Mapping
+"""Counts the messages of calls against their caller's limits: sends before they run, reads by the rows they return."""
 
 import msgspec
 
-from pgmq_gateway.api.queues import SCHEMA
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import ConnectionLost, GatewayError
 from pgmq_gateway.limits.throttle import Throttle
+from pgmq_gateway.queue_functions import Kind, QueueFunction, queue_function
 
 MESSAGES = "messages"
 
 
-class _Sent(msgspec.Struct):
-    messages: list[msgspec.Raw]
-
-
-class _Wanted(msgspec.Struct):
-    n: int
-
-
-_sent = msgspec.json.Decoder(_Sent)
-_wanted = msgspec.json.Decoder(_Wanted)
-
-
-def _elements(body: str) -> int:
-    return len(_sent.decode(body).messages)
-
-
-def _rows(body: str) -> int:
-    return _wanted.decode(body).n
-
-
-def _one(_: str) -> int:
-    return 1
-
-
-# How many messages a call may send, or read.
-SENDING: Mapping[str, Callable[[str], int]] = {"send": _one, "send_batch": _elements}
-READING: Mapping[str, Callable[[str], int]] = {"read": _rows, "pop": _one}
-COUNTED = {**SENDING, **READING}
-
-
 class Metered:
-    """What runs calls, for callers whose messages are counted."""
+    """An executor for gateways with limits on messages."""
 
     def __init__(self, limits: Throttle, executor: Executor) -> None:
         self._limits = limits
@@ -53,10 +21,10 @@ class Metered:
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call. Raises what the executor raises, TooMany and TooManyAtOnce."""
-        function = call.function
-        if function.schema != SCHEMA or function.name not in COUNTED:
+        function = queue_function(call.function.schema, call.function.name)
+        if function is None or function.kind is Kind.SETTLE:
             return await self._executor.execute(caller, call)
-        drawn, foreseen = self._limits.of_messages(caller), _foreseen(call)
+        drawn, foreseen = self._limits.of_messages(caller), _foreseen(function, call)
         drawn.take(foreseen, MESSAGES)
         try:
             answer = await self._executor.execute(caller, call)
@@ -67,14 +35,14 @@ class Metered:
             drawn.settle(-foreseen, MESSAGES)
             raise
         # A caller may ask for fewer rows in the answer than it has sent messages.
-        found = answer.row_count if function.name in READING else max(answer.row_count, foreseen)
+        found = answer.row_count if function.kind is Kind.RECEIVE else max(answer.row_count, foreseen)
         drawn.settle(found - foreseen, MESSAGES)
         return answer
 
 
-def _foreseen(call: Call) -> int:
-    """At least one: what cannot be read here, Postgres refuses, or it is counted by its result."""
+def _foreseen(function: QueueFunction, call: Call) -> int:
+    """At least one: Postgres refuses a body that cannot be read here, or its result is counted."""
     try:
-        return max(1, COUNTED[call.function.name](call.body or ""))
+        return max(1, function.requested(call.body or ""))
     except (msgspec.DecodeError, RecursionError):
         return 1

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from pgmq_gateway.api.queues import SCHEMA as QUEUES
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.observe.observed import End, Observed
+from pgmq_gateway.queue_functions import queue_function
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -26,12 +26,6 @@ CONTEXT = ("traceparent", "tracestate")
 # Seconds that spans may take to leave when the gateway ends.
 LAST_SECONDS = 3.0
 TRANSACTION = "transaction"
-# What the functions of queues do, in the words of the semantic conventions for messaging.
-OPERATIONS = {
-    **dict.fromkeys(("send", "send_batch"), "send"),
-    **dict.fromkeys(("read", "pop"), "receive"),
-    **dict.fromkeys(("archive", "delete"), "settle"),
-}
 
 
 class Exporter(OTLPSpanExporter):
@@ -135,11 +129,11 @@ def _describe_call(span: Span, request: Observed) -> None:
     span.set_attributes(
         {"http.route": route, "pgmq_gateway.schema": function.schema, "pgmq_gateway.function": function.name}
     )
-    if function.schema == QUEUES and function.name in OPERATIONS:
+    if (known := queue_function(function.schema, function.name)) is not None:
         span.set_attributes(
             {
                 "messaging.system": "pgmq",
-                "messaging.operation.name": function.name,
-                "messaging.operation.type": OPERATIONS[function.name],
+                "messaging.operation.name": known.name,
+                "messaging.operation.type": known.kind,
             }
         )

@@ -8,8 +8,8 @@ from pgmq_gateway.calls.catalog import MANAGEMENT, Function
 from pgmq_gateway.openapi import functions as calls
 from pgmq_gateway.openapi import queues
 from pgmq_gateway.openapi.answers import HEADERS, REFUSALS
-from pgmq_gateway.openapi.examples import SCHEMA
 from pgmq_gateway.openapi.schemas import SHARED, Schema, Schemas
+from pgmq_gateway.queue_functions import SCHEMA
 
 SERVER = "/rest/v1"
 DESCRIPTION = """\

@@ -2,7 +2,6 @@
 
 from pgmq_gateway.openapi.schemas import INT32, INT64, Schema, Schemas
 
-SCHEMA = "pgmq_public"
 ROW = "message_record"
 
 # Those that pgmq takes; letters are folded to lower case.

@@ -7,10 +7,11 @@ from urllib.parse import quote
 from pgmq_gateway.calls.catalog import Argument, Function, Result
 from pgmq_gateway.openapi import queues
 from pgmq_gateway.openapi.answers import headers, refusals
-from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SCHEMA, SLEEP_SECONDS
+from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SLEEP_SECONDS
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import JSON, TEXT, Schema, Schemas, component, given, in_url, one_of, reference
 from pgmq_gateway.postgrest.query import RESERVED
+from pgmq_gateway.queue_functions import SCHEMA
 
 # What the only argument of a function takes when it has no name, by its type.
 BODIES = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "xml": "text/xml"}

@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 
 from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.openapi.answers import headers, refusals
-from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, SCHEMA
+from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
 from pgmq_gateway.postgrest.resources import ROUTES
+from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA, Kind
 
 TAG = "queues"
 OPERATIONS = ("send_message", "read_messages", "pop_message", "delete_message", "archive_message")
@@ -32,6 +33,7 @@ TEXTS = {
     "archive": ("Moves a message to the archive", "Moves a message to the archive of its queue."),
 }
 BATCH: Schemas = {"batch": ANSWERS["send_batch"]["sent"]}
+SETTLING = [name for name, function in FUNCTIONS.items() if function.kind is Kind.SETTLE]
 # Where an answer has a message's id.
 WHERE = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
 LIMITS = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
@@ -51,15 +53,15 @@ def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
 def _links(name: str, found: Collection[str]) -> Schema:
     """What can be done next with the first message of an answer."""
     parameters = {"queue": "$request.path.queue", "message_id": WHERE.get(name)}
-    targets = {function: IDS[function] for function in ("delete", "archive") if function in found}
-    links = {function: {"operationId": target, "parameters": parameters} for function, target in targets.items()}
+    targets = {settling: IDS[settling] for settling in SETTLING if settling in found}
+    links = {settling: {"operationId": target, "parameters": parameters} for settling, target in targets.items()}
     return {"links": links} if name in WHERE and links else {}
 
 
 def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
     name = function.name
     summary, text = TEXTS[name]
-    single = name in ("delete", "archive")
+    single = FUNCTIONS[name].kind is Kind.SETTLE
     return {
         "operationId": IDS[name],
         "tags": [TAG],
@@ -75,7 +77,7 @@ def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
 
 
 def _parameters(name: str) -> list[Schema]:
-    if name in ("delete", "archive"):
+    if FUNCTIONS[name].kind is Kind.SETTLE:
         return [_in_path("message_id", {**given("pg_catalog.int8"), **ARGUMENTS["message_id"]})]
     if name == "read":
         lease = "How long nobody else reads the messages: the lease."
@@ -104,7 +106,7 @@ def _message() -> Schema:
 
 def _answer(function: Function, named: Schemas) -> Schema:
     meanings = {"send": "Sent: the ids, in order.", "delete": "Deleted.", "archive": "Archived."}
-    single = function.name in ("delete", "archive")
+    single = FUNCTIONS[function.name].kind is Kind.SETTLE
     schema = {"const": True} if single else answer(function, named)
     examples = {"done": DONE} if single else {**ANSWERS[function.name], **(BATCH if function.name == "send" else {})}
     return {

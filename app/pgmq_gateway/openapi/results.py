@@ -1,8 +1,9 @@
 """What functions return, as schemas."""
 
 from pgmq_gateway.calls.catalog import Function, Result
-from pgmq_gateway.openapi.examples import ANSWERS, RECORD, ROW, SCHEMA
+from pgmq_gateway.openapi.examples import ANSWERS, RECORD, ROW
 from pgmq_gateway.openapi.schemas import Schema, Schemas, component, returned
+from pgmq_gateway.queue_functions import SCHEMA
 
 
 def answer(function: Function, named: Schemas) -> Schema:

@@ -7,8 +7,8 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts.dialogs import danger
 from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, words
+from pgmq_gateway.queue_functions import SCHEMA
 
-SCHEMA = "pgmq_public"
 EXPOSED = "Requests can call send, send_batch, read, pop, archive and delete, as far as rights on queues let them."
 HIDDEN = "No request can send to or read from any queue, whatever rights it has."
 LOST = (

@@ -9,8 +9,8 @@ from nicegui.events import ValueChangeEventArguments
 from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts.widgets import button, heading, words
 from pgmq_gateway.dashboard.parts.widgets import field as line
+from pgmq_gateway.queue_functions import OPERATIONS
 
-OPERATIONS = ("send", "read", "pop", "archive", "delete")
 VERDICTS = {"all": "all", "policy": "by policy", "none": "none"}
 # The role of servers, which policies do not hold.
 SERVICE = "service_role"

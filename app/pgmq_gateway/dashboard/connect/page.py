@@ -11,6 +11,7 @@ from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, code, field, heading, words
+from pgmq_gateway.queue_functions import FUNCTIONS
 from pgmq_gateway.settings.model import MASK
 
 ROLES_LIST = "roles-of-tokens"
@@ -44,7 +45,7 @@ class Examples:
             with ui.element("div").classes("fields"):
                 queues = names or ["hello"]
                 self._queue = _choice("Queue", queues, chosen or queues[0]).props("use-input fill-input hide-selected")
-                self._operation = _choice("Operation", list(snippets.OPERATIONS), "send")
+                self._operation = _choice("Operation", list(FUNCTIONS), "send")
                 self._url = field("Gateway", api.public_url)
             self._secrets()
             with ui.tabs().props("dense no-caps align=left outside-arrows mobile-arrows") as self._language:

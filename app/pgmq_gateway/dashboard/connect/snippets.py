@@ -4,18 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-PLACEHOLDER = "YOUR_KEY"
-SCHEMA = "pgmq_public"
-MESSAGE: Mapping[str, object] = {"hello": "world"}
+from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
 
-OPERATIONS: Mapping[str, Mapping[str, object]] = {
-    "send": {"message": MESSAGE},
-    "send_batch": {"messages": [MESSAGE, {"hello": "again"}]},
-    "read": {"sleep_seconds": 30, "n": 5},
-    "pop": {},
-    "archive": {"message_id": 1},
-    "delete": {"message_id": 1},
-}
+PLACEHOLDER = "YOUR_KEY"
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,7 @@ class Snippet:
     @property
     def arguments(self) -> dict[str, object]:
         """The arguments of the call."""
-        return {"queue_name": self.queue, **OPERATIONS[self.operation]}
+        return {"queue_name": self.queue, **FUNCTIONS[self.operation].example}
 
     @property
     def address(self) -> str:

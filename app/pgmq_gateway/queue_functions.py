@@ -1,0 +1,108 @@
+"""The functions of Supabase Queues' Data API (schema pgmq_public): all that the gateway knows of each, in one table.
+
+A further function is a further row.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+SCHEMA = "pgmq_public"
+
+
+class Kind(StrEnum):
+    """The effect on messages (`messaging.operation.type` of OpenTelemetry's semantic conventions)."""
+
+    SEND = "send"
+    RECEIVE = "receive"
+    SETTLE = "settle"
+
+
+class _Batch(msgspec.Struct):
+    messages: list[msgspec.Raw]
+
+
+class _Read(msgspec.Struct):
+    n: int
+
+
+_batch = msgspec.json.Decoder(_Batch)
+_read = msgspec.json.Decoder(_Read)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFunction:
+    """One function.
+
+    required       its arguments without a default
+    optional       those with one
+    example        arguments to show, besides the queue's name
+    permission     the operation that a role must be granted, for functions that share one
+    requested      the number of messages that a call may send or receive, from its body; raises msgspec.DecodeError
+    locks_message  the call waits for a lock on the message that its body names: in a shared transaction such calls run
+                   in the order of their bodies, so that two transactions cannot wait for each other
+    """
+
+    name: str
+    kind: Kind
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    example: Mapping[str, object] = field(default_factory=dict)
+    permission: str = ""
+    requested: Callable[[str], int] = lambda _: 1
+    locks_message: bool = False
+
+    @property
+    def operation(self) -> str:
+        """The name under which `queue grant` allows it."""
+        return self.permission or self.name
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The plain calls that `pgmq_gateway.plain_call` has as statements: names in order, required only or all."""
+        given = dict.fromkeys((self.required, self.required + self.optional))
+        return tuple(f"{self.name}({','.join(sorted(names))})" for names in given)
+
+
+FUNCTIONS: Mapping[str, QueueFunction] = {
+    function.name: function
+    for function in (
+        QueueFunction(
+            "send",
+            Kind.SEND,
+            ("queue_name", "message"),
+            ("sleep_seconds",),
+            {"message": {"hello": "world"}},
+        ),
+        QueueFunction(
+            "send_batch",
+            Kind.SEND,
+            ("queue_name", "messages"),
+            ("sleep_seconds",),
+            {"messages": [{"hello": "world"}, {"hello": "again"}]},
+            permission="send",
+            requested=lambda body: len(_batch.decode(body).messages),
+        ),
+        QueueFunction(
+            "read",
+            Kind.RECEIVE,
+            ("queue_name", "sleep_seconds", "n"),
+            (),
+            {"sleep_seconds": 30, "n": 1},
+            requested=lambda body: _read.decode(body).n,
+        ),
+        QueueFunction("pop", Kind.RECEIVE, ("queue_name",)),
+        QueueFunction("archive", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),
+        QueueFunction("delete", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),
+    )
+}
+# Operations that `queue grant` and the dashboard allow one by one.
+OPERATIONS = tuple(dict.fromkeys(function.operation for function in FUNCTIONS.values()))
+SIGNATURES = frozenset(signature for function in FUNCTIONS.values() for signature in function.signatures)
+
+
+def queue_function(schema: str, name: str) -> QueueFunction | None:
+    """The row of a function of the catalog; None for any other function."""
+    return FUNCTIONS.get(name) if schema == SCHEMA else None
