@@ -16,6 +16,7 @@ from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.observe.history import History
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # How long a server waits for a database that is slow to answer before it listens.
 READY_SECONDS = 3
+PAGES = (b"/docs", PREFIX.encode() + b"/docs")
 
 
 class Gateway:
@@ -51,9 +53,8 @@ class Gateway:
         self.authenticator = Authenticator.of(settings, self.remote_keys)
         # Its variables are those of the process.
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
-        self.limits: Throttle | None = Throttle.of(settings, earlier.limits if earlier else None)
-        counted = self.limits is not None and self.limits.count_messages
-        executor = Metered(self.limits, self.line) if self.limits and counted else self.line
+        self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
+        executor = Metered(self.limits, self.line) if self.limits.count_messages else self.line
         self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
@@ -86,7 +87,7 @@ class Gateway:
 class Application:
     """The gateway that serves now, as an application for any ASGI server.
 
-    Calls of functions go straight to its API; all else goes through FastAPI, which has the pages and the lifespan.
+    All requests go straight to its API, except those for the documentation pages: FastAPI has these and the lifespan.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -95,8 +96,8 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's life."""
-        called = scope["type"] == "http" and scope["raw_path"].startswith((b"/rpc/", b"/rest/v1/rpc/"))
-        await (self._api if called else self._pages)(scope, receive, send)
+        pages = scope["type"] == "lifespan" or scope["raw_path"].startswith(PAGES)
+        await (self._pages if pages else self._api)(scope, receive, send)
 
     def switch(self, gateway: Gateway) -> None:
         """Let this one answer from now on; what the other has begun, it finishes."""

@@ -4,6 +4,9 @@ import pytest
 
 from pgmq_gateway.http import timing
 from pgmq_gateway.http.asgi import Message
+from pgmq_gateway.http.request import Request
+from pgmq_gateway.http.response import CLIENT_GONE
+from pgmq_gateway.http.timing import StageStopwatch
 from pgmq_gateway.observe.observed import End, Observed
 
 SCOPE = {"method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
@@ -15,7 +18,7 @@ class Elapsed:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    def begun(self, request: Observed) -> End:  # noqa: ARG002
+    def begun(self, observed: Observed) -> End:  # noqa: ARG002
         return lambda _, seconds: self.seconds.append(seconds)
 
 
@@ -28,7 +31,8 @@ def test_the_stages_of_a_request_never_take_longer_than_the_request(monkeypatch:
     moments = iter([100.0, 107.0, 108.0, 109.0])
     monkeypatch.setattr(timing, "perf_counter", lambda: next(moments))
     elapsed = Elapsed()
-    request = Observed(SCOPE, receive, 0, [elapsed])
+    request = Request(SCOPE, receive, 0, StageStopwatch())
+    observed = Observed(request, SCOPE, [elapsed])
     request.timing.lap("transaction")
-    request.ended(None)
-    assert sum(seconds for _, seconds in request.stages) <= elapsed.seconds[0]
+    observed.ended(CLIENT_GONE)
+    assert sum(seconds for _, seconds in request.timing.stages) <= elapsed.seconds[0]

@@ -1,14 +1,13 @@
-"""The API as a plain ASGI endpoint: who calls, where to, and the place where whatever goes wrong becomes an answer."""
+"""The API as a plain ASGI application: the life of a request."""
 
 import logging
 from asyncio import CancelledError
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Protocol
 
 from pgmq_gateway.api.description import PLACES, Description
-from pgmq_gateway.api.functions import Rpc
-from pgmq_gateway.api.queues import Resources
+from pgmq_gateway.api.functions import Functions
+from pgmq_gateway.api.queues import Queues
 from pgmq_gateway.api.root import Root
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.caller import Caller
@@ -18,22 +17,22 @@ from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalE
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.request import ClientGone, Request
-from pgmq_gateway.http.response import Response, failed
-from pgmq_gateway.http.timing import Timing
+from pgmq_gateway.http.response import CLIENT_GONE, Response, failed
+from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.limits.throttle import NOTHING, Throttle
-from pgmq_gateway.observe.observed import Observed, Observer
+from pgmq_gateway.observe.observed import UNOBSERVED, Observed, Observer
 from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
 # What pages of other origins may read where there are limits.
-LIMITED = ("RateLimit", "RateLimit-Policy", "Retry-After")
+LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After")
 
 
-class Place(Protocol):
-    """What answers the requests to some paths. All GatewayErrors are for it to raise."""
+class Endpoint(Protocol):
+    """Responds to the requests to some paths. Raises GatewayError."""
 
     async def response(self, caller: Caller, request: Request) -> Response: ...
 
@@ -50,65 +49,51 @@ class Api:
         authenticator: Authenticator,
         watch: CatalogWatch,
         database: Executor,
-        limits: Throttle | None = None,
+        limits: Throttle,
         observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
         self._observers = observers
-        self.traffic = Traffic()
-        self._functions = Rpc(settings, profiles, watch, database)
-        self._queues = Resources(settings, watch, database)
+        self._functions = Functions(settings, profiles, watch, database)
+        self._queues = Queues(settings, watch, database)
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
-        self._cors = Cors(settings.server_cors_allowed_origins, LIMITED if limits else ())
-        self._longest_body = settings.max_body
+        self._cors = Cors(settings.server_cors_allowed_origins, LIMIT_HEADERS if limits.all else ())
+        self._max_body = settings.max_body
         self._timed = settings.server_timing_enabled
+        self._stopwatch = StageStopwatch if self._timed or observers else Stopwatch
         self._trace_header = settings.server_trace_header
         self._verbose = settings.client_error_verbosity == "verbose"
+        self.traffic = Traffic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever goes wrong becomes an answer here."""
-        began = perf_counter()
-        longest = self._longest_body
-        request = (
-            Observed(scope, receive, longest, self._observers)
-            if self._observers
-            else Request(scope, receive, longest, timed=self._timed)
-        )
-        if preflight := self._cors.preflight(request.method, request.headers):
-            await preflight.send(send)
-            _end(request, preflight)
-            return
+        """Respond to one request. All that fails becomes a response here, and every response is sent and counted here.
+
+        preflight → authenticate → draw from limits → endpoint (resolve, execute, respond) → send → count
+        """
+        request = Request(scope, receive, self._max_body, self._stopwatch())
+        observed = Observed(request, scope, self._observers) if self._observers else UNOBSERVED
         drawn = NOTHING
         try:
-            caller = self._authenticator.caller(request.head)
-            request.role = caller.role
-            request.timing.lap("jwt")
-            if self._limits is not None:
+            if (response := self._cors.preflight(request)) is None:
+                caller = self._authenticator.caller(request.head)
+                request.role = caller.role
+                request.timing.lap("jwt")
                 drawn = self._limits.of_request(caller, request.head, scope)
                 drawn.take(1, "requests")
-            response = await self._place(request).response(caller, request)
-            request.timing.lap("response")
-        except GatewayError as error:
-            response = failed(error, verbose=self._verbose)
-        except ClientGone:
-            _end(request, None)
-            return
-        except CancelledError:
-            # Only at the end of the process, when it waits no longer.
-            response = failed(ConnectionLost(), verbose=self._verbose)
-        except Exception:
-            logger.exception("failed on %s %s", request.method, request.path)
-            response = failed(InternalError(), verbose=self._verbose)
-        more = (*self._cors.headers(request.headers), *self._observed(request, response), *drawn.headers())
-        await response.send(send, *more)
-        self.traffic.answered(response.status, response.code, perf_counter() - began)
-        if self._observers:
-            _end(request, response)
+                response = await self._endpoint(request).response(caller, request)
+                request.timing.lap("response")
+        except (Exception, CancelledError) as error:
+            response = self._failed(request, error)
+        named = observed.headers or self._trace(request)
+        timing = self._server_timing(request, response)
+        await response.send(send, *self._cors.headers(request), *timing, *named, *drawn.headers())
+        self.traffic.answered(response.status, response.code, request.timing.elapsed)
+        observed.ended(response)
 
-    def _place(self, request: Request) -> Place:
+    def _endpoint(self, request: Request) -> Endpoint:
         match request.segments:
             case ["rpc", *_]:
                 return self._functions
@@ -119,17 +104,24 @@ class Api:
             case _:
                 return self._description if request.path in PLACES else self._functions
 
-    def _observed(self, request: Request, response: Response) -> Headers:
-        """Headers for those who watch: how long it took, and the request's name."""
-        timed = self._timed and response.status < 400
-        timing = (request.timing.header,) if timed and isinstance(request.timing, Timing) else ()
-        if self._observers and isinstance(request, Observed) and request.shown:
-            return (*timing, *request.shown)
-        trace = self._trace_header and request.headers.get(self._trace_header.lower())
-        return (*timing, (self._trace_header, trace)) if self._trace_header and trace else timing
+    def _failed(self, request: Request, error: BaseException) -> Response:
+        match error:
+            case GatewayError():
+                return failed(error, verbose=self._verbose)
+            case ClientGone():
+                return CLIENT_GONE
+            case CancelledError():
+                # The process exits and waits no longer.
+                return failed(ConnectionLost(), verbose=self._verbose)
+            case _:
+                logger.error("failed on %s %s", request.method, request.path, exc_info=error)
+                return failed(InternalError(), verbose=self._verbose)
 
+    def _trace(self, request: Request) -> Headers:
+        """The request's own id, repeated (PostgREST's server-trace-header)."""
+        value = self._trace_header and request.headers.get(self._trace_header.lower())
+        return ((self._trace_header, value),) if self._trace_header and value else ()
 
-def _end(request: Request, response: Response | None) -> None:
-    """It is over, for who watches; without a response, its client went before."""
-    if isinstance(request, Observed):
-        request.ended(response)
+    def _server_timing(self, request: Request, response: Response) -> Headers:
+        stages = request.timing.stages
+        return (("Server-Timing", server_timing(stages)),) if self._timed and stages and response.status < 400 else ()

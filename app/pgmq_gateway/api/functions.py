@@ -35,7 +35,7 @@ class Asked:
     shaping: Shaping
 
 
-class Rpc:
+class Functions:
     """The functions at `/rpc/{function}`, in PostgREST's order of checks (wire contract, section 1)."""
 
     def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:

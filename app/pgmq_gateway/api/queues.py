@@ -29,7 +29,7 @@ class MessageNotFound(GatewayError):
         )
 
 
-class Resources:
+class Queues:
     """The queues at `/queues/{queue}/messages`: the same calls as the functions', with the statuses of resources."""
 
     def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:

@@ -1,8 +1,9 @@
 """Which pages of other origins may call and read, as PostgREST decides it (wire contract, section 11)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from pgmq_gateway.errors import Headers
+from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "HEAD")
@@ -24,32 +25,30 @@ class Cors:
         self._origins = origins
         self._exposed = ", ".join((EXPOSED, *readable))
 
-    def headers(self, sent: Mapping[str, str]) -> Headers:
-        """What lets the page of the request's Origin read the answer."""
-        allowed = self._allowed(sent)
-        return (*allowed, ("Access-Control-Expose-Headers", self._exposed)) if allowed else ()
+    def headers(self, request: Request) -> Headers:
+        """Headers for any response: they allow the page of the request's Origin to read it."""
+        allowed = self._allowed(request)
+        readable = () if _is_preflight(request) else (("Access-Control-Expose-Headers", self._exposed),)
+        return (*allowed, *readable) if allowed else ()
 
-    def preflight(self, method: str, sent: Mapping[str, str]) -> Response | None:
-        """The answer when this is a browser's question whether it may call; else None."""
-        if method != "OPTIONS" or sent.get("access-control-request-method") not in METHODS:
+    def preflight(self, request: Request) -> Response | None:
+        """The response to a preflight request of an allowed origin, without what `headers` adds; else None."""
+        if not _is_preflight(request) or not self._allowed(request):
             return None
-        allowed = self._allowed(sent)
-        if not allowed:
-            return None
-        wanted = [name.strip() for name in sent.get("access-control-request-headers", "").split(",") if name.strip()]
+        asked = request.headers.get("access-control-request-headers", "")
+        wanted = [name.strip() for name in asked.split(",") if name.strip()]
         names = ", ".join(("Authorization", *wanted, "Accept", "Accept-Language", "Content-Language"))
         return Response(
             200,
             (
-                *allowed,
                 ("Access-Control-Allow-Methods", ", ".join(METHODS)),
                 *((("Access-Control-Allow-Headers", names),) if wanted else ()),
                 ("Access-Control-Max-Age", DAY),
             ),
         )
 
-    def _allowed(self, sent: Mapping[str, str]) -> Headers:
-        origin = sent.get("origin")
+    def _allowed(self, request: Request) -> Headers:
+        origin = request.headers.get("origin")
         if origin is None:
             return ()
         if not self._origins:
@@ -61,3 +60,7 @@ class Cors:
             ("Access-Control-Allow-Credentials", "true"),
             ("Vary", "Origin"),
         )
+
+
+def _is_preflight(request: Request) -> bool:
+    return request.method == "OPTIONS" and request.headers.get("access-control-request-method") in METHODS

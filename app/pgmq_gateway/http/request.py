@@ -9,7 +9,7 @@ import msgspec
 
 from pgmq_gateway.errors import BodyTooLong
 from pgmq_gateway.http.asgi import Receive, Scope
-from pgmq_gateway.http.timing import UNTIMED, Timing
+from pgmq_gateway.http.timing import Stopwatch
 
 # Where Supabase's clients expect the API; it is the same without.
 PREFIX = "/rest/v1"
@@ -104,29 +104,33 @@ class Request:
     """An HTTP request.
 
     head      all but its body
-    timing    running since it came in
-    longest   bytes that its body may have
+    timing    the stopwatch that runs since it came in
+    max_body  bytes that its body may have
+    received  bytes of its body
+    carried   headers that SQL is shown in place of the client's; an empty one is left out
     role      its caller's, once that is known
     function  the one that it calls, once that is known
     """
 
     __slots__ = (
         "_length",
-        "_longest",
+        "_max_body",
         "_receive",
+        "carried",
         "function",
         "head",
         "headers",
         "method",
         "path",
         "query",
+        "received",
         "role",
         "segments",
         "timing",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, longest: int, *, timed: bool = False) -> None:
-        self.timing = Timing() if timed else UNTIMED
+    def __init__(self, scope: Scope, receive: Receive, max_body: int, stopwatch: Stopwatch) -> None:
+        self.timing = stopwatch
         headers = scope["headers"]
         self._length = next((value for name, value in headers if name == b"content-length"), None)
         raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
@@ -140,7 +144,9 @@ class Request:
         self.query = self.head.query
         self.headers = self.head.headers
         self._receive = receive
-        self._longest = longest
+        self._max_body = max_body
+        self.received = 0
+        self.carried: Mapping[str, str] = {}
         self.role = ""
         self.function: Called | None = None
 
@@ -153,25 +159,25 @@ class Request:
 
     async def body(self) -> bytes:
         """The whole body. Raises ClientGone, and BodyTooLong as soon as that is known."""
-        if self._length is not None and int(self._length) > self._longest:
-            raise BodyTooLong(self._longest)
+        if self._length is not None and int(self._length) > self._max_body:
+            raise BodyTooLong(self._max_body)
         chunks = []
-        left = self._longest
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunks.append(message.get("body", b""))
-            left -= len(chunks[-1])
-            if left < 0:
-                raise BodyTooLong(self._longest)
+            self.received += len(chunks[-1])
+            if self.received > self._max_body:
+                raise BodyTooLong(self._max_body)
             if not message.get("more_body"):
                 return b"".join(chunks)
 
     def described(self) -> Described:
         """The request for SQL, as PostgREST puts it."""
         length = None if self._length is None else self._length.decode("latin-1")
-        return Described(self.method, self.path, self.head.headers_json(length), self.head.cookies)
+        described = Described(self.method, self.path, self.head.headers_json(length), self.head.cookies)
+        return described.carrying(self.carried) if self.carried else described
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

@@ -28,6 +28,10 @@ class Response(msgspec.Struct, frozen=True):
         await send({"type": "http.response.body", "body": self.body if self.status not in (204, 304) else b""})
 
 
+# Nobody receives it: the log and /metrics count it, with nginx's status for a client that closed its connection.
+CLIENT_GONE = Response(499, ())
+
+
 def allowing(request: Request, methods: str) -> Response:
     """The answer to OPTIONS: these methods."""
     # A page has its own origin named, like with every answer; a second name would make the browser refuse both.

@@ -1,24 +1,18 @@
-"""How long the stages of a request took: Server-Timing (W3C), for operators who ask for it."""
+"""The time that a request and its stages take, on one clock."""
 
+from collections.abc import Sequence
 from time import perf_counter
 
 
-class Untimed:
-    """For requests that nobody asks it of."""
+class Stopwatch:
+    """Runs from the start of a request. `stages` has the stages that have ended, with their seconds: none here."""
 
-    def lap(self, stage: str) -> None:
-        """A stage has ended."""
+    __slots__ = ("_began",)
 
-
-UNTIMED = Untimed()
-
-
-class Timing(Untimed):
-    """A stopwatch for one request: its stages so far, each with its seconds."""
+    stages: Sequence[tuple[str, float]] = ()
 
     def __init__(self) -> None:
-        self.stages: list[tuple[str, float]] = []
-        self._began = self._last = perf_counter()
+        self._began = perf_counter()
 
     @property
     def elapsed(self) -> float:
@@ -26,12 +20,25 @@ class Timing(Untimed):
         return perf_counter() - self._began
 
     def lap(self, stage: str) -> None:
-        """A stage has ended."""
+        """End a stage."""
+
+
+class StageStopwatch(Stopwatch):
+    """Also keeps the time of each stage."""
+
+    __slots__ = ("_last", "stages")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = self._began
+        self.stages: list[tuple[str, float]] = []
+
+    def lap(self, stage: str) -> None:
         now = perf_counter()
         self.stages.append((stage, now - self._last))
         self._last = now
 
-    @property
-    def header(self) -> tuple[str, str]:
-        """The stages so far, in milliseconds (PostgREST: one digit behind the point)."""
-        return "Server-Timing", ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self.stages)
+
+def server_timing(stages: Sequence[tuple[str, float]]) -> str:
+    """The value of Server-Timing (W3C): milliseconds, with one digit behind the point as in PostgREST."""
+    return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in stages)

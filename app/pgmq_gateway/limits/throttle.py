@@ -162,9 +162,9 @@ class Throttle:
         self._others = self._by_role.pop(EVERY_OTHER, [])
 
     @classmethod
-    def of(cls, settings: Settings, earlier: Self | None = None) -> Self | None:
-        """As the operator set it up; None without limits. Those that were there `earlier` go on where they were."""
-        return cls(read_rate_limits(settings.rate_limits), earlier=earlier) if settings.rate_limits else None
+    def of(cls, settings: Settings, earlier: Self | None = None) -> Self:
+        """As the operator set it up. Limits that were there `earlier` go on where they were."""
+        return cls(read_rate_limits(settings.rate_limits), earlier=earlier)
 
     @property
     def count_messages(self) -> bool:
@@ -173,6 +173,8 @@ class Throttle:
 
     def of_request(self, caller: Caller, head: Head, scope: Scope) -> Drawn:
         """What a request draws from."""
+        if not self.all:
+            return NOTHING
         pairs = ((buckets, _told(buckets.limit.by, caller, head, scope)) for buckets in self._of(caller))
         return Drawn([(buckets, f"{caller.role} {told}") for buckets, told in pairs])
 

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from pgmq_gateway.http.response import Response
+from pgmq_gateway.http.request import Request
+from pgmq_gateway.http.response import CLIENT_GONE, Response
 from pgmq_gateway.observe.observed import End, Observed
 from pgmq_gateway.queue_functions import queue_function
 
@@ -55,22 +56,23 @@ class Tracing:
         self._tracer = self._provider.get_tracer(SERVICE)
         self._context = TraceContextTextMapPropagator()
 
-    def begun(self, request: Observed) -> End:
+    def begun(self, observed: Observed) -> End:
         """Begin a span. SQL finds it in request.headers, to store it with a message for example."""
+        request = observed.request
         # Below what the request names and not what happens to be current here.
         parent = self._context.extract(request.headers, context=Context())
-        span = self._tracer.start_span(request.method, parent, kind=SpanKind.SERVER, start_time=request.began)
+        span = self._tracer.start_span(request.method, parent, kind=SpanKind.SERVER, start_time=observed.began)
         carried = dict.fromkeys(CONTEXT, "")
         self._context.inject(carried, set_span_in_context(span, Context()))
         request.carried = carried
-        request.trace_id = f"{span.get_span_context().trace_id:032x}"
-        return partial(self._end, request, span)
+        observed.trace_id = f"{span.get_span_context().trace_id:032x}"
+        return partial(self._end, observed, span)
 
-    def _end(self, request: Observed, span: Span, response: Response | None, seconds: float) -> None:
+    def _end(self, observed: Observed, span: Span, response: Response, seconds: float) -> None:
         if span.is_recording():
-            _describe(span, request, response)
-            self._add_transaction(span, request)
-        span.end(request.began + int(1e9 * seconds))
+            _describe(span, observed, response)
+            self._add_transaction(span, observed)
+        span.end(observed.began + int(1e9 * seconds))
 
     def stop(self) -> None:
         """Send what is left, and wait for that no longer than LAST_SECONDS."""
@@ -78,10 +80,10 @@ class Tracing:
         ending.start()
         ending.join(LAST_SECONDS)
 
-    def _add_transaction(self, span: Span, request: Observed) -> None:
+    def _add_transaction(self, span: Span, observed: Observed) -> None:
         """A span for what Postgres did, the wait for a connection included."""
-        began = request.began
-        for stage, seconds in request.stages:
+        began = observed.began
+        for stage, seconds in observed.request.timing.stages:
             ended = began + int(1e9 * seconds)
             if stage == TRANSACTION:
                 inner = self._tracer.start_span(
@@ -95,21 +97,22 @@ class Tracing:
             began = ended
 
 
-def _describe(span: Span, request: Observed, response: Response | None) -> None:
+def _describe(span: Span, observed: Observed, response: Response) -> None:
+    request = observed.request
     span.set_attributes(
         {
             "http.request.method": request.method,
             "http.request.body.size": request.received,
-            "url.path": request.place,
-            "url.scheme": request.scheme,
-            **{f"pgmq_gateway.stage.{stage}_ms": round(1000 * seconds, 3) for stage, seconds in request.stages},
+            "url.path": observed.path,
+            "url.scheme": observed.scheme,
+            **{f"pgmq_gateway.stage.{stage}_ms": round(1000 * seconds, 3) for stage, seconds in request.timing.stages},
         }
     )
     if request.role:
         span.set_attribute("pgmq_gateway.role", request.role)
     if request.function is not None:
         _describe_call(span, request)
-    if response is None:
+    if response is CLIENT_GONE:
         span.set_attribute("error.type", "client_gone")
         return
     span.set_attributes({"http.response.status_code": response.status, "http.response.body.size": len(response.body)})
@@ -119,7 +122,7 @@ def _describe(span: Span, request: Observed, response: Response | None) -> None:
         span.set_status(StatusCode.ERROR)
 
 
-def _describe_call(span: Span, request: Observed) -> None:
+def _describe_call(span: Span, request: Request) -> None:
     """What it is about. A function that exists may name a span, what strangers put into a path may not."""
     function = request.function
     assert function is not None

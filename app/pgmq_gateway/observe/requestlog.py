@@ -13,8 +13,6 @@ logger = logging.getLogger("pgmq_gateway.requests")
 # Names that clients may give their requests; others get one of the gateway's.
 NAME = re.compile(r"[ -~]{1,128}")
 DEFAULT_HEADER = "X-Request-Id"
-# Of a client that went before its answer, as nginx has it.
-CLIENT_GONE = 499
 
 
 class RequestLog:
@@ -29,28 +27,29 @@ class RequestLog:
         # Who asks for these lines gets them at any level.
         logger.setLevel(logging.INFO)
 
-    def begun(self, request: Observed) -> End:
-        """Name a request, and have its answer say that name."""
-        given = request.headers.get(self._name, "")
-        request.name = given if NAME.fullmatch(given) else secrets.token_hex(16)
-        request.shown = ((self._header, request.name),)
-        return partial(self._tell, request)
+    def begun(self, observed: Observed) -> End:
+        """Give the request its name, which its response repeats."""
+        given = observed.request.headers.get(self._name, "")
+        observed.name = given if NAME.fullmatch(given) else secrets.token_hex(16)
+        observed.headers = ((self._header, observed.name),)
+        return partial(self._log, observed)
 
-    def _tell(self, request: Observed, response: Response | None, seconds: float) -> None:
+    def _log(self, observed: Observed, response: Response, seconds: float) -> None:
+        request = observed.request
         function = request.function
-        told = {
+        fields = {
             "method": request.method,
-            "path": request.place,
+            "path": observed.path,
             "schema": function.schema if function else "",
             "function": function.name if function else "",
             "role": request.role,
-            "status": response.status if response else CLIENT_GONE,
-            "code": response.code if response else "",
+            "status": response.status,
+            "code": response.code,
             "duration_ms": round(1000 * seconds, 2),
             "bytes_in": request.received,
-            "bytes_out": len(response.body) if response and request.method != "HEAD" else 0,
-            "request_id": request.name,
+            "bytes_out": 0 if request.method == "HEAD" else len(response.body),
+            "request_id": observed.name,
         }
-        if request.trace_id:
-            told["trace_id"] = request.trace_id
-        logger.info("request", extra={"fields": told})
+        if observed.trace_id:
+            fields["trace_id"] = observed.trace_id
+        logger.info("request", extra={"fields": fields})
