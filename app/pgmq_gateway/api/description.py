@@ -11,9 +11,9 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from pgmq_gateway import openapi
+from pgmq_gateway.api.executable import executable_oids
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
-from pgmq_gateway.calls.call import executable
 from pgmq_gateway.calls.catalog import MANAGEMENT, Function
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
@@ -52,10 +52,8 @@ class Description:
         return Response(200, (("Content-Type", content_type), ("Cache-Control", "no-store")), body)
 
     async def _executable(self, caller: Caller, request: Request) -> tuple[Function, ...]:
-        catalog, oids = self._watch.catalog, set[int]()
-        for schema in self._described(request):
-            answer = await self._database.execute(caller, executable(schema, request.described()))
-            oids.update(json.loads(answer.body or "[]"))
+        catalog = self._watch.catalog
+        oids = await executable_oids(self._database, caller, request, self._described(request))
         return tuple(function for function in catalog if function.oid in oids)
 
     def _described(self, request: Request) -> Sequence[str]:

@@ -3,9 +3,9 @@
 import json
 from importlib.metadata import version
 
+from pgmq_gateway.api.executable import executable_oids
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
-from pgmq_gateway.calls.call import executable
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
@@ -42,9 +42,7 @@ class Root:
         if request.method == "OPTIONS":
             return allowing(request, "OPTIONS,GET,HEAD")
         content_type = negotiate_description(request.headers.get("accept"))
-        answer = await self._database.execute(caller, executable(schema, request.described()))
-        request.timing.lap("transaction")
-        mine = set(json.loads(answer.body or "[]"))
+        mine = await executable_oids(self._database, caller, request, [schema])
         everything = self._mode == "ignore-privileges"
         document = swagger.document(
             [one for one in catalog if one.schema == schema and (everything or one.oid in mine)],

@@ -72,20 +72,22 @@ class Answer(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
+# The OIDs of the functions of a schema that a role can execute, in the shape of a call's answer.
 EXECUTABLE = """
 select
-    null::pg_catalog.int8,
-    pg_catalog.count(*),
-    coalesce(pg_catalog.json_agg(p.oid::pg_catalog.int8)::pg_catalog.text, '[]')
+    null::pg_catalog.int8 as total,
+    pg_catalog.count(*) as row_count,
+    coalesce(pg_catalog.json_agg(p.oid::pg_catalog.int8)::pg_catalog.text, '[]') as body
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-where n.nspname = ($2)[1]
-  and has_schema_privilege(n.oid, 'usage')
-  and has_function_privilege(p.oid, 'execute')
+where n.nspname = {schema}
+  and pg_catalog.has_schema_privilege({role}, n.oid, 'usage')
+  and pg_catalog.has_function_privilege({role}, p.oid, 'execute')
 """
+MINE = EXECUTABLE.format(schema="($2)[1]", role="current_user")
 
 
 def executable(schema: str, request: Described) -> Call:
-    """A call that answers the OIDs of the functions of `schema` which its caller may execute."""
+    """A call that gives the OIDs of the functions of `schema` that its caller can execute."""
     itself = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
-    return Call(itself, Statement(EXECUTABLE, (schema,)), request, ARRAY, Preferences(), read_only=True)
+    return Call(itself, Statement(MINE, (schema,)), request, ARRAY, Preferences(), read_only=True)

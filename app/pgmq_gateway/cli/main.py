@@ -14,6 +14,7 @@ import typer
 from pgmq_gateway import openapi
 from pgmq_gateway.auth import signing as keys
 from pgmq_gateway.auth.signing import Signer
+from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
 from pgmq_gateway.cli.queues import queue
 from pgmq_gateway.cli.serve import LOOPBACK, Launch, with_keys, with_secret
@@ -33,10 +34,7 @@ from pgmq_gateway.settings.model import SettingsError
 DASHBOARD_PORT = 3002
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
 
-EXECUTABLE = """
-select oid from pg_catalog.pg_proc
-where pronamespace = to_regnamespace($1) and has_function_privilege('service_role', oid, 'execute')
-"""
+SERVERS = EXECUTABLE.format(schema="$1", role="'service_role'")
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -263,8 +261,8 @@ def openapi_command(
         with progress() as tell:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", tell) as connection:
                 await require_installed(connection, embedded=db_uri is None, progress=tell)
-                mine = await connection.fetch(EXECUTABLE, schema)
-                oids = {row["oid"] for row in mine}
+                row = await connection.fetchrow(SERVERS, schema)
+                oids = set(json.loads(row["body"])) if row else set()
                 return [function for function in await load(connection, [schema]) if function.oid in oids]
 
     described = openapi.document(run(read()), version("pgmq-gateway"), ("public", schema))
