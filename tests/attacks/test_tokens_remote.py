@@ -22,7 +22,7 @@ from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.fetch import FetchError, Outbound, on_internet
 from pgmq_gateway.auth.jwk import Key
 from pgmq_gateway.auth.keyset import KeySet
-from pgmq_gateway.auth.remote_keys import LONGEST_DELAY, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshness
+from pgmq_gateway.auth.remote_keys import LONGEST_RETRY_SECONDS, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshness
 from pgmq_gateway.errors import InvalidClaims, KeysMissing, Unauthorized
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.settings.model import Settings, SettingsError, load
@@ -134,7 +134,7 @@ async def test_a6_failures_are_repeated_ever_more_slowly_and_keys_do_not_outlive
     fetched.server.answer = content(b"", 500)
     waits = [await fetched.remote.refresh() for _ in range(9)]
     for number, wait in enumerate(waits):
-        longest = min(2.0**number, LONGEST_DELAY)
+        longest = min(2.0**number, LONGEST_RETRY_SECONDS)
         assert 0.8 * longest <= wait <= longest
     assert len(set(waits[-3:])) == 3, "all gateways would come at once"
     fetched.clock.now += STALE - 1

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from pgmq_gateway.auth.jwk import BadKey, Key, OtherUse, check_distinct, from_jwk, members
+from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ logger = logging.getLogger("pgmq_gateway")
 
 # Seconds that a set is good for, as far as its server does not say, and the bounds of what it may say.
 USUAL, SHORTEST, LONGEST = 600.0, 60.0, 3600.0
-# Seconds between failed attempts: doubled from the first to the second.
-FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
+# Seconds after a failed attempt.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
 # Seconds after an attempt in which an unknown key does not cause another one: strangers can name any.
 PAUSE = 5.0
 # Seconds that keys stay good without a successful fetch: a provider may be out of reach for a night, but whoever keeps
@@ -54,7 +55,7 @@ class RemoteKeys:
         self._clock = clock
         self._ignored: list[str] = []
         self._tried_at = self._fetched_at = -STALE
-        self._delay = FIRST_DELAY
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         self._asked = asyncio.Event()
         self._tried = asyncio.Event()
         self.keys: list[Key] = []
@@ -132,7 +133,8 @@ class RemoteKeys:
         self._ignored = ignored
         if self.failing:
             logger.warning("the keys at %s could be fetched again", self._url)
-        self.known, self.failing, self._delay = True, False, FIRST_DELAY
+        self.known, self.failing = True, False
+        self._backoff.reset()
         self._fetched_at = self._clock()
         self.successes += 1
         self._take(keys)
@@ -148,8 +150,7 @@ class RemoteKeys:
             logger.error("no keys from %s for %d hours: those that were there count no more", self._url, STALE // 3600)
             self.known = False
             self._take([])
-        delay, self._delay = self._delay, min(2 * self._delay, LONGEST_DELAY)
-        return delay
+        return self._backoff.delay()
 
     def _take(self, keys: list[Key]) -> None:
         # Some servers shuffle them.

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import asyncpg
 
+from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.calls import catalog
 from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.database.connector import Connector
@@ -19,8 +20,8 @@ from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Seconds between attempts to connect: doubled from the first to the second.
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+# Seconds between attempts to connect.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
 # Seconds between reloads that calls for unknown functions may cause, so that strangers cannot keep the database busy.
 RELOAD_INTERVAL = 1.0
 # Seconds of silence after which the connection is tried: one that is lost without a word brings no notifications.
@@ -111,20 +112,21 @@ class CatalogWatch:
 
         Nothing is served as long as the login role is one that must not serve.
         """
-        delay = FIRST_DELAY
+        backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while True:
             try:
                 await self._follow()
-                delay = FIRST_DELAY
+                backoff.reset()
                 continue
             except UnsafeLogin as error:
+                delay = backoff.delay()
                 self._refuse(error)
             except FAILURES as error:
+                delay = backoff.delay()
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", said(error), delay)
                 self._give_up_silent()
             self.failures += 1
             await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
 
     def _refuse(self, error: UnsafeLogin) -> None:
         self._catalog = None

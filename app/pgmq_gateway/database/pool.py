@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
+from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.database.driver import BROKEN, Connection, said
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
@@ -22,8 +23,8 @@ IDLE_SECONDS = 300
 LOOK_SECONDS = 60
 # Seconds that a connection may take to say goodbye.
 CLOSE_SECONDS = 5
-# Seconds for which nobody tries to connect after a failure: doubled from the first to the second.
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+# Seconds without attempts to connect after a failed one.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 1.0
 # Seconds between two retirements for the same reason: what made one necessary may last.
 RETIRE_INTERVAL = 1.0
 
@@ -48,8 +49,9 @@ class Connections:
         # Those in use that are to be closed once they are given back.
         self._retired: set[Connection] = set()
         self._retired_at = -RETIRE_INTERVAL
-        # The loop's time until which nobody tries to connect, and how long it was told to wait.
-        self._again = self._pause = 0.0
+        # The loop's time before which there are no attempts to connect.
+        self._again = 0.0
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         # With the loop's time at which each came free; the last that came is the next to go.
         self._idle: deque[tuple[Connection, float]] = deque()
         # Attempts to open one. They belong to the pool: a call that stops waiting ends none, so that a server that does
@@ -212,10 +214,10 @@ class Connections:
         except (*BROKEN, asyncpg.PostgresError):
             # Those that have tried at the same time count once.
             if began >= self._again:
-                self._pause = min(2 * self._pause or FIRST_PAUSE, LONGEST_PAUSE)
-                self._again = loop.time() + self._pause
+                self._again = loop.time() + self._backoff.delay()
             raise
-        self._again = self._pause = 0.0
+        self._again = 0.0
+        self._backoff.reset()
         return connection
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
+from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.embedded.account import Account, account_for, let_pass, let_read
 from pgmq_gateway.embedded.cluster import (
     FAST_STOP_SECONDS,
@@ -36,8 +37,8 @@ from pgmq_gateway.embedded.leftovers import forget_dead_server, stop_leftovers
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_FIRST_RESTART_SECONDS, _LONGEST_RESTART_SECONDS = 0.1, 5.0
+_SHARED_MEMORY_RETRY_SECONDS = 0.1
 _HEALTHY_SECONDS = 10.0
 _FRESH_PREFIX = "postgres.initdb-"
 _SEVERE = re.compile(r"(?:FATAL|PANIC|error): .*")
@@ -78,7 +79,7 @@ class EmbeddedPostgres:
         self._progress = progress or (lambda _: None)
         self._child: asyncio.subprocess.Process | None = None
         self._stopping = False
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._backoff = Backoff(_FIRST_RESTART_SECONDS, _LONGEST_RESTART_SECONDS)
         self._started_at = 0.0
         self._log_offset = 0
 
@@ -113,18 +114,19 @@ class EmbeddedPostgres:
             if self._stopping:
                 return
             if time.monotonic() - self._started_at > _HEALTHY_SECONDS:
-                self._pause = _FIRST_PAUSE_SECONDS
+                self._backoff.reset()
             logger.warning("Postgres ended (status %s) and is started again; its log: %s", status, self.directory.log)
             await self._bring_back()
 
     async def _bring_back(self) -> None:
+        delay = self._backoff.delay()
         while not self._stopping:
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(delay)
             try:
                 await self._launch(may_create=False)
             except (EmbeddedPostgresError, DataDirectoryError, OSError) as error:
-                logger.warning("Postgres did not start (%s); next attempt in %.1f s", error, self._pause)
+                delay = self._backoff.delay()
+                logger.warning("Postgres did not start (%s); next attempt in %.1f s", error, delay)
             else:
                 return
 
@@ -156,7 +158,7 @@ class EmbeddedPostgres:
             if "shared memory block" not in str(error) or time.monotonic() > deadline:
                 raise
             # The last backends of a server that was killed need a moment to notice it.
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            await asyncio.sleep(_SHARED_MEMORY_RETRY_SECONDS)
             await self._serve(account, deadline)
         except BaseException:
             await _end(self._child)

@@ -14,10 +14,12 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from typing import IO
 
+from pgmq_gateway.backoff import Backoff
+
 logger = logging.getLogger("pgmq_gateway")
 
-# Seconds before one that died is replaced; doubled while the next ones die as soon.
-FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+# Seconds between the exit of a process and the start of the next one.
+FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS = 0.1, 10.0
 # Bytes of the longest line of orders: settings hold whole sets of keys.
 LONGEST = 1 << 24
 # Seconds that one has to live for its death not to count as being like the one before.
@@ -43,18 +45,19 @@ class Child(ABC):
 
     async def keep(self) -> None:
         """Have one running until `stop`."""
-        loop, delay = asyncio.get_running_loop(), FIRST_DELAY
+        loop, backoff = asyncio.get_running_loop(), Backoff(FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS)
         while not self._stopping.is_set():
             started = loop.time()
             status = await self.run()
             if self._stopping.is_set():
                 return
-            delay = FIRST_DELAY if loop.time() - started > HEALTHY_SECONDS else delay
+            if loop.time() - started > HEALTHY_SECONDS:
+                backoff.reset()
+            delay = backoff.delay()
             logger.warning("%s ended with status %s; starting another in %.1f s", self.name, status, delay)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
-            delay = min(2 * delay, LONGEST_DELAY)
 
     async def run(self) -> int:
         """Start one, wait for its end, and give its status."""
