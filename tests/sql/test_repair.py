@@ -390,3 +390,31 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "restored: function pgmq_admin.lint")
     looked = server.run("install", "--check", "--db-uri", uri)
     assert (looked.returncode, looked.stdout) == (0, "up to date\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("drop function pgmq_admin.lint", "this database lacks function pgmq_admin.lint"),
+        ("drop view pgmq_gateway.queues cascade", "this database lacks "),
+        ("drop schema pgmq cascade", "this database lacks "),
+        ("drop table pgmq_gateway.shipped", "this database is not installed, or not wholly"),
+        ("drop function pgmq_gateway.call", "this database has no gateway installed for authenticator"),
+        ("drop owned by authenticator; drop role authenticator", "the database refuses PGRST_DB_URI: "),
+    ],
+)
+@pytest.mark.parametrize("programs", ["embedded"], indirect=True)
+def test_serving_a_damaged_database_ends_with_one_line(
+    source: Cluster, connect: Connect, damage: str, said: str
+) -> None:
+    name = source.create()
+    env = {"AUTHENTICATOR_PASSWORD": "pencil"}
+    assert server.run("install", "--db-uri", source.uri(name), env=env).returncode == 0
+    for statement in damage.split(";"):
+        runner(connect(source.uri(name)))(statement)
+    env = {"PGRST_DB_URI": source.uri(name, "authenticator", "pencil"), "PGRST_JWT_SECRET": "x" * 32}
+    failed = server.run("serve", "--port", "0", "--admin-port", "0", "--no-dashboard", env=env)
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
+    assert failed.stderr.startswith(f"pgmq-gateway: {said}"), failed.stderr
+    if "role" not in damage:
+        assert failed.stderr.endswith(": run pgmq-gateway install\n")

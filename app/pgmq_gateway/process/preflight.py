@@ -4,10 +4,27 @@ import asyncpg
 
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.database.connector import Connector
-from pgmq_gateway.database.driver import BROKEN
+from pgmq_gateway.database.driver import BROKEN, Connection
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.settings.model import Settings
+
+# By name: how the catalog writes the types of arguments depends on the search_path of the login role.
+_MISSING = """
+select s.kind || ' ' || s.schema || '.' || s.name
+from pgmq_gateway.shipped as s
+where s.schema <> 'pgmq_public'
+  and not exists (
+      select from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+      where s.kind = 'function' and n.nspname = s.schema and p.proname = s.name
+  )
+  and not exists (
+      select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+      where s.kind = 'view' and n.nspname = s.schema and c.relname = s.name and c.relkind = 'v'
+  )
+order by 1
+limit 1
+"""
 
 
 async def preflight(settings: Settings) -> None:
@@ -26,14 +43,25 @@ async def _try(name: str, connector: Connector) -> None:
     try:
         connection = await connector()
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise ServeError(f"the database refuses {name}: {error}") from None
+        hint = ": run pgmq-gateway install" if str(error) == 'role "authenticator" does not exist' else ""
+        raise ServeError(f"the database refuses {name}: {error}{hint}") from None
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise ServeError(f"{name} cannot be used: {error}") from None
     except (*BROKEN, asyncpg.PostgresError):
         return
     try:
         await check_login(connection)
+        await _check_installed(connection)
     except UnsafeLogin as error:
         raise ServeError(str(error)) from None
     finally:
         await connection.close()
+
+
+async def _check_installed(connection: Connection) -> None:
+    try:
+        missing = await connection.fetchval(_MISSING)
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        raise ServeError("this database is not installed, or not wholly: run pgmq-gateway install") from None
+    if missing is not None:
+        raise ServeError(f"this database lacks {missing}: run pgmq-gateway install")
