@@ -30,7 +30,7 @@ from pg_catalog.pg_proc as p
 join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
 join pg_catalog.pg_language as l on l.oid = p.prolang
 join pg_catalog.pg_roles as r on r.oid = p.proowner
-where n.nspname = any ($1::text[])
+where n.nspname = any ($1::text[]) and ($2::text is null or p.proname = $2)
 """
 _VIEWS = """
 select
@@ -45,7 +45,7 @@ select
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_roles as r on r.oid = c.relowner
-where n.nspname = any ($1::text[]) and c.relkind = 'v'
+where n.nspname = any ($1::text[]) and ($2::text is null or c.relname = $2) and c.relkind = 'v'
 """
 
 
@@ -83,10 +83,17 @@ class Entry:
         return f"{grantee}={privilege}" in self.privileges
 
 
-async def entries(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> dict[Key, Entry]:
-    """The functions and views of these schemas. The transaction's search_path must be `pg_catalog`."""
+async def use_catalog_names(connection: Connection) -> None:
+    """Let the catalog write names with their schemas, and no operator of somebody else's be found, in a transaction."""
+    await connection.execute("set local search_path = pg_catalog")
+
+
+async def entries(
+    connection: Connection, schemas: Sequence[str] = SCHEMAS, name: str | None = None
+) -> dict[Key, Entry]:
+    """The functions and views of these schemas, or those with one name. For after `use_catalog_names`."""
     found = {}
-    for row in await connection.fetch(f"{_FUNCTIONS} union all {_VIEWS}", schemas):
+    for row in await connection.fetch(f"{_FUNCTIONS} union all {_VIEWS}", schemas, name):
         key = Key(row["kind"], row["schema"], row["name"], row["arguments"])
         found[key] = Entry(key, row["oid"], row["owner"], row["md5"], row["untouched"], frozenset(row["privileges"]))
     return found

@@ -7,12 +7,15 @@ import asyncpg
 
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install import adoption, functions, public, records, state
-from pgmq_gateway.install.catalog import Entry, Key, entries
+from pgmq_gateway.install.applying import Applying
+from pgmq_gateway.install.catalog import Entry, Key, entries, use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
 from pgmq_gateway.install.migrations import Migration, Progress, lock, migrate, migrations, pending, repair
 from pgmq_gateway.install.public import Api
 from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import PUBLIC, Script, function_scripts
+
+_LOST_PRIVILEGES = "pgmq_gateway.lost_privileges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,33 @@ async def install(
     return done
 
 
-async def check(connection: Connection, *, owners: bool = True) -> Sequence[Finding]:
-    """What `install` would do, and what it would leave as it is; writes nothing. Raises InstallError.
+async def is_complete(connection: Connection) -> bool:
+    """Whether all functions and views of this version are there, which managing queues needs. Raises InstallError."""
+    async with connection.transaction(readonly=True):
+        release = Release.this()
+        if await pending(connection, release.migrations):
+            return False
+        differences = (await _look(connection, release.scripts)).differences()
+        return not any(finding.kind == "missing" for each in differences.values() for finding in each)
 
-    owners  whether all must belong to the role of this connection
-    """
+
+async def check(connection: Connection) -> Sequence[Finding]:
+    """What `install` would do, and what it would leave as it is; writes nothing. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
         todo = await pending(connection, release.migrations)
-        installer = await connection.fetchval("select current_user") if owners else None
+        await use_catalog_names(connection)
+        installer = await connection.fetchval("select current_user")
         found = await state.findings(connection, release.state, installer)
         if len(todo) < len(release.migrations):
             found += [Finding("missing", f"migration {migration}") for migration in todo]
         code = await _look(connection, release.scripts)
         found += code.findings(installer)
         if Finding("missing", "pgmq") not in found:
-            found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
             found += [Finding("missing", f"{orphan} in pgmq.meta") for orphan in await adoption.orphans(connection)]
+        # Never run a function that another role may have changed.
+        if not any(_LOST_PRIVILEGES in finding.what for finding in found if finding.kind != "open"):
+            found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
     return _without_consequences(found)
 
 
@@ -112,11 +125,11 @@ class _Code:
         """Whether no function was ever installed here."""
         return not self.files
 
-    def differences(self, installer: str | None) -> dict[str, list[Finding]]:
-        """Of the internal schemas, by the path of the file that puts it right."""
+    def differences(self, installer: str | None = None) -> dict[str, list[Finding]]:
+        """Of the internal schemas, by the path of the file that puts it right; owners only with `installer`."""
         return functions.findings(self.internal, self.files, self.shipped, self.present, installer)
 
-    def findings(self, installer: str | None) -> list[Finding]:
+    def findings(self, installer: str) -> list[Finding]:
         """Of all schemas."""
         found = [finding for each in self.differences(installer).values() for finding in each]
         if self.api is None and self.is_first:
@@ -125,8 +138,7 @@ class _Code:
 
 
 async def _look(connection: Connection, scripts: Sequence[Script]) -> _Code:
-    # Then the catalog writes names with their schemas.
-    await connection.execute("set local search_path = pg_catalog")
+    await use_catalog_names(connection)
     return _Code(
         scripts,
         await records.files(connection),
@@ -144,7 +156,7 @@ async def _install_functions(
     differences = code.differences(installer)
     if differences or code.has_former_files:
         progress("Installing functions")
-        await functions.Applying(connection, code.internal, code.shipped, installer, differences).run()
+        await Applying(connection, code.internal, code.shipped, installer, differences).run()
         await records.keep_files(connection, [script.path for script in scripts])
     done = [finding for each in differences.values() for finding in each]
     api = code.api
@@ -173,10 +185,8 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
 
 
 async def _lost_privileges(connection: Connection) -> Sequence[tuple[str, str]]:
-    """In words, each with the statement that gives them again. Nothing where the function itself is missing."""
-    if await connection.fetchval("select to_regprocedure('pgmq_gateway.lost_privileges()')") is None:
-        return []
-    rows = await connection.fetch("select what, statement from pgmq_gateway.lost_privileges()")
+    """In words, each with the statement that gives them again."""
+    rows = await connection.fetch(f"select what, statement from {_LOST_PRIVILEGES}()")
     return [(row["what"], row["statement"]) for row in rows]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install import records, state
+from pgmq_gateway.install.catalog import use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
 from pgmq_gateway.install.scripts import FOLDER, Script
 
@@ -131,11 +132,14 @@ async def repair(
     async with connection.transaction():
         await lock(connection)
         installer = await connection.fetchval("select current_user")
+        search_path = await connection.fetchval("show search_path")
+        await use_catalog_names(connection)
         found = await state.findings(connection, scripts, installer)
         if not found:
             return []
         progress("Restoring roles, schemas and tables")
         await state.take_over(connection, scripts, installer)
+        await connection.execute("select set_config('search_path', $1, true)", search_path)
         await connection.execute(records.TABLES)
         for migration in applied:
             await _execute(connection, migration)

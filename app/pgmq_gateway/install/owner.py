@@ -14,7 +14,7 @@ from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.server import running
-from pgmq_gateway.install.installer import check, install
+from pgmq_gateway.install.installer import install, is_complete
 
 Progress = Callable[[str], None]
 
@@ -67,7 +67,7 @@ async def require_installed(connection: Connection, *, embedded: bool, progress:
     """Bring the embedded database up to date; with others that is their owner's decision: raises AdminError."""
     if embedded:
         await install(connection, progress=progress)
-    elif any(not finding.accepted for finding in await check(connection, owners=False)):
+    elif not await is_complete(connection):
         raise AdminError(
             "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
         )

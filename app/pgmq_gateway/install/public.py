@@ -41,7 +41,7 @@ class Api:
 
 
 async def look(connection: Connection, scripts: Sequence[Script]) -> Api | None:
-    """The schema as it is; None where there is none. The transaction's search_path must be `pg_catalog`."""
+    """The schema as it is; None where there is none. For after `use_catalog_names`."""
     schema = await connection.fetchrow(_USAGE, PUBLIC)
     if schema is None:
         return None
@@ -60,11 +60,11 @@ def findings(
     scripts: Sequence[Script],
     files: Mapping[str, str],
     shipped: Mapping[Key, Shipped],
-    installer: str | None,
+    installer: str,
 ) -> Iterator[Finding]:
     """What differs. Where the schema is gone, somebody has taken the API away on purpose: nothing.
 
-    installer  the role that must own the functions that it made; None: leave owners aside
+    installer  the role that must own the functions that it made
     """
     if api is None:
         return
@@ -88,9 +88,9 @@ def findings(
             yield Finding("owner", f"{entry.key} belongs to {entry.owner}")
 
 
-def _escaped(entry: Entry, record: Shipped | None, installer: str | None) -> bool:
+def _escaped(entry: Entry, record: Shipped | None, installer: str) -> bool:
     """Whether somebody else owns a function that the installer made."""
-    return record is not None and record.md5 == entry.md5 and installer not in (None, entry.owner)
+    return record is not None and record.md5 == entry.md5 and entry.owner != installer
 
 
 async def apply(

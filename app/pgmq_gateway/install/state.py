@@ -70,10 +70,10 @@ async def missing_roles(connection: Connection) -> Sequence[str]:
     return [role for role in wanted if role not in there]
 
 
-async def findings(connection: Connection, scripts: Sequence[Script], installer: str | None) -> list[Finding]:
+async def findings(connection: Connection, scripts: Sequence[Script], installer: str) -> list[Finding]:
     """What differs from what the migrations `scripts` make, with pgmq itself.
 
-    installer  the role that must own everything; None: leave owners aside
+    installer  the role that must own everything
     """
     absent = await missing_roles(connection)
     found = [Finding("missing", f"role {role}") for role in absent]
@@ -118,10 +118,10 @@ async def _objects(connection: Connection) -> _Objects:
     }
 
 
-def _strangers(scripts: Sequence[Script], there: _Objects, installer: str | None) -> list[_Object]:
+def _strangers(scripts: Sequence[Script], there: _Objects, installer: str) -> list[_Object]:
     """What the migrations made and another role owns."""
     ours = {made for script in scripts for made in _creations(script)}
-    return [each for key, each in there.items() if key in ours and installer not in (None, each.owner)]
+    return [each for key, each in there.items() if key in ours and each.owner != installer]
 
 
 def _missing_objects(script: Script, there: _Objects) -> Iterator[Finding]:

@@ -1,0 +1,179 @@
+"""Applying files of functions and views, and dropping what no file makes any more. Never with CASCADE."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import asyncpg
+
+from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install import records
+from pgmq_gateway.install.catalog import Entry, Key, entries
+from pgmq_gateway.install.findings import InstallError
+from pgmq_gateway.install.operator_settings import operator_settings, restore
+from pgmq_gateway.install.records import Shipped
+from pgmq_gateway.install.scripts import PUBLIC, Creation, Script, Statement
+
+# Objects that depend on a function or a view, a view's rule counted as the view. A view is also a type.
+_DEPENDENTS = """
+select distinct
+    coalesce(v.oid, d.objid) as oid,
+    pg_describe_object(
+        case when v.oid is null then d.classid else 'pg_class'::regclass end,
+        coalesce(v.oid, d.objid),
+        case when v.oid is null then d.objsubid else 0 end
+    ) as description
+from pg_catalog.pg_depend as d
+left join pg_catalog.pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+left join pg_catalog.pg_class as v on v.oid = r.ev_class
+where d.deptype in ('n', 'a')
+  and coalesce(v.oid, d.objid) <> $1
+  and (
+      (d.refclassid in ('pg_proc'::regclass, 'pg_class'::regclass) and d.refobjid = $1)
+      or (
+          d.refclassid = 'pg_type'::regclass
+          and d.refobjid in (
+              select unnest(array[t.oid, t.typarray]) from pg_catalog.pg_type as t where t.typrelid = $1
+          )
+      )
+  )
+"""
+
+# Why Postgres cannot replace a function or a view in place: other results, other columns, or another kind of object.
+_NOT_IN_PLACE = (asyncpg.InvalidFunctionDefinitionError, asyncpg.InvalidTableDefinitionError)
+
+
+class Applying:
+    """One run over the files, inside a transaction and after `use_catalog_names`.
+
+    scripts  all files, in order
+    todo     the paths of those that are to be applied; more may turn out to be needed
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        scripts: Sequence[Script],
+        shipped: Mapping[Key, Shipped],
+        installer: str,
+        todo: Iterable[str],
+    ) -> None:
+        self._connection = connection
+        self._scripts = scripts
+        self._shipped = dict(shipped)
+        self._installer = installer
+        self._todo = set(todo)
+        self._made: dict[Key, str] = {}
+
+    async def run(self) -> None:
+        """Apply files until nothing is left to do, then drop what no file makes any more."""
+        # As in a dump: functions call each other in any order.
+        await self._connection.execute("set local check_function_bodies = off")
+        applied = set()
+        while self._todo:
+            script = next(script for script in self._scripts if script.path in self._todo)
+            self._todo.remove(script.path)
+            await self._apply(script)
+            applied.add(script.path)
+        gone = {record.file for record in self._shipped.values()} - {script.path for script in self._scripts}
+        former = [
+            key
+            for key, record in self._shipped.items()
+            if key.schema != PUBLIC and record.file in applied | gone and key not in self._made
+        ]
+        for key in former:
+            await self._drop(key)
+
+    async def _apply(self, script: Script) -> None:
+        made: list[Key] = []
+        remaining = list(script.creations)
+        for statement in script.statements:
+            creation = statement.creation
+            if creation is None:
+                await self._connection.execute(statement.text)
+                continue
+            made.append(await self._create(creation, statement))
+            remaining.remove(creation)
+            if creation not in remaining:
+                # Before statements that name the function without its arguments.
+                for key in [key for key in self._shipped if _is(key, creation) and key not in made]:
+                    await self._drop(key)
+        present = await entries(self._connection, [script.schema])
+        md5s = {key: present[key].md5 for key in made}
+        self._made |= md5s
+        await records.record(self._connection, script, md5s)
+
+    async def _create(self, creation: Creation, statement: Statement) -> Key:
+        for entry in await self._named(creation):
+            await self._own(entry)
+        settings = await operator_settings(self._connection, creation)
+        before = await self._places(creation)
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(statement.text)
+        except _NOT_IN_PLACE:
+            named = [entry.key for entry in await self._named(creation)]
+            for key in [key for key in named if key in self._shipped] or named:
+                await self._drop(key)
+            before = await self._places(creation)
+            await self._connection.execute(statement.text)
+        (made,) = (await self._places(creation)).items() - before.items()
+        key = next(entry.key for entry in await self._named(creation) if entry.oid == made[0])
+        await restore(self._connection, await self._identity(key), creation, settings.get(made[0], {}))
+        return key
+
+    async def _named(self, creation: Creation) -> list[Entry]:
+        present = await entries(self._connection, [creation.schema], creation.name)
+        return [entry for key, entry in present.items() if _is(key, creation)]
+
+    async def _places(self, creation: Creation) -> dict[int, str]:
+        """Where the rows of all overloads lie in the catalog: replacing one moves its row."""
+        rows = await self._connection.fetch(
+            "select oid, ctid::text from pg_catalog.pg_proc"
+            " where $3 = 'function' and proname = $1 and pronamespace = to_regnamespace($2)"
+            " union all select oid, ctid::text from pg_catalog.pg_class"
+            " where $3 = 'view' and relname = $1 and relnamespace = to_regnamespace($2)",
+            creation.name,
+            creation.schema,
+            creation.kind,
+        )
+        return {row["oid"]: row["ctid"] for row in rows}
+
+    async def _own(self, entry: Entry) -> None:
+        if entry.owner == self._installer:
+            return
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(f"alter {await self._identity(entry.key)} owner to current_user")
+        except asyncpg.InsufficientPrivilegeError:
+            raise InstallError(
+                f"{entry.key} belongs to {entry.owner} and {self._installer} may not take it over: "
+                f"install as {entry.owner} or as a superuser"
+            ) from None
+
+    async def _drop(self, key: Key) -> None:
+        """Drop a function or a view, and first those of ours that depend on it; their files make them again."""
+        present = await entries(self._connection)
+        entry = present.get(key)
+        if entry is not None:
+            ours = {other.oid: other.key for other in present.values() if other.key in self._shipped}
+            for row in await self._connection.fetch(_DEPENDENTS, entry.oid):
+                dependent = ours.get(row["oid"])
+                if dependent is None or dependent.schema == PUBLIC:
+                    raise InstallError(
+                        f"{key} changes, and {row['description']} depends on it: drop that, install again, and make "
+                        "it anew"
+                    )
+                file = self._shipped[dependent].file
+                await self._drop(dependent)
+                self._todo |= {file} & {script.path for script in self._scripts}
+            await self._connection.execute(f"drop {await self._identity(key)}")
+        self._shipped.pop(key, None)
+        self._made.pop(key, None)
+        await records.forget(self._connection, [key])
+
+    async def _identity(self, key: Key) -> str:
+        quoted = await self._connection.fetchval("select format('%I.%I', $1::text, $2::text)", key.schema, key.name)
+        return f"{key.kind} {quoted}" + (f"({key.arguments})" if key.kind == "function" else "")
+
+
+def _is(key: Key, creation: Creation) -> bool:
+    return (key.kind, key.schema, key.name) == (creation.kind, creation.schema, creation.name)
