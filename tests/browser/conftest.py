@@ -1,7 +1,6 @@
 """What tests in a browser share: Chromium, a page of another origin, and a gateway that asks for keys."""
 
 import re
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
+from tests.browser.machine import browser_program
 from tests.clients.conftest import command
-from tests.conftest import missing
 from tests.server import SECRET, Server
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Ignored by git; for people to look at.
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 # Machines that run tests are busy.
@@ -209,12 +207,15 @@ def origins() -> Iterator[Origins]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The path of the machine's Chromium."""
+    return browser_program()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(program: str) -> AsyncIterator[Browser]:
     """The browser of the machine."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not program:
-        missing("Chromium", "install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program)
         yield browser
