@@ -10,7 +10,7 @@ is there for the next call in it, and a role and its claims are set for all of i
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from pgmq_gateway.auth.caller import Caller
@@ -166,35 +166,26 @@ class Line:
 
     async def _work(self, group: Sequence[Waiting]) -> None:
         while group:
-            try:
-                await self._run(group)
-            except GatewayError as error:
-                _end_all(group, error)
-            except Exception:
-                logger.exception("failed on %d calls that waited", len(group))
-                _end_all(group, InternalError())
+            await self._run(group)
             group = self._next()
         self._free += 1
 
     async def _run(self, group: Sequence[Waiting]) -> None:
         self.sizes[len(group)] += 1
         if len(group) > 1:
-            outcomes = await self._database.execute_together(group[0].caller, [one.call for one in group])
-            for one, outcome in zip(group, outcomes, strict=True):
-                if outcome is not None:
-                    one.end(outcome)
+            await _ending(group, self._run_together(group))
         for one in group:
             if not one.future.done():
-                await self._run_alone(one)
+                await _ending([one], self._run_alone(one))
+
+    async def _run_together(self, group: Sequence[Waiting]) -> None:
+        outcomes = await self._database.execute_together(group[0].caller, [one.call for one in group])
+        for one, outcome in zip(group, outcomes, strict=True):
+            if outcome is not None:
+                one.end(outcome)
 
     async def _run_alone(self, one: Waiting) -> None:
-        try:
-            one.end(await self._database.execute(one.caller, one.call))
-        except GatewayError as error:
-            one.end(error)
-        except Exception:
-            logger.exception("failed on a call that waited")
-            one.end(InternalError())
+        one.end(await self._database.execute(one.caller, one.call))
 
     def _next(self) -> Sequence[Waiting]:
         """The call that has waited longest, with those of its caller that may share with it; none if nobody waits."""
@@ -241,6 +232,16 @@ def _order(one: Waiting) -> tuple[str, str]:
     return function.name, (one.call.body or "") if known and known.locks_message else ""
 
 
-def _end_all(group: Sequence[Waiting], error: GatewayError) -> None:
+async def _ending(group: Sequence[Waiting], work: Awaitable[None]) -> None:
+    """Do the work of a group of calls. Whatever it raises is the outcome of those that have none yet."""
+    error: GatewayError
+    try:
+        await work
+        return
+    except GatewayError as raised:
+        error = raised
+    except Exception:
+        logger.exception("failed to run %d waiting calls", len(group))
+        error = InternalError()
     for one in group:
         one.end(error)
