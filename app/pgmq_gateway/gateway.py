@@ -46,8 +46,8 @@ class Gateway:
         self.settings = settings
         self.bounds = Bounds.of(settings)
         self.database = Database(settings)
-        self.watch = CatalogWatch(settings, self.database.connections)
-        self.history = History(settings, self.database.connections, self.watch)
+        self.watch = CatalogWatch(settings, self.database.pool)
+        self.history = History(settings, self.database.pool, self.watch)
         self.line = Line(settings, self.database)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
         self.authenticator = Authenticator.of(settings, self.remote_keys)
@@ -81,7 +81,7 @@ class Gateway:
             for task in running:
                 with suppress(asyncio.CancelledError):
                     await task
-            await self.database.connections.close()
+            await self.database.pool.close()
 
 
 class Application:

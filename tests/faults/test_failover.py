@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pgmq_gateway.calls import watch
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import Connection
-from pgmq_gateway.database.pool import Connections
+from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import PoolTimeout, Unavailable
@@ -46,7 +46,7 @@ async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -
     """A gateway in this process that loses its patience soon."""
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
     uri = SecretStr(login(wire, database))
     one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))
     async with one.running():
@@ -69,15 +69,15 @@ async def test_f21_a_listening_connection_lost_without_a_word_is_replaced_and_no
 
 
 async def test_a_postgres_that_is_frozen_ends_the_calls_that_wait_for_it(gateway: Gateway, wire: Proxy) -> None:
-    connections = gateway.database.connections
-    async with connections.taken() as connection:
+    connections = gateway.database.pool
+    async with connections.connection() as connection:
         sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
         await asyncio.sleep(0)
         wire.freeze()
         with pytest.raises(asyncpg.PostgresConnectionError):
             await asyncio.wait_for(sleeping, 15)
     wire.heal()
-    async with connections.taken() as connection:
+    async with connections.connection() as connection:
         assert await connection.fetchval("select 1") == 1
 
 
@@ -92,7 +92,7 @@ def refused() -> int:
 async def test_a_server_that_is_not_there_or_silent_is_passed_over(
     wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hosts = f"127.0.0.1:{refused()},127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{wire.port}"
         connect = Connector(
@@ -114,12 +114,12 @@ def silent(directory: DataDirectory) -> Iterator[tuple[Proxy, set[int]]]:
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[Callable[[str, float], Connections]]:
+async def pool() -> AsyncIterator[Callable[[str, float], ConnectionPool]]:
     """pool(uri, patience): one connection, closed afterwards."""
-    made: list[Connections] = []
+    made: list[ConnectionPool] = []
 
-    def new(uri: str, patience: float) -> Connections:
-        made.append(Connections(1, patience, Connector(uri)))
+    def new(uri: str, patience: float) -> ConnectionPool:
+        made.append(ConnectionPool(1, patience, Connector(uri)))
         return made[-1]
 
     yield new
@@ -132,44 +132,44 @@ async def test_d3_a_silent_server_is_remembered_although_its_callers_have_less_p
     silent: tuple[Proxy, set[int]],
     wire: Proxy,
     database: str,
-    pool: Callable[[str, float], Connections],
+    pool: Callable[[str, float], ConnectionPool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
     proxy, asked = silent
     hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{wire.port}"
     connections = pool(f"postgresql://authenticator@{hosts}/{database}?sslmode=disable", 0.3)
     with pytest.raises(PoolTimeout):
-        await connections.take()
-    async with connections.taken() as connection:
+        await connections.acquire()
+    async with connections.connection() as connection:
         assert await connection.fetchval("select current_database()") == database
     connections.retire()
-    async with connections.taken() as connection:
+    async with connections.connection() as connection:
         assert await connection.fetchval("select current_database()") == database
     assert len(asked) == 1
 
 
 async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
-    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], Connections]
+    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], ConnectionPool]
 ) -> None:
     proxy, asked = silent
     connections = pool(login(proxy, database), 0.2)
     with pytest.raises(PoolTimeout):
-        await connections.take()
+        await connections.acquire()
     proxy.heal()
     await reached(lambda: connections.idle == 1)
-    async with connections.taken() as connection:
+    async with connections.connection() as connection:
         assert await connection.fetchval("select 1") == 1
     assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 1)
 
 
 async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stopping(
-    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], Connections]
+    silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], ConnectionPool]
 ) -> None:
     proxy, _ = silent
     connections = pool(login(proxy, database), 0.2)
     with pytest.raises(PoolTimeout):
-        await connections.take()
+        await connections.acquire()
     assert connections.open == 1
     await asyncio.wait_for(connections.close(), 5)
     assert connections.open == 0
@@ -181,13 +181,13 @@ async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stop
 async def test_d3_a_connect_timeout_is_unavailable_and_no_timeout_of_the_pool(
     silent: tuple[Proxy, set[int]],
     database: str,
-    pool: Callable[[str, float], Connections],
+    pool: Callable[[str, float], ConnectionPool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.2)
     connections = pool(login(silent[0], database), 10)
     with pytest.raises(Unavailable):
-        await connections.take()
+        await connections.acquire()
     assert (connections.timeouts, connections.failed, connections.open) == (0, 1, 0)
 
 
@@ -212,25 +212,25 @@ async def test_while_postgres_refuses_few_attempts_are_made_however_many_calls_c
         attempts += 1
         raise ConnectionRefusedError
 
-    connections = Connections(4, 10, refuse)
+    connections = ConnectionPool(4, 10, refuse)
     for _ in range(50):
-        outcomes = await asyncio.gather(*(connections.take() for _ in range(20)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(connections.acquire() for _ in range(20)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {Unavailable}
     assert 1 <= attempts <= 40
     await connections.close()
 
 
 async def test_retired_connections_are_given_to_nobody_and_those_in_use_finish(directory: DataDirectory) -> None:
-    connections = Connections(3, 10, Connector(socket_uri(directory, "authenticator")))
-    used, idle = await connections.take(), await connections.take()
-    connections.give_back(idle)
+    connections = ConnectionPool(3, 10, Connector(socket_uri(directory, "authenticator")))
+    used, idle = await connections.acquire(), await connections.acquire()
+    connections.release(idle)
     connections.retire()
     assert idle.is_closed()
     assert await used.fetchval("select 1") == 1
-    connections.give_back(used)
+    connections.release(used)
     assert used.is_closed()
-    assert (connections.idle, connections.spare) == (0, True)
-    async with connections.taken() as fresh:
+    assert (connections.idle, connections.available) == (0, True)
+    async with connections.connection() as fresh:
         assert await fresh.fetchval("select 1") == 1
     assert connections.idle == 1
     await connections.close()

@@ -1,4 +1,4 @@
-"""The login role and the release of Postgres that a gateway may serve with."""
+"""Login roles and releases of Postgres that the gateway refuses or warns of."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
 from pgmq_gateway.database.connector import connect
-from pgmq_gateway.database.login import UnsafeLogin, check_login, flaws
+from pgmq_gateway.database.login import UnsafeLogin, check_login, vulnerabilities
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import CatalogMissing
@@ -33,20 +33,20 @@ def own_login(own: Own) -> Iterator[str]:
 
 OWNS = "alter table pgmq.q_jobs owner to other_login"
 INHERITS = "alter table pgmq.q_jobs owner to holder; grant holder to other_login with inherit true"
-MAY_TURN = "alter table pgmq.q_jobs owner to holder; grant holder to other_login with inherit false"
+CAN_SWITCH = "alter table pgmq.q_jobs owner to holder; grant holder to other_login with inherit false"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("alter role other_login superuser", "is a superuser"),
-        ("alter role other_login bypassrls", "is allowed to bypass row-level security"),
-        (OWNS, "owns queues (table pgmq.q_jobs), or inherits"),
-        (INHERITS, "owns queues (table pgmq.q_jobs), or inherits"),
-        (MAY_TURN, None),
+        ("alter role other_login bypassrls", "has BYPASSRLS"),
+        (OWNS, "owns table pgmq.q_jobs, or inherits"),
+        (INHERITS, "owns table pgmq.q_jobs, or inherits"),
+        (CAN_SWITCH, None),
     ],
 )
-async def test_a21_a_login_role_that_row_level_security_does_not_bind_is_refused(
+async def test_a21_a_login_role_that_bypasses_row_level_security_is_refused(
     own: Own, own_login: str, directory: DataDirectory, change: str, message: str | None
 ) -> None:
     own.sql("create role holder nologin")
@@ -69,18 +69,18 @@ async def test_a21_a_login_role_that_row_level_security_does_not_bind_is_refused
         own.sql("drop role holder")
 
 
-async def test_a21_a_login_role_with_rights_of_others_is_a_warning(
+async def test_a21_a_login_role_that_inherits_privileges_is_a_warning(
     own: Own, own_login: str, directory: DataDirectory
 ) -> None:
     own.sql("grant anon to other_login with inherit true")
     ((database,),) = own.sql("select current_database()")
     connection = await connect(socket_uri(directory, own_login, database))
-    (said,) = await check_login(connection)
-    assert said.startswith("login role other_login has the rights of anon without being asked for them")
+    (warning,) = await check_login(connection)
+    assert warning.startswith("login role other_login inherits the privileges of anon, which should need SET ROLE")
     await connection.close()
 
 
-async def test_a21_while_the_login_role_is_a_superuser_nothing_is_served(
+async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
     own: Own,
     own_login: str,
     directory: DataDirectory,
@@ -94,7 +94,7 @@ async def test_a21_while_the_login_role_is_a_superuser_nothing_is_served(
     async with gateway.running():
         await reached(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
         own.sql(f"alter role {own_login} superuser")
-        # It is not noticed at a new connection only.
+        # The check runs on the open connection too.
         await reached(lambda: caplog.text.count("cannot reach") == 0 and gateway.watch.failures >= 3)
         assert not gateway.watch.ready
         with pytest.raises(CatalogMissing):
@@ -106,17 +106,17 @@ async def test_a21_while_the_login_role_is_a_superuser_nothing_is_served(
 
 
 @pytest.mark.parametrize(
-    ("version", "said"),
+    ("version", "expected"),
     [
         ((18, 0, 0, "final", 0), ""),
         ((17, 0, 6, "final", 0), ""),
         ((17, 0, 5, "final", 0), "update to 17.6 or newer"),
         ((13, 0, 21, "final", 0), "update to 13.22 or newer"),
-        ((12, 0, 22, "final", 0), "nobody mends"),
+        ((12, 0, 22, "final", 0), "out of support"),
         ((18, 0, 0, "beta", 2), "Postgres 18 beta is a test release"),
     ],
 )
-def test_releases_whose_role_switching_has_flaws_are_named(version: tuple[Any, ...], said: str) -> None:
-    found = list(flaws(asyncpg.ServerVersion(*version)))
-    assert len(found) == (1 if said else 0)
-    assert said in "".join(found)
+def test_releases_with_vulnerable_role_switching_are_named(version: tuple[Any, ...], expected: str) -> None:
+    found = list(vulnerabilities(asyncpg.ServerVersion(*version)))
+    assert len(found) == (1 if expected else 0)
+    assert expected in "".join(found)

@@ -42,8 +42,8 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def limit(self) -> float | None:
         """Seconds that the call may take, by its function or its role: 0 for no limit, None where neither says."""
-        own = self.function.settings.timeout
-        return self.settings.timeout if own is None else own
+        own = self.function.settings.statement_timeout
+        return self.settings.statement_timeout if own is None else own
 
     @property
     def timeout(self) -> float | None:

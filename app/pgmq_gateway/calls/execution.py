@@ -11,8 +11,8 @@ from pgmq_gateway.calls.catalog import MANAGEMENT
 from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, said
-from pgmq_gateway.database.pool import Connections, terminate
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, loggable
+from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.database.sqlstate import DatabaseError
 from pgmq_gateway.errors import (
@@ -74,7 +74,7 @@ class Database:
             prepared=settings.db_prepared_statements,
             call_timeout=settings.call_timeout,
         )
-        self.connections = Connections(self._size, settings.db_pool_acquisition_timeout, self._connector)
+        self.pool = ConnectionPool(self._size, settings.db_pool_acquisition_timeout, self._connector)
         self._search_paths = {
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas
@@ -87,12 +87,12 @@ class Database:
         """Run a call in its caller's role.
 
         Raises DatabaseError for what Postgres refuses, ConnectionLost when the outcome is unknown, and what
-        `Connections.take` raises.
+        `ConnectionPool.acquire` raises.
         """
         again = RETRIES
         # At worst every connection has been spoilt, and the last attempt gets a new one.
         for _ in range(self._size + 1 + RETRIES):
-            connection = await self.connections.take()
+            connection = await self.pool.acquire()
             try:
                 if call.isolation is not None or self._discards(call) or self._outlasts(call):
                     return await self._run_apart(connection, caller, call)
@@ -111,7 +111,7 @@ class Database:
                 self._lost(connection, error)
                 raise ConnectionLost from None
             finally:
-                self.connections.give_back(connection)
+                self.pool.release(connection)
         raise refusal
 
     def shares(self, call: Call) -> bool:
@@ -133,9 +133,9 @@ class Database:
     async def execute_together(self, caller: Caller, calls: Sequence[Call]) -> list[Answer | GatewayError | None]:
         """Run calls that share, in one transaction. For each: its answer, its error, or None where it has to run alone.
 
-        Raises ConnectionLost when the outcome is unknown, and what `Connections.take` raises.
+        Raises ConnectionLost when the outcome is unknown, and what `ConnectionPool.acquire` raises.
         """
-        connection = await self.connections.take()
+        connection = await self.pool.acquire()
         try:
             for careful in (False, True):
                 try:
@@ -152,17 +152,17 @@ class Database:
             self._lost(connection, error)
             raise ConnectionLost from None
         finally:
-            self.connections.give_back(connection)
+            self.pool.release(connection)
 
     def _lost(self, connection: Connection, error: Exception) -> bool:
         """Whether an error ends its connection. When it was the server's end or the network's, the others are as good
         as lost too, and those that come instead may lead to another server."""
         if isinstance(error, SERVER_ERRORS) and not _ends(error):
             return False
-        logger.warning("lost a database connection during a call: %s", said(error))
+        logger.warning("lost a database connection during a call: %s", loggable(error))
         # What the driver found wrong itself says nothing of other connections.
         if connection.is_closed() or isinstance(error, SERVER_ERRORS):
-            self.connections.retire()
+            self.pool.retire()
         terminate(connection)
         return True
 
@@ -193,14 +193,14 @@ class Database:
         """
         if not self._connector.primary:
             return False
-        if not self.connections.may_retire:
+        if not self.pool.can_retire:
             raise Unavailable
-        self.connections.retire()
+        self.pool.retire()
         return True
 
     def _outlasts(self, call: Call) -> bool:
         """Whether a call may take longer than its connection allows."""
-        limit = self._connector.limit
+        limit = self._connector.statement_timeout
         return limit > 0 and call.limit is not None and not 0 < call.limit <= limit
 
     async def _run_together(

@@ -12,9 +12,9 @@ from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.calls import catalog
 from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.database.connector import Connector
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, said
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.database.login import UnsafeLogin, check_login
-from pgmq_gateway.database.pool import Connections
+from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.errors import CatalogMissing, GatewayError
 from pgmq_gateway.settings.model import Settings
 
@@ -43,13 +43,11 @@ class CatalogWatch:
     load_seconds  how long the last successful one took, without connecting
     """
 
-    def __init__(
-        self, settings: Settings, connections: Connections, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, pool: ConnectionPool, clock: Callable[[], float] = time.monotonic) -> None:
         assert settings.db_uri is not None
         uri, prepared = settings.listen_uri or settings.db_uri, settings.db_prepared_statements
         self._connector = Connector(uri.get_secret_value(), prepared=prepared)
-        self._connections = connections
+        self._pool = pool
         self._apart = settings.listen_uri is not None
         self._schemas = settings.db_schemas
         self._hoisted = settings.db_hoisted_tx_settings
@@ -94,7 +92,7 @@ class CatalogWatch:
                     await self._load(self._connection)
                 except FAILURES as error:
                     self.failures += 1
-                    logger.warning("cannot reload the functions: %s", said(error))
+                    logger.warning("cannot reload the functions: %s", loggable(error))
         return self.catalog
 
     async def ask(self, query: str, *arguments: object, patience: float) -> list[asyncpg.Record]:
@@ -123,7 +121,7 @@ class CatalogWatch:
                 self._refuse(error)
             except FAILURES as error:
                 delay = backoff.delay()
-                logger.warning("cannot reach the database: %s; trying again in %.1f s", said(error), delay)
+                logger.warning("cannot reach the database: %s; trying again in %.1f s", loggable(error), delay)
                 self._give_up_silent()
             self.failures += 1
             await asyncio.sleep(delay)
@@ -138,7 +136,7 @@ class CatalogWatch:
     def _give_up_silent(self) -> None:
         """A Postgres that neither answers nor takes new connections will not answer the calls that run there."""
         if self._silent:
-            self._connections.retire(at_once=True)
+            self._pool.retire(at_once=True)
         self._silent = False
 
     async def _follow(self) -> None:
@@ -188,15 +186,15 @@ class CatalogWatch:
                 await self._check(connection)
         except TimeoutError:
             self._silent = True
-            self._connections.retire()
+            self._pool.retire()
             raise
 
     async def _check(self, connection: Connection) -> None:
         """Say once what the operator should mend. Raises UnsafeLogin."""
         found = set(await check_login(connection))
         # Calls have another way to the database then, maybe with another role.
-        if self._apart and self._connections.spare:
-            async with self._connections.taken() as other:
+        if self._apart and self._pool.available:
+            async with self._pool.connection() as other:
                 found |= set(await check_login(other))
         for line in found - self._said:
             logger.warning("%s", line)

@@ -1,1 +1,1 @@
-"""Connections: which server, pool, time limits, safety."""
+"""Database connections: server selection, connection pool, statement timeouts, checks of the login role."""

@@ -1,4 +1,4 @@
-"""A time limit for a statement, at whose end it is known whether the statement has been cancelled or done."""
+"""A statement timeout that reports whether the statement was cancelled or had already committed."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,44 +11,44 @@ from pgmq_gateway.errors import StatementTimeout
 
 T = TypeVar("T")
 
-# How long a server may take to say what became of a statement that it was told to cancel.
-ANSWER_SECONDS = 5
+# For the result of a statement after the cancel request; then the connection is closed.
+CANCEL_TIMEOUT_SECONDS = 5
 
 
-async def within(limit: float, connection: Connection, work: Coroutine[Any, Any, T]) -> T:
-    """What comes of `work`, a statement on this connection, which the server cancels after `limit` seconds.
+async def within(seconds: float, connection: Connection, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, a statement on this connection that the server cancels after `seconds`.
 
-    Not the driver's own timer: that ends the wait when the request to cancel is sent, and a statement that is being
-    committed just then is done all the same. Raises StatementTimeout when it was cancelled; when the server does not
-    say, the connection is closed, and `work` raises what it then does.
+    The driver's own timeout stops waiting once the cancel request is sent, although a statement that is committing at
+    that moment still succeeds. Raises StatementTimeout when the statement was cancelled; when the server does not
+    respond, closes the connection, and `work` raises the resulting error.
     """
     loop = asyncio.get_running_loop()
-    sending: list[asyncio.Task[None]] = []
+    cancelling: list[asyncio.Task[None]] = []
     timers: list[asyncio.TimerHandle] = []
 
-    def end() -> None:
-        sending.append(loop.create_task(_cancel(connection)))
-        timers.append(loop.call_later(ANSWER_SECONDS, connection.terminate))
+    def cancel() -> None:
+        cancelling.append(loop.create_task(_cancel(connection)))
+        timers.append(loop.call_later(CANCEL_TIMEOUT_SECONDS, connection.terminate))
 
-    timers.append(loop.call_later(limit, end))
+    timers.append(loop.call_later(seconds, cancel))
     try:
         return await work
     except asyncpg.QueryCanceledError:
-        if not sending:
+        if not cancelling:
             raise
         raise StatementTimeout from None
     finally:
         for timer in timers:
             timer.cancel()
-        if sending:
-            # A request to cancel that is still on its way would hit the next statement.
-            await asyncio.wait(sending)
+        if cancelling:
+            # A cancel request that is still in flight would cancel the connection's next statement.
+            await asyncio.wait(cancelling)
 
 
 async def _cancel(connection: Connection) -> None:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            # The driver sends such requests for itself only.
+        async with asyncio.timeout(CANCEL_TIMEOUT_SECONDS):
+            # The driver has no public method that cancels a statement.
             await connection._cancel(asyncio.get_running_loop().create_future())  # type: ignore[attr-defined]
     except (TimeoutError, OSError):
         connection.terminate()

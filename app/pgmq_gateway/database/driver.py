@@ -1,4 +1,4 @@
-"""The driver's types for annotations: asyncpg's classes are generic in its stubs only."""
+"""asyncpg's types and error classes. Its classes are generic in its stubs only."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,15 +12,15 @@ else:
 
 Isolation = Literal["serializable", "repeatable_read", "read_committed", "read_uncommitted"]
 
-# A function may also raise a condition of class 01 or 02, which the driver takes for warnings.
+# A function can also raise a condition of class 01 or 02, which the driver represents as a warning.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
-# What the driver says of a connection that is no good any more; the last when the server ended it at a bad moment.
+# Errors of a lost connection; the driver raises the last one when the server closes it in the middle of a message.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error of Postgres that was caught in the database, with what the driver's own errors have."""
+    """An error of Postgres that SQL caught and returned, with the attributes of the driver's errors."""
 
     sqlstate: str | None
     message: str | None
@@ -29,8 +29,8 @@ class Refusal:
     context: str | None
 
 
-def said(error: Exception) -> str:
-    """What an error says, for the log: of the driver's complaints of values, which quote them, only the kind."""
+def loggable(error: Exception) -> str:
+    """An error's message for the log; of a ValueError only the class, because the driver quotes the value."""
     return type(error).__name__ if isinstance(error, ValueError) else str(error) or type(error).__name__
 
 

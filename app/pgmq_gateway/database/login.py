@@ -1,4 +1,4 @@
-"""What the gateway's login role must not be, and what its operator should know of the database."""
+"""Checks of the login role and of the server's release before the gateway serves."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ import asyncpg
 from pgmq_gateway.database.driver import Connection
 
 # Role switching with cached plans leaked rows between roles before these releases
-# (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713). Majors before the first get no fix any more.
+# (CVE-2023-2455, CVE-2024-10976, CVE-2025-8713). Majors before the first are out of support.
 SAFE_RELEASES = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 FIRST_SAFE = 18
 
-# `usage` in pg_has_role: its rights hold without a SET ROLE. Row-level security does not bind the owner of a table.
-ROLE = """
+# `usage` in pg_has_role: privileges that apply without SET ROLE. Row-level security does not apply to a table's owner.
+LOGIN_ROLE = """
 select
     r.rolname as name,
     r.rolsuper as superuser,
@@ -40,52 +40,58 @@ where r.rolname = session_user
 
 
 class UnsafeLogin(Exception):
-    """The gateway must not serve with this login role, or this database is not installed."""
+    """Serving with this login role would be unsafe, or the database lacks this release's functions."""
 
 
 async def check_login(connection: Connection) -> list[str]:
-    """Refuse a login role that would defeat row-level security, and a database without this release's functions.
+    """Reject a login role that bypasses row-level security, and a database without this release's functions.
 
-    Returns what the operator should mend, a line each. Raises UnsafeLogin with one line that says what to do.
+    Returns warnings for the operator. Raises UnsafeLogin with a message of one line.
     """
-    role = await connection.fetchrow(ROLE)
+    role = await connection.fetchrow(LOGIN_ROLE)
     assert role is not None
-    if power := _power(role):
-        raise UnsafeLogin(f"login role {role['name']} {power}: let PGRST_DB_URI log in as authenticator")
+    if excess := _excess(role):
+        raise UnsafeLogin(
+            f"login role {role['name']} {excess}, so policies would not apply: set the user in PGRST_DB_URI to"
+            " authenticator"
+        )
     if not role["installed"]:
-        raise UnsafeLogin(f"this database has no gateway installed for {role['name']}: run pgmq-gateway install")
-    return [*_inherited(role), *flaws(connection.get_server_version())]
+        raise UnsafeLogin(
+            f"login role {role['name']} cannot call pgmq_gateway.call, which the installation creates: run pgmq-gateway"
+            " install"
+        )
+    return [*_inherited(role), *vulnerabilities(connection.get_server_version())]
 
 
-def _power(role: asyncpg.Record) -> str | None:
+def _excess(role: asyncpg.Record) -> str | None:
     if role["superuser"]:
         return "is a superuser"
     if role["bypasses"]:
-        return "is allowed to bypass row-level security"
+        return "has BYPASSRLS"
     if role["owned"]:
-        return f"owns queues (table pgmq.{role['owned']}), or inherits the rights of who does"
+        return f"owns table pgmq.{role['owned']}, or inherits the privileges of its owner"
     return None
 
 
 def _inherited(role: asyncpg.Record) -> Iterator[str]:
     if role["inherited"]:
         yield (
-            f"login role {role['name']} has the rights of {role['inherited']} without being asked for them:"
+            f"login role {role['name']} inherits the privileges of {role['inherited']}, which should need SET ROLE:"
             " make it NOINHERIT and grant those roles WITH INHERIT FALSE"
         )
 
 
-def flaws(version: asyncpg.ServerVersion) -> Iterator[str]:
-    """What is wrong with a release of Postgres; the driver's `micro` is the second of its two numbers."""
+def vulnerabilities(version: asyncpg.ServerVersion) -> Iterator[str]:
+    """Known vulnerabilities of a release of Postgres; the driver's `micro` is the second of its two numbers."""
     if version.releaselevel != "final":
-        yield f"Postgres {version.major} {version.releaselevel} is a test release: update to a final one"
+        yield f"Postgres {version.major} {version.releaselevel} is a test release: update to a final release"
     elif version.major < min(SAFE_RELEASES):
         yield (
-            f"Postgres {version.major} has known flaws in role switching that nobody mends: update to {FIRST_SAFE} or"
-            " another release that is supported"
+            f"Postgres {version.major} has known vulnerabilities in role switching and is out of support: update to"
+            f" {FIRST_SAFE} or another supported release"
         )
     elif version.micro < SAFE_RELEASES.get(version.major, 0):
         yield (
-            f"Postgres {version.major}.{version.micro} has known flaws in role switching:"
+            f"Postgres {version.major}.{version.micro} has known vulnerabilities in role switching:"
             f" update to {version.major}.{SAFE_RELEASES[version.major]} or newer"
         )

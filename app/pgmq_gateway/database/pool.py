@@ -1,7 +1,7 @@
-"""Connections to the database, opened when they are needed and kept.
+"""The connection pool. Connections are opened on demand and kept.
 
-Not the driver's pool: what it does around each call, chiefly for sessions that leave something behind, costs as much as
-sending the call. Here calls leave nothing behind.
+It replaces the driver's pool, whose reset of the session after each use costs as much as the call itself. The gateway's
+calls leave no session state behind.
 """
 
 import asyncio
@@ -13,54 +13,53 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from pgmq_gateway.backoff import Backoff
-from pgmq_gateway.database.driver import BROKEN, Connection, said
+from pgmq_gateway.database.driver import BROKEN, Connection, loggable
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Seconds after which a connection that nobody has needed is closed, and how often they are looked through.
-IDLE_SECONDS = 300
-LOOK_SECONDS = 60
-# Seconds that a connection may take to say goodbye.
-CLOSE_SECONDS = 5
-# Seconds without attempts to connect after a failed one.
+# After this time without use a connection is closed.
+IDLE_TIMEOUT_SECONDS = 300
+IDLE_CHECK_SECONDS = 60
+CLOSE_TIMEOUT_SECONDS = 5
+# Back-off after a failed attempt to connect.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 1.0
-# Seconds between two retirements for the same reason: what made one necessary may last.
-RETIRE_INTERVAL = 1.0
+# Between two retirements: their cause may persist.
+RETIRE_INTERVAL_SECONDS = 1.0
 
 
-class Connections:
-    """At most `size` connections, made by `connect`.
+class ConnectionPool:
+    """At most `size` connections, opened with `connect`.
 
-    patience  seconds that somebody may wait for one
-    timeouts  how many so far got none in time
-    opened    connections so far
-    lost      those of them that were found broken, or on which something was left
-    failed    attempts to open one that failed
+    acquire_timeout  seconds that a caller waits for a free connection
+    timeouts         callers so far that got none in time
+    opened           connections opened so far
+    lost             connections that broke, or were closed because of leftover session state
+    failed           failed attempts to open one
     """
 
-    def __init__(self, size: int, patience: float, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(self, size: int, acquire_timeout: float, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._size = size
-        self._patience = patience
+        self._acquire_timeout = acquire_timeout
         self._connect = connect
-        # Those that are open or being opened, by number, and the open ones.
+        # Number of connections that are open or being opened, and the open ones.
         self._opened = 0
         self._open: set[Connection] = set()
-        # Those in use that are to be closed once they are given back.
+        # Connections in use that are closed on release.
         self._retired: set[Connection] = set()
-        self._retired_at = -RETIRE_INTERVAL
+        self._retired_at = -RETIRE_INTERVAL_SECONDS
         # The loop's time before which there are no attempts to connect.
         self._again = 0.0
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
-        # With the loop's time at which each came free; the last that came is the next to go.
+        # Each with the loop's time of its release. Last in, first out: surplus connections reach the idle timeout.
         self._idle: deque[tuple[Connection, float]] = deque()
-        # Attempts to open one. They belong to the pool: a call that stops waiting ends none, so that a server that does
-        # not respond is found to be silent even when calls wait for less time than an attempt may take.
+        # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
+        # respond would never reach its connect timeout where that is longer than the acquire timeout.
         self._attempts: set[asyncio.Task[Connection]] = set()
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
-        self._look: asyncio.TimerHandle | None = None
-        self._all_back: asyncio.Future[None] | None = None
+        self._idle_check: asyncio.TimerHandle | None = None
+        self._all_released: asyncio.Future[None] | None = None
         self.timeouts = 0
         self.opened = 0
         self.lost = 0
@@ -68,32 +67,32 @@ class Connections:
 
     @property
     def open(self) -> int:
-        """Connections that there are, those that are being opened included."""
+        """Number of connections, including those being opened."""
         return self._opened
 
     @property
     def idle(self) -> int:
-        """Open connections that nobody uses."""
+        """Number of open connections that are not in use."""
         return len(self._idle)
 
     @property
-    def spare(self) -> bool:
-        """Whether one can be had without waiting for somebody else's."""
+    def available(self) -> bool:
+        """Whether `acquire` needs no connection that is in use."""
         return bool(self._idle) or self._opened < self._size
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[Connection]:
-        """A connection for the length of a `with` block. Raises what `take` raises."""
-        connection = await self.take()
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection, released at the end of the `with` block. Raises what `acquire` raises."""
+        connection = await self.acquire()
         try:
             yield connection
         finally:
-            self.give_back(connection)
+            self.release(connection)
 
-    async def take(self) -> Connection:
-        """A connection, to be given back whatever happens.
+    async def acquire(self) -> Connection:
+        """A connection, which the caller must release.
 
-        Raises PoolTimeout when none comes free, Unavailable when the database cannot be reached.
+        Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
         """
         while self._idle:
             connection, _ = self._idle.pop()
@@ -103,16 +102,16 @@ class Connections:
             self._opened -= 1
             self._open.discard(connection)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._acquire_timeout):
                 return await self._opened_or_free()
         except TimeoutError:
             self.timeouts += 1
             raise PoolTimeout from None
 
     def retire(self, *, at_once: bool = False) -> None:
-        """Use none of the present connections for another call: the server that they lead to is going, or gone.
+        """Replace all current connections: their server is shutting down, or has become a standby.
 
-        at_once  also end the calls that are running: the server does not answer any more
+        at_once  also close connections in use, because the server no longer responds
         """
         self._retired_at = asyncio.get_running_loop().time()
         while self._idle:
@@ -123,32 +122,32 @@ class Connections:
                 terminate(connection)
 
     @property
-    def may_retire(self) -> bool:
-        """Whether the last retirement is some time ago."""
-        return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL
+    def can_retire(self) -> bool:
+        """Whether RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
+        return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL_SECONDS
 
-    def give_back(self, connection: Connection) -> None:
-        """Take a connection back, open or closed. Nobody else gets one on which something is left."""
-        if not connection.is_closed() and (connection in self._retired or _left_over(connection)):
+    def release(self, connection: Connection) -> None:
+        """Return a connection to the pool. One with leftover session state is closed instead."""
+        if not connection.is_closed() and (connection in self._retired or _has_leftovers(connection)):
             connection.terminate()
         if connection.is_closed():
             self.lost += 1
-            self._gone(connection)
+            self._removed(connection)
         else:
             self._hand_over(connection)
 
     async def close(self) -> None:
-        """Close all, those in use once they have been given back."""
-        self._all_back = asyncio.get_running_loop().create_future()
-        if self._look is not None:
-            self._look.cancel()
+        """Close all connections, those in use on their release."""
+        self._all_released = asyncio.get_running_loop().create_future()
+        if self._idle_check is not None:
+            self._idle_check.cancel()
         while self._idle:
             self._close(self._idle.pop()[0])
         if not self._waiting:
             for attempt in self._attempts:
                 attempt.cancel()
         if self._opened:
-            await self._all_back
+            await self._all_released
 
     async def _opened_or_free(self) -> Connection:
         future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -161,20 +160,20 @@ class Connections:
             if future in self._waiting:
                 self._waiting.remove(future)
             elif not future.cancelled() and future.exception() is None:
-                # Handed over at the moment of the cancellation.
-                self.give_back(future.result())
+                # Assigned and cancelled in the same turn of the loop.
+                self.release(future.result())
             raise
 
     def _hand_over(self, connection: Connection) -> None:
-        """To the call that has waited longest, or to the idle ones."""
+        """Assign the connection to the oldest waiting call, or keep it idle."""
         if (first := self._first_waiting()) is not None:
             first.set_result(connection)
-        elif self._all_back is not None:
+        elif self._all_released is not None:
             self._close(connection)
         else:
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
-            self._look = self._look or loop.call_later(LOOK_SECONDS, self._close_unneeded)
+            self._idle_check = self._idle_check or loop.call_later(IDLE_CHECK_SECONDS, self._close_idle)
 
     def _attempt(self) -> None:
         self._opened += 1
@@ -185,7 +184,7 @@ class Connections:
     def _attempted(self, attempt: asyncio.Task[Connection]) -> None:
         self._attempts.discard(attempt)
         if attempt.cancelled():
-            self._gone()
+            self._removed()
         elif (error := attempt.exception()) is not None:
             self._failed(error)
         else:
@@ -197,14 +196,14 @@ class Connections:
         """Report an attempt's failure to the oldest waiting call, unless another attempt may still serve it."""
         self.failed += 1
         if isinstance(error, (*BROKEN, asyncpg.PostgresError)):
-            logger.warning("cannot connect to the database: %s", said(error))
+            logger.warning("cannot connect to the database; calls receive 503 meanwhile: %s", loggable(error))
             error = Unavailable()
         if self._short and (first := self._first_waiting()) is not None:
             first.set_exception(error)
-        self._gone()
+        self._removed()
 
     async def _new(self) -> Connection:
-        """A new connection. While the database refuses, few attempts are made, however many calls there are."""
+        """Open a connection. After a failure, attempts fail at once until the back-off has passed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         if began < self._again:
@@ -212,7 +211,7 @@ class Connections:
         try:
             connection = await self._connect()
         except (*BROKEN, asyncpg.PostgresError):
-            # Those that have tried at the same time count once.
+            # Attempts that failed together count as one failure.
             if began >= self._again:
                 self._again = loop.time() + self._backoff.delay()
             raise
@@ -222,7 +221,7 @@ class Connections:
 
     @property
     def _short(self) -> bool:
-        """Whether more calls wait than attempts are being made."""
+        """Whether more calls wait than connections are being opened."""
         return len(self._waiting) > len(self._attempts)
 
     def _first_waiting(self) -> "asyncio.Future[Connection] | None":
@@ -232,23 +231,23 @@ class Connections:
                 return future
         return None
 
-    def _gone(self, connection: Connection | None = None) -> None:
-        """One connection less, so another may be opened for a waiting call; None for an attempt that failed."""
+    def _removed(self, connection: Connection | None = None) -> None:
+        """Count one connection less, and open another if a call waits. `connection` is None for a failed attempt."""
         self._opened -= 1
         if connection is not None:
             self._open.discard(connection)
             self._retired.discard(connection)
-        if self._all_back is not None:
-            if not self._opened and not self._all_back.done():
-                self._all_back.set_result(None)
+        if self._all_released is not None:
+            if not self._opened and not self._all_released.done():
+                self._all_released.set_result(None)
         elif self._short:
             self._attempt()
 
-    def _close_unneeded(self) -> None:
+    def _close_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0][1] < loop.time() - IDLE_SECONDS:
+        while self._idle and self._idle[0][1] < loop.time() - IDLE_TIMEOUT_SECONDS:
             self._close(self._idle.popleft()[0])
-        self._look = loop.call_later(LOOK_SECONDS, self._close_unneeded) if self._idle else None
+        self._idle_check = loop.call_later(IDLE_CHECK_SECONDS, self._close_idle) if self._idle else None
 
     def _close(self, connection: Connection) -> None:
         task = asyncio.ensure_future(self._closed(connection))
@@ -258,25 +257,27 @@ class Connections:
     async def _closed(self, connection: Connection) -> None:
         try:
             with suppress(*BROKEN):
-                await connection.close(timeout=CLOSE_SECONDS)
+                await connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
         finally:
-            self._gone(connection)
+            self._removed(connection)
 
     def _end(self, connection: Connection) -> None:
         terminate(connection)
-        self._gone(connection)
+        self._removed(connection)
 
 
 def terminate(connection: Connection) -> None:
-    """Close a connection at once, if it is not closed already."""
+    """Close a connection without waiting for the server."""
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 
 
-def _left_over(connection: Connection) -> bool:
-    """Whether a transaction is open, or a function has changed the session's encoding by a SET without LOCAL: with
-    encodings other than UTF-8 the driver sends text from memory that it has freed."""
-    # The driver's codec, not the reported text: PgBouncer reports what the driver sent at the start, quotes included.
+def _has_leftovers(connection: Connection) -> bool:
+    """Whether a transaction is open, or a SET without LOCAL changed client_encoding.
+
+    With encodings other than UTF-8 the driver sends text from freed memory.
+    """
+    # The codec, not the reported name: PgBouncer reports the name as the driver sent it at startup, quotes included.
     utf8 = connection.get_settings().get_text_codec().name == "utf-8"
     if utf8 and not connection.is_in_transaction():
         return False

@@ -1,4 +1,4 @@
-"""What Postgres raised for a call, or a function in it, as an error answer."""
+"""Errors that Postgres or a function raised for a call, as error responses."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from pgmq_gateway.errors import FRAMING, HEADER_NAME, GatewayError
 class DatabaseError(GatewayError):
     """An error that Postgres raised for a call.
 
-    `anonymous` says whether the caller has the anonymous role: its missing rights are a matter of authentication (401).
+    anonymous  whether the caller has the anonymous role: its missing privileges are 401, not 403
     """
 
-    # The most specific prefix wins; what is not listed is the fault of the request: 400.
+    # The longest prefix applies; others are 400.
     # Source: PostgREST's mapping of SQLSTATE to status.
     STATUSES: ClassVar[Mapping[str, int]] = {
         "08": 503, "09": 500, "0L": 403, "0P": 403, "21000": 500, "23503": 409, "23505": 409, "25": 500,
@@ -34,7 +34,7 @@ class DatabaseError(GatewayError):
 
     @classmethod
     def of(cls, error: ServerError, *, anonymous: bool) -> GatewayError:
-        """What an error of Postgres means: a function may also have made the whole answer itself."""
+        """The error response for an error of Postgres; SQLSTATE PGRST carries a whole response."""
         return RaisedAnswer(error) if error.sqlstate == "PGRST" else cls(error, anonymous=anonymous)
 
     def _status(self, anonymous: bool) -> int:
@@ -45,17 +45,17 @@ class DatabaseError(GatewayError):
         if self.code == "21000" and self.message.endswith("requires a WHERE clause"):
             return 400
         if self.code == "42883" and self.message.startswith("function xmlagg("):
-            # PostgREST: a result that is no XML was asked for as XML.
+            # PostgREST: the client accepts only XML, and the result cannot be XML.
             return 406
         if self.code.startswith("PT"):
-            # PostgREST: a function chooses its own status with RAISE … USING ERRCODE = 'PT402'.
+            # PostgREST: a function sets the status with RAISE … USING ERRCODE = 'PT402'.
             return _sendable(int(self.code[2:])) if self.code[2:].isdigit() else 500
         found = (self.STATUSES.get(self.code[:length]) for length in (5, 2))
         return next((status for status in found if status), 400)
 
 
 class InvalidRaise(Exception):
-    """MESSAGE or DETAIL of a RAISE SQLSTATE 'PGRST' is not what it has to be."""
+    """MESSAGE or DETAIL of a RAISE SQLSTATE 'PGRST' is invalid."""
 
     def __init__(self, part: str, text: str | None) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class InvalidRaise(Exception):
         )
 
 
-# How text turns out not to be the JSON that it has to be: also too deep, or with a number that has no end.
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+# Raised for text that is not the expected JSON, is nested too deep, or has an infinite number.
+INVALID_JSON = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
-# What PostgREST tells the author of the function.
+# PostgREST's texts.
 RAISE_HINTS = {
     "MESSAGE": "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', "
     "'hint'.",
@@ -94,7 +94,7 @@ class RaisedAnswer(GatewayError):
             body = json.loads(message)
             super().__init__(_text(body["message"]), _text_or_none(body, "details"), _text_or_none(body, "hint"))
             self.code = _text(body["code"])
-        except UNREADABLE:
+        except INVALID_JSON:
             raise InvalidRaise("MESSAGE", message) from None
 
     def _read_answer(self, detail: str | None) -> None:
@@ -104,12 +104,12 @@ class RaisedAnswer(GatewayError):
             self.headers = tuple((str(name), str(value)) for name, value in answer["headers"].items())
             if not all(HEADER_NAME.fullmatch(name) and name.lower() not in FRAMING for name, _ in self.headers):
                 raise ValueError("a header's name")
-        except UNREADABLE:
+        except INVALID_JSON:
             raise InvalidRaise("DETAIL", detail) from None
 
 
 def _sendable(status: int) -> int:
-    """A status that a function chose; what HTTP has no use for in an answer with a body is the function's mistake."""
+    """A function's status; 500 for one that a response with a body cannot have."""
     return status if 200 <= status <= 599 and status not in (204, 205, 304) else 500
 
 
@@ -124,6 +124,6 @@ def _text(value: object) -> str:
 
 
 def _harmless(error: ServerError) -> str | None:
-    """The error's DETAIL, unless it shows the row that failed, payload included (23502, 23514)."""
+    """The error's DETAIL, unless it shows the failing row with its payload (23502, 23514)."""
     detail: str | None = error.detail
     return None if detail and detail.startswith("Failing row contains") else detail

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from pgmq_gateway.calls.watch import CatalogWatch
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, said
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, loggable
 from pgmq_gateway.observe.history import ABSENT
 from pgmq_gateway.settings.model import Settings
 
@@ -73,7 +73,7 @@ class Gauges(Collector):
         except ABSENT as error:
             logger.debug("no metrics of queues: %s", error)
         except (*SERVER_ERRORS, *BROKEN, TimeoutError) as error:
-            logger.debug("cannot read the metrics of queues: %s", said(error))
+            logger.debug("cannot read the metrics of queues: %s", loggable(error))
         return [], []
 
     def collect(self) -> Iterator[Metric]:

@@ -7,7 +7,7 @@ import asyncpg
 
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS
-from pgmq_gateway.database.pool import Connections
+from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.errors import GatewayError
 from pgmq_gateway.settings.model import Settings
 
@@ -25,10 +25,10 @@ ABSENT = (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError, asyncp
 class History:
     """Takes samples until it is cancelled."""
 
-    def __init__(self, settings: Settings, connections: Connections, watch: CatalogWatch) -> None:
+    def __init__(self, settings: Settings, pool: ConnectionPool, watch: CatalogWatch) -> None:
         self._interval = float(settings.history_interval)
         self._keep = float(settings.history_keep)
-        self._connections = connections
+        self._pool = pool
         self._watch = watch
         self._failing = False
 
@@ -42,10 +42,10 @@ class History:
     async def _sample(self) -> float:
         """Seconds until the next try."""
         # While there is no database, the watch says so and tries again; here it need not be said once more.
-        if not self._watch.ready or not self._connections.spare:
+        if not self._watch.ready or not self._pool.available:
             return SOON
         try:
-            async with self._connections.taken() as connection:
+            async with self._pool.connection() as connection:
                 due: float = await connection.fetchval(SAMPLE, self._interval, self._keep, timeout=LONGEST)
         except ABSENT as error:
             logger.debug("no history: %s", error)

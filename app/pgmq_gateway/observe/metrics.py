@@ -66,16 +66,16 @@ class _Parts(Collector):
         yield from self._tokens()
 
     def _pool(self) -> Iterator[Metric]:
-        timeouts = self._database.connections.timeouts + self._line.timeouts
+        timeouts = self._database.pool.timeouts + self._line.timeouts
         yield CounterMetricFamily(
             "pgrst_db_pool_timeouts", "Calls that no database connection came free for in time", timeouts
         )
-        idle = self._database.connections.idle
+        idle = self._database.pool.idle
         yield GaugeMetricFamily("pgrst_db_pool_available", "Open database connections that no call uses", idle)
         waiting = self._line.waiting
         yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls that wait for a database connection now", waiting)
         yield GaugeMetricFamily("pgrst_db_pool_max", "Database connections for calls at most", self._size)
-        connections = self._database.connections
+        connections = self._database.pool
         yield GaugeMetricFamily(
             "pgmq_gateway_connections_open", "Open database connections for calls", connections.open
         )

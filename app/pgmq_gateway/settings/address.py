@@ -1,23 +1,23 @@
-"""Where the database is: what libpq knows in a URI, and the driver does not."""
+"""The database's URI: the parameters of libpq that the driver does not support."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from urllib.parse import unquote
 
-# Seconds that a server may take to accept a connection, unless connect_timeout says otherwise.
-CONNECT_SECONDS = 10.0
+# For each server; the URI's connect_timeout overrides it.
+CONNECT_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """How a connection whose other end is gone without a word is found (libpq's parameters of these names).
+    """TCP keepalive, which detects a connection whose peer has disappeared (libpq's parameters of these names).
 
-    on            1, or 0 for not at all
-    idle          seconds of silence before the first question
-    interval      seconds between questions
-    count         questions without an answer
-    user_timeout  milliseconds that sent data may go unacknowledged (RFC 5482)
+    on            1 or 0
+    idle          idle seconds before the first probe
+    interval      seconds between probes
+    count         unanswered probes after which the connection is lost
+    user_timeout  milliseconds that sent data may stay unacknowledged (RFC 5482)
     """
 
     on: int = 1
@@ -27,7 +27,8 @@ class Keepalive:
     user_timeout: int = 30000
 
 
-OURS = {
+# Parameters of the URI, by the member of Keepalive that each sets.
+KEEPALIVE_PARAMETERS = {
     "keepalives": "on",
     "keepalives_idle": "idle",
     "keepalives_interval": "interval",
@@ -40,39 +41,45 @@ OURS = {
 class Address:
     """The servers of a database.
 
-    uris       one for each server, in the order in which they are to be tried, for the driver
-    seconds    that one of them may take to accept a connection
+    uris             one for each server, in the order of attempts, as the driver takes them
+    connect_timeout  seconds, for each server
     """
 
     uris: Sequence[str]
-    seconds: float
+    connect_timeout: float
     keepalive: Keepalive
 
     @classmethod
     def of(cls, uri: str) -> "Address":
-        """Raises ValueError for a parameter whose value is no whole number."""
+        """Raises ValueError for a parameter whose value is not a whole number."""
         place, question, query = uri.partition("?")
         pairs = [pair.partition("=")[::2] for pair in query.split("&")] if question else []
-        numbers = {name: _number(name, value) for name, value in pairs if name in OURS or name == "connect_timeout"}
+        numbers = {
+            name: _number(name, value)
+            for name, value in pairs
+            if name in KEEPALIVE_PARAMETERS or name == "connect_timeout"
+        }
         rest = [(name, value) for name, value in pairs if name not in numbers]
         uris = [
             f"{one}{question and '?'}{'&'.join('='.join(pair) for pair in its)}" for one, its in _split(place, rest)
         ]
         uris = [one.removesuffix("?") for one in uris]
-        # libpq: 0 means no limit, and there is always one here.
-        seconds = numbers.pop("connect_timeout", 0) or CONNECT_SECONDS
-        return cls(uris, seconds, Keepalive(**{OURS[name]: value for name, value in numbers.items()}))
+        # To libpq 0 means no timeout; the gateway always applies one.
+        connect_timeout = numbers.pop("connect_timeout", 0) or CONNECT_TIMEOUT_SECONDS
+        return cls(
+            uris, connect_timeout, Keepalive(**{KEEPALIVE_PARAMETERS[name]: value for name, value in numbers.items()})
+        )
 
 
 def _number(name: str, value: str) -> int:
     if not value.isdecimal():
-        raise ValueError(f"{name} must be a whole number")
+        raise ValueError(f"{name} in the URI must be a whole number, such as {name}=10")
     return int(value)
 
 
 def _split(place: str, pairs: list[tuple[str, str]]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """One for each server, so that one that does not answer costs the others nothing of their time."""
-    # The driver looks at all of them before it takes a standby.
+    """One URI for each server, so that each has the whole connect_timeout."""
+    # Here the driver needs all servers at once: it takes a primary only when no standby accepts connections.
     if ("target_session_attrs", "prefer-standby") in pairs:
         return [(place, pairs)]
     scheme, slashes, hosts = place.partition("//")
