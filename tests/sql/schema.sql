@@ -2173,10 +2173,11 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
             exists (select from aclexplode(c.relacl) as a where a.grantee = to_regrole('service_role')) as served
         from pg_class as c
         where c.relnamespace = to_regnamespace('pgmq') and c.relkind in ('r', 'p', 'S')
+          and pg_has_role(c.relowner, 'usage')
     )
     select 'USAGE on schema pgmq for ' || r.all_roles, 'grant usage on schema pgmq to ' || r.all_roles
     from roles as r, pg_namespace as n
-    where n.nspname = 'pgmq' and r.all_roles is not null
+    where n.nspname = 'pgmq' and r.all_roles is not null and pg_has_role(n.nspowner, 'usage')
       and not exists (
           select from aclexplode(n.nspacl) as a
           where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))

@@ -1,5 +1,6 @@
 """Installing again on a damaged database: what is missing comes back, and messages, archives and grants survive."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from importlib.resources import files
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgmq_gateway.embedded.cluster import binary
+from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import check, install
 from tests import server
 from tests.conftest import Sql, runner
@@ -259,6 +261,50 @@ async def test_partitioned_queues_are_adopted_as_such(source: Cluster, connect: 
     assert sql("select queue_name, is_partitioned, is_unlogged from pgmq.meta order by 1") == [
         ("parts", True, False), ("plain", False, False)
     ]  # fmt: skip
+
+
+async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(source: Cluster, connect: Connect) -> None:
+    uri = source.uri(source.create())
+    await installed(uri)
+    sql = runner(connect(uri))
+    sql("grant create on schema public to service_role")
+    sql("select pgmq.create('kept')")
+    sql("delete from pgmq.meta")
+    as_role(
+        sql,
+        "service_role",
+        "create function public.caught() returns trigger language plpgsql as"
+        " 'begin alter role service_role superuser; return new; end'",
+    )
+    as_role(
+        sql,
+        "service_role",
+        "create trigger caught before insert on pgmq.meta for each row execute function public.caught()",
+    )
+    with pytest.raises(InstallError, match=r"trigger caught on pgmq\.meta runs a function of service_role: drop it"):
+        await installed(uri)
+    assert sql("select rolsuper from pg_roles where rolname = 'service_role'") == [(False,)]
+    assert sql("select * from pgmq.meta") == []
+
+
+async def test_many_installers_repair_once(source: Cluster, connect: Connect) -> None:
+    uri = source.uri(source.create())
+    await installed(uri)
+    whole = dump(uri)
+    sql = runner(connect(uri))
+    sql("select pgmq.create('kept')")
+    sql("delete from pgmq.meta")
+    sql("drop table pgmq_gateway.samples")
+    sql("drop view pgmq_gateway.queues cascade")
+    done = await asyncio.gather(*(installed(uri) for _ in range(10)))
+    lines = [line for each in done for line in each]
+    assert len(lines) == len(set(lines))
+    assert {
+        "restored: table pgmq_gateway.samples",
+        "restored: view pgmq_gateway.queues",
+        "adopted: basic queue kept, of tables pgmq.q_kept and pgmq.a_kept",
+    } <= set(lines)
+    assert dump(uri) == whole
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install.findings import InstallError
 
 # Tables with the columns of a queue, and their archives. A queue's name is in lower case in the names of its tables.
 _ORPHANS = """
@@ -30,6 +31,14 @@ where q.name like 'q\\_%'
   ) = 3
 order by 1
 """
+_TRIGGER = """
+select t.tgname as name, r.rolname as owner
+from pg_catalog.pg_trigger as t
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+join pg_catalog.pg_roles as r on r.oid = p.proowner
+where t.tgrelid = 'pgmq.meta'::regclass and not t.tgisinternal and r.rolname <> current_user
+limit 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,17 @@ async def orphans(connection: Connection) -> Sequence[Orphan]:
 
 
 async def adopt(connection: Connection, found: Sequence[Orphan]) -> None:
-    """List these queues in pgmq.meta."""
+    """List these queues in pgmq.meta.
+
+    Raises InstallError where that would run another role's trigger as the installer: service_role may create one there.
+    """
+    if not found:
+        return
+    await connection.execute("lock table pgmq.meta in row exclusive mode")
+    if trigger := await connection.fetchrow(_TRIGGER):
+        raise InstallError(
+            f"trigger {trigger['name']} on pgmq.meta runs a function of {trigger['owner']}: drop it and install again"
+        )
     await connection.executemany(
         "insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ($1, $2, $3) on conflict do nothing",
         [(orphan.name, orphan.is_partitioned, orphan.is_unlogged) for orphan in found],

@@ -1,7 +1,8 @@
 -- The privileges on pgmq that Supabase gives and that are lost, each with the statement that gives them again.
 --
 -- They are lost where a dump leaves privileges out (the list is null), and where pgmq or its schema was dropped and made
--- again. A list that somebody has changed otherwise is kept as it is. For the roles see grant_public_functions().
+-- again. A list that somebody has changed otherwise is kept as it is, and so is what the caller may not grant. For the
+-- roles see grant_public_functions().
 create or replace function pgmq_gateway.lost_privileges()
 returns table (what text, statement text)
 language sql
@@ -22,10 +23,11 @@ as $lost$
             exists (select from aclexplode(c.relacl) as a where a.grantee = to_regrole('service_role')) as served
         from pg_class as c
         where c.relnamespace = to_regnamespace('pgmq') and c.relkind in ('r', 'p', 'S')
+          and pg_has_role(c.relowner, 'usage')
     )
     select 'USAGE on schema pgmq for ' || r.all_roles, 'grant usage on schema pgmq to ' || r.all_roles
     from roles as r, pg_namespace as n
-    where n.nspname = 'pgmq' and r.all_roles is not null
+    where n.nspname = 'pgmq' and r.all_roles is not null and pg_has_role(n.nspowner, 'usage')
       and not exists (
           select from aclexplode(n.nspacl) as a
           where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
