@@ -34,8 +34,8 @@ CALLS: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 MISTAKES: list[tuple[str, dict[str, Any], int, str]] = [
-    ("list_messages", {"filter": {"path": "$.n =="}}, 400, 'filter member "path": syntax error'),
-    ("list_messages", {"filter": {"colour": 1}}, 400, 'filter member "colour" is not known'),
+    ("list_messages", {"filter": {"path": "$.n =="}}, 400, 'filter member "path" cannot be read: syntax error'),
+    ("list_messages", {"filter": {"colour": 1}}, 400, 'filter member "colour" is unknown'),
     ("list_messages", {"queue_name": "no-such"}, 404, 'queue "no-such" does not exist'),
     ("count_messages", {"filter": None}, 400, "filter must be a JSON object, not null"),
     ("send", {"message": None}, 400, "message must not be null"),

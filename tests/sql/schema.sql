@@ -51,7 +51,7 @@ declare
     done record;
 begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
-        raise exception 'action "%" is not known', action using
+        raise exception 'action "%" is unknown', action using
             errcode = 'invalid_parameter_value',
             hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then
@@ -170,7 +170,7 @@ declare
     present text;
 begin
     if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
-        raise exception 'queue type "%" is not known', queue_type using
+        raise exception 'queue type "%" is unknown', queue_type using
             errcode = 'invalid_parameter_value',
             hint = 'Choose basic, unlogged or partitioned.';
     end if;
@@ -401,7 +401,7 @@ CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived 
             || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
+COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean) IS 'One message of a queue, or of its archive, without any effect on it; no row if there is none with this id.';
 
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -458,24 +458,18 @@ CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, sin
     AS $$
 #variable_conflict use_column
 declare
-    most constant integer := 2000;
-    wanted constant text := queue_name;
     day_ago constant timestamptz := now() - interval '1 day';
+    only_queue constant text := queue_name;
     step interval;
 begin
-    if wanted is not null then
-        perform pgmq_gateway.check_queue_exists(wanted);
-    end if;
-    if buckets is null or buckets not between 1 and most then
-        raise exception 'buckets "%" is not between 1 and %', buckets, most using
-            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to answer: 120 for example.';
-    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
-        raise exception 'since "%" is no time in the past', since using
-            errcode = 'invalid_parameter_value', hint = 'Give the time that the history is to begin at.';
-    end if;
+    perform pgmq_gateway.check_history(queue_name, since, buckets);
     step := (clock_timestamp() - since) / buckets;
-    -- A sample stands for what comes after it unless two are missing; after a day there is only one in five minutes.
     return query
+    with samples as not materialized (
+        -- A sample is valid until two more are missing; after a day there is only one in five minutes.
+        select s.*, make_interval(secs => greatest(2.5 * s.spacing, case when s.at < day_ago then 660 end)) as validity
+        from pgmq_gateway.samples as s
+    )
     select
         q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
         rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
@@ -483,25 +477,23 @@ begin
     from pgmq.meta as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
     left join lateral (
-        select s.* from pgmq_gateway.samples as s
+        select s.* from samples as s
         where s.queue_name = q.queue_name and s.at <= point.at
         order by s.at desc
         limit 1
-    ) as last on point.at - last.at
-        <= make_interval(secs => greatest(2.5 * last.spacing, case when last.at < day_ago then 660 end))
-    -- The last sample of the time before, or, where that is missing, the first of this one.
+    ) as last on point.at - last.at <= last.validity
+    -- The last sample of the step before; where that is missing, the first one of this step.
     left join lateral (
         select nearest.* from (
-            select s.* from pgmq_gateway.samples as s
+            select s.* from samples as s
             where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
             order by s.at desc
             limit 1
         ) as nearest
-        where least(last.at, point.at - step) - nearest.at
-            <= make_interval(secs => greatest(2.5 * nearest.spacing, case when nearest.at < day_ago then 660 end))
+        where least(last.at, point.at - step) - nearest.at <= nearest.validity
         union all
         (
-            select s.* from pgmq_gateway.samples as s
+            select s.* from samples as s
             where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
             order by s.at
             limit 1
@@ -509,7 +501,7 @@ begin
         order by at
         limit 1
     ) as before on true
-    -- What only grows and has shrunk began anew at nothing.
+    -- A counter that has shrunk was reset to zero.
     cross join lateral (
         select
             last.sent - case when last.sent < before.sent then 0 else before.sent end as sent,
@@ -522,12 +514,12 @@ begin
     cross join lateral (
         select extract(epoch from last.at - before.at)::double precision as seconds
     ) as passed
-    where wanted is null or q.queue_name = wanted
+    where only_queue is null or q.queue_name = only_queue
     order by q.queue_name, point.at;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'How one queue, or each, did since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) in a second. Null where nothing was recorded.';
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'The history of one queue, or of each, since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
 
 CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -581,27 +573,14 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := pgmq_gateway.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    -- The page before is the first one in the opposite direction.
+    -- The page before a row is the first page in the opposite direction.
     backward constant boolean := before is not null;
     falling constant boolean := coalesce(descending, false) <> backward;
     key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
 begin
-    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
-        raise exception 'sort "%" is not known', sort using
-            errcode = 'invalid_parameter_value',
-            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
-    elsif sort = 'archived_at' and not archived then
-        raise exception 'only archived messages can be sorted by archived_at' using
-            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
-    elsif max_rows is null or max_rows not between 1 and 1000 then
-        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
-            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
-    elsif after is not null and before is not null then
-        raise exception 'after and before exclude each other' using
-            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
-    end if;
-    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
-    -- is there for the partitions that it excludes.
+    perform pgmq_gateway.check_page(filter, sort, after, before, max_rows);
+    -- Rows are selected before their messages are decompressed. The second comparison of a key implies the first, which
+    -- lets Postgres exclude partitions.
     return query execute format(
         $query$
         with page as materialized (
@@ -631,7 +610,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
+COMMENT ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) IS 'The messages of a queue or its archive that a filter matches, page by page, without any effect on them. after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
 
 CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_name text, on_table text, command text, roles name[], using_expression text, check_expression text, permissive boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -698,12 +677,13 @@ declare
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if max_rows is null or max_rows not between 1 and 1000 then
-        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out for 10.';
     end if;
     perform pgmq_gateway.check_caller(role, claims);
     begin
         perform pgmq_gateway.become(role, claims);
-        -- As read takes them: the lock asks for the same rights and policies.
+        -- Locked as read does it, which needs the same privileges and policies.
         execute format(
             'select coalesce(jsonb_agg(m), ''[]'') from ('
             'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
@@ -721,7 +701,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
+COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb, max_rows integer) IS 'The oldest messages that a caller with this role and these claims could read, those in flight too.';
 
 CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE plpgsql
@@ -985,51 +965,23 @@ CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAU
     AS $_$
 #variable_conflict use_column
 declare
-    tried record;
-    done boolean;
+    operations constant text[] := '{send,read,pop,archive,delete}';
     sample bigint;
     results jsonb := '[]';
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_caller(role, claims);
     begin
-        -- A sender that notifies holds a row that this insert may want too.
+        -- A sender to a queue with notifications may hold a row that this insert needs too.
         perform set_config('lock_timeout', '1s', true);
-        -- Something to read, as old as can be so that it comes first.
+        -- A message to read, as old as can be, so that it is the first one.
         execute format(
             'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
             pgmq.format_table_name(queue_name, 'q')
         ) into sample using '-infinity'::timestamptz, message;
-        for tried in
-            select * from (values
-                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
-                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
-                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
-                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
-                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
-            ) as t (name, call, condition)
-        loop
-            operation := tried.name;
-            allowed := false;
-            code := null;
-            error := null;
-            rows := 0;
-            done := false;
-            begin
-                perform pgmq_gateway.become(role, claims);
-                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
-                    into rows using queue_name, message, sample;
-                done := true;
-                raise sqlstate 'GW000';
-            exception when others then
-                if done then
-                    allowed := rows > 0;
-                else
-                    get stacked diagnostics code = returned_sqlstate, error = message_text;
-                end if;
-            end;
-            results := results || jsonb_build_object(
-                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        foreach operation in array operations loop
+            results := results
+                || to_jsonb(pgmq_gateway.try_operation(operation, queue_name, role, claims, message, sample));
         end loop;
         raise sqlstate 'GW000';
     exception when sqlstate 'GW000' then null;
@@ -1040,7 +992,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. The given message is in the queue meanwhile. Not allowed, but no error: policies hide the message. Uses up ids of the queue.';
 
 CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1237,12 +1189,12 @@ declare
 begin
     execute format(
         $query$
-        with chosen as materialized (
+        with selected as materialized (
             select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
         ), counted as materialized (
-            select count(*) as matched from chosen
+            select count(*) as matched from selected
         ), allowed as (
-            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+            select selected.msg_id from selected, counted where $3 is null or $3 = counted.matched
         ), %3$s
         select
             (select c.matched from counted as c),
@@ -1252,32 +1204,40 @@ begin
         $query$,
         source,
         condition,
-        case
-            when action in ('postpone', 'make_visible') then format(
-                'changed as ('
-                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
-                    'returning q.msg_id, q.msg_id as new_msg_id)',
-                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
-            when action = 'delete' then format(
-                'changed as ('
-                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
-                    'returning q.msg_id, q.msg_id as new_msg_id)',
-                source)
-            when action = 'archive' then
-                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
-            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
-        end
+        pgmq_gateway.change_part(action, queue_name, source, to_queue)
     ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
 exception
     when unique_violation then
         if action <> 'archive' then
             raise;
         end if;
-        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+        raise exception 'the archive of queue "%" already has messages with the same ids', queue_name using
             errcode = 'unique_violation',
-            detail = 'An unlogged queue begins with id 1 again after a crash.',
-            hint = 'Delete those from the archive, or requeue them, and archive again.';
+            detail = 'An unlogged queue starts with id 1 again after a crash.',
+            hint = 'Delete them from the archive, or requeue them, then archive again.';
 end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.change_part(action text, queue_name text, source text, to_queue text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+    select case action
+        when 'postpone' then format(
+            'changed as ('
+                'update pgmq.%I as q set vt = $4 from allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'make_visible' then format(
+            'changed as ('
+                'update pgmq.%I as q set vt = least(q.vt, $2) from allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'delete' then format(
+            'changed as ('
+                'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'archive' then pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+        else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+    end;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) RETURNS void
@@ -1296,64 +1256,80 @@ $$;
 CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
-    AS $_$
+    AS $$
 declare
-    types constant jsonb := '{
-        "state": "string", "msg_ids": "array", "sent_after": "string", "sent_before": "string",
-        "min_read_ct": "number", "max_read_ct": "number", "contains": "any", "path": "string",
-        "headers_contain": "any"
-    }';
-    hints constant jsonb := '{
-        "state": "Choose visible, delayed, in_flight or archived; leave it out for all that are in the queue.",
-        "msg_ids": "Give an array of ids: [1, 2]. Strings of digits will do.",
-        "sent_after": "Give a time as in \"2026-01-31T12:00:00Z\".",
-        "sent_before": "Give a time as in \"2026-01-31T12:00:00Z\".",
-        "min_read_ct": "Give a whole number.",
-        "max_read_ct": "Give a whole number.",
-        "path": "Give a JSON path as text: \"$.status == \\\"failed\\\"\" or \"$.tags[*] ? (@ == \\\"x\\\")\"."
-    }';
     found record;
 begin
     if jsonb_typeof(filter) is distinct from 'object' then
         raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
-            errcode = 'invalid_parameter_value', hint = 'Without conditions it is {}.';
+            errcode = 'invalid_parameter_value', hint = 'A filter without conditions is {}.';
     end if;
     for found in
-        select f.key as member, f.value, f.value #>> '{}' as plain, types ->> f.key as type from jsonb_each(filter) as f
+        select f.key as member, f.value, m.type, m.hint
+        from jsonb_each(filter) as f
+        left join pgmq_gateway.filter_members() as m on m.member = f.key
     loop
         if found.type is null then
-            raise exception 'filter member "%" is not known', found.member using
+            raise exception 'filter member "%" is unknown', found.member using
                 errcode = 'invalid_parameter_value',
-                hint = 'Known are state, msg_ids, sent_after, sent_before, min_read_ct, max_read_ct, contains, path'
-                    ' and headers_contain.';
+                hint = (
+                    select format('Known are %s.', string_agg(m.member, ', ')) from pgmq_gateway.filter_members() as m);
         elsif found.type not in ('any', jsonb_typeof(found.value)) then
             raise exception 'filter member "%" must be of type %, not %',
                 found.member, found.type, jsonb_typeof(found.value)
-                using errcode = 'invalid_parameter_value', hint = hints ->> found.member;
+                using errcode = 'invalid_parameter_value', hint = found.hint;
         elsif found.member = 'state' and not pgmq_gateway.is_about_archive(filter)
-            and pgmq_gateway.state_condition(found.plain, '') is null
+            and pgmq_gateway.state_condition(found.value #>> '{}', '') is null
         then
-            raise exception 'state "%" is not known', found.plain using
-                errcode = 'invalid_parameter_value', hint = hints ->> 'state';
+            raise exception 'state "%" is unknown', found.value #>> '{}' using
+                errcode = 'invalid_parameter_value', hint = found.hint;
         end if;
-        begin
-            case found.member
-                when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(found.value) as i;
-                when 'sent_after', 'sent_before' then perform found.plain::timestamptz;
-                when 'min_read_ct', 'max_read_ct' then perform found.plain::integer;
-                when 'path' then perform pgmq_gateway.is_predicate(found.plain::jsonpath);
-                else null;
-            end case;
-        exception
-            -- The last is for a path with a variable: there are none.
-            when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object
-            then
-                raise exception 'filter member "%": %', found.member, sqlerrm using
-                    errcode = 'invalid_parameter_value', hint = hints ->> found.member;
-        end;
+        perform pgmq_gateway.check_filter_value(found.member, found.value, found.hint);
     end loop;
 end;
-$_$;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+    plain constant text := value #>> '{}';
+begin
+    case member
+        when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(value) as i;
+        when 'sent_after', 'sent_before' then perform plain::timestamptz;
+        when 'min_read_ct', 'max_read_ct' then perform plain::integer;
+        when 'path' then perform pgmq_gateway.is_predicate(plain::jsonpath);
+        else null;
+    end case;
+exception
+    -- undefined_object: a path with a variable, of which there are none.
+    when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object then
+        raise exception 'filter member "%" cannot be read: %', member, sqlerrm using
+            errcode = 'invalid_parameter_value', hint = hint;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_history(queue_name text, since timestamp with time zone, buckets integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    max_buckets constant integer := 2000;
+begin
+    if queue_name is not null then
+        perform pgmq_gateway.check_queue_exists(queue_name);
+    end if;
+    if buckets is null or buckets not between 1 and max_buckets then
+        raise exception 'buckets is %, but must be between 1 and %', coalesce(buckets::text, 'null'), max_buckets using
+            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to return: 120 for example.';
+    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
+        raise exception 'since is %, but must be a time in the last ten years', coalesce(since::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'It is the time that the history starts at.';
+    end if;
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -1361,12 +1337,12 @@ CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS 
     AS $$
 begin
     if to_queue is null then
-        raise exception 'messages can only be moved to another queue' using
-            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+        raise exception 'to_queue must not be null' using
+            errcode = 'invalid_parameter_value', hint = 'It is the name of the queue that the messages are moved to.';
     elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
-        raise exception 'messages are moved from queue "%" to itself', queue_name using
+        raise exception 'messages cannot be moved from queue "%" to itself', queue_name using
             errcode = 'invalid_parameter_value',
-            hint = 'Give another queue; requeue brings archived messages back to their own.';
+            hint = 'Use another to_queue; requeue() returns archived messages to their own queue.';
     end if;
 end;
 $$;
@@ -1413,9 +1389,31 @@ begin
     from unnest(operations) as o
     where o is null or o not in (select operation from pgmq_gateway.operation_rights());
     if found or coalesce(cardinality(operations), 0) = 0 then
-        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+        raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
             hint = 'Choose from send, read, pop, archive and delete.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
+        raise exception 'sort "%" is unknown', sort using
+            errcode = 'invalid_parameter_value',
+            hint = 'Use msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
+    elsif sort = 'archived_at' and not pgmq_gateway.is_about_archive(filter) then
+        raise exception 'only archived messages can be sorted by archived_at' using
+            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
+    elsif max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after and before for further pages.';
+    elsif after is not null and before is not null then
+        raise exception 'after and before exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Leave one of them out.';
     end if;
 end;
 $$;
@@ -1527,7 +1525,7 @@ declare
 begin
     select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
     if takes is null then
-        raise exception 'template "%" is not known', coalesce(template, '') using
+        raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
             hint = 'Choose from own_messages, tenant, consumer and producer.';
     elsif takes = '[]' and (claim is not null or member is not null) then
@@ -1799,6 +1797,24 @@ begin
         end
     );
 end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.filter_members() RETURNS TABLE(member text, type text, hint text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+    values
+        ('state', 'string',
+            'Use visible, delayed, in_flight or archived; leave it out for all messages that are in the queue.'),
+        ('msg_ids', 'array', 'Use an array of ids: [1, 2]. Strings of digits are allowed.'),
+        ('sent_after', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
+        ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
+        ('min_read_ct', 'number', 'Use a whole number.'),
+        ('max_read_ct', 'number', 'Use a whole number.'),
+        ('contains', 'any', 'Use any JSON value.'),
+        ('path', 'string',
+            'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),
+        ('headers_contain', 'any', 'Use any JSON value.');
 $_$;
 
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
@@ -2369,7 +2385,7 @@ declare
     timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
 begin
     if jsonb_typeof(place) <> 'array' or jsonb_array_length(place) <> 2 or place @> '[null]' then
-        raise data_exception using message = 'it is not an array of two values';
+        raise data_exception using message = 'not an array of two values';
     end if;
     id := place ->> 1;
     if timed then
@@ -2381,7 +2397,7 @@ exception
     when data_exception then
         raise exception 'after or before cannot be read: %', sqlerrm using
             errcode = 'invalid_parameter_value',
-            hint = format('Give %s and msg_id of a row: %s.',
+            hint = format('Use %s and msg_id of a row: %s.',
                 sort, case when timed then '["2026-01-31T12:00:00Z", 7]' else '[7, 7]' end);
 end;
 $$;
@@ -2691,11 +2707,11 @@ declare
     due timestamptz;
     present timestamptz;
 begin
-    -- Who comes while another takes it has nothing to do, and nor has a standby.
+    -- Nothing to do while another session takes the sample, or on a standby.
     if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
         return greatest(spacing, 1);
     end if;
-    -- Not now(): the transaction may have begun while another one took its sample.
+    -- Not now(): the transaction may have started while another one took its sample.
     present := clock_timestamp();
     select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
     due := last + make_interval(secs => spacing);
@@ -2710,7 +2726,7 @@ begin
     from pgmq_gateway.queues as q;
     delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
     delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
-    -- Dropped without pgmq_admin.drop_queue.
+    -- Of queues that were dropped without pgmq_admin.drop_queue().
     delete from pgmq_gateway.samples as s
     where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
     return spacing;
@@ -2775,7 +2791,7 @@ declare
         when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
         else ''
     end;
-    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    -- In another queue a message keeps its age, unless that is partitioned by time: its retention would soon drop it.
     by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
     anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
     sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
@@ -2796,6 +2812,36 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    done boolean := false;
+begin
+    allowed := false;
+    rows := 0;
+    begin
+        perform pgmq_gateway.become(role, claims);
+        execute 'select count(*) from ' || case operation
+            when 'send' then 'pgmq_public.send(queue_name => $1, message => $2)'
+            when 'read' then 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)'
+            when 'pop' then 'pgmq_public.pop(queue_name => $1)'
+            when 'archive' then 'pgmq_public.archive(queue_name => $1, message_id => $3) as done where done'
+            when 'delete' then 'pgmq_public.delete(queue_name => $1, message_id => $3) as done where done'
+        end into rows using queue_name, message, msg_id;
+        done := true;
+        raise sqlstate 'GW000';
+    exception when others then
+        if done then
+            allowed := rows > 0;
+        else
+            get stacked diagnostics code = returned_sqlstate, error = message_text;
+        end if;
+    end;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint) RETURNS name[]
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2813,10 +2859,10 @@ CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with tim
 begin
     if seconds is not null and at is not null then
         raise exception 'a number of seconds and a time exclude each other' using
-            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+            errcode = 'invalid_parameter_value', hint = 'Leave one of them out.';
     elsif seconds < 0 then
         raise exception 'a message cannot be delayed by % seconds', seconds using
-            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+            errcode = 'invalid_parameter_value', hint = 'Use 0 or more.';
     end if;
     return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
 end;
@@ -3241,11 +3287,19 @@ GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO servi
 REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.change_part(action text, queue_name text, source text, to_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.change_part(action text, queue_name text, source text, to_queue text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_history(queue_name text, since timestamp with time zone, buckets integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
@@ -3253,6 +3307,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retention_interval text) FROM PUBLIC;
 
@@ -3287,6 +3344,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.filter_members() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.filter_members() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
@@ -3394,6 +3454,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FR
 
 REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint) FROM PUBLIC;
 

@@ -237,25 +237,34 @@ def test_a_filter_finds(service: Sql, shown: str, filter_: Row, expected: list[i
 @pytest.mark.parametrize(
     ("filter_", "message"),
     [
-        ({"stat": "visible"}, 'filter member "stat" is not known'),
-        ({"state": "lost"}, 'state "lost" is not known'),
+        ({"stat": "visible"}, 'filter member "stat" is unknown'),
+        ({"state": "lost"}, 'state "lost" is unknown'),
         ({"state": None}, 'filter member "state" must be of type string, not null'),
         ({"msg_ids": 1}, 'filter member "msg_ids" must be of type array, not number'),
-        ({"msg_ids": ["x"]}, 'filter member "msg_ids": invalid input syntax for type bigint: "x"'),
-        ({"msg_ids": [2**63]}, f'filter member "msg_ids": value "{2**63}" is out of range for type bigint'),
+        ({"msg_ids": ["x"]}, 'filter member "msg_ids" cannot be read: invalid input syntax for type bigint: "x"'),
+        (
+            {"msg_ids": [2**63]},
+            f'filter member "msg_ids" cannot be read: value "{2**63}" is out of range for type bigint',
+        ),
         ({"sent_after": 5}, 'filter member "sent_after" must be of type string, not number'),
         (
             {"sent_before": "soon"},
-            'filter member "sent_before": invalid input syntax for type timestamp with time zone',
+            'filter member "sent_before" cannot be read: invalid input syntax for type timestamp with time zone',
         ),
-        ({"sent_before": "2026-13-01"}, 'filter member "sent_before": date/time field value out of range'),
+        (
+            {"sent_before": "2026-13-01"},
+            'filter member "sent_before" cannot be read: date/time field value out of range',
+        ),
         ({"min_read_ct": "1"}, 'filter member "min_read_ct" must be of type number, not string'),
-        ({"max_read_ct": 1.5}, 'filter member "max_read_ct": invalid input syntax for type integer: "1.5"'),
-        ({"path": "$.a ="}, 'filter member "path": syntax error'),
-        ({"path": "$.a == 1) or (true"}, 'filter member "path": syntax error'),
-        ({"path": '$ like_regex "("'}, 'filter member "path": invalid regular expression'),
-        ({"path": "$.n == $n"}, 'filter member "path": could not find jsonpath variable "n"'),
-        ({"path": "$" + ".n" * 100000}, 'filter member "path": stack depth limit exceeded'),
+        (
+            {"max_read_ct": 1.5},
+            'filter member "max_read_ct" cannot be read: invalid input syntax for type integer: "1.5"',
+        ),
+        ({"path": "$.a ="}, 'filter member "path" cannot be read: syntax error'),
+        ({"path": "$.a == 1) or (true"}, 'filter member "path" cannot be read: syntax error'),
+        ({"path": '$ like_regex "("'}, 'filter member "path" cannot be read: invalid regular expression'),
+        ({"path": "$.n == $n"}, 'filter member "path" cannot be read: could not find jsonpath variable "n"'),
+        ({"path": "$" + ".n" * 100000}, 'filter member "path" cannot be read: stack depth limit exceeded'),
         ({"path": ["$.a"]}, 'filter member "path" must be of type string, not array'),
         ([], "filter must be a JSON object, not array"),
         (None, "filter must be a JSON object, not null"),
@@ -274,8 +283,8 @@ def test_a_filter_that_cannot_be_read_is_refused_by_all(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sort": "message"}, 'sort "message" is not known'),
-        ({"sort": None}, "is not known"),
+        ({"sort": "message"}, 'sort "message" is unknown'),
+        ({"sort": None}, "is unknown"),
         ({"sort": "archived_at"}, "only archived messages"),
         ({"max_rows": 0}, "max_rows is 0"),
         ({"max_rows": 1001}, "max_rows is 1001"),
@@ -351,10 +360,10 @@ def test_sending_many(sql: Sql, service: Sql, queue: str) -> None:
         ("postpone(%s, '{1}', -5)", "cannot be delayed by -5 seconds"),
         ("postpone(%s, null, 5)", 'filter member "msg_ids" must be of type array, not null'),
         ("delete(%s, null)", 'filter member "msg_ids" must be of type array, not null'),
-        ("move(%s, '{1}', null)", "only be moved to another queue"),
+        ("move(%s, '{1}', null)", "to_queue must not be null"),
         ("move(%s, '{1}', 'no-such')", 'queue "no-such" does not exist'),
-        ("apply(%s, 'purge', '{}', null)", 'action "purge" is not known'),
-        ("apply(%s, null, '{}', null)", "is not known"),
+        ("apply(%s, 'purge', '{}', null)", 'action "purge" is unknown'),
+        ("apply(%s, null, '{}', null)", "is unknown"),
         ("apply(%s, 'archive', '{\"state\": \"archived\"}', null)", "action archive is not for archived messages"),
         ("apply(%s, 'requeue', '{}', null)", "only archived messages can be requeued"),
         ("apply(%s, 'postpone', '{}', null)", "seconds belong to the action postpone"),
@@ -498,7 +507,7 @@ def test_an_unlogged_queue_that_begins_anew_cannot_archive_over_what_is_there(
     sql: Sql, service: Sql, filled: str
 ) -> None:
     before = contents(sql, filled)
-    with pytest.raises(errors.UniqueViolation, match="has messages with the same ids already") as caught:
+    with pytest.raises(errors.UniqueViolation, match="already has messages with the same ids") as caught:
         service("select pgmq_admin.archive(%s, '{1}')", filled)
     assert "requeue" in str(caught.value.diag.message_hint)
     assert contents(sql, filled) == before

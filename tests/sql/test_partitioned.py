@@ -93,7 +93,7 @@ def test_partitions_are_closed_and_stored_like_other_queues_those_to_come_too(db
     assert db(behind) == []
     db("select pgmq_public.send_batch('q', array(select to_jsonb(n) from generate_series(1, 2000) as n))")
     ((level, message),) = db(behind)
-    assert (level, message[:41]) == ("warning", "Messages came to the default partition: p")
+    assert (level, message[:41]) == ("warning", "Messages are in the default partition: p")
 
 
 @pytest.mark.parametrize(

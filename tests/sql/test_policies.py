@@ -75,8 +75,8 @@ def test_the_claim_of_nobody_equals_the_member_of_nothing_never(undone: Sql) -> 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ("'reader'", errors.InvalidParameterValue, 'template "reader" is not known'),
-        ("null", errors.InvalidParameterValue, 'template "" is not known'),
+        ("'reader'", errors.InvalidParameterValue, 'template "reader" is unknown'),
+        ("null", errors.InvalidParameterValue, 'template "" is unknown'),
         ("'consumer', claim => 'sub'", errors.InvalidParameterValue, "takes neither claim nor member"),
         ("'tenant', claim => ''", errors.InvalidParameterValue, "must not be empty"),
         ("'tenant', claim => 'user_metadata.tenant'", errors.InvalidParameterValue, "is not to be trusted"),

@@ -292,11 +292,11 @@ def test_grants_are_listed_where_a_function_has_an_overload(db: Sql) -> None:
 @pytest.mark.parametrize(
     ("role", "operations", "error", "message"),
     [
-        ("anon", ["peek"], errors.InvalidParameterValue, 'operation "peek" is not known'),
-        ("anon", ["send", "SEND"], errors.InvalidParameterValue, 'operation "SEND" is not known'),
-        ("anon", ["send", None], errors.InvalidParameterValue, 'operation "" is not known'),
-        ("anon", [], errors.InvalidParameterValue, 'operation "" is not known'),
-        ("anon", None, errors.InvalidParameterValue, 'operation "" is not known'),
+        ("anon", ["peek"], errors.InvalidParameterValue, 'operation "peek" is unknown'),
+        ("anon", ["send", "SEND"], errors.InvalidParameterValue, 'operation "SEND" is unknown'),
+        ("anon", ["send", None], errors.InvalidParameterValue, 'operation "" is unknown'),
+        ("anon", [], errors.InvalidParameterValue, 'operation "" is unknown'),
+        ("anon", None, errors.InvalidParameterValue, 'operation "" is unknown'),
         ("no_such", ["send"], errors.UndefinedObject, 'role "no_such" does not exist'),
         ("ANON", ["send"], errors.UndefinedObject, 'role "ANON" does not exist'),
         ("public", ["send"], errors.UndefinedObject, 'role "public" does not exist'),
@@ -384,7 +384,7 @@ def test_creating_twice_is_harmless_and_with_another_type_fails(db: Sql, type_: 
 
 @pytest.mark.parametrize("type_", ["nonsense", "BASIC", "", None])
 def test_unknown_types_are_refused(db: Sql, type_: str | None) -> None:
-    with pytest.raises(errors.InvalidParameterValue, match="is not known"):
+    with pytest.raises(errors.InvalidParameterValue, match="is unknown"):
         db("select pgmq_admin.create_queue('q', %s)", type_)
     assert db("select * from pgmq_admin.list_queues()") == []
 

@@ -79,5 +79,5 @@ def test_messages_as_needs_the_rights_of_read(gateway: Sql, db: Sql) -> None:
         gateway("select * from pgmq_admin.messages_as('q', 'authenticated')")
     gateway("rollback")
     for wrong in (0, 1001, None):
-        with pytest.raises(errors.InvalidParameterValue, match="max_rows must be from 1 to 1000"):
+        with pytest.raises(errors.InvalidParameterValue, match="must be between 1 and 1000"):
             db("select * from pgmq_admin.messages_as('q', 'anon', max_rows => %s)", wrong)

@@ -1,9 +1,9 @@
--- Looking at messages and moving them about: browse, count, send, postpone, archive, delete, move, one or many.
+-- Browsing and counting messages.
 --
--- Why: pgmq shows a message only by reading it, which takes it away from its consumers for a while. These functions
--- look without touching, find by what a message says, and act on lists of ids or on all that a filter matches.
--- SECURITY INVOKER, unlike what needs the owner's rights: service_role may do all this with the tables of pgmq anyway,
--- and it may create triggers on them, which must not run with the rights of the owner.
+-- Why: pgmq shows a message only by reading it, which hides it from its consumers for a while. These functions have no
+-- effect on messages, and find them by their contents.
+-- SECURITY INVOKER: service_role has all privileges on the tables anyway, and it can create triggers on them, which must
+-- not run with the privileges of the owner. The same holds for sending.sql and changing.sql.
 
 create or replace function pgmq_admin.list_messages(
     queue_name text,
@@ -23,27 +23,14 @@ declare
     condition constant text := pgmq_gateway.filter_condition(filter);
     archived constant boolean := pgmq_gateway.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
-    -- The page before is the first one in the opposite direction.
+    -- The page before a row is the first page in the opposite direction.
     backward constant boolean := before is not null;
     falling constant boolean := coalesce(descending, false) <> backward;
     key constant record := pgmq_gateway.page_key(sort, coalesce(after, before));
 begin
-    if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
-        raise exception 'sort "%" is not known', sort using
-            errcode = 'invalid_parameter_value',
-            hint = 'Choose msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
-    elsif sort = 'archived_at' and not archived then
-        raise exception 'only archived messages can be sorted by archived_at' using
-            errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
-    elsif max_rows is null or max_rows not between 1 and 1000 then
-        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
-            errcode = 'invalid_parameter_value', hint = 'Use after and before to page through more.';
-    elsif after is not null and before is not null then
-        raise exception 'after and before exclude each other' using
-            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
-    end if;
-    -- Rows are chosen before their messages are unpacked. The first comparison of a key is implied by the second; it
-    -- is there for the partitions that it excludes.
+    perform pgmq_gateway.check_page(filter, sort, after, before, max_rows);
+    -- Rows are selected before their messages are decompressed. The second comparison of a key implies the first, which
+    -- lets Postgres exclude partitions.
     return query execute format(
         $query$
         with page as materialized (
@@ -73,7 +60,7 @@ begin
 end;
 $list$;
 comment on function pgmq_admin.list_messages is
-    'Messages of a queue or its archive that a filter matches, a page at a time, without any effect on them. '
+    'The messages of a queue or its archive that a filter matches, page by page, without any effect on them. '
     'after, before: [value of the sort column, msg_id] of the last or first row of the page that you have.';
 revoke all on function pgmq_admin.list_messages from public;
 grant execute on function pgmq_admin.list_messages to service_role;
@@ -112,6 +99,6 @@ as $get$
             || case when archived then '{"state": "archived"}'::jsonb else '{}' end);
 $get$;
 comment on function pgmq_admin.get_message is
-    'One message of a queue, or of its archive, without any effect on it; no row when there is none with this id.';
+    'One message of a queue, or of its archive, without any effect on it; no row if there is none with this id.';
 revoke all on function pgmq_admin.get_message from public;
 grant execute on function pgmq_admin.get_message to service_role;

@@ -132,7 +132,7 @@ declare
     done record;
 begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
-        raise exception 'action "%" is not known', action using
+        raise exception 'action "%" is unknown', action using
             errcode = 'invalid_parameter_value',
             hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then

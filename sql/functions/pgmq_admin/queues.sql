@@ -26,7 +26,7 @@ declare
     present text;
 begin
     if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
-        raise exception 'queue type "%" is not known', queue_type using
+        raise exception 'queue type "%" is unknown', queue_type using
             errcode = 'invalid_parameter_value',
             hint = 'Choose basic, unlogged or partitioned.';
     end if;

@@ -1,11 +1,9 @@
--- Trying what a caller may do with a queue, by doing it.
+-- Shows what a caller can do with a queue, by trying it.
 --
--- Why: rights and policies can be read; whether a condition on claims lets a message through can only be tried.
---
--- SECURITY INVOKER: a definer function may not change roles, and the session decides which ones it may become. So these
--- two try as exactly those callers that tokens can name. What they do is undone to the last row and setting, because it
--- happens in a block that always ends with an error; only ids of the queue are used up. The statements are
--- fixed, and dynamic because one whose plan is kept would not ask for USAGE of the schema again.
+-- Why: privileges and policies can be read, but whether a condition on claims allows a message can only be tried.
+-- SECURITY INVOKER: a definer function cannot change roles, and the session decides which ones it can switch to. So these
+-- two try as exactly those callers that tokens can name. Everything is undone, to the last row and setting, because it
+-- happens in a block that always ends with an error; only ids of the queue are used up.
 
 create or replace function pgmq_admin.try_as(
     queue_name text, role name, claims jsonb default '{}', message jsonb default '{}'
@@ -16,51 +14,23 @@ set search_path = pg_catalog, pg_temp
 as $try$
 #variable_conflict use_column
 declare
-    tried record;
-    done boolean;
+    operations constant text[] := '{send,read,pop,archive,delete}';
     sample bigint;
     results jsonb := '[]';
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_caller(role, claims);
     begin
-        -- A sender that notifies holds a row that this insert may want too.
+        -- A sender to a queue with notifications may hold a row that this insert needs too.
         perform set_config('lock_timeout', '1s', true);
-        -- Something to read, as old as can be so that it comes first.
+        -- A message to read, as old as can be, so that it is the first one.
         execute format(
             'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
             pgmq.format_table_name(queue_name, 'q')
         ) into sample using '-infinity'::timestamptz, message;
-        for tried in
-            select * from (values
-                ('send', 'pgmq_public.send(queue_name => $1, message => $2)', 'true'),
-                ('read', 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)', 'true'),
-                ('pop', 'pgmq_public.pop(queue_name => $1)', 'true'),
-                ('archive', 'pgmq_public.archive(queue_name => $1, message_id => $3)', 'r'),
-                ('delete', 'pgmq_public.delete(queue_name => $1, message_id => $3)', 'r')
-            ) as t (name, call, condition)
-        loop
-            operation := tried.name;
-            allowed := false;
-            code := null;
-            error := null;
-            rows := 0;
-            done := false;
-            begin
-                perform pgmq_gateway.become(role, claims);
-                execute format('select count(*) from %s as r where %s', tried.call, tried.condition)
-                    into rows using queue_name, message, sample;
-                done := true;
-                raise sqlstate 'GW000';
-            exception when others then
-                if done then
-                    allowed := rows > 0;
-                else
-                    get stacked diagnostics code = returned_sqlstate, error = message_text;
-                end if;
-            end;
-            results := results || jsonb_build_object(
-                'operation', operation, 'allowed', allowed, 'code', code, 'error', error, 'rows', rows);
+        foreach operation in array operations loop
+            results := results
+                || to_jsonb(pgmq_gateway.try_operation(operation, queue_name, role, claims, message, sample));
         end loop;
         raise sqlstate 'GW000';
     exception when sqlstate 'GW000' then null;
@@ -71,8 +41,8 @@ begin
 end;
 $try$;
 comment on function pgmq_admin.try_as is
-    'Tries each operation as a caller with this role and these claims, and undoes it. A message like the given one is '
-    'there for the try. Not allowed without an error: policies hide the message. Uses up ids of the queue.';
+    'Tries each operation as a caller with this role and these claims, and undoes it. The given message is in the queue '
+    'meanwhile. Not allowed, but no error: policies hide the message. Uses up ids of the queue.';
 revoke all on function pgmq_admin.try_as from public;
 grant execute on function pgmq_admin.try_as to service_role;
 
@@ -92,12 +62,13 @@ declare
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if max_rows is null or max_rows not between 1 and 1000 then
-        raise exception 'max_rows must be from 1 to 1000' using errcode = 'invalid_parameter_value';
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out for 10.';
     end if;
     perform pgmq_gateway.check_caller(role, claims);
     begin
         perform pgmq_gateway.become(role, claims);
-        -- As read takes them: the lock asks for the same rights and policies.
+        -- Locked as read does it, which needs the same privileges and policies.
         execute format(
             'select coalesce(jsonb_agg(m), ''[]'') from ('
             'select * from pgmq.%I order by msg_id limit $1 for update skip locked) as m',
@@ -115,6 +86,6 @@ begin
 end;
 $messages$;
 comment on function pgmq_admin.messages_as is
-    'The oldest messages that read could answer to a caller with this role and these claims, in flight or not.';
+    'The oldest messages that a caller with this role and these claims could read, those in flight too.';
 revoke all on function pgmq_admin.messages_as from public;
 grant execute on function pgmq_admin.messages_as to service_role;

@@ -1,4 +1,4 @@
--- The time from which a message is visible: in some seconds, or at a given time, which is now if it has passed.
+-- When a message becomes visible: after some seconds, or at a time, which is now if it has passed.
 create or replace function pgmq_gateway.visible_from(seconds integer, at timestamptz)
 returns timestamptz
 language plpgsql
@@ -8,10 +8,10 @@ as $visible$
 begin
     if seconds is not null and at is not null then
         raise exception 'a number of seconds and a time exclude each other' using
-            errcode = 'invalid_parameter_value', hint = 'Give one of them.';
+            errcode = 'invalid_parameter_value', hint = 'Leave one of them out.';
     elsif seconds < 0 then
         raise exception 'a message cannot be delayed by % seconds', seconds using
-            errcode = 'invalid_parameter_value', hint = 'Give 0 or more.';
+            errcode = 'invalid_parameter_value', hint = 'Use 0 or more.';
     end if;
     return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
 end;
@@ -19,7 +19,7 @@ $visible$;
 revoke all on function pgmq_gateway.visible_from from public;
 grant execute on function pgmq_gateway.visible_from to service_role;
 
--- What happens to messages that leave their table for another, those of `allowed`, as parts of the statement below.
+-- The part of the statement below that moves the messages of `allowed` to another table.
 create or replace function pgmq_gateway.transfer_part(action text, source text, target text)
 returns text
 language plpgsql
@@ -31,7 +31,7 @@ declare
         when action = 'archive' and pgmq_gateway.have_column('last_read_at', source, target) then ', last_read_at'
         else ''
     end;
-    -- In another queue a message keeps its age, unless partitions go by time: a retention would soon drop it.
+    -- In another queue a message keeps its age, unless that is partitioned by time: its retention would soon drop it.
     by_time constant boolean := pg_get_partkeydef(format('pgmq.%I', target)::regclass) = 'RANGE (enqueued_at)';
     anew constant text := format('message, headers, %s, $2, 0', case when by_time then '$2' else 'enqueued_at' end);
     sequence constant text := pg_get_serial_sequence(format('pgmq.%I', target), 'msg_id');
@@ -54,14 +54,43 @@ $transfer$;
 revoke all on function pgmq_gateway.transfer_part from public;
 grant execute on function pgmq_gateway.transfer_part to service_role;
 
--- Does something to all messages that a filter matches, in one statement: `matched` is how many those are, `msg_ids`
--- to which of them it was done, in order, and `new_msg_ids` the ids that they have now.
+-- The part of the statement below that does `action` to the messages of `allowed`.
+create or replace function pgmq_gateway.change_part(action text, queue_name text, source text, to_queue text)
+returns text
+language sql
+stable
+set search_path = ''
+as $part$
+    select case action
+        when 'postpone' then format(
+            'changed as ('
+                'update pgmq.%I as q set vt = $4 from allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'make_visible' then format(
+            'changed as ('
+                'update pgmq.%I as q set vt = least(q.vt, $2) from allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'delete' then format(
+            'changed as ('
+                'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
+                'returning q.msg_id, q.msg_id as new_msg_id)', source)
+        when 'archive' then pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
+        else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
+    end;
+$part$;
+revoke all on function pgmq_gateway.change_part from public;
+grant execute on function pgmq_gateway.change_part to service_role;
+
+-- Does `action` to all messages that a filter matches, in one statement.
 --
--- Rows are locked in the order of their ids, so that two such calls never wait for each other in a circle.
+-- Rows are locked in the order of their ids, so that two such calls cannot deadlock.
 --
--- expected    nothing is done when another number matches, unless null
+-- expected    nothing is done when another number of messages matches, unless null
 -- visible_at  for postpone
 -- to_queue    for move and requeue
+-- matched     how many messages the filter matches
+-- msg_ids     the messages that were changed, in order
+-- new_msg_ids the ids that they have now
 create or replace function pgmq_gateway.change_messages(
     queue_name text,
     action text,
@@ -82,12 +111,12 @@ declare
 begin
     execute format(
         $query$
-        with chosen as materialized (
+        with selected as materialized (
             select q.msg_id from pgmq.%1$I as q where %2$s order by q.msg_id for update
         ), counted as materialized (
-            select count(*) as matched from chosen
+            select count(*) as matched from selected
         ), allowed as (
-            select chosen.msg_id from chosen, counted where $3 is null or $3 = counted.matched
+            select selected.msg_id from selected, counted where $3 is null or $3 = counted.matched
         ), %3$s
         select
             (select c.matched from counted as c),
@@ -97,37 +126,23 @@ begin
         $query$,
         source,
         condition,
-        case
-            when action in ('postpone', 'make_visible') then format(
-                'changed as ('
-                    'update pgmq.%I as q set vt = %s from allowed where q.msg_id = allowed.msg_id '
-                    'returning q.msg_id, q.msg_id as new_msg_id)',
-                source, case action when 'postpone' then '$4' else 'least(q.vt, $2)' end)
-            when action = 'delete' then format(
-                'changed as ('
-                    'delete from pgmq.%I as q using allowed where q.msg_id = allowed.msg_id '
-                    'returning q.msg_id, q.msg_id as new_msg_id)',
-                source)
-            when action = 'archive' then
-                pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(queue_name, 'a'))
-            else pgmq_gateway.transfer_part(action, source, pgmq_gateway.message_table(to_queue, 'q'))
-        end
+        pgmq_gateway.change_part(action, queue_name, source, to_queue)
     ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
 exception
     when unique_violation then
         if action <> 'archive' then
             raise;
         end if;
-        raise exception 'the archive of queue "%" has messages with the same ids already', queue_name using
+        raise exception 'the archive of queue "%" already has messages with the same ids', queue_name using
             errcode = 'unique_violation',
-            detail = 'An unlogged queue begins with id 1 again after a crash.',
-            hint = 'Delete those from the archive, or requeue them, and archive again.';
+            detail = 'An unlogged queue starts with id 1 again after a crash.',
+            hint = 'Delete them from the archive, or requeue them, then archive again.';
 end;
 $change$;
 revoke all on function pgmq_gateway.change_messages from public;
 grant execute on function pgmq_gateway.change_messages to service_role;
 
--- The filter for some ids.
+-- The filter that matches some ids.
 create or replace function pgmq_gateway.with_ids(msg_ids bigint[], state text default null)
 returns jsonb
 language sql
@@ -139,7 +154,7 @@ $with$;
 revoke all on function pgmq_gateway.with_ids from public;
 grant execute on function pgmq_gateway.with_ids to service_role;
 
--- Raises unless messages can go from one queue to another.
+-- Raises unless messages can be moved from one queue to the other.
 create or replace function pgmq_gateway.check_move(queue_name text, to_queue text)
 returns void
 language plpgsql
@@ -148,12 +163,12 @@ set search_path = ''
 as $check$
 begin
     if to_queue is null then
-        raise exception 'messages can only be moved to another queue' using
-            errcode = 'invalid_parameter_value', hint = 'Give to_queue.';
+        raise exception 'to_queue must not be null' using
+            errcode = 'invalid_parameter_value', hint = 'It is the name of the queue that the messages are moved to.';
     elsif pgmq_gateway.message_table(queue_name, 'q') = pgmq_gateway.message_table(to_queue, 'q') then
-        raise exception 'messages are moved from queue "%" to itself', queue_name using
+        raise exception 'messages cannot be moved from queue "%" to itself', queue_name using
             errcode = 'invalid_parameter_value',
-            hint = 'Give another queue; requeue brings archived messages back to their own.';
+            hint = 'Use another to_queue; requeue() returns archived messages to their own queue.';
     end if;
 end;
 $check$;

@@ -111,7 +111,7 @@ begin
     from unnest(operations) as o
     where o is null or o not in (select operation from pgmq_gateway.operation_rights());
     if found or coalesce(cardinality(operations), 0) = 0 then
-        raise exception 'operation "%" is not known', coalesce(unknown, '') using
+        raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
             hint = 'Choose from send, read, pop, archive and delete.';
     end if;

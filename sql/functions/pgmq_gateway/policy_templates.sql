@@ -73,7 +73,7 @@ declare
 begin
     select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
     if takes is null then
-        raise exception 'template "%" is not known', coalesce(template, '') using
+        raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
             hint = 'Choose from own_messages, tenant, consumer and producer.';
     elsif takes = '[]' and (claim is not null or member is not null) then

@@ -89,7 +89,8 @@ $check$;
 revoke all on function pgmq_gateway.check_caller from public;
 grant execute on function pgmq_gateway.check_caller to service_role;
 
--- Be this caller until the block ends, as a request is. No search_path of its own: it would take the others with it.
+-- Becomes this caller, as a request does, until the block ends. No search_path of its own: leaving the function would
+-- reset the caller's.
 create or replace function pgmq_gateway.become(role name, claims jsonb)
 returns void
 language plpgsql
@@ -105,3 +106,45 @@ end;
 $become$;
 revoke all on function pgmq_gateway.become from public;
 grant execute on function pgmq_gateway.become to service_role;
+
+-- Tries one operation as a caller and undoes it.
+--
+-- msg_id   of a message for archive and delete
+-- allowed  whether it did something
+-- rows     how many messages it returned, or changed
+--
+-- The statements are fixed. They are dynamic because a cached plan would not check USAGE on the schema again.
+create or replace function pgmq_gateway.try_operation(
+    inout operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint,
+    out allowed boolean, out code text, out error text, out rows bigint
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $try$
+declare
+    done boolean := false;
+begin
+    allowed := false;
+    rows := 0;
+    begin
+        perform pgmq_gateway.become(role, claims);
+        execute 'select count(*) from ' || case operation
+            when 'send' then 'pgmq_public.send(queue_name => $1, message => $2)'
+            when 'read' then 'pgmq_public.read(queue_name => $1, sleep_seconds => 0, n => 1)'
+            when 'pop' then 'pgmq_public.pop(queue_name => $1)'
+            when 'archive' then 'pgmq_public.archive(queue_name => $1, message_id => $3) as done where done'
+            when 'delete' then 'pgmq_public.delete(queue_name => $1, message_id => $3) as done where done'
+        end into rows using queue_name, message, msg_id;
+        done := true;
+        raise sqlstate 'GW000';
+    exception when others then
+        if done then
+            allowed := rows > 0;
+        else
+            get stacked diagnostics code = returned_sqlstate, error = message_text;
+        end if;
+    end;
+end;
+$try$;
+revoke all on function pgmq_gateway.try_operation from public;
+grant execute on function pgmq_gateway.try_operation to service_role;

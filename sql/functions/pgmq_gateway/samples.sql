@@ -1,5 +1,7 @@
--- Takes a sample of all queues unless there is one that is younger than `spacing` seconds, however many ask; gives the
--- seconds until the next is due. keep_days: how long samples are kept, of the first day all.
+-- Takes a sample of all queues unless there is one younger than `spacing` seconds, however many sessions ask. Returns the
+-- seconds until the next sample is due. keep_days: how long samples are kept, all of them for the first day.
+--
+-- SECURITY DEFINER: the login role, which sees no queue, learns nothing but the time of the next sample.
 create or replace function pgmq_gateway.take_sample(spacing double precision, keep_days double precision)
 returns double precision
 language plpgsql
@@ -11,11 +13,11 @@ declare
     due timestamptz;
     present timestamptz;
 begin
-    -- Who comes while another takes it has nothing to do, and nor has a standby.
+    -- Nothing to do while another session takes the sample, or on a standby.
     if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
         return greatest(spacing, 1);
     end if;
-    -- Not now(): the transaction may have begun while another one took its sample.
+    -- Not now(): the transaction may have started while another one took its sample.
     present := clock_timestamp();
     select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
     due := last + make_interval(secs => spacing);
@@ -30,7 +32,7 @@ begin
     from pgmq_gateway.queues as q;
     delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
     delete from pgmq_gateway.samples as s where s.lasting and s.at < present - make_interval(secs => keep_days * 86400);
-    -- Dropped without pgmq_admin.drop_queue.
+    -- Of queues that were dropped without pgmq_admin.drop_queue().
     delete from pgmq_gateway.samples as s
     where s.at = last and not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
     return spacing;
@@ -38,3 +40,27 @@ end;
 $take$;
 revoke all on function pgmq_gateway.take_sample from public;
 grant execute on function pgmq_gateway.take_sample to authenticator;
+
+-- Raises unless there can be a history for these arguments.
+create or replace function pgmq_gateway.check_history(queue_name text, since timestamptz, buckets integer)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    max_buckets constant integer := 2000;
+begin
+    if queue_name is not null then
+        perform pgmq_gateway.check_queue_exists(queue_name);
+    end if;
+    if buckets is null or buckets not between 1 and max_buckets then
+        raise exception 'buckets is %, but must be between 1 and %', coalesce(buckets::text, 'null'), max_buckets using
+            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to return: 120 for example.';
+    elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
+        raise exception 'since is %, but must be a time in the last ten years', coalesce(since::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'It is the time that the history starts at.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_history from public;
