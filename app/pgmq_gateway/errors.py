@@ -97,12 +97,12 @@ class InvalidQuery(GatewayError):
 
 
 class MethodNotAllowed(GatewayError):
-    """A method that functions, or what else is at the path, do not have; `allowed`: those that there are."""
+    """A method that the path does not support; `allowed` goes into the Allow header."""
 
     status, code = 405, "PGRST101"
 
-    def __init__(self, message: str, allowed: Iterable[str] = ("OPTIONS", "GET", "HEAD", "POST")) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, allowed: Iterable[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.headers = (("Allow", ",".join(allowed)),)
 
 

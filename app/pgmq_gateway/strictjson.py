@@ -1,12 +1,12 @@
-"""JSON as Postgres reads it, for the few texts that the gateway looks into itself."""
+"""JSON without Python's extensions, for the texts that the gateway decodes itself."""
 
 import json
 
 
 def loads(text: str, *, unique: bool = False) -> object:
-    """The value of a JSON text. Raises ValueError, and RecursionError for one that is nested too deep.
+    """The value of a JSON text. Raises ValueError, or RecursionError for one that is nested too deeply.
 
-    unique  whether a member that comes twice in an object is refused too; else the last one counts
+    unique  whether to refuse an object with a repeated key; otherwise its last value counts
     """
     value: object = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique if unique else None)
     return value
@@ -15,10 +15,10 @@ def loads(text: str, *, unique: bool = False) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a member comes twice")
+        raise ValueError("an object has a repeated key")
     return members
 
 
 def _refuse(constant: str) -> None:
-    """NaN and Infinity are Python's additions to JSON; Postgres would not read them."""
+    """NaN and Infinity are Python's extensions; Postgres refuses them."""
     raise ValueError(constant)

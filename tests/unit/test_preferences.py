@@ -25,7 +25,7 @@ from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
         (["return=minimal", "resolution=merge-duplicates", "missing=default"], Preferences()),
         (["timezone=Europe/Berlin"], Preferences(timezone="Europe/Berlin")),
         (["timezone=Mars/Phobos"], Preferences()),
-        (["max-affected=5"], Preferences(max_affected=5)),
+        (["max-affected=5"], Preferences(given_max_affected=5)),
         (["max-affected=-5"], Preferences()),
         (["max-affected=²"], Preferences()),
         (["foo=bar, params=single-object"], Preferences()),
@@ -38,8 +38,8 @@ def test_preferences_are_read(headers: list[str], expected: Preferences) -> None
 
 @pytest.mark.parametrize(("value", "rollback"), [("tx=rollback", True), ("tx=commit", False), ("tx=x", None)])
 def test_the_end_of_the_transaction_is_a_choice_only_where_it_may_be(value: str, rollback: bool | None) -> None:
-    assert read_preferences([value], may_choose_end=True).rollback is rollback
-    assert read_preferences([value], may_choose_end=False).rollback is None
+    assert read_preferences([value], tx_allowed=True).rollback is rollback
+    assert read_preferences([value], tx_allowed=False).rollback is None
 
 
 def test_strict_refuses_what_is_unknown() -> None:
@@ -56,9 +56,9 @@ def test_lenient_before_strict_counts() -> None:
 
 
 def test_max_affected_counts_only_with_strict() -> None:
-    assert read_preferences(["max-affected=1"]).limit is None
-    assert read_preferences(["max-affected=1, handling=lenient"]).limit is None
-    assert read_preferences(["max-affected=1, handling=strict"]).limit == 1
+    assert read_preferences(["max-affected=1"]).max_affected is None
+    assert read_preferences(["max-affected=1, handling=lenient"]).max_affected is None
+    assert read_preferences(["max-affected=1, handling=strict"]).max_affected == 1
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_max_affected_counts_only_with_strict() -> None:
     ],
 )
 def test_what_was_followed_is_echoed_in_order(header: str, applied: str) -> None:
-    assert read_preferences([header], may_choose_end=True).applied == applied
+    assert read_preferences([header], tx_allowed=True).applied == applied
 
 
 @given(st.lists(st.text() | st.text(alphabet="count=exact, handling=strict, max-affected=0123456789")))
 def test_any_headers_are_read_or_refused(headers: list[str]) -> None:
     with contextlib.suppress(InvalidPreferences):
-        read_preferences(headers, may_choose_end=True)
+        read_preferences(headers, tx_allowed=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgmq_gateway.api.relations import check_relations
+from pgmq_gateway.api.functions import check_relations
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.calls.statement import statement
 from pgmq_gateway.errors import GatewayError, InvalidQuery, InvalidRange

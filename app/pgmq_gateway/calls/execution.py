@@ -229,7 +229,7 @@ class Database:
             [call.statement.sql for call in calls],
             [call.body for call in calls],
             [call.singular for call in calls],
-            [call.preferences.limit for call in calls],
+            [call.preferences.max_affected for call in calls],
             [call.offset or None for call in calls],
             careful,
         )
@@ -269,7 +269,7 @@ class Database:
             call.body,
             call.statement.texts,
             call.singular,
-            call.preferences.limit,
+            call.preferences.max_affected,
             call.offset or None,
         )
         row = await (within(call.timeout, connection, answer) if call.timeout else answer)

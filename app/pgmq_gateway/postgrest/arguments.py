@@ -1,4 +1,4 @@
-"""The named arguments of a call, from a JSON body, a form or a query string, without reading their values."""
+"""The named arguments of a call, from a JSON body, a form, CSV or a query string. Values are never decoded."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from pgmq_gateway.errors import InvalidBody
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.postgrest.query import Pairs, read_columns
 
-# They take names and check the syntax, and leave each value as the bytes that came.
+# Check the syntax and decode names only: each value stays the bytes that were sent.
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
@@ -22,10 +22,11 @@ BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream
 
 
 class Arguments(msgspec.Struct, frozen=True):
-    """Argument names with their values: in the JSON object `body`, or, where that is None, as the texts of `values`.
+    """Argument names with their values: members of the JSON object `body`, or texts in `values` if `body` is None.
 
-    values      all texts of each argument, in the order in which they came
-    body_types  types of which a function may take the whole body as its only, unnamed argument: then `whole` has it
+    values      all texts of each argument, in the order of the request
+    body_types  the types of a single unnamed parameter that can receive the whole body
+    whole       the whole body as text, for such a function
     """
 
     names: tuple[str, ...]
@@ -36,7 +37,9 @@ class Arguments(msgspec.Struct, frozen=True):
 
 
 async def read_arguments(request: Request, query: Pairs) -> Arguments:
-    """The arguments of a request: of a POST from the body, else from `query`, those parameters that shape no result.
+    """The arguments of a request: from the body of a POST, otherwise from `query`.
+
+    query  the parameters of the query string that are arguments
 
     Raises InvalidBody, InvalidQuery.
     """
@@ -50,7 +53,7 @@ async def _from_body(request: Request, columns: tuple[str, ...] | None) -> Argum
     media_type = content_type.partition(";")[0].strip().lower()
     body = await request.body()
     if media_type == "application/json":
-        return _from_json(body) if columns is None else _chosen(body, columns)
+        return _from_json(body) if columns is None else _from_columns(body, columns)
     if media_type == "application/x-www-form-urlencoded":
         return _from_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     if media_type == "text/csv":
@@ -68,7 +71,7 @@ def _from_text(query: Pairs) -> Arguments:
 
 
 def _from_csv(body: bytes) -> Arguments:
-    """The first line names the arguments, the second has their values; NULL is null, all else is text."""
+    """The first line holds the names, the second the values: `NULL` is null, every other cell is text."""
     try:
         names, *rows = csv.reader(body.decode().splitlines(), strict=True)
     except (csv.Error, UnicodeDecodeError, ValueError):
@@ -81,7 +84,7 @@ def _from_csv(body: bytes) -> Arguments:
 
 
 def _whole(type_: str, body: bytes) -> Arguments:
-    """A body that is one value: text as it is, bytes as Postgres writes them in hex."""
+    """A body that is a single value: text as sent, bytes in Postgres' hex format."""
     if type_ == "bytea":
         return Arguments((), body_types=(type_,), whole=f"\\x{body.hex()}")
     return Arguments((), body_types=(type_,), whole=body.decode(errors="replace"))
@@ -92,16 +95,16 @@ def _from_json(body: bytes) -> Arguments:
         return Arguments((), body_types=JSON_TYPES, whole="{}")
     try:
         text = body.decode()
-        names, given = _named(body, text)
+        names, members = _members(body, text)
     except msgspec.DecodeError:
-        names, given = _with_surrogates(body)
+        names, members = _with_surrogates(body)
     except (UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
-    return Arguments(names, given, body_types=JSON_TYPES, whole=text)
+    return Arguments(names, members, body_types=JSON_TYPES, whole=text)
 
 
 def _with_surrogates(body: bytes) -> tuple[tuple[str, ...], str]:
-    """A body with half of a surrogate pair in it, which only Postgres may refuse."""
+    """A body that msgspec rejects for an unpaired surrogate escape: Postgres decides whether the value is valid."""
     try:
         text = body.decode()
         value = strictjson.loads(text)
@@ -112,8 +115,8 @@ def _with_surrogates(body: bytes) -> tuple[tuple[str, ...], str]:
     return tuple(value), text
 
 
-def _chosen(body: bytes, columns: tuple[str, ...]) -> Arguments:
-    """The members of a JSON body that `columns` names, whatever else is there: PostgREST leaves it to Postgres."""
+def _from_columns(body: bytes, columns: tuple[str, ...]) -> Arguments:
+    """The members of a JSON body that the `columns` parameter lists. As in PostgREST, Postgres checks the rest."""
     text = body.decode(errors="replace")
     try:
         rows = _rows.decode(body)
@@ -123,10 +126,10 @@ def _chosen(body: bytes, columns: tuple[str, ...]) -> Arguments:
     return Arguments(columns, text, body_types=JSON_TYPES, whole=text)
 
 
-def _named(body: bytes, text: str) -> tuple[tuple[str, ...], str | None]:
-    """The names in a JSON body, and the object that has them.
+def _members(body: bytes, text: str) -> tuple[tuple[str, ...], str | None]:
+    """The member names of a JSON body, and the object that contains them.
 
-    PostgREST: of an array of objects with the same keys the first counts; all else that is JSON has no arguments.
+    As in PostgREST, an array of objects with equal keys stands for its first object; any other JSON has no arguments.
     """
     try:
         return tuple(_object.decode(body)), text

@@ -1,7 +1,7 @@
-"""The grammar of select, filters and order: texts of the query string into the tree of `shaping.py`.
+"""The grammar of `select`, filters and `order`: parses the query string into the tree of `shaping.py`.
 
-The rules and the names of what they expect are PostgREST's, because its messages quote them (wire contract, sections
-4.6 and 8). Nothing here is SQL: `statement.py` renders the tree with quoted identifiers and parameters.
+The rules and their labels are those of PostgREST's parser, because its error messages quote the labels. Nothing here is
+SQL: `statement.py` renders the tree with quoted identifiers and bound parameters.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pgmq_gateway.postgrest.shaping import Condition, Embedded, Field, Group, Or
 
 T = TypeVar("T")
 
-# What an operator is called, and what it is in SQL.
+# Operators and their SQL.
 QUANTIFIABLE = {
     "eq": "=", "gte": ">=", "gt": ">", "lte": "<=", "lt": "<", "like": "~~", "ilike": "~~*", "match": "~",
     "imatch": "~*",
@@ -59,7 +59,7 @@ AGGREGATES = ("sum", "avg", "count", "max", "min")
 
 
 def lexeme(parser: Parser[T]) -> Parser[T]:
-    """With blanks around it."""
+    """With optional blanks around it."""
     return between(blanks, parser, blanks)
 
 
@@ -69,22 +69,22 @@ def word(*words: str) -> Parser[str]:
 
 
 def ends_before(*marks: str) -> Parser[None]:
-    """The end of the text, or a place where one of these begins."""
+    """Succeeds at the end of the text or before one of these marks, without consuming."""
     return either(*(followed_by(string(mark)) for mark in marks), attempt(end))
 
 
 def stripped(characters: Parser[str]) -> Parser[str]:
-    """Without blanks around it."""
+    """Its text without blanks around it."""
     return sequence(str.strip, characters)
 
 
 def dashed(part: Parser[str]) -> Parser[str]:
-    """Parts with dashes between them, as far as those are no arrows."""
+    """Parts joined by dashes; the dash of an arrow (`->`) ends the text."""
     return sequence("-".join, separated(part, dash))
 
 
 def in_any_case(text: str) -> Parser[str]:
-    """A word in upper or lower case, or both."""
+    """A word, ignoring case."""
     letters = (either(char(character), char(character.upper())) for character in text)
     return attempt(meaning(text, *letters))
 
@@ -95,21 +95,21 @@ delimiter = label(char("."), "delimiter (.)")
 dash = attempt(before(char("-"), not_followed_by(char(">"))))
 negation = either(attempt(meaning(True, string("not"), delimiter)), pure(False))
 
-# Letters, digits, and what else a name may have.
+# Letters, digits, blanks, `_` and `$`.
 identifier = stripped(span(r"[^\W\d]|[0-9 $]", "letter", "digit", least=1))
-# In double quotes a backslash takes the meaning from the character behind it.
+# Inside double quotes a backslash escapes the next character.
 quoted_value = sequence(
     lambda text: re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL),
     between(char('"'), span(r'[^\\"]|\\.', shown("\\")), char('"')),
 )
 field_name = label(either(quoted_value, dashed(identifier)), "field name (* or [a..z0..9_$])")
 
-# Arrows into JSON.
+# JSON paths.
 key_name = label(
     either(quoted_value, dashed(stripped(span(r"[^(\-:.,>)]", least=1)))),
     "any non reserved character different from: .,>()",
 )
-# More digits than an element's number has make a member's name.
+# Ten digits and more are a member's name, not an index.
 index = sequence(
     lambda sign, digits, _: int(sign + digits) if len(digits) < 10 else sign + digits,
     option("", char("-")),
@@ -122,18 +122,18 @@ step: Parser[Step] = sequence(
 steps = sequence(tuple, many(step))
 field = lexeme(sequence(Field, field_name, steps))
 
-# The items of `select`: other resources with their columns, of which only the name and the hint matter to a message,
-# and columns. `count()` is no resource.
+# The items of `select`: columns, and embedded resources, of which the error message shows only the name and the hint.
+# `count()` is not a resource.
 join = meaning(None, word("left", "inner"))
 parameter = option(None, after(char("!"), either(join, attempt(field_name))))
 hint = sequence(lambda first, second: first or second, parameter, parameter)
 alias = option(None, attempt(before(field_name, char(":"), not_followed_by(char(":")))))
 has_columns = followed_by(string("("))
-spread = sequence(lambda _, name, meant, __: Embedded(name, meant), string("..."), field_name, hint, has_columns)
+spread = sequence(lambda _, name, hint, __: Embedded(name, hint), string("..."), field_name, hint, has_columns)
 relation = sequence(
-    lambda _, name, meant, __: Embedded(name, meant), alias, unless(field_name, "count"), hint, has_columns
+    lambda _, name, hint, __: Embedded(name, hint), alias, unless(field_name, "count"), hint, has_columns
 )
-columns_of_other = between(char("("), lazy(lambda: selection), char(")"))
+embedded_columns = between(char("("), lazy(lambda: selection), char(")"))
 cast = option(None, after(string("::"), identifier))
 aggregate = option(None, attempt(after(char("."), before(word(*AGGREGATES), string("()")))))
 item_ends = ends_before(")", ",")
@@ -144,13 +144,13 @@ column = sequence(
     alias, field, cast, aggregate, cast, item_ends,
 )  # fmt: skip
 item: Parser[Selected | Embedded] = either(
-    before(attempt(lexeme(spread)), columns_of_other),
-    before(attempt(lexeme(relation)), columns_of_other),
+    before(attempt(lexeme(spread)), embedded_columns),
+    before(attempt(lexeme(relation)), embedded_columns),
     lexeme(either(attempt(star), attempt(count), column)),
 )
 selection: Parser[list[Selected | Embedded]] = option([], separated(item, comma))
 
-# The names of parameters: embedded resources, and a field or the beginning of a group.
+# The names of parameters: a path of embedded resources, then a field, `and` or `or`.
 names = separated(field_name, delimiter)
 tree_path: Parser[tuple[tuple[str, ...], Field]] = sequence(
     lambda path, inside: (tuple(path[:-1]), Field(path[-1], inside)), names, steps
@@ -160,7 +160,7 @@ logic_path: Parser[tuple[tuple[str, ...], str]] = sequence(
 )
 columns = sequence(tuple, separated(field_name, comma))
 
-# A value in quotes, if nothing but a comma or a parenthesis follows; and one that ends there.
+# An element of a list: quoted, if a comma or a parenthesis follows, or up to one of these.
 quoted_element = attempt(before(quoted_value, not_followed_by(satisfy(lambda character: character not in ",)"))))
 element = either(quoted_element, span("[^,)]"))
 array = sequence("".join, sequence(lambda *parts: parts, string("{"), span("[^{}]"), string("}")))
@@ -168,7 +168,7 @@ NO_FIELD = Field("")
 
 
 def comparison(value: Parser[str]) -> Parser[Condition]:
-    """An operator and what it compares to, of a field that is still to be named; `value` reads most values."""
+    """An operator with its operand, without the field. `value` parses operands other than lists and constants."""
     listed = between(lexeme(char("(")), separated(element, char(",")), lexeme(char(")")))
     constant = label(either(*map(in_any_case, CONSTANTS)), "isVal: (null, not_null, true, false, unknown)")
     quantifier = between(char("("), either(attempt(string("any")), string("all")), char(")"))
@@ -185,7 +185,7 @@ def comparison(value: Parser[str]) -> Parser[Condition]:
     return sequence(lambda negated, found: replace(found, negated=negated), negation, operation)
 
 
-def _compared(operator: str) -> Any:  # noqa: ANN401 a function of what the parsers give
+def _compared(operator: str) -> Any:  # noqa: ANN401 called with the values of the parsers
     return lambda _, value: Condition(NO_FIELD, operator, (value,))
 
 
@@ -201,7 +201,7 @@ def _quantified(operator: str, quantifier: str | None, _: str, value: str) -> Co
     return Condition(NO_FIELD, operator, (value,), quantifier=quantifier)
 
 
-# A filter as the value of a parameter, where quotes belong to what is compared to; and one inside a group.
+# A filter as the value of a parameter, where quotes are part of the operand; and one inside a group.
 filter_value = comparison(span("."))
 member: Parser[Condition] = sequence(
     lambda place, _, found: replace(found, field=place),
@@ -216,7 +216,7 @@ group: Parser[Group] = sequence(
 )
 logic_tree: Parser[Condition | Group] = either(attempt(member), group)
 
-# The terms of `order`; a string is an embedded resource that one of them belongs to.
+# The terms of `order`; a string is the name of an embedded resource.
 direction = option(None, either(*(attempt(meaning(d == "desc", delimiter, string(d))) for d in ("asc", "desc"))))
 nulls = either(*(attempt(meaning(n == "nullsfirst", delimiter, string(n))) for n in ("nullsfirst", "nullslast")))
 term_ends = either(followed_by(char(",")), attempt(end))

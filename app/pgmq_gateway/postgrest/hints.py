@@ -1,25 +1,25 @@
-"""What a caller may have meant by a name that does not exist, found as PostgREST finds it.
+"""Spelling suggestions for unknown names, by PostgREST's algorithm (Haskell's fuzzyset).
 
-A candidate must share three letters in a row with the name, or two where none does, and be near it by Levenshtein's
-distance; the nearest one wins.
+A candidate shares a trigram with the name, or a bigram if no candidate shares a trigram. The suggestion is the one with
+the smallest Levenshtein distance.
 """
 
 import re
 from collections.abc import Iterable
 
-# Longer names are nobody's typing errors, and the distance takes time in proportion to their square.
-LONGEST = 300
+# The Levenshtein distance takes quadratic time.
+MAX_NAME_CHARACTERS = 300
 
 
 def nearest(name: str, candidates: Iterable[str], minimum: float) -> str | None:
-    """The candidate most like `name`; None when none is as like as `minimum` (0 not at all, 1 the same)."""
+    """The candidate most similar to `name`, or None below the `minimum` similarity (0 unrelated, 1 equal)."""
     wanted = name.lower()
-    if len(wanted) > LONGEST:
+    if len(wanted) > MAX_NAME_CHARACTERS:
         return None
-    found = [candidate for candidate in candidates if len(candidate) <= LONGEST]
+    found = [candidate for candidate in candidates if len(candidate) <= MAX_NAME_CHARACTERS]
     for size in (3, 2):
         letters = _grams(wanted, size)
-        scored = [(_likeness(wanted, one.lower()), one) for one in found if letters & _grams(one.lower(), size)]
+        scored = [(_similarity(wanted, one.lower()), one) for one in found if letters & _grams(one.lower(), size)]
         best = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
         if best[0] >= minimum and best[1]:
             return best[1]
@@ -31,12 +31,12 @@ def _grams(text: str, size: int) -> frozenset[str]:
     return frozenset(framed[place : place + size] for place in range(len(framed) - size + 1))
 
 
-def _likeness(one: str, other: str) -> float:
+def _similarity(one: str, other: str) -> float:
     return 1 - _distance(one, other) / max(len(one), len(other), 1)
 
 
 def _distance(one: str, other: str) -> int:
-    """How many letters must be put in, taken out or changed to make one of the other."""
+    """The Levenshtein distance."""
     before = list(range(len(other) + 1))
     for row, letter in enumerate(one, start=1):
         now = [row]

@@ -1,4 +1,4 @@
-"""What a client accepts, and the representation that it gets (wire contract, section 6)."""
+"""Content negotiation: an Accept header to the representation of the result (docs/compatibility.md, "Accept")."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Shape(Enum):
-    """How rows become a body."""
+    """The layout of the rows in a body."""
 
     ARRAY = "array"
     OBJECT = "object"
@@ -24,10 +24,10 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """A shape, and the Content-Type that says so.
+    """A shape with its Content-Type.
 
-    strip_nulls  members that are null are left out, at every depth
-    plan         the options of EXPLAIN, where the plan of the call is wanted instead of its result
+    strip_nulls  leave out null members, at every depth
+    plan         the options of EXPLAIN if the client asked for the plan of the call, otherwise None
     """
 
     shape: Shape
@@ -47,47 +47,44 @@ STRIPPED_OBJECT = Representation(
 CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
 GEOJSON = Representation(Shape.GEOJSON, "application/geo+json; charset=utf-8")
 
-PLAN = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
+PLAN_TYPE = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
 CHARSET = "; charset=utf-8"
-# Types that PostgREST knows and functions do not give.
-NAMED = frozenset({"text/plain", "text/xml", "application/octet-stream", "application/openapi+json"})
+# Types that PostgREST knows but a function's result never has; its messages name them without parameters.
+KNOWN_TYPES = frozenset({"text/plain", "text/xml", "application/octet-stream", "application/openapi+json"})
 PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
-# Clients send the same few all the time.
 @lru_cache(maxsize=256)
 def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
-    """The first acceptable representation, by the client's order and weights.
+    """The representation that the client prefers. Raises NotAcceptable.
 
-    plans  whether the plan of a call may be asked for (db-plan-enabled)
-
-    Raises NotAcceptable.
+    plans  whether clients can ask for the plan of a call (db-plan-enabled)
     """
     return _first(accept, _with_plans if plans else _representation)
 
 
 def negotiate_description(accept: str | None) -> str:
-    """The Content-Type of the description at `/`, which is the same for all who accept it. Raises NotAcceptable."""
+    """The Content-Type of the document at `/`. Raises NotAcceptable."""
     return _first(accept, _description)
 
 
-def _first(accept: str | None, known: Callable[[str], T | None]) -> T:
-    """What is `known` for the most wanted media range that anything is known for. Raises NotAcceptable."""
-    wanted = _ranges(accept or "*/*")
-    for range_ in wanted:
-        found = known(range_)
-        if found is not None:
-            return found
-    names = ", ".join(_named(range_) for range_ in wanted)
+def _first(accept: str | None, offer: Callable[[str], T | None]) -> T:
+    """The first offer for the media ranges of a header, most preferred range first. Raises NotAcceptable."""
+    ranges = _ranges(accept or "*/*")
+    for range_ in ranges:
+        offered = offer(range_)
+        if offered is not None:
+            return offered
+    names = ", ".join(_shown(range_) for range_ in ranges)
     raise NotAcceptable(f"None of these media types are available: {names}")
 
 
-def _named(range_: str) -> str:
-    """A media range as a message names it: types that PostgREST knows are named without their parameters."""
+def _shown(range_: str) -> str:
+    """A media range as PostgREST's message shows it."""
     name = range_.partition(";")[0].lower()
-    if found := PLAN.fullmatch(name):
-        return _planned(range_, found).content_type.removesuffix(CHARSET)
-    return name if name in NAMED else range_
+    if found := PLAN_TYPE.fullmatch(name):
+        return _plan(range_, found).content_type.removesuffix(CHARSET)
+    return name if name in KNOWN_TYPES else range_
 
 
 def _description(range_: str) -> str | None:
@@ -99,25 +96,25 @@ def _description(range_: str) -> str | None:
 
 
 def _with_plans(range_: str) -> Representation | None:
-    found = PLAN.fullmatch(range_.partition(";")[0])
+    found = PLAN_TYPE.fullmatch(range_.partition(";")[0])
     if found is None:
         return _representation(range_)
-    return _planned(range_, found) if _planned_for(range_) else None
+    return _plan(range_, found) if _plan_target(range_) else None
 
 
-def _planned(range_: str, kind: re.Match[str]) -> Representation:
-    """The plan of the call that would give the representation in `for`; `options` are for EXPLAIN."""
-    wanted = _planned_for(range_) or ARRAY
-    asked = _parameters(range_).get("options", "").split("|")
-    options = [option for option in PLAN_OPTIONS if option in asked]
+def _plan(range_: str, kind: re.Match[str]) -> Representation:
+    """The plan of a call whose result would have the type in the parameter `for`; `options` are those of EXPLAIN."""
+    target = _plan_target(range_) or ARRAY
+    requested = _parameters(range_).get("options", "").split("|")
+    options = [option for option in PLAN_OPTIONS if option in requested]
     format_ = (kind[1] or "text").lower()
-    content_type = f'application/vnd.pgrst.plan+{format_}; for="{wanted.content_type.removesuffix(CHARSET)}"'
+    content_type = f'application/vnd.pgrst.plan+{format_}; for="{target.content_type.removesuffix(CHARSET)}"'
     if options:
         content_type += f"; options={'|'.join(options)}"
-    return replace(wanted, content_type=content_type + CHARSET, plan=(f"format {format_}", *options))
+    return replace(target, content_type=content_type + CHARSET, plan=(f"format {format_}", *options))
 
 
-def _planned_for(range_: str) -> Representation | None:
+def _plan_target(range_: str) -> Representation | None:
     return _representation(_parameters(range_).get("for", "*/*").strip('"'))
 
 
@@ -144,9 +141,9 @@ def _representation(range_: str) -> Representation | None:
 
 
 def _ranges(accept: str) -> list[str]:
-    """Media ranges, the most wanted first: by weight (RFC 9110, section 12.5.1), then those that say more.
+    """Media ranges by weight (RFC 9110, section 12.5.1), then by specificity, the most preferred first.
 
-    PostgREST drops what stands behind a weight.
+    PostgREST ignores parameters after a weight.
     """
     found = []
     for part in _split(accept, ","):
@@ -157,7 +154,7 @@ def _ranges(accept: str) -> list[str]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """The parts of a header's value; separators inside double quotes do not count."""
+    """The parts of a header's value, without splitting inside double quotes."""
     parts, quoted = [""], False
     for character in text:
         quoted ^= character == '"'

@@ -1,9 +1,9 @@
-"""Parsers that are put together from smaller ones, with the error messages of Haskell's Parsec.
+"""Parser combinators with the semantics and error messages of Haskell's Parsec.
 
-PostgREST reads its query strings with Parsec, and clients see what it says of a text that cannot be read: how far it
-got, what it found there, and what could have followed. So the rules here are Parsec's: an alternative is only tried
-where the first one failed without consuming anything, `attempt` makes a failure forget what it consumed, and of two
-failures the one that got further counts.
+PostgREST parses query strings with Parsec and sends its error messages to clients: the position, the unexpected input
+and the expected alternatives. To produce the same messages this module follows Parsec's rules: an alternative is tried
+only if the one before failed without consuming input, `attempt` makes a failed parser count as not having consumed, and
+of two errors the one at the later position is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ U = TypeVar("U")
 
 
 class Fault(NamedTuple):
-    """What is known of a failure at a place: what was found there by accident or by rule, and what was expected."""
+    """A parse error, as Parsec merges and prints it.
+
+    found     unexpected input; empty for the end of the text
+    refused   input that a rule excludes (`not_followed_by`)
+    expected  labels of the alternatives
+    """
 
     place: int
     found: tuple[str, ...] = ()
@@ -27,11 +32,11 @@ class Fault(NamedTuple):
 
     @property
     def unknown(self) -> bool:
-        """Whether nothing is known but the place."""
+        """Whether it has a position and no messages."""
         return not (self.found or self.refused or self.expected)
 
     def merge(self, other: Fault) -> Fault:
-        """What is known of both: that of the one which got further, or all."""
+        """The error at the later position, or the messages of both at the same one."""
         if other.unknown or (self.place > other.place and not self.unknown):
             return self
         if self.unknown or self.place < other.place:
@@ -59,7 +64,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 class Reply(NamedTuple, Generic[T]):
-    """How a parser fared: the place where it ended, whether it read anything, its value, and what it met last."""
+    """The result of a parser: the position after it, whether it consumed input, its error so far, and its value."""
 
     place: int
     consumed: bool
@@ -72,7 +77,7 @@ Parser = Callable[[str, int], "Reply[T]"]
 
 
 class ParseError(Exception):
-    """A text that cannot be read. `line` and `column` count from 1, and tabs go to the next multiple of eight."""
+    """A text that does not parse. `line` and `column` count from 1; a tab stop is eight columns wide."""
 
     def __init__(self, text: str, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -82,7 +87,7 @@ class ParseError(Exception):
 
 
 def parse(parser: Parser[T], text: str) -> T:
-    """The value of the beginning of `text`; what follows does not matter. Raises ParseError."""
+    """The value of a prefix of `text`. Raises ParseError."""
     reply = parser(text, 0)
     if reply.failed:
         raise ParseError(text, reply.fault)
@@ -90,7 +95,7 @@ def parse(parser: Parser[T], text: str) -> T:
 
 
 def sequence(make: Callable[..., T], *parsers: Parser[Any]) -> Parser[T]:
-    """One after the other; their values become one value."""
+    """Parsers one after the other; `make` combines their values."""
 
     def run(text: str, place: int) -> Reply[T]:
         values, consumed, fault = [], False, Fault(place)
@@ -108,27 +113,27 @@ def sequence(make: Callable[..., T], *parsers: Parser[Any]) -> Parser[T]:
 
 
 def before(parser: Parser[T], *others: Parser[Any]) -> Parser[T]:
-    """Followed by something, whose value does not matter."""
+    """The value of `parser`, followed by `others`."""
     return sequence(lambda value, *_: value, parser, *others)
 
 
 def after(*parsers: Parser[Any]) -> Parser[Any]:
-    """The last of several; the values of the others do not matter."""
+    """The value of the last parser."""
     return sequence(lambda *values: values[-1], *parsers)
 
 
 def between(opening: Parser[Any], parser: Parser[T], closing: Parser[Any]) -> Parser[T]:
-    """With something in front and behind, whose values do not matter."""
+    """The value of `parser` between two others."""
     return sequence(lambda _, value, __: value, opening, parser, closing)
 
 
 def meaning(value: T, *parsers: Parser[Any]) -> Parser[T]:
-    """One after the other, and that means `value`."""
+    """Parsers one after the other, with a fixed value."""
     return sequence(lambda *_: value, *parsers)
 
 
 def lazy(parser: Callable[[], Parser[T]]) -> Parser[T]:
-    """A parser that is named before it is made, because it contains itself."""
+    """A parser that is defined later, for recursion."""
     return lambda text, place: parser()(text, place)
 
 
@@ -145,7 +150,7 @@ def satisfy(accepts: Callable[[str], bool]) -> Parser[str]:
 
 
 def span(characters: str, *expected: str, least: int = 0) -> Parser[str]:
-    """As many characters as there are of a class (that of a regular expression), which may be said to be `expected`."""
+    """The longest run of a class of characters (a regular expression); `expected` labels the class in messages."""
     pattern = re.compile(f"(?:{characters})*", re.DOTALL)
 
     def run(text: str, place: int) -> Reply[str]:
@@ -159,12 +164,12 @@ def span(characters: str, *expected: str, least: int = 0) -> Parser[str]:
 
 
 def char(character: str) -> Parser[str]:
-    """Just this character."""
+    """This character."""
     return label(satisfy(lambda found: found == character), shown(character))
 
 
 def string(word: str) -> Parser[str]:
-    """Just this word; having read a part of it is having consumed something."""
+    """This word. A partial match has consumed input, as in Parsec."""
 
     def run(text: str, place: int) -> Reply[str]:
         matched = next((n for n, c in enumerate(word) if text[place + n : place + n + 1] != c), len(word))
@@ -177,12 +182,12 @@ def string(word: str) -> Parser[str]:
 
 
 def pure(value: T) -> Parser[T]:
-    """A value, without reading anything."""
+    """Succeeds with a value, without consuming."""
     return lambda _, place: Reply(place, False, Fault(place), value)
 
 
 def unless(parser: Parser[T], value: T) -> Parser[T]:
-    """Fails where the parser gives just this value, and has nothing to say about it."""
+    """Fails without a message if the parser's value is `value`."""
 
     def run(text: str, place: int) -> Reply[T]:
         reply = parser(text, place)
@@ -194,7 +199,7 @@ def unless(parser: Parser[T], value: T) -> Parser[T]:
 
 
 def attempt(parser: Parser[T]) -> Parser[T]:
-    """A failure does not count as having consumed anything."""
+    """A failure counts as not having consumed (Parsec's `try`)."""
 
     def run(text: str, place: int) -> Reply[T]:
         reply = parser(text, place)
@@ -204,7 +209,7 @@ def attempt(parser: Parser[T]) -> Parser[T]:
 
 
 def label(parser: Parser[T], name: str) -> Parser[T]:
-    """A failure at the beginning is said to have expected `name`."""
+    """Replaces the expected alternatives of a failure that has not consumed by `name` (Parsec's `<?>`)."""
 
     def run(text: str, place: int) -> Reply[T]:
         reply = parser(text, place)
@@ -216,7 +221,7 @@ def label(parser: Parser[T], name: str) -> Parser[T]:
 
 
 def either(*parsers: Parser[Any]) -> Parser[Any]:
-    """The first that does not fail; one that fails having consumed something ends the search."""
+    """The first parser that succeeds; one that fails after consuming ends the search (Parsec's `<|>`)."""
 
     def both(first: Parser[Any], second: Parser[Any]) -> Parser[Any]:
         def run(text: str, place: int) -> Reply[Any]:
@@ -232,12 +237,12 @@ def either(*parsers: Parser[Any]) -> Parser[Any]:
 
 
 def option(default: U, parser: Parser[T]) -> Parser[T | U]:
-    """`default` where the parser fails without having consumed anything."""
+    """`default` if the parser fails without consuming."""
     return either(parser, pure(default))
 
 
 def many(parser: Parser[T]) -> Parser[list[T]]:
-    """Any number of these."""
+    """Zero or more."""
 
     def run(text: str, place: int) -> Reply[list[T]]:
         values: list[T] = []
@@ -254,12 +259,12 @@ def many(parser: Parser[T]) -> Parser[list[T]]:
 
 
 def separated(item: Parser[T], separator: Parser[Any]) -> Parser[list[T]]:
-    """One or more of these with separators between them."""
+    """One or more, with separators."""
     return sequence(lambda first, more: [first, *more], item, many(after(separator, item)))
 
 
 def followed_by(parser: Parser[Any]) -> Parser[None]:
-    """Succeeds where the parser would, and reads nothing."""
+    """Succeeds if the parser would, without consuming (Parsec's `lookAhead`)."""
 
     def run(text: str, place: int) -> Reply[None]:
         reply = parser(text, place)
@@ -269,7 +274,7 @@ def followed_by(parser: Parser[Any]) -> Parser[None]:
 
 
 def not_followed_by(parser: Parser[str]) -> Parser[None]:
-    """Succeeds where the parser of a character would not."""
+    """Succeeds if the parser of a character fails."""
 
     def run(text: str, place: int) -> Reply[None]:
         reply = parser(text, place)
@@ -288,7 +293,7 @@ def end(text: str, place: int) -> Reply[None]:
 
 
 def shown(text: str, quote: str = '"') -> str:
-    """A text in quotes, as Haskell shows it."""
+    """A text in quotes, as Haskell's `show` prints it."""
     return quote + "".join(_escaped(character, quote) for character in text) + quote
 
 

@@ -1,4 +1,4 @@
-"""What a client asks for in its Prefer headers (RFC 7240), as PostgREST understands it (wire contract, section 7)."""
+"""Prefer headers (RFC 7240) as PostgREST reads them (docs/compatibility.md, "Prefer")."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from zoneinfo import available_timezones
 
 from pgmq_gateway.errors import InvalidPreferences
 
-# Values that each preference may have, in the order in which those that were followed are listed.
-KNOWN: Mapping[str, tuple[str, ...]] = {
+# The values of each preference.
+VALUES: Mapping[str, tuple[str, ...]] = {
     "resolution": ("merge-duplicates", "ignore-duplicates"),
     "missing": ("default", "null"),
     "return": ("representation", "headers-only", "minimal"),
@@ -20,58 +20,57 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The preferences of a request; None where it has none.
+    """The preferences of a request; None for one that is absent.
 
-    count         exact, planned or estimated
-    rollback      whether the call is to leave nothing behind; None where the gateway does not let callers choose
-    handling      strict or lenient
-    timezone      the time zone of the call's results
-    max_affected  how many rows a call may return before it is rolled back; counts only with handling=strict
+    count               exact, planned or estimated
+    rollback            whether the transaction is rolled back (tx); None unless db-tx-end allows callers to choose
+    handling            strict or lenient
+    timezone            the time zone of the results
+    given_max_affected  max-affected as sent, whether it applies or not
     """
 
     count: str | None = None
     rollback: bool | None = None
     handling: str | None = None
     timezone: str | None = None
-    max_affected: int | None = None
+    given_max_affected: int | None = None
 
     @property
     def applied(self) -> str:
-        """The value of Preference-Applied; empty when nothing was followed."""
-        if self is NOTHING:
+        """The value of Preference-Applied in PostgREST's order; empty if no preference was applied."""
+        if self is NO_PREFERENCES:
             return ""
-        followed = (
+        applied = (
             ("count", self.count),
             ("tx", None if self.rollback is None else "rollback" if self.rollback else "commit"),
             ("handling", self.handling),
             ("timezone", self.timezone),
-            ("max-affected", None if self.limit is None else str(self.limit)),
+            ("max-affected", None if self.max_affected is None else str(self.max_affected)),
         )
-        return ", ".join(f"{name}={value}" for name, value in followed if value is not None)
+        return ", ".join(f"{name}={value}" for name, value in applied if value is not None)
 
     @property
-    def limit(self) -> int | None:
-        """max-affected, where it counts."""
-        return self.max_affected if self.handling == "strict" else None
+    def max_affected(self) -> int | None:
+        """The number of rows above which the call is rolled back. It applies with handling=strict only."""
+        return self.given_max_affected if self.handling == "strict" else None
 
 
-NOTHING = Preferences()
+NO_PREFERENCES = Preferences()
 
 
-def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) -> Preferences:
-    """The preferences in the values of a request's Prefer headers: the first of a kind counts.
+def read_preferences(headers: Iterable[str], *, tx_allowed: bool = False) -> Preferences:
+    """The preferences in a request's Prefer headers; the first of each name applies.
 
-    may_choose_end  whether callers may choose between commit and rollback (db-tx-end)
+    tx_allowed  whether callers can choose between commit and rollback (db-tx-end)
 
-    Raises InvalidPreferences for anything unknown, with handling=strict.
+    Raises InvalidPreferences for an unknown preference with handling=strict.
     """
     headers = tuple(headers)
     if not headers:
-        return NOTHING
-    asked = [part.strip() for value in headers for part in value.split(",")]
+        return NO_PREFERENCES
     found: dict[str, str] = {}
     unknown = []
-    for preference in asked:
+    for preference in (part.strip() for value in headers for part in value.split(",")):
         name, _, value = preference.partition("=")
         if not _known(name, value):
             unknown.append(preference)
@@ -83,16 +82,16 @@ def read_preferences(headers: Iterable[str], *, may_choose_end: bool = False) ->
         )
     return Preferences(
         count=found.get("count"),
-        rollback=found["tx"] == "rollback" if may_choose_end and "tx" in found else None,
+        rollback=found["tx"] == "rollback" if tx_allowed and "tx" in found else None,
         handling=found.get("handling"),
         timezone=found.get("timezone"),
-        max_affected=int(found["max-affected"]) if _is_number(found.get("max-affected", "")) else None,
+        given_max_affected=int(found["max-affected"]) if _is_number(found.get("max-affected", "")) else None,
     )
 
 
 @cache
 def _timezones() -> frozenset[str]:
-    # Looking them up reads a tree of files.
+    # available_timezones() reads a directory tree.
     return frozenset(available_timezones())
 
 
@@ -100,9 +99,9 @@ def _known(name: str, value: str) -> bool:
     if name == "timezone":
         return value in _timezones()
     if name == "max-affected":
-        # PostgREST takes the first one, and asks for nothing when that is no number.
+        # PostgREST accepts any value and ignores one that is not a number.
         return True
-    return value in KNOWN.get(name, ())
+    return value in VALUES.get(name, ())
 
 
 def _is_number(text: str) -> bool:

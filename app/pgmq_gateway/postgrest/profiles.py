@@ -1,21 +1,22 @@
-"""Which schema a request means: Content-Profile of requests that write, Accept-Profile of all others (PostgREST)."""
+"""The schema of a request, from its Content-Profile or Accept-Profile header, as in PostgREST."""
 
 from collections.abc import Sequence
 
 from pgmq_gateway.errors import UnknownSchema
 from pgmq_gateway.http.request import Head
 
+# These use Content-Profile, the others Accept-Profile.
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Profiles:
-    """The exposed schemas; the first is meant where a request names none."""
+    """The exposed schemas; the first is the default."""
 
     def __init__(self, schemas: Sequence[str]) -> None:
         self._schemas = schemas
 
     def schema(self, head: Head) -> str:
-        """The schema that a request means. Raises UnknownSchema."""
+        """The schema that a request selects. Raises UnknownSchema."""
         schema = head.headers.get(_header(head), self._schemas[0])
         if schema not in self._schemas:
             exposed = ", ".join(self._schemas)
@@ -23,7 +24,7 @@ class Profiles:
         return schema
 
     def named(self, schema: str, head: Head) -> str | None:
-        """The schema as the answer names it: where there are several, or where the client has named one."""
+        """The Content-Profile of the response: set if several schemas are exposed or the request named one."""
         return schema if len(self._schemas) > 1 or _header(head) in head.headers else None
 
 

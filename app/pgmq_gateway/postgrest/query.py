@@ -1,4 +1,4 @@
-"""The query string: which of its parameters are arguments, and how the others shape the result."""
+"""The query string: arguments of the function, and parameters that shape its result."""
 
 from __future__ import annotations
 
@@ -17,42 +17,47 @@ T = TypeVar("T")
 
 Pairs = Sequence[tuple[str, str]]
 
-# A parser made of small ones takes its time, so it is given no more than a client has use for.
-MOST_PARAMETERS = 200
-LONGEST = 4096
+# The combinator parser takes time in proportion to its input, some microseconds a character.
+MAX_PARAMETERS = 200
+MAX_PARSED_CHARACTERS = 4096
 
 NEGATIVE_LIMIT = "Limit should be greater than or equal to zero."
 
 RESERVED = frozenset({"select", "columns", "on_conflict"})
-# The last part of the names of parameters that shape the result as a whole, or that of an embedded resource.
-ENDINGS = frozenset({"order", "limit", "offset", "and", "or"})
-# The value of a parameter that may be an argument: what does not begin as a filter is none.
-ARGUMENT = either(grammar.filter_value, pure(None))
+# Parameters that shape the result; with a path in front (`name.order`), that of an embedded resource.
+SHAPING_PARAMETERS = frozenset({"order", "limit", "offset", "and", "or"})
+# A value that does not begin with an operator is an argument.
+FILTER_OR_ARGUMENT = either(grammar.filter_value, pure(None))
 
 
 def read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
-    """The arguments among the parameters of a query string, if it may have any, and how the others shape the result.
+    """The arguments in a query string, and the shaping that the other parameters ask for.
+
+    arguments  whether the request passes arguments in the query string (GET and HEAD)
 
     Raises InvalidQuery with PostgREST's texts, or InvalidRange.
     """
     if not pairs:
         return (), Shaping()
-    if len(pairs) > MOST_PARAMETERS:
-        raise InvalidQuery(f"The query string has more than {MOST_PARAMETERS} parameters")
+    if len(pairs) > MAX_PARAMETERS:
+        raise InvalidQuery(
+            f"The query string has {len(pairs)} parameters",
+            f"At most {MAX_PARAMETERS} parameters are allowed.",
+            "Send arguments in the JSON body of a POST.",
+        )
     return _read_query(tuple(pairs), arguments=arguments)
 
 
-# Clients ask for the same few shapes all the time.
 @lru_cache(maxsize=256)
 def _read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
     order, related = _order(pairs)
-    groups = [_group(name, value) for name, value in pairs if _ending(name) in ("and", "or")]
+    groups = [_group(name, value) for name, value in pairs if _last_part(name) in ("and", "or")]
     selected = _read(grammar.selection, _first(pairs, "select") or "*", "select parameter", whole=True)
     given, filters = _filters(pairs, arguments=arguments)
     if conflict := _first(pairs, "on_conflict"):
         _read(grammar.columns, conflict, "on_conflict parameter")
-    ranges = [name.partition(".")[0] for name, _ in pairs if _ending(name) in ("limit", "offset") and "." in name]
-    aimed = [*(path[0] for path, _ in filters if path), *related, *ranges, *(path[0] for path, _ in groups if path)]
+    ranges = [name.partition(".")[0] for name, _ in pairs if _last_part(name) in ("limit", "offset") and "." in name]
+    targets = [*(path[0] for path, _ in filters if path), *related, *ranges, *(path[0] for path, _ in groups if path)]
     last = dict(pairs)
     limit, offset = _number(last.get("limit")), _number(last.get("offset"))
     if limit is not None and limit < 0:
@@ -64,18 +69,18 @@ def _read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
         limit=limit,
         offset=max(offset or 0, 0),
         embedded=tuple(item for item in selected if isinstance(item, Embedded)),
-        aimed=tuple(aimed),
+        embedded_targets=tuple(targets),
     )
 
 
 def read_columns(pairs: Pairs) -> tuple[str, ...] | None:
-    """The names of arguments in `columns`. Raises InvalidQuery."""
+    """The argument names in the parameter `columns`, or None without it. Raises InvalidQuery."""
     text = _first(pairs, "columns")
     return None if text is None else _read(grammar.columns, text, "columns parameter")
 
 
 def within_range(shaping: Shaping, range_: str) -> Shaping:
-    """Shaping narrowed to a Range header (`0-9`, `5-`); one that cannot be read does not count. Raises InvalidRange."""
+    """The intersection with a Range header (`0-9`, `5-`); a malformed one is ignored. Raises InvalidRange."""
     found = re.fullmatch(r"([0-9]{1,18})-([0-9]{0,18})", range_.strip())
     if found is None:
         return shaping
@@ -85,7 +90,6 @@ def within_range(shaping: Shaping, range_: str) -> Shaping:
             "Requested range not satisfiable",
             "The lower boundary must be lower than or equal to the upper boundary in the Range header.",
         )
-    # What both ask for, the header and limit and offset.
     first = max(shaping.offset, first)
     ends = [end for end in (last, shaping.limit and shaping.offset + shaping.limit - 1) if end is not None]
     limit = min(ends) - first + 1 if ends else None
@@ -95,32 +99,32 @@ def within_range(shaping: Shaping, range_: str) -> Shaping:
 
 
 def _order(pairs: Pairs) -> tuple[tuple[Ordering, ...], list[str]]:
-    """The order of the rows, and the embedded resources that others are meant for. The first of a kind counts."""
+    """The order of the rows (the first parameter applies), and embedded resources that `order` parameters refer to."""
     order: tuple[Ordering, ...] = ()
-    aimed: list[str] = []
+    targets: list[str] = []
     for name, value in reversed(pairs):
-        if _ending(name) == "order":
+        if _last_part(name) == "order":
             path, _ = _read(grammar.tree_path, name, "tree path")
             terms = _read(grammar.orderings, value, "order")
-            aimed[:0] = path[:1] or [term for term in terms if isinstance(term, str)]
+            targets[:0] = path[:1] or [term for term in terms if isinstance(term, str)]
             order = order if path else tuple(term for term in terms if isinstance(term, Ordering))
-    return order, aimed
+    return order, targets
 
 
 def _group(name: str, value: str) -> tuple[tuple[str, ...], Condition | Group]:
-    """A group of filters: PostgREST reads it with the word that is its name in front, and counts from there."""
+    """A group of filters. PostgREST parses it with its name in front, so columns in error messages count from there."""
     path, word = _read(grammar.logic_path, name, "logic path")
     return path, _read(grammar.logic_tree, value, "logic tree", prefix=word)
 
 
 def _filters(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, list[tuple[tuple[str, ...], Condition | Group]]]:
-    """The arguments and the filters among the parameters whose names have no other meaning."""
+    """The parameters with other names: arguments, and filters with their paths."""
     given: list[tuple[str, str]] = []
     filters: list[tuple[tuple[str, ...], Condition | Group]] = []
     for name, value in pairs:
-        if name in RESERVED or _ending(name) in ENDINGS:
+        if name in RESERVED or _last_part(name) in SHAPING_PARAMETERS:
             continue
-        found = _read(ARGUMENT, value, "filter") if arguments else None
+        found = _read(FILTER_OR_ARGUMENT, value, "filter") if arguments else None
         if arguments and found is None:
             given.append((_argument_name(name), value))
             continue
@@ -130,7 +134,7 @@ def _filters(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, list[tuple[tuple[
 
 
 def _argument_name(name: str) -> str:
-    """The name of an argument, which may stand in quotes; PostgREST cuts a name that no column could have."""
+    """The name of an argument, which may be quoted. As in PostgREST, it is cut where a column's name would end."""
     try:
         path, field = parse(before(grammar.tree_path, end), name)
     except (ParseError, RecursionError):
@@ -139,23 +143,23 @@ def _argument_name(name: str) -> str:
 
 
 def _read(parser: Parser[T], text: str, what: str, *, prefix: str = "", whole: bool = False) -> T:
-    """The beginning of `text`, or all of it, by a rule of the grammar. Raises InvalidQuery.
+    """The value of `text` by a rule of the grammar. Raises InvalidQuery.
 
-    PostgREST passes over what stands behind a filter, a group or a name.
+    whole  whether the rule must match all of it; PostgREST ignores text after a filter, a group or a name
     """
-    # Values of filters are read at once, however long they are.
-    if len(text) > LONGEST and what != "filter":
-        raise InvalidQuery(f"failed to parse {what}: it is longer than {LONGEST} characters")
+    # A filter's value is a single regular expression, which takes no time to speak of.
+    if len(text) > MAX_PARSED_CHARACTERS and what != "filter":
+        raise InvalidQuery(f"failed to parse {what}: longer than {MAX_PARSED_CHARACTERS} characters")
     try:
         return parse(before(parser, end) if whole else parser, prefix + text)
     except ParseError as error:
         message = f'"failed to parse {what} ({text})" (line {error.line}, column {error.column})'
         raise InvalidQuery(message, str(error)) from None
     except RecursionError:
-        raise InvalidQuery(f"failed to parse {what}: it is nested too deep") from None
+        raise InvalidQuery(f"failed to parse {what}: nested too deeply") from None
 
 
-def _ending(name: str) -> str:
+def _last_part(name: str) -> str:
     return name.rpartition(".")[2]
 
 
@@ -164,5 +168,5 @@ def _first(pairs: Pairs, name: str) -> str | None:
 
 
 def _number(text: str | None) -> int | None:
-    """PostgREST takes what is no number as if it were not there."""
+    """The number, or None: PostgREST ignores a value that is not one."""
     return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) else None

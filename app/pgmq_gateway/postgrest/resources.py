@@ -1,4 +1,4 @@
-"""Requests to `/queues/…`, read: each method and path is a function of pgmq_public."""
+"""Requests to `/queues/…`: each method and path stands for a function of pgmq_public."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, Unk
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.postgrest.arguments import Arguments
 
-# Method and path behind /queues/{queue}/, and the function that they mean.
+# Method and path below /queues/{queue}/ to a function.
 ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "messages"): "send",
     ("GET", "messages"): "read",
@@ -25,7 +25,7 @@ _batch = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A request to a queue as a call: of which function, with which arguments."""
+    """A request to a queue as a call of a function."""
 
     function: str
     queue: str
@@ -34,7 +34,10 @@ class Resource:
 
 
 async def read_resource(request: Request) -> Resource:
-    """The call that a request to `/queues/…` means. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody."""
+    """The call that a request to `/queues/…` stands for.
+
+    Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody.
+    """
     queue, message_id, function = _route(request)
     values = {"queue_name": _text(queue)}
     if message_id is not None:
@@ -48,7 +51,7 @@ async def read_resource(request: Request) -> Resource:
 
 
 def _route(request: Request) -> tuple[str, str | None, str]:
-    """The queue, the message and the function that a path and a method mean."""
+    """The queue, the message id (if any) and the function."""
     _, queue, *rest = request.segments
     message_id = None
     if len(rest) > 1 and rest[:2] != ["messages", "pop"]:
@@ -58,12 +61,14 @@ def _route(request: Request) -> tuple[str, str | None, str]:
     if not methods or not queue or message_id == "":
         raise UnknownPath
     if request.method not in methods:
-        raise MethodNotAllowed(f"Cannot use the {request.method} method here", list(methods))
+        raise MethodNotAllowed(
+            f"Cannot use the {request.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
+        )
     return queue, message_id, methods[request.method]
 
 
 def _messages(body: bytes) -> tuple[str, dict[str, str]]:
-    """The function that sends a body, and its argument: `{"messages": […]}` is a batch, all else one message."""
+    """The function and its argument for a body: `{"messages": […]}` is a batch, any other JSON one message."""
     try:
         message = body.decode()
         _json.decode(body)
@@ -79,13 +84,15 @@ def _messages(body: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _numbers(request: Request, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Whole numbers of the query string. Raises InvalidQuery for anything else there."""
+    """The parameters of the query string, all integers. Raises InvalidQuery for any other parameter or value."""
     given = {**defaults, **dict(request.query)}
     for name, value in given.items():
         if name not in defaults:
-            raise InvalidQuery(f"Unknown parameter {name}", hint=f"Known here: {', '.join(defaults)}.")
+            raise InvalidQuery(f"Unknown parameter {name}", hint=f"Allowed parameters: {', '.join(defaults)}.")
         if not re.fullmatch(r"-?[0-9]{1,10}", value):
-            raise InvalidQuery(f"{name} must be a whole number")
+            raise InvalidQuery(
+                f"{name} must be an integer", f"The request has {name}={value}.", f"Example: ?{name}={defaults[name]}"
+            )
     return {name: str(int(value)) for name, value in given.items()}
 
 
@@ -94,6 +101,6 @@ def _text(value: str) -> str:
 
 
 def _arguments(values: Mapping[str, str]) -> Arguments:
-    """Named values, each JSON already, as the body of a call: what came in goes on to the digit."""
+    """A JSON object of JSON texts, copied byte for byte."""
     members = ", ".join(f"{_text(name)}: {value}" for name, value in values.items())
     return Arguments(tuple(values), body=f"{{{members}}}")

@@ -1,11 +1,11 @@
-"""What becomes of the rows that a function returns, as a tree: columns, conditions, order, and how many."""
+"""The shaping of a result as a tree: select, filters, order, limit and offset."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step into JSON: to a member or an element, as JSON or, at the end, as text."""
+    """One arrow of a JSON path: `->` to a member or element as JSON, or `->>` as text."""
 
     key: str | int
     as_text: bool
@@ -13,7 +13,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column, or a place inside a column that holds JSON."""
+    """A column, or a JSON path inside it."""
 
     name: str
     path: tuple[Step, ...] = ()
@@ -21,7 +21,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A field of the result; `field` None stands for all columns."""
+    """An item of `select`; `field` is None for `*`."""
 
     field: Field | None
     alias: str | None = None
@@ -31,7 +31,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Another resource that is asked for along with the rows; `hint` says which of several relations is meant."""
+    """An embedded resource in `select`; `hint` names one of several relationships."""
 
     name: str
     hint: str | None = None
@@ -39,7 +39,12 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison. `quantifier` any or all: `values` is compared to each; `operator` in: to any of the values."""
+    """One filter.
+
+    values      one value, or the list of the operator `in`
+    quantifier  any or all: the value is an array literal, and the field is compared with its elements
+    language    the configuration of a full-text search
+    """
 
     field: Field
     operator: str
@@ -51,7 +56,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Conditions of which all (`and`) or one (`or`) must hold."""
+    """Filters joined by `and` or `or`."""
 
     conjunction: str
     members: "tuple[Condition | Group, ...]"
@@ -60,7 +65,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """A field to sort by; None where the database's own default holds."""
+    """A sort key; None for Postgres' default."""
 
     field: Field
     descending: bool | None = None
@@ -69,10 +74,10 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Shaping:
-    """What becomes of the rows that a function returns.
+    """The shaping of a result.
 
-    embedded  other resources that `select` asks for
-    aimed     names of embedded resources that filters, order, limit and offset are meant for
+    embedded           resources that `select` embeds
+    embedded_targets   names of embedded resources that filters, order, limit and offset refer to
     """
 
     select: tuple[Selected, ...] = (Selected(None),)
@@ -81,4 +86,4 @@ class Shaping:
     limit: int | None = None
     offset: int = 0
     embedded: tuple[Embedded, ...] = ()
-    aimed: tuple[str, ...] = ()
+    embedded_targets: tuple[str, ...] = ()
