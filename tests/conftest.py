@@ -43,6 +43,14 @@ def missing(what: str, why: str) -> NoReturn:
     pytest.skip(f"{what} is missing: {why}")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many test functions ran, and in how many cases: pytest counts cases only."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    cases = {report.nodeid for report in reports if isinstance(report, pytest.TestReport)}
+    tests = {case.partition("[")[0] for case in cases}
+    terminalreporter.write_line(f"{len(tests)} tests, {len(cases)} cases")
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """A folder for the whole run that any user may pass through, as a Postgres run by root must."""

@@ -1,14 +1,26 @@
 """Waiting for what other processes will do soon."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tests.server import PATIENCE
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait until `condition` holds."""
+    """Wait until `condition` is true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+async def until_async(condition: Callable[[], object | Awaitable[object]]) -> None:
+    """Wait until `condition` is true, while other tasks run. It may be a coroutine function."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        result = condition()
+        if await result if isinstance(result, Awaitable) else result:
+            return
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)

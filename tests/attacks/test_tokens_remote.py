@@ -7,7 +7,7 @@ import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -26,21 +26,12 @@ from pgmq_gateway.auth.remote_keys import LONGEST_RETRY_SECONDS, MOST_KEYS, PAUS
 from pgmq_gateway.errors import InvalidClaims, KeysMissing, Unauthorized
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.settings.model import Settings, SettingsError, load
+from tests.clock import Clock
 from tests.keyserver import Answer, KeyServer, chunks, content, cut, running, silence, trickle
-from tests.server import PATIENCE
 from tests.signing import Pair, curve_pair, edwards_pair, rsa_pair, secret_jwk
+from tests.waiting import until_async
 
 ONE, OTHER = curve_pair("ES256", "one"), curve_pair("ES256", "other")
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Fetched:
@@ -148,13 +139,6 @@ async def test_a6_failures_are_repeated_ever_more_slowly_and_keys_do_not_outlive
     assert (fetched.kids, fetched.remote.known) == (["one"], True)
 
 
-async def reached(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 nobody tells
-            await asyncio.sleep(0.005)
-
-
 async def test_a6_an_unknown_key_asks_for_one_refresh_at_most(fetched: Fetched) -> None:
     before = fetched.remote.successes
     running = asyncio.create_task(fetched.remote.run())
@@ -167,7 +151,7 @@ async def test_a6_an_unknown_key_asks_for_one_refresh_at_most(fetched: Fetched) 
     fetched.clock.now += PAUSE
     for _ in range(100):
         fetched.remote.ask()
-    await reached(lambda: fetched.remote.successes == before + 2)
+    await until_async(lambda: fetched.remote.successes == before + 2)
     for _ in range(100):
         fetched.remote.ask()
     await asyncio.sleep(0.05)
@@ -176,7 +160,7 @@ async def test_a6_an_unknown_key_asks_for_one_refresh_at_most(fetched: Fetched) 
     fetched.server.answer = content(b"", 500)
     fetched.clock.now += PAUSE
     fetched.remote.ask()
-    await reached(lambda: fetched.remote.failures == 1)
+    await until_async(lambda: fetched.remote.failures == 1)
     fetched.clock.now += PAUSE
     for _ in range(100):
         fetched.remote.ask()

@@ -28,10 +28,9 @@ from pgmq_gateway.settings.model import Settings
 from tests import server
 from tests.faults.conftest import Faulty, login
 from tests.integration.conftest import Bearer, refusal
-from tests.integration.crowd import reached
 from tests.proxy import Proxy
 from tests.server import SECRET
-from tests.waiting import until
+from tests.waiting import until, until_async
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -
     uri = SecretStr(login(wire, database))
     one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))
     async with one.running():
-        await reached(lambda: one.watch.ready and one.watch.loaded.is_set())
+        await until_async(lambda: one.watch.ready and one.watch.loaded.is_set())
         yield one
         wire.heal()
     await asyncio.sleep(0)
@@ -63,9 +62,9 @@ async def test_f21_a_listening_connection_lost_without_a_word_is_replaced_and_no
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("create function public.late() returns int language sql as 'select 1'")
         owner.execute("notify pgrst")
-    await reached(lambda: not gateway.watch.ready)
+    await until_async(lambda: not gateway.watch.ready)
     wire.heal()
-    await reached(lambda: gateway.watch.ready and any(one.name == "late" for one in gateway.watch.catalog))
+    await until_async(lambda: gateway.watch.ready and any(one.name == "late" for one in gateway.watch.catalog))
 
 
 async def test_a_postgres_that_is_frozen_ends_the_calls_that_wait_for_it(gateway: Gateway, wire: Proxy) -> None:
@@ -157,7 +156,7 @@ async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
     with pytest.raises(PoolTimeout):
         await connections.acquire()
     proxy.heal()
-    await reached(lambda: connections.idle == 1)
+    await until_async(lambda: connections.idle == 1)
     async with connections.connection() as connection:
         assert await connection.fetchval("select 1") == 1
     assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 1)
@@ -175,7 +174,7 @@ async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stop
     assert connections.open == 0
     # What is frozen does not see the end.
     proxy.heal()
-    await reached(lambda: not proxy.connections)
+    await until_async(lambda: not proxy.connections)
 
 
 async def test_d3_a_connect_timeout_is_unavailable_and_no_timeout_of_the_pool(

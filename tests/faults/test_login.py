@@ -16,8 +16,8 @@ from pgmq_gateway.errors import CatalogMissing
 from pgmq_gateway.gateway import Gateway
 from pgmq_gateway.settings.model import Settings
 from tests.integration.conftest import Own
-from tests.integration.crowd import reached
 from tests.server import SECRET
+from tests.waiting import until_async
 
 
 @pytest.fixture
@@ -92,15 +92,15 @@ async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
     uri = SecretStr(socket_uri(directory, own_login, database))
     gateway = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
     async with gateway.running():
-        await reached(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
+        await until_async(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
         own.sql(f"alter role {own_login} superuser")
         # The check runs on the open connection too.
-        await reached(lambda: caplog.text.count("cannot reach") == 0 and gateway.watch.failures >= 3)
+        await until_async(lambda: caplog.text.count("cannot reach") == 0 and gateway.watch.failures >= 3)
         assert not gateway.watch.ready
         with pytest.raises(CatalogMissing):
             _ = gateway.watch.catalog
         own.sql(f"alter role {own_login} nosuperuser")
-        await reached(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
+        await until_async(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
         assert list(gateway.watch.catalog)
     assert caplog.text.count("nothing is served until this is mended: login role other_login is a superuser") == 1
 

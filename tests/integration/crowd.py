@@ -1,19 +1,16 @@
 """Calls that come while all connections are busy: they stand in line, and what shares a transaction is known."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 
 from tests.integration.conftest import Headers, Own
+from tests.waiting import until_async
 
 Json = dict[str, Any]
-
-# Seconds that a test waits for what has to come at once.
-PATIENCE = 15
 
 # What keeps a connection busy waits for this lock; what holds up a group in its middle, for the other.
 LOCK, GATE = 4711, 4712
@@ -69,7 +66,7 @@ class Crowd:
         async with AsyncExitStack() as stack:
             stack.callback(self.sql, f"select pg_advisory_unlock({LOCK})")
             held = [asyncio.create_task(self.call("hold")) for _ in range(self._connections)]
-            await reached(lambda: self.blocked(LOCK) == self._connections)
+            await until_async(lambda: self.blocked(LOCK) == self._connections)
             yield
         for one in held:
             assert (await one).status_code == 204
@@ -104,18 +101,7 @@ class Crowd:
         async def so_many() -> bool:
             return await self.in_line() == number
 
-        await reached(so_many)
-
-
-async def reached(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        holds = condition()
-        if await holds if isinstance(holds, Awaitable) else holds:
-            return
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.01)
+        await until_async(so_many)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 from tests.conftest import Sql
-from tests.integration.crowd import reached
+from tests.waiting import until_async
 
 Make = Callable[..., ConnectionPool]
 
@@ -108,7 +108,7 @@ async def test_a_connection_that_broke_while_idle_is_not_acquired(make: Make, sq
     dead = await backend(first)
     pool.release(first)
     sql("select pg_terminate_backend(%s)", dead)
-    await reached(first.is_closed)
+    await until_async(first.is_closed)
     second = await pool.acquire()
     assert await backend(second) != dead
     pool.release(second)
@@ -146,7 +146,7 @@ async def test_a_cancelled_statement_releases_its_connection_usable(make: Make) 
             await connection.execute("select pg_sleep(60)")
 
     task = asyncio.create_task(slow())
-    await reached(lambda: not pool.available)
+    await until_async(lambda: not pool.available)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -164,7 +164,7 @@ async def test_idle_connections_are_closed_after_a_timeout(
     pids = [await backend(one) for one in taken]
     for one in taken:
         pool.release(one)
-    await reached(lambda: not pool.idle and not sql(SERVED, pids))
+    await until_async(lambda: not pool.idle and not sql(SERVED, pids))
     again = await pool.acquire()
     pool.release(again)
 
@@ -182,7 +182,7 @@ async def test_closing_waits_for_connections_in_use(make: Make, sql: Sql) -> Non
     await asyncio.wait_for(closing, 10)
     assert used.is_closed()
     assert idle.is_closed()
-    await reached(lambda: not sql(SERVED, pids))
+    await until_async(lambda: not sql(SERVED, pids))
 
 
 async def test_failed_attempts_do_not_occupy_the_pool() -> None:

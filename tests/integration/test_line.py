@@ -18,8 +18,9 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway, create_app
 from pgmq_gateway.settings.model import Settings
 from tests.integration.conftest import Bearer, Headers, Own, Serve
-from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of, reached
+from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
 from tests.server import SECRET
+from tests.waiting import until_async
 
 GATEWAY = {"PGRST_DB_POOL": "1"}
 
@@ -112,7 +113,7 @@ async def test_a_client_that_goes_away_while_it_is_served_is_served(crowd: Crowd
             tasks = await stand(crowd, ("1", ann), ("2", ann), ("3", ann))
             slow = note(crowd, "0", ann, wait=True)
             await crowd.waiting(4)
-        await reached(lambda: crowd.blocked(GATE) == 1)
+        await until_async(lambda: crowd.blocked(GATE) == 1)
         for one in (slow, tasks[0]):
             one.cancel()
         await asyncio.gather(slow, tasks[0], return_exceptions=True)
@@ -131,7 +132,7 @@ async def inside(own: Own, directory: DataDirectory, patience: float = 30) -> As
     gateway = Gateway(settings)
     transport = httpx.ASGITransport(create_app(gateway=gateway))
     async with gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
-        await reached(lambda: gateway.watch.loads > 0)
+        await until_async(lambda: gateway.watch.loads > 0)
         yield Inside(own, client, gateway.line)
 
 
@@ -241,12 +242,12 @@ async def test_a_connection_lost_before_the_commit(lossy: tuple[Crowd, Cut]) -> 
         async with crowd.busy():
             tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
             await crowd.waiting(3)
-        await reached(lambda: crowd.blocked(GATE) == 1)
+        await until_async(lambda: crowd.blocked(GATE) == 1)
         ((process,),) = crowd.sql(f"select pid from pg_locks where objid = {GATE} and not granted")
         wire.cut()
         assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
         crowd.sql("select pg_terminate_backend(%s)", process)
-        await reached(lambda: not crowd.blocked(GATE))
+        await until_async(lambda: not crowd.blocked(GATE))
     assert (await note(crowd, "next", {})).text == '"next"'
     assert notes(crowd) == ["next"]
 
@@ -257,9 +258,9 @@ async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) 
         async with crowd.busy():
             tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
             await crowd.waiting(3)
-        await reached(lambda: crowd.blocked(GATE) == 1)
+        await until_async(lambda: crowd.blocked(GATE) == 1)
         wire.mute = True
-    await reached(lambda: len(notes(crowd)) == 3)
+    await until_async(lambda: len(notes(crowd)) == 3)
     wire.cut()
     assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
     assert (await note(crowd, "next", {})).text == '"next"'
@@ -278,9 +279,9 @@ async def test_a_connection_that_is_ended_by_an_operator(
         async with crowd.busy():
             tasks = [note(crowd, f"{n}", caller, wait=n == 1) for n in range(3)]
             await crowd.waiting(3)
-        await reached(lambda: crowd.blocked(GATE) == 1)
+        await until_async(lambda: crowd.blocked(GATE) == 1)
         crowd.sql(f"select pg_terminate_backend(pid) from pg_locks where objid = {GATE} and not granted")
-        await reached(lambda: not crowd.blocked(GATE) or notes(crowd) == ["0"])
+        await until_async(lambda: not crowd.blocked(GATE) or notes(crowd) == ["0"])
     answers = await asyncio.gather(*tasks)
     done = [f"{n}" for n, answer in enumerate(answers) if answer.is_success]
     assert sorted(notes(crowd)) == done

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +23,7 @@ from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, so
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.leftovers import servers
 from pgmq_gateway.embedded.server import EmbeddedPostgres, running
+from tests.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
@@ -87,12 +88,6 @@ async def answer_in_the_end(directory: DataDirectory, query: str) -> object:
             await asyncio.sleep(0.02)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds():  # noqa: ASYNC110 - other processes set no Event
-            await asyncio.sleep(0.01)
-
-
 def ended(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
@@ -101,7 +96,7 @@ def ended(pid: int) -> bool:
 
 
 async def gone(pid: int) -> None:
-    await until(lambda: ended(pid))
+    await until_async(lambda: ended(pid))
 
 
 def serve_command(directory: DataDirectory, *words: str) -> list[str]:
@@ -249,7 +244,7 @@ async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.Log
         assert server.pid
         directory.postgres.rename(aside)
         os.kill(server.pid, signal.SIGKILL)
-        await until(lambda: caplog.text.count("vanished: put it back") >= 3)
+        await until_async(lambda: caplog.text.count("vanished: put it back") >= 3)
         aside.rename(directory.postgres)
         assert await answer_in_the_end(directory, "select 1") == 1
         await server.stop()
@@ -292,7 +287,7 @@ async def test_backends_without_a_server_do_not_block_the_start(directory: DataD
     assert server.pid
     os.kill(server.pid, signal.SIGKILL)
     # `start` does nothing before the event loop has heard of it.
-    await until(lambda: server.pid is None)
+    await until_async(lambda: server.pid is None)
     try:
         start = asyncio.create_task(server.start())
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -329,7 +324,7 @@ async def test_a_killed_initdb_leaves_nothing_half(directory: DataDirectory) -> 
 async def test_a_cancelled_creation_leaves_nothing_half(directory: DataDirectory) -> None:
     server = EmbeddedPostgres(directory)
     start = asyncio.create_task(server.start())
-    await until(lambda: any(directory.path.glob("postgres.initdb-*")))
+    await until_async(lambda: any(directory.path.glob("postgres.initdb-*")))
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start

@@ -11,18 +11,9 @@ from pgmq_gateway.dashboard.parts.rates import Rates
 from pgmq_gateway.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
 from pgmq_gateway.dashboard.web.gate import Gate
 from pgmq_gateway.http.asgi import Message, Receive, Scope, Send
+from tests.clock import Clock
 
 COOKIE = "session"
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -11,16 +11,7 @@ from pgmq_gateway.http.request import Head
 from pgmq_gateway.limits import throttle
 from pgmq_gateway.limits.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
 from pgmq_gateway.settings.ratelimit import RateLimit, read_rate_limits
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.mark.parametrize(
