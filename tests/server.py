@@ -8,9 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import httpx
+
+from pgmq_gateway.auth.signing import api_key
 
 PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 SECRET = "a secret that is only ever used in these tests"
@@ -42,6 +46,9 @@ class Server:
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
+
+
+Serve = Callable[..., Server]
 
 
 def start(
@@ -105,3 +112,22 @@ def banner(process: subprocess.Popen[str], log: Path, mark: str) -> str:
                 raise AssertionError(f"no banner: {output}\n{log.read_text()}")
             output += chunk
     return output
+
+
+def call(gateway: Server, function: str, **arguments: object) -> httpx.Response:
+    """One call as service_role."""
+    headers = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
+    return httpx.post(f"{gateway.url}/rest/v1/rpc/{function}", json=arguments, headers=headers, timeout=30)
+
+
+def ready(gateway: Server) -> bool:
+    return httpx.get(f"{gateway.admin_url}/ready").status_code == 200
+
+
+def refuses(gateway: Server) -> bool:
+    """Whether new connections are turned away."""
+    try:
+        httpx.get(gateway.url)
+    except httpx.TransportError:
+        return True
+    return False

@@ -1,6 +1,5 @@
 """Tokens: which are refused and in which words, and which role and claims the others give."""
 
-import base64
 import hmac
 import json
 import os
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.attacks.tokens import NO_KEY, NO_SIGNATURE, begun, challenge, encoded, invalid
 from tests.conftest import Sql, runner
 from tests.integration.conftest import error, refusal
 from tests.server import SECRET, Server, start
@@ -28,19 +28,10 @@ Send = Callable[..., httpx.Response]
 
 HEADER = {"alg": "HS256", "typ": "JWT"}
 HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-NO_KEY = ("No suitable key or wrong key type", "No suitable key was found to decode the JWT")
-NO_SIGNATURE = ("No suitable key or wrong key type", "None of the keys was able to decode the JWT")
 NO_ALGORITHM = ("Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'")
 ISSUER = "https://id.example.org"
 BROKEN = ("JWT cryptographic operation failed", None)
 UNREADABLE = ("Parsing claims failed", None)
-
-
-def encoded(part: object) -> str:
-    """A part of a token: JSON of anything, text and bytes as they are, in URL-safe base64 without padding."""
-    text = part if isinstance(part, str | bytes) else json.dumps(part)
-    data = text.encode() if isinstance(text, str) else text
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def made(claims: object, header: object = HEADER, secret: str = SECRET) -> str:
@@ -53,18 +44,6 @@ def made(claims: object, header: object = HEADER, secret: str = SECRET) -> str:
 def for_role(**claims: object) -> str:
     """A token of an authenticated user with more claims."""
     return made({"role": "authenticated", **claims})
-
-
-def challenge(message: str) -> str:
-    """What WWW-Authenticate says of a token that is refused."""
-    return f'Bearer error="invalid_token", error_description="{message}"'
-
-
-def invalid(answer: httpx.Response, code: str, message: str, details: str | None = None) -> None:
-    """Assert that a token was refused, in exactly these words."""
-    body = {"code": code, "details": details, "hint": None, "message": message}
-    assert (answer.status_code, error(answer)) == (401, body)
-    assert answer.headers["www-authenticate"] == challenge(message)
 
 
 @pytest.fixture(scope="module")
@@ -316,12 +295,6 @@ def test_a12_no_mutation_of_a_token_authenticates(client: httpx.Client, queue: s
     headers = {b"Authorization": b"Bearer " + token, b"Content-Profile": b"pgmq_public"}
     answer = client.post("/rpc/send", json={"queue_name": queue, "message": 1}, headers=headers)
     assert refusal(answer)[:2] in {(401, "PGRST301"), (401, "PGRST303")}
-
-
-def begun(server: Server) -> float:
-    """Transactions that the gateway has begun for calls so far."""
-    metrics = httpx.get(f"{server.admin_url}/metrics").text.splitlines()
-    return float(next(line.split()[1] for line in metrics if line.startswith("pgmq_gateway_transaction_calls_count")))
 
 
 def test_a1_to_a12_a_refused_token_costs_no_database_connection(send: Send, embedded: Server) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.attacks.test_tokens import NO_KEY, NO_SIGNATURE, begun, encoded, invalid
+from tests.attacks.tokens import NO_KEY, NO_SIGNATURE, begun, encoded, invalid
 from tests.integration.conftest import error, refusal
 from tests.keyserver import KeyServer, running
 from tests.server import SECRET, Server, start

@@ -16,8 +16,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.conftest import runner
-from tests.process.test_serve import refuses
-from tests.server import SECRET, Server
+from tests.server import SECRET, Server, refuses
 from tests.waiting import until
 
 HEADERS = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}

@@ -12,37 +12,17 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.observe.gauges import SHARED
 from tests import server
 from tests.conftest import Sql
-from tests.process.test_serve import Start, call, ready
-from tests.server import SECRET, Server
+from tests.process.metrics import AVAILABLE, FAIL, MAX, QUERY_TIME, SUCCESS, TIMEOUTS, WAITING, metrics
+from tests.server import SECRET, Serve, Server, call, ready
 from tests.waiting import until
 
-TIMEOUTS = "pgrst_db_pool_timeouts_total"
-AVAILABLE = "pgrst_db_pool_available"
-WAITING = "pgrst_db_pool_waiting"
-MAX = "pgrst_db_pool_max"
-SUCCESS = 'pgrst_schema_cache_loads_total{status="SUCCESS"}'
-FAIL = 'pgrst_schema_cache_loads_total{status="FAIL"}'
-QUERY_TIME = "pgrst_schema_cache_query_time_seconds"
-
 BLOCKED = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_kept'::regclass"
-
-
-def metrics(gateway: Server) -> dict[str, float]:
-    """The values now, by name and labels as they are written."""
-    families = text_string_to_metric_families(httpx.get(f"{gateway.admin_url}/metrics").text)
-    samples = [sample for family in families for sample in family.samples]
-    return {sample.name + _labels(sample.labels): sample.value for sample in samples}
-
-
-def _labels(labels: dict[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
 
 
 def known(gateway: Server) -> dict[str, Any]:
@@ -69,7 +49,7 @@ def locked(directory: DataDirectory, database: str, table: str) -> Iterator[None
         yield
 
 
-def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Start, database: str) -> None:
+def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, database: str) -> None:
     gateway = serve(database)
     answer = httpx.get(f"{gateway.admin_url}/metrics")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
@@ -102,7 +82,7 @@ def tokens(values: dict[str, float]) -> tuple[float, ...]:
 
 
 def test_tokens_are_verified_once_and_make_room_for_others(
-    serve: Start, database: str, bearer: Callable[..., dict[str, str]]
+    serve: Serve, database: str, bearer: Callable[..., dict[str, str]]
 ) -> None:
     gateway = serve(database, PGRST_JWT_CACHE_MAX_ENTRIES="1")
     one, other = bearer("anon", sub="a"), bearer("anon", sub="b")
@@ -111,7 +91,7 @@ def test_tokens_are_verified_once_and_make_room_for_others(
     assert tokens(metrics(gateway)) == (6, 2, 2)
 
 
-def test_answers_are_counted_by_status_and_errors_by_code(serve: Start, database: str, own_sql: Sql) -> None:
+def test_answers_are_counted_by_status_and_errors_by_code(serve: Serve, database: str, own_sql: Sql) -> None:
     own_sql("select pgmq_admin.create_queue('kept')")
     own_sql(
         "create function pgmq_public.fail(code text) returns void language plpgsql as $$ begin"
@@ -146,7 +126,7 @@ def test_answers_are_counted_by_status_and_errors_by_code(serve: Start, database
 
 
 def test_a_connection_is_available_between_calls_only(
-    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+    serve: Serve, database: str, directory: DataDirectory, own_sql: Sql
 ) -> None:
     own_sql("select pgmq_admin.create_queue('kept')")
     gateway = serve(database)
@@ -159,7 +139,7 @@ def test_a_connection_is_available_between_calls_only(
 
 
 def test_calls_without_a_connection_are_waiting_until_they_have_one(
-    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+    serve: Serve, database: str, directory: DataDirectory, own_sql: Sql
 ) -> None:
     own_sql("select pgmq_admin.create_queue('kept')")
     gateway = serve(database, PGRST_DB_POOL="1")
@@ -175,7 +155,7 @@ def test_calls_without_a_connection_are_waiting_until_they_have_one(
 
 
 def test_a_call_that_waited_in_vain_is_a_timeout(
-    serve: Start, database: str, directory: DataDirectory, own_sql: Sql
+    serve: Serve, database: str, directory: DataDirectory, own_sql: Sql
 ) -> None:
     own_sql("select pgmq_admin.create_queue('kept')")
     gateway = serve(database, PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="0.2")
@@ -188,7 +168,7 @@ def test_a_call_that_waited_in_vain_is_a_timeout(
             assert (values[TIMEOUTS], values[WAITING]) == (number, 0)
 
 
-def test_every_reload_is_a_success(serve: Start, database: str, own_sql: Sql) -> None:
+def test_every_reload_is_a_success(serve: Serve, database: str, own_sql: Sql) -> None:
     gateway = serve(database)
     own_sql("notify pgrst, 'reload schema'")
     until(lambda: metrics(gateway)[SUCCESS] == 2)
@@ -197,7 +177,7 @@ def test_every_reload_is_a_success(serve: Start, database: str, own_sql: Sql) ->
     assert metrics(gateway)[FAIL] == 0
 
 
-def test_a_database_that_goes_away_is_a_failure_at_each_attempt(serve: Start, database: str, sql: Sql) -> None:
+def test_a_database_that_goes_away_is_a_failure_at_each_attempt(serve: Serve, database: str, sql: Sql) -> None:
     gateway = serve(database)
     sql(f"alter database {database} allow_connections false")
     sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", database)
@@ -212,7 +192,7 @@ def test_a_database_that_goes_away_is_a_failure_at_each_attempt(serve: Start, da
 
 
 def test_a_reload_for_an_unknown_function_that_is_cut_off_is_a_failure(
-    serve: Start, database: str, directory: DataDirectory, sql: Sql
+    serve: Serve, database: str, directory: DataDirectory, sql: Sql
 ) -> None:
     gateway = serve(database)
     enough = threading.Event()
@@ -234,7 +214,7 @@ def test_a_reload_for_an_unknown_function_that_is_cut_off_is_a_failure(
     assert "cannot reload the functions" in gateway.log.read_text()
 
 
-def test_the_schema_cache_says_how_functions_are_called(serve: Start, database: str, own_sql: Sql) -> None:
+def test_the_schema_cache_says_how_functions_are_called(serve: Serve, database: str, own_sql: Sql) -> None:
     own_sql("create function public.add(a int, variadic b int[] default '{}') returns int language sql as 'select 1'")
     own_sql("create function public.nothing(jsonb) returns void language sql as ''")
     gateway = serve(database)

@@ -22,9 +22,8 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.conftest import runner
-from tests.process.test_admin import MAX, metrics
-from tests.process.test_serve import ready
-from tests.server import SECRET, Server
+from tests.process.metrics import MAX, metrics
+from tests.server import SECRET, Server, ready
 from tests.waiting import until
 
 OTHER = "another secret that is only ever used in these tests"

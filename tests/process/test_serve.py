@@ -14,15 +14,14 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.server import SECRET, Server
+from tests.server import SECRET, Serve, Server, call
 from tests.waiting import until
 
-Start = Callable[..., Server]
 OTHERS = {"--port": "the API, PGRST_SERVER_PORT", "--admin-port": "the health checks, PGRST_ADMIN_SERVER_PORT"}
 
 
 @pytest.fixture
-def own(folder: Path, tmp_path: Path) -> Iterator[Start]:
+def own(folder: Path, tmp_path: Path) -> Iterator[Serve]:
     """own("name"): `serve` on an embedded database of the test's own; the same name is the same database."""
     started: list[Server] = []
 
@@ -40,25 +39,6 @@ def own(folder: Path, tmp_path: Path) -> Iterator[Start]:
     yield start
     for running in started:
         running.stop()
-
-
-def call(gateway: Server, function: str, **arguments: object) -> httpx.Response:
-    """One call as service_role."""
-    headers = {"apikey": api_key(SECRET.encode(), "service_role"), "Content-Profile": "pgmq_public"}
-    return httpx.post(f"{gateway.url}/rest/v1/rpc/{function}", json=arguments, headers=headers, timeout=30)
-
-
-def ready(gateway: Server) -> bool:
-    return httpx.get(f"{gateway.admin_url}/ready").status_code == 200
-
-
-def refuses(gateway: Server) -> bool:
-    """Whether new connections are turned away."""
-    try:
-        httpx.get(gateway.url)
-    except httpx.TransportError:
-        return True
-    return False
 
 
 def queue_in(folder: Path, name: str) -> None:
@@ -173,26 +153,26 @@ def test_a_database_that_is_not_installed_ends_it_at_once(
     assert "run pgmq-gateway install" in result.stderr
 
 
-def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Start, database: str) -> None:
+def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Serve, database: str) -> None:
     output = serve(database).output
     assert output.startswith("pgmq-gateway serves http://127.0.0.1:")
     assert "eyJ" not in output
 
 
-def test_settings_of_the_environment_hold_on_the_embedded_database(own: Start) -> None:
+def test_settings_of_the_environment_hold_on_the_embedded_database(own: Serve) -> None:
     gateway = own("with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="", PGMQ_GATEWAY_KEY_LAYER="off")
     answer = httpx.post(f"{gateway.url}/rpc/pop", json={"queue_name": "x"})
     assert (answer.status_code, answer.json()["code"]) == (401, "PGRST302")
     assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
 
 
-def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Start, database: str) -> None:
+def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Serve, database: str) -> None:
     gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_DB_ROOT_SPEC="f", PGRST_LOG_LEVEL="warn")
     line = "pgmq-gateway: WARNING: these settings have no effect here: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
     assert gateway.log.read_text() == line
 
 
-def test_data_and_keys_outlive_a_restart(own: Start, folder: Path) -> None:
+def test_data_and_keys_outlive_a_restart(own: Serve, folder: Path) -> None:
     first = own("again", PGRST_JWT_SECRET="")
     keys = server.run("keys", "--data-dir", str(folder / "again")).stdout
     assert first.stop() == 0
@@ -201,7 +181,7 @@ def test_data_and_keys_outlive_a_restart(own: Start, folder: Path) -> None:
     assert second.stop() == 0
 
 
-def test_sigterm_stops_gateway_and_postgres(own: Start, folder: Path) -> None:
+def test_sigterm_stops_gateway_and_postgres(own: Serve, folder: Path) -> None:
     gateway = own("stopped")
     assert gateway.stop() == 0
     assert gateway.log.read_text() == ""
@@ -209,7 +189,7 @@ def test_sigterm_stops_gateway_and_postgres(own: Start, folder: Path) -> None:
     assert DataDirectory(folder / "stopped").holder() is None
 
 
-def test_f5_every_acknowledged_message_survives_kill_9(own: Start, folder: Path) -> None:
+def test_f5_every_acknowledged_message_survives_kill_9(own: Serve, folder: Path) -> None:
     gateway = own("killed")
     queue_in(folder, "killed")
     acknowledged: list[int] = []
@@ -237,7 +217,7 @@ def test_f5_every_acknowledged_message_survives_kill_9(own: Start, folder: Path)
     assert set(acknowledged) <= {row["msg_id"] for row in rows}
 
 
-def test_f11_an_exhausted_pool_is_504_in_time(serve: Start, database: str, directory: DataDirectory) -> None:
+def test_f11_an_exhausted_pool_is_504_in_time(serve: Serve, database: str, directory: DataDirectory) -> None:
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('kept')")
         gateway = serve(database, PGRST_DB_POOL="1", PGRST_DB_POOL_ACQUISITION_TIMEOUT="0.2")

@@ -17,9 +17,8 @@ from pgmq_gateway.process.admin_port_of_workers import together
 from tests import server
 from tests.conftest import Sql
 from tests.process.conftest import Workers
-from tests.process.test_admin import MAX, SUCCESS, WAITING, metrics
-from tests.process.test_serve import call, ready
-from tests.server import SECRET, Server
+from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
+from tests.server import SECRET, Server, call, ready
 from tests.waiting import until
 
 

@@ -1,6 +1,5 @@
 """pgmq_gateway.calls: several calls of one caller, each as if it were alone."""
 
-import json
 from typing import Any
 
 import pytest
@@ -9,46 +8,14 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql, runner
+from tests.sql.calls import PLAIN, Checks, calls, giving
 from tests.sql.conftest import Connect
-
-CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
-CALLS = (
-    "select total, row_count, body, response_headers, response_status, failure "
-    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[], %s::bigint[], %s)"
-)
-PLAIN = (False, None, None)
-Checks = tuple[bool, int | None, int | None]
 
 
 @pytest.fixture
 def gateway(directory: DataDirectory, database: str, connect: Connect) -> Sql:
     """Run SQL as the gateway's login role."""
     return runner(connect(socket_uri(directory, "authenticator", database)))
-
-
-def calls(
-    gateway: Sql,
-    *statements: str,
-    role: str = "anon",
-    settings: list[str] | None = None,
-    prepare: str | None = None,
-    schemas: list[str] | None = None,
-    checks: list[Checks] | None = None,
-    careful: bool = True,
-) -> list[tuple[Any, ...]]:
-    """Calls with the numbers 0, 1 … as their arguments, and as the header of their requests."""
-    numbers = range(len(statements))
-    requests = [text for n in numbers for text in ("POST", f"/rpc/{n}", f'{{"n": "{n}"}}', "{}")]
-    singular, most, first = zip(*(checks or [PLAIN] * len(statements)), strict=True)
-    return gateway(
-        CALLS, role, CLAIMS, settings, prepare, requests, schemas or ["public"] * len(statements), list(statements),
-        [f'{{"n": {n}}}' for n in numbers], list(singular), list(most), list(first), careful,
-    )  # fmt: skip
-
-
-def giving(value: str) -> str:
-    """A statement that gives one row with a text."""
-    return f"select null::bigint, 1::bigint, ({value})::text"
 
 
 def bodies(rows: list[tuple[Any, ...]]) -> list[Any]:

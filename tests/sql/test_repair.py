@@ -15,7 +15,7 @@ from tests import server
 from tests.conftest import Sql, runner
 from tests.sql.cluster import Cluster, cluster
 from tests.sql.conftest import Connect, as_role, connected
-from tests.sql.test_schema import dump
+from tests.sql.dump import dump
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PGMQ = files("pgmq") / "sql"

@@ -2,28 +2,15 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from pgmq_gateway.embedded.cluster import binary, socket_uri
+from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.sql.dump import SCHEMAS, dump
 
 COMMITTED = Path(__file__).with_name("schema.sql")
-SCHEMAS = ("pgmq_admin", "pgmq_gateway", "pgmq_public")
-
-# Comments and settings of the dump itself, which differ between releases of pg_dump, start a line; those inside
-# functions are indented.
-NOISE = re.compile(r"^(?:--.*|SET .*;|SELECT pg_catalog\.set_config\(.*|\\(?:un)?restrict .*)\n", re.MULTILINE)
-
-
-def dump(uri: str) -> str:
-    """The schemas as SQL, without what depends on the release of pg_dump."""
-    chosen = [f"--schema={schema}" for schema in SCHEMAS]
-    command = [str(binary("pg_dump")), "--schema-only", "--no-owner", *chosen, uri]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return re.sub(r"\n{3,}", "\n\n", NOISE.sub("", text)).strip() + "\n"
 
 
 def test_the_migrations_make_the_committed_schema(directory: DataDirectory, database: str) -> None:

@@ -6,8 +6,8 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.conftest import Sql, runner
+from tests.sql.calls import CLAIMS, calls, giving
 from tests.sql.conftest import Connect
-from tests.sql.test_calls import CLAIMS, calls, giving
 
 SETTINGS = ("role", "request.jwt.claims", "lock_timeout", "search_path", "app.trace")
 STATE = " || ' ' || ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
