@@ -80,7 +80,7 @@ def test_a_former_data_directory_is_refused_and_can_be_moved(place: Path) -> Non
         loaded = server.run("psql", "--data-dir", str(new.path), "-v", "ON_ERROR_STOP=1", "-q", "-f", file)
         assert (loaded.returncode, loaded.stderr) == (0, "")
         installed = server.run("install", "--data-dir", str(new.path))
-        assert installed.stdout == "adopted: basic queue jobs, of tables pgmq.q_jobs and pgmq.a_jobs\n"
+        assert installed.stdout == "adopted: basic queue jobs (tables pgmq.q_jobs and pgmq.a_jobs)\n"
         with psycopg.connect(socket_uri(new)) as connection:
             assert connection.execute(CONTENT.encode()).fetchone() == (before,)
     finally:

@@ -119,7 +119,7 @@ async def test_a_dump_without_owners_and_privileges_is_made_whole(
     assert {
         "missing: USAGE on schema pgmq_gateway for authenticator",
         "missing: SELECT on table pgmq_gateway.migrations for authenticator",
-        "open: EXECUTE on function pgmq_gateway.call for everybody",
+        "open: EXECUTE on function pgmq_gateway.call for PUBLIC",
         "missing: EXECUTE on function pgmq_gateway.call for authenticator",
         "missing: USAGE on schema pgmq_public for anon",
         "missing: EXECUTE on function pgmq_public.read for anon",
@@ -129,7 +129,7 @@ async def test_a_dump_without_owners_and_privileges_is_made_whole(
     } <= set(before), before
     done = await installed(copied)
     assert "restored: EXECUTE on function pgmq_gateway.call for authenticator" in done
-    assert "revoked: EXECUTE on function pgmq_gateway.call for everybody" in done
+    assert "revoked: EXECUTE on function pgmq_gateway.call for PUBLIC" in done
     assert await found(copied) == []
     assert await installed(copied) == []
     assert dump(copied) == whole
@@ -171,7 +171,7 @@ async def test_a_dump_that_is_restored_without_roles_gets_them(
     sql = runner(connect(copied))
     assert sql("select pg_has_role('authenticator', 'anon', 'member')") == [(True,)]
     assert sorted(dump(copied).splitlines()) == sorted(dump(original).splitlines())
-    # A policy for a role that was missing is lost, those for everybody are not.
+    # A policy for a role that was missing is lost, policies for PUBLIC are not.
     assert [*survivors(sql)[:4], sql("select polname from pg_policy")] == [
         *survivors(runner(connect(original)))[:4],
         [("everybody",)],
@@ -219,14 +219,14 @@ async def test_dropping_pgmq_and_creating_it_again_is_repaired(extended: str, co
         "missing: view pgmq_gateway.queues",
         "missing: function pgmq_public.read",
         "missing: function pgmq_public.pop",
-        "missing: basic queue mail, of tables pgmq.q_mail and pgmq.a_mail in pgmq.meta",
-        "missing: unlogged queue fast, of tables pgmq.q_fast and pgmq.a_fast in pgmq.meta",
+        "missing: row of pgmq.meta for basic queue mail (tables pgmq.q_mail and pgmq.a_mail)",
+        "missing: row of pgmq.meta for unlogged queue fast (tables pgmq.q_fast and pgmq.a_fast)",
     } <= set(lacking), lacking
     done = await installed(extended)
     assert "restored: view pgmq_gateway.queues" in done
     assert done[-2:] == [
-        "adopted: unlogged queue fast, of tables pgmq.q_fast and pgmq.a_fast",
-        "adopted: basic queue mail, of tables pgmq.q_mail and pgmq.a_mail",
+        "adopted: unlogged queue fast (tables pgmq.q_fast and pgmq.a_fast)",
+        "adopted: basic queue mail (tables pgmq.q_mail and pgmq.a_mail)",
     ]
     assert await found(extended) == []
     assert survivors(sql) == before
@@ -257,7 +257,7 @@ async def test_partitioned_queues_are_adopted_as_such(source: Cluster, connect: 
     sql("create table pgmq.q_parts_default partition of pgmq.q_parts default")
     sql("create table pgmq.q_strange (id int)")
     sql("create table pgmq.a_strange (id int)")
-    assert "adopted: partitioned queue parts, of tables pgmq.q_parts and pgmq.a_parts" in await installed(uri)
+    assert "adopted: partitioned queue parts (tables pgmq.q_parts and pgmq.a_parts)" in await installed(uri)
     assert sql("select queue_name, is_partitioned, is_unlogged from pgmq.meta order by 1") == [
         ("parts", True, False), ("plain", False, False)
     ]  # fmt: skip
@@ -302,7 +302,7 @@ async def test_many_installers_repair_once(source: Cluster, connect: Connect) ->
     assert {
         "restored: table pgmq_gateway.samples",
         "restored: view pgmq_gateway.queues",
-        "adopted: basic queue kept, of tables pgmq.q_kept and pgmq.a_kept",
+        "adopted: basic queue kept (tables pgmq.q_kept and pgmq.a_kept)",
     } <= set(lines)
     assert dump(uri) == whole
 
@@ -346,16 +346,16 @@ def sql(uri: str, connect: Connect) -> Sql:
         ),
         (
             "grant execute on function pgmq_admin.lint to public",
-            "open: EXECUTE on function pgmq_admin.lint for everybody",
+            "open: EXECUTE on function pgmq_admin.lint for PUBLIC",
         ),
         ("alter function pgmq_admin.lint security invoker", "changed: function pgmq_admin.lint"),
         ("alter function pgmq_admin.lint set search_path = public", "changed: function pgmq_admin.lint"),
-        ("alter function pgmq_admin.lint owner to anon", "owner: function pgmq_admin.lint belongs to anon"),
-        ("alter view pgmq_gateway.tables owner to anon", "owner: view pgmq_gateway.tables belongs to anon"),
-        ("alter schema pgmq_admin owner to anon", "owner: schema pgmq_admin belongs to anon"),
-        ("alter table pgmq_gateway.samples owner to anon", "owner: table pgmq_gateway.samples belongs to anon"),
+        ("alter function pgmq_admin.lint owner to anon", "wrong owner: function pgmq_admin.lint (anon)"),
+        ("alter view pgmq_gateway.tables owner to anon", "wrong owner: view pgmq_gateway.tables (anon)"),
+        ("alter schema pgmq_admin owner to anon", "wrong owner: schema pgmq_admin (anon)"),
+        ("alter table pgmq_gateway.samples owner to anon", "wrong owner: table pgmq_gateway.samples (anon)"),
         ("drop function pgmq_public.pop", "missing: function pgmq_public.pop"),
-        ("alter function pgmq_public.pop owner to anon", "owner: function pgmq_public.pop belongs to anon"),
+        ("alter function pgmq_public.pop owner to anon", "wrong owner: function pgmq_public.pop (anon)"),
         ("drop schema pgmq cascade", "missing: pgmq"),
     ],
     ids=str,
@@ -410,7 +410,7 @@ async def test_replacing_keeps_what_an_operator_revoked(uri: str, sql: Sql) -> N
     sql("drop function pgmq_public.pop; create function pgmq_public.pop(queue_name text) returns text language sql"
         " as 'select $1'; revoke execute on function pgmq_public.pop(text) from public;"
         " grant execute on function pgmq_public.pop(text) to authenticated, service_role")  # fmt: skip
-    assert "kept: function pgmq_public.pop is not that of this version: install --replace replaces it" in await found(
+    assert "kept: function pgmq_public.pop differs from this version's (install --replace replaces it)" in await found(
         uri
     )
     assert await installed(uri) == []
@@ -445,7 +445,7 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
         ("drop view pgmq_gateway.queues cascade", "this database lacks "),
         ("drop schema pgmq cascade", "this database lacks "),
         ("drop table pgmq_gateway.shipped", "this database is not installed, or not wholly"),
-        ("drop function pgmq_gateway.call", "this database has no gateway installed for authenticator"),
+        ("drop function pgmq_gateway.call", "login role authenticator cannot call pgmq_gateway.call"),
         ("drop owned by authenticator; drop role authenticator", "the database refuses PGRST_DB_URI: "),
     ],
 )

@@ -51,7 +51,7 @@ class Orphan:
 
     def __str__(self) -> str:
         kind = "partitioned" if self.is_partitioned else "unlogged" if self.is_unlogged else "basic"
-        return f"{kind} queue {self.name}, of tables pgmq.q_{self.name} and pgmq.a_{self.name}"
+        return f"{kind} queue {self.name} (tables pgmq.q_{self.name} and pgmq.a_{self.name})"
 
 
 async def orphans(connection: Connection) -> Sequence[Orphan]:

@@ -145,7 +145,7 @@ class Applying:
                 await self._connection.execute(f"alter {await self._identity(entry.key)} owner to current_user")
         except asyncpg.InsufficientPrivilegeError:
             raise InstallError(
-                f"{entry.key} belongs to {entry.owner} and {self._installer} may not take it over: "
+                f"{entry.key} is owned by {entry.owner}, and {self._installer} cannot take ownership: "
                 f"install as {entry.owner} or as a superuser"
             ) from None
 
@@ -159,8 +159,8 @@ class Applying:
                 dependent = ours.get(row["oid"])
                 if dependent is None or dependent.schema == PUBLIC:
                     raise InstallError(
-                        f"{key} changes, and {row['description']} depends on it: drop that, install again, and make "
-                        "it anew"
+                        f"cannot replace or drop {key}: {row['description']} depends on it; drop that, install again,"
+                        " and create it again"
                     )
                 file = self._shipped[dependent].file
                 await self._drop(dependent)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.scripts import SCHEMAS
 
-# The name under which the catalog lists everybody; no role can have it.
+# How privileges of all roles are listed; no role can have this name.
 EVERYBODY = "public"
 
 # Everything that changes what a function does. Other settings than its search_path are the operator's, such as a
@@ -67,7 +67,7 @@ class Entry:
     """A function or a view of the database.
 
     md5         of all that decides what it does
-    untouched   whether nobody ever granted or revoked a privilege on it, or a dump left them out
+    untouched   the privilege list is null: no GRANT or REVOKE ever named it, or a dump left privileges out
     privileges  as grantee=PRIVILEGE
     """
 
@@ -84,7 +84,7 @@ class Entry:
 
 
 async def use_catalog_names(connection: Connection) -> None:
-    """Let the catalog write names with their schemas, and no operator of somebody else's be found, in a transaction."""
+    """Make the catalog qualify names with their schemas until the transaction ends, and hide other roles' operators."""
     await connection.execute("set local search_path = pg_catalog")
 
 

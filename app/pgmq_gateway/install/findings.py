@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # revoked and kept: the operator's decision, which the installer leaves as it is.
-Kind = Literal["missing", "changed", "outdated", "owner", "open", "revoked", "kept"]
+Kind = Literal["missing", "changed", "outdated", "wrong owner", "open", "revoked", "kept"]
 
 
 class InstallError(Exception):
@@ -29,7 +29,7 @@ class Finding:
     @property
     def repair(self) -> str:
         """What `install` did about it."""
-        done = {"missing": "restored", "owner": "taken over", "open": "revoked"}.get(self.kind, "replaced")
+        done = {"missing": "restored", "wrong owner": "took over", "open": "revoked"}.get(self.kind, "replaced")
         return f"{done}: {self.what}"
 
     def __str__(self) -> str:

@@ -47,9 +47,9 @@ def _altered(key: Key, record: Shipped, entry: Entry | None, installer: str | No
     if entry.md5 != record.md5:
         yield Finding("changed", str(key))
     if installer is not None and entry.owner != installer:
-        yield Finding("owner", f"{key} belongs to {entry.owner}")
+        yield Finding("wrong owner", f"{key} ({entry.owner})")
     if entry.allows(EVERYBODY, "EXECUTE"):
-        yield Finding("open", f"EXECUTE on {key} for everybody")
+        yield Finding("open", f"EXECUTE on {key} for PUBLIC")
 
 
 def _lost_grants(script: Script, made: Sequence[Entry]) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ async def install(
     """Install, update or repair a database, and return what was done, a line each.
 
     connection  of a role that may create roles and schemas; it owns what is made
-    replace     also replace pgmq_public functions that somebody else made, and the schema if it was dropped
+    replace     also replace what exists in pgmq_public, and create the schema if it was dropped
     release     what to install; this version's without it
     progress    told what is being done, a few words at a time
 
@@ -88,7 +88,9 @@ async def check(connection: Connection) -> Sequence[Finding]:
         code = await _look(connection, release.scripts)
         found += code.findings(installer)
         if Finding("missing", "pgmq") not in found:
-            found += [Finding("missing", f"{orphan} in pgmq.meta") for orphan in await adoption.orphans(connection)]
+            found += [
+                Finding("missing", f"row of pgmq.meta for {orphan}") for orphan in await adoption.orphans(connection)
+            ]
         # Never run a function that another role may have changed.
         if not any(_LOST_PRIVILEGES in finding.what for finding in found if finding.kind != "open"):
             found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]

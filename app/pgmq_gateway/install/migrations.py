@@ -1,7 +1,7 @@
 """sql/migrations: the state, made once, in order, one transaction each, recorded with a checksum.
 
 A released migration is never edited, and a database that is ahead of the code is left alone. Every migration is safe to
-repeat, so what somebody has dropped since is made again by running them all again.
+repeat, so what was dropped since is restored by running them all again.
 """
 
 import re

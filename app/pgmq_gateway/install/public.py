@@ -62,7 +62,7 @@ def findings(
     shipped: Mapping[Key, Shipped],
     installer: str,
 ) -> Iterator[Finding]:
-    """What differs. Where the schema is gone, somebody has taken the API away on purpose: nothing.
+    """What differs. Nothing where the schema does not exist: it was dropped on purpose.
 
     installer  the role that must own the functions that it made
     """
@@ -83,13 +83,13 @@ def findings(
                 )
         record = shipped.get(entry.key)
         if record is None or record.md5 != entry.md5 or files.get(script.path) != script.checksum:
-            yield Finding("kept", f"{entry.key} is not that of this version: install --replace replaces it")
+            yield Finding("kept", f"{entry.key} differs from this version's (install --replace replaces it)")
         if _escaped(entry, record, installer):
-            yield Finding("owner", f"{entry.key} belongs to {entry.owner}")
+            yield Finding("wrong owner", f"{entry.key} ({entry.owner})")
 
 
 def _escaped(entry: Entry, record: Shipped | None, installer: str) -> bool:
-    """Whether somebody else owns a function that the installer made."""
+    """Whether another role owns a function that the installer made."""
     return record is not None and record.md5 == entry.md5 and entry.owner != installer
 
 

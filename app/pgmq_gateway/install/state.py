@@ -90,7 +90,7 @@ async def findings(connection: Connection, scripts: Sequence[Script], installer:
     for script in scripts:
         found += _missing_objects(script, there)
         found += _lost_grants(script.grants, there, absent)
-    found += [Finding("owner", f"{each} belongs to {each.owner}") for each in _strangers(scripts, there, installer)]
+    found += [Finding("wrong owner", f"{each} ({each.owner})") for each in _strangers(scripts, there, installer)]
     return list(dict.fromkeys(found))
 
 
@@ -104,7 +104,7 @@ async def take_over(connection: Connection, scripts: Sequence[Script], installer
                 await connection.execute(f"alter {each.kind} {quoted} owner to current_user")
         except asyncpg.InsufficientPrivilegeError:
             raise InstallError(
-                f"{each} belongs to {each.owner} and {installer} may not take it over: install as {each.owner} or as"
+                f"{each} is owned by {each.owner}, and {installer} cannot take ownership: install as {each.owner} or as"
                 " a superuser"
             ) from None
 

@@ -1,8 +1,8 @@
 -- The privileges on pgmq that Supabase gives and that are lost, each with the statement that gives them again.
 --
 -- They are lost where a dump leaves privileges out (the list is null), and where pgmq or its schema was dropped and made
--- again. A list that somebody has changed otherwise is kept as it is, and so is what the caller may not grant. For the
--- roles see grant_public_functions().
+-- again. Other changes of a privilege list are the operator's and are kept, and what the caller cannot grant is left out.
+-- For the roles see grant_public_functions().
 create or replace function pgmq_gateway.lost_privileges()
 returns table (what text, statement text)
 language sql
