@@ -1,5 +1,6 @@
 """The server as an operator meets it: start, banner, health, signals, faults of the database, an end without loss."""
 
+import asyncio
 import signal
 import socket
 import threading
@@ -13,6 +14,12 @@ import pytest
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.http.sockets import Addresses, bind
+from pgmq_gateway.process import serve as process
+from pgmq_gateway.process.lifecycle import Lifecycle
+from pgmq_gateway.process.reload import Apply
+from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.settings.model import load
 from tests import server
 from tests.server import SECRET, Serve, Server, call
 from tests.waiting import until
@@ -231,3 +238,17 @@ def test_f11_an_exhausted_pool_is_504_in_time(serve: Serve, database: str, direc
         caller.join()
         assert (answer.status_code, answer.json()["code"]) == (504, "PGRST003")
         assert owner.execute("select array_agg(message) from pgmq.q_kept").fetchone() == ([1],)
+
+
+async def test_a_task_beside_the_server_that_fails_stops_it(database: str, directory: DataDirectory) -> None:
+    ready = asyncio.Event()
+
+    async def reloading(_: Apply) -> None:
+        await ready.wait()
+        raise RuntimeError("no more settings")
+
+    settings = load(None, db_uri=socket_uri(directory, "authenticator", database), jwt_secret=SECRET)
+    addresses = Addresses(bind("127.0.0.1", 0), bind("127.0.0.1", 0))
+    with pytest.raises(RuntimeError, match="no more settings"):
+        await process.serve(settings, Lifecycle(addresses, Manager(), ready.set, reloading))
+    assert (addresses.api.fileno(), addresses.admin.fileno()) == (-1, -1)

@@ -117,6 +117,7 @@ class Launch:
         *others: Awaitable[None],
     ) -> None:
         # Imported here because that takes as long as all the rest, and only who serves needs it.
+        from pgmq_gateway.process.lifecycle import Lifecycle
         from pgmq_gateway.process.preflight import preflight
         from pgmq_gateway.process.reload import Reloading
         from pgmq_gateway.process.serve import serve
@@ -132,7 +133,7 @@ class Launch:
         reloading = Reloading(settings, reread, manager, status)
         run = serve if self.workers == 1 else partial(serve_many, self.workers)
         with reloading.on_signals():
-            await run(settings, addresses, manager, announced, reloading.run, *others, *manager.tasks())
+            await run(settings, Lifecycle(addresses, manager, announced, reloading.run, others))
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
         """The dashboard's process, to be started; its address is taken already."""

@@ -6,19 +6,16 @@ import os
 import signal
 import socket
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import SecretStr
 
-from pgmq_gateway.http.server import server_for
-from pgmq_gateway.http.sockets import Addresses, ServeError
+from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.process.admin_port_of_workers import Overview
 from pgmq_gateway.process.child import Child, run_module
-from pgmq_gateway.process.reload import Apply
-from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.settings.model import Settings
 
 # What a worker says that serves with other settings.
@@ -85,90 +82,65 @@ class Worker(Child):
         return json.dumps(orders).encode() + b"\n"
 
 
-class Crew:
-    """All workers of one gateway, who divide its pool."""
+class Supervisor:
+    """The API served by several workers, which divide the connection pool."""
 
     def __init__(self, settings: Settings, count: int, api: socket.socket, folder: Path) -> None:
         self._count = count
+        self._api = api
         share = self._share(settings)
-        self.workers = [Worker(share, api, folder / str(number)) for number in range(count)]
+        self._workers = [Worker(share, api, folder / str(number)) for number in range(count)]
+        self._stop = asyncio.Event()
+        self.admin = Overview([worker.admin for worker in self._workers], self._stop)
 
     def _share(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"db_pool": max(1, settings.db_pool // self._count)})
 
-    async def serving(self) -> None:
-        """Return once all of them have been ready."""
-        for worker in self.workers:
+    async def run(self) -> None:
+        self._api.listen(socket.SOMAXCONN)
+        kept = [asyncio.create_task(worker.keep()) for worker in self._workers]
+        try:
+            await asyncio.wait([asyncio.create_task(self._stop.wait()), *kept], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stop.set()
+            # From here on the socket is open as long as workers listen, and no longer.
+            self._api.close()
+            for worker in self._workers:
+                worker.stop()
+            await asyncio.gather(*kept, return_exceptions=True)
+
+    async def started(self) -> None:
+        for worker in self._workers:
             await worker.serving.wait()
 
     async def apply(self, settings: Settings) -> None:
-        """Have all of them serve with other settings. Raises ServeError when some could not."""
         share = self._share(settings)
-        applied = await asyncio.gather(*(worker.apply(share) for worker in self.workers))
+        applied = await asyncio.gather(*(worker.apply(share) for worker in self._workers))
         if kept := applied.count(False):
             raise ServeError(f"{kept} of {self._count} workers could not use the new ones")
 
-    def signal(self, number: signal.Signals) -> None:
-        """Pass a signal on."""
-        for worker in self.workers:
+    @property
+    def draining(self) -> bool:
+        return self._stop.is_set()
+
+    def drain(self) -> None:
+        self._stop.set()
+
+    def hurry(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def reload_functions(self) -> None:
+        self._signal(signal.SIGUSR1)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
             worker.signal(number)
 
 
-async def serve_many(
-    count: int,
-    settings: Settings,
-    addresses: Addresses,
-    manager: Manager,
-    ready: Callable[[], None],
-    reloading: Callable[[Apply], Awaitable[None]],
-    *others: Awaitable[None],
-) -> None:
-    """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight.
-
-    `ready` is called once all of them are; `reloading` and `others` run beside.
-    """
-    addresses.api.listen(socket.SOMAXCONN)
+async def serve_many(count: int, settings: Settings, lifecycle: Lifecycle) -> None:
+    """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight."""
     with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
-        crew = Crew(settings, count, addresses.api, Path(folder))
-        stop = asyncio.Event()
-        _on_signals(crew, stop, manager)
-        health = server_for(Overview([worker.admin for worker in crew.workers], stop))
-        healthy = asyncio.create_task(health.serve([addresses.admin]))
-        announced = asyncio.create_task(_announce(crew, ready))
-        kept = [asyncio.create_task(worker.keep()) for worker in crew.workers]
-        beside = [asyncio.ensure_future(other) for other in (*others, reloading(crew.apply))]
-        try:
-            await asyncio.wait([asyncio.create_task(stop.wait()), *kept, *beside], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.set()
-            # From here on the socket is open as long as workers listen, and no longer.
-            addresses.api.close()
-            for worker in crew.workers:
-                worker.stop()
-            await asyncio.gather(*kept, return_exceptions=True)
-            health.should_exit = True
-            await healthy
-            for task in (announced, *beside):
-                task.cancel()
-            await asyncio.gather(announced, *beside, return_exceptions=True)
-
-
-async def _announce(crew: Crew, ready: Callable[[], None]) -> None:
-    await crew.serving()
-    ready()
-
-
-def _on_signals(crew: Crew, stop: asyncio.Event, manager: Manager) -> None:
-    def end() -> None:
-        manager.stopping()
-        if stop.is_set():
-            crew.signal(signal.SIGTERM)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGUSR1, crew.signal, signal.SIGUSR1)
+        await lifecycle.run(Supervisor(settings, count, lifecycle.addresses.api, Path(folder)))
 
 
 def _listening(path: Path) -> socket.socket:

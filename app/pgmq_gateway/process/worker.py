@@ -18,6 +18,7 @@ import uvloop
 from pgmq_gateway.http.sockets import Addresses, ServeError
 from pgmq_gateway.observe import logs
 from pgmq_gateway.process.child import lines_of_parent
+from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import SIGNALS, Apply
 from pgmq_gateway.process.serve import serve
 from pgmq_gateway.process.systemd import Manager
@@ -45,7 +46,7 @@ async def _serve(stdin: IO[bytes], orders: dict[str, Any]) -> None:
             _say("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await serve(_settings(orders), addresses, Manager(), lambda: _say("ready"), reloading)
+    await serve(_settings(orders), Lifecycle(addresses, Manager(), lambda: _say("ready"), reloading))
 
 
 async def _applied(apply: Apply, settings: Settings) -> bool:

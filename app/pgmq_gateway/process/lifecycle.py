@@ -1,0 +1,108 @@
+"""The life of a serving gateway: the admin server and the tasks beside it, signals, readiness, and the shutdown."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pgmq_gateway.http.asgi import App
+from pgmq_gateway.http.server import server_for
+from pgmq_gateway.http.sockets import Addresses
+from pgmq_gateway.process.reload import Apply
+from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.settings.model import Settings
+
+
+class Service(Protocol):
+    """The API, served by this process or by several others."""
+
+    @property
+    def admin(self) -> App:
+        """The pages of the admin port."""
+
+    async def run(self) -> None:
+        """Serve until `drain` is called, then finish the requests in flight."""
+
+    async def started(self) -> None:
+        """Return when the service accepts requests."""
+
+    async def apply(self, settings: Settings) -> None:
+        """Serve with other settings. Raises SettingsError or ServeError and keeps the former ones."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` has been called."""
+
+    def drain(self) -> None:
+        """Start a graceful shutdown."""
+
+    def hurry(self) -> None:
+        """Stop without waiting for the requests in flight."""
+
+    def reload_functions(self) -> None:
+        """Read the functions from the database again."""
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """What surrounds a service.
+
+    ready      called once, when the service accepts requests
+    reloading  runs beside the service and calls its argument to apply other settings
+    others     run beside the service too
+    """
+
+    addresses: Addresses
+    manager: Manager
+    ready: Callable[[], None]
+    reloading: Callable[[Apply], Awaitable[None]]
+    others: Sequence[Awaitable[None]] = ()
+
+    async def run(self, service: Service) -> None:
+        """Run a service until SIGTERM or SIGINT, or until a task beside it fails. Raises what that task raised."""
+        admin = server_for(service.admin)
+        announced = asyncio.create_task(self._announce(service))
+        tasks = (*self.others, *self.manager.tasks(), self.reloading(service.apply))
+        beside = [asyncio.ensure_future(task) for task in tasks]
+        for task in beside:
+            task.add_done_callback(lambda task: service.drain() if _failure(task) else None)
+        with self._signals(service):
+            serving_admin = asyncio.create_task(admin.serve([self.addresses.admin]))
+            try:
+                await service.run()
+            finally:
+                admin.should_exit = True
+                await serving_admin
+                for task in (announced, *beside):
+                    task.cancel()
+                await asyncio.gather(announced, *beside, return_exceptions=True)
+        for failure in filter(None, map(_failure, beside)):
+            raise failure
+
+    async def _announce(self, service: Service) -> None:
+        await service.started()
+        self.ready()
+
+    @contextmanager
+    def _signals(self, service: Service) -> Iterator[None]:
+        """SIGTERM and SIGINT drain, a second one hurries; SIGUSR1 reloads the functions, as in PostgREST."""
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            (service.hurry if service.draining else service.drain)()
+            self.manager.stopping()
+
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGUSR1: service.reload_functions}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+def _failure(task: asyncio.Future[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
