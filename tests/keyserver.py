@@ -1,4 +1,4 @@
-"""A server of public keys that does what a test wants of it, well or badly."""
+"""A JWKS server with correct and faulty answers."""
 
 import json
 import ssl
@@ -27,15 +27,15 @@ class KeyServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the keys are."""
+        """The URL of the JWK set."""
         return f"http://127.0.0.1:{self.server_port}/keys"
 
     def serve(self, *keys: object, **headers: str) -> None:
-        """From now on the set has these keys, and the answer these headers."""
+        """Replace the keys of the set and the headers of the response."""
         self.answer = content(json.dumps({"keys": keys}).encode(), 200, **headers)
 
     def handle_error(self, *_: object) -> None:
-        """Clients that go away are what some tests are about."""
+        """Ignore clients that disconnect, which some tests do on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         server.answer(self)
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Write no access log."""
 
 
 def content(body: bytes, status: int = 200, **headers: str) -> Answer:
@@ -65,7 +65,7 @@ def content(body: bytes, status: int = 200, **headers: str) -> Answer:
 
 
 def trickle(body: bytes) -> Answer:
-    """A body that ends after two seconds, with a byte of nothing every now and then."""
+    """A body over two seconds, padded with spaces."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
@@ -77,18 +77,18 @@ def trickle(body: bytes) -> Answer:
 
 
 def silence(handler: BaseHTTPRequestHandler) -> None:
-    """No answer, for as long as the client waits."""
+    """No response until the client disconnects."""
     handler.connection.settimeout(30)
     handler.rfile.read(1)
 
 
 def cut(handler: BaseHTTPRequestHandler) -> None:
-    """Half an answer."""
+    """Half a response."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
 
 
 def chunks(body: bytes, size: int) -> Answer:
-    """A body with so many bytes of nothing after it, and whose length is not told in advance."""
+    """A chunked body with so many bytes of padding."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -102,7 +102,7 @@ def chunks(body: bytes, size: int) -> Answer:
 
 @contextmanager
 def running(context: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
-    """A server of keys, with TLS where there is a context."""
+    """A running key server; with TLS where a context is given."""
     with KeyServer() as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""Keys that tests sign tokens with, and what their public halves look like in a set."""
+"""Keys for tests that sign tokens, and their JWKs."""
 
 import base64
 import json
@@ -15,14 +15,14 @@ CURVES: dict[str, type[Any]] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "E
 
 @dataclass(frozen=True)
 class Pair:
-    """A private key, and the algorithms that it is for."""
+    """A private key and its algorithms."""
 
     kid: str
     private: Any
     algorithms: tuple[str, ...]
 
     def jwk(self, *, private: bool = False, **members: object) -> dict[str, object]:
-        """Its JWK, public unless asked otherwise, with more members (None: without that one)."""
+        """The JWK, public by default, with further members (None removes one)."""
         key = self.private if private else self.private.public_key()
         reader: Any = {"R": RSAAlgorithm, "P": RSAAlgorithm, "E": ECAlgorithm}[self.algorithms[0][0]]
         if self.algorithms == ("EdDSA",):
@@ -31,7 +31,7 @@ class Pair:
         return {name: value for name, value in {**found, "kid": self.kid, **members}.items() if value is not None}
 
     def token(self, algorithm: str | None = None, *, kid: str | None = "", **claims: object) -> str:
-        """A token of an authenticated user, signed with it. kid: another one, or None for none."""
+        """A token of an authenticated user. kid: another one, or None for none."""
         header = {} if kid is None else {"kid": kid or self.kid}
         payload = {"role": "authenticated", **claims}
         return jwt.encode(payload, self.private, algorithm or self.algorithms[0], header)
@@ -39,7 +39,7 @@ class Pair:
 
 @cache
 def rsa_pair(kid: str = "rsa", bits: int = 2048) -> Pair:
-    """An RSA key; making one takes long, so each is made once."""
+    """An RSA key; cached, because generating one is slow."""
     private = rsa.generate_private_key(65537, bits)
     return Pair(kid, private, ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"))
 

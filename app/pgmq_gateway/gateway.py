@@ -73,7 +73,7 @@ class Gateway:
         try:
             if self.remote_keys is not None:
                 running.append(asyncio.create_task(self.remote_keys.run()))
-                await self.remote_keys.tried()
+                await self.remote_keys.first_fetch()
             yield
         finally:
             for task in running:

@@ -1,4 +1,4 @@
-"""Tokens: which are refused and in which words, and which role and claims the others give."""
+"""Tokens: the errors of rejected ones, and the role and claims of accepted ones."""
 
 import hmac
 import json
@@ -35,7 +35,7 @@ UNREADABLE = ("Parsing claims failed", None)
 
 
 def made(claims: object, header: object = HEADER, secret: str = SECRET) -> str:
-    """A token with these claims and this header, signed with the secret by the header's hash."""
+    """A token with these claims and this header, signed with the secret."""
     signed = f"{encoded(header)}.{encoded(claims)}"
     name = HASHES.get(str(header.get("alg")) if isinstance(header, dict) else "", "sha256")
     return f"{signed}.{encoded(hmac.digest(secret.encode(), signed.encode(), name))}"
@@ -55,7 +55,7 @@ def sql(directory: DataDirectory) -> Iterator[Sql]:
 
 @pytest.fixture(scope="module")
 def queue(sql: Sql) -> Iterator[str]:
-    """A queue that anon and authenticated may send to, for all tests here."""
+    """A queue for all tests of this file; anon and authenticated can send to it."""
     name = f"q{uuid.uuid4().hex[:12]}"
     sql("select pgmq_admin.create_queue(%s)", name)
     sql(f"alter table pgmq.q_{name} disable row level security")
@@ -67,7 +67,7 @@ def queue(sql: Sql) -> Iterator[str]:
 
 @pytest.fixture
 def anon_may_not(queue: str, sql: Sql) -> Iterator[None]:
-    """That anon may not send, as long as the test runs."""
+    """Revokes sending from anon for the test."""
     sql(f"revoke all on pgmq.q_{queue} from anon")
     yield
     sql("select pgmq_admin.grant_queue(%s, 'anon', '{send}')", queue)
@@ -75,19 +75,19 @@ def anon_may_not(queue: str, sql: Sql) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def client(embedded: Server) -> Iterator[httpx.Client]:
-    """One client for all tests here."""
+    """A client for all tests of this file."""
     with httpx.Client(base_url=embedded.url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
 def send(client: httpx.Client, queue: str) -> Send:
-    """send(token) tries to store a message that anon and authenticated may store; send(X="…") with these headers."""
+    """send(token) sends a message; send(X="…") with these headers."""
     return sender(client, queue)
 
 
 def sender(client: httpx.Client, queue: str) -> Send:
-    """What sends to this queue through this client."""
+    """A function that sends to this queue through this client."""
 
     def post(token: str | None = None, **headers: str) -> httpx.Response:
         sent = headers if token is None else {"Authorization": f"Bearer {token}", **headers}
@@ -101,13 +101,13 @@ def sender(client: httpx.Client, queue: str) -> Send:
 
 
 def stored(sql: Sql, queue: str) -> int:
-    """How many messages the queue holds."""
+    """Number of messages in the queue."""
     return int(sql(f"select count(*) from pgmq.q_{queue}")[0][0])
 
 
 @pytest.fixture
 def nothing_stored(queue: str, sql: Sql) -> Iterator[None]:
-    """That the test adds nothing to the queue, although everybody may send to it."""
+    """Asserts that the test adds no message, although every role can send."""
     before = stored(sql, queue)
     yield
     assert stored(sql, queue) == before
@@ -115,7 +115,7 @@ def nothing_stored(queue: str, sql: Sql) -> Iterator[None]:
 
 @pytest.fixture
 def one_stored(queue: str, sql: Sql) -> Iterator[None]:
-    """That the test adds one message to the queue."""
+    """Asserts that the test adds one message."""
     before = stored(sql, queue)
     yield
     assert stored(sql, queue) == before + 1
@@ -168,7 +168,7 @@ def test_claims_are_judged_in_order(send: Send, claims: dict[str, Any], message:
         {"nbf": -1},
     ],
 )
-def test_a_token_without_an_end_is_good_for_ever(send: Send, claims: dict[str, Any]) -> None:
+def test_a_token_without_exp_does_not_expire(send: Send, claims: dict[str, Any]) -> None:
     assert send(for_role(**claims)).status_code == 200
 
 
@@ -234,8 +234,8 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def respelled(signature: str) -> Iterator[str]:
-    """Other texts that lenient readers of base64 take for the same bytes."""
-    # 32 bytes are 43 characters, the last of which has two bits that do not count.
+    """Other spellings that a lenient base64 decoder reads as the same bytes."""
+    # 32 bytes are 43 characters, with two unused bits in the last one.
     last = ALPHABET.index(signature[-1])
     yield from (signature[:-1] + ALPHABET[last ^ bits] for bits in (1, 2, 3))
     yield from (f"{signature}{more}" for more in ("=", "==", "===", "%3D", "!", "*", "\x80"))
@@ -264,13 +264,13 @@ def test_a12_header_and_claims_have_one_spelling_too(send: Send) -> None:
 
 
 GOOD = for_role(sub="a", aud="b")
-# What HTTP lets through in a header's value; white space at its ends is not part of it.
+# Bytes allowed in a header's value; leading and trailing white space is not part of it.
 ANY_BYTE = st.integers(33, 255).filter(lambda byte: byte != 127)
 
 
 @st.composite
 def mutations(draw: st.DrawFn) -> bytes:
-    """A good token with some of its bytes changed, doubled, moved or gone."""
+    """A valid token with some bytes changed, doubled, moved or removed."""
     token = bytearray(GOOD.encode())
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(token) - 1))
@@ -364,7 +364,7 @@ def test_a5_addresses_and_keys_in_the_header_are_not_looked_at(send: Send, tmp_p
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        # Who opens the FIFO waits for its other end, so that the request would never be answered.
+        # Opening the FIFO would block the request for ever.
         places = ({"jku": url, "x5u": url}, {"jku": f"file://{fifo}", "x5u": str(fifo), "x5c": [str(fifo)]})
         for more in (*places, {"jwk": own}, {"x5t": "AAAA", "x5t#S256": "AAAA"}):
             forged = made(
@@ -398,7 +398,7 @@ def test_bearer_with_nothing_is_refused(send: Send) -> None:
 
 @pytest.mark.usefixtures("one_stored", "anon_may_not")
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
-def test_the_scheme_has_no_case(send: Send, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(send: Send, scheme: str) -> None:
     assert send(Authorization=f"{scheme} {for_role()}").status_code == 200
 
 
@@ -406,7 +406,7 @@ def test_the_scheme_has_no_case(send: Send, scheme: str) -> None:
 @pytest.mark.parametrize(
     "value", ["Basic dXNlcjpwYXNz", "Digest {token}", "{token}", "Bearer{token}", "Bearer\t{token}", ""]
 )
-def test_another_scheme_is_as_no_token(send: Send, value: str, queue: str) -> None:
+def test_another_scheme_is_treated_as_no_token(send: Send, value: str, queue: str) -> None:
     answer = send(Authorization=value.format(token=for_role()))
     assert refusal(answer) == (401, "42501", f"permission denied for table q_{queue}")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -427,7 +427,7 @@ def test_a14_the_first_of_two_authorization_headers_counts(client: httpx.Client,
 
 @pytest.fixture(scope="module")
 def particular(directory: DataDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a gateway that wants an audience and an issuer, and knows no anonymous role."""
+    """A client of a gateway with an audience and issuers, without an anonymous role."""
     uri = socket_uri(directory, "authenticator")
     settings = {"PGRST_JWT_AUD": "queues", "PGMQ_GATEWAY_JWT_ISSUER": f"{ISSUER}, other", "PGRST_DB_ANON_ROLE": ""}
     env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "1", **settings}
@@ -488,7 +488,7 @@ def test_without_a_configured_audience_any_passes(send: Send, audience: object) 
 
 
 @pytest.mark.usefixtures("one_stored")
-def test_a_token_without_a_role_may_what_the_anonymous_role_may(send: Send) -> None:
+def test_a_token_without_a_role_has_the_privileges_of_the_anonymous_role(send: Send) -> None:
     assert send(made({"sub": "ann"})).status_code == 200
 
 
@@ -588,7 +588,7 @@ def test_an_apikey_is_judged_as_a_token(send: Send) -> None:
 
 
 @pytest.mark.usefixtures("one_stored")
-def test_an_empty_apikey_is_none(send: Send) -> None:
+def test_an_empty_apikey_is_ignored(send: Send) -> None:
     assert send(apikey="").status_code == 200
 
 
@@ -628,7 +628,7 @@ def test_a10_a_monstrous_token_is_refused(send: Send, embedded: Server, token: s
         try:
             answer = send(token)
         except httpx.TransportError:
-            # Whoever is refused while still sending may not hear why.
+            # The gateway may close before it has read the whole request.
             continue
         assert answer.status_code in {400, 401, 431}
         if answer.status_code == 401:
@@ -653,7 +653,7 @@ def test_a10_a_claim_that_comes_twice_is_refused(send: Send, claims: str) -> Non
 
 @pytest.fixture
 def seen(queue: str, sql: Sql) -> Iterator[Callable[[], list[tuple[Any, ...]]]]:
-    """seen() gives the claims that SQL saw when each message of the test was stored."""
+    """seen() returns the claims that SQL read as it stored each message of the test."""
     sql(f"delete from pgmq.q_{queue}")
     sql(f"alter table pgmq.q_{queue} add column claims text")
     sql(f"alter table pgmq.q_{queue} alter column claims set default current_setting('request.jwt.claims')")

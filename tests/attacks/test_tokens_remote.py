@@ -1,4 +1,4 @@
-"""Keys of a JWKS URL: what a bad server, a bad network or a bad set can do to those that are there already."""
+"""Keys of a JWKS URL: failing servers, invalid sets, and forbidden addresses."""
 
 import asyncio
 import datetime
@@ -17,12 +17,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
-from pgmq_gateway.auth import fetch as outbound
+from pgmq_gateway.auth import fetch
 from pgmq_gateway.auth.authenticator import Authenticator
-from pgmq_gateway.auth.fetch import FetchError, Outbound, on_internet
+from pgmq_gateway.auth.fetch import Fetcher, FetchError, on_internet
 from pgmq_gateway.auth.jwk import Key
 from pgmq_gateway.auth.keyset import KeySet
-from pgmq_gateway.auth.remote_keys import LONGEST_RETRY_SECONDS, MOST_KEYS, PAUSE, STALE, RemoteKeys, freshness
+from pgmq_gateway.auth.remote_keys import (
+    LONGEST_RETRY_SECONDS,
+    MAX_KEYS,
+    MAX_STALE_SECONDS,
+    REQUESTED_REFRESH_INTERVAL_SECONDS,
+    RemoteKeys,
+    freshness,
+)
 from pgmq_gateway.errors import InvalidClaims, KeysMissing, Unauthorized
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.settings.model import Settings, SettingsError, load
@@ -35,14 +42,14 @@ ONE, OTHER = curve_pair("ES256", "one"), curve_pair("ES256", "other")
 
 
 class Fetched:
-    """Remote keys that a test fetches by hand, the URL's server, and what was made of its sets."""
+    """Remote keys that a test refreshes, the URL's server, and the keys taken from its sets."""
 
     def __init__(self, server: KeyServer) -> None:
         self.server = server
         self.clock = Clock()
         self.keys: list[Key] = []
         self.changes = 0
-        self.remote = RemoteKeys(server.url, lambda: Outbound(private=True), self.clock)
+        self.remote = RemoteKeys(server.url, lambda: Fetcher(private=True), self.clock)
         self.remote.changed = self._changed
 
     def _changed(self, keys: list[Key]) -> None:
@@ -50,13 +57,12 @@ class Fetched:
 
     @property
     def kids(self) -> list[str | None]:
-        """The names of the keys that count now."""
         return [key.kid for key in self.keys]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[KeyServer]:
-    """One server of keys for all tests here."""
+    """A key server for all tests of this file."""
     with running() as started:
         yield started
 
@@ -72,37 +78,37 @@ async def fetched(server: KeyServer) -> Fetched:
     return made
 
 
-def nonsense(handler: BaseHTTPRequestHandler) -> None:
-    """What is no HTTP."""
+def not_http(handler: BaseHTTPRequestHandler) -> None:
+    """Bytes that are not HTTP."""
     handler.wfile.write(b"hello\r\n\r\n")
 
 
-# What would be taken, were it not for how it comes.
-FINE = json.dumps({"keys": [OTHER.jwk()]}).encode()
+# A valid set, which the answers below spoil.
+VALID = json.dumps({"keys": [OTHER.jwk()]}).encode()
 BAD: dict[str, Answer] = {
-    "500": content(FINE, 500),
-    "404": content(FINE, 404),
+    "500": content(VALID, 500),
+    "404": content(VALID, 404),
     "204": content(b"", 204),
     "a redirect": content(b"", 302, Location="http://127.0.0.1:9/"),
-    "a redirect with keys": content(FINE, 301, Location="/elsewhere"),
-    "huge": content(FINE + b" " * outbound.LARGEST),
-    "huge, bit by bit": chunks(FINE, outbound.LARGEST),
-    "compressed": content(gzip.compress(FINE), Content_Encoding="gzip"),
-    "a bomb": content(gzip.compress(FINE + b" " * 10_000_000), Content_Encoding="gzip"),
+    "a redirect with keys": content(VALID, 301, Location="/elsewhere"),
+    "huge": content(VALID + b" " * fetch.MAX_DOCUMENT_BYTES),
+    "huge, bit by bit": chunks(VALID, fetch.MAX_DOCUMENT_BYTES),
+    "compressed": content(gzip.compress(VALID), Content_Encoding="gzip"),
+    "a bomb": content(gzip.compress(VALID + b" " * 10_000_000), Content_Encoding="gzip"),
     "silent": silence,
-    "a trickle": trickle(FINE),
+    "a trickle": trickle(VALID),
     "cut short": cut,
-    "no HTTP": nonsense,
-    "no JSON": content(b"<html>"),
-    "no text": content(FINE + b"\xff"),
-    "no set": content(b"[]"),
-    "no object": content(b'"keys"'),
+    "not HTTP": not_http,
+    "not JSON": content(b"<html>"),
+    "not UTF-8": content(VALID + b"\xff"),
+    "not a set": content(b"[]"),
+    "not an object": content(b'"keys"'),
     "deep": content(b'{"keys":' + b"[" * 100_000),
     "a long number": content(b'{"keys": [], "n": ' + b"9" * 10_000 + b"}"),
     "a member twice": content(b'{"keys": {}, "keys": 1}'),
     "one kid twice": content(json.dumps({"keys": [OTHER.jwk(), edwards_pair().jwk(kid="other")]}).encode()),
     "the same key twice": content(json.dumps({"keys": [OTHER.jwk(), OTHER.jwk()]}).encode()),
-    "too many keys": content(json.dumps({"keys": [{}] * (MOST_KEYS + 1)}).encode()),
+    "too many keys": content(json.dumps({"keys": [{}] * (MAX_KEYS + 1)}).encode()),
 }
 
 
@@ -110,7 +116,7 @@ BAD: dict[str, Answer] = {
 async def test_a6_a_bad_answer_leaves_the_keys_that_are_there(
     fetched: Fetched, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    monkeypatch.setattr(outbound, "SECONDS", 0.3)
+    monkeypatch.setattr(fetch, "FETCH_TIMEOUT_SECONDS", 0.3)
     fetched.server.answer = answer
     await fetched.remote.refresh()
     assert (fetched.remote.failures, fetched.remote.failing, fetched.remote.known) == (1, True, True)
@@ -127,8 +133,8 @@ async def test_a6_failures_are_repeated_ever_more_slowly_and_keys_do_not_outlive
     for number, wait in enumerate(waits):
         longest = min(2.0**number, LONGEST_RETRY_SECONDS)
         assert 0.8 * longest <= wait <= longest
-    assert len(set(waits[-3:])) == 3, "all gateways would come at once"
-    fetched.clock.now += STALE - 1
+    assert len(set(waits[-3:])) == 3, "no jitter"
+    fetched.clock.now += MAX_STALE_SECONDS - 1
     await fetched.remote.refresh()
     assert (fetched.kids, fetched.remote.known) == (["one"], True)
     fetched.clock.now += 1
@@ -142,28 +148,28 @@ async def test_a6_failures_are_repeated_ever_more_slowly_and_keys_do_not_outlive
 async def test_a6_an_unknown_key_asks_for_one_refresh_at_most(fetched: Fetched) -> None:
     before = fetched.remote.successes
     running = asyncio.create_task(fetched.remote.run())
-    await fetched.remote.tried()
+    await fetched.remote.first_fetch()
     for _ in range(3):
         for _ in range(100):
-            fetched.remote.ask()
+            fetched.remote.request_refresh()
         await asyncio.sleep(0.05)
     assert fetched.remote.successes == before + 1
-    fetched.clock.now += PAUSE
+    fetched.clock.now += REQUESTED_REFRESH_INTERVAL_SECONDS
     for _ in range(100):
-        fetched.remote.ask()
+        fetched.remote.request_refresh()
     await until_async(lambda: fetched.remote.successes == before + 2)
     for _ in range(100):
-        fetched.remote.ask()
+        fetched.remote.request_refresh()
     await asyncio.sleep(0.05)
     assert fetched.remote.successes == before + 2
-    # What fails is left alone: strangers must not have it tried more often than its backoff says.
+    # Tokens with unknown keys must not shorten the back-off after a failure.
     fetched.server.answer = content(b"", 500)
-    fetched.clock.now += PAUSE
-    fetched.remote.ask()
+    fetched.clock.now += REQUESTED_REFRESH_INTERVAL_SECONDS
+    fetched.remote.request_refresh()
     await until_async(lambda: fetched.remote.failures == 1)
-    fetched.clock.now += PAUSE
+    fetched.clock.now += REQUESTED_REFRESH_INTERVAL_SECONDS
     for _ in range(100):
-        fetched.remote.ask()
+        fetched.remote.request_refresh()
     await asyncio.sleep(0.05)
     assert fetched.remote.failures == 1
     running.cancel()
@@ -178,7 +184,7 @@ def head(token: str) -> Head:
 
 @pytest.fixture
 async def authenticator(fetched: Fetched) -> Authenticator:
-    """What verifies with fetched keys; its cache is on."""
+    """An authenticator with fetched keys and a token cache."""
     return Authenticator([], "anon", cache_size=10, remote=fetched.remote)
 
 
@@ -209,7 +215,7 @@ async def test_a6_a_set_in_another_order_forgets_no_token(fetched: Fetched, auth
     assert authenticator.cache.evictions == 0
 
 
-async def test_after_a_reload_the_keys_of_the_same_url_are_there_from_the_beginning(server: KeyServer) -> None:
+async def test_a_reload_keeps_the_keys_of_the_same_url(server: KeyServer) -> None:
     server.serve(ONE.jwk())
     settings = Settings.model_validate({"jwks_url": server.url, "jwks_private_addresses": True})
     first = RemoteKeys.of(settings)
@@ -226,9 +232,9 @@ async def test_after_a_reload_the_keys_of_the_same_url_are_there_from_the_beginn
     assert not elsewhere.keys
 
 
-async def test_before_the_first_set_nobody_can_say_whether_a_token_is_good(server: KeyServer) -> None:
+async def test_before_the_first_set_tokens_with_signatures_are_answered_503(server: KeyServer) -> None:
     server.answer = content(b"", 500)
-    remote = RemoteKeys(server.url, lambda: Outbound(private=True))
+    remote = RemoteKeys(server.url, lambda: Fetcher(private=True))
     authenticator = Authenticator([], "anon", remote=remote)
     await remote.refresh()
     with pytest.raises(KeysMissing) as caught:
@@ -281,9 +287,9 @@ async def test_only_public_keys_for_signatures_are_taken(fetched: Fetched, caplo
     )
     await fetched.remote.refresh()
     assert [(key.kid, key.algorithms) for key in fetched.keys] == [("rsa", ("RS512",)), ("ed", ("EdDSA",))]
-    assert "key 3: it is secret" in caplog.text
-    assert "key 4: it is secret" in caplog.text
-    assert "key 5: an RSA key must have 2048" in caplog.text
+    assert "key 3: a published secret or private key" in caplog.text
+    assert "key 4: a published secret or private key" in caplog.text
+    assert "key 5: the RSA key has 1024 bits and needs 2048" in caplog.text
     assert str(secret_jwk(b"x" * 64)["k"]) not in caplog.text
     keys = KeySet(fetched.keys)
     assert not keys.candidates(None, "HS256")
@@ -309,7 +315,7 @@ async def test_only_public_keys_for_signatures_are_taken(fetched: Fetched, caplo
         ({"cache-control": "no-store, max-age=900"}, 60),
     ],
 )
-def test_the_servers_word_on_freshness_counts_within_bounds(headers: dict[str, str], seconds: float) -> None:
+def test_max_age_applies_within_bounds(headers: dict[str, str], seconds: float) -> None:
     assert freshness(headers) == seconds
 
 
@@ -332,7 +338,7 @@ def test_a37_only_addresses_of_the_internet_are_on_the_internet(address: str, go
 
 
 class Names:
-    """A resolver under a test's control: each name has a list of answers, one for each time it is asked."""
+    """A resolver with a list of answers for each name, one for each query."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -348,7 +354,7 @@ class Names:
 async def test_a37_a_name_with_a_private_address_is_not_connected_to(address: str, public: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        fetcher = Outbound(private=False, resolve=Names([*public, address]))
+        fetcher = Fetcher(private=False, resolve=Names([*public, address]))
         with pytest.raises(FetchError, match="not an address on the internet"):
             await fetcher.get(f"https://keys.example:{listening.getsockname()[1]}/")
         with pytest.raises(BlockingIOError):
@@ -360,7 +366,7 @@ async def test_a37_a_name_with_a_private_address_is_not_connected_to(address: st
 async def test_a37_this_machine_under_its_other_names_is_not_connected_to(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        fetcher = Outbound(private=False)
+        fetcher = Fetcher(private=False)
         with pytest.raises(FetchError):
             await fetcher.get(f"https://{host}:{listening.getsockname()[1]}/")
         with pytest.raises(BlockingIOError):
@@ -372,7 +378,7 @@ async def test_a37_a_name_is_resolved_once_and_its_checked_address_connected_to(
     server.serve()
     server.requests.clear()
     names = Names(["127.0.0.1"], ["169.254.169.254"])
-    fetcher = Outbound(private=True, resolve=names)
+    fetcher = Fetcher(private=True, resolve=names)
     await fetcher.get(f"http://rebinding.example:{server.server_port}/")
     assert names.asked == ["rebinding.example"]
     assert server.requests[0]["Host"] == f"rebinding.example:{server.server_port}"
@@ -440,7 +446,7 @@ async def test_a37_proxies_of_the_environment_are_not_asked(server: KeyServer, m
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, server.url)
     server.requests.clear()
-    fetcher = Outbound(private=True, resolve=Names(["127.0.0.1"]))
+    fetcher = Fetcher(private=True, resolve=Names(["127.0.0.1"]))
     with pytest.raises(FetchError):
         await fetcher.get("http://keys.example:9/")
     assert not server.requests
@@ -448,7 +454,7 @@ async def test_a37_proxies_of_the_environment_are_not_asked(server: KeyServer, m
 
 
 def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What a server of this name shows, and what trusts it."""
+    """TLS contexts: of a server of this name, and of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -481,7 +487,7 @@ async def test_a37_the_certificate_is_that_of_the_name_and_not_of_the_address(tm
         server.serve(ONE.jwk())
 
         async def get(host: str, trusted: ssl.SSLContext | None) -> bytes:
-            fetcher = Outbound(private=True, resolve=Names(["127.0.0.1"]), trusted=trusted)
+            fetcher = Fetcher(private=True, resolve=Names(["127.0.0.1"]), trusted=trusted)
             try:
                 return (await fetcher.get(f"https://{host}:{server.server_port}/")).body
             finally:

@@ -1,4 +1,4 @@
-"""Secrets, JWKs and sets of them in the settings: which are refused before all else, and what rotation means."""
+"""Secrets, JWKs and JWK sets in the settings: rejected ones, and rotation."""
 
 import base64
 import json
@@ -30,34 +30,37 @@ def made(**values: object) -> Settings:
 
 
 def a_set(*keys: object) -> str:
-    """A JWKS document."""
+    """A JWK set."""
     return json.dumps({"keys": keys})
 
 
 WEAK: dict[str, tuple[str, str]] = {
-    "short": ("x" * 31, "the secret must have at least 32 bytes"),
+    "short": ("x" * 31, "the secret has 31 bytes and needs at least 32"),
     "empty": ("", "is not set"),
-    "short in a JWK": (json.dumps(secret_jwk(b"x" * 31)), "key 1: a secret must have at least 32 bytes"),
-    "short for HS384": (a_set(secret_jwk(BYTES[:47], alg="HS384")), "key 1: it is not of the kind or the size"),
-    "short for HS512": (a_set(secret_jwk(BYTES[:63], alg="HS512")), "key 1: it is not of the kind or the size"),
-    "an RSA key of 1024 bits": (a_set(rsa_pair("weak", 1024).jwk()), "key 1: an RSA key must have 2048 to 8192 bits"),
-    "a public key as text": (PEM, "a public key or a certificate is no secret"),
-    "an SSH key as text": ("ssh-rsa " + "A" * 64, "a public key or a certificate is no secret"),
-    "a set with a mistake": (a_set(rsa_pair().jwk())[:-1], "it is not JSON, or not all of it"),
-    "a list of keys": (json.dumps([rsa_pair().jwk()]), "it is neither a JWK nor a set of them"),
-    "keys that are no list": (json.dumps({"keys": rsa_pair().jwk()}), "it is neither a JWK nor a set of them"),
-    "a member twice": ('{"kty": "oct", "kty": "oct", "k": "' + "A" * 64 + '"}', "it is not JSON, or not all of it"),
-    "a set of none": (a_set() + " " * 32, "it has no key that verifies tokens"),
-    "only for encryption": (a_set(rsa_pair().jwk(use="enc")), "it has no key that verifies tokens"),
+    "short in a JWK": (json.dumps(secret_jwk(b"x" * 31)), "key 1: k has 31 bytes and needs at least 32"),
+    "short for HS384": (a_set(secret_jwk(BYTES[:47], alg="HS384")), "key 1: kty, crv or size does not fit alg"),
+    "short for HS512": (a_set(secret_jwk(BYTES[:63], alg="HS512")), "key 1: kty, crv or size does not fit alg"),
+    "an RSA key of 1024 bits": (
+        a_set(rsa_pair("weak", 1024).jwk()),
+        "key 1: the RSA key has 1024 bits and needs 2048 to 8192",
+    ),
+    "a public key as text": (PEM, "a public key or a certificate cannot be a secret"),
+    "an SSH key as text": ("ssh-rsa " + "A" * 64, "a public key or a certificate cannot be a secret"),
+    "a set with a mistake": (a_set(rsa_pair().jwk())[:-1], "invalid JSON"),
+    "a list of keys": (json.dumps([rsa_pair().jwk()]), "neither a JWK nor a JWK set"),
+    "keys that are not a list": (json.dumps({"keys": rsa_pair().jwk()}), "neither a JWK nor a JWK set"),
+    "a member twice": ('{"kty": "oct", "kty": "oct", "k": "' + "A" * 64 + '"}', "invalid JSON"),
+    "a set of none": (a_set() + " " * 32, "the set has no key that verifies tokens"),
+    "only for encryption": (a_set(rsa_pair().jwk(use="enc")), "the set has no key that verifies tokens"),
     "one kid twice": (a_set(rsa_pair().jwk(), edwards_pair().jwk(kid="rsa")), "two keys have the kid 'rsa'"),
-    "an unknown kty": (a_set({"kty": "new", "x": "A" * 32}), "key 1: its kty must be one of oct, RSA, EC, OKP"),
-    "no object": (a_set(rsa_pair().jwk(), "x"), "key 2: a key must be a JSON object"),
-    "half a key": (a_set(curve_pair().jwk(y=None)), "key 1: its members make no key of kty EC"),
-    "off the curve": (a_set(curve_pair().jwk(y="A" * 43)), "key 1: its members make no key of kty EC"),
-    "another curve": (a_set(curve_pair().jwk(crv="P-384")), "key 1: its members make no key of kty EC"),
-    "another algorithm": (a_set(curve_pair().jwk(alg="ES384")), "key 1: it is not of the kind or the size"),
-    "a secret's algorithm": (a_set(rsa_pair().jwk(alg="HS256")), "key 1: it is not of the kind or the size"),
-    "a kid that is none": (a_set(rsa_pair().jwk(kid=["rsa"])), "key 1: its kid must be a string"),
+    "an unknown kty": (a_set({"kty": "new", "x": "A" * 32}), "key 1: kty must be one of oct, RSA, EC, OKP"),
+    "not an object": (a_set(rsa_pair().jwk(), "x"), "key 2: a key must be a JSON object"),
+    "half a key": (a_set(curve_pair().jwk(y=None)), "key 1: the members of kty EC are missing or invalid"),
+    "off the curve": (a_set(curve_pair().jwk(y="A" * 43)), "key 1: the members of kty EC are missing or invalid"),
+    "another curve": (a_set(curve_pair().jwk(crv="P-384")), "key 1: the members of kty EC are missing or invalid"),
+    "another algorithm": (a_set(curve_pair().jwk(alg="ES384")), "key 1: kty, crv or size does not fit alg"),
+    "a secret's algorithm": (a_set(rsa_pair().jwk(alg="HS256")), "key 1: kty, crv or size does not fit alg"),
+    "a kid that is not a string": (a_set(rsa_pair().jwk(kid=["rsa"])), "key 1: kid must be a string"),
 }
 
 
@@ -87,7 +90,7 @@ def test_a_secret_in_base64_is_decoded_also_one_that_is_a_set() -> None:
         assert key.verifying == BYTES
     (key,) = parsed(base64.b64encode(a_set(rsa_pair().jwk()).encode()).decode(), is_base64=True)
     assert key.kid == "rsa"
-    for wrong, message in (("!" * 40, "not base64"), (base64.b64encode(b"x" * 31).decode(), "at least 32 bytes")):
+    for wrong, message in (("!" * 40, "not base64"), (base64.b64encode(b"x" * 31).decode(), "has 31 bytes")):
         with pytest.raises(BadKey, match=message):
             parsed(wrong, is_base64=True)
 
@@ -132,7 +135,7 @@ def test_whatever_is_written_in_a_jwk_it_is_a_key_or_refused(good: dict[str, Any
     except BadKey:
         return
     assert key.algorithms
-    # A public key must never be what a secret would be, nor the other way round.
+    # A public key must never be used as a secret, nor a secret as a public key (algorithm confusion).
     assert all(name.startswith("HS") for name in key.algorithms) is isinstance(key.verifying, bytes)
 
 
@@ -148,7 +151,7 @@ def test_neither_kid_nor_algorithm_of_a_token_is_more_than_looked_up() -> None:
 
 
 def role(authenticator: Authenticator, token: str) -> str:
-    """The role that a token gives."""
+    """The role of a token's caller."""
     return authenticator.caller(Head("POST", b"/", b"", ((b"authorization", f"Bearer {token}".encode()),))).role
 
 
@@ -215,7 +218,7 @@ def test_nothing_is_signed_where_there_are_public_keys_only() -> None:
         with pytest.raises(SettingsError, match=message):
             derived_keys(at)
     assert Signer.typed(SECRET, is_base64=False) == Signer("HS256", SECRET.encode())
-    with pytest.raises(BadKey, match="tokens cannot be signed with public keys"):
+    with pytest.raises(BadKey, match="public keys cannot sign tokens"):
         Signer.typed(a_set(rsa_pair().jwk()), is_base64=False)
-    with pytest.raises(SettingsError, match="PGRST_JWT_SECRET is not set: there is no default"):
+    with pytest.raises(SettingsError, match="PGRST_JWT_SECRET is not set, and it has no default"):
         own_keys(made(jwt_previous_secret=SECRET))

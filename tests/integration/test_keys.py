@@ -1,4 +1,4 @@
-"""The keys that open the API: which role each stands for, what goes before a key, and what is refused."""
+"""API keys: the role of each, precedence of tokens, and rejected keys."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def role(answer: httpx.Response) -> str:
 
 
 def refused(answer: httpx.Response) -> dict[str, Any]:
-    """The body of an answer of the key layer, which has no code."""
+    """The body of the key layer's error response, which has no code."""
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     body: dict[str, Any] = answer.json()
@@ -58,7 +58,7 @@ KEYS = {PUBLISHABLE: "anon", OTHER_PUBLISHABLE: "anon", WORKER: "service_role", 
 
 
 @pytest.mark.parametrize(("key", "expected"), KEYS.items())
-def test_a_key_stands_for_a_role(own: Own, key: str, expected: str) -> None:
+def test_a_key_selects_a_role(own: Own, key: str, expected: str) -> None:
     assert role(who(own, apikey=key)) == expected
     assert role(who(own, f"/rpc/who?apikey={key}")) == expected
     assert role(who(own, f"/rest/v1/rpc/who?apikey={key}")) == expected
@@ -71,7 +71,7 @@ def test_a_key_in_the_url_is_no_argument_of_a_get(own: Own) -> None:
     assert own.client.get(f"/rpc/who?apikey={WORKER}").json() == "service_role"
 
 
-def test_the_header_goes_before_the_url(own: Own) -> None:
+def test_the_header_takes_precedence_over_the_url(own: Own) -> None:
     assert role(who(own, f"/rpc/who?apikey={WORKER}", apikey=PUBLISHABLE)) == "anon"
     assert refused(who(own, f"/rpc/who?apikey={WORKER}", apikey="sb_secret_no")) == INVALID_KEY
 
@@ -84,13 +84,13 @@ def test_a_bearer_key_must_be_the_key_of_the_request(own: Own) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_users_token_wins(own: Own, bearer: Bearer, key: str) -> None:
+def test_a_token_takes_precedence_over_a_key(own: Own, bearer: Bearer, key: str) -> None:
     headers = bearer("authenticated", sub="someone")
     assert role(who(own, apikey=key, **headers)) == "authenticated"
     assert who(own, "/rpc/claimed", apikey=key, **headers).json()["sub"] == "someone"
 
 
-def test_a_bad_token_is_not_rescued_by_a_key(own: Own) -> None:
+def test_a_key_does_not_replace_an_invalid_token(own: Own) -> None:
     bad = token(SECRET[::-1].encode(), "authenticated", {}, 3600)
     for key in KEYS:
         assert refusal(who(own, apikey=key, Authorization=f"Bearer {bad}"))[:2] == (401, "PGRST301")
@@ -149,17 +149,17 @@ def test_refusals_do_not_show_the_keys(own: Own) -> None:
     assert not any(key in log for key in (WORKER, CRON))
 
 
-def test_without_the_layer_nobody_needs_a_key(own: Own, serve: Serve, bearer: Bearer) -> None:
+def test_without_the_key_layer_no_key_is_needed(own: Own, serve: Serve, bearer: Bearer) -> None:
     database = own.sql("select current_database()")[0][0]
     for settings in ({**GATEWAY, "PGMQ_GATEWAY_KEY_LAYER": "off"}, {}):
         with httpx.Client(base_url=serve(database, **settings).url, timeout=30) as client:
             assert role(client.post("/rpc/who")) == "anon"
             assert role(client.post("/rpc/who", headers={"apikey": "x", **bearer("authenticated")})) == "authenticated"
-            # A key of the new kind means nothing here, least of all a role.
+            # Without the key layer, publishable and secret keys are ignored.
             assert client.post("/rpc/who", headers={"apikey": WORKER}).status_code == 401
 
 
-def test_a_layer_without_keys_takes_tokens_only(own: Own, serve: Serve, bearer: Bearer) -> None:
+def test_a_key_layer_without_keys_accepts_tokens_only(own: Own, serve: Serve, bearer: Bearer) -> None:
     database = own.sql("select current_database()")[0][0]
     with httpx.Client(base_url=serve(database, PGMQ_GATEWAY_KEY_LAYER="on").url, timeout=30) as client:
         assert refused(client.post("/rpc/who")) == NO_KEY
@@ -169,7 +169,7 @@ def test_a_layer_without_keys_takes_tokens_only(own: Own, serve: Serve, bearer: 
 
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> Iterator[dict[str, str]]:
-    """What `pgmq-gateway keys` prints for a server on its embedded database that nobody has set up."""
+    """The output of `pgmq-gateway keys` for an embedded database with default settings."""
     data = str(folder / "keys")
     running = server.start(folder / "keys.log", "--data-dir", data)
     try:
@@ -195,7 +195,7 @@ def test_all_keys_of_an_embedded_server_work(printed: dict[str, str], name: str,
             if privileged:
                 assert (answer.status_code, answer.json()) == (200, [])
             else:
-                # Who is anonymous may knock, and has no rights on the queue.
+                # The key authenticates; the anonymous role has no privileges on the queue.
                 assert refusal(answer)[:2] == (401, "42501")
 
 

@@ -96,7 +96,7 @@ def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
         ),
         (["queue", "create"], 2, "Missing argument 'NAME'"),
         (["serve"], 1, "is in use by"),
-        (["token", "--role", "anon", "--ttl", "5y"], 2, "5y is no duration: write 90s, 15m, 1h or 30d"),
+        (["token", "--role", "anon", "--ttl", "5y"], 2, "5y is not a duration: write 90s, 15m, 1h or 30d"),
         (["token", "--role", "anon", "--claim", "org=acme"], 2, "acme is not JSON"),
         (["token"], 2, "Missing option '--role'"),
     ],

@@ -100,7 +100,7 @@ def test_the_level_of_the_log_may_stand_in_the_file(config: Config, uri: str, st
     ("line", "message"),
     [
         ("db-uri = postgres://u:s3cret@h/d", "{}:2: the value of db-uri is a number, true or false, or else needs"),
-        ('jwt-secret = "s3cret"', "{}:2: jwt-secret: the secret must have at least 32 bytes"),
+        ('jwt-secret = "s3cret"', "{}:2: jwt-secret: the secret has 6 bytes and needs at least 32"),
         ('db-uri = "$(NOT_SET)"', "{}:2: the value of db-uri needs the environment variable NOT_SET: set it"),
     ],
 )

@@ -114,8 +114,8 @@ def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host:
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ({}, "PGRST_JWT_SECRET is not set: there is no default; make one with: openssl rand -hex 32"),
-        ({"PGRST_JWT_SECRET": "x" * 31}, "PGRST_JWT_SECRET: the secret must have at least 32 bytes"),
+        ({}, "PGRST_JWT_SECRET is not set, and it has no default: make one with: openssl rand -hex 32"),
+        ({"PGRST_JWT_SECRET": "x" * 31}, "PGRST_JWT_SECRET: the secret has 31 bytes and needs at least 32"),
         ({"PGRST_JWT_SECRET": "@/nowhere"}, "PGRST_JWT_SECRET: cannot read /nowhere: No such file or directory"),
         (
             {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "0"},
@@ -137,7 +137,7 @@ def test_settings_that_cannot_work_end_it_at_once(
 @pytest.mark.parametrize(
     ("user", "message"),
     [
-        ("postgres", "login role postgres is a superuser: let PGRST_DB_URI log in as authenticator"),
+        ("postgres", "login role postgres is a superuser, so policies would not apply: set the user"),
         ("nobody_there", 'role "nobody_there" does not exist'),
     ],
 )

@@ -1,4 +1,4 @@
-"""The key layer: what a request must show, and what stands for its caller then."""
+"""The key layer: accepted and rejected credentials."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def test_credentials(authorization: str | None, key: str | None, token: str | No
 
 
 def refused(key: str | None, **headers: str) -> dict[str, Any]:
-    """The body of a refusal."""
+    """The body of the error response."""
     with pytest.raises(KeyRefused) as caught:
         RING.credential({name.replace("_", "-"): value for name, value in headers.items()}, key)
     assert caught.value.status == 401
@@ -107,7 +107,7 @@ def test_derived_keys_belong_to_the_secret() -> None:
         ({"KEY_LAYER": ""}, None),
     ],
 )
-def test_the_settings_say_which_keys_open(
+def test_the_key_ring_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: KeyRing | None
 ) -> None:
     for name in ("PUBLISHABLE_KEYS", "SECRET_KEYS", "KEY_LAYER"):

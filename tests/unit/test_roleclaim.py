@@ -1,4 +1,4 @@
-"""Where the role stands: every kind of step, and what is no path."""
+"""Paths of the role claim: every kind of step, and invalid paths."""
 
 import pytest
 
@@ -27,11 +27,11 @@ CLAIMS = {
         (".nothing", MISSING),
     ],
 )  # fmt: skip
-def test_a_path_leads_into_the_claims(path: str, found: object) -> None:
+def test_a_path_selects_a_value_of_the_claims(path: str, found: object) -> None:
     assert RoleClaim.of(path).find(CLAIMS) == found
 
 
 @pytest.mark.parametrize("path", ["", "role", "$", ".", "..role", ".role.", ".a-b", ".a[x]", ".a[?(@ = 'x')]", '."a'])
-def test_what_is_no_path_is_refused(path: str) -> None:
+def test_an_invalid_path_is_refused(path: str) -> None:
     with pytest.raises(SettingsError, match="PGRST_JWT_ROLE_CLAIM_KEY"):
         RoleClaim.of(path)

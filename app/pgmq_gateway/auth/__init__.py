@@ -1,1 +1,1 @@
-"""Turns credentials into a caller."""
+"""Authentication: from the credentials of a request to its caller."""

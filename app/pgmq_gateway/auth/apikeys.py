@@ -1,7 +1,7 @@
-"""The key layer that Supabase has in front of PostgREST: who may knock at all (wire contract, section 10.2).
+"""API keys, as Supabase's gateway checks them in front of PostgREST (docs/compatibility.md, Roles and keys).
 
-Publishable keys stand for the anonymous role, secret keys for service_role, and older keys are tokens themselves. A
-token in Authorization wins over the key, unless it is one of the new keys again.
+A publishable key selects the anonymous role, a secret key service_role; legacy keys are JWTs. A token in Authorization
+takes precedence over the key, unless it is a publishable or secret key itself.
 """
 
 import base64
@@ -14,49 +14,49 @@ from typing import Self
 from pgmq_gateway.errors import GatewayError
 from pgmq_gateway.settings.model import Settings
 
-# The role of who shows a secret key.
+# The role of requests with a secret key.
 PRIVILEGED_ROLE = "service_role"
 
 
 class KeyRefused(GatewayError):
-    """A request without a usable key. Its body is Supabase's, which has no code."""
+    """A request without a valid key. Its body is Supabase's, which has no code."""
 
     status, code = 401, "PGRST301"
 
     def body(self, *, verbose: bool = True) -> bytes:  # noqa: ARG002 Supabase's body is the same for all
-        """`message` and `hint`, as Supabase's clients know them."""
+        """`message` and `hint`, which Supabase's clients read."""
         return json.dumps({"message": self.message, "hint": self.hint}, separators=(",", ":")).encode()
 
 
 class KeyMissing(KeyRefused):
-    """A request without any key, which is told what kind of credential is wanted, as Kong tells it."""
+    """A request without a key. Names the authentication scheme as Kong does."""
 
     headers = (("WWW-Authenticate", 'Key realm="kong"'),)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys that open the API: publishable ones, and secret ones by name, so that each can be taken away alone."""
+    """The valid keys: publishable ones, and secret ones by name, so that each can be revoked separately."""
 
     publishable: Sequence[str]
     secret: Mapping[str, str]
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """As the operator set it up; None where something in front of the gateway asks for keys, or nobody does."""
-        wanted = settings.key_layer
-        if wanted is False or (wanted is None and not settings.publishable_keys and not settings.secret_keys):
+        """The key ring of the settings; None where requests need no key."""
+        enabled = settings.key_layer
+        if enabled is False or (enabled is None and not settings.publishable_keys and not settings.secret_keys):
             return None
         pairs = (pair.partition("=") for pair in settings.secret_keys)
         return cls(settings.publishable_keys, {name: key for name, _, key in pairs})
 
     def credential(self, headers: Mapping[str, str], key: str | None) -> tuple[str | None, str | None]:
-        """What a request shows: a token to verify, or else the kind of its key (`publishable` or `secret`).
+        """The token to verify, or else the kind of the key (`publishable` or `secret`).
 
         headers  by name in lower case
-        key      the key, from the header apikey or else from the query string
+        key      from the header apikey or else from the query string
 
-        Neither token nor kind: an Authorization that is no bearer's, so the anonymous role. Raises KeyRefused.
+        Both are None for an Authorization of another scheme than Bearer: the anonymous role. Raises KeyRefused.
         """
         authorization = headers.get("authorization")
         scheme, _, token = (authorization or "").partition(" ")
@@ -86,12 +86,12 @@ class KeyRing:
 
 
 def derived(secret: bytes) -> tuple[str, str]:
-    """A publishable and a secret key that belong to a JWT secret: the same each time, and new when the secret is."""
-    publishable, hidden = (
+    """The publishable and the secret key derived from a JWT secret; deterministic, so they change with the secret."""
+    publishable, secret_part = (
         base64.urlsafe_b64encode(hmac.digest(secret, f"pgmq-gateway {kind} key".encode(), "sha256")).decode()[:40]
         for kind in ("publishable", "secret")
     )
-    return f"sb_publishable_{publishable}", f"sb_secret_{hidden}"
+    return f"sb_publishable_{publishable}", f"sb_secret_{secret_part}"
 
 
 def _equal(one: str, other: str) -> bool:

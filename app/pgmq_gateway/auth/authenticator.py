@@ -1,7 +1,7 @@
-"""From a token to a caller: the role that a request runs in, and the claims that SQL sees.
+"""Verification of tokens: the role that a request runs in, and the claims that SQL sees.
 
-Rules and texts are PostgREST's (wire contract, section 10): signature first, then exp, nbf, iat and aud with 30 seconds
-of grace, then the role.
+Rules and texts are PostgREST's (docs/compatibility.md, Roles and keys): first the signature, then exp, nbf, iat and aud
+with 30 seconds of clock skew, then the role.
 """
 
 import json
@@ -25,13 +25,13 @@ from pgmq_gateway.errors import AnonymousDisabled, GatewayError, InvalidClaims, 
 from pgmq_gateway.http.request import HEADS_KEPT, Head
 from pgmq_gateway.settings.model import Settings
 
-# Seconds by which the clocks of issuer and gateway may differ.
-GRACE = 30
-# Bytes of an identifier in Postgres.
-LONGEST_NAME = 63
-# Characters of a token that is kept: strangers may send longer ones, but not fill the memory with them.
-LONGEST_KEPT = 4096
-ROLE = RoleClaim.of(".role")
+# Between the clocks of the issuer and the gateway.
+CLOCK_SKEW_SECONDS = 30
+# Postgres truncates longer identifiers.
+MAX_ROLE_NAME_BYTES = 63
+# Longer tokens are verified each time, so that clients cannot fill the memory with them.
+MAX_CACHED_TOKEN_LENGTH = 4096
+DEFAULT_ROLE_CLAIM = RoleClaim.of(".role")
 
 
 Claims = Mapping[str, object]
@@ -39,7 +39,7 @@ Claims = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The claims of a token that is genuine, the times that bound it, and the caller that they make, if they do."""
+    """The claims of a token with a valid signature, its times, and its caller unless the claims are rejected."""
 
     claims: Claims
     expires: float | None
@@ -50,7 +50,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """Tokens looked up, found, and dropped again: for want of room, or with the keys that they were verified with."""
+    """Counters of the token cache. Evicted are tokens that others replaced, and all tokens when the keys change."""
 
     requests: int
     hits: int
@@ -60,15 +60,15 @@ class CacheUse:
 class Authenticator:
     """Turns the credentials of a request into a caller.
 
-    keys           those that tokens are verified with, and that never change
-    anonymous_role the role of a request without a role claim or without a token; None refuses them
-    audience       what `aud` must contain when the token has one; None accepts all
-    issuers        one of which `iss` must be; none accept all
-    ring           the API keys of which a request must show one; None asks for none
-    role_claim     where the role stands in the claims
-    cache_size     how many verified tokens are kept, so that they need not be verified again
-    remote         more keys, which may change at any time
-    clock          seconds since 1970
+    keys            keys of the settings
+    anonymous_role  role of requests without a token or without a role claim; None rejects them
+    audience        required member of `aud` where a token has that claim; None accepts all
+    issuers         accepted values of `iss`; empty accepts all
+    ring            API keys of which a request needs one; None: no key needed
+    role_claim      path of the role in the claims
+    cache_size      number of verified tokens kept
+    remote          further keys, which can change at any time
+    clock           seconds since 1970
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Authenticator:
         audience: str | None = None,
         issuers: tuple[str, ...] = (),
         ring: KeyRing | None = None,
-        role_claim: RoleClaim = ROLE,
+        role_claim: RoleClaim = DEFAULT_ROLE_CLAIM,
         cache_size: int = 0,
         remote: RemoteKeys | None = None,
         clock: Callable[[], float] = time.time,
@@ -92,21 +92,21 @@ class Authenticator:
         self._role_claim = role_claim
         self._clock = clock
         self._jws = jwt.PyJWS()
-        # Failures are exceptions, which are not kept.
-        self._known = lru_cache(cache_size)(self._read)
-        self._credential = lru_cache(HEADS_KEPT)(self._shown)
+        # Failures are exceptions, which lru_cache does not keep.
+        self._cached = lru_cache(cache_size)(self._read)
+        self._credential = lru_cache(HEADS_KEPT)(self._find_credential)
         self._read_tokens = 0
-        # Of caches that were emptied.
+        # Counters of caches that were cleared.
         self._requests = self._hits = 0
-        self._anybody = None if anonymous_role is None else self._caller({})
+        self._anonymous = None if anonymous_role is None else self._caller({})
         self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
         self.remote = remote
         if remote is not None:
-            remote.changed = self._use
+            remote.changed = self._replace_fetched
 
     @classmethod
     def of(cls, settings: Settings, remote: RemoteKeys | None = None) -> Self:
-        """As the operator set it up. Raises SettingsError without usable keys."""
+        """The authenticator of the settings. Raises SettingsError for unusable keys."""
         return cls(
             own_keys(settings),
             settings.db_anon_role,
@@ -120,13 +120,12 @@ class Authenticator:
 
     @property
     def cache(self) -> CacheUse:
-        """How the cache of verified tokens has been used so far."""
-        info = self._known.cache_info()
+        info = self._cached.cache_info()
         requests, hits = self._requests + info.hits + info.misses, self._hits + info.hits
         return CacheUse(requests, hits, self._read_tokens - info.currsize)
 
     def caller(self, head: Head) -> Caller:
-        """The caller behind a request's headers and the apikey of its query string.
+        """The caller of a request, from its headers and the apikey in its query string.
 
         Raises Unauthorized, InvalidClaims, AnonymousDisabled or KeyRefused.
         """
@@ -134,33 +133,33 @@ class Authenticator:
         if kind == "secret":
             return self._privileged
         if token is None:
-            return self._anybody or self._caller({})
-        verified = self._known(token) if len(token) <= LONGEST_KEPT else self._read(token)
-        # What was true when the token was verified need not be true now.
+            return self._anonymous or self._caller({})
+        verified = self._cached(token) if len(token) <= MAX_CACHED_TOKEN_LENGTH else self._read(token)
+        # The token may have expired since it was cached.
         self._check_times(verified)
         self._check_audience(verified.claims)
-        return verified.caller or self._admitted(verified.claims)
+        return verified.caller or self._checked_caller(verified.claims)
 
-    def _shown(self, head: Head) -> tuple[str | None, str | None]:
-        """The token of a request, or the kind of its key."""
+    def _find_credential(self, head: Head) -> tuple[str | None, str | None]:
+        """The token of a request, or else the kind of its key."""
         key = head.headers.get("apikey") or head.url_key
         return (_token(head.headers, key), None) if self._ring is None else self._ring.credential(head.headers, key)
 
-    def _use(self, fetched: Iterable[Key]) -> None:
-        """From now on the keys are one's own and these, and what others have verified is forgotten."""
+    def _replace_fetched(self, fetched: Iterable[Key]) -> None:
+        """Replace the fetched keys, and forget the tokens verified with the former ones."""
         self._keys = KeySet((*self._own, *fetched))
         use = self.cache
         self._requests, self._hits = use.requests, use.hits
-        self._known.cache_clear()
+        self._cached.cache_clear()
 
     def _read(self, token: str) -> Verified:
         claims = _parsed(self._verified(token))
         self._read_tokens += 1
         times = _time(claims, "exp"), _time(claims, "nbf"), _time(claims, "iat")
         try:
-            caller = self._admitted(claims)
+            caller = self._checked_caller(claims)
         except GatewayError:
-            # For the checks that come first to say something else.
+            # The checks of times and audience come first and may raise another error.
             caller = None
         return Verified(claims, *times, caller)
 
@@ -171,7 +170,7 @@ class Authenticator:
             raise Unauthorized(f"Expected 3 parts in JWT; got {parts}")
         try:
             header = jwt.get_unverified_header(token)
-            # Padding makes another token of the same content; RFC 7515, section 2, has none.
+            # RFC 7515, section 2: base64url without padding. With padding the same token would have several spellings.
             if "=" in token:
                 raise jwt.DecodeError
             algorithm = header.get("alg")
@@ -180,7 +179,7 @@ class Authenticator:
             raise Unauthorized("JWT cryptographic operation failed") from None
 
     def _payload(self, token: str, kid: str | None, algorithm: str) -> bytes:
-        """The payload of a genuine token. Nothing is verified but with a key that is for this very algorithm."""
+        """The payload of a token with a valid signature. Only keys for exactly this algorithm are tried."""
         if algorithm == "none":
             raise Unauthorized(
                 "Wrong or unsupported encoding algorithm", "JWT is unsecured but expected 'alg' was not 'none'"
@@ -198,18 +197,18 @@ class Authenticator:
 
     def _no_key(self, algorithm: str) -> GatewayError:
         if self.remote is not None and algorithm in ASYMMETRIC:
-            self.remote.ask()
+            self.remote.request_refresh()
             if not self.remote.known:
                 return KeysMissing()
         return _unsuitable("No suitable key was found to decode the JWT")
 
     def _check_times(self, verified: Verified) -> None:
         now = self._clock()
-        if verified.expires is not None and verified.expires < now - GRACE:
+        if verified.expires is not None and verified.expires < now - CLOCK_SKEW_SECONDS:
             raise InvalidClaims("JWT expired")
-        if verified.begins is not None and verified.begins > now + GRACE:
+        if verified.begins is not None and verified.begins > now + CLOCK_SKEW_SECONDS:
             raise InvalidClaims("JWT not yet valid")
-        if verified.issued is not None and verified.issued > now + GRACE:
+        if verified.issued is not None and verified.issued > now + CLOCK_SKEW_SECONDS:
             raise InvalidClaims("JWT issued at future")
 
     def _check_audience(self, claims: Claims) -> None:
@@ -222,7 +221,7 @@ class Authenticator:
         if self._audience is not None and named and self._audience not in named:
             raise InvalidClaims("JWT not in audience")
 
-    def _admitted(self, claims: Claims) -> Caller:
+    def _checked_caller(self, claims: Claims) -> Caller:
         if self._issuers and claims.get("iss") not in self._issuers:
             raise InvalidClaims("JWT issuer not accepted")
         return self._caller(claims)
@@ -231,19 +230,19 @@ class Authenticator:
         role = self._role_claim.find(claims)
         if role is not MISSING:
             name = role if isinstance(role, str) else json.dumps(role)
-            if name == "none" or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-                # To Postgres `none` is the login role itself; not every string can be asked for; and a long one is cut.
+            if name == "none" or not name.isprintable() or len(name.encode()) > MAX_ROLE_NAME_BYTES:
+                # To Postgres `none` is the login role itself, and long names are truncated to other ones.
                 raise UnknownRole(name)
         elif self._anonymous_role is None:
             raise AnonymousDisabled
         else:
             name = self._anonymous_role
-        # SQL finds the role among the claims, wherever it came from.
+        # SQL reads the role from the claims, even where it is the anonymous one.
         return Caller(name, _text({**claims, "role": name}), anonymous=name == self._anonymous_role)
 
 
 def _token(headers: Mapping[str, str], key: str | None) -> str | None:
-    """The bearer token; without an Authorization header, the apikey, as in front of Supabase."""
+    """The bearer token; without an Authorization header the apikey, as Supabase's gateway passes it on."""
     authorization = headers.get("authorization")
     if authorization is None:
         return key
@@ -252,7 +251,7 @@ def _token(headers: Mapping[str, str], key: str | None) -> str | None:
 
 
 def _text(claims: Claims) -> str:
-    """Claims as PostgREST writes them. Raises InvalidClaims for a number that JSON does not have."""
+    """Claims as PostgREST serializes them. Raises InvalidClaims for NaN and Infinity."""
     try:
         return json.dumps(claims, separators=(",", ":"), sort_keys=True, allow_nan=False)
     except ValueError:

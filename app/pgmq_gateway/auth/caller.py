@@ -1,4 +1,4 @@
-"""Who calls."""
+"""The identity that a request runs with."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where in a token's claims the role stands (PostgREST's jwt-role-claim-key): `.role`, `.app.roles[0]`,
+"""The path of the role in a token's claims (PostgREST's jwt-role-claim-key): `.role`, `.app.roles[0]`,
 `."https://example.org/roles"[?(@ ^== "pg_")]`."""
 
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgmq_gateway.settings.model import SettingsError
 
-# How a step picks a text out of an array.
+# Filters that select a string of an array.
 TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "==": lambda text, wanted: text == wanted,
     "!=": lambda text, wanted: text != wanted,
@@ -33,17 +33,19 @@ class RoleClaim:
 
     @classmethod
     def of(cls, text: str) -> "RoleClaim":
-        """The path that a setting names, with or without the `$` of JSONPath. Raises SettingsError."""
+        """Parse a path, with or without the `$` of JSONPath. Raises SettingsError."""
         rest, steps = text.strip().removeprefix("$"), []
         while found := STEP.match(rest):
             steps.append(_step(found))
             rest = rest[found.end() :]
         if rest or not steps:
-            raise SettingsError(f"PGRST_JWT_ROLE_CLAIM_KEY: cannot read {rest or text!r}; write a path such as .role")
+            raise SettingsError(
+                f"PGRST_JWT_ROLE_CLAIM_KEY: {rest or text!r} is not part of a path: write .role or .a.roles[0]"
+            )
         return cls(tuple(steps))
 
     def find(self, claims: object) -> object:
-        """What stands there; MISSING when nothing does."""
+        """The value at the path; MISSING where there is none."""
         for step in self.steps:
             claims = step(claims)
         return claims

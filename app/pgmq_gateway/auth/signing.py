@@ -1,4 +1,4 @@
-"""Tokens for callers that have no identity provider: the API keys, and ones made to try or to measure."""
+"""Signs tokens for callers without an identity provider: API keys, and tokens for trials and benchmarks."""
 
 import time
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pgmq_gateway.auth.apikeys import derived
 from pgmq_gateway.auth.jwk import BadKey, Key, PrivateKey
-from pgmq_gateway.auth.keyset import SECRET, current_keys, parsed, previous_keys
+from pgmq_gateway.auth.keyset import SECRET_VARIABLE, current_keys, parsed, previous_keys
 from pgmq_gateway.settings.model import Settings, SettingsError
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key that tokens are made with.
+    """A key that signs tokens.
 
-    issuer  who they say has made them; None: nobody
+    issuer  the claim iss; None: left out
     """
 
     algorithm: str
@@ -30,24 +30,24 @@ class Signer:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The first secret or private key of the current secret. Raises SettingsError when it has none."""
+        """The first secret or private key of PGRST_JWT_SECRET. Raises SettingsError where there is none."""
         signer = cls._first(current_keys(settings), settings.jwt_issuer)
         if signer is None:
-            what = "is not set" if settings.jwt_secret is None else "has public keys only"
-            raise SettingsError(f"{SECRET} {what}: tokens cannot be signed without a secret or a private key")
+            state = "is not set" if settings.jwt_secret is None else "has public keys only"
+            raise SettingsError(f"{SECRET_VARIABLE} {state}: tokens cannot be signed without a secret or a private key")
         return signer
 
     @classmethod
     def previous(cls, settings: Settings) -> Self | None:
-        """The same of the previous secret, if there is one."""
+        """The first secret or private key of the previous secret, if any."""
         return cls._first(previous_keys(settings), settings.jwt_issuer)
 
     @classmethod
     def typed(cls, secret: str, *, is_base64: bool) -> Self:
-        """The same of a secret that somebody has typed. Raises BadKey."""
+        """The first secret or private key of a secret that a person typed. Raises BadKey."""
         signer = cls._first(parsed(secret, is_base64=is_base64))
         if signer is None:
-            raise BadKey("tokens cannot be signed with public keys")
+            raise BadKey("public keys cannot sign tokens")
         return signer
 
     @classmethod
@@ -57,48 +57,47 @@ class Signer:
         return next(able, None)
 
     def sign(self, claims: Mapping[str, object]) -> str:
-        """A token with these claims."""
         issued = {"iss": self.issuer, **claims} if self.issuer else dict(claims)
         return jwt.encode(issued, self.key, self.algorithm, {"kid": self.kid} if self.kid is not None else None)
 
     @property
     def seed(self) -> bytes:
-        """Bytes that only who has the key knows, to make other keys of."""
+        """Secret bytes of the key, from which other keys are derived."""
         if isinstance(self.key, bytes):
             return self.key
         return self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def api_key(signer: Signer | bytes, role: str) -> str:
-    """The key of a role: a token that never expires. With a secret it is the same each time.
+    """The legacy API key of a role: a token without expiry, deterministic for a secret.
 
-    signer  or the secret that it would have
+    signer  or an HS256 secret
     """
     return _signer(signer).sign({"iss": _signer(signer).issuer or "pgmq-gateway", "role": role})
 
 
 def token(signer: Signer | bytes, role: str, claims: Mapping[str, object], lifetime: int) -> str:
-    """A token for `role` with more `claims`, good for `lifetime` seconds from now."""
+    """A token for `role` with further `claims`, which expires in `lifetime` seconds."""
     now = int(time.time())
     return _signer(signer).sign({"role": role, "iat": now, "exp": now + lifetime, **claims})
 
 
 def derived_keys(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The publishable keys, and the secret ones as `name=key`, that belong to the current and the previous secret.
+    """The publishable keys, and the secret keys as `name=key`, derived from the current and the previous secret.
 
-    They are valid as long as the tokens that those have signed. Raises SettingsError without anything to sign with.
+    They are valid for as long as the tokens of those secrets. Raises SettingsError where no key can sign.
     """
     signers = {"default": Signer.of(settings), "previous": Signer.previous(settings)}
     pairs = {name: derived(signer.seed) for name, signer in signers.items() if signer is not None}
     return tuple(key for key, _ in pairs.values()), tuple(f"{name}={key}" for name, (_, key) in pairs.items())
 
 
-def seconds(duration: str) -> int:
-    """A duration as `90s`, `15m`, `1h` or `30d` in seconds. Raises ValueError."""
+def lifetime_seconds(duration: str) -> int:
+    """A duration such as `90s`, `15m`, `1h` or `30d` in seconds. Raises ValueError."""
     number, unit = duration[:-1], duration[-1:]
-    if unit not in UNITS or not number.isascii() or not number.isdigit() or int(number) == 0:
-        raise ValueError(f"{duration} is no duration: write 90s, 15m, 1h or 30d")
-    return int(number) * UNITS[unit]
+    if unit not in SECONDS_PER_UNIT or not number.isascii() or not number.isdigit() or int(number) == 0:
+        raise ValueError(f"{duration} is not a duration: write 90s, 15m, 1h or 30d")
+    return int(number) * SECONDS_PER_UNIT[unit]
 
 
 def _signer(signer: Signer | bytes) -> Signer:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from pgmq_gateway import openapi
-from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
@@ -206,8 +206,8 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
     assert settings.jwt_secret is not None
     print(f"SUPABASE_URL={address}")
-    print(f"SUPABASE_ANON_KEY={keys.api_key(signer, 'anon')}")
-    print(f"SUPABASE_SERVICE_ROLE_KEY={keys.api_key(signer, 'service_role')}")
+    print(f"SUPABASE_ANON_KEY={signing.api_key(signer, 'anon')}")
+    print(f"SUPABASE_SERVICE_ROLE_KEY={signing.api_key(signer, 'service_role')}")
     print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
     print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
     print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
@@ -227,11 +227,11 @@ def token_command(
     """Print a signed token, for trying policies and for services of your own."""
     claims = {**({"sub": sub} if sub is not None else {}), **dict(_claim(text) for text in claim or ())}
     try:
-        lifetime = keys.seconds(ttl)
+        lifetime = signing.lifetime_seconds(ttl)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
     settings = with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
-    print(keys.token(Signer.of(settings), role, claims, lifetime))
+    print(signing.token(Signer.of(settings), role, claims, lifetime))
 
 
 def _claim(text: str) -> tuple[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.keyset import own_keys
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.cli import banner
@@ -94,7 +94,7 @@ class Launch:
 
             def ready() -> None:
                 hold.announce(url(addresses.api))
-                link = dashboard.link(keys.api_key(signer, "service_role")) if dashboard else None
+                link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
                 print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
                 if dashboard:
                     dashboard.ready()
@@ -187,5 +187,5 @@ def with_keys(settings: Settings) -> Settings:
     """Settings with keys that belong to the secret, where the operator has named none."""
     if settings.publishable_keys or settings.secret_keys:
         return settings
-    publishable, secret = keys.derived_keys(settings)
+    publishable, secret = signing.derived_keys(settings)
     return settings.model_copy(update={"publishable_keys": publishable, "secret_keys": secret})

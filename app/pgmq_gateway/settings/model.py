@@ -21,8 +21,8 @@ from pgmq_gateway.settings.address import Address
 from pgmq_gateway.settings.configfile import ConfigFileError
 from pgmq_gateway.settings.ratelimit import read_rate_limits
 
-# RFC 7518, section 3.2: a key for HS256 has at least the size of the hash.
-SHORTEST_SECRET = 32
+# RFC 7518, section 3.2: a key for HS256 is at least as long as the hash.
+MIN_SECRET_BYTES = 32
 
 # What a printed configuration has in place of a secret.
 MASK = "********"
@@ -52,6 +52,14 @@ WITHOUT_EFFECT = {
 _SWITCHES = {"on": "true", "1": "true", "off": "false", "0": "false"}
 
 Names = tuple[str, ...]
+
+
+def secret_too_short(length: int) -> str:
+    """The message for a secret of so many bytes."""
+    return (
+        f"the secret has {length} bytes and needs at least {MIN_SECRET_BYTES} for HS256: make one with:"
+        " openssl rand -hex 32"
+    )
 
 
 class SettingsError(Exception):
@@ -210,10 +218,8 @@ class Settings(BaseModel):
     @field_validator("jwt_secret", "jwt_previous_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_SECRET:
-            raise ValueError(
-                f"the secret must have at least {SHORTEST_SECRET} bytes; make one with: openssl rand -hex 32"
-            )
+        if value is not None and (length := len(value.get_secret_value().encode())) < MIN_SECRET_BYTES:
+            raise ValueError(secret_too_short(length))
         return value
 
     @field_validator("admin_server_port")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nicegui import ui
 
-from pgmq_gateway.auth import signing as keys
+from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.jwk import BadKey
 from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.connect import snippets
@@ -141,7 +141,7 @@ class Tokens:
             return
         text, self._secret.value = self._secret.value or "", ""
         try:
-            token = self._signed(keys.Signer.typed(text, is_base64=self._base64.value))
+            token = self._signed(signing.Signer.typed(text, is_base64=self._base64.value))
         except BadKey as error:
             self._failure.show(Problem(0, f"This secret cannot be used: {error}."))
             return
@@ -153,11 +153,11 @@ class Tokens:
             with ui.element("div").classes("row-of"):
                 button("Use in the code", lambda: self._use(token))
 
-    def _signed(self, signer: keys.Signer) -> str:
+    def _signed(self, signer: signing.Signer) -> str:
         claims = {**json.loads(self._claims.value or "{}"), **({"sub": self._sub.value} if self._sub.value else {})}
         if not self._role.value:
             raise ValueError("A token needs a role.")
-        return keys.token(signer, self._role.value, claims, keys.seconds(self._lifetime.value))
+        return signing.token(signer, self._role.value, claims, signing.lifetime_seconds(self._lifetime.value))
 
 
 def _wrong_claims(text: str) -> str | None:
@@ -170,7 +170,7 @@ def _wrong_claims(text: str) -> str | None:
 
 def _wrong_lifetime(text: str) -> str | None:
     try:
-        keys.seconds(text)
+        signing.lifetime_seconds(text)
     except ValueError as error:
         return str(error)
     return None
