@@ -11,7 +11,7 @@ from pgmq_gateway.api import docs
 from pgmq_gateway.api.endpoint import Api
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.remote_keys import RemoteKeys
-from pgmq_gateway.calls.batching import Line
+from pgmq_gateway.calls.batching import AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import Receive, Scope, Send
@@ -48,17 +48,19 @@ class Gateway:
         self.database = Database(settings)
         self.watch = CatalogWatch(settings, self.database.pool)
         self.history = History(settings, self.database.pool, self.watch)
-        self.line = Line(settings, self.database)
+        self.admission = AdmissionQueue(settings, self.database)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
         self.authenticator = Authenticator.of(settings, self.remote_keys)
         # Its variables are those of the process.
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
-        executor = Metered(self.limits, self.line) if self.limits.count_messages else self.line
+        executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
         self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
-        self.metrics = Metrics(settings, self.database, self.line, self.watch, self.authenticator, self.api.traffic)
+        self.metrics = Metrics(
+            settings, self.database, self.admission, self.watch, self.authenticator, self.api.traffic
+        )
 
     def _observers(self) -> list[Observer]:
         observers: list[Observer] = (

@@ -43,8 +43,8 @@ def wire(directory: DataDirectory) -> Iterator[Proxy]:
 @pytest.fixture
 async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     """A gateway in this process that loses its patience soon."""
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "CHECK_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
     uri = SecretStr(login(wire, database))
     one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))

@@ -87,7 +87,7 @@ async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.02)
     ((database,),) = own.sql("select current_database()")
     uri = SecretStr(socket_uri(directory, own_login, database))
     gateway = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
@@ -102,7 +102,7 @@ async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
         own.sql(f"alter role {own_login} nosuperuser")
         await until_async(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
         assert list(gateway.watch.catalog)
-    assert caplog.text.count("nothing is served until this is mended: login role other_login is a superuser") == 1
+    assert caplog.text.count("no requests are served until this is fixed: login role other_login is a superuser") == 1
 
 
 @pytest.mark.parametrize(

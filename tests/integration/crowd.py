@@ -1,4 +1,4 @@
-"""Calls that come while all connections are busy: they stand in line, and what shares a transaction is known."""
+"""Calls that arrive while all connections are busy, so that tests know which ones share a transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -44,15 +44,15 @@ class Crowd:
         return self.client.request(method, f"/rpc/{function}", headers=headers, **options)
 
     async def together(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[httpx.Response]:
-        """The answers of calls that all came while every connection was busy."""
+        """The responses to calls that all arrived while every connection was busy."""
         async with self.busy():
             tasks = [asyncio.create_task(call) for call in calls]
             await self.waiting(len(tasks))
         return await asyncio.gather(*tasks)
 
     async def in_turn(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[asyncio.Task[httpx.Response]]:
-        """Send calls so that they stand in line in this order."""
-        before = await self.in_line()
+        """Send calls so that they wait in this order."""
+        before = await self.queued()
         tasks = []
         for place, call in enumerate(calls, before + 1):
             tasks.append(asyncio.create_task(call))
@@ -61,7 +61,7 @@ class Crowd:
 
     @asynccontextmanager
     async def busy(self) -> AsyncIterator[None]:
-        """Every connection is busy with a call of somebody else until the end of the block."""
+        """Every connection is busy with another call until the end of the block."""
         self.sql(f"select pg_advisory_lock({LOCK})")
         async with AsyncExitStack() as stack:
             stack.callback(self.sql, f"select pg_advisory_unlock({LOCK})")
@@ -89,17 +89,17 @@ class Crowd:
         assert isinstance(count, int)
         return count
 
-    async def in_line(self) -> int:
-        """How many calls wait for a connection now."""
+    async def queued(self) -> int:
+        """The number of calls that wait for a connection."""
         text = (await self.client.get(f"{self._admin}/metrics")).text
         (line,) = (line for line in text.splitlines() if line.startswith("pgrst_db_pool_waiting "))
         return int(float(line.split()[1]))
 
     async def waiting(self, number: int) -> None:
-        """Wait until that many calls stand in line."""
+        """Wait until that many calls wait for a connection."""
 
         async def so_many() -> bool:
-            return await self.in_line() == number
+            return await self.queued() == number
 
         await until_async(so_many)
 

@@ -1,10 +1,10 @@
-"""The line before the database: calls that have to wait anyway share a transaction with others of their caller.
+"""The admission queue: waiting calls of equal callers share a transaction.
 
-While nothing else runs, a call runs at once and alone. While others do, a call waits for the end of its turn of the
-event loop, so that those that come together go together: answers to a group are followed by the next calls of those who
-have been waiting for them. While all connections are busy, calls wait; one that comes free takes the call that has
-waited longest, and with it others of the same caller. Callers are never mixed: what a function sets for its transaction
-is there for the next call in it, and a role and its claims are set for all of it.
+An idle gateway runs a call at once, in a transaction of its own. While other calls run, a call waits for the end of the
+current turn of the event loop, so that calls that arrive together share a transaction: clients that receive the results
+of one transaction send their next calls at the same time. While all connections are busy, calls wait; the next free
+connection takes the oldest waiting call, with further calls of the same caller. Callers are never mixed: role, claims
+and whatever a function sets for its transaction apply to all calls in it.
 """
 
 import asyncio
@@ -23,48 +23,45 @@ from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Calls in one transaction; more make no difference to speed, and one that fails as a whole is more to repeat.
-MOST_TOGETHER = 32
-# Calls that may wait for each connection.
-LONGEST_LINE = 1000
+# More gain no speed, and all of them run again if the transaction fails.
+MAX_CALLS_PER_TRANSACTION = 32
+MAX_WAITING_PER_CONNECTION = 1000
 
 
 class Executor(Protocol):
-    """What runs a call in its caller's role: the database itself, or the line before it."""
+    """Runs a call in its caller's role: the database, or the admission queue before it."""
 
     async def execute(self, caller: Caller, call: Call) -> Answer: ...
 
 
-class Waiting:
-    """A call in the line.
+class WaitingCall:
+    """A call in the admission queue.
 
-    future   gets its answer or its error
-    give_up  the event loop's time at which its wait ends
-    shares   whether it may stand in one transaction with others
-    taken    whether it has left the line to be run
+    future    its answer or its error
+    deadline  the event loop's time at which it ends with PoolTimeout
+    shares    whether it can share a transaction
+    taken     whether a connection has taken it
     """
 
-    __slots__ = ("call", "caller", "future", "give_up", "shares", "taken")
+    __slots__ = ("call", "caller", "deadline", "future", "shares", "taken")
 
     def __init__(
-        self, caller: Caller, call: Call, future: asyncio.Future[Answer], give_up: float, *, shares: bool
+        self, caller: Caller, call: Call, future: asyncio.Future[Answer], deadline: float, *, shares: bool
     ) -> None:
         self.caller = caller
         self.call = call
         self.future = future
-        self.give_up = give_up
+        self.deadline = deadline
         self.shares = shares
         self.taken = False
 
     @property
-    def wanted(self) -> bool:
-        """Whether it is still in the line, and somebody waits for it; whose client has gone, leaves the line."""
-        if not self.taken and self.call.abandoned():
-            self.end(ClientGone())
+    def pending(self) -> bool:
+        """Whether it still waits: neither taken nor ended."""
         return not self.taken and not self.future.done()
 
     def end(self, outcome: Answer | Exception) -> None:
-        """Give the outcome to who waits for it, if anybody still does."""
+        """Deliver its outcome, unless it has one or its task was cancelled."""
         if self.future.done():
             return
         if isinstance(outcome, Exception):
@@ -73,59 +70,61 @@ class Waiting:
             self.future.set_result(outcome)
 
 
-class Line:
-    """Takes calls as the database does, and hands it as many at a time as it has connections.
+class AdmissionQueue:
+    """Runs as many transactions at a time as there are connections, and queues the calls beyond.
 
-    waiting   calls in the line now
-    timeouts  calls so far that nobody came for in time, or that found the line too long
-    sizes     transactions so far, by the calls that they were begun for
+    waiting             calls that wait now
+    timeouts            calls that ended with PoolTimeout
+    transaction_sizes   the number of transactions by the number of their calls
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
         self._free = self._size = settings.db_pool
-        self._patience = settings.db_pool_acquisition_timeout
-        self._longest = LONGEST_LINE * settings.db_pool
-        # All that wait, and those of them that may share by their caller; who has been taken is passed over.
-        self._line: deque[Waiting] = deque()
-        self._sharing: dict[Caller, deque[Waiting]] = {}
+        self._wait_seconds = settings.db_pool_acquisition_timeout
+        self._max_waiting = MAX_WAITING_PER_CONNECTION * settings.db_pool
+        # Waiting calls in order of arrival, and those that can share by caller. Calls that are taken or ended stay in
+        # them until they are reached.
+        self._calls: deque[WaitingCall] = deque()
+        self._sharing: dict[Caller, deque[WaitingCall]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
-        # Whether this turn of the event loop has calls that wait for its end only.
-        self._turn = False
+        # Whether waiting calls are dispatched at the end of this turn of the event loop.
+        self._dispatch_scheduled = False
         self.waiting = 0
         self.timeouts = 0
-        self.sizes = [0] * (MOST_TOGETHER + 1)
+        self.transaction_sizes = [0] * (MAX_CALLS_PER_TRANSACTION + 1)
 
     @property
     def busy(self) -> int:
-        """Connections that calls use now."""
+        """Connections in use."""
         return self._size - self._free
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
-        """Run a call, now or when its turn comes. Raises what the database raises, PoolTimeout and ClientGone."""
+        """Run a call at once or after waiting. Raises what the database raises, PoolTimeout and ClientGone."""
         if self._free < self._size:
-            if not self._turn and self._free:
-                self._turn = True
+            if not self._dispatch_scheduled and self._free:
+                self._dispatch_scheduled = True
                 asyncio.get_running_loop().call_soon(self._end_turn)
             return await self._wait(caller, call)
         self._free -= 1
-        self.sizes[1] += 1
+        self.transaction_sizes[1] += 1
         try:
             return await self._database.execute(caller, call)
         finally:
-            self._freed()
+            self._free += 1
+            self._dispatch()
 
     async def _wait(self, caller: Caller, call: Call) -> Answer:
-        if self.waiting >= self._longest:
+        if self.waiting >= self._max_waiting:
             self.timeouts += 1
             raise PoolTimeout
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        give_up = loop.time() + self._patience
-        waiting = Waiting(caller, call, future, give_up, shares=self._database.shares(call))
-        self._line.append(waiting)
-        self._timer = self._timer or loop.call_at(give_up, self._give_up)
+        deadline = loop.time() + self._wait_seconds
+        waiting = WaitingCall(caller, call, future, deadline, shares=self._database.shares(call))
+        self._calls.append(waiting)
+        self._timer = self._timer or loop.call_at(deadline, self._expire)
         if waiting.shares:
             self._sharing.setdefault(caller, deque()).append(waiting)
         self.waiting += 1
@@ -133,107 +132,111 @@ class Line:
             return await future
         finally:
             if not waiting.taken:
-                self._leave(waiting)
+                self._remove(waiting)
 
-    def _give_up(self) -> None:
-        """End the wait of those whose time is up: who came first. One timer does for all."""
+    def _expire(self) -> None:
+        """End calls past their deadline. Deadlines are in order of arrival, so one timer, for the oldest, is enough."""
         loop = asyncio.get_running_loop()
-        for one in self._line:
-            if one.taken or one.future.done():
+        for waiting in self._calls:
+            if not waiting.pending:
                 continue
-            if one.give_up > loop.time():
-                self._timer = loop.call_at(one.give_up, self._give_up)
+            if waiting.deadline > loop.time():
+                self._timer = loop.call_at(waiting.deadline, self._expire)
                 return
             self.timeouts += 1
-            one.end(PoolTimeout())
+            waiting.end(PoolTimeout())
         self._timer = None
 
     def _end_turn(self) -> None:
-        self._turn = False
-        self._dispatch()
-
-    def _freed(self) -> None:
-        """A connection has come free: for those who wait, or for who comes next."""
-        self._free += 1
+        self._dispatch_scheduled = False
         self._dispatch()
 
     def _dispatch(self) -> None:
-        while self._free and (group := self._next()):
+        while self._free and (group := self._take_next()):
             self._free -= 1
             worker = asyncio.create_task(self._work(group))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    async def _work(self, group: Sequence[Waiting]) -> None:
+    async def _work(self, group: Sequence[WaitingCall]) -> None:
         while group:
             await self._run(group)
-            group = self._next()
+            group = self._take_next()
         self._free += 1
 
-    async def _run(self, group: Sequence[Waiting]) -> None:
-        self.sizes[len(group)] += 1
+    async def _run(self, group: Sequence[WaitingCall]) -> None:
+        self.transaction_sizes[len(group)] += 1
         if len(group) > 1:
-            await _ending(group, self._run_together(group))
-        for one in group:
-            if not one.future.done():
-                await _ending([one], self._run_alone(one))
+            await _end_with_error(group, self._run_together(group))
+        for waiting in group:
+            if not waiting.future.done():
+                await _end_with_error([waiting], self._run_alone(waiting))
 
-    async def _run_together(self, group: Sequence[Waiting]) -> None:
-        outcomes = await self._database.execute_together(group[0].caller, [one.call for one in group])
-        for one, outcome in zip(group, outcomes, strict=True):
+    async def _run_together(self, group: Sequence[WaitingCall]) -> None:
+        outcomes = await self._database.execute_together(group[0].caller, [waiting.call for waiting in group])
+        for waiting, outcome in zip(group, outcomes, strict=True):
             if outcome is not None:
-                one.end(outcome)
+                waiting.end(outcome)
 
-    async def _run_alone(self, one: Waiting) -> None:
-        one.end(await self._database.execute(one.caller, one.call))
+    async def _run_alone(self, waiting: WaitingCall) -> None:
+        waiting.end(await self._database.execute(waiting.caller, waiting.call))
 
-    def _next(self) -> Sequence[Waiting]:
-        """The call that has waited longest, with those of its caller that may share with it; none if nobody waits."""
-        while self._line:
-            first = self._line.popleft()
-            if first.wanted:
-                return sorted(self._with_mates(first), key=_order) if first.shares else [self._taken(first)]
+    def _take_next(self) -> Sequence[WaitingCall]:
+        """Take the oldest waiting call, with calls of its caller if it can share; empty without waiting calls."""
+        while self._calls:
+            oldest = self._calls.popleft()
+            if self._take(oldest):
+                return sorted(self._with_others(oldest), key=_order) if oldest.shares else [oldest]
         return ()
 
-    def _with_mates(self, first: Waiting) -> list[Waiting]:
-        mates = self._sharing[first.caller]
-        group: list[Waiting] = []
-        while mates and len(group) < MOST_TOGETHER:
-            one = mates.popleft()
-            if one.wanted:
-                group.append(self._taken(one))
-        if not mates:
-            del self._sharing[first.caller]
+    def _with_others(self, oldest: WaitingCall) -> list[WaitingCall]:
+        """A call that was taken, with the calls of its caller that share its transaction."""
+        sharing = self._sharing[oldest.caller]
+        group = [oldest]
+        while sharing and len(group) < MAX_CALLS_PER_TRANSACTION:
+            waiting = sharing.popleft()
+            if self._take(waiting):
+                group.append(waiting)
+        if not sharing:
+            del self._sharing[oldest.caller]
         return group
 
-    def _leave(self, one: Waiting) -> None:
-        """Out of the line, without having been taken; the next who looks there passes it over."""
+    def _take(self, waiting: WaitingCall) -> bool:
+        """Take a call out of the queue to run it. False if it does not wait any more or its client has disconnected."""
+        if waiting.pending and waiting.call.abandoned():
+            waiting.end(ClientGone())
+        if not waiting.pending:
+            return False
+        waiting.taken = True
         self.waiting -= 1
-        # Nobody may look there for long; who came first also gives up first.
-        while self._line and (self._line[0].taken or self._line[0].future.done()):
-            self._line.popleft()
-        mates = self._sharing.get(one.caller)
-        if mates is not None and one in mates:
-            mates.remove(one)
-            if not mates:
-                del self._sharing[one.caller]
+        return True
 
-    def _taken(self, one: Waiting) -> Waiting:
-        one.taken = True
+    def _remove(self, waiting: WaitingCall) -> None:
+        """Remove a call that ended while it waited."""
         self.waiting -= 1
-        return one
+        # No connection may come free for long, and the oldest calls end first.
+        while self._calls and not self._calls[0].pending:
+            self._calls.popleft()
+        sharing = self._sharing.get(waiting.caller)
+        if sharing is not None and waiting in sharing:
+            sharing.remove(waiting)
+            if not sharing:
+                del self._sharing[waiting.caller]
 
 
-def _order(one: Waiting) -> tuple[str, str]:
-    """The order inside a transaction, else that in which they came: `delete` before `read`, which passes over what is
-    locked; and the same for all who delete the same messages, so that they do not wait for each other in a circle."""
-    function = one.call.function
+def _order(waiting: WaitingCall) -> tuple[str, str]:
+    """The order of calls in a shared transaction.
+
+    By name: `delete` runs before `read`, which skips locked messages. Calls that lock a message run in the order of
+    their bodies, so that two transactions cannot deadlock. Other calls keep their order of arrival.
+    """
+    function = waiting.call.function
     known = queue_function(function.schema, function.name)
-    return function.name, (one.call.body or "") if known and known.locks_message else ""
+    return function.name, (waiting.call.body or "") if known and known.locks_message else ""
 
 
-async def _ending(group: Sequence[Waiting], work: Awaitable[None]) -> None:
-    """Do the work of a group of calls. Whatever it raises is the outcome of those that have none yet."""
+async def _end_with_error(group: Sequence[WaitingCall], work: Awaitable[None]) -> None:
+    """Await the work for a group of calls. Its exception becomes the outcome of the calls that have none yet."""
     error: GatewayError
     try:
         await work
@@ -243,5 +246,5 @@ async def _ending(group: Sequence[Waiting], work: Awaitable[None]) -> None:
     except Exception:
         logger.exception("failed to run %d waiting calls", len(group))
         error = InternalError()
-    for one in group:
-        one.end(error)
+    for waiting in group:
+        waiting.end(error)

@@ -1,4 +1,4 @@
-"""A call: which function, with which arguments, and what is to become of its result."""
+"""A call of a function, and its answer."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from pgmq_gateway.postgrest.preferences import Preferences
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A function called once.
+    """One call of a function.
 
-    body         the JSON that the statement takes as $1
-    read_only    whether the call is kept from writing
-    settings     those of the caller's role; the function's own come on top
-    abandoned    whether nobody waits for the answer any more
-    offset       how many rows the client wants skipped, for the numbers in Content-Range
+    body       the JSON that the statement takes as $1
+    read_only  whether the transaction is read-only
+    offset     rows that the client skips, for Content-Range
+    settings   those of the caller's role; the function's own override them
+    abandoned  whether the client has disconnected
     """
 
     function: Function
@@ -35,34 +35,30 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def singular(self) -> bool:
-        """Whether any other number of rows than one is an error."""
-        alone = self.representation.shape is Shape.OBJECT and self.representation.plan is None
-        return alone and self.function.returns_set
+        """Whether a number of rows other than one is an error."""
+        single = self.representation.shape is Shape.OBJECT and self.representation.plan is None
+        return single and self.function.returns_set
 
     @property
-    def limit(self) -> float | None:
-        """Seconds that the call may take, by its function or its role: 0 for no limit, None where neither says."""
+    def statement_timeout(self) -> float | None:
+        """Seconds, from the function or the role: 0 for none, None if neither sets it."""
         own = self.function.settings.statement_timeout
         return self.settings.statement_timeout if own is None else own
 
     @property
-    def timeout(self) -> float | None:
-        """The same for a timer; None for no limit."""
-        return self.limit or None
-
-    @property
     def isolation(self) -> str | None:
-        """The isolation level that its transaction needs; None for the ordinary one."""
+        """The isolation level that the function or the role sets; None for read committed."""
         return self.function.settings.isolation or self.settings.isolation
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What Postgres made of a call.
+    """The result of a call.
 
-    total      rows before any limit, where they were counted
+    total      rows before limit and offset, if they were counted
     row_count  rows in `body`
-    body       JSON or CSV text, None for a function that returns nothing
-    headers    what the function put into response.headers, JSON or empty; `status` likewise
+    body       JSON or CSV text; None for a function that returns void
+    headers    response.headers as the function set it: JSON or empty
+    status     response.status as the function set it
     """
 
     total: int | None
@@ -72,7 +68,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
-# The OIDs of the functions of a schema that a role can execute, in the shape of a call's answer.
+# The OIDs of the functions of a schema that a role can execute, with the columns of an answer.
 EXECUTABLE = """
 select
     null::pg_catalog.int8 as total,
@@ -84,10 +80,10 @@ where n.nspname = {schema}
   and pg_catalog.has_schema_privilege({role}, n.oid, 'usage')
   and pg_catalog.has_function_privilege({role}, p.oid, 'execute')
 """
-MINE = EXECUTABLE.format(schema="($2)[1]", role="current_user")
+EXECUTABLE_BY_CALLER = EXECUTABLE.format(schema="($2)[1]", role="current_user")
 
 
 def executable(schema: str, request: Described) -> Call:
-    """A call that gives the OIDs of the functions of `schema` that its caller can execute."""
-    itself = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
-    return Call(itself, Statement(MINE, (schema,)), request, ARRAY, Preferences(), read_only=True)
+    """A call that returns the OIDs of the functions of `schema` that its caller can execute, as a JSON array."""
+    placeholder = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
+    return Call(placeholder, Statement(EXECUTABLE_BY_CALLER, (schema,)), request, ARRAY, Preferences(), read_only=True)

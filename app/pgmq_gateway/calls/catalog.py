@@ -1,4 +1,4 @@
-"""The functions of the exposed schemas, read from Postgres; a name and a set of argument names lead to one of them."""
+"""The schema cache: the functions of the exposed schemas, resolved by name and argument names."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,13 @@ from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
 from pgmq_gateway.errors import AmbiguousFunction, FunctionNotFound
 from pgmq_gateway.postgrest.hints import nearest
 
-# The schema whose functions manage queues.
+# The schema of the functions that manage queues.
 MANAGEMENT = "pgmq_admin"
-# Calls by their argument names, in the order in which they came.
-RESOLVED_KEPT = 1024
+MAX_RESOLVED_CALLS = 1024
 
 
 class Result(StrEnum):
-    """What one row of a function's result is."""
+    """The kind of one row of a function's result."""
 
     VOID = "void"
     SCALAR = "scalar"
@@ -30,9 +29,9 @@ class Result(StrEnum):
 class Argument:
     """An argument of a function.
 
-    name      empty for the only argument of a function that takes a whole body
-    type      its type as people write it: `integer`, `jsonb[]`
-    sql_type  the same so that nothing of that name in another schema, a temporary table say, can take its place
+    name      empty for the single unnamed argument that receives the whole body
+    type      the type's SQL name: `integer`, `jsonb[]`
+    sql_type  the type's qualified name, which no object of another schema can shadow
     """
 
     name: str
@@ -42,14 +41,14 @@ class Argument:
     variadic: bool = False
 
 
-# Compared by identity: what is remembered of a function ends with the catalog that it stands in.
+# Compared by identity, so that values cached by function do not outlive a reload of the catalog.
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """A function that can be called by name.
+    """A function that can be called over HTTP.
 
-    columns   those of a row that it returns, with their SQL types
-    relation  the name of its rows' composite type, None for other results
-    settings  those of its own (ALTER FUNCTION … SET) that have to hold before it begins
+    columns   the columns of its result, with their SQL types
+    relation  the name of the result's composite type, None for other results
+    settings  its own settings (ALTER FUNCTION … SET) that are applied before the call
     """
 
     schema: str
@@ -71,21 +70,20 @@ class Function:
         object.__setattr__(self, "required", frozenset(a.name for a in self.arguments if a.required))
 
     def takes(self, names: Collection[str]) -> bool:
-        """Whether a call with just these arguments is complete and has nothing unknown."""
+        """Whether these argument names include all required ones and no unknown one."""
         return self.whole_body is None and self.names.issuperset(names) and self.required.issubset(names)
 
     @property
     def whole_body(self) -> str | None:
-        """The type of the only argument, which has no name and takes the whole body; None for other functions."""
+        """The type of the single unnamed argument that receives the whole body; None for other functions."""
         return self.arguments[0].type if self.arguments and not self.arguments[0].name else None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}({', '.join(f'{a.name} => {a.type}' for a in self.arguments)})"
 
 
-# Input arguments with their types and whether they have a default (defaults belong to the last input arguments), for
-# functions whose arguments all have names, or whose only argument has none and can take a whole body. Types are asked
-# for under an empty search_path, so they come qualified.
+# The functions whose input arguments all have names, and those with a single unnamed argument for the whole body.
+# Defaults belong to the last input arguments. Run with an empty search_path, so that type names are qualified.
 FUNCTIONS = """
 select
     p.oid,
@@ -169,11 +167,11 @@ order by 2, 3, i.names
 """
 
 
-# Settings of the roles that the login role may become, as far as those roles may set them.
+# Settings of the roles that the login role can switch to, as far as those roles can set them.
 ROLE_SETTINGS = """
 select
     r.rolname as role,
-    -- Those for this database come after those for all, and so win.
+    -- Settings for this database follow those for all databases, and the last one wins.
     array_agg(v.pair order by s.setdatabase <> 0, v.name, v.place) as settings
 from pg_catalog.pg_db_role_setting s
 join pg_catalog.pg_roles r on r.oid = s.setrole
@@ -210,23 +208,22 @@ class Catalog:
         comments: Mapping[str, str] | None = None,
     ) -> None:
         self._roles = roles or {}
-        # What COMMENT ON SCHEMA says.
+        # Comments on schemas.
         self.comments = comments or {}
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:
             self._functions.setdefault((function.schema, function.name), []).append(function)
-        # What has been found is remembered as long as the catalog is.
-        self.resolve = lru_cache(RESOLVED_KEPT)(self._resolve)
+        self.resolve = lru_cache(MAX_RESOLVED_CALLS)(self._resolve)
 
     def settings_of(self, role: str) -> TransactionSettings:
-        """What ALTER ROLE … SET says of the role that a call runs in."""
+        """The settings of a role (ALTER ROLE … SET)."""
         return self._roles.get(role, DEFAULTS)
 
     def __iter__(self) -> Iterator[Function]:
         return (function for overloads in self._functions.values() for function in overloads)
 
     def _resolve(self, schema: str, name: str, arguments: tuple[str, ...], body_types: tuple[str, ...]) -> Function:
-        """The function of `schema` that takes `arguments`, or else one that takes a whole body of one of `body_types`.
+        """The function that takes these arguments, or otherwise the one for a whole body of these types.
 
         Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts.
         """
@@ -245,19 +242,19 @@ class Catalog:
         raise _not_found(f"{schema}.{name}", sorted(arguments), body_types, hint)
 
     def _hint(self, schema: str, name: str, arguments: list[str]) -> str | None:
-        """The function that may have been meant: other arguments of this one, or one with a name like it."""
+        """A suggestion: an overload with similar arguments, or a function with a similar name."""
         overloads = self._functions.get((schema, name))
         if overloads:
             lists = [f"({', '.join(sorted(overload.names))})" for overload in overloads]
             found = nearest(f"({', '.join(arguments)})", lists, 0.33)
-            meant = None if found is None else f"{name}{found}"
+            suggested = None if found is None else f"{name}{found}"
         else:
-            meant = nearest(name, (other for place, other in self._functions if place == schema), 0.75)
-        return None if meant is None else f"Perhaps you meant to call the function {schema}.{meant}"
+            suggested = nearest(name, (other for where, other in self._functions if where == schema), 0.75)
+        return None if suggested is None else f"Perhaps you meant to call the function {schema}.{suggested}"
 
 
 def _by_name(body_types: Collection[str]) -> bool:
-    """Whether arguments may be named: a body of text or bytes has none."""
+    """Whether the request names its arguments; a body of text or bytes does not."""
     return not body_types or "json" in body_types
 
 
@@ -281,7 +278,7 @@ def _not_found(function: str, arguments: list[str], body_types: Collection[str],
 
 
 async def load(connection: Connection, schemas: Iterable[str], hoisted: Iterable[str] = ()) -> Catalog:
-    """Read the functions of `schemas` as the login role sees them, with those of their settings that are `hoisted`."""
+    """Read the functions of `schemas`. Of their own settings those in `hoisted` are kept (db-hoisted-tx-settings)."""
     async with connection.transaction(readonly=True):
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
         rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))

@@ -1,7 +1,7 @@
-"""A call as one SQL statement that gives total, row_count and body.
+"""Renders a call as one SQL statement that returns total, row_count and body.
 
-The statement is made of identifiers and types from the catalog, quoted here, and of fixed words; all that the caller
-sent goes along as parameters: $1 is the JSON body as it came, $2 an array of texts.
+The statement consists of fixed words and of quoted identifiers. All values of the client are parameters: $1 is the JSON
+body as sent, $2 an array of texts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ from pgmq_gateway.queue_functions import SCHEMA, SIGNATURES
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
-# Types whose names are more than an identifier, so that they cannot be quoted.
-SPELLED = frozenset({
+# Type names of SQL's grammar, which cannot be quoted.
+UNQUOTED_TYPES = frozenset({
     "bigint", "bit varying", "boolean", "character", "character varying", "char", "dec", "decimal", "double precision",
     "float", "int", "integer", "numeric", "real", "smallint", "time", "time with time zone", "time without time zone",
     "timestamp", "timestamp with time zone", "timestamp without time zone", "varchar",
@@ -27,12 +27,12 @@ SPELLED = frozenset({
 
 @dataclass(slots=True)
 class Parameters:
-    """The texts of $2, as they are collected."""
+    """The texts of $2."""
 
     texts: list[str] = field(default_factory=list)
 
     def add(self, text: str, sql_type: str | None = None) -> str:
-        """A reference to one more text, read as a type."""
+        """Append a text. Returns a reference to it, with a cast."""
         self.texts.append(text)
         reference = f"($2)[{len(self.texts)}]"
         return f"{reference}::{sql_type}" if sql_type else reference
@@ -40,38 +40,39 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and the texts that it takes as $2."""
+    """SQL, and the texts of $2."""
 
     sql: str
     texts: tuple[str, ...] = ()
 
 
 def quote(identifier: str) -> str:
-    """An SQL identifier, whatever characters it has."""
+    """A quoted SQL identifier."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def statement(
     function: Function, arguments: Arguments, shaping: Shaping, representation: Representation, *, counted: bool
 ) -> Statement:
-    """The statement that calls `function` and shapes what it returns; `counted`: with the total before any limit."""
-    made = _statement(function, arguments, shaping, representation, counted=counted)
+    """The statement that calls `function` and shapes its result. `counted` adds the total before limit and offset."""
+    if shaping == PLAIN and not counted and not arguments.values and function.whole_body is None:
+        rendered = _plain(function, frozenset(arguments.names), representation)
+    else:
+        rendered = _shaped(function, arguments, shaping, representation, counted=counted)
     if representation.plan is None:
-        return made
-    return replace(made, sql=f"explain ({', '.join(representation.plan)}) {made.sql}")
+        return rendered
+    return replace(rendered, sql=f"explain ({', '.join(representation.plan)}) {rendered.sql}")
 
 
-def _statement(
+def _shaped(
     function: Function, arguments: Arguments, shaping: Shaping, representation: Representation, *, counted: bool
 ) -> Statement:
-    if shaping == PLAIN and not counted and not arguments.values and function.whole_body is None:
-        return _plain(function, frozenset(arguments.names), representation)
     parameters = Parameters()
     source = _source(function, arguments, parameters)
     if function.result is Result.VOID:
-        # With no rows wanted the function is not called, as with all others.
+        # As with other functions, limit=0 keeps the function from being called.
         source = source if shaping.limit != 0 else f"(select from {source} limit 0) as nothing"
-        return Statement(_nothing(source, counted=counted), tuple(parameters.texts))
+        return Statement(_void(source, counted=counted), tuple(parameters.texts))
     name = _row_name(function)
     where = _where(function, shaping, parameters)
     columns = _columns(function, shaping, parameters)
@@ -87,28 +88,28 @@ def _statement(
 
 @lru_cache(maxsize=1024)
 def _plain(function: Function, names: frozenset[str], representation: Representation) -> Statement:
-    """The statement of nearly all calls: arguments from a JSON object, the result as it is."""
+    """Nearly all calls: arguments from a JSON object, and no shaping."""
     signature = f"{function.name}({','.join(sorted(names))})"
     if function.schema == SCHEMA and signature in SIGNATURES and representation is ARRAY:
-        # Postgres has it as a prepared plan: pgmq_gateway.plain_call.
+        # pgmq_gateway.plain_call contains this statement, whose plan Postgres caches.
         return Statement(signature)
     source = _json_source(function, names)
     if function.result is Result.VOID:
-        return Statement(_nothing(source, counted=False))
+        return Statement(_void(source, counted=False))
     parameters = Parameters()
     body = _body(function, PLAIN, representation, parameters)
-    # The subselect makes a row of what may be one column: a table of one column is a set of objects.
+    # The subselect makes a row of a single column: the rows of a table of one column are objects.
     sql = f"select null::pg_catalog.int8, pg_catalog.count(*), {body} from (select call.* from {source}) as answer"
     return Statement(sql, tuple(parameters.texts))
 
 
-def _nothing(source: str, *, counted: bool) -> str:
+def _void(source: str, *, counted: bool) -> str:
     total = "pg_catalog.count(*)" if counted else "null::pg_catalog.int8"
     return f"select {total}, pg_catalog.count(*), null::pg_catalog.text from {source}"
 
 
 def _source(function: Function, arguments: Arguments, parameters: Parameters) -> str:
-    """The function called with its arguments, as an item of a FROM clause named `call`."""
+    """The function with its arguments as an item of FROM, named `call`."""
     if function.whole_body is not None:
         (argument,) = function.arguments
         return f"{_name(function)}({parameters.add(arguments.whole, argument.sql_type)}) as {_alias(function)}"
@@ -123,7 +124,7 @@ def _source(function: Function, arguments: Arguments, parameters: Parameters) ->
 
 
 def _text_value(argument: Argument, texts: Sequence[str], parameters: Parameters) -> str:
-    """An argument that came as text: of one that is repeated the last counts, and a variadic one takes them all."""
+    """An argument of a query string or form. The last of repeated ones counts; a variadic one receives all."""
     if not argument.variadic:
         return parameters.add(texts[-1], argument.sql_type)
     listed = ", ".join(parameters.add(text) for text in texts)
@@ -131,8 +132,7 @@ def _text_value(argument: Argument, texts: Sequence[str], parameters: Parameters
 
 
 def _json_source(function: Function, names: frozenset[str]) -> str:
-    """Postgres reads each member as its argument's type, so that numbers keep every digit, and a string that holds a
-    number does for an integer argument (json_to_record, as in PostgREST)."""
+    """json_to_record, as in PostgREST: numbers keep every digit, and integer arguments accept strings of digits."""
     given = [argument for argument in function.arguments if argument.name in names]
     if not given:
         return _called(function, ())
@@ -155,7 +155,7 @@ def _alias(function: Function) -> str:
 
 
 def _row_name(function: Function) -> str:
-    """What Postgres calls a row in its messages, as PostgREST has it."""
+    """The alias of the rows, which Postgres' messages show; that of PostgREST."""
     return "pgrst_call" if function.result is Result.RECORD else quote(function.name)
 
 
@@ -163,26 +163,25 @@ def _body(function: Function, shaping: Shaping, representation: Representation, 
     if representation.shape is Shape.CSV:
         return _csv(function, shaping, parameters)
     if representation.shape is Shape.GEOJSON:
-        # PostGIS' function, wherever the search path has it.
+        # A function of PostGIS, found by the search_path.
         features = "coalesce(pg_catalog.json_agg(st_asgeojson(answer)::pg_catalog.json), '[]')"
         return f"pg_catalog.json_build_object('type', 'FeatureCollection', 'features', {features})::pg_catalog.text"
     scalar = function.result is Result.SCALAR and shaping.select == PLAIN.select
-    alone = representation.shape is Shape.OBJECT
-    # A single object of a set of scalars names the scalar; one value stays what it is.
-    value = f"answer.{SCALAR}" if scalar and not (alone and function.returns_set) else "answer"
+    single = representation.shape is Shape.OBJECT
+    # As in PostgREST, a single object of a set of scalars has the member pgrst_scalar.
+    value = f"answer.{SCALAR}" if scalar and not (single and function.returns_set) else "answer"
     aggregated = f"pg_catalog.json_agg({value})"
     if representation.strip_nulls:
         aggregated = f"pg_catalog.json_strip_nulls({aggregated})"
-    if alone or not function.returns_set:
+    if single or not function.returns_set:
         return f"coalesce(({aggregated}->0)::pg_catalog.text, 'null')"
     return f"coalesce({aggregated}::pg_catalog.text, '[]')"
 
 
 def _csv(function: Function, shaping: Shaping, parameters: Parameters) -> str:
-    """A line of names, if there are rows, and the rows in Postgres' own notation of a row, which is that of CSV."""
+    """A header, if there are rows, and the rows. The text of a Postgres row is a line of CSV in parentheses."""
     names = [name for selected in shaping.select for name in _output_names(function, selected)]
     header = parameters.add(",".join(_csv_name(name) for name in names))
-    # A row's text is a line of CSV in parentheses.
     row = "answer::pg_catalog.text"
     lines = f"pg_catalog.string_agg(pg_catalog.substr({row}, 2, pg_catalog.length({row}) - 2), E'\\n')"
     return f"case when pg_catalog.count(*) > 0 then {header} else '' end || E'\\n' || coalesce({lines}, '')"
@@ -219,8 +218,8 @@ def _column(function: Function, selected: Selected, parameters: Parameters) -> s
 
 
 def _type(name: str) -> str:
-    """The name of a type that a caller wrote: one of the spelled ones, or an identifier."""
-    return name.lower() if name.lower() in SPELLED else quote(name)
+    """A client's name of a type as SQL."""
+    return name.lower() if name.lower() in UNQUOTED_TYPES else quote(name)
 
 
 def _value(function: Function, place: Field, parameters: Parameters) -> str:
@@ -255,7 +254,7 @@ def _comparison(function: Function, condition: Condition, parameters: Parameters
         return f"{value} is {condition.values[0].replace('_', ' ')}"
     if condition.operator == "in":
         listed = ", ".join(parameters.add(text, sql_type) for text in condition.values)
-        # As PostgREST does for an empty list. A constant would have the planner leave out the call.
+        # As in PostgREST. For a constant condition the planner would remove the call.
         return f"{value} in ({listed})" if listed else f"{value} = any ('{{}}')"
     if condition.operator in TEXT_SEARCHES:
         return _text_search(value, condition, sql_type, parameters)
@@ -271,7 +270,7 @@ def _comparison(function: Function, condition: Condition, parameters: Parameters
 
 
 def _array(sql_type: str) -> str:
-    """The type of an array of these; arrays of arrays are of the same type (their names begin with an underscore)."""
+    """The array type of a type; that of an array type (`_int4`) is the type itself."""
     return sql_type if sql_type.partition(".")[2].lstrip('"').startswith("_") else f"{sql_type}[]"
 
 
@@ -284,7 +283,7 @@ def _text_search(value: str, condition: Condition, sql_type: str | None, paramet
 
 
 def _field_type(function: Function, place: Field) -> str | None:
-    """The type that a value compared to this field is read as; None where only Postgres can tell."""
+    """The type of a field; None if only Postgres knows it."""
     if place.path:
         return "pg_catalog.text" if place.path[-1].as_text else "pg_catalog.jsonb"
     return dict(function.columns).get(place.name)

@@ -1,4 +1,4 @@
-"""Keeps the catalog in step with the database: loads it, listens for reloads, knows whether the database is there."""
+"""Loads the catalog, reloads it on notifications, and watches whether the database responds."""
 
 import asyncio
 import logging
@@ -22,25 +22,24 @@ logger = logging.getLogger("pgmq_gateway")
 
 # Seconds between attempts to connect.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
-# Seconds between reloads that calls for unknown functions may cause, so that strangers cannot keep the database busy.
-RELOAD_INTERVAL = 1.0
-# Seconds of silence after which the connection is tried: one that is lost without a word brings no notifications.
-LOOK_SECONDS = 15.0
-# Seconds that Postgres may take to answer then, and to tell its functions.
-ANSWER_SECONDS = 10.0
-LOAD_SECONDS = 60.0
+# Calls of unknown functions cause reloads. This bounds the load that a client can put on the database.
+RELOAD_INTERVAL_SECONDS = 1.0
+# A connection that is lost without a FIN brings no notifications, so it is checked after this time without one.
+CHECK_INTERVAL_SECONDS = 15.0
+CHECK_TIMEOUT_SECONDS = 10.0
+LOAD_TIMEOUT_SECONDS = 60.0
 
 FAILURES = (*BROKEN, *SERVER_ERRORS, GatewayError)
 
 
 class CatalogWatch:
-    """The catalog as it is now, on a connection of its own.
+    """The current catalog, with a connection of its own.
 
     loaded        set while there is a catalog
-    loads         how often it has been read
-    failures      attempts that failed, those to connect included
-    lost          connections that broke
-    load_seconds  how long the last successful one took, without connecting
+    loads         successful loads
+    failures      failed attempts to connect or load
+    lost          lost connections
+    load_seconds  duration of the last successful load, without connecting
     """
 
     def __init__(self, settings: Settings, pool: ConnectionPool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,13 +53,13 @@ class CatalogWatch:
         self._channel = settings.db_channel if settings.db_channel_enabled else None
         self._clock = clock
         self._catalog: Catalog | None = None
-        self._loaded_at = -RELOAD_INTERVAL
+        self._loaded_at = -RELOAD_INTERVAL_SECONDS
         self._connection: Connection | None = None
-        # Whether Postgres has not answered in time on a connection that was good before.
+        # Whether Postgres did not respond in time on an open connection.
         self._silent = False
-        # What the operator has been told of.
-        self._said: set[str] = set()
-        self._asked = asyncio.Event()
+        # Warnings that are logged already.
+        self._warned: set[str] = set()
+        self._reload_asked = asyncio.Event()
         self._loading = asyncio.Lock()
         self.loaded = asyncio.Event()
         self.loads = 0
@@ -70,24 +69,24 @@ class CatalogWatch:
 
     @property
     def ready(self) -> bool:
-        """Whether the functions are known and the database has not been lost since."""
+        """Whether the catalog is loaded and its connection open."""
         return self._catalog is not None and self._connection is not None and not self._connection.is_closed()
 
     @property
     def catalog(self) -> Catalog:
-        """The functions that can be called. Raises CatalogMissing before the first load."""
+        """The catalog. Raises CatalogMissing before the first load."""
         if self._catalog is None:
             raise CatalogMissing
         return self._catalog
 
     def ask_reload(self) -> None:
         """Reload soon (a signal, a notification)."""
-        self._asked.set()
+        self._reload_asked.set()
 
     async def refreshed(self) -> Catalog:
-        """The catalog for a call that found no function: reloaded, unless that was done just now."""
+        """The catalog for a call of an unknown function: reloaded unless RELOAD_INTERVAL_SECONDS have not passed."""
         async with self._loading:
-            if self._clock() - self._loaded_at >= RELOAD_INTERVAL and self._connection is not None:
+            if self._clock() - self._loaded_at >= RELOAD_INTERVAL_SECONDS and self._connection is not None:
                 try:
                     await self._load(self._connection)
                 except FAILURES as error:
@@ -96,7 +95,7 @@ class CatalogWatch:
         return self.catalog
 
     async def ask(self, query: str, *arguments: object, patience: float) -> list[asyncpg.Record]:
-        """The rows of a query that is no caller's, so that no call waits for a connection; none without a database.
+        """The rows of a query of the gateway's own, without a connection of the pool; none without a connection.
 
         Raises what the driver raises, and TimeoutError after `patience` seconds.
         """
@@ -106,9 +105,9 @@ class CatalogWatch:
             return await self._connection.fetch(query, *arguments, timeout=patience)
 
     async def run(self) -> None:
-        """Follow the database until cancelled, over any number of lost connections.
+        """Follow the database until cancelled, and reconnect when the connection is lost.
 
-        Nothing is served as long as the login role is one that must not serve.
+        There is no catalog, and nothing is served, while the login role is unsafe.
         """
         backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while True:
@@ -129,34 +128,34 @@ class CatalogWatch:
     def _refuse(self, error: UnsafeLogin) -> None:
         self._catalog = None
         self.loaded.clear()
-        if str(error) not in self._said:
-            logger.error("nothing is served until this is mended: %s", error)
-        self._said = {str(error)}
+        if str(error) not in self._warned:
+            logger.error("no requests are served until this is fixed: %s", error)
+        self._warned = {str(error)}
 
     def _give_up_silent(self) -> None:
-        """A Postgres that neither answers nor takes new connections will not answer the calls that run there."""
+        """Close all connections to a server that neither responds nor accepts new connections."""
         if self._silent:
             self._pool.retire(at_once=True)
         self._silent = False
 
     async def _follow(self) -> None:
-        """One connection's life: load, then reload whenever asked, until it is lost."""
+        """Open a connection, load the catalog, and reload it when asked until the connection is lost."""
         connection = await self._connector()
         self._silent = False
         try:
             await self._check(connection)
-            connection.add_termination_listener(lambda _: self._asked.set())
+            connection.add_termination_listener(lambda _: self._reload_asked.set())
             self._connection = connection
-            hears = False
+            listening = False
             while not connection.is_closed():
-                self._asked.clear()
+                self._reload_asked.clear()
                 async with self._loading:
-                    hears = hears or await self._listen(connection)
+                    listening = listening or await self._listen(connection)
                     await self._load(connection)
-                while not await self._told():
+                while not await self._wait_for_reload():
                     async with self._loading:
-                        await self._look(connection)
-                    if not hears:
+                        await self._check_in_time(connection)
+                    if not listening:
                         break
             self.lost += 1
             logger.warning("lost the connection to the database")
@@ -165,24 +164,24 @@ class CatalogWatch:
             connection.terminate()
 
     async def _listen(self, connection: Connection) -> bool:
-        """Whether reloads will be asked for. A standby cannot listen: there the functions are read at each look."""
+        """Listen for notifications. False on a standby, which cannot: there each check of the connection reloads."""
         if self._channel is None:
             return True
         with suppress(asyncpg.ReadOnlySQLTransactionError):
-            await connection.add_listener(self._channel, lambda *_: self._asked.set())
+            await connection.add_listener(self._channel, lambda *_: self._reload_asked.set())
             return True
         return False
 
-    async def _told(self) -> bool:
-        """Whether there is something to do before the connection is to be tried."""
+    async def _wait_for_reload(self) -> bool:
+        """Wait for a request to reload. False after CHECK_INTERVAL_SECONDS without one."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
-                return await self._asked.wait()
+            async with asyncio.timeout(CHECK_INTERVAL_SECONDS):
+                return await self._reload_asked.wait()
         return False
 
-    async def _look(self, connection: Connection) -> None:
+    async def _check_in_time(self, connection: Connection) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
                 await self._check(connection)
         except TimeoutError:
             self._silent = True
@@ -190,19 +189,19 @@ class CatalogWatch:
             raise
 
     async def _check(self, connection: Connection) -> None:
-        """Say once what the operator should mend. Raises UnsafeLogin."""
+        """Check the login role, and log each warning once. Raises UnsafeLogin."""
         found = set(await check_login(connection))
-        # Calls have another way to the database then, maybe with another role.
+        # With a listen URI of its own, calls may use another role.
         if self._apart and self._pool.available:
             async with self._pool.connection() as other:
                 found |= set(await check_login(other))
-        for line in found - self._said:
-            logger.warning("%s", line)
-        self._said = found
+        for warning in found - self._warned:
+            logger.warning("%s", warning)
+        self._warned = found
 
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = began = self._clock()
-        async with asyncio.timeout(LOAD_SECONDS):
+        async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted)
         self.load_seconds = self._clock() - began
         self.loads += 1

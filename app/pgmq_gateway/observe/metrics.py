@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from pgmq_gateway.auth.authenticator import Authenticator
-from pgmq_gateway.calls.batching import MOST_TOGETHER, Line
+from pgmq_gateway.calls.batching import MAX_CALLS_PER_TRANSACTION, AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.traffic import BOUNDS, Traffic, buckets
@@ -16,7 +16,7 @@ from pgmq_gateway.observe.gauges import Gauges
 from pgmq_gateway.settings.model import Settings
 
 # Upper bounds of the numbers of calls in a transaction that are told apart.
-SIZES = (1, 2, 4, 8, 16, MOST_TOGETHER)
+SIZES = (1, 2, 4, 8, 16, MAX_CALLS_PER_TRANSACTION)
 
 
 class Metrics:
@@ -28,14 +28,14 @@ class Metrics:
         self,
         settings: Settings,
         database: Database,
-        line: Line,
+        admission: AdmissionQueue,
         watch: CatalogWatch,
         authenticator: Authenticator,
         traffic: Traffic,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Parts(settings.db_pool, database, line, watch, authenticator))
-        self._registry.register(_Answers(traffic, line))
+        self._registry.register(_Parts(settings.db_pool, database, admission, watch, authenticator))
+        self._registry.register(_Answers(traffic, admission))
         self._gauges = Gauges(settings, watch)
         self._registry.register(self._gauges)
 
@@ -52,11 +52,16 @@ class _Parts(Collector):
     """Asks the parts that know, whenever somebody looks: nothing is kept twice."""
 
     def __init__(
-        self, size: int, database: Database, line: Line, watch: CatalogWatch, authenticator: Authenticator
+        self,
+        size: int,
+        database: Database,
+        admission: AdmissionQueue,
+        watch: CatalogWatch,
+        authenticator: Authenticator,
     ) -> None:
         self._size = size
         self._database = database
-        self._line = line
+        self._admission = admission
         self._watch = watch
         self._authenticator = authenticator
 
@@ -66,13 +71,13 @@ class _Parts(Collector):
         yield from self._tokens()
 
     def _pool(self) -> Iterator[Metric]:
-        timeouts = self._database.pool.timeouts + self._line.timeouts
+        timeouts = self._database.pool.timeouts + self._admission.timeouts
         yield CounterMetricFamily(
             "pgrst_db_pool_timeouts", "Calls that no database connection came free for in time", timeouts
         )
         idle = self._database.pool.idle
         yield GaugeMetricFamily("pgrst_db_pool_available", "Open database connections that no call uses", idle)
-        waiting = self._line.waiting
+        waiting = self._admission.waiting
         yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls that wait for a database connection now", waiting)
         yield GaugeMetricFamily("pgrst_db_pool_max", "Database connections for calls at most", self._size)
         connections = self._database.pool
@@ -126,9 +131,9 @@ class _Parts(Collector):
 class _Answers(Collector):
     """What has been answered, and how many calls have shared a transaction."""
 
-    def __init__(self, traffic: Traffic, line: Line) -> None:
+    def __init__(self, traffic: Traffic, admission: AdmissionQueue) -> None:
         self._traffic = traffic
-        self._line = line
+        self._admission = admission
 
     def collect(self) -> Iterator[Metric]:
         traffic = self._traffic
@@ -147,12 +152,12 @@ class _Answers(Collector):
             traffic.seconds,
         )
         yield self._transactions()
-        yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Connections that calls use now", self._line.busy)
+        yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Connections that calls use now", self._admission.busy)
         # Over all workers, which are added up, this is their number.
         yield GaugeMetricFamily("pgmq_gateway_workers", "Processes that serve", 1)
 
     def _transactions(self) -> Metric:
-        sizes, below = self._line.sizes, (0, *SIZES)
+        sizes, below = self._admission.transaction_sizes, (0, *SIZES)
         counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZES, strict=False)]
         return HistogramMetricFamily(
             "pgmq_gateway_transaction_calls",

@@ -1,4 +1,4 @@
-"""The line before the database: who goes first, who is turned away, who has left, and what a lost connection means."""
+"""The admission queue: order, overflow, disconnected clients, and connections that are lost under shared calls."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from pgmq_gateway.calls.batching import LONGEST_LINE, Line, Waiting
+from pgmq_gateway.calls.batching import MAX_WAITING_PER_CONNECTION, AdmissionQueue, WaitingCall
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway, create_app
@@ -36,14 +36,14 @@ FUNCTIONS = (
 
 @pytest.fixture(scope="module")
 def own(own: Own) -> Own:
-    """A gateway with one connection, whose function takes notes."""
+    """A gateway with one connection and a function that records its calls."""
     own.define(*FUNCTIONS)
     return own
 
 
 @pytest.fixture
 async def crowd(own: Own) -> AsyncIterator[Crowd]:
-    """Its callers, with nothing noted yet."""
+    """Its callers, with an empty record."""
     own.sql("truncate public.trace")
     async with crowd_of(own) as crowd:
         yield crowd
@@ -51,17 +51,17 @@ async def crowd(own: Own) -> AsyncIterator[Crowd]:
 
 
 def note(crowd: Crowd, who: str, caller: Headers, *, wait: bool = False) -> asyncio.Task[httpx.Response]:
-    """A call on its way that notes who it is."""
+    """A call that records `who`, as a running task."""
     return asyncio.create_task(crowd.call("note", {"who": who, "wait": wait}, caller))
 
 
 def notes(crowd: Crowd) -> list[str]:
-    """What has been noted, in its order."""
+    """The recorded calls, in order."""
     return [who for (who,) in crowd.sql("select who from public.trace order by at")]
 
 
 async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[httpx.Response]]:
-    """Calls that come one after the other while all connections are busy."""
+    """Calls that arrive one after the other while all connections are busy."""
     tasks = []
     for who, caller in calls:
         tasks.append(note(crowd, who, caller))
@@ -69,7 +69,7 @@ async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[
     return tasks
 
 
-async def test_who_has_waited_longest_goes_first(crowd: Crowd, bearer: Bearer) -> None:
+async def test_the_oldest_waiting_call_runs_first(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob, eve = (bearer("authenticated", sub=sub) for sub in ("ann", "bob", "eve"))
     async with crowd.busy():
         tasks = await stand(crowd, ("a1", ann), ("b1", bob), ("a2", ann), ("e1", eve), ("b2", bob))
@@ -77,7 +77,7 @@ async def test_who_has_waited_longest_goes_first(crowd: Crowd, bearer: Bearer) -
     assert notes(crowd) == ["a1", "a2", "b1", "b2", "e1"]
 
 
-async def test_the_flood_of_one_caller_does_not_hold_up_another(crowd: Crowd, bearer: Bearer) -> None:
+async def test_many_calls_of_one_caller_do_not_delay_another(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob = (bearer("authenticated", sub=sub) for sub in ("ann", "bob"))
     async with crowd.busy():
         flood = [note(crowd, "ann", ann) for _ in range(10)]
@@ -87,12 +87,12 @@ async def test_the_flood_of_one_caller_does_not_hold_up_another(crowd: Crowd, be
         flood += [note(crowd, "ann", ann) for _ in range(90)]
         await crowd.waiting(101)
     assert {answer.status_code for answer in await asyncio.gather(late, *flood)} == {200}
-    # Behind those that came before it and the rest of their transaction.
+    # After the calls before it and the rest of their transaction.
     assert notes(crowd).index("bob") == 32
     assert len(notes(crowd)) == 101
 
 
-async def test_a_client_that_goes_away_while_it_waits_is_not_served(crowd: Crowd, bearer: Bearer) -> None:
+async def test_the_call_of_a_client_that_disconnects_while_it_waits_does_not_run(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob = (bearer("authenticated", sub=sub) for sub in ("ann", "bob"))
     async with crowd.busy():
         tasks = await stand(crowd, ("1", ann), ("2", ann), ("3", bob), ("4", ann), ("5", bob))
@@ -100,13 +100,13 @@ async def test_a_client_that_goes_away_while_it_waits_is_not_served(crowd: Crowd
         for one in gone:
             one.cancel()
         await asyncio.gather(*gone, return_exceptions=True)
-        # The gateway hears of it before it hears of what comes after on a new connection.
+        # The gateway notices the disconnect before the next request on a new connection.
         assert (await crowd.client.post("/rpc/nothing")).status_code == 404
     assert [(await tasks[n]).text for n in (2, 3)] == ['"3"', '"4"']
     assert notes(crowd) == ["3", "4"]
 
 
-async def test_a_client_that_goes_away_while_it_is_served_is_served(crowd: Crowd, bearer: Bearer) -> None:
+async def test_the_call_of_a_client_that_disconnects_while_it_runs_is_committed(crowd: Crowd, bearer: Bearer) -> None:
     ann = bearer("authenticated", sub="ann")
     async with crowd.gate():
         async with crowd.busy():
@@ -133,53 +133,55 @@ async def inside(own: Own, directory: DataDirectory, patience: float = 30) -> As
     transport = httpx.ASGITransport(create_app(gateway=gateway))
     async with gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
         await until_async(lambda: gateway.watch.loads > 0)
-        yield Inside(own, client, gateway.line)
+        yield Inside(own, client, gateway.admission)
 
 
 class Inside(Crowd):
-    """Callers of a gateway in this process, whose line can be looked at."""
+    """Callers of a gateway in this process, with access to its admission queue."""
 
-    def __init__(self, own: Own, client: httpx.AsyncClient, line: Line) -> None:
+    def __init__(self, own: Own, client: httpx.AsyncClient, admission: AdmissionQueue) -> None:
         super().__init__(own, client)
-        self._line = line
+        self._admission = admission
 
-    async def in_line(self) -> int:
-        return self._line.waiting
+    async def queued(self) -> int:
+        return self._admission.waiting
 
 
-async def test_who_waits_in_vain_is_told_so_and_nothing_is_done(
+async def test_a_call_that_waits_too_long_gets_504_and_does_not_run(
     own: Own, crowd: Crowd, directory: DataDirectory
 ) -> None:
     async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
         answers = await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
         assert [(a.status_code, a.json()["code"]) for a in answers] == [(504, "PGRST003")] * 5
-        assert await hasty.in_line() == 0
+        assert await hasty.queued() == 0
     assert notes(crowd) == []
 
 
-async def test_who_finds_the_line_too_long_is_told_so_at_once(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
+async def test_a_call_beyond_the_longest_queue_gets_504_at_once(
+    own: Own, crowd: Crowd, directory: DataDirectory
+) -> None:
     async with inside(own, directory) as many:
         async with many.busy():
-            tasks = [note(many, f"{n:04}", {}) for n in range(LONGEST_LINE)]
-            await many.waiting(LONGEST_LINE)
+            tasks = [note(many, f"{n:04}", {}) for n in range(MAX_WAITING_PER_CONNECTION)]
+            await many.waiting(MAX_WAITING_PER_CONNECTION)
             refused = await note(many, "too many", {})
             assert (refused.status_code, refused.json()["code"]) == (504, "PGRST003")
-            assert await many.in_line() == LONGEST_LINE
+            assert await many.queued() == MAX_WAITING_PER_CONNECTION
         assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
-        assert await many.in_line() == 0
-    assert sorted(notes(crowd)) == [f"{n:04}" for n in range(LONGEST_LINE)]
+        assert await many.queued() == 0
+    assert sorted(notes(crowd)) == [f"{n:04}" for n in range(MAX_WAITING_PER_CONNECTION)]
 
 
-async def test_who_has_given_up_is_forgotten(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
+async def test_a_call_that_timed_out_leaves_the_queue(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
     async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
         await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
         gc.collect()
-        assert [one for one in gc.get_objects() if isinstance(one, Waiting)] == []
+        assert [one for one in gc.get_objects() if isinstance(one, WaitingCall)] == []
     assert notes(crowd) == []
 
 
 class Cut:
-    """A relay to Postgres whose connections can be cut: before Postgres hears of a call, or before it has answered."""
+    """A relay to Postgres whose connections can be cut before a call arrives or before its result returns."""
 
     def __init__(self, target: Path) -> None:
         self.mute = False
@@ -188,7 +190,7 @@ class Cut:
         self._writers: list[asyncio.StreamWriter] = []
 
     async def relay(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        """Carry what both sides say."""
+        """Copy the bytes of both directions."""
         server, forth = await asyncio.open_unix_connection(self._target / SOCKET_NAME)
         self._writers += [back, forth]
         await asyncio.gather(self._carry(client, forth), self._carry(server, back, answer=True))
