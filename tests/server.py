@@ -57,6 +57,7 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     passed: socket.socket | None = None,
+    program: Path = PROGRAM,
 ) -> Server:
     """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
 
@@ -66,7 +67,7 @@ def start(
     passes = (sys.executable, "-c", PASSES, str(passed.fileno())) if passed else ()
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [*passes, PROGRAM, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
+            [*passes, program, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
             env=environment(env),
             cwd=cwd,
             pass_fds=(passed.fileno(),) if passed else (),

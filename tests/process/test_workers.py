@@ -1,6 +1,5 @@
 """Several workers on one port: all of them serve, one that dies is replaced, and none outlives the others' end."""
 
-import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,27 +129,6 @@ def test_no_worker_outlives_its_parent(serve_workers: Workers, database: str) ->
     gateway.process.kill()
     psutil.wait_procs(workers, 30)
     assert not any(worker.is_running() for worker in workers)
-
-
-def test_packages_in_the_current_folder_are_not_imported(
-    tmp_path: Path, directory: DataDirectory, database: str
-) -> None:
-    folder = tmp_path / "project"
-    for name in ("app", "http", "pgmq_gateway"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").write_text(f"raise RuntimeError('{name} of the current folder')")
-    env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
-    gateway = server.start(
-        tmp_path / "log", "--workers", "2", "--dashboard-port", "0", env={**env, "PGRST_DB_POOL": "2"}, cwd=folder
-    )
-    try:
-        dashboard = re.search(r"dashboard: (.+)\)", gateway.output)
-        assert dashboard is not None
-        assert httpx.get(f"{dashboard[1]}/sign-in", timeout=30).status_code == 200
-        assert call(gateway, "pop", queue_name="missing").json()["code"] == "42P01"
-    finally:
-        assert gateway.stop() == 0
-    assert gateway.log.read_text() == ""
 
 
 @pytest.mark.parametrize("count", ["0", "65", "x"])
