@@ -1,8 +1,8 @@
 -- The four roles of a Supabase database.
 --
--- Why: every request runs in the role of its caller; the gateway logs in as authenticator, which has no rights of its
--- own (NOINHERIT) and may only become one of the other three.
--- Safe to repeat: a role that exists is left as it is, whoever made it.
+-- Why: every request runs as the role of its caller; the gateway logs in as authenticator, which has no privileges of
+-- its own (NOINHERIT) and can only switch to one of the other three.
+-- Safe to repeat: a role that exists is not changed.
 
 do $roles$
 declare
@@ -20,7 +20,7 @@ begin
             begin
                 execute format('create role %I %s', wanted.name, wanted.attributes);
             exception
-                -- Roles belong to the whole server: another database's installer may have been faster.
+                -- Roles belong to the whole server: the installer of another database may have created it meanwhile.
                 when duplicate_object or unique_violation then null;
                 when insufficient_privilege then
                     raise exception 'role % is missing and % may not create it', wanted.name, current_user
@@ -43,23 +43,22 @@ begin
 end;
 $roles$;
 
--- Limits for the role that the gateway logs in with: how long a statement may run, and how long a transaction may do
--- nothing.
+-- Time limits for statements and idle transactions of the role that the gateway logs in with.
 --
--- Why: calls share few connections, and one that waits for a lock for ever keeps one of them from all others. A
--- transaction whose gateway is gone without a word keeps its locks, and vacuum from its work.
--- Safe to repeat: what anybody has set, for the role, the database or the server, is left as it is. Where the role may
--- not be altered, as on some hosted databases, nothing is.
+-- Why: calls share few connections, and one that waits for a lock forever blocks a connection. A transaction whose
+-- gateway has disappeared keeps its locks, and dead rows from being vacuumed.
+-- Safe to repeat: a limit that is set, for the role, the database or the server, is not changed. Where the role cannot
+-- be altered, as on some hosted databases, none is set.
 
 do $login$
 declare
     wanted record;
 begin
-    -- Roles belong to the whole server, where another database's installer may be at it too: a conflict is an error
-    -- once the other one has committed, so the next look finds what it has set.
+    -- Roles belong to the whole server, where the installer of another database may do the same: that is an error once
+    -- the other one has committed, so the next attempt finds its setting.
     for wanted in
         select * from (values
-            -- Longer than any call of a queue should ever take, and most that manage one.
+            -- Longer than any call on a queue should take, and than most calls that manage one.
             ('statement_timeout', '5min'),
             ('idle_in_transaction_session_timeout', '1min')
         ) as limits (name, value)
@@ -86,7 +85,7 @@ begin
                 raise notice '% may not set % for authenticator', current_user, wanted.name;
                 exit;
             when internal_error then
-                -- That is how Postgres calls this one.
+                -- Postgres has no code of its own for this error.
                 if sqlerrm not like 'tuple concurrently %' then
                     raise;
                 end if;

@@ -1,8 +1,8 @@
 -- pgmq itself.
 --
--- Why: the queues are pgmq's tables and functions. A database that has them, as an extension or from its SQL alone,
--- keeps them; else the extension is created where the server offers it; else pgmq's own SQL, which the installer hands
--- over in the setting pgmq_gateway.pgmq_sql, is run.
+-- Why: the queues are pgmq's tables and functions. A database that has pgmq, as an extension or from its SQL alone,
+-- keeps it; else the extension is created if the server has it; else pgmq's own SQL is run, which the installer passes
+-- in the setting pgmq_gateway.pgmq_sql.
 -- Safe to repeat: nothing happens once pgmq.meta exists.
 
 do $pgmq$
@@ -14,7 +14,7 @@ begin
         create extension pgmq;
     else
         execute current_setting('pgmq_gateway.pgmq_sql');
-        -- Only an extension says which version it is.
+        -- An extension records its version; pgmq's SQL alone does not.
         execute format('comment on schema pgmq is %L', 'pgmq ' || current_setting('pgmq_gateway.pgmq_version'));
     end if;
 end;

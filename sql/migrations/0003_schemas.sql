@@ -1,6 +1,6 @@
 -- The schemas of the gateway's functions.
 --
--- Safe to repeat: a schema that exists is kept, whoever made it.
+-- Safe to repeat: a schema that exists is kept.
 
 create schema if not exists pgmq_gateway;
 comment on schema pgmq_gateway is 'Internal to pgmq-gateway: never exposed over HTTP.';
@@ -11,7 +11,7 @@ grant usage on schema pgmq_gateway to authenticator, service_role;
 grant select on table pgmq_gateway.migrations, pgmq_gateway.shipped to authenticator;
 
 create schema if not exists pgmq_admin;
-comment on schema pgmq_admin is 'Management of queues: create, drop, purge, list, and who may do what.';
+comment on schema pgmq_admin is 'Management of queues, messages and privileges, for service_role.';
 revoke all on schema pgmq_admin from public;
 grant usage on schema pgmq_admin to service_role;
 

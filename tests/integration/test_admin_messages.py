@@ -123,8 +123,8 @@ def test_acting_on_another_number_than_was_counted_is_a_conflict(manage: Manage,
         assert error(answer) == {
             "code": "PT409",
             "details": "The queue has changed since they were counted.",
-            "hint": "Count them again.",
-            "message": "2 messages match, not 3: nothing was done",
+            "hint": "Count them again with pgmq_admin.count_messages().",
+            "message": "2 messages match, not 3: nothing has been changed",
         }
     assert stored() == before
     assert manage("apply", action="requeue", filter=IN_ARCHIVE, expected=None).json() == 1

@@ -129,7 +129,7 @@ def test_notifications_that_would_not_come_are_refused(manage: Manage, jobs: Sql
 def test_an_unknown_queue_is_named_with_what_to_do(manage: Manage, function: str) -> None:
     answer = manage(function, queue_name="nowhere")
     assert refusal(answer) == (404, "42P01", 'queue "nowhere" does not exist')
-    assert error(answer)["hint"] == "pgmq_admin.list_queues() lists those that do."
+    assert error(answer)["hint"] == "pgmq_admin.list_queues() lists all queues."
 
 
 def test_the_database_tells_how_it_is(own: Own, manage: Manage) -> None:

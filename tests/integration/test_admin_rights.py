@@ -174,7 +174,10 @@ def test_a_producer_sends_and_sees_nothing(admin: Admin, call: Call, own: Own, b
     assert refusal(call({}, "send", message={}))[1] == "42501"
     assert admin("messages_as", role="service_role", max_rows=1)[0]["message"] == {"secret": 1}
     answer = request(own, bearer("service_role"), queue, "create_policy", {"template": "producer", "role": "anon"})
-    assert refusal(answer)[1:] == ("55000", f'role "anon" may see messages of pgmq.q_{queue}: it is no producer')
+    assert refusal(answer)[1:] == (
+        "55000",
+        f'role "anon" can read messages of pgmq.q_{queue}, so it cannot be a producer',
+    )
 
 
 def test_a_consumer_takes_all_and_sends_none(admin: Admin, call: Call, own: Own, bearer: Bearer, queue: str) -> None:

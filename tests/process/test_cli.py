@@ -83,7 +83,7 @@ def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
         (
             ["queue", "create", "Foo"],
             1,
-            'queue name "Foo" is not allowed: Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.',
+            'queue name "Foo" is not allowed: Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.',
         ),
         (["queue", "create", "p", "--type", "partitioned"], 1, "partitioned queues need the extension pg_partman"),
         (["queue", "drop", "nope"], 1, 'queue "nope" does not exist'),

@@ -1,6 +1,6 @@
 CREATE SCHEMA pgmq_admin;
 
-COMMENT ON SCHEMA pgmq_admin IS 'Management of queues: create, drop, purge, list, and who may do what.';
+COMMENT ON SCHEMA pgmq_admin IS 'Management of queues, messages and privileges, for service_role.';
 
 CREATE SCHEMA pgmq_gateway;
 
@@ -53,19 +53,19 @@ begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
         raise exception 'action "%" is unknown', action using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+            hint = 'Use postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then
-        raise exception 'action % is not for archived messages', action using
-            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+        raise exception 'action "%" is not possible in the archive', action using
+            errcode = 'invalid_parameter_value', hint = 'Archived messages can be deleted, moved and requeued.';
     elsif action = 'requeue' and not archived then
         raise exception 'only archived messages can be requeued' using
             errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
     elsif (action = 'postpone') <> (seconds is not null) then
-        raise exception 'seconds belong to the action postpone, and only to that' using
-            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+        raise exception 'postpone needs seconds, and other actions do not take any' using
+            errcode = 'invalid_parameter_value', hint = 'Use both or neither.';
     elsif (action = 'move') <> (to_queue is not null) then
-        raise exception 'to_queue belongs to the action move, and only to that' using
-            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+        raise exception 'move needs to_queue, and other actions do not take any' using
+            errcode = 'invalid_parameter_value', hint = 'Use both or neither.';
     elsif action = 'move' then
         perform pgmq_gateway.check_move(queue_name, to_queue);
     end if;
@@ -74,17 +74,17 @@ begin
         queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
         case action when 'requeue' then queue_name else to_queue end);
     if done.matched <> expected then
-        -- A code that gives status 409.
-        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+        -- HTTP status 409.
+        raise exception '% messages match, not %: nothing has been changed', done.matched, expected using
             errcode = 'PT409',
             detail = 'The queue has changed since they were counted.',
-            hint = 'Count them again.';
+            hint = 'Count them again with pgmq_admin.count_messages().';
     end if;
     return cardinality(done.msg_ids);
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. expected: refuse when another number matches; null does not check.';
+COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) IS 'Applies one action to all messages that a filter matches, in one transaction, and returns their number. expected: fail if another number matches, unless null.';
 
 CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -94,7 +94,7 @@ CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SE
     from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that existed.';
 
 CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -143,7 +143,7 @@ begin
         order by n.on_table desc, c.word
     loop
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
-            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+            raise exception 'policy "%" on % already exists', wanted.policy, wanted.on_table using
                 errcode = 'duplicate_object',
                 hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
         end if;
@@ -159,7 +159,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' names. claim and member: the messages whose member equals this claim; a.b is b inside a.';
 
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -172,9 +172,9 @@ begin
     if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
         raise exception 'queue type "%" is unknown', queue_type using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose basic, unlogged or partitioned.';
+            hint = 'Use basic, unlogged or partitioned.';
     end if;
-    -- Two at once: the second finds what the first made.
+    -- Of two calls at once, the second one finds the queue of the first.
     perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
     select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
     into present from pgmq.meta as m
@@ -182,8 +182,8 @@ begin
     if present = queue_type then
         return false;
     elsif present is not null then
-        raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
-            using errcode = 'duplicate_table';
+        raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
+            errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
     perform pgmq_gateway.check_new_name(queue_name, queue_type);
     case queue_type
@@ -204,7 +204,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false if it already exists. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 
 CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -214,7 +214,7 @@ CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_v
         current_setting('server_version'),
         coalesce(
             (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
-            -- Left there by the installer, which ran pgmq's SQL.
+            -- The installer's comment, where it ran pgmq's own SQL.
             substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
         ),
         (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
@@ -222,7 +222,7 @@ CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_v
         pg_is_in_recovery(),
         (select sum(numbackends) from pg_catalog.pg_stat_database),
         current_setting('max_connections')::integer,
-        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        -- Vacuum keeps all rows deleted since. Prepared transactions count: they are easily forgotten.
         extract(epoch from clock_timestamp() - least(
             (select min(xact_start) from pg_catalog.pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()),
@@ -245,7 +245,7 @@ CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_v
     where d.datname = current_database();
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is read from memory.';
+COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and the share of reads served from memory.';
 
 CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -255,7 +255,7 @@ CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SET
     from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue for good and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Deletes messages of a queue permanently and returns the ids of those that existed.';
 
 CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -266,7 +266,7 @@ CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RE
         queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive for good and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) IS 'Deletes messages of the archive permanently and returns the ids of those that existed.';
 
 CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -280,7 +280,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Ends the notifications of new messages; none is an error.';
+COMMENT ON FUNCTION pgmq_admin.disable_notify(queue_name text) IS 'Turns off notifications of new messages; no error if they are off.';
 
 CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -300,12 +300,12 @@ begin
     end loop;
     if not found then
         raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
     end if;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS 'Drops a policy of a queue, on its archive too. Privileges stay, but without a policy they allow nothing.';
 
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -315,7 +315,7 @@ begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
-    -- pgmq stops where the table is gone already, and would list the queue for ever.
+    -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
@@ -336,20 +336,21 @@ declare
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
-        raise exception 'this version of pgmq has no notifications with a throttle' using
+        raise exception 'this version of pgmq cannot throttle notifications' using
             errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
     elsif partitioned or queue_name <> lower(queue_name) then
-        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
-        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+        -- pgmq's trigger looks up its queue by the name of the table that it fires on.
+        raise exception 'queue "%" cannot have notifications', queue_name using
             errcode = 'feature_not_supported',
-            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
-            hint = 'Poll it, or make a basic queue with a name in small letters.';
+            detail = case when partitioned then 'pgmq does not support them for partitioned queues.'
+                else 'pgmq does not support them for names with upper-case letters.' end,
+            hint = 'Poll it, or create a basic queue with a lower-case name.';
     elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
-        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
-            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+        raise exception 'throttle_interval_ms is %, but must be 0 or more', coalesce(throttle_interval_ms::text, 'null')
+            using errcode = 'invalid_parameter_value', hint = 'Leave it out for 250, pgmq''s default.';
     end if;
     perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
-    -- From now on who sends also writes when the last notification was.
+    -- From now on each send also records the time of the last notification.
     for sender in
         select distinct a.grantee
         from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
@@ -362,7 +363,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep polling slowly, and expect fewer sends per second.';
+COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Turns on notifications of new messages, on the channel pgmq.q_<queue>.INSERT, at most one in throttle_interval_ms. Some can be lost: keep polling slowly. Sending becomes slower.';
 
 CREATE FUNCTION pgmq_admin.expose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -377,7 +378,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.expose() IS 'Lets anon, authenticated and service_role call the six functions of pgmq_public.';
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Allows anon, authenticated and service_role to call the six functions of pgmq_public.';
 
 CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -388,7 +389,7 @@ CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
     where s.oid is not null;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run in may call functions of pgmq_public.';
+COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run as can call functions of pgmq_public.';
 
 CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
     LANGUAGE sql STABLE
@@ -419,7 +420,7 @@ begin
     for wanted in
         select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
     loop
-        -- A producer sends without seeing messages: more rights would take that away.
+        -- A producer sends without reading: more privileges would allow it to read.
         if wanted.operation <> 'send'
             or has_table_privilege(role, tables.queue_table, 'SELECT')
             or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
@@ -449,7 +450,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
+COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Grants a role the privileges on a queue that the operations need: send, read, pop, archive, delete.';
 
 CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -563,7 +564,7 @@ CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name,
     order by r.role;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run as can do with a queue by its privileges, without regard to policies; see rights().';
 
 CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
     LANGUAGE plpgsql STABLE
@@ -632,7 +633,7 @@ CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_n
     order by p.polrelid = t.archive_table, p.polname;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They count where row-level security is on.';
+COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They apply where row-level security is on.';
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -655,7 +656,7 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
     order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive the number always is one.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where the numbers of messages are estimates, as for long queues; that of a large archive always is an estimate.';
 
 CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -665,7 +666,7 @@ CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETUR
     from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) IS 'Makes delayed messages and those in flight visible now and returns the ids of those that exist.';
 
 CREATE FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, max_rows integer DEFAULT 10) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, message jsonb, headers jsonb)
     LANGUAGE plpgsql
@@ -717,7 +718,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns the old and the new id of each.';
+COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, count as never read and keep their age. Returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
     LANGUAGE sql IMMUTABLE
@@ -727,19 +728,19 @@ CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title
         (
             'own_messages', 'Own messages',
             'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
-            'as its user id.',
+            'such as its user id.',
             '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
         ),
         (
             'tenant', 'Messages of the tenant',
-            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, given by a claim.',
             '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
         ),
-        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
-        ('producer', 'Producer', 'Send messages, see none.', '[]');
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, but read none.', '[]');
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy and the parameters that each takes.';
+COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy() and their parameters.';
 
 CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -747,8 +748,8 @@ CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds i
     AS $$
 begin
     if seconds is null and until is null then
-        raise exception 'messages can only be postponed for some seconds or until a time' using
-            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+        raise exception 'seconds and until are both null' using
+            errcode = 'invalid_parameter_value', hint = 'Use one of them: how long, or until when, to postpone.';
     end if;
     return query
     select unnest(c.msg_ids)
@@ -758,7 +759,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer, until timestamp with time zone) IS 'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of those that exist.';
 
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -793,7 +794,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. It reads the whole queue.';
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
 
 CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE sql
@@ -805,7 +806,7 @@ CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TA
         unnest(c.msg_ids, c.new_msg_ids) as moved;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and returns the old and the new id of each.';
+COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Moves messages from the archive back to their queue, where they are visible at once, count as never read and keep their age, and returns the old and the new id of each.';
 
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -823,7 +824,7 @@ begin
     select coalesce(array_agg(o), '{}') into remaining
     from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o <> all (operations);
-    -- Operations share rights: take away what no remaining one needs.
+    -- Operations share privileges: revoke those that no remaining operation needs.
     for privilege in
         select distinct unnest(o.queue_rights)
         from pgmq_gateway.operation_rights() as o
@@ -846,15 +847,15 @@ begin
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
             errcode = 'invalid_grant_operation',
             detail = case remaining
-                when '{}' then 'It has rights from another role.'
-                else format('It may also %s, which together need the same rights.', array_to_string(remaining, ', '))
+                when '{}' then 'It has privileges from another role.'
+                else format('It can also %s, which need the same privileges.', array_to_string(remaining, ', '))
             end,
-            hint = 'Revoke those too. Nothing was changed.';
+            hint = 'Revoke those too. Nothing has been changed.';
     end if;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Revokes from a role the privileges on a queue that only these operations need; fails if an operation remains possible.';
 
 CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -877,7 +878,7 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
     order by j.role, j.place;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run as can do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
 
 CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -887,7 +888,7 @@ begin
     perform pgmq_gateway.message_table(queue_name, 'q');
     if message is null then
         raise exception 'message must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
     end if;
     return (
         select id
@@ -906,15 +907,15 @@ CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
     if array_ndims(messages) > 1 then
-        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        -- Postgres reads an array of arrays as a matrix, and pgmq would make a message of each element.
         raise exception 'a message of a batch cannot be a JSON array' using
-            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+            errcode = 'invalid_parameter_value', hint = 'Send it alone, or put it into an object.';
     elsif array_position(messages, null) is not null then
         raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
     elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
         raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
-            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+            using errcode = 'invalid_parameter_value', hint = 'Use one for each message, null for a message without.';
     elsif coalesce(cardinality(messages), 0) = 0 then
         return;
     end if;
@@ -940,7 +941,7 @@ declare
 begin
     if enabled is null then
         raise exception 'enabled must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+            errcode = 'null_value_not_allowed', hint = 'Use true or false.';
     end if;
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     for part in
@@ -957,7 +958,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Turns row-level security of a queue and its partitions on or off; archive: that of its archive too.';
 
 CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
     LANGUAGE plpgsql
@@ -1013,13 +1014,13 @@ begin
     if pgmq_admin.exposed() then
         raise exception 'pgmq_public can still be called' using
             errcode = 'invalid_grant_operation',
-            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
-            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+            detail = 'A role that requests run as has USAGE on it from another role or another grantor.',
+            hint = 'See its privileges in psql: \dn+ pgmq_public. Nothing has been changed.';
     end if;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'Prevents requests from calling pgmq_public; its functions stay. After expose(), other roles than anon, authenticated and service_role need grant_queue() again.';
 
 CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -1176,7 +1177,8 @@ CREATE FUNCTION pgmq_gateway.can_switch_to(login name, role name) RETURNS boolea
     AS $$
     select role <> 'authenticator'
         and pg_has_role(
-            login, role, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+            login, role,
+            case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
@@ -1323,7 +1325,8 @@ begin
     end if;
     if buckets is null or buckets not between 1 and max_buckets then
         raise exception 'buckets is %, but must be between 1 and %', coalesce(buckets::text, 'null'), max_buckets using
-            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to return: 120 for example.';
+            errcode = 'invalid_parameter_value',
+            hint = 'It is the number of points in time to return: 120 for example.';
     elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
         raise exception 'since is %, but must be a time in the last ten years', coalesce(since::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'It is the time that the history starts at.';
@@ -1352,28 +1355,28 @@ CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
-    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    -- pgmq allows more, but different names can share one table: "Foo" and "foo", or long ones cut at 63 bytes.
     if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+            hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';
     end if;
     if exists (
         select from pg_catalog.pg_class
         where relnamespace = 'pgmq'::regnamespace and (
             relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
-            -- A partition of the new queue would have the name of another queue's table.
+            -- A partition of the new queue would have the name of an existing table.
             or queue_type = 'partitioned' and starts_with(relname, 'q_' || queue_name || '_')
                 and substr(relname, length(queue_name) + 4) ~ '^(default|p[0-9_]+)$'
         )
     ) or exists (
-        -- The other way round: partitions that are yet to come.
+        -- A future partition of an existing queue would have the name of the new table.
         select from pgmq.meta as m
         where m.is_partitioned and starts_with(check_new_name.queue_name, m.queue_name || '_')
           and substr(check_new_name.queue_name, length(m.queue_name) + 2) ~ '^(default|p[0-9_]+)$'
     ) then
-        raise exception 'queue "%" would share a table or an index with another', queue_name
-            using errcode = 'duplicate_table', hint = 'Choose another name.';
+        raise exception 'queue "%" would share a table or an index with another one', queue_name
+            using errcode = 'duplicate_table', hint = 'Use another name.';
     end if;
 end;
 $_$;
@@ -1391,7 +1394,7 @@ begin
     if found or coalesce(cardinality(operations), 0) = 0 then
         raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from send, read, pop, archive and delete.';
+            hint = 'Use send, read, pop, archive or delete.';
     end if;
 end;
 $$;
@@ -1423,14 +1426,14 @@ CREATE FUNCTION pgmq_gateway.check_partitioning(partition_interval text, retenti
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    most constant integer := 1000;
+    max_partitions constant integer := 1000;
     partitions numeric;
 begin
     if partition_interval ~ '^[0-9]{1,9}$' and retention_interval ~ '^[0-9]{1,18}$' then
         partitions := retention_interval::numeric / greatest(partition_interval::numeric, 0.001);
         if partition_interval::integer < 10 then
             raise exception 'partition_interval "%" is too small', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds at least 10 messages.';
+                errcode = 'invalid_parameter_value', hint = 'Use 10 messages or more.';
         end if;
     else
         begin
@@ -1444,21 +1447,21 @@ begin
                 partitions := null;
         end;
         if partitions is null then
-            raise exception 'partition_interval "%" and retention_interval "%" do not go together',
+            raise exception 'partition_interval "%" and retention_interval "%" are not of one kind',
                 partition_interval, retention_interval using
                 errcode = 'invalid_parameter_value',
-                hint = 'Give both as numbers of messages ("10000", "100000"), or both as times ("1 day", "7 days").';
+                hint = 'Use numbers of messages for both ("10000", "100000"), or times for both ("1 day", "7 days").';
         end if;
         if partition_interval::interval < '1 minute' then
             raise exception 'partition_interval "%" is too short', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds the messages of at least one minute.';
+                errcode = 'invalid_parameter_value', hint = 'Use one minute or more.';
         end if;
     end if;
-    if partitions < 1 or partitions > most then
+    if partitions < 1 or partitions > max_partitions then
         raise exception 'a retention of % in partitions of % makes % partitions',
             retention_interval, partition_interval, trunc(partitions, 1) using
             errcode = 'invalid_parameter_value',
-            hint = format('Choose them so that there are 1 to %s.', most);
+            hint = format('Use intervals that make 1 to %s.', max_partitions);
     end if;
 end;
 $_$;
@@ -1471,7 +1474,7 @@ begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
         raise exception 'queue "%" does not exist', queue_name using
             errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
+            hint = 'pgmq_admin.list_queues() lists all queues.';
     end if;
 end;
 $$;
@@ -1485,7 +1488,8 @@ begin
         raise exception 'role "%" does not exist', role using
             errcode = 'undefined_object',
             hint = format(
-                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;', coalesce(role, 'x'));
+                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;',
+                coalesce(role, 'x'));
     elsif not pgmq_gateway.can_switch_to(login, role) then
         raise exception 'role "%" is not a role that requests can run as', role using
             errcode = 'insufficient_privilege',
@@ -1527,37 +1531,37 @@ begin
     if takes is null then
         raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from own_messages, tenant, consumer and producer.';
+            hint = 'Use own_messages, tenant, consumer or producer.';
     elsif takes = '[]' and (claim is not null or member is not null) then
         raise exception 'template "%" takes neither claim nor member', template using
             errcode = 'invalid_parameter_value',
-            hint = 'Leave them out, or choose own_messages or tenant.';
+            hint = 'Leave them out, or use own_messages or tenant.';
     end if;
     claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
     member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
     if '' in (claim, member) then
         raise exception 'claim and member must not be empty' using
-            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the defaults.';
     elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
-        raise exception 'claim "%" is not to be trusted', claim using
+        raise exception 'claim "%" cannot be trusted', claim using
             errcode = 'invalid_parameter_value',
-            detail = 'Users write their user_metadata themselves.',
+            detail = 'Users can change their own user_metadata.',
             hint = 'Use sub, or a claim inside app_metadata.';
     elsif not pgmq_gateway.policies_apply(queue_table, id) then
-        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+        raise exception 'a policy on % would not apply to role "%"', queue_table, role using
             errcode = 'object_not_in_prerequisite_state',
             hint = case
                 when (select relrowsecurity from pg_class where oid = queue_table)
-                then 'The role is not held by row-level security: choose another.'
+                then 'The role bypasses row-level security: use another one.'
                 else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
             end;
     elsif template = 'producer' and (
         has_column_privilege(id, queue_table, 'message', 'SELECT')
         or has_column_privilege(id, queue_table, 'headers', 'SELECT')
     ) then
-        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+        raise exception 'role "%" can read messages of %, so it cannot be a producer', role, queue_table using
             errcode = 'object_not_in_prerequisite_state',
-            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+            hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
     operations := case template
         when 'consumer' then '{read,pop,archive,delete}'
@@ -1656,13 +1660,13 @@ begin
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
     select s.* into estimate
     from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
-    -- Statistics come late, for a queue that has just filled too late.
+    -- Statistics lag behind: of a queue that has just been filled they know nothing.
     messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
     if hidden <= few_messages then
         visible := messages - hidden;
         in_flight := hidden - delayed;
     else
-        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
         if visible is null or visible > few_messages then
             visible := round(messages * estimate.visible_share);
         end if;
@@ -1670,7 +1674,7 @@ begin
         in_flight := messages - visible - delayed;
     end if;
 exception
-    -- Dropped just now.
+    -- The queue was dropped meanwhile.
     when undefined_table or syntax_error then exact := false;
 end;
 $$;
@@ -1702,7 +1706,7 @@ begin
             hint = case
                 when exists (select from pg_catalog.pg_available_extensions where name = 'pg_partman')
                     then 'As a superuser run "create schema partman; create extension pg_partman schema partman".'
-                else 'Install it on the server (Debian: postgresql-NN-partman), or choose type basic.'
+                else 'Install it on the server (Debian: postgresql-NN-partman), or use type basic.'
             end;
     end if;
     perform pgmq_gateway.check_partitioning(partition_interval, retention_interval);
@@ -1822,13 +1826,13 @@ CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    -- Supabase grants to postgres too; elsewhere that role may not exist.
+    -- Supabase grants to postgres too, a role that may be missing elsewhere.
     owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
     callers constant text := format('%I, anon, authenticated, service_role', owner);
     routine regprocedure;
 begin
     execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
-    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
+    -- By name, not by signature: pop, for example, has a quantity since pgmq 1.7.
     for routine in
         select p.oid
         from pg_catalog.pg_proc as p
@@ -1987,7 +1991,8 @@ begin
         order by f.place
     loop
         if routine.function is null then
-            blockers := blockers || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
+            blockers := blockers
+                || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
             return;
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             blockers := blockers || format('%s lacks EXECUTE on %s: %s', seen::regrole, routine.signature, advice);
@@ -2147,7 +2152,7 @@ CREATE FUNCTION pgmq_gateway.lint_tables(only_queue text) RETURNS SETOF pgmq_adm
     select
         q.queue_name, 'notify_row', 'warning',
         'The queue has the trigger for notifications, but none is ever sent: ' || case
-            when unsupported.yes then 'pgmq looks the queue up by the name of a table, a partition''s or a lower-case one.'
+            when unsupported.yes then 'pgmq looks up the queue by the name of a partition, or in lower case.'
             else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
         end,
         format(
@@ -2550,7 +2555,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.queue_metrics(most integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2576,7 +2581,7 @@ CREATE FUNCTION pgmq_gateway.queue_metrics(most integer) RETURNS TABLE(queue_nam
             n.updated, n.deleted, n.archive_inserted
         from newest as n
         order by n.queue_name
-        limit most
+        limit max_queues
     );
 $$;
 
@@ -2600,9 +2605,9 @@ begin
     queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
     archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
     if queue_table is null or archive_table is null then
-        raise exception 'queue "%" has lost a table', queue_name using
+        raise exception 'a table of queue "%" is missing', queue_name using
             errcode = 'undefined_table',
-            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+            hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
     end if;
 end;
 $$;
@@ -2659,7 +2664,8 @@ CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$
-    select pgmq_gateway.message_table(queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
+    select pgmq_gateway.message_table(
+        queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.state_condition(state text, present text) RETURNS text
@@ -2739,12 +2745,13 @@ CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regcl
     AS $_$
     select case
         when template in ('own_messages', 'tenant') then format(
-            -- As a scalar subquery the claim is looked up once, not for each row.
+            -- In a scalar subquery the claim is read once, not for each row.
             '%s = (select %s)',
             pgmq_gateway.member_expression('message', member),
             pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
-        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
-        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy for its new row, and a policy cannot know
+        -- whose row that is. So all rows are allowed, but only while the role has no privilege on more of them than the
+        -- id.
         when template = 'producer' and command = 'r' then format(
             '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
             ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
@@ -2884,7 +2891,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue; false when there is none with this id.';
+COMMENT ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue; false if there is none with this id.';
 
 CREATE FUNCTION pgmq_public.delete(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
@@ -2895,7 +2902,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) IS 'Deletes a message for good; false when there is none with this id.';
+COMMENT ON FUNCTION pgmq_public.delete(queue_name text, message_id bigint) IS 'Deletes a message permanently; false if there is none with this id.';
 
 CREATE FUNCTION pgmq_public.pop(queue_name text) RETURNS SETOF pgmq.message_record
     LANGUAGE plpgsql
@@ -2922,7 +2929,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_public.pop(queue_name text) IS 'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
+COMMENT ON FUNCTION pgmq_public.pop(queue_name text) IS 'Reads and deletes one visible message. At most once: if the response is lost, so is the message.';
 
 CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) RETURNS SETOF pgmq.message_record
     LANGUAGE plpgsql
@@ -2931,8 +2938,8 @@ CREATE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integ
 declare
     queue_table constant text := pgmq.format_table_name(queue_name, 'q');
     present constant timestamptz := clock_timestamp();
-    -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
-    most constant integer := least(
+    -- Reading fewer messages than n is always allowed, and a huge n must not read them all.
+    max_messages constant integer := least(
         n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
     );
     columns text;
@@ -2941,10 +2948,10 @@ begin
     if n is null then
         raise exception 'n must not be null' using
             errcode = 'null_value_not_allowed',
-            hint = 'Say how many messages to read at most, 1 for example.';
+            hint = 'It is the maximum number of messages to read: 1 for example.';
     end if;
     if current_setting('transaction_read_only')::boolean then
-        -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+        -- Fails as pgmq.read does: for a queue that does not exist, else because this is an UPDATE.
         execute format('update pgmq.%I set vt = vt where false', queue_table);
     end if;
     select
@@ -2966,11 +2973,11 @@ begin
         select %3$s from m order by m.msg_id
         $query$,
         queue_table, stamp, columns
-    ) using present, most, sleep_seconds;
+    ) using present, max_messages, sleep_seconds;
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) IS 'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
+COMMENT ON FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer) IS 'Reads up to n visible messages and makes them invisible for sleep_seconds. Delete or archive them in that time.';
 
 CREATE FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -2982,22 +2989,22 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) IS 'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
+COMMENT ON FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible.';
 
 CREATE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-    -- The gateway says how many may come in one call, where its operator does.
+    -- The gateway's operator may set another limit.
     if cardinality(messages)
         > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
     then
         raise exception 'a batch of % messages is too long', cardinality(messages) using
             errcode = 'invalid_parameter_value',
-            hint = 'Send them in several batches.';
+            hint = 'Send them in smaller batches.';
     end if;
-    -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
+    -- For an empty batch pgmq 1.5 returns nothing and later versions raise: do as 1.5.
     if coalesce(cardinality(messages), 0) = 0 then
         return;
     end if;
@@ -3417,8 +3424,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_access(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_ages(queue_table regclass, indexed name[], OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(most integer) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.queue_metrics(max_queues integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(max_queues integer) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 

@@ -355,7 +355,7 @@ def test_sending_many(sql: Sql, service: Sql, queue: str) -> None:
         ("send_batch(%s, array['1', '2']::jsonb[], array['{}']::jsonb[])", "1 headers for 2 messages"),
         ("send_batch(%s, '{}', array['{}']::jsonb[])", "1 headers for 0 messages"),
         ("send_batch(%s, array['1']::jsonb[], sleep_seconds => -1)", "cannot be delayed by -1 seconds"),
-        ("postpone(%s, '{1}')", "for some seconds or until a time"),
+        ("postpone(%s, '{1}')", "seconds and until are both null"),
         ("postpone(%s, '{1}', 5, now())", "exclude each other"),
         ("postpone(%s, '{1}', -5)", "cannot be delayed by -5 seconds"),
         ("postpone(%s, null, 5)", 'filter member "msg_ids" must be of type array, not null'),
@@ -364,12 +364,12 @@ def test_sending_many(sql: Sql, service: Sql, queue: str) -> None:
         ("move(%s, '{1}', 'no-such')", 'queue "no-such" does not exist'),
         ("apply(%s, 'purge', '{}', null)", 'action "purge" is unknown'),
         ("apply(%s, null, '{}', null)", "is unknown"),
-        ("apply(%s, 'archive', '{\"state\": \"archived\"}', null)", "action archive is not for archived messages"),
+        ("apply(%s, 'archive', '{\"state\": \"archived\"}', null)", 'action "archive" is not possible in the archive'),
         ("apply(%s, 'requeue', '{}', null)", "only archived messages can be requeued"),
-        ("apply(%s, 'postpone', '{}', null)", "seconds belong to the action postpone"),
-        ("apply(%s, 'delete', '{}', null, seconds => 5)", "seconds belong to the action postpone"),
-        ("apply(%s, 'move', '{}', null)", "to_queue belongs to the action move"),
-        ("apply(%s, 'delete', '{}', null, to_queue => 'x')", "to_queue belongs to the action move"),
+        ("apply(%s, 'postpone', '{}', null)", "postpone needs seconds"),
+        ("apply(%s, 'delete', '{}', null, seconds => 5)", "postpone needs seconds"),
+        ("apply(%s, 'move', '{}', null)", "move needs to_queue"),
+        ("apply(%s, 'delete', '{}', null, to_queue => 'x')", "move needs to_queue"),
         ("apply(%s, 'move', '{}', null, to_queue => 'no-such')", 'queue "no-such" does not exist'),
     ],
 )
@@ -409,7 +409,9 @@ def act(request: pytest.FixtureRequest, service: Sql, filled: str) -> Callable[.
         name = action.removesuffix("_archived")
         apply = "select pgmq_admin.apply(%s, %s, %s, %s, %s, %s)"
         # A gateway answers 409.
-        with pytest.raises(psycopg.Error, match=f"{len(there)} messages match, not 7: nothing was done") as caught:
+        with pytest.raises(
+            psycopg.Error, match=f"{len(there)} messages match, not 7: nothing has been changed"
+        ) as caught:
             service(apply, filled, name, filter_, 7, seconds, to_queue)
         assert caught.value.sqlstate == "PT409"
         assert service(apply, filled, name, filter_, len(there), seconds, to_queue) == [(len(there),)]
@@ -611,7 +613,7 @@ def test_a_filter_is_tested_again_on_what_changed_meanwhile(sql: Sql, service: S
     background = Background(service, apply, filled, 2)
     background.until_it_waits(sql)
     consumer("commit")
-    with pytest.raises(psycopg.Error, match="1 messages match, not 2: nothing was done"):
+    with pytest.raises(psycopg.Error, match="1 messages match, not 2: nothing has been changed"):
         background.result()
     assert ids(browse(service, filled)) == ALL
     assert service(apply, filled, 1) == [(1,)]

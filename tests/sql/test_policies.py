@@ -79,9 +79,9 @@ def test_the_claim_of_nobody_equals_the_member_of_nothing_never(undone: Sql) -> 
         ("null", errors.InvalidParameterValue, 'template "" is unknown'),
         ("'consumer', claim => 'sub'", errors.InvalidParameterValue, "takes neither claim nor member"),
         ("'tenant', claim => ''", errors.InvalidParameterValue, "must not be empty"),
-        ("'tenant', claim => 'user_metadata.tenant'", errors.InvalidParameterValue, "is not to be trusted"),
+        ("'tenant', claim => 'user_metadata.tenant'", errors.InvalidParameterValue, "cannot be trusted"),
         ("'tenant', 'nobody'", errors.UndefinedObject, 'role "nobody" does not exist'),
-        ("'tenant', 'service_role'", errors.ObjectNotInPrerequisiteState, 'would not count for role "service_role"'),
+        ("'tenant', 'service_role'", errors.ObjectNotInPrerequisiteState, 'would not apply to role "service_role"'),
     ],
 )
 def test_what_makes_no_sense_is_refused(undone: Sql, arguments: str, error: type[Exception], message: str) -> None:
@@ -96,7 +96,7 @@ def test_the_same_again_is_refused_and_says_so(undone: Sql) -> None:
     undone("select pgmq_admin.create_policy('q', 'consumer')")
     undone("savepoint before")
     with pytest.raises(
-        errors.DuplicateObject, match=r'policy "consumer of authenticated: .*" on pgmq\.q_q exists already'
+        errors.DuplicateObject, match=r'policy "consumer of authenticated: .*" on pgmq\.q_q already exists'
     ):
         undone("select pgmq_admin.create_policy('q', 'consumer')")
     undone("rollback to savepoint before")

@@ -10,8 +10,8 @@ set search_path = ''
 as $postpone$
 begin
     if seconds is null and until is null then
-        raise exception 'messages can only be postponed for some seconds or until a time' using
-            errcode = 'invalid_parameter_value', hint = 'Give seconds or until.';
+        raise exception 'seconds and until are both null' using
+            errcode = 'invalid_parameter_value', hint = 'Use one of them: how long, or until when, to postpone.';
     end if;
     return query
     select unnest(c.msg_ids)
@@ -22,7 +22,7 @@ end;
 $postpone$;
 comment on function pgmq_admin.postpone is
     'Makes messages invisible for some seconds from now or until a time, those in flight too, and returns the ids of '
-    'those that were there.';
+    'those that exist.';
 revoke all on function pgmq_admin.postpone from public;
 grant execute on function pgmq_admin.postpone to service_role;
 
@@ -35,7 +35,7 @@ as $visible$
     from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
 $visible$;
 comment on function pgmq_admin.make_visible is
-    'Makes delayed messages and those in flight visible now and returns the ids of those that were there.';
+    'Makes delayed messages and those in flight visible now and returns the ids of those that exist.';
 revoke all on function pgmq_admin.make_visible from public;
 grant execute on function pgmq_admin.make_visible to service_role;
 
@@ -48,7 +48,7 @@ as $archive$
     from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
 $archive$;
 comment on function pgmq_admin.archive is
-    'Moves messages to the archive of their queue and returns the ids of those that were there.';
+    'Moves messages to the archive of their queue and returns the ids of those that existed.';
 revoke all on function pgmq_admin.archive from public;
 grant execute on function pgmq_admin.archive to service_role;
 
@@ -61,7 +61,7 @@ as $delete$
     from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
 $delete$;
 comment on function pgmq_admin.delete is
-    'Deletes messages of a queue for good and returns the ids of those that were there.';
+    'Deletes messages of a queue permanently and returns the ids of those that existed.';
 revoke all on function pgmq_admin.delete from public;
 grant execute on function pgmq_admin.delete to service_role;
 
@@ -75,7 +75,7 @@ as $delete$
         queue_name, 'delete', pgmq_gateway.with_ids(delete_archived.msg_ids, 'archived')) as c;
 $delete$;
 comment on function pgmq_admin.delete_archived is
-    'Deletes messages of the archive for good and returns the ids of those that were there.';
+    'Deletes messages of the archive permanently and returns the ids of those that existed.';
 revoke all on function pgmq_admin.delete_archived from public;
 grant execute on function pgmq_admin.delete_archived to service_role;
 
@@ -94,7 +94,7 @@ begin
 end;
 $move$;
 comment on function pgmq_admin.move is
-    'Moves messages to another queue, where they are visible at once, never read and as old as before, and returns '
+    'Moves messages to another queue, where they are visible at once, count as never read and keep their age. Returns '
     'the old and the new id of each.';
 revoke all on function pgmq_admin.move from public;
 grant execute on function pgmq_admin.move to service_role;
@@ -110,8 +110,8 @@ as $requeue$
         unnest(c.msg_ids, c.new_msg_ids) as moved;
 $requeue$;
 comment on function pgmq_admin.requeue is
-    'Brings messages back from the archive of their queue, visible at once, never read and as old as before, and '
-    'returns the old and the new id of each.';
+    'Moves messages from the archive back to their queue, where they are visible at once, count as never read and keep '
+    'their age, and returns the old and the new id of each.';
 revoke all on function pgmq_admin.requeue from public;
 grant execute on function pgmq_admin.requeue to service_role;
 
@@ -134,19 +134,19 @@ begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
         raise exception 'action "%" is unknown', action using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose postpone, make_visible, archive, delete, move or requeue.';
+            hint = 'Use postpone, make_visible, archive, delete, move or requeue.';
     elsif action in ('postpone', 'make_visible', 'archive') and archived then
-        raise exception 'action % is not for archived messages', action using
-            errcode = 'invalid_parameter_value', hint = 'They can be deleted, moved and requeued.';
+        raise exception 'action "%" is not possible in the archive', action using
+            errcode = 'invalid_parameter_value', hint = 'Archived messages can be deleted, moved and requeued.';
     elsif action = 'requeue' and not archived then
         raise exception 'only archived messages can be requeued' using
             errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
     elsif (action = 'postpone') <> (seconds is not null) then
-        raise exception 'seconds belong to the action postpone, and only to that' using
-            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+        raise exception 'postpone needs seconds, and other actions do not take any' using
+            errcode = 'invalid_parameter_value', hint = 'Use both or neither.';
     elsif (action = 'move') <> (to_queue is not null) then
-        raise exception 'to_queue belongs to the action move, and only to that' using
-            errcode = 'invalid_parameter_value', hint = 'Give both or neither.';
+        raise exception 'move needs to_queue, and other actions do not take any' using
+            errcode = 'invalid_parameter_value', hint = 'Use both or neither.';
     elsif action = 'move' then
         perform pgmq_gateway.check_move(queue_name, to_queue);
     end if;
@@ -155,17 +155,17 @@ begin
         queue_name, action, filter, expected, pgmq_gateway.visible_from(seconds, null),
         case action when 'requeue' then queue_name else to_queue end);
     if done.matched <> expected then
-        -- A code that gives status 409.
-        raise exception '% messages match, not %: nothing was done', done.matched, expected using
+        -- HTTP status 409.
+        raise exception '% messages match, not %: nothing has been changed', done.matched, expected using
             errcode = 'PT409',
             detail = 'The queue has changed since they were counted.',
-            hint = 'Count them again.';
+            hint = 'Count them again with pgmq_admin.count_messages().';
     end if;
     return cardinality(done.msg_ids);
 end;
 $apply$;
 comment on function pgmq_admin.apply is
-    'Does one thing to all messages that a filter matches, in one transaction, and returns how many those were. '
-    'expected: refuse when another number matches; null does not check.';
+    'Applies one action to all messages that a filter matches, in one transaction, and returns their number. '
+    'expected: fail if another number matches, unless null.';
 revoke all on function pgmq_admin.apply from public;
 grant execute on function pgmq_admin.apply to service_role;

@@ -24,7 +24,7 @@ as $status$
         current_setting('server_version'),
         coalesce(
             (select extversion from pg_catalog.pg_extension where extname = 'pgmq'),
-            -- Left there by the installer, which ran pgmq's SQL.
+            -- The installer's comment, where it ran pgmq's own SQL.
             substring(obj_description('pgmq'::regnamespace, 'pg_namespace') from '^pgmq ([0-9.]+)')
         ),
         (select extversion from pg_catalog.pg_extension where extname = 'pg_partman'),
@@ -32,7 +32,7 @@ as $status$
         pg_is_in_recovery(),
         (select sum(numbackends) from pg_catalog.pg_stat_database),
         current_setting('max_connections')::integer,
-        -- What is younger cannot be vacuumed. Prepared transactions are forgotten longest.
+        -- Vacuum keeps all rows deleted since. Prepared transactions count: they are easily forgotten.
         extract(epoch from clock_timestamp() - least(
             (select min(xact_start) from pg_catalog.pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()),
@@ -55,7 +55,7 @@ as $status$
     where d.datname = current_database();
 $status$;
 comment on function pgmq_admin.database_status is
-    'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and how much is '
-    'read from memory.';
+    'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and the '
+    'share of reads served from memory.';
 revoke all on function pgmq_admin.database_status from public;
 grant execute on function pgmq_admin.database_status to service_role;

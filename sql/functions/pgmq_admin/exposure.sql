@@ -1,6 +1,6 @@
--- Whether requests may call pgmq_public at all.
+-- Whether requests can call pgmq_public at all.
 --
--- Why SECURITY DEFINER: as in rights.sql; the same four rules hold here.
+-- Why SECURITY DEFINER: as in rights.sql; the same four rules apply.
 
 create or replace function pgmq_admin.expose()
 returns void
@@ -17,7 +17,7 @@ begin
 end;
 $expose$;
 comment on function pgmq_admin.expose is
-    'Lets anon, authenticated and service_role call the six functions of pgmq_public.';
+    'Allows anon, authenticated and service_role to call the six functions of pgmq_public.';
 revoke all on function pgmq_admin.expose from public;
 grant execute on function pgmq_admin.expose to service_role;
 
@@ -32,7 +32,7 @@ as $exposed$
     from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
     where s.oid is not null;
 $exposed$;
-comment on function pgmq_admin.exposed is 'Whether any role that requests run in may call functions of pgmq_public.';
+comment on function pgmq_admin.exposed is 'Whether any role that requests run as can call functions of pgmq_public.';
 revoke all on function pgmq_admin.exposed from public;
 grant execute on function pgmq_admin.exposed to service_role;
 
@@ -57,12 +57,13 @@ begin
     if pgmq_admin.exposed() then
         raise exception 'pgmq_public can still be called' using
             errcode = 'invalid_grant_operation',
-            detail = 'Roles that requests run in have USAGE of it from others, or from another grantor.',
-            hint = 'Look at its access list in psql: \dn+ pgmq_public. Nothing was changed.';
+            detail = 'A role that requests run as has USAGE on it from another role or another grantor.',
+            hint = 'See its privileges in psql: \dn+ pgmq_public. Nothing has been changed.';
     end if;
 end;
 $unexpose$;
 comment on function pgmq_admin.unexpose is
-    'No request may call pgmq_public; its functions stay. Roles of your own need grant_queue() after expose().';
+    'Prevents requests from calling pgmq_public; its functions stay. After expose(), other roles than anon, '
+    'authenticated and service_role need grant_queue() again.';
 revoke all on function pgmq_admin.unexpose from public;
 grant execute on function pgmq_admin.unexpose to service_role;

@@ -92,7 +92,8 @@ begin
 end;
 $history$;
 comment on function pgmq_admin.history is
-    'The history of one queue, or of each, since a time, at as many points in time as buckets: messages by state, and how '
-    'many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
+    'The history of one queue, or of each, since a time, at as many points in time as buckets: messages by state, and '
+    'how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was '
+    'recorded.';
 revoke all on function pgmq_admin.history from public;
 grant execute on function pgmq_admin.history to service_role;

@@ -13,20 +13,21 @@ declare
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
-        raise exception 'this version of pgmq has no notifications with a throttle' using
+        raise exception 'this version of pgmq cannot throttle notifications' using
             errcode = 'feature_not_supported', hint = 'Update pgmq to 1.8 or newer.';
     elsif partitioned or queue_name <> lower(queue_name) then
-        -- pgmq's trigger looks its queue up by the name of the table that it fires on.
-        raise exception 'pgmq cannot notify of queue "%"', queue_name using
+        -- pgmq's trigger looks up its queue by the name of the table that it fires on.
+        raise exception 'queue "%" cannot have notifications', queue_name using
             errcode = 'feature_not_supported',
-            detail = case when partitioned then 'It is partitioned.' else 'Its name has capital letters.' end,
-            hint = 'Poll it, or make a basic queue with a name in small letters.';
+            detail = case when partitioned then 'pgmq does not support them for partitioned queues.'
+                else 'pgmq does not support them for names with upper-case letters.' end,
+            hint = 'Poll it, or create a basic queue with a lower-case name.';
     elsif throttle_interval_ms is null or throttle_interval_ms < 0 then
-        raise exception 'throttle_interval_ms "%" is no number of milliseconds', throttle_interval_ms using
-            errcode = 'invalid_parameter_value', hint = 'Choose 0 or more; 250 is pgmq''s default.';
+        raise exception 'throttle_interval_ms is %, but must be 0 or more', coalesce(throttle_interval_ms::text, 'null')
+            using errcode = 'invalid_parameter_value', hint = 'Leave it out for 250, pgmq''s default.';
     end if;
     perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
-    -- From now on who sends also writes when the last notification was.
+    -- From now on each send also records the time of the last notification.
     for sender in
         select distinct a.grantee
         from pg_catalog.pg_class as c, aclexplode(c.relacl) as a
@@ -39,8 +40,8 @@ begin
 end;
 $enable$;
 comment on function pgmq_admin.enable_notify is
-    'Postgres notifies channel pgmq.q_<queue>.INSERT of new messages, at most once in throttle_interval_ms. A hint: keep '
-    'polling slowly, and expect fewer sends per second.';
+    'Turns on notifications of new messages, on the channel pgmq.q_<queue>.INSERT, at most one in '
+    'throttle_interval_ms. Some can be lost: keep polling slowly. Sending becomes slower.';
 revoke all on function pgmq_admin.enable_notify from public;
 grant execute on function pgmq_admin.enable_notify to service_role;
 
@@ -57,6 +58,6 @@ begin
     end if;
 end;
 $disable$;
-comment on function pgmq_admin.disable_notify is 'Ends the notifications of new messages; none is an error.';
+comment on function pgmq_admin.disable_notify is 'Turns off notifications of new messages; no error if they are off.';
 revoke all on function pgmq_admin.disable_notify from public;
 grant execute on function pgmq_admin.disable_notify to service_role;

@@ -1,7 +1,7 @@
--- Row-level security of queues: on and off, policies from templates.
+-- Row-level security of queues: on and off, and policies from templates.
 --
--- Why: a policy is easily written so that it lets through too much, or nothing. The templates are the ones that hold.
--- Why SECURITY DEFINER: as in rights.sql; the same four rules hold here.
+-- Why: a policy easily allows too much, or nothing. The templates are tested.
+-- Why SECURITY DEFINER: as in rights.sql; the same four rules apply.
 
 create or replace function pgmq_admin.list_policies(queue_name text)
 returns table (
@@ -29,7 +29,7 @@ as $list$
     order by p.polrelid = t.archive_table, p.polname;
 $list$;
 comment on function pgmq_admin.list_policies is
-    'The policies on a queue and on its archive. They count where row-level security is on.';
+    'The policies on a queue and on its archive. They apply where row-level security is on.';
 revoke all on function pgmq_admin.list_policies from public;
 grant execute on function pgmq_admin.list_policies to service_role;
 
@@ -38,7 +38,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
--- Who waits for a table here makes all others wait too.
+-- While this waits for a table, all later statements on the table wait too.
 set lock_timeout = '3s'
 as $set$
 declare
@@ -47,7 +47,7 @@ declare
 begin
     if enabled is null then
         raise exception 'enabled must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+            errcode = 'null_value_not_allowed', hint = 'Use true or false.';
     end if;
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     for part in
@@ -64,7 +64,7 @@ begin
 end;
 $set$;
 comment on function pgmq_admin.set_rls is
-    'Row-level security of a queue and its partitions on or off; archive: of its archive too.';
+    'Turns row-level security of a queue and its partitions on or off; archive: that of its archive too.';
 revoke all on function pgmq_admin.set_rls from public;
 grant execute on function pgmq_admin.set_rls to service_role;
 
@@ -78,18 +78,18 @@ as $templates$
         (
             'own_messages', 'Own messages',
             'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
-            'as its user id.',
+            'such as its user id.',
             '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
         ),
         (
             'tenant', 'Messages of the tenant',
-            'Send, read, pop, archive and delete the messages of the caller''s tenant, which a claim names.',
+            'Send, read, pop, archive and delete the messages of the caller''s tenant, given by a claim.',
             '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
         ),
-        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, send none.', '[]'),
-        ('producer', 'Producer', 'Send messages, see none.', '[]');
+        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]'),
+        ('producer', 'Producer', 'Send messages, but read none.', '[]');
 $templates$;
-comment on function pgmq_admin.policy_templates is 'The templates of create_policy and the parameters that each takes.';
+comment on function pgmq_admin.policy_templates is 'The templates of create_policy() and their parameters.';
 revoke all on function pgmq_admin.policy_templates from public;
 grant execute on function pgmq_admin.policy_templates to service_role;
 
@@ -127,7 +127,7 @@ begin
         order by n.on_table desc, c.word
     loop
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
-            raise exception 'policy "%" on % exists already', wanted.policy, wanted.on_table using
+            raise exception 'policy "%" on % already exists', wanted.policy, wanted.on_table using
                 errcode = 'duplicate_object',
                 hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
         end if;
@@ -143,8 +143,8 @@ begin
 end;
 $create$;
 comment on function pgmq_admin.create_policy is
-    'Lets a role do what a template says, by policies and the rights that they need; answers the policies'' names. '
-    'claim and member: the messages whose member equals this claim; a.b stands for b inside a.';
+    'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' '
+    'names. claim and member: the messages whose member equals this claim; a.b is b inside a.';
 revoke all on function pgmq_admin.create_policy from public;
 grant execute on function pgmq_admin.create_policy to service_role;
 
@@ -168,11 +168,11 @@ begin
     end loop;
     if not found then
         raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists those that it has.';
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
     end if;
 end;
 $drop$;
 comment on function pgmq_admin.drop_policy is
-    'Drops a policy of a queue, on its archive too. Rights stay: without a policy they let nothing through.';
+    'Drops a policy of a queue, on its archive too. Privileges stay, but without a policy they allow nothing.';
 revoke all on function pgmq_admin.drop_policy from public;
 grant execute on function pgmq_admin.drop_policy to service_role;

@@ -1,13 +1,12 @@
--- Creating, dropping and looking at queues.
+-- Creating, dropping and inspecting queues.
 --
--- Why: a migration file, psql, the command line and, over HTTP, service_role all manage queues through these. They blunt
--- pgmq's sharp edges: names that end up in one table, row-level security that somebody forgot, and rights per operation
--- that nobody knows by heart.
--- Why SECURITY DEFINER: creating and dropping tables, triggers and policies needs their owner, and service_role owns
--- none. It may do with queues whatever it likes anyway (it has all rights on pgmq's tables and no row-level security
--- holds it), so it gains no right over other people's data. The owner's rights reach no further than that: names of
--- tables come from pgmq.meta and the catalog, and arguments are only ever values. search_path is not just empty: then a
--- type that the caller made in its temporary schema would be found first, and a domain's check would run as the owner.
+-- Why: migrations, psql, the command line and, over HTTP, service_role manage queues through these functions. They
+-- prevent mistakes that pgmq allows: names that share one table, and queues without row-level security.
+-- Why SECURITY DEFINER: only their owner can create and drop tables, triggers and policies, and service_role owns none.
+-- It has all privileges on pgmq's tables and bypasses row-level security anyway, so it gains no access to data. The
+-- owner's privileges are used for nothing else: names of tables come from pgmq.meta and the catalog, and arguments are
+-- values, never SQL. search_path ends with pg_temp: with an empty path Postgres would look for types there first, and
+-- the check of a domain that the caller created would run as the owner.
 
 create or replace function pgmq_admin.create_queue(
     queue_name text,
@@ -28,9 +27,9 @@ begin
     if queue_type is null or queue_type not in ('basic', 'unlogged', 'partitioned') then
         raise exception 'queue type "%" is unknown', queue_type using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose basic, unlogged or partitioned.';
+            hint = 'Use basic, unlogged or partitioned.';
     end if;
-    -- Two at once: the second finds what the first made.
+    -- Of two calls at once, the second one finds the queue of the first.
     perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
     select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
     into present from pgmq.meta as m
@@ -38,8 +37,8 @@ begin
     if present = queue_type then
         return false;
     elsif present is not null then
-        raise exception 'queue "%" exists already, as % and not %', queue_name, present, queue_type
-            using errcode = 'duplicate_table';
+        raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
+            errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
     perform pgmq_gateway.check_new_name(queue_name, queue_type);
     case queue_type
@@ -60,7 +59,7 @@ begin
 end;
 $create$;
 comment on function pgmq_admin.create_queue is
-    'Creates a queue with row-level security; false when it is there already. queue_type: basic, unlogged (faster, empty '
+    'Creates a queue with row-level security; false if it already exists. queue_type: basic, unlogged (faster, empty '
     'after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
 revoke all on function pgmq_admin.create_queue from public;
 grant execute on function pgmq_admin.create_queue to service_role;
@@ -75,7 +74,7 @@ begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
-    -- pgmq stops where the table is gone already, and would list the queue for ever.
+    -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
     delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
@@ -145,8 +144,8 @@ as $list$
 $list$;
 comment on function pgmq_admin.list_queues is
     'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
-    'sent, sizes. exact: false where there are so many messages that their numbers are estimates; of a large archive '
-    'the number always is one.';
+    'sent, sizes. exact: false where the numbers of messages are estimates, as for long queues; that of a large archive '
+    'always is an estimate.';
 revoke all on function pgmq_admin.list_queues from public;
 grant execute on function pgmq_admin.list_queues to service_role;
 
@@ -184,6 +183,6 @@ end;
 $status$;
 comment on function pgmq_admin.queue_status is
     'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the '
-    'newest, how many were ever sent. It reads the whole queue.';
+    'newest, how many were ever sent. Reads the whole queue.';
 revoke all on function pgmq_admin.queue_status from public;
 grant execute on function pgmq_admin.queue_status to service_role;

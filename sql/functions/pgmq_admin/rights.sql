@@ -1,16 +1,16 @@
--- Who may do what with a queue: shown as it really is, given, taken away.
+-- The privileges of roles on queues: effective ones, granting and revoking.
 --
--- Why: a caller needs USAGE of two schemas, EXECUTE of functions, rights on one or two tables and policies for two or
--- three commands before a single `read` answers a message. These functions know that by heart.
+-- Why: before a role can read a message it needs USAGE on two schemas, EXECUTE on two functions or more, privileges on
+-- one or two tables, and policies for two or three commands.
 --
--- Why SECURITY DEFINER: only the owner of a queue's tables may give rights on them, and service_role is not that. What
--- its holder gains is the say over the tables of queues, which it reads and writes anyway:
--- * Rights and policies go to roles that requests can run in, never to a superuser or to another role that bypasses
---   policies (check_role). Only who has the owner's rights without these functions may name others.
--- * No text of a caller's becomes SQL. Tables are those that pgmq.meta leads to, in the schema pgmq; names are quoted
---   as names, claims and members of messages as literals.
--- * Nothing of a caller's runs: no queue is read, no policy is evaluated, no trigger fires.
--- * search_path ends with pg_temp, which else comes first where types and tables are looked up, and which callers fill.
+-- Why SECURITY DEFINER: only the owner of a queue's tables can grant privileges on them, and service_role is not the
+-- owner. service_role gains control of the tables of queues, which it can read and write anyway. Four rules:
+-- * Privileges and policies are granted to roles that requests can run as, never to a superuser or another role that
+--   bypasses policies (check_role). Only sessions with the owner's own privileges can name other roles.
+-- * No text of a caller becomes SQL. Tables are those of pgmq.meta, in the schema pgmq; names are quoted as
+--   identifiers, claims and members of messages as literals.
+-- * No code of a caller runs: no queue is read, no policy is evaluated, no trigger fires.
+-- * search_path ends with pg_temp. Otherwise Postgres looks there first for types and tables, and callers can fill it.
 
 create or replace function pgmq_admin.rights(queue_name text)
 returns table (role name, operation text, verdict text, reasons text[], policies text[])
@@ -36,7 +36,7 @@ as $rights$
     order by j.role, j.place;
 $rights$;
 comment on function pgmq_admin.rights is
-    'What each role that requests run in may do with a queue: all, policy (policies decide on which messages) or none, '
+    'What each role that requests run as can do with a queue: all, policy (policies decide which messages) or none, '
     'with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
 revoke all on function pgmq_admin.rights from public;
 grant execute on function pgmq_admin.rights to service_role;
@@ -59,7 +59,7 @@ begin
     for wanted in
         select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
     loop
-        -- A producer sends without seeing messages: more rights would take that away.
+        -- A producer sends without reading: more privileges would allow it to read.
         if wanted.operation <> 'send'
             or has_table_privilege(role, tables.queue_table, 'SELECT')
             or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
@@ -89,7 +89,7 @@ begin
 end;
 $grant$;
 comment on function pgmq_admin.grant_queue is
-    'Gives a role the rights on a queue that the operations need: send, read, pop, archive, delete.';
+    'Grants a role the privileges on a queue that the operations need: send, read, pop, archive, delete.';
 revoke all on function pgmq_admin.grant_queue from public;
 grant execute on function pgmq_admin.grant_queue to service_role;
 
@@ -111,7 +111,7 @@ begin
     select coalesce(array_agg(o), '{}') into remaining
     from unnest(pgmq_gateway.table_operations(queue_name, role)) as o
     where o <> all (operations);
-    -- Operations share rights: take away what no remaining one needs.
+    -- Operations share privileges: revoke those that no remaining operation needs.
     for privilege in
         select distinct unnest(o.queue_rights)
         from pgmq_gateway.operation_rights() as o
@@ -134,15 +134,16 @@ begin
         raise exception 'role "%" can still % on queue "%"', role, array_to_string(kept, ', '), queue_name using
             errcode = 'invalid_grant_operation',
             detail = case remaining
-                when '{}' then 'It has rights from another role.'
-                else format('It may also %s, which together need the same rights.', array_to_string(remaining, ', '))
+                when '{}' then 'It has privileges from another role.'
+                else format('It can also %s, which need the same privileges.', array_to_string(remaining, ', '))
             end,
-            hint = 'Revoke those too. Nothing was changed.';
+            hint = 'Revoke those too. Nothing has been changed.';
     end if;
 end;
 $revoke$;
 comment on function pgmq_admin.revoke_queue is
-    'Takes from a role the rights on a queue that only these operations need; fails when others keep them possible.';
+    'Revokes from a role the privileges on a queue that only these operations need; fails if an operation remains '
+    'possible.';
 revoke all on function pgmq_admin.revoke_queue from public;
 grant execute on function pgmq_admin.revoke_queue to service_role;
 
@@ -164,6 +165,7 @@ as $grants$
     order by r.role;
 $grants$;
 comment on function pgmq_admin.list_grants is
-    'What each role that requests run in may do with a queue by its grants; policies are left aside, see rights().';
+    'What each role that requests run as can do with a queue by its privileges, without regard to policies; see '
+    'rights().';
 revoke all on function pgmq_admin.list_grants from public;
 grant execute on function pgmq_admin.list_grants to service_role;

@@ -13,7 +13,7 @@ begin
     perform pgmq_gateway.message_table(queue_name, 'q');
     if message is null then
         raise exception 'message must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
     end if;
     return (
         select id
@@ -41,15 +41,15 @@ as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
     if array_ndims(messages) > 1 then
-        -- Postgres reads an array of arrays as a table of values, of which pgmq would make a message each.
+        -- Postgres reads an array of arrays as a matrix, and pgmq would make a message of each element.
         raise exception 'a message of a batch cannot be a JSON array' using
-            errcode = 'invalid_parameter_value', hint = 'Send it by itself, or put it into an object.';
+            errcode = 'invalid_parameter_value', hint = 'Send it alone, or put it into an object.';
     elsif array_position(messages, null) is not null then
         raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Any other JSON value will do: {} for example.';
+            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
     elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
         raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
-            using errcode = 'invalid_parameter_value', hint = 'Give one for each message; null is one too.';
+            using errcode = 'invalid_parameter_value', hint = 'Use one for each message, null for a message without.';
     elsif coalesce(cardinality(messages), 0) = 0 then
         return;
     end if;

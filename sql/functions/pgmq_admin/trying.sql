@@ -1,9 +1,9 @@
 -- Shows what a caller can do with a queue, by trying it.
 --
 -- Why: privileges and policies can be read, but whether a condition on claims allows a message can only be tried.
--- SECURITY INVOKER: a definer function cannot change roles, and the session decides which ones it can switch to. So these
--- two try as exactly those callers that tokens can name. Everything is undone, to the last row and setting, because it
--- happens in a block that always ends with an error; only ids of the queue are used up.
+-- SECURITY INVOKER: a definer function cannot change roles, and the session decides which ones it can switch to. So
+-- these two try as exactly those callers that tokens can name. Everything is undone, to the last row and setting,
+-- because it happens in a block that always ends with an error; only ids of the queue are used up.
 
 create or replace function pgmq_admin.try_as(
     queue_name text, role name, claims jsonb default '{}', message jsonb default '{}'
@@ -41,8 +41,8 @@ begin
 end;
 $try$;
 comment on function pgmq_admin.try_as is
-    'Tries each operation as a caller with this role and these claims, and undoes it. The given message is in the queue '
-    'meanwhile. Not allowed, but no error: policies hide the message. Uses up ids of the queue.';
+    'Tries each operation as a caller with this role and these claims, and undoes it. The given message is in the '
+    'queue meanwhile. Not allowed, but no error: policies hide the message. Uses up ids of the queue.';
 revoke all on function pgmq_admin.try_as from public;
 grant execute on function pgmq_admin.try_as to service_role;
 

@@ -9,9 +9,9 @@
 
 -- One of the eight plain calls of the six queue functions. The caller's role stays set.
 --
--- Parsing and planning a statement takes longer than most calls do. So these, nearly all calls that there are, stand here
--- as statements of their own, which Postgres plans once for a connection. The caller's privileges are checked each time
--- all the same: those on a function when its statement begins, those on tables, and policies, inside it.
+-- Parsing and planning a statement takes longer than most calls do. So these, nearly all calls that there are, stand
+-- here as statements of their own, which Postgres plans once for a connection. The caller's privileges are checked each
+-- time all the same: those on a function when its statement begins, those on tables, and policies, inside it.
 --
 -- statement   name(arguments), in alphabetical order
 create or replace function pgmq_gateway.plain_call(
@@ -107,8 +107,8 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 -- settings      more settings for the call: name, value, name, value …
 -- read_only     whether the call is kept from writing
 -- prepare       a statement to run before the call, in its role (db-pre-request), or null
--- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count and body; or an EXPLAIN of
---               that, whose lines become the body; or, without any space, the signature of a plain call
+-- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count and body; or an EXPLAIN
+--               of that, whose lines become the body; or, without any space, the signature of a plain call
 -- singular      fails unless there is one row
 -- max_affected  fails when there are more rows, unless null
 -- row_offset    fails when rows were counted and there are fewer, unless null
@@ -190,8 +190,8 @@ $call$;
 revoke all on function pgmq_gateway.call from public;
 grant execute on function pgmq_gateway.call to authenticator;
 
--- Several calls of one caller, in one transaction. All must be of one and the same caller: a setting that one call makes
--- for its transaction is still there when the next begins.
+-- Several calls of one caller, in one transaction. All must be of one and the same caller: a setting that one call
+-- makes for its transaction is still there when the next begins.
 --
 -- requests    method, path, headers and cookies of each call in turn
 -- arguments   the JSON of each call, the $1 of its statement, which has no $2
@@ -199,8 +199,8 @@ grant execute on function pgmq_gateway.call to authenticator;
 --             on; else the first failure is that of all of them. A savepoint costs as much as a small call.
 -- failure     of a call that failed: SQLSTATE, message, detail, hint and context; else null
 --
--- A result stands in the row of its call. A cancelled statement ends all of them, because a time limit is one of a single
--- call: the gateway runs them again, one by one. The other arguments are those of `call`.
+-- A result stands in the row of its call. A cancelled statement ends all of them, because a time limit is one of a
+-- single call: the gateway runs them again, one by one. The other arguments are those of `call`.
 create or replace function pgmq_gateway.calls(
     role text,
     claims text,

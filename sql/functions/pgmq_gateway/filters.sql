@@ -5,7 +5,8 @@ language sql
 stable
 set search_path = ''
 as $source$
-    select pgmq_gateway.message_table(queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
+    select pgmq_gateway.message_table(
+        queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
 $source$;
 revoke all on function pgmq_gateway.source_table from public;
 grant execute on function pgmq_gateway.source_table to service_role;
@@ -113,8 +114,8 @@ $check$;
 revoke all on function pgmq_gateway.check_filter from public;
 grant execute on function pgmq_gateway.check_filter to service_role;
 
--- A filter as a condition on the rows of a queue or an archive, named q. Its text is fixed: the filter itself is its $1,
--- and the present time, which decides the state, its $2. Raises when the filter cannot be read.
+-- A filter as a condition on the rows of a queue or an archive, named q. Its text is fixed: the filter itself is its
+-- $1, and the present time, which decides the state, its $2. Raises when the filter cannot be read.
 create or replace function pgmq_gateway.filter_condition(filter jsonb)
 returns text
 language plpgsql

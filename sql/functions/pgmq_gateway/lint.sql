@@ -215,7 +215,7 @@ as $lint$
     select
         q.queue_name, 'notify_row', 'warning',
         'The queue has the trigger for notifications, but none is ever sent: ' || case
-            when unsupported.yes then 'pgmq looks the queue up by the name of a table, a partition''s or a lower-case one.'
+            when unsupported.yes then 'pgmq looks up the queue by the name of a partition, or in lower case.'
             else 'its row in pgmq.notify_insert_throttle is missing, as after a crash.'
         end,
         format(

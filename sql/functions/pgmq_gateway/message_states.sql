@@ -1,5 +1,5 @@
--- The states of the messages that are in a queue, each as a condition on a row named q. `present` is the SQL of the time
--- that decides.
+-- The states of the messages that are in a queue, each as a condition on a row named q. `present` is the SQL of the
+-- time that decides.
 create or replace function pgmq_gateway.message_states(present text)
 returns table (state text, condition text)
 language sql
@@ -51,7 +51,7 @@ as $counts$
 $counts$;
 revoke all on function pgmq_gateway.state_counts from public;
 
--- Whether a filter is about the archive, whose messages have a state of their own.
+-- Whether a filter is about the archive, whose messages have the state archived.
 create or replace function pgmq_gateway.is_about_archive(filter jsonb)
 returns boolean
 language sql

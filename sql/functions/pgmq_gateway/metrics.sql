@@ -1,13 +1,14 @@
--- What a scrape of the gateway's metrics is told of queues and the database.
+-- Metrics of queues and of the database.
 --
--- Why: whoever watches looks every few seconds, from several gateways, and must cost next to nothing however long the
--- queues are. So no queue is looked at here: the newest sample of the history has its numbers.
--- Why SECURITY DEFINER: the login role may see neither samples nor other sessions. It learns numbers of queues, and ages
--- of transactions, but not whose they are and nothing of what is in them. A session that the owner may not look at (who
--- is neither a superuser nor in pg_monitor) is left out.
+-- Why: metrics are scraped every few seconds, from several gateways, and must cost next to nothing however long the
+-- queues are. So no queue is read here: the numbers are those of the newest sample of the history.
+-- Why SECURITY DEFINER: the login role sees neither samples nor other sessions. It learns numbers of queues and ages of
+-- transactions, not whose they are nor what they contain. Sessions that the owner cannot see (it is neither a superuser
+-- nor in pg_monitor) are left out.
 
--- All queues together in a row without a name, and `most` of them by name. A sample counts until two more are missing.
-create or replace function pgmq_gateway.queue_metrics(most integer)
+-- All queues together in a row without a name, and `max_queues` of them by name. A sample is valid until two more are
+-- missing.
+create or replace function pgmq_gateway.queue_metrics(max_queues integer)
 returns table (
     queue_name text,
     queues bigint,
@@ -49,17 +50,18 @@ as $metrics$
             n.updated, n.deleted, n.archive_inserted
         from newest as n
         order by n.queue_name
-        limit most
+        limit max_queues
     );
 $metrics$;
 revoke all on function pgmq_gateway.queue_metrics from public;
 grant execute on function pgmq_gateway.queue_metrics to authenticator;
 
--- What keeps Postgres from cleaning up, and how far its standbys are behind; 0 for no transaction, null for no standby.
+-- What keeps vacuum from removing dead rows, and how far the standbys are behind.
 --
--- oldest_xmin_transactions  transactions since the oldest one that somebody may still look back to: dead rows of all
---                           later ones stay
--- lag_bytes                 of the log that the slowest standby has not yet on its disk: lost, when it takes over now
+-- oldest_transaction_seconds  0 without a transaction
+-- oldest_xmin_transactions    transactions since the oldest snapshot: vacuum keeps the dead rows of all of them
+-- lag_bytes                   the part of the log that the slowest standby has not flushed, which a failover to it
+--                             would lose; null without a standby
 create or replace function pgmq_gateway.database_metrics(
     out oldest_transaction_seconds double precision,
     out oldest_xmin_transactions bigint,

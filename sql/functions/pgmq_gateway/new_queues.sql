@@ -1,7 +1,7 @@
--- How q_<queue> is stored. A message is written once, again at each read, and deleted: all that is ever left behind is
--- dead rows, however few messages wait, so vacuum must not wait for a share of the table, nor pause between pages.
--- fillfactor stays 100: a read changes the indexed vt, so no room on the page could make it a HOT update. Archives
--- only grow, which the defaults for inserts are made for.
+-- The storage parameters of q_<queue>. A message is written once, again at each read, and deleted, so the table
+-- collects dead rows however few messages it has: vacuum must not wait for a share of the table, nor pause between
+-- pages. fillfactor stays 100: a read changes the indexed vt, so free space on a page cannot make it a HOT update.
+-- Archives only grow, which the defaults are right for.
 create or replace function pgmq_gateway.queue_storage()
 returns text
 language sql
@@ -16,35 +16,35 @@ as $storage$
 $storage$;
 revoke all on function pgmq_gateway.queue_storage from public;
 
--- Raises unless a queue of this name can be made and will share no table and no index with another.
+-- Raises unless a queue of this name can be created and will share no table and no index with another.
 create or replace function pgmq_gateway.check_new_name(queue_name text, queue_type text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $check$
 begin
-    -- pgmq takes more, but lets different names share one table: "Foo" and "foo", or long ones cut at 63 bytes.
+    -- pgmq allows more, but different names can share one table: "Foo" and "foo", or long ones cut at 63 bytes.
     if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
-            hint = 'Use 1 to 47 of: a-z, 0-9, _ and -, but not -- in a row.';
+            hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';
     end if;
     if exists (
         select from pg_catalog.pg_class
         where relnamespace = 'pgmq'::regnamespace and (
             relname in ('q_' || queue_name, 'a_' || queue_name, 'q_' || queue_name || '_vt_idx')
-            -- A partition of the new queue would have the name of another queue's table.
+            -- A partition of the new queue would have the name of an existing table.
             or queue_type = 'partitioned' and starts_with(relname, 'q_' || queue_name || '_')
                 and substr(relname, length(queue_name) + 4) ~ '^(default|p[0-9_]+)$'
         )
     ) or exists (
-        -- The other way round: partitions that are yet to come.
+        -- A future partition of an existing queue would have the name of the new table.
         select from pgmq.meta as m
         where m.is_partitioned and starts_with(check_new_name.queue_name, m.queue_name || '_')
           and substr(check_new_name.queue_name, length(m.queue_name) + 2) ~ '^(default|p[0-9_]+)$'
     ) then
-        raise exception 'queue "%" would share a table or an index with another', queue_name
-            using errcode = 'duplicate_table', hint = 'Choose another name.';
+        raise exception 'queue "%" would share a table or an index with another one', queue_name
+            using errcode = 'duplicate_table', hint = 'Use another name.';
     end if;
 end;
 $check$;

@@ -1,5 +1,5 @@
--- What each operation needs on q_<queue> and on a_<queue>. INSERT and DELETE come with SELECT because pgmq's statements
--- return what they did, pop with UPDATE because it locks the row it takes.
+-- The privileges that each operation needs on q_<queue> and on a_<queue>. INSERT and DELETE need SELECT too, because
+-- pgmq's statements have RETURNING; pop needs UPDATE, because it locks the row that it deletes.
 create or replace function pgmq_gateway.operation_rights()
 returns table (operation text, queue_rights text[], archive_rights text[])
 language sql
@@ -15,7 +15,7 @@ as $rights$
 $rights$;
 revoke all on function pgmq_gateway.operation_rights from public;
 
--- The same as Postgres asks for it: on which columns. Null: all of the table; none named: any one will do.
+-- The same by columns, as Postgres checks them. columns: null for the whole table, empty where any one is enough.
 create or replace function pgmq_gateway.operation_columns()
 returns table (operation text, on_table text, privilege text, columns name[])
 language sql
@@ -68,7 +68,7 @@ as $policies$
 $policies$;
 revoke all on function pgmq_gateway.operation_policies from public;
 
--- The functions that an operation goes through, outermost first. Those of pgmq count where the wrapper calls them.
+-- The functions that an operation calls, outermost first. Those of pgmq are included if the wrapper calls them.
 create or replace function pgmq_gateway.operation_functions(operation text)
 returns table (place bigint, signature text, function regprocedure)
 language sql
@@ -98,7 +98,7 @@ as $functions$
 $functions$;
 revoke all on function pgmq_gateway.operation_functions from public;
 
--- Raises when an operation is not one of operation_rights().
+-- Raises unless all operations are known.
 create or replace function pgmq_gateway.check_operations(operations text[])
 returns void
 language plpgsql
@@ -113,7 +113,7 @@ begin
     if found or coalesce(cardinality(operations), 0) = 0 then
         raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from send, read, pop, archive and delete.';
+            hint = 'Use send, read, pop, archive or delete.';
     end if;
 end;
 $check$;

@@ -12,7 +12,7 @@ as $partman$
 $partman$;
 revoke all on function pgmq_gateway.partman_schema from public;
 
--- Raises unless both intervals are numbers of messages, or both times, and make a sensible number of partitions.
+-- Raises unless both intervals are numbers of messages, or both times, and make 1 to 1000 partitions.
 create or replace function pgmq_gateway.check_partitioning(partition_interval text, retention_interval text)
 returns void
 language plpgsql
@@ -20,14 +20,14 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $check$
 declare
-    most constant integer := 1000;
+    max_partitions constant integer := 1000;
     partitions numeric;
 begin
     if partition_interval ~ '^[0-9]{1,9}$' and retention_interval ~ '^[0-9]{1,18}$' then
         partitions := retention_interval::numeric / greatest(partition_interval::numeric, 0.001);
         if partition_interval::integer < 10 then
             raise exception 'partition_interval "%" is too small', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds at least 10 messages.';
+                errcode = 'invalid_parameter_value', hint = 'Use 10 messages or more.';
         end if;
     else
         begin
@@ -41,30 +41,30 @@ begin
                 partitions := null;
         end;
         if partitions is null then
-            raise exception 'partition_interval "%" and retention_interval "%" do not go together',
+            raise exception 'partition_interval "%" and retention_interval "%" are not of one kind',
                 partition_interval, retention_interval using
                 errcode = 'invalid_parameter_value',
-                hint = 'Give both as numbers of messages ("10000", "100000"), or both as times ("1 day", "7 days").';
+                hint = 'Use numbers of messages for both ("10000", "100000"), or times for both ("1 day", "7 days").';
         end if;
         if partition_interval::interval < '1 minute' then
             raise exception 'partition_interval "%" is too short', partition_interval using
-                errcode = 'invalid_parameter_value', hint = 'A partition holds the messages of at least one minute.';
+                errcode = 'invalid_parameter_value', hint = 'Use one minute or more.';
         end if;
     end if;
-    if partitions < 1 or partitions > most then
+    if partitions < 1 or partitions > max_partitions then
         raise exception 'a retention of % in partitions of % makes % partitions',
             retention_interval, partition_interval, trunc(partitions, 1) using
             errcode = 'invalid_parameter_value',
-            hint = format('Choose them so that there are 1 to %s.', most);
+            hint = format('Use intervals that make 1 to %s.', max_partitions);
     end if;
 end;
 $check$;
 revoke all on function pgmq_gateway.check_partitioning from public;
 
--- pgmq leaves a partitioned queue without an index on vt, so that each read would sort all messages, and, partitioned by
--- time, without one on msg_id, so that each delete would look at them all. Partitions of the future get such indexes
--- from the parent, storage parameters from pg_partman's template. Row-level security they have of their own: it only
--- matters to who names a partition, which needs rights that nobody but service_role is given, so it is a second lock.
+-- Creates a partitioned queue, with the indexes that pgmq does not create: without one on vt each read would sort all
+-- messages, and, partitioned by time, without one on msg_id each delete would scan them all. Future partitions inherit
+-- the indexes from the parent and the storage parameters from pg_partman's template. Row-level security of a partition
+-- only matters to statements that name it, which service_role alone has the privileges for: a second line of defence.
 create or replace function pgmq_gateway.create_partitioned(
     queue_name text, partition_interval text, retention_interval text, rls boolean
 )
@@ -83,7 +83,7 @@ begin
             hint = case
                 when exists (select from pg_catalog.pg_available_extensions where name = 'pg_partman')
                     then 'As a superuser run "create schema partman; create extension pg_partman schema partman".'
-                else 'Install it on the server (Debian: postgresql-NN-partman), or choose type basic.'
+                else 'Install it on the server (Debian: postgresql-NN-partman), or use type basic.'
             end;
     end if;
     perform pgmq_gateway.check_partitioning(partition_interval, retention_interval);
@@ -110,7 +110,8 @@ end;
 $create$;
 revoke all on function pgmq_gateway.create_partitioned from public;
 
--- pgmq.drop_queue keeps the templates that pg_partman made, and a next queue of that name would get their indexes.
+-- Drops pg_partman's templates of a queue. pgmq.drop_queue keeps them, and a new queue of that name would get their
+-- indexes.
 create or replace function pgmq_gateway.drop_templates(queue_name text)
 returns void
 language plpgsql

@@ -1,5 +1,5 @@
--- A claim or a member of a message as an expression: `a.b` is b inside a; a name that holds more than words and dots is
--- a name as it stands, such as an URL.
+-- A claim, or a member of a message, as an SQL expression. `a.b` is b inside a; a name with other characters than those
+-- of words and dots, such as a URL, is one name.
 create or replace function pgmq_gateway.member_expression(value text, name text)
 returns text
 language sql
@@ -13,7 +13,7 @@ as $expression$
 $expression$;
 revoke all on function pgmq_gateway.member_expression from public;
 
--- The condition of a template.
+-- The condition of a template's policy.
 create or replace function pgmq_gateway.template_condition(
     template text, queue_table regclass, command "char", claim text, member text
 )
@@ -24,12 +24,13 @@ set search_path = pg_catalog, pg_temp
 as $condition$
     select case
         when template in ('own_messages', 'tenant') then format(
-            -- As a scalar subquery the claim is looked up once, not for each row.
+            -- In a scalar subquery the claim is read once, not for each row.
             '%s = (select %s)',
             pgmq_gateway.member_expression('message', member),
             pgmq_gateway.member_expression('nullif(current_setting(''request.jwt.claims'', true), '''')::jsonb', claim))
-        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy that lets its own new row through, and
-        -- policies cannot know whose row that is. So rows are shown, as long as the role sees no more of them than ids.
+        -- pgmq's INSERT returns the id, so a sender needs a SELECT policy for its new row, and a policy cannot know
+        -- whose row that is. So all rows are allowed, but only while the role has no privilege on more of them than the
+        -- id.
         when template = 'producer' and command = 'r' then format(
             '(select not (has_column_privilege(%1$L::regclass, ''message'', ''select'')'
             ' or has_column_privilege(%1$L::regclass, ''headers'', ''select'')))',
@@ -39,7 +40,7 @@ as $condition$
 $condition$;
 revoke all on function pgmq_gateway.template_condition from public;
 
--- A name for a policy of a template, which is another for another claim or member.
+-- The name of a template's policy. It differs for each role, command, claim and member.
 create or replace function pgmq_gateway.template_policy_name(
     template text, role name, command text, claim text, member text
 )
@@ -59,7 +60,7 @@ as $name$
 $name$;
 revoke all on function pgmq_gateway.template_policy_name from public;
 
--- Raises when a template cannot be applied; else its claim and member, and the operations that it is for.
+-- Raises unless a template can be applied. Returns its claim and member, with defaults, and its operations.
 create or replace function pgmq_gateway.check_template(
     template text, queue_table regclass, role name, inout claim text, inout member text, out operations text[]
 )
@@ -75,37 +76,37 @@ begin
     if takes is null then
         raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
-            hint = 'Choose from own_messages, tenant, consumer and producer.';
+            hint = 'Use own_messages, tenant, consumer or producer.';
     elsif takes = '[]' and (claim is not null or member is not null) then
         raise exception 'template "%" takes neither claim nor member', template using
             errcode = 'invalid_parameter_value',
-            hint = 'Leave them out, or choose own_messages or tenant.';
+            hint = 'Leave them out, or use own_messages or tenant.';
     end if;
     claim := coalesce(claim, jsonb_path_query_first(takes, '$[*] ? (@.name == "claim").default') #>> '{}');
     member := coalesce(member, jsonb_path_query_first(takes, '$[*] ? (@.name == "member").default') #>> '{}');
     if '' in (claim, member) then
         raise exception 'claim and member must not be empty' using
-            errcode = 'invalid_parameter_value', hint = 'Leave them out for the usual ones.';
+            errcode = 'invalid_parameter_value', hint = 'Leave them out for the defaults.';
     elsif claim ~ '^(user|raw_user_meta)_?(meta)?data(\.|$)' then
-        raise exception 'claim "%" is not to be trusted', claim using
+        raise exception 'claim "%" cannot be trusted', claim using
             errcode = 'invalid_parameter_value',
-            detail = 'Users write their user_metadata themselves.',
+            detail = 'Users can change their own user_metadata.',
             hint = 'Use sub, or a claim inside app_metadata.';
     elsif not pgmq_gateway.policies_apply(queue_table, id) then
-        raise exception 'a policy on % would not count for role "%"', queue_table, role using
+        raise exception 'a policy on % would not apply to role "%"', queue_table, role using
             errcode = 'object_not_in_prerequisite_state',
             hint = case
                 when (select relrowsecurity from pg_class where oid = queue_table)
-                then 'The role is not held by row-level security: choose another.'
+                then 'The role bypasses row-level security: use another one.'
                 else 'Turn row-level security on first: pgmq_admin.set_rls(queue_name, true).'
             end;
     elsif template = 'producer' and (
         has_column_privilege(id, queue_table, 'message', 'SELECT')
         or has_column_privilege(id, queue_table, 'headers', 'SELECT')
     ) then
-        raise exception 'role "%" may see messages of %: it is no producer', role, queue_table using
+        raise exception 'role "%" can read messages of %, so it cannot be a producer', role, queue_table using
             errcode = 'object_not_in_prerequisite_state',
-            hint = 'Revoke its operations first, see pgmq_admin.revoke_queue(), or choose own_messages.';
+            hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
     operations := case template
         when 'consumer' then '{read,pop,archive,delete}'

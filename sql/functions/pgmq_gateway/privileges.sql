@@ -1,4 +1,4 @@
--- What a role lacks on the tables of a queue for an operation.
+-- The privileges on the tables of a queue that a role lacks for an operation.
 create or replace function pgmq_gateway.missing_privileges(
     queue_table regclass, archive_table regclass, role oid, operation text
 )
@@ -23,7 +23,7 @@ as $missing$
 $missing$;
 revoke all on function pgmq_gateway.missing_privileges from public;
 
--- What a role may do by the rights that it has on the tables, through whomever it got them.
+-- The operations that a role has the privileges on the tables for, its own and those of roles that it is a member of.
 create or replace function pgmq_gateway.table_operations(queue_name text, role name)
 returns text[]
 language sql
@@ -40,7 +40,7 @@ as $held$
 $held$;
 revoke all on function pgmq_gateway.table_operations from public;
 
--- Whoever sends to a queue that notifies also writes when the last notification was: what the role lacks for that.
+-- The privileges that a role lacks to send to a queue with notifications: a send records the time of the last one.
 create or replace function pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid)
 returns text
 language sql

@@ -1,9 +1,9 @@
--- pgmq_public, Supabase's six queue functions, and the rights that go with them.
+-- Supabase's six queue functions and their grants. The functions themselves are in ../pgmq_public.
 --
--- Why: this is the API that supabase-js and all others call. Same names, parameters, defaults, results and grants as
--- Supabase's, so that an existing project behaves the same. Table rights are not given here: they are given per queue.
+-- Why: supabase-js and other clients call this API. Names, parameters, defaults, results and grants are Supabase's, so
+-- that an existing project behaves the same. No privileges on tables are granted here: those are granted per queue.
 
--- The six functions by signature, and which of them exist: somebody may have added overloads of their own.
+-- The six functions by signature, as overloads may exist, and null for those that are missing.
 create or replace function pgmq_gateway.public_functions()
 returns table (signature text, function regprocedure)
 language sql
@@ -24,13 +24,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $grant$
 declare
-    -- Supabase grants to postgres too; elsewhere that role may not exist.
+    -- Supabase grants to postgres too, a role that may be missing elsewhere.
     owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
     callers constant text := format('%I, anon, authenticated, service_role', owner);
     routine regprocedure;
 begin
     execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
-    -- By name, not by signature: pop, for one, takes a quantity since pgmq 1.7.
+    -- By name, not by signature: pop, for example, has a quantity since pgmq 1.7.
     for routine in
         select p.oid
         from pg_catalog.pg_proc as p

@@ -1,5 +1,5 @@
--- A table with what Postgres counts of it anyway, summed over its partitions; no row is read. Those are left out that
--- somebody else is purging or dropping, for whom one would have to wait.
+-- The tables of queues and archives with Postgres' own statistics, summed over their partitions; no row is read. Tables
+-- that another session is purging or dropping are left out: reading their size would wait for its lock.
 create or replace view pgmq_gateway.tables as
 with free as materialized (
     select c.oid, c.relname, c.relkind, c.reltuples, c.relpages
@@ -22,8 +22,8 @@ cross join lateral (
         sum(pg_relation_size(p.oid) / current_setting('block_size')::integer)::bigint as pages,
         sum(pg_table_size(p.oid))::bigint as table_bytes,
         sum(pg_indexes_size(p.oid))::bigint as index_bytes,
-        -- Statistics begin anew after a crash and on a standby. Then what the last vacuum or analyze left in the catalog
-        -- tells more: how dense the pages are.
+        -- Statistics are empty after a crash and on a standby. The catalog still has the density of pages then, from
+        -- the last vacuum or analyze.
         sum(case
             when p.reltuples > 0 and coalesce(
                 pg_stat_get_last_vacuum_time(p.oid), pg_stat_get_last_autovacuum_time(p.oid),
@@ -47,7 +47,7 @@ cross join lateral (
     ) as p
 ) as f;
 
--- The rows of `source`, the SQL of a table or of a subquery, by state. It reads them all.
+-- Counts the rows of `source`, the SQL of a table or of a subquery, by state. It reads them all.
 create or replace function pgmq_gateway.count_rows(
     source text,
     present timestamptz,
@@ -71,7 +71,7 @@ end;
 $count$;
 revoke all on function pgmq_gateway.count_rows from public;
 
--- The messages that are not visible, and how many of them are delayed: at most `max_messages`, by the index on vt.
+-- Counts the messages that are not visible, and the delayed ones of them: at most `max_messages`, by the index on vt.
 create or replace function pgmq_gateway.count_hidden(
     queue_table regclass, present timestamptz, max_messages bigint, out hidden bigint, out delayed bigint
 )
@@ -89,7 +89,7 @@ end;
 $count$;
 revoke all on function pgmq_gateway.count_hidden from public;
 
--- What some of a queue's pages say about all: the number of messages, the share of the visible ones, and the share of
+-- Estimates from a sample of a queue's pages: the number of messages, the share of the visible ones, and the share of
 -- the delayed ones among the others.
 create or replace function pgmq_gateway.sample_messages(
     queue_table regclass,
@@ -176,7 +176,7 @@ create or replace function pgmq_gateway.count_messages(
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
--- The first plan for a queue that has just filled may rest on how it was when it was empty.
+-- The plan for a queue that has just been filled may come from its statistics as an empty one.
 set enable_sort = off
 as $count$
 declare
@@ -212,13 +212,13 @@ begin
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
     select s.* into estimate
     from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
-    -- Statistics come late, for a queue that has just filled too late.
+    -- Statistics lag behind: of a queue that has just been filled they know nothing.
     messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
     if hidden <= few_messages then
         visible := messages - hidden;
         in_flight := hidden - delayed;
     else
-        -- In the order of vt the visible ones come first, so fewer than were looked at are all of them.
+        -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
         if visible is null or visible > few_messages then
             visible := round(messages * estimate.visible_share);
         end if;
@@ -226,13 +226,13 @@ begin
         in_flight := messages - visible - delayed;
     end if;
 exception
-    -- Dropped just now.
+    -- The queue was dropped meanwhile.
     when undefined_table or syntax_error then exact := false;
 end;
 $count$;
 revoke all on function pgmq_gateway.count_messages from public;
 
--- How many messages an archive has: exact as long as its table is small.
+-- The number of messages in an archive, exact while its table is small.
 create or replace function pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint)
 returns bigint
 language plpgsql
@@ -252,8 +252,8 @@ end;
 $count$;
 revoke all on function pgmq_gateway.count_archived from public;
 
--- All queues, with all that list_queues and the history tell of them; numbers are null where the tables are locked, or
--- were dropped behind pgmq's back.
+-- All queues, with the columns of list_queues() and of the history; numbers are null where the tables are locked, or
+-- were dropped without pgmq.
 create or replace view pgmq_gateway.queues as
 select
     q.queue_name::text as queue_name,

@@ -1,4 +1,4 @@
--- Raises unless pgmq knows the queue.
+-- Raises unless the queue exists.
 create or replace function pgmq_gateway.check_queue_exists(queue_name text)
 returns void
 language plpgsql
@@ -9,14 +9,14 @@ begin
     if not exists (select from pgmq.meta as m where m.queue_name = check_queue_exists.queue_name) then
         raise exception 'queue "%" does not exist', queue_name using
             errcode = 'undefined_table',
-            hint = 'pgmq_admin.list_queues() lists those that do.';
+            hint = 'pgmq_admin.list_queues() lists all queues.';
     end if;
 end;
 $check$;
 revoke all on function pgmq_gateway.check_queue_exists from public;
 grant execute on function pgmq_gateway.check_queue_exists to service_role;
 
--- The tables of a queue. Raises when there is no such queue.
+-- The tables of a queue. Raises unless the queue and both of them exist.
 create or replace function pgmq_gateway.queue_tables(
     queue_name text, out queue_table regclass, out archive_table regclass
 )
@@ -29,9 +29,9 @@ begin
     queue_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'q')));
     archive_table := to_regclass(format('pgmq.%I', pgmq.format_table_name(queue_name, 'a')));
     if queue_table is null or archive_table is null then
-        raise exception 'queue "%" has lost a table', queue_name using
+        raise exception 'a table of queue "%" is missing', queue_name using
             errcode = 'undefined_table',
-            hint = 'pgmq_admin.drop_queue() removes what is left of it.';
+            hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
     end if;
 end;
 $tables$;

@@ -7,7 +7,8 @@ set search_path = pg_catalog, pg_temp
 as $can$
     select role <> 'authenticator'
         and pg_has_role(
-            login, role, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+            login, role,
+            case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $can$;
 revoke all on function pgmq_gateway.can_switch_to from public;
 grant execute on function pgmq_gateway.can_switch_to to service_role;
@@ -35,7 +36,8 @@ begin
         raise exception 'role "%" does not exist', role using
             errcode = 'undefined_object',
             hint = format(
-                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;', coalesce(role, 'x'));
+                'Create it with: create role %1$I nologin noinherit; grant %1$I to authenticator;',
+                coalesce(role, 'x'));
     elsif not pgmq_gateway.can_switch_to(login, role) then
         raise exception 'role "%" is not a role that requests can run as', role using
             errcode = 'insufficient_privilege',

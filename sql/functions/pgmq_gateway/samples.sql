@@ -1,5 +1,5 @@
--- Takes a sample of all queues unless there is one younger than `spacing` seconds, however many sessions ask. Returns the
--- seconds until the next sample is due. keep_days: how long samples are kept, all of them for the first day.
+-- Takes a sample of all queues unless there is one younger than `spacing` seconds, however many sessions ask. Returns
+-- the seconds until the next sample is due. keep_days: how long samples are kept, all of them for the first day.
 --
 -- SECURITY DEFINER: the login role, which sees no queue, learns nothing but the time of the next sample.
 create or replace function pgmq_gateway.take_sample(spacing double precision, keep_days double precision)
@@ -56,7 +56,8 @@ begin
     end if;
     if buckets is null or buckets not between 1 and max_buckets then
         raise exception 'buckets is %, but must be between 1 and %', coalesce(buckets::text, 'null'), max_buckets using
-            errcode = 'invalid_parameter_value', hint = 'It is the number of points in time to return: 120 for example.';
+            errcode = 'invalid_parameter_value',
+            hint = 'It is the number of points in time to return: 120 for example.';
     elsif since is null or since >= clock_timestamp() or since < clock_timestamp() - interval '10 years' then
         raise exception 'since is %, but must be a time in the last ten years', coalesce(since::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'It is the time that the history starts at.';

@@ -30,7 +30,8 @@ begin
         order by f.place
     loop
         if routine.function is null then
-            blockers := blockers || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
+            blockers := blockers
+                || format('%s does not exist: create it with pgmq-gateway install.', routine.signature);
             return;
         elsif not has_function_privilege(seen, routine.function, 'execute') then
             blockers := blockers || format('%s lacks EXECUTE on %s: %s', seen::regrole, routine.signature, advice);

@@ -8,5 +8,5 @@ begin
 end;
 $function$;
 comment on function pgmq_public.archive(text, bigint) is
-    'Moves a message to the archive of its queue; false when there is none with this id.';
+    'Moves a message to the archive of its queue; false if there is none with this id.';
 grant execute on function pgmq_public.archive(text, bigint) to anon, authenticated, service_role;

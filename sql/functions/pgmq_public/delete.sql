@@ -8,5 +8,5 @@ begin
 end;
 $function$;
 comment on function pgmq_public.delete(text, bigint) is
-    'Deletes a message for good; false when there is none with this id.';
+    'Deletes a message permanently; false if there is none with this id.';
 grant execute on function pgmq_public.delete(text, bigint) to anon, authenticated, service_role;

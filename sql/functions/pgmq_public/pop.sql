@@ -1,4 +1,4 @@
--- Claims like read, for the same reasons.
+-- Selects the message as read does, for the same reasons.
 create or replace function pgmq_public.pop(queue_name text)
 returns setof pgmq.message_record
 language plpgsql
@@ -25,5 +25,5 @@ begin
 end;
 $function$;
 comment on function pgmq_public.pop(text) is
-    'Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.';
+    'Reads and deletes one visible message. At most once: if the response is lost, so is the message.';
 grant execute on function pgmq_public.pop(text) to anon, authenticated, service_role;

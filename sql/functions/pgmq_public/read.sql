@@ -1,7 +1,7 @@
--- pgmq.read walks the primary key and so past every message in flight (200 ms with 400,000 of them). Here the
--- index on vt is walked, and only up to now: what is in flight lies behind. For that, now must be a constant
--- to the planner, and ties in vt must not be sorted before the limit.
--- The columns are asked for because they differ between versions of pgmq (last_read_at came with 1.10).
+-- pgmq.read scans the primary key, past every message in flight: 200 ms with 400,000 of them. This scans the index on
+-- vt, and only up to the present: messages in flight come after that. So the present must be a constant to the planner,
+-- and ties in vt must not be sorted before the limit. Columns are read from the catalog because they differ between
+-- versions of pgmq: last_read_at came with 1.10.
 create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
 returns setof pgmq.message_record
 language plpgsql
@@ -10,8 +10,8 @@ as $function$
 declare
     queue_table constant text := pgmq.format_table_name(queue_name, 'q');
     present constant timestamptz := clock_timestamp();
-    -- A number beyond all sense must not mean all there are: fewer than asked for is always an answer.
-    most constant integer := least(
+    -- Reading fewer messages than n is always allowed, and a huge n must not read them all.
+    max_messages constant integer := least(
         n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
     );
     columns text;
@@ -20,10 +20,10 @@ begin
     if n is null then
         raise exception 'n must not be null' using
             errcode = 'null_value_not_allowed',
-            hint = 'Say how many messages to read at most, 1 for example.';
+            hint = 'It is the maximum number of messages to read: 1 for example.';
     end if;
     if current_setting('transaction_read_only')::boolean then
-        -- Fails as pgmq.read does: first for a queue that does not exist, then because this is an UPDATE.
+        -- Fails as pgmq.read does: for a queue that does not exist, else because this is an UPDATE.
         execute format('update pgmq.%I set vt = vt where false', queue_table);
     end if;
     select
@@ -45,9 +45,9 @@ begin
         select %3$s from m order by m.msg_id
         $query$,
         queue_table, stamp, columns
-    ) using present, most, sleep_seconds;
+    ) using present, max_messages, sleep_seconds;
 end;
 $function$;
 comment on function pgmq_public.read(text, integer, integer) is
-    'Leases up to n visible messages: nobody else reads them for sleep_seconds. Delete or archive them in time.';
+    'Reads up to n visible messages and makes them invisible for sleep_seconds. Delete or archive them in that time.';
 grant execute on function pgmq_public.read(text, integer, integer) to anon, authenticated, service_role;

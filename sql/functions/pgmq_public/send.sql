@@ -9,5 +9,5 @@ begin
 end;
 $function$;
 comment on function pgmq_public.send(text, jsonb, integer) is
-    'Adds a message to a queue and returns its id. sleep_seconds: how long it stays invisible at first.';
+    'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible.';
 grant execute on function pgmq_public.send(text, jsonb, integer) to anon, authenticated, service_role;

@@ -4,15 +4,15 @@ language plpgsql
 set search_path = ''
 as $function$
 begin
-    -- The gateway says how many may come in one call, where its operator does.
+    -- The gateway's operator may set another limit.
     if cardinality(messages)
         > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000)
     then
         raise exception 'a batch of % messages is too long', cardinality(messages) using
             errcode = 'invalid_parameter_value',
-            hint = 'Send them in several batches.';
+            hint = 'Send them in smaller batches.';
     end if;
-    -- pgmq 1.5 takes an empty batch as nothing to do, later versions raise: stay with the former.
+    -- For an empty batch pgmq 1.5 returns nothing and later versions raise: do as 1.5.
     if coalesce(cardinality(messages), 0) = 0 then
         return;
     end if;
