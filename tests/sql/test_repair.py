@@ -1,196 +1,30 @@
-"""Installing again on a damaged database: what is missing comes back, and messages, archives and grants survive."""
+"""Installing again on a damaged database: what is missing comes back, and messages and archives survive."""
 
 import asyncio
-import subprocess
-from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
-from pgmq_gateway.embedded.cluster import binary
+from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
-from pgmq_gateway.install.installer import check, install
+from pgmq_gateway.install.installer import install
+from pgmq_gateway.install.owner import set_login_password
+from pgmq_gateway.process.preflight import preflight
+from pgmq_gateway.settings.model import load
 from tests import server
 from tests.conftest import Sql, runner
-from tests.sql.cluster import Cluster, cluster
+from tests.sql.cluster import Cluster
 from tests.sql.conftest import Connect, as_role, connected
 from tests.sql.dump import dump
+from tests.sql.repairing import fill, found, installed, survivors, works
 
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PGMQ = files("pgmq") / "sql"
 
 
-@pytest.fixture(scope="module", params=["embedded", *map(str, DEBIAN)])
-def programs(request: pytest.FixtureRequest) -> Path:
-    """Where the programs of a Postgres are."""
-    return binary("postgres").parent if request.param == "embedded" else Path(request.param)
-
-
-@pytest.fixture(scope="module")
-def servers(programs: Path, directory: object) -> Iterator[tuple[Cluster, Cluster]]:  # noqa: ARG001 see own
-    """Two servers of the same release, without roles."""
-    with cluster(programs) as first, cluster(programs) as second:
-        yield first, second
-
-
 @pytest.fixture
-def source(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """A server with nothing on it."""
-    yield servers[0]
-    servers[0].forget()
-
-
-@pytest.fixture
-def target(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """Another server with nothing on it."""
-    yield servers[1]
-    servers[1].forget()
-
-
-async def installed(uri: str, *, replace: bool = False) -> list[str]:
-    async with connected(uri) as connection:
-        return list(await install(connection, replace=replace))
-
-
-async def found(uri: str) -> list[str]:
-    async with connected(uri) as connection:
-        return [str(finding) for finding in await check(connection)]
-
-
-def fill(sql: Sql) -> None:
-    """Queues of two kinds, messages, an archive, grants, policies and a sample of the history."""
-    sql("create table if not exists public.notes (id int)")
-    sql("select pgmq_admin.create_queue('mail')")
-    sql("select pgmq_admin.create_queue('fast', 'unlogged')")
-    sql("select pgmq.send('mail', '{\"n\": 1}'), pgmq.send('mail', '{\"n\": 2}'), pgmq.send('fast', '{\"n\": 3}')")
-    sql("select pgmq.archive('mail', 2)")
-    sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
-    sql("create policy everybody on pgmq.q_mail for all using (true) with check (true)")
-    sql("create policy members on pgmq.q_mail for select to authenticated using (true)")
-    sql("select pgmq_gateway.take_sample(60, 1)")
-
-
-SURVIVORS = (
-    "select msg_id, message from pgmq.q_mail",
-    "select msg_id, message from pgmq.a_mail",
-    "select msg_id, message from pgmq.q_fast",
-    "select queue_name, messages from pgmq_gateway.samples order by 1",
-    "select polname from pg_policy order by 1",
-    "select relname, relrowsecurity from pg_class where relname in ('q_mail', 'q_fast', 'a_mail') order by 1",
-    "select relpersistence::text from pg_class where relname = 'q_fast'",
-)
-
-
-def survivors(sql: Sql) -> list[object]:
-    return [sql(query) for query in SURVIVORS]
-
-
-def copy(programs: Path, source: str, target: str, folder: Path, *options: str) -> str:
-    """pg_dump and pg_restore; gives what the latter complained of."""
-    archive = folder / "dump"
-    subprocess.run([programs / "pg_dump", "-Fc", "-f", archive, source], check=True)
-    restored = subprocess.run(
-        [programs / "pg_restore", *options, "-d", target, archive], capture_output=True, text=True, check=False
-    )
-    return restored.stderr
-
-
-def works(sql: Sql, queue: str = "mail") -> None:
-    """A caller with a grant reads the message that has survived, and sends another."""
-    (sent,) = as_role(sql, "authenticated", "select * from pgmq_public.send(%s, '{}')", queue)
-    read = as_role(sql, "authenticated", "select msg_id from pgmq_public.read(%s, 0, 10)", queue)
-    assert read == [(1,), sent]
-    assert as_role(sql, "service_role", "select queue_name, queue_type from pgmq_admin.list_queues() order by 1") == [
-        ("fast", "unlogged"), (queue, "basic")
-    ]  # fmt: skip
-
-
-async def test_a_dump_without_owners_and_privileges_is_made_whole(
-    source: Cluster, programs: Path, connect: Connect, tmp_path: Path
-) -> None:
-    original, copied = source.uri(source.create()), source.uri(source.create())
-    await installed(original)
-    fill(runner(connect(original)))
-    whole = dump(original)
-    assert copy(programs, original, copied, tmp_path, "--no-owner", "--no-acl") == ""
-    sql = runner(connect(copied))
-    before = await found(copied)
-    assert {
-        "missing: USAGE on schema pgmq_gateway for authenticator",
-        "missing: SELECT on table pgmq_gateway.migrations for authenticator",
-        "open: EXECUTE on function pgmq_gateway.call for PUBLIC",
-        "missing: EXECUTE on function pgmq_gateway.call for authenticator",
-        "missing: USAGE on schema pgmq_public for anon",
-        "missing: EXECUTE on function pgmq_public.read for anon",
-        "missing: privileges on table pgmq.meta for service_role",
-        "missing: privileges on table pgmq.q_mail for service_role",
-        "missing: default privileges on tables in schema pgmq for service_role",
-    } <= set(before), before
-    done = await installed(copied)
-    assert "restored: EXECUTE on function pgmq_gateway.call for authenticator" in done
-    assert "revoked: EXECUTE on function pgmq_gateway.call for PUBLIC" in done
-    assert await found(copied) == []
-    assert await installed(copied) == []
-    assert dump(copied) == whole
-    assert survivors(sql) == survivors(runner(connect(original)))
-    # The dump left out who may use the queue.
-    sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
-    works(sql)
-
-
-async def test_a_dump_with_privileges_keeps_the_grants_of_queues(
-    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
-) -> None:
-    original = source.uri(source.create())
-    await installed(original)
-    fill(runner(connect(original)))
-    # The roles are there, as another database of the server has them.
-    await installed(target.uri(target.create()))
-    copied = target.uri(target.create())
-    assert copy(programs, original, copied, tmp_path) == ""
-    assert await found(copied) == []
-    assert await installed(copied) == []
-    works(runner(connect(copied)))
-
-
-async def test_a_dump_that_is_restored_without_roles_gets_them(
-    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
-) -> None:
-    original, copied = source.uri(source.create()), target.uri(target.create())
-    await installed(original)
-    fill(runner(connect(original)))
-    complaints = copy(programs, original, copied, tmp_path)
-    assert 'role "authenticator" does not exist' in complaints
-    before = await found(copied)
-    assert before[:4] == [f"missing: role {role}" for role in (*CALLERS, "authenticator")]
-    done = await installed(copied)
-    assert "restored: role authenticator" in done
-    assert await found(copied) == []
-    assert await installed(copied) == []
-    sql = runner(connect(copied))
-    assert sql("select pg_has_role('authenticator', 'anon', 'member')") == [(True,)]
-    assert sorted(dump(copied).splitlines()) == sorted(dump(original).splitlines())
-    # A policy for a role that was missing is lost, policies for PUBLIC are not.
-    assert [*survivors(sql)[:4], sql("select polname from pg_policy")] == [
-        *survivors(runner(connect(original)))[:4],
-        [("everybody",)],
-    ]
-    sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
-    works(sql)
-
-
-CALLERS = ("anon", "authenticated", "service_role")
-
-
-# Only Postgres 18 finds a control file in a folder of the test's own.
-with_extension = pytest.mark.parametrize("programs", ["embedded"], indirect=True)
-
-
-@pytest.fixture
-def extended(source: Cluster) -> str:
+def extended(virgin: Cluster) -> str:
     """The URI of a database whose server has pgmq as an extension; it is not created yet."""
-    folder = source.folder / "share"
+    folder = virgin.folder / "share"
     version = (PGMQ / "VERSION").read_text().strip()
     if not folder.exists():
         (folder / "extension").mkdir(parents=True)
@@ -198,12 +32,11 @@ def extended(source: Cluster) -> str:
             f"default_version = '{version}'\nschema = 'pgmq'\nrelocatable = false\nsuperuser = false\n"
         )
         (folder / "extension" / f"pgmq--{version}.sql").write_text((PGMQ / "pgmq.sql").read_text())
-    name = source.create()
-    source.execute(f"alter database {name} set extension_control_path = '$system:{folder}'")
-    return source.uri(name)
+    name = virgin.create()
+    virgin.execute(f"alter database {name} set extension_control_path = '$system:{folder}'")
+    return virgin.uri(name)
 
 
-@with_extension
 async def test_dropping_pgmq_and_creating_it_again_is_repaired(extended: str, connect: Connect) -> None:
     await installed(extended)
     sql = runner(connect(extended))
@@ -234,7 +67,6 @@ async def test_dropping_pgmq_and_creating_it_again_is_repaired(extended: str, co
     works(sql)
 
 
-@with_extension
 async def test_pgmq_that_was_dropped_is_created_again(extended: str, connect: Connect) -> None:
     await installed(extended)
     sql = runner(connect(extended))
@@ -247,8 +79,8 @@ async def test_pgmq_that_was_dropped_is_created_again(extended: str, connect: Co
     works(sql)
 
 
-async def test_partitioned_queues_are_adopted_as_such(source: Cluster, connect: Connect) -> None:
-    uri = source.uri(source.create())
+async def test_partitioned_queues_are_adopted_as_such(virgin: Cluster, connect: Connect) -> None:
+    uri = virgin.uri(virgin.create())
     await installed(uri)
     sql = runner(connect(uri))
     sql("select pgmq.create('plain')")
@@ -263,8 +95,8 @@ async def test_partitioned_queues_are_adopted_as_such(source: Cluster, connect: 
     ]  # fmt: skip
 
 
-async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(source: Cluster, connect: Connect) -> None:
-    uri = source.uri(source.create())
+async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(virgin: Cluster, connect: Connect) -> None:
+    uri = virgin.uri(virgin.create())
     await installed(uri)
     sql = runner(connect(uri))
     sql("grant create on schema public to service_role")
@@ -287,8 +119,8 @@ async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(source: Cl
     assert sql("select * from pgmq.meta") == []
 
 
-async def test_many_installers_repair_once(source: Cluster, connect: Connect) -> None:
-    uri = source.uri(source.create())
+async def test_many_installers_repair_once(virgin: Cluster, connect: Connect) -> None:
+    uri = virgin.uri(virgin.create())
     await installed(uri)
     whole = dump(uri)
     sql = runner(connect(uri))
@@ -308,9 +140,9 @@ async def test_many_installers_repair_once(source: Cluster, connect: Connect) ->
 
 
 @pytest.fixture
-async def uri(source: Cluster) -> str:
+async def uri(virgin: Cluster) -> str:
     """The URI of an installed database."""
-    made = source.uri(source.create())
+    made = virgin.uri(virgin.create())
     await installed(made)
     return made
 
@@ -438,6 +270,17 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
     assert (looked.returncode, looked.stdout) == (0, "up to date\n")
 
 
+async def damaged(virgin: Cluster, connect: Connect, damage: str) -> str:
+    """The login role's URI of a new database that was installed and then damaged."""
+    name = virgin.create()
+    async with connected(virgin.uri(name)) as connection:
+        await install(connection)
+        await set_login_password(connection, "pencil")
+    for statement in damage.split(";"):
+        runner(connect(virgin.uri(name)))(statement)
+    return virgin.uri(name, "authenticator", "pencil")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -449,18 +292,18 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
         ("drop owned by authenticator; drop role authenticator", "the database refuses PGRST_DB_URI: "),
     ],
 )
-@pytest.mark.parametrize("programs", ["embedded"], indirect=True)
-def test_serving_a_damaged_database_ends_with_one_line(
-    source: Cluster, connect: Connect, damage: str, said: str
-) -> None:
-    name = source.create()
-    env = {"AUTHENTICATOR_PASSWORD": "pencil"}
-    assert server.run("install", "--db-uri", source.uri(name), env=env).returncode == 0
-    for statement in damage.split(";"):
-        runner(connect(source.uri(name)))(statement)
-    env = {"PGRST_DB_URI": source.uri(name, "authenticator", "pencil"), "PGRST_JWT_SECRET": "x" * 32}
-    failed = server.run("serve", "--port", "0", "--admin-port", "0", "--no-dashboard", env=env)
-    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
-    assert failed.stderr.startswith(f"pgmq-gateway: {said}"), failed.stderr
+async def test_serving_a_damaged_database_is_refused(virgin: Cluster, connect: Connect, damage: str, said: str) -> None:
+    settings = load(db_uri=await damaged(virgin, connect, damage), jwt_secret="x" * 32)
+    with pytest.raises(ServeError) as refused:
+        await preflight(settings)
+    assert str(refused.value).startswith(said)
     if "role" not in damage:
-        assert failed.stderr.endswith(": run pgmq-gateway install\n")
+        assert str(refused.value).endswith(": run pgmq-gateway install")
+
+
+async def test_serving_a_damaged_database_ends_with_one_line(virgin: Cluster, connect: Connect) -> None:
+    login = await damaged(virgin, connect, "drop function pgmq_admin.lint")
+    env = {"PGRST_DB_URI": login, "PGRST_JWT_SECRET": "x" * 32}
+    failed = server.run("serve", "--port", "0", "--admin-port", "0", "--no-dashboard", env=env)
+    line = "pgmq-gateway: this database lacks function pgmq_admin.lint: run pgmq-gateway install\n"
+    assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", line)

@@ -1,0 +1,128 @@
+"""Restoring dumps without owners, privileges or roles, then installing: nothing but what the dump left out is lost."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgmq_gateway.embedded.cluster import binary
+from tests.conftest import runner
+from tests.sql.cluster import Cluster, cluster
+from tests.sql.conftest import Connect
+from tests.sql.dump import dump
+from tests.sql.repairing import fill, found, installed, survivors, works
+
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+CALLERS = ("anon", "authenticated", "service_role")
+
+
+@pytest.fixture(scope="module", params=["embedded", *map(str, DEBIAN)])
+def programs(request: pytest.FixtureRequest) -> Path:
+    """Where the programs of a Postgres are."""
+    return binary("postgres").parent if request.param == "embedded" else Path(request.param)
+
+
+@pytest.fixture(scope="module")
+def servers(programs: Path, directory: object) -> Iterator[tuple[Cluster, Cluster]]:  # noqa: ARG001 see own
+    """Two servers of the same release, without roles."""
+    with cluster(programs) as first, cluster(programs) as second:
+        yield first, second
+
+
+@pytest.fixture
+def source(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
+    """A server with nothing on it."""
+    yield servers[0]
+    servers[0].forget()
+
+
+@pytest.fixture
+def target(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
+    """Another server with nothing on it."""
+    yield servers[1]
+    servers[1].forget()
+
+
+def copy(programs: Path, source: str, target: str, folder: Path, *options: str) -> str:
+    """pg_dump and pg_restore; gives what the latter complained of."""
+    archive = folder / "dump"
+    subprocess.run([programs / "pg_dump", "-Fc", "-f", archive, source], check=True)
+    restored = subprocess.run(
+        [programs / "pg_restore", *options, "-d", target, archive], capture_output=True, text=True, check=False
+    )
+    return restored.stderr
+
+
+async def test_a_dump_without_owners_and_privileges_is_made_whole(
+    source: Cluster, programs: Path, connect: Connect, tmp_path: Path
+) -> None:
+    original, copied = source.uri(source.create()), source.uri(source.create())
+    await installed(original)
+    fill(runner(connect(original)))
+    whole = dump(original)
+    assert copy(programs, original, copied, tmp_path, "--no-owner", "--no-acl") == ""
+    sql = runner(connect(copied))
+    before = await found(copied)
+    assert {
+        "missing: USAGE on schema pgmq_gateway for authenticator",
+        "missing: SELECT on table pgmq_gateway.migrations for authenticator",
+        "open: EXECUTE on function pgmq_gateway.call for PUBLIC",
+        "missing: EXECUTE on function pgmq_gateway.call for authenticator",
+        "missing: USAGE on schema pgmq_public for anon",
+        "missing: EXECUTE on function pgmq_public.read for anon",
+        "missing: privileges on table pgmq.meta for service_role",
+        "missing: privileges on table pgmq.q_mail for service_role",
+        "missing: default privileges on tables in schema pgmq for service_role",
+    } <= set(before), before
+    done = await installed(copied)
+    assert "restored: EXECUTE on function pgmq_gateway.call for authenticator" in done
+    assert "revoked: EXECUTE on function pgmq_gateway.call for PUBLIC" in done
+    assert await found(copied) == []
+    assert await installed(copied) == []
+    assert dump(copied) == whole
+    assert survivors(sql) == survivors(runner(connect(original)))
+    # The dump left out who may use the queue.
+    sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
+    works(sql)
+
+
+async def test_a_dump_with_privileges_keeps_the_grants_of_queues(
+    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
+) -> None:
+    original = source.uri(source.create())
+    await installed(original)
+    fill(runner(connect(original)))
+    # The roles are there, as another database of the server has them.
+    await installed(target.uri(target.create()))
+    copied = target.uri(target.create())
+    assert copy(programs, original, copied, tmp_path) == ""
+    assert await found(copied) == []
+    assert await installed(copied) == []
+    works(runner(connect(copied)))
+
+
+async def test_a_dump_that_is_restored_without_roles_gets_them(
+    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
+) -> None:
+    original, copied = source.uri(source.create()), target.uri(target.create())
+    await installed(original)
+    fill(runner(connect(original)))
+    complaints = copy(programs, original, copied, tmp_path)
+    assert 'role "authenticator" does not exist' in complaints
+    before = await found(copied)
+    assert before[:4] == [f"missing: role {role}" for role in (*CALLERS, "authenticator")]
+    done = await installed(copied)
+    assert "restored: role authenticator" in done
+    assert await found(copied) == []
+    assert await installed(copied) == []
+    sql = runner(connect(copied))
+    assert sql("select pg_has_role('authenticator', 'anon', 'member')") == [(True,)]
+    assert sorted(dump(copied).splitlines()) == sorted(dump(original).splitlines())
+    # A policy for a role that was missing is lost, policies for PUBLIC are not.
+    assert [*survivors(sql)[:4], sql("select polname from pg_policy")] == [
+        *survivors(runner(connect(original)))[:4],
+        [("everybody",)],
+    ]
+    sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
+    works(sql)
