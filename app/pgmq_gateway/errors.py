@@ -37,50 +37,51 @@ class GatewayError(Exception):
 
 
 class Malformed(GatewayError):
-    """Bytes that are no HTTP request, or that two readers could read differently; the connection ends."""
+    """Bytes that are not an HTTP request, or that two parsers could read differently. The connection is closed."""
 
     status, code = 400, "PGMQ400"
 
     def __init__(self, details: str) -> None:
-        super().__init__("This is no HTTP/1.1 request", details)
+        super().__init__("Malformed HTTP/1.1 request", details)
 
 
 class TooSlow(GatewayError):
-    """A request that took too long to arrive; the connection ends."""
+    """A request that took too long to arrive. The connection is closed."""
 
     status, code = 408, "PGMQ408"
 
     def __init__(self, part: str, seconds: float) -> None:
-        super().__init__("The request did not arrive in time", f"Its {part} may take {seconds:g} seconds.")
+        super().__init__("The request did not arrive in time", f"Its {part} must arrive within {seconds:g} seconds.")
 
 
 class BodyTooLong(GatewayError):
-    """A body of more than `most` bytes, which is not read to its end; the connection ends."""
+    """A body of more than `max_bytes`, which is not read to its end. The connection is closed."""
 
     status, code = 413, "PGMQ413"
     headers = (("Connection", "close"),)
 
-    def __init__(self, most: int) -> None:
-        super().__init__("The body is too long", f"It may have {most} bytes.", "Send fewer messages at once.")
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__("The body is too large", f"It may have {max_bytes} bytes.", "Send fewer messages per request.")
 
 
 class HeadTooLong(GatewayError):
-    """A request line with its headers of more than `most` bytes, or too many headers; the connection ends."""
+    """A request line and headers of more than `maximum` bytes, or too many headers. The connection is closed."""
 
     status, code = 431, "PGMQ431"
 
-    def __init__(self, most: int, unit: str = "bytes") -> None:
-        super().__init__("The headers are too long", f"With the request line they may have {most} {unit}.")
+    def __init__(self, maximum: int, unit: str = "bytes") -> None:
+        what = "The request line and headers" if unit == "bytes" else "A request"
+        super().__init__("The headers are too large", f"{what} may have {maximum} {unit}.")
 
 
 class TooManyConnections(GatewayError):
-    """A connection for which there is no room; nothing was read from it."""
+    """A connection beyond the maximum. Nothing was read from it."""
 
     status, code = 503, "PGMQ503"
     headers = (("Retry-After", "1"),)
 
     def __init__(self) -> None:
-        super().__init__("Too many connections", hint="Use one connection for many requests.")
+        super().__init__("Too many connections", hint="Send many requests over one connection.")
 
 
 class InternalError(GatewayError):

@@ -9,7 +9,7 @@ import pytest
 from pgmq_gateway.dashboard.api import Problem
 from pgmq_gateway.dashboard.health.scrapes import Course, Scrape, scrape
 from pgmq_gateway.dashboard.parts.sparkline import path
-from pgmq_gateway.http.traffic import BOUNDS, MOST_CODES, Traffic, buckets
+from pgmq_gateway.http.traffic import BUCKETS_SECONDS, MAX_CODES, Traffic, buckets
 
 
 def look(at: float, traffic: Traffic) -> Scrape:
@@ -18,7 +18,7 @@ def look(at: float, traffic: Traffic) -> Scrape:
         at,
         {
             "answers": {str(status): float(number) for status, number in traffic.statuses.items()},
-            "seconds_bucket": dict(buckets(BOUNDS, traffic.durations)),
+            "seconds_bucket": dict(buckets(BUCKETS_SECONDS, traffic.durations)),
             "seconds_sum": {"": traffic.seconds},
             "seconds_count": {"": float(sum(traffic.durations))},
         },
@@ -47,7 +47,7 @@ def test_what_is_above_all_bounds_is_told_as_the_last_one() -> None:
     course.look(look(0.0, traffic))
     traffic.answered(200, "", 60.0)
     course.look(look(1.0, traffic))
-    assert course.quantile("seconds", 0.5) == BOUNDS[-1]
+    assert course.quantile("seconds", 0.5) == BUCKETS_SECONDS[-1]
 
 
 def test_a_worker_that_was_replaced_makes_no_negative_rates() -> None:
@@ -67,10 +67,10 @@ def test_rates_are_of_the_last_seconds() -> None:
 
 def test_a38_codes_make_no_labels_without_end() -> None:
     traffic = Traffic()
-    for number in range(3 * MOST_CODES):
+    for number in range(3 * MAX_CODES):
         traffic.answered(400, f"{number:05}", 0.001)
-    assert len(traffic.codes) == MOST_CODES + 1
-    assert traffic.codes["other"] == 2 * MOST_CODES
+    assert len(traffic.codes) == MAX_CODES + 1
+    assert traffic.codes["other"] == 2 * MAX_CODES
 
 
 def test_why_there_are_no_figures_is_said() -> None:

@@ -17,7 +17,7 @@ from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalE
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.request import ClientGone, Request
-from pgmq_gateway.http.response import CLIENT_GONE, Response, failed
+from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.limits.throttle import NOTHING, Throttle
@@ -107,15 +107,15 @@ class Api:
     def _failed(self, request: Request, error: BaseException) -> Response:
         match error:
             case GatewayError():
-                return failed(error, verbose=self._verbose)
+                return error_response(error, verbose=self._verbose)
             case ClientGone():
                 return CLIENT_GONE
             case CancelledError():
                 # The process exits and waits no longer.
-                return failed(ConnectionLost(), verbose=self._verbose)
+                return error_response(ConnectionLost(), verbose=self._verbose)
             case _:
                 logger.error("failed on %s %s", request.method, request.path, exc_info=error)
-                return failed(InternalError(), verbose=self._verbose)
+                return error_response(InternalError(), verbose=self._verbose)
 
     def _trace(self, request: Request) -> Headers:
         """The request's own id, repeated (PostgREST's server-trace-header)."""

@@ -20,8 +20,8 @@ from pgmq_gateway.errors import (
     UnknownPath,
     UnknownRelation,
 )
-from pgmq_gateway.http.request import HEADS_KEPT, Head, Request
-from pgmq_gateway.http.response import Response, allowing
+from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
+from pgmq_gateway.http.response import Response, options_response
 from pgmq_gateway.postgrest.arguments import Arguments, read_arguments
 from pgmq_gateway.postgrest.media import Representation, negotiate
 from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
@@ -54,8 +54,8 @@ class Functions:
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         self._plans = settings.db_plan_enabled
         # Clients repeat a few heads, so the checks before and after those of the arguments are cached by head.
-        self._target = lru_cache(HEADS_KEPT)(self._read_target)
-        self._negotiated = lru_cache(HEADS_KEPT)(self._negotiate)
+        self._target = lru_cache(HEAD_CACHE_SIZE)(self._read_target)
+        self._negotiated = lru_cache(HEAD_CACHE_SIZE)(self._negotiate)
 
     async def response(self, caller: Caller, request: Request) -> Response:
         """The response to a call. Raises GatewayError. Checks before the call is executed have no effect."""
@@ -63,7 +63,7 @@ class Functions:
         request.function = call.function
         request.timing.lap("plan")
         if request.method == "OPTIONS":
-            return allowing(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")
+            return options_response(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")
         return answered(answer, call, self._profiles.named(call.function.schema, request.head))
@@ -78,7 +78,7 @@ class Functions:
         return Call(
             function,
             statement(function, arguments, shaping, representation, counted=counted),
-            request.described(),
+            request.sql_settings(),
             representation,
             preferences,
             read_only=request.method != "POST" or not function.volatile,

@@ -61,7 +61,7 @@ class Queues:
         return Call(
             function,
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
-            request.described(),
+            request.sql_settings(),
             ARRAY,
             Preferences(),
             read_only=False,

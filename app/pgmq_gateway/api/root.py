@@ -9,7 +9,7 @@ from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
-from pgmq_gateway.http.response import Response, allowing
+from pgmq_gateway.http.response import Response, options_response
 from pgmq_gateway.openapi import swagger
 from pgmq_gateway.postgrest.media import negotiate_description
 from pgmq_gateway.postgrest.profiles import Profiles
@@ -40,7 +40,7 @@ class Root:
             raise UnsupportedMethod(request.method)
         read_query(request.query, arguments=False)
         if request.method == "OPTIONS":
-            return allowing(request, "OPTIONS,GET,HEAD")
+            return options_response(request, "OPTIONS,GET,HEAD")
         content_type = negotiate_description(request.headers.get("accept"))
         mine = await executable_oids(self._database, caller, request, [schema])
         everything = self._mode == "ignore-privileges"

@@ -22,7 +22,7 @@ from pgmq_gateway.auth.keyset import KeySet, own_keys
 from pgmq_gateway.auth.remote_keys import RemoteKeys
 from pgmq_gateway.auth.roleclaim import MISSING, RoleClaim
 from pgmq_gateway.errors import AnonymousDisabled, GatewayError, InvalidClaims, KeysMissing, Unauthorized, UnknownRole
-from pgmq_gateway.http.request import HEADS_KEPT, Head
+from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head
 from pgmq_gateway.settings.model import Settings
 
 # Between the clocks of the issuer and the gateway.
@@ -94,7 +94,7 @@ class Authenticator:
         self._jws = jwt.PyJWS()
         # Failures are exceptions, which lru_cache does not keep.
         self._cached = lru_cache(cache_size)(self._read)
-        self._credential = lru_cache(HEADS_KEPT)(self._find_credential)
+        self._credential = lru_cache(HEAD_CACHE_SIZE)(self._find_credential)
         self._read_tokens = 0
         # Counters of caches that were cleared.
         self._requests = self._hits = 0
@@ -142,7 +142,7 @@ class Authenticator:
 
     def _find_credential(self, head: Head) -> tuple[str | None, str | None]:
         """The token of a request, or else the kind of its key."""
-        key = head.headers.get("apikey") or head.url_key
+        key = head.headers.get("apikey") or head.query_apikey
         return (_token(head.headers, key), None) if self._ring is None else self._ring.credential(head.headers, key)
 
     def _replace_fetched(self, fetched: Iterable[Key]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
-from pgmq_gateway.http.request import Described
+from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.preferences import Preferences
 
@@ -24,7 +24,7 @@ class Call(msgspec.Struct, frozen=True):
 
     function: Function
     statement: Statement
-    request: Described
+    request: RequestSettings
     representation: Representation
     preferences: Preferences
     read_only: bool
@@ -83,7 +83,7 @@ where n.nspname = {schema}
 EXECUTABLE_BY_CALLER = EXECUTABLE.format(schema="($2)[1]", role="current_user")
 
 
-def executable(schema: str, request: Described) -> Call:
+def executable(schema: str, request: RequestSettings) -> Call:
     """A call that returns the OIDs of the functions of `schema` that its caller can execute, as a JSON array."""
     placeholder = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
     return Call(placeholder, Statement(EXECUTABLE_BY_CALLER, (schema,)), request, ARRAY, Preferences(), read_only=True)

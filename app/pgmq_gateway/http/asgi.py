@@ -1,4 +1,4 @@
-"""ASGI's shapes, named (ASGI specification 3.0)."""
+"""Types of ASGI (specification 3.0)."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much a client may send, how long it may take, and how many there may be at once."""
+"""Size, time and connection limits for clients."""
 
 import resource
 from dataclasses import dataclass
@@ -6,38 +6,34 @@ from typing import Self
 
 from pgmq_gateway.settings.model import Settings
 
-# Files that the process needs besides its clients' connections and its pool: sockets, logs, clients that are on their
-# way out.
+# Open files besides client connections and the pool: listening sockets, logs, connections that are being closed.
 OTHER_FILES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bounds of one server. Sizes are in bytes, times in seconds.
+    """The limits of one server. Times are in seconds.
 
-    head          a request line with its headers
-    body          a body
-    head_seconds  from a head's first byte to its last; also from a connection to its first byte
-    body_seconds  from the end of a head to the last byte of its body
-    send_seconds  how long a client may take nothing of what is there for it
-    idle_seconds  how long a connection is kept between requests: longer than the usual load balancer's, so that it is
-                  not this side that closes it under a request
-    connections   open at once
-    verbose       whether errors tell details and hint
+    head_timeout  from the first byte of a head to its last; also from the connection to the first byte
+    body_timeout  from the end of a head to the last byte of its body
+    send_timeout  how long a client may leave waiting data unread
+    idle_timeout  how long a connection is kept between requests: longer than a load balancer's usual 60 s, so that the
+                  balancer closes first and no request meets a closed connection
+    verbose       whether errors carry details and hint
     """
 
-    head: int = 32 * 1024
-    body: int = 16 * 1024 * 1024
-    head_seconds: float = 10
-    body_seconds: float = 60
-    send_seconds: float = 30
-    idle_seconds: float = 75
-    connections: int = 10_000
+    max_head_bytes: int = 32 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
+    head_timeout: float = 10
+    body_timeout: float = 60
+    send_timeout: float = 30
+    idle_timeout: float = 75
+    max_connections: int = 10_000
     verbose: bool = True
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As the operator set them, and no more connections than the process may have files."""
+        """The limits from the settings, with no more connections than the process may open files."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         room = settings.max_connections if files == resource.RLIM_INFINITY else files - settings.db_pool - OTHER_FILES
         return cls(
@@ -46,6 +42,6 @@ class Bounds:
             settings.head_timeout,
             settings.body_timeout,
             settings.send_timeout,
-            connections=max(1, min(settings.max_connections, room)),
+            max_connections=max(1, min(settings.max_connections, room)),
             verbose=settings.client_error_verbosity == "verbose",
         )

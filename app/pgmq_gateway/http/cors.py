@@ -1,4 +1,4 @@
-"""Which pages of other origins may call and read, as PostgREST decides it (wire contract, section 11)."""
+"""CORS, as in PostgREST (docs/compatibility.md, CORS)."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,14 +11,14 @@ EXPOSED = (
     "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, "
     "Range-Unit"
 )
-DAY = "86400"
+MAX_AGE_SECONDS = "86400"
 
 
 class Cors:
-    """Who may call, and read what.
+    """The CORS policy.
 
-    origins  those that may call, with credentials; empty: all may, without credentials
-    readable headers that pages may read besides PostgREST's
+    origins   allowed origins, with credentials; empty: any origin, without credentials
+    readable  headers exposed to scripts besides PostgREST's
     """
 
     def __init__(self, origins: Collection[str], readable: Iterable[str] = ()) -> None:
@@ -26,13 +26,13 @@ class Cors:
         self._exposed = ", ".join((EXPOSED, *readable))
 
     def headers(self, request: Request) -> Headers:
-        """Headers for any response: they allow the page of the request's Origin to read it."""
+        """Headers for any response to this request."""
         allowed = self._allowed(request)
         readable = () if _is_preflight(request) else (("Access-Control-Expose-Headers", self._exposed),)
         return (*allowed, *readable) if allowed else ()
 
     def preflight(self, request: Request) -> Response | None:
-        """The response to a preflight request of an allowed origin, without what `headers` adds; else None."""
+        """The response to a preflight request from an allowed origin, without those of `headers`; None for others."""
         if not _is_preflight(request) or not self._allowed(request):
             return None
         asked = request.headers.get("access-control-request-headers", "")
@@ -43,7 +43,7 @@ class Cors:
             (
                 ("Access-Control-Allow-Methods", ", ".join(METHODS)),
                 *((("Access-Control-Allow-Headers", names),) if wanted else ()),
-                ("Access-Control-Max-Age", DAY),
+                ("Access-Control-Max-Age", MAX_AGE_SECONDS),
             ),
         )
 

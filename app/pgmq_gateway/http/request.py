@@ -1,4 +1,4 @@
-"""An HTTP request as it comes in, and what SQL is told of it."""
+"""HTTP requests, and the settings that show them to SQL."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -11,41 +11,41 @@ from pgmq_gateway.errors import BodyTooLong
 from pgmq_gateway.http.asgi import Receive, Scope
 from pgmq_gateway.http.timing import Stopwatch
 
-# Where Supabase's clients expect the API; it is the same without.
+# Supabase's clients expect the API here. The prefix is optional.
 PREFIX = "/rest/v1"
-# How many heads are remembered, and the bytes of the longest that may be.
-HEADS_KEPT = 1024
-LONGEST_HEAD = 4096
+# Heads in the cache, and the bytes of the largest that is cached.
+HEAD_CACHE_SIZE = 1024
+MAX_CACHED_HEAD_BYTES = 4096
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete: there is nobody to answer."""
+    """The client closed the connection before it got a response."""
 
 
-class Described(msgspec.Struct, frozen=True):
-    """What SQL finds in request.method, request.path, request.headers and request.cookies (the last two JSON)."""
+class RequestSettings(msgspec.Struct, frozen=True):
+    """The values of request.method, request.path, request.headers and request.cookies, the last two as JSON."""
 
     method: str
     path: str
     headers: str
     cookies: str
 
-    def carrying(self, headers: Mapping[str, str]) -> "Described":
-        """The same with other values of some headers, by their names in small letters; those that are empty go."""
+    def with_headers(self, headers: Mapping[str, str]) -> "RequestSettings":
+        """Replace headers, by name in lower case. Those with an empty value are removed."""
         shown = {**msgspec.json.decode(self.headers, type=dict[str, str]), **headers}
         kept = {name: value for name, value in shown.items() if value or name not in headers}
         return msgspec.structs.replace(self, headers=_json(kept))
 
     @property
     def texts(self) -> list[str]:
-        """All of it, in this order."""
+        """The values in the order of the fields."""
         return [self.method, self.path, self.headers, self.cookies]
 
 
-class Called(Protocol):
-    """What a request calls."""
+class CalledFunction(Protocol):
+    """The function that a request calls."""
 
     @property
     def schema(self) -> str: ...
@@ -55,19 +55,18 @@ class Called(Protocol):
 
 
 class Head:
-    """All of a request that comes before its body, but for the body's length.
+    """The part of a request before its body, without Content-Length.
 
-    A client sends the same again and again, so heads are remembered, and so is what others find out about one: it is
-    compared by identity.
+    Clients send the same head many times, so heads are cached. Values derived from a head are cached by its identity.
 
-    path     as it was sent, without the prefix
-    segments its parts between slashes, decoded; none for the root
-    query    the parameters of the query string in order, decoded, without the apikey that may stand there
-    url_key  that apikey
-    headers  by name in lower case; the first of a name counts
+    path          as it was sent, without the prefix
+    segments      the parts between slashes, decoded; empty for the root
+    query         the parameters of the query string in order, decoded, without apikey
+    query_apikey  the parameter apikey
+    headers       by name in lower case; the first value of a name
     """
 
-    __slots__ = ("_headers_json", "_raw", "cookies", "headers", "method", "path", "query", "segments", "url_key")
+    __slots__ = ("_headers_json", "_raw", "cookies", "headers", "method", "path", "query", "query_apikey", "segments")
 
     def __init__(self, method: str, raw_path: bytes, query: bytes, raw: RawHeaders) -> None:
         self.method = method
@@ -75,10 +74,10 @@ class Head:
         self.segments = [unquote(part) for part in self.path.split("/")[1:]] if self.path not in ("", "/") else []
         pairs = _pairs(query.decode("latin-1"))
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
-        self.url_key = next((value for name, value in pairs if name == "apikey"), None)
+        self.query_apikey = next((value for name, value in pairs if name == "apikey"), None)
         self.headers: Mapping[str, str] = _texts(reversed(raw))
         self._raw = raw
-        # Of a name that comes more than once SQL sees the last. Cookies stand apart from the other headers.
+        # SQL sees the last value of a repeated name, and cookies in a setting of their own, as in PostgREST.
         described = _texts(raw)
         described.pop("cookie", None)
         self._headers_json = _json(described)
@@ -90,33 +89,30 @@ class Head:
         return [value.decode(errors="replace") for found, value in self._raw if found == name]
 
     def headers_json(self, length: str | None) -> str:
-        """The headers for SQL, with the body's length as it was sent."""
+        """The headers for SQL, with the value of Content-Length."""
         if length is None:
             return self._headers_json
         separator = "," if len(self._headers_json) > 2 else ""
         return f'{self._headers_json[:-1]}{separator}"content-length":{_json(length)}}}'
 
 
-_kept_head = lru_cache(HEADS_KEPT)(Head)
+_cached_head = lru_cache(HEAD_CACHE_SIZE)(Head)
 
 
 class Request:
     """An HTTP request.
 
-    head      all but its body
-    timing    the stopwatch that runs since it came in
-    max_body  bytes that its body may have
-    received  bytes of its body
-    carried   headers that SQL is shown in place of the client's; an empty one is left out
-    role      its caller's, once that is known
-    function  the one that it calls, once that is known
+    timing            a stopwatch that runs since the head was received
+    received          bytes of the body so far
+    replaced_headers  headers that SQL sees in place of the client's; an empty one is removed
+    role              the caller's role, once it is known
+    function          the called function, once it is known
     """
 
     __slots__ = (
         "_length",
         "_max_body",
         "_receive",
-        "carried",
         "function",
         "head",
         "headers",
@@ -124,6 +120,7 @@ class Request:
         "path",
         "query",
         "received",
+        "replaced_headers",
         "role",
         "segments",
         "timing",
@@ -136,7 +133,7 @@ class Request:
         raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
         path, query = scope["raw_path"], scope["query_string"]
         size = len(path) + len(query) + sum([len(name) + len(value) for name, value in raw])
-        head = _kept_head if size <= LONGEST_HEAD else Head
+        head = _cached_head if size <= MAX_CACHED_HEAD_BYTES else Head
         self.head = head(scope["method"], path, query, raw)
         self.method = self.head.method
         self.path = self.head.path
@@ -146,19 +143,19 @@ class Request:
         self._receive = receive
         self._max_body = max_body
         self.received = 0
-        self.carried: Mapping[str, str] = {}
+        self.replaced_headers: Mapping[str, str] = {}
         self.role = ""
-        self.function: Called | None = None
+        self.function: CalledFunction | None = None
 
     def abandoned(self) -> bool:
-        """Whether the client has closed its connection, as far as can be told without waiting for it.
+        """Whether the client has closed its connection, as far as is known without waiting.
 
-        ASGI tells it only to who awaits the next message; uvicorn's cycle, whose method `receive` is, knows it already.
+        ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it already.
         """
         return getattr(getattr(self._receive, "__self__", None), "disconnected", False)
 
     async def body(self) -> bytes:
-        """The whole body. Raises ClientGone, and BodyTooLong as soon as that is known."""
+        """Receive the whole body. Raises ClientGone, and BodyTooLong as soon as the body exceeds the maximum."""
         if self._length is not None and int(self._length) > self._max_body:
             raise BodyTooLong(self._max_body)
         chunks = []
@@ -173,15 +170,15 @@ class Request:
             if not message.get("more_body"):
                 return b"".join(chunks)
 
-    def described(self) -> Described:
-        """The request for SQL, as PostgREST puts it."""
+    def sql_settings(self) -> RequestSettings:
+        """The request as SQL sees it, as in PostgREST."""
         length = None if self._length is None else self._length.decode("latin-1")
-        described = Described(self.method, self.path, self.head.headers_json(length), self.head.cookies)
-        return described.carrying(self.carried) if self.carried else described
+        settings = RequestSettings(self.method, self.path, self.head.headers_json(length), self.head.cookies)
+        return settings.with_headers(self.replaced_headers) if self.replaced_headers else settings
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
-    """Names and values of a query string; a name without `=` does not count (PostgREST, and `;` for `&` too)."""
+    """Names and values of a query string. As in PostgREST, `;` separates too, and a name without `=` is ignored."""
     parts = (part.partition("=") for part in query.replace(";", "&").split("&"))
     return [(unquote_plus(name), unquote_plus(value)) for name, equals, value in parts if equals]
 

@@ -1,4 +1,4 @@
-"""The HTTP server, uvicorn's, with an end that breaks off no request that is on its way."""
+"""uvicorn's server with a graceful shutdown that loses no request."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,22 @@ from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.protocol import Protocol
 from pgmq_gateway.http.traffic import Traffic
 
-# How long requests in flight may take after SIGTERM.
+# How long requests in flight may take after the shutdown began.
 DRAIN_SECONDS = 30
-# How long connections that are idle then are kept, so that a request that is on its way is answered, as the last one.
+# How long idle connections are then kept, so that a request on its way gets a response.
 LINGER_SECONDS = 1.0
 POLL_SECONDS = 0.05
-# How often connections are looked at for what takes too long.
+# How often timeouts of connections are checked.
 SWEEP_SECONDS = 1
 
-LAST = (b"connection", b"close")
+CONNECTION_CLOSE = (b"connection", b"close")
 
 
 class Server(uvicorn.Server):
-    """One of several servers in a process: signals are handled by the process. `listening` is set once it serves."""
+    """One of several servers in a process. The process handles signals.
+
+    listening  set once it accepts connections
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -38,8 +41,8 @@ class Server(uvicorn.Server):
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, make the next answer on each connection its last, and then do as uvicorn does."""
-        self._announce_the_end()
+        """Stop listening, make the next response on each connection its last, then shut down as uvicorn does."""
+        self._announce_close()
         for server in self.servers:
             server.close()
         for one in sockets or ():
@@ -57,18 +60,18 @@ class Server(uvicorn.Server):
             connection.sweep(now)
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def _announce_the_end(self) -> None:
+    def _announce_close(self) -> None:
         state = self.server_state
-        state.default_headers = [*state.default_headers, LAST]
+        state.default_headers = [*state.default_headers, CONNECTION_CLOSE]
         for connection in state.connections:
-            # Only where an answer is still to come: one that is idle would be closed by it.
+            # Only where a response is still to come: uvicorn closes idle connections at once.
             if isinstance(connection, Protocol) and not getattr(connection.cycle, "response_complete", True):
                 connection.shutdown()
 
     async def _while_connected(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        # uvicorn tells nobody when a connection has gone.
+        # uvicorn has no event for a closed connection.
         while self.server_state.connections and loop.time() < end and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
 
@@ -84,10 +87,10 @@ def server_for(
     bounds: Callable[[], Bounds] = Bounds,
     traffic: Traffic | None = None,
 ) -> Server:
-    """A server of this application, which needs only its sockets.
+    """A server for an application; `serve` takes its sockets.
 
-    bounds   asked for each connection
-    traffic  counts what is refused before it reaches the application
+    bounds   called for each new connection
+    traffic  counts responses to requests that are rejected before they reach the application
     """
     config = uvicorn.Config(
         app,
@@ -98,7 +101,7 @@ def server_for(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Nothing looks at the client's address.
+        # The client's address is not used.
         proxy_headers=False,
         headers=[("server", "pgmq-gateway")],
         timeout_graceful_shutdown=DRAIN_SECONDS,

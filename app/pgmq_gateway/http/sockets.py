@@ -1,4 +1,4 @@
-"""The addresses that the gateway listens on: bound here, or passed on by a service manager."""
+"""Listening sockets: bound here, or passed by systemd (socket activation)."""
 
 import os
 import socket
@@ -12,19 +12,23 @@ ALL_HOSTS = {"0.0.0.0", "::"}  # noqa: S104 to compare with
 
 
 class ServeError(Exception):
-    """Why the gateway cannot serve, in one line that says what to do."""
+    """Why the gateway cannot serve, in one line with the remedy."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The sockets of the API and of the health checks."""
+    """The sockets of the API and of the admin port."""
 
     api: socket.socket
     admin: socket.socket
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening address; port 0 is any free one. `shared`: others may listen there too. Raises ServeError."""
+    """Bind an address. Raises ServeError.
+
+    port    0: any free port
+    shared  whether other processes may listen on the same address (SO_REUSEPORT)
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with ExitStack() as unless_bound:
@@ -40,34 +44,34 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def overlap(one: socket.socket, other: socket.socket) -> bool:
-    """Whether a client could mean either: with SO_REUSEADDR, bind(2) allows that as long as neither listens."""
+    """Whether a connection could go to either. With SO_REUSEADDR, bind(2) allows that while neither listens."""
     (host, port), (other_host, other_port) = one.getsockname()[:2], other.getsockname()[:2]
     any_host = bool(ALL_HOSTS & {host, other_host})
     return bool(port == other_port and (any_host or host == other_host))
 
 
 def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:
-    """The sockets that systemd has opened for this process, the API's first. Raises ServeError.
+    """The sockets that systemd opened for this process, the API's first. Raises ServeError.
 
-    The variables that tell of them are taken out of the environment: they are not for processes of ours.
+    Their variables are removed from the environment: child processes must not see them.
     """
-    told = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
-    if told["LISTEN_PID"] != str(os.getpid()):
+    variables = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+    if variables["LISTEN_PID"] != str(os.getpid()):
         return []
-    count = int(told["LISTEN_FDS"] or 0)
+    count = int(variables["LISTEN_FDS"] or 0)
     found = [socket.socket(fileno=number) for number in range(FIRST_PASSED, FIRST_PASSED + count)]
     for one in found:
         one.set_inheritable(False)
         if one.family not in (socket.AF_INET, socket.AF_INET6) or one.type != socket.SOCK_STREAM:
-            raise ServeError("a socket that systemd passes is none of TCP: ListenStream needs a port")
-    # In a unit of two sockets their order is that of the file, unless names say which is which.
-    names = told["LISTEN_FDNAMES"].split(":")
+            raise ServeError("systemd passed a socket that is not TCP: set ListenStream to a port in the .socket unit")
+    # The order is that of the unit, unless FileDescriptorName names the admin port's socket.
+    names = variables["LISTEN_FDNAMES"].split(":")
     return [one for _, one in sorted(zip(names, found, strict=False), key=lambda pair: pair[0] == "admin")]
 
 
 def url(bound: socket.socket) -> str:
-    """The address as a browser takes it."""
+    """The URL of a socket."""
     host, port = bound.getsockname()[:2]
-    # An address for all of them is none that can be called.
+    # A wildcard address cannot be connected to everywhere.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 no binding here
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

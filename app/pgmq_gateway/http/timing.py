@@ -1,11 +1,14 @@
-"""The time that a request and its stages take, on one clock."""
+"""How long a request and its stages take, on one clock."""
 
 from collections.abc import Sequence
 from time import perf_counter
 
 
 class Stopwatch:
-    """Runs from the start of a request. `stages` has the stages that have ended, with their seconds: none here."""
+    """Runs from the start of a request.
+
+    stages  finished stages with their seconds; always empty here
+    """
 
     __slots__ = ("_began",)
 
@@ -16,15 +19,15 @@ class Stopwatch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, on the clock of the stages: never less than their sum."""
+        """Seconds since the start, never less than the sum of the stages."""
         return perf_counter() - self._began
 
     def lap(self, stage: str) -> None:
-        """End a stage."""
+        """Finish a stage and start the next one."""
 
 
 class StageStopwatch(Stopwatch):
-    """Also keeps the time of each stage."""
+    """A stopwatch that records each stage."""
 
     __slots__ = ("_last", "stages")
 
@@ -40,5 +43,5 @@ class StageStopwatch(Stopwatch):
 
 
 def server_timing(stages: Sequence[tuple[str, float]]) -> str:
-    """The value of Server-Timing (W3C): milliseconds, with one digit behind the point as in PostgREST."""
+    """The value of Server-Timing (W3C): milliseconds with one decimal, as in PostgREST."""
     return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in stages)

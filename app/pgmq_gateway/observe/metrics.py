@@ -11,7 +11,7 @@ from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.calls.batching import MAX_CALLS_PER_TRANSACTION, AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
-from pgmq_gateway.http.traffic import BOUNDS, Traffic, buckets
+from pgmq_gateway.http.traffic import BUCKETS_SECONDS, Traffic, buckets
 from pgmq_gateway.observe.gauges import Gauges
 from pgmq_gateway.settings.model import Settings
 
@@ -148,7 +148,7 @@ class _Answers(Collector):
         yield HistogramMetricFamily(
             "pgmq_gateway_answer_seconds",
             "Time from a request's head to the end of its answer",
-            buckets(BOUNDS, traffic.durations),
+            buckets(BUCKETS_SECONDS, traffic.durations),
             traffic.seconds,
         )
         yield self._transactions()

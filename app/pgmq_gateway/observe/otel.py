@@ -64,7 +64,7 @@ class Tracing:
         span = self._tracer.start_span(request.method, parent, kind=SpanKind.SERVER, start_time=observed.began)
         carried = dict.fromkeys(CONTEXT, "")
         self._context.inject(carried, set_span_in_context(span, Context()))
-        request.carried = carried
+        request.replaced_headers = carried
         observed.trace_id = f"{span.get_span_context().trace_id:032x}"
         return partial(self._end, observed, span)
 
