@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +19,10 @@ from pgmq_gateway.auth.signing import api_key, token
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.installer import install
-from tests import server
-from tests.server import SECRET, Server
+from tests import databases, server
+from tests.databases import Sql, runner
+from tests.gateways import Bearer, RunningGateway, running_gateway
+from tests.server import SECRET, Serve, Server
 
 TEMPLATE = "template_gateway"
 
@@ -33,7 +36,6 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 Token = Callable[..., str]
-Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 def missing(what: str, why: str) -> NoReturn:
@@ -109,16 +111,6 @@ def sql(directory: DataDirectory) -> Iterator[Sql]:
         yield runner(connection)
 
 
-def runner(connection: psycopg.Connection[Any]) -> Sql:
-    """A function that runs SQL on `connection` and returns the rows."""
-
-    def run(statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        cursor = connection.execute(statement.encode(), parameters or None)
-        return cursor.fetchall() if cursor.description else []
-
-    return run
-
-
 @pytest.fixture
 def queue(sql: Sql) -> Iterator[str]:
     """A queue of the test's own, with row-level security on and no rights given."""
@@ -162,17 +154,8 @@ def template(directory: DataDirectory) -> str:
 @pytest.fixture
 def new_database(directory: DataDirectory) -> Iterator[Callable[..., str]]:
     """new_database() makes an empty database, new_database(template) a clone; gives its name. Dropped at the end."""
-    made: list[str] = []
-
-    def make(template: str = "template0") -> str:
-        made.append(f"db_{uuid.uuid4().hex[:12]}")
-        connection.execute(f"create database {made[-1]} template {template}")
-        return made[-1]
-
-    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
-        yield make
-        for name in made:
-            connection.execute(f"drop database {name} with (force)")
+    with ExitStack() as stack:
+        yield lambda template="template0": stack.enter_context(databases.new_database(directory, template))
 
 
 @pytest.fixture
@@ -182,16 +165,62 @@ def database(new_database: Callable[..., str], template: str) -> str:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Callable[..., Server]]:
-    """serve(database, PGRST_X="…"): a gateway of the test's own on a database, stopped at the end."""
+def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Serve]:
+    """serve(database, "--workers", "2", PGRST_X="…"): a gateway of the test's own on a database, stopped at the end."""
     started: list[Server] = []
 
-    def start(database: str, **settings: str) -> Server:
+    def start(database: str, *arguments: str, **settings: str) -> Server:
         uri = socket_uri(directory, "authenticator", database)
         env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", **settings}
-        started.append(server.start(tmp_path / f"serve{len(started)}.log", env=env))
+        started.append(server.start(tmp_path / f"serve{len(started)}.log", *arguments, env=env))
         return started[-1]
 
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    request: pytest.FixtureRequest, directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    """A gateway on a database, one for all tests of a module.
+
+    The module may name settings in GATEWAY, and in SCHEMAS statements to run before the gateway starts.
+    """
+    with databases.new_database(directory, template) as name:
+        with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
+            for statement in getattr(request.module, "SCHEMAS", ()):
+                connection.execute(statement)
+        log, settings = tmp_path_factory.mktemp("gateway") / "log", getattr(request.module, "GATEWAY", {})
+        with running_gateway(directory, name, log, settings) as running:
+            yield running
+
+
+@pytest.fixture
+def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
+    """A client that may do everything."""
+    api.headers.update(bearer("service_role"))
+    return api
+
+
+@pytest.fixture
+def role(sql: Sql) -> Iterator[str]:
+    """A role that calls may run in."""
+    sql("create role settled nologin noinherit")
+    sql("grant settled to authenticator")
+    yield "settled"
+    sql("drop role settled")
+
+
+@pytest.fixture
+def stored(sql: Sql, queue: str) -> Callable[[], list[tuple[Any, ...]]]:
+    """stored() gives all rows of the test's queue and its archive, as they are now."""
+
+    def rows() -> list[tuple[Any, ...]]:
+        return [
+            *sql(f"select 'q', msg_id, read_ct, vt, message from pgmq.q_{queue} order by 2"),
+            *sql(f"select 'a', msg_id, read_ct, vt, message from pgmq.a_{queue} order by 2"),
+        ]
+
+    return rows

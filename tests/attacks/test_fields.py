@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.gateway import Gateway
 from pgmq_gateway.settings.model import Settings
-from tests.conftest import Sql
-from tests.integration.conftest import CALLS, error, refusal
+from tests.answers import error, refusal
+from tests.calls import CALLS
+from tests.databases import Sql
 from tests.server import SECRET
 
 Stored = Callable[[], list[tuple[Any, ...]]]

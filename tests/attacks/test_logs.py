@@ -12,11 +12,10 @@ import httpx
 import pytest
 
 from pgmq_gateway.auth.signing import token
-from tests.integration.conftest import Bearer, Own, error, own, refusal
+from tests.answers import error, refusal
+from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.waiting import until
-
-__all__ = ["own"]
 
 GATEWAY = {
     "PGMQ_GATEWAY_LOG_FORMAT": "json",
@@ -41,15 +40,15 @@ BLUNDERS = (
 
 
 @contextmanager
-def told(own: Own) -> Iterator[list[dict[str, Any]]]:
+def told(gateway: RunningGateway) -> Iterator[list[dict[str, Any]]]:
     """Collects the lines that the block adds to the log, once there is one of its last request."""
-    size = own.server.log.stat().st_size
+    size = gateway.server.log.stat().st_size
     lines: list[dict[str, Any]] = []
     yield lines
-    own.client.get("/rpc/the-end", headers={"X-Request-Id": "the end"})
+    gateway.client.get("/rpc/the-end", headers={"X-Request-Id": "the end"})
 
     def ended() -> bool:
-        text = own.server.log.read_bytes()[size:].decode()
+        text = gateway.server.log.read_bytes()[size:].decode()
         lines[:] = [json.loads(line) for line in text.splitlines()] if text.endswith("\n") else []
         return bool(lines) and lines[-1].get("request_id") == "the end"
 
@@ -58,22 +57,22 @@ def told(own: Own) -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def tasks(own: Own) -> str:
+def tasks(gateway: RunningGateway) -> str:
     """A queue without row-level security that anybody may use."""
-    own.sql("select pgmq_admin.create_queue('tasks', rls => false)")
-    own.sql("select pgmq_admin.grant_queue('tasks', 'anon', '{send,read,pop,delete,archive}')")
-    own.sql("select pgmq_admin.grant_queue('tasks', 'authenticated', '{send,read,pop,delete,archive}')")
+    gateway.sql("select pgmq_admin.create_queue('tasks', rls => false)")
+    gateway.sql("select pgmq_admin.grant_queue('tasks', 'anon', '{send,read,pop,delete,archive}')")
+    gateway.sql("select pgmq_admin.grant_queue('tasks', 'authenticated', '{send,read,pop,delete,archive}')")
     return "tasks"
 
 
-def test_a_request_has_a_line_with_what_came_of_it(own: Own, bearer: Bearer, tasks: str) -> None:
+def test_a_request_has_a_line_with_what_came_of_it(gateway: RunningGateway, bearer: Bearer, tasks: str) -> None:
     body = json.dumps({"queue_name": tasks, "message": 1})
     headers = {**bearer("authenticated"), "Content-Profile": "pgmq_public", "X-Request-Id": "of mine"}
-    with told(own) as lines:
-        answer = own.client.post("/rest/v1/rpc/send?select=", content=body, headers=headers)
-        own.client.delete(f"/queues/{tasks}/messages/4711", headers=bearer("authenticated"))
-        own.client.post("/rpc/nothing", json={}, headers={"Authorization": "Bearer a.b.c"})
-        own.client.options("/rpc/send", headers={"Origin": "http://a", "Access-Control-Request-Method": "POST"})
+    with told(gateway) as lines:
+        answer = gateway.client.post("/rest/v1/rpc/send?select=", content=body, headers=headers)
+        gateway.client.delete(f"/queues/{tasks}/messages/4711", headers=bearer("authenticated"))
+        gateway.client.post("/rpc/nothing", json={}, headers={"Authorization": "Bearer a.b.c"})
+        gateway.client.options("/rpc/send", headers={"Origin": "http://a", "Access-Control-Request-Method": "POST"})
     assert answer.status_code == 200
     for line in lines:
         assert line.pop("duration_ms") > 0
@@ -101,11 +100,11 @@ def test_a_request_has_a_line_with_what_came_of_it(own: Own, bearer: Bearer, tas
     ]
 
 
-def test_a_request_has_a_name_and_its_answer_says_it(own: Own) -> None:
+def test_a_request_has_a_name_and_its_answer_says_it(gateway: RunningGateway) -> None:
     given = ["of mine", "x" * 128, "", "x" * 129, "a\tb", "ü"]
-    with told(own) as lines:
+    with told(gateway) as lines:
         names = [
-            own.client.get("/rpc/nothing", headers=[(b"x-request-id", name.encode())]).headers["x-request-id"]
+            gateway.client.get("/rpc/nothing", headers=[(b"x-request-id", name.encode())]).headers["x-request-id"]
             for name in given
         ]
     assert names[:2] == given[:2]
@@ -113,26 +112,26 @@ def test_a_request_has_a_name_and_its_answer_says_it(own: Own) -> None:
     assert [line["request_id"] for line in lines] == names
 
 
-def test_a_client_that_goes_before_its_answer_has_a_line_too(own: Own) -> None:
-    address = urlsplit(own.server.url)
+def test_a_client_that_goes_before_its_answer_has_a_line_too(gateway: RunningGateway) -> None:
+    address = urlsplit(gateway.server.url)
     assert address.hostname
-    with told(own) as lines:
+    with told(gateway) as lines:
         with socket.create_connection((address.hostname, address.port or 0)) as client:
             client.sendall(b"POST /rpc/send HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
-        until(lambda: '"status":499' in own.server.log.read_text())
+        until(lambda: '"status":499' in gateway.server.log.read_text())
     assert [(line["status"], line["bytes_in"]) for line in lines] == [(499, 1)]
 
 
-def test_a35_no_line_is_forged(own: Own) -> None:
+def test_a35_no_line_is_forged(gateway: RunningGateway) -> None:
     path = "/rpc/a%0Apgmq-gateway:%20forged" + "x" * 1000
-    with told(own) as lines:
-        own.client.get(path, headers=[(b"x-request-id", b"a\xe2\x80\xa8b")])
-        own.client.get("/rpc/\u2028".encode().decode("latin-1"))
+    with told(gateway) as lines:
+        gateway.client.get(path, headers=[(b"x-request-id", b"a\xe2\x80\xa8b")])
+        gateway.client.get("/rpc/\u2028".encode().decode("latin-1"))
     assert len(lines) == 2
     assert lines[0]["path"] == path[:256]
 
 
-def test_a35_no_log_has_a_token_a_key_or_a_payload(own: Own, bearer: Bearer, tasks: str) -> None:
+def test_a35_no_log_has_a_token_a_key_or_a_payload(gateway: RunningGateway, bearer: Bearer, tasks: str) -> None:
     good = token(SECRET.encode(), "authenticated", {"sub": CANARY}, 3600)
     expired = token(SECRET.encode(), "authenticated", {"sub": CANARY}, -3600)
     ghost = token(SECRET.encode(), "ghost", {}, 3600)
@@ -141,77 +140,77 @@ def test_a35_no_log_has_a_token_a_key_or_a_payload(own: Own, bearer: Bearer, tas
     message = {"queue_name": tasks, "message": {"secret": CANARY}}
     public = {"Content-Profile": "pgmq_public"}
     for credential in (*tokens, stranger, CANARY, f"Basic {CANARY}"):
-        own.client.post("/rpc/send", json=message, headers={**public, "Authorization": credential})
-        own.client.post("/rpc/send", json=message, headers={**public, "apikey": credential})
-        own.client.get("/rpc/send", params={"apikey": credential, CANARY: CANARY}, headers=public)
+        gateway.client.post("/rpc/send", json=message, headers={**public, "Authorization": credential})
+        gateway.client.post("/rpc/send", json=message, headers={**public, "apikey": credential})
+        gateway.client.get("/rpc/send", params={"apikey": credential, CANARY: CANARY}, headers=public)
     mine = {**public, **bearer("authenticated")}
     for body in (f'{{"{CANARY}', f'"{CANARY}"', f'{{"{CANARY}": 1}}', CANARY.encode("utf-16"), f'[{{"a":"{CANARY}"}}]'):
         for kind in ("application/json", "text/csv", "application/x-www-form-urlencoded", "text/plain", CANARY):
-            own.client.post("/rpc/send", content=body, headers={**mine, "Content-Type": kind})
-    own.client.post(f"/queues/{tasks}/messages", json=CANARY, headers=mine)
-    own.client.post(f"/queues/{tasks}/messages", params={"sleep_seconds": CANARY}, json=CANARY, headers=mine)
+            gateway.client.post("/rpc/send", content=body, headers={**mine, "Content-Type": kind})
+    gateway.client.post(f"/queues/{tasks}/messages", json=CANARY, headers=mine)
+    gateway.client.post(f"/queues/{tasks}/messages", params={"sleep_seconds": CANARY}, json=CANARY, headers=mine)
     for headers in ({"Accept": CANARY}, {"Prefer": f"handling=strict, {CANARY}"}, {"Accept-Profile": CANARY}):
-        own.client.get("/rpc/read", params={"select": CANARY, "or": f"({CANARY})"}, headers={**mine, **headers})
-    own.sql(
+        gateway.client.get("/rpc/read", params={"select": CANARY, "or": f"({CANARY})"}, headers={**mine, **headers})
+    gateway.sql(
         "create function public.die(text) returns bool security definer language sql as "
         "'select pg_terminate_backend(pg_backend_pid())'"
     )
     for blunder in BLUNDERS:
-        own.define("drop function if exists public.blunder", RAISING.format(blunder))
+        gateway.define("drop function if exists public.blunder", RAISING.format(blunder))
         for _ in range(2):
-            own.client.post("/rpc/blunder", json={"text": CANARY}, headers=bearer("authenticated"))
+            gateway.client.post("/rpc/blunder", json={"text": CANARY}, headers=bearer("authenticated"))
     surrogate = f'{{"text": "{CANARY} \\ud800"}}'
-    own.client.post("/rpc/blunder", content=surrogate, headers=bearer("authenticated"))
-    assert own.client.post("/rpc/read", json={"queue_name": tasks, "sleep_seconds": 0, "n": 9}, headers=mine).json()
-    with told(own):
+    gateway.client.post("/rpc/blunder", content=surrogate, headers=bearer("authenticated"))
+    assert gateway.client.post("/rpc/read", json={"queue_name": tasks, "sleep_seconds": 0, "n": 9}, headers=mine).json()
+    with told(gateway):
         pass
-    log = own.server.log.read_text()
+    log = gateway.server.log.read_text()
     parts = {part for one in tokens for part in one.removeprefix("Bearer ").split(".")}
     assert [secret for secret in (CANARY, SECRET, *parts) if secret in log] == []
     # What went wrong on connections was told of, so there was something to leave out.
     assert "closing a connection" in log
 
 
-def test_a34_a_fault_inside_a_function_is_told_without_its_context(own: Own) -> None:
-    own.define(
+def test_a34_a_fault_inside_a_function_is_told_without_its_context(gateway: RunningGateway) -> None:
+    gateway.define(
         "create function public.divide(secret int) returns int language plpgsql as "
         "$f$ begin perform 'classified'; return secret / 0; end $f$"
     )
-    answer = own.client.post("/rpc/divide", json={"secret": 4711})
+    answer = gateway.client.post("/rpc/divide", json={"secret": 4711})
     body = {"code": "22012", "details": None, "hint": None, "message": "division by zero"}
     assert (answer.status_code, error(answer)) == (400, body)
 
 
-def test_a34_a_constraint_that_fails_does_not_show_the_row(own: Own) -> None:
-    own.define(
+def test_a34_a_constraint_that_fails_does_not_show_the_row(gateway: RunningGateway) -> None:
+    gateway.define(
         "create table public.checked (id int primary key, other int not null, note text check (note <> 'classified'))",
         "grant all on public.checked to anon",
         "create function public.check_in(id int, other int, note text) returns void language sql as "
         "'insert into public.checked values (id, other, note)'",
     )
     for other, code in ((1, "23514"), (None, "23502")):
-        answer = own.client.post("/rpc/check_in", json={"id": 4711, "other": other, "note": "classified"})
+        answer = gateway.client.post("/rpc/check_in", json={"id": 4711, "other": other, "note": "classified"})
         assert refusal(answer)[:2] == (400, code)
         assert "classified" not in answer.text
-    assert own.sql("select * from public.checked") == []
+    assert gateway.sql("select * from public.checked") == []
 
 
-def test_a38_strangers_make_no_labels(own: Own, bearer: Bearer) -> None:
-    own.define(
+def test_a38_strangers_make_no_labels(gateway: RunningGateway, bearer: Bearer) -> None:
+    gateway.define(
         "create function public.invent(code text) returns void language plpgsql as $f$ begin"
         " raise sqlstate 'PGRST' using message = json_build_object('code', code, 'message', '')::text,"
         ' detail = \'{"status": 418, "headers": {}}\'; end $f$'
     )
 
     def labels() -> set[str]:
-        return {line.rpartition(" ")[0] for line in httpx.get(f"{own.server.admin_url}/metrics").text.splitlines()}
+        return {line.rpartition(" ")[0] for line in httpx.get(f"{gateway.server.admin_url}/metrics").text.splitlines()}
 
     def ask(name: str) -> None:
         headers = {**bearer(name), "Content-Profile": "pgmq_public"}
         for shown in (headers, {"Content-Profile": "pgmq_public"}):
-            own.client.post("/rpc/send", json={"queue_name": name, "message": 1}, headers=shown)
-        own.client.post(f"/rpc/{name}", json={}, headers={"Content-Profile": name})
-        own.client.post("/rpc/invent", json={"code": name})
+            gateway.client.post("/rpc/send", json={"queue_name": name, "message": 1}, headers=shown)
+        gateway.client.post(f"/rpc/{name}", json={}, headers={"Content-Profile": name})
+        gateway.client.post("/rpc/invent", json={"code": name})
 
     ask("first")
     before = labels()
@@ -221,13 +220,13 @@ def test_a38_strangers_make_no_labels(own: Own, bearer: Bearer) -> None:
 
 
 @pytest.mark.parametrize("page", ["live", "ready", "metrics", "schema_cache"])
-def test_a44_the_public_port_has_nothing_of_the_admin_port(own: Own, page: str) -> None:
+def test_a44_the_public_port_has_nothing_of_the_admin_port(gateway: RunningGateway, page: str) -> None:
     for path in (f"/{page}", f"/rest/v1/{page}", f"/docs/{page}", f"/%2e/{page}"):
-        answer = own.client.get(path)
+        answer = gateway.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json; charset=utf-8")
 
 
 @pytest.mark.parametrize("path", ["", "/config", "/live/", "/Live", "/rpc/send", "/docs", "/openapi.json"])
-def test_a44_the_admin_port_has_nothing_of_the_public_port(own: Own, path: str) -> None:
-    answer = httpx.get(f"{own.server.admin_url}{path}")
+def test_a44_the_admin_port_has_nothing_of_the_public_port(gateway: RunningGateway, path: str) -> None:
+    answer = httpx.get(f"{gateway.server.admin_url}{path}")
     assert (answer.status_code, answer.content) == (404, b"")

@@ -11,8 +11,9 @@ import httpx
 import psutil
 import pytest
 
+from tests.answers import error
 from tests.attacks.raw import Answer, answers, connected, endless, exchange, post
-from tests.integration.conftest import Own, error
+from tests.gateways import RunningGateway
 from tests.server import Server
 from tests.waiting import until
 
@@ -46,18 +47,18 @@ def told(answer: Answer) -> tuple[int, str, str | None]:
     return answer.status, answer.code, answer.headers.get("connection")
 
 
-def test_a28_a_body_that_says_it_is_too_long_is_refused_before_it_is_read(own: Own) -> None:
-    with connected(own.server) as connection:
+def test_a28_a_body_that_says_it_is_too_long_is_refused_before_it_is_read(gateway: RunningGateway) -> None:
+    with connected(gateway.server) as connection:
         connection.sendall(b"POST /rpc/long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n{")
         (answer,) = answers(connection)
     assert told(answer) == (413, "PGMQ413", "close")
     # Nor is it asked for.
-    (answer,) = exchange(own.server, post("/rpc/long", b"x" * (MOST + 1), "Expect: 100-continue")[:200])
+    (answer,) = exchange(gateway.server, post("/rpc/long", b"x" * (MOST + 1), "Expect: 100-continue")[:200])
     assert told(answer) == (413, "PGMQ413", "close")
-    refused = own.client.post("/rpc/long", content=b" " * MOST + b"{}", headers={"Origin": "https://a.example"})
+    refused = gateway.client.post("/rpc/long", content=b" " * MOST + b"{}", headers={"Origin": "https://a.example"})
     assert (refused.status_code, error(refused)["code"]) == (413, "PGMQ413")
     assert refused.headers["access-control-allow-origin"] == "*"
-    assert own.client.post("/rpc/long", content=b" " * (MOST - 9) + b'{"n": 10}').json() == "x" * 10
+    assert gateway.client.post("/rpc/long", content=b" " * (MOST - 9) + b'{"n": 10}').json() == "x" * 10
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -69,24 +70,24 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("head", "status"), ENDLESS.values(), ids=list(ENDLESS))
-def test_a28_a_body_without_end_is_cut_and_takes_no_memory(own: Own, head: bytes, status: int) -> None:
-    before = memory(own.server)
-    (answer,), sent = endless(own.server, head, b"10000\r\n" + b"x" * 0x10000 + b"\r\n", 200 * MEGABYTE)
+def test_a28_a_body_without_end_is_cut_and_takes_no_memory(gateway: RunningGateway, head: bytes, status: int) -> None:
+    before = memory(gateway.server)
+    (answer,), sent = endless(gateway.server, head, b"10000\r\n" + b"x" * 0x10000 + b"\r\n", 200 * MEGABYTE)
     assert answer.status == status
     assert sent < 200 * MEGABYTE
-    assert memory(own.server) < before + 30 * MEGABYTE
-    assert own.client.post("/rpc/long", json={"n": 1}).status_code == 200
+    assert memory(gateway.server) < before + 30 * MEGABYTE
+    assert gateway.client.post("/rpc/long", json={"n": 1}).status_code == 200
 
 
-def test_a28_a_compressed_body_is_bytes_like_any_other(own: Own) -> None:
+def test_a28_a_compressed_body_is_bytes_like_any_other(gateway: RunningGateway) -> None:
     bomb = gzip.compress(b" " * (50 * MEGABYTE))
-    before = memory(own.server)
+    before = memory(gateway.server)
     packed = {"Content-Encoding": "gzip"}
-    refused = own.client.post("/rpc/long", content=bomb, headers=packed)
+    refused = gateway.client.post("/rpc/long", content=bomb, headers=packed)
     assert (refused.status_code, error(refused)["code"]) == (400, "PGRST102")
-    refused = own.client.post("/rpc/long", content=gzip.compress(b'{"n": 1}'), headers=packed)
+    refused = gateway.client.post("/rpc/long", content=gzip.compress(b'{"n": 1}'), headers=packed)
     assert (refused.status_code, error(refused)["code"]) == (400, "PGRST102")
-    assert memory(own.server) < before + 30 * MEGABYTE
+    assert memory(gateway.server) < before + 30 * MEGABYTE
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,12 @@ def test_a28_a_compressed_body_is_bytes_like_any_other(own: Own) -> None:
         b"G" + b"\r\n" * 5000 + b"GET /x",
     ],
 )
-def test_a28_a_head_that_is_too_long_is_refused_while_it_comes_in(own: Own, head: bytes) -> None:
-    (answer,) = exchange(own.server, head)
+def test_a28_a_head_that_is_too_long_is_refused_while_it_comes_in(gateway: RunningGateway, head: bytes) -> None:
+    (answer,) = exchange(gateway.server, head)
     assert told(answer) in [(431, "PGMQ431", "close"), (400, "PGMQ400", "close")]
     assert answer.status == (400 if head.startswith(b"G\r") else 431)
     # Behind another request, and in pieces.
-    with connected(own.server) as connection:
+    with connected(gateway.server) as connection:
         connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" + head[:20])
         for piece in (head[20:3000], head[3000:]):
             time.sleep(0.01)
@@ -114,26 +115,26 @@ def test_a28_a_head_that_is_too_long_is_refused_while_it_comes_in(own: Own, head
         assert [one.status for one in answers(connection)] == [404, answer.status]
 
 
-def test_a28_headers_within_the_limits_pass(own: Own) -> None:
+def test_a28_headers_within_the_limits_pass(gateway: RunningGateway) -> None:
     headers = "".join(f"A{n}: {'b' * 25}\r\n" for n in range(97))
     head = f"GET /nowhere HTTP/1.1\r\nHost: a\r\n{headers}Connection: close\r\n\r\n"
     assert 3000 < len(head) < 4096
-    assert exchange(own.server, head.encode())[0].status == 404
+    assert exchange(gateway.server, head.encode())[0].status == 404
 
 
-def test_a28_a_length_that_is_not_kept_ends_in_time_or_begins_the_next_request(own: Own) -> None:
+def test_a28_a_length_that_is_not_kept_ends_in_time_or_begins_the_next_request(gateway: RunningGateway) -> None:
     # Too long a body is a request more, which is none.
-    found = exchange(own.server, post("/rpc/long", b'{"n": 1}') + b"garbage\r\n\r\n")
+    found = exchange(gateway.server, post("/rpc/long", b'{"n": 1}') + b"garbage\r\n\r\n")
     assert [answer.status for answer in found] == [200, 400]
     # Where the client closes its side, nobody waits for the rest.
-    with connected(own.server) as connection:
+    with connected(gateway.server) as connection:
         connection.sendall(post("/rpc/long", b'{"n": 1} ')[:-1])
         connection.shutdown(socket.SHUT_WR)
         assert answers(connection) == []
 
 
-def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connection(own: Own) -> None:
-    server, before = own.server, memory(own.server)
+def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connection(gateway: RunningGateway) -> None:
+    server, before = gateway.server, memory(gateway.server)
     with ExitStack() as clients:
 
         def client(sent: bytes, buffer: int | None = None) -> socket.socket:
@@ -154,7 +155,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
         for reader in (*readers, steady):
             reader.recv(1)
         began = time.monotonic()
-        assert own.client.post("/rpc/long", json={"n": 5}).json() == "xxxxx"
+        assert gateway.client.post("/rpc/long", json={"n": 5}).json() == "xxxxx"
         read = 1 + trickled(steady, heads[0], readers, began)
         assert answers(silent) == []
         assert [[one.status for one in answers(head)] for head in heads] == [[408], [404, 408]]
@@ -167,7 +168,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
                 break
         assert read > 12_000_000
     until(lambda: memory(server) < before + 40 * MEGABYTE)
-    assert own.client.post("/rpc/long", json={"n": 5}).json() == "xxxxx"
+    assert gateway.client.post("/rpc/long", json={"n": 5}).json() == "xxxxx"
 
 
 def trickled(steady: socket.socket, head: socket.socket, readers: list[socket.socket], began: float) -> int:
@@ -189,25 +190,25 @@ def trickled(steady: socket.socket, head: socket.socket, readers: list[socket.so
     return read
 
 
-def test_a30_a_connection_too_many_is_told_so_and_costs_nothing(own: Own) -> None:
+def test_a30_a_connection_too_many_is_told_so_and_costs_nothing(gateway: RunningGateway) -> None:
     with ExitStack() as clients:
-        before = [clients.enter_context(connected(own.server)) for _ in range(21)]
+        before = [clients.enter_context(connected(gateway.server)) for _ in range(21)]
         until(lambda: select.select(before, [], [], 0)[0])
         found = [answers(connection) for connection in select.select(before, [], [], 0)[0]]
         assert {told(*one) for one in found} == {(503, "PGMQ503", "close")}
         assert found[0][0].headers["retry-after"] == "1"
-        (late,) = exchange(own.server, post("/rpc/long", b'{"n": 1}'))
+        (late,) = exchange(gateway.server, post("/rpc/long", b'{"n": 1}'))
         assert told(late) == (503, "PGMQ503", "close")
-    until(lambda: exchange(own.server, post("/rpc/long", b'{"n": 1}', "Connection: close"))[0].status == 200)
+    until(lambda: exchange(gateway.server, post("/rpc/long", b'{"n": 1}', "Connection: close"))[0].status == 200)
 
 
-def test_a25_a_batch_and_a_read_have_a_number_of_messages(own: Own) -> None:
-    own.sql("select pgmq_admin.create_queue('capped')")
-    own.sql("select pgmq_admin.grant_queue('capped', 'anon', '{send,read}')")
-    own.sql("alter table pgmq.q_capped disable row level security")
+def test_a25_a_batch_and_a_read_have_a_number_of_messages(gateway: RunningGateway) -> None:
+    gateway.sql("select pgmq_admin.create_queue('capped')")
+    gateway.sql("select pgmq_admin.grant_queue('capped', 'anon', '{send,read}')")
+    gateway.sql("alter table pgmq.q_capped disable row level security")
 
     def call(name: str, **sent: Any) -> httpx.Response:  # noqa: ANN401 httpx's
-        return own.client.post(f"/rpc/{name}", headers={"Content-Profile": "pgmq_public"}, **sent)
+        return gateway.client.post(f"/rpc/{name}", headers={"Content-Profile": "pgmq_public"}, **sent)
 
     batches: list[dict[str, object]] = [
         {"json": {"queue_name": "capped", "messages": [1, 2, 3, 4]}},
@@ -217,7 +218,7 @@ def test_a25_a_batch_and_a_read_have_a_number_of_messages(own: Own) -> None:
     for batch in batches:
         refused = call("send_batch", **batch)
         assert (refused.status_code, error(refused)["code"]) == (400, "22023")
-    assert own.sql("select count(*) from pgmq.q_capped") == [(0,)]
+    assert gateway.sql("select count(*) from pgmq.q_capped") == [(0,)]
     assert call("send_batch", json={"queue_name": "capped", "messages": [1, 2, 3]}).json() == [1, 2, 3]
     for n in (2**31 - 1, "2147483647"):
         rows = call("read", json={"queue_name": "capped", "sleep_seconds": 0, "n": n}).json()
@@ -226,12 +227,12 @@ def test_a25_a_batch_and_a_read_have_a_number_of_messages(own: Own) -> None:
     assert len(shaped.json()) == 2
 
 
-def test_f39_many_large_answers_leave_nothing_in_memory(own: Own) -> None:
+def test_f39_many_large_answers_leave_nothing_in_memory(gateway: RunningGateway) -> None:
     def read(count: int) -> None:
         for _ in range(count):
-            assert len(own.client.post("/rpc/long", json={"n": MEGABYTE}).content) == MEGABYTE + 2
+            assert len(gateway.client.post("/rpc/long", json={"n": MEGABYTE}).content) == MEGABYTE + 2
 
     read(5)
-    before = memory(own.server)
+    before = memory(gateway.server)
     read(60)
-    assert memory(own.server) < before + 25 * MEGABYTE
+    assert memory(gateway.server) < before + 25 * MEGABYTE

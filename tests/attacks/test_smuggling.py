@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.attacks.raw import exchange
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer
+from tests.databases import Sql
+from tests.gateways import Bearer
 from tests.server import Server
 
 # Behind the request line and the Host; MESSAGE stands for the body of a send.

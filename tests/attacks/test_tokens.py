@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.answers import error, refusal
 from tests.attacks.tokens import NO_KEY, NO_SIGNATURE, begun, challenge, encoded, invalid
-from tests.conftest import Sql, runner
-from tests.integration.conftest import error, refusal
+from tests.databases import Sql, runner
 from tests.server import SECRET, Server, start
 
 Send = Callable[..., httpx.Response]

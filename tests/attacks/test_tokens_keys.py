@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.answers import error, refusal
 from tests.attacks.tokens import NO_KEY, NO_SIGNATURE, begun, encoded, invalid
-from tests.integration.conftest import error, refusal
 from tests.keyserver import KeyServer, running
 from tests.server import SECRET, Server, start
 from tests.signing import Pair, curve_pair, edwards_pair, goldilocks_pair, rsa_pair, secret_jwk

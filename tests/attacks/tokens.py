@@ -5,7 +5,7 @@ import json
 
 import httpx
 
-from tests.integration.conftest import error
+from tests.answers import error
 from tests.server import Server
 
 NO_KEY = ("No suitable key or wrong key type", "No suitable key was found to decode the JWT")

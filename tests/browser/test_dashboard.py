@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Dashboard, accessible, screenshot
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Keys, screenshot
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import SECRET, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -8,7 +8,7 @@ from playwright.async_api import Locator, expect
 
 from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Desk
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import SECRET, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from pgmq_gateway.auth.signing import api_key
 from tests import server
 from tests.browser.conftest import Dashboard, accessible, screenshot
-from tests.conftest import runner
+from tests.databases import runner
 from tests.server import SECRET
 from tests.sql.cluster import PARTMAN, Cluster, with_partman
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import Dashboard, accessible, listen, screenshot
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -14,7 +14,7 @@ from pgmq_gateway.auth.signing import api_key, token
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.browser.conftest import Client, Keys, Origins
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import PATIENCE, SECRET, Server
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Desk
-from tests.conftest import Sql
+from tests.databases import Sql
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

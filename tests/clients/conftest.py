@@ -14,7 +14,8 @@ import pytest
 
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
-from tests.conftest import Sql, missing
+from tests.conftest import missing
+from tests.databases import Sql
 from tests.server import PROGRAM, SECRET, Server
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import paste
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import Server
 
 BODY = '{"queue_name": "hello", "message": {"hello": "world"}}'

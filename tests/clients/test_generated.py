@@ -15,7 +15,8 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import nodejs, server
 from tests.clients.conftest import REPOSITORY, command, project
-from tests.conftest import missing, runner
+from tests.conftest import missing
+from tests.databases import runner
 from tests.nodejs import NODE
 from tests.server import PROGRAM
 

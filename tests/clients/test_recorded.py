@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import Server
 
 Json = Any

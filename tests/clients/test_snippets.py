@@ -13,7 +13,7 @@ from pgmq_gateway.dashboard.connect.snippets import Snippet
 from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import nodejs, server
 from tests.clients.conftest import Project, paste
-from tests.conftest import Sql
+from tests.databases import Sql
 
 # Each after the one before, on one queue.
 PRINTED = {

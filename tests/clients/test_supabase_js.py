@@ -10,7 +10,7 @@ import pytest
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.clients.conftest import Project, command, node, project
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 
 FUNCTIONS = ["send", "send_batch", "read", "pop", "archive", "delete"]
 

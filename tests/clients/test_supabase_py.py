@@ -10,7 +10,7 @@ from postgrest import APIError
 from supabase import AsyncClientOptions, ClientOptions, acreate_client, create_client
 
 from tests.clients.conftest import Project
-from tests.conftest import Sql
+from tests.databases import Sql
 
 pytestmark = [
     # supabase itself passes these on to postgrest, which warns of them; fixing that is up to supabase.

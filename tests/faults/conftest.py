@@ -11,34 +11,22 @@ import pytest
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.conftest import Sql, runner
-from tests.integration.conftest import Bearer, Own, own, role, service
+from tests.databases import new_database, runner
+from tests.gateways import Bearer, RunningGateway
 from tests.proxy import Proxy
-from tests.server import SECRET, Server
+from tests.server import SECRET
 from tests.waiting import until
-
-__all__ = ["own", "role", "service"]
 
 
 @dataclass(frozen=True)
-class Faulty:
-    """A gateway, the proxy between it and Postgres, and a client that may do everything.
+class Faulty(RunningGateway):
+    """A gateway that connects to Postgres through a proxy. `client` is service_role, `sql` does not use the proxy."""
 
-    sql    runs statements in its database, past the proxy
-    """
-
-    server: Server
     wire: Proxy
-    client: httpx.Client
-    sql: Sql
 
     def call(self, function: str, **arguments: object) -> httpx.Response:
         """One call of a queue's function."""
         return self.client.post(f"/rpc/{function}", json=arguments)
-
-    def define(self, *statements: str) -> None:
-        """Run SQL, and wait until the gateway knows what it changed."""
-        Own(self.server, self.client, self.sql).define(*statements)
 
     def serves(self) -> bool:
         """Whether it is ready, and a call gets to the database."""
@@ -55,27 +43,22 @@ def login(wire: Proxy, database: str) -> str:
 def faulty(
     directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, bearer: Bearer
 ) -> Iterator[Faulty]:
-    """A gateway of the test file's own."""
-    name = f"db_{uuid.uuid4().hex[:12]}"
+    """A gateway of the module's own."""
+    with new_database(directory, template) as name, Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
 
-    def sql(statement: str, *parameters: object) -> list[tuple[object, ...]]:
-        # A connection each time: the server may have been killed in between.
-        with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
-            return runner(connection)(statement, *parameters)
+        def sql(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+            # A connection each time: the server may have been killed in between.
+            with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
+                return runner(connection)(statement, *parameters)
 
-    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
-        maintenance.execute(f"create database {name} template {template}")
-    sql("select pgmq_admin.create_queue('idle')")
-    log = tmp_path_factory.mktemp("faulty") / "log"
-    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
-    with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
+        sql("select pgmq_admin.create_queue('idle')")
+        log = tmp_path_factory.mktemp("faulty") / "log"
         env = {"PGRST_DB_URI": login(wire, name), "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"}
         running = server.start(log, env={**env, "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "5"})
+        headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
         with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
-            yield Faulty(running, wire, client, sql)
+            yield Faulty(running, client, sql, wire)
         assert running.stop() == 0, log.read_text()
-    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
-        maintenance.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -21,11 +21,9 @@ from bench.isolation import FUNCTIONS, LOOK, Tally, load
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.integration.conftest import Own, own
+from tests.gateways import RunningGateway
 
 GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
-
-__all__ = ["own"]
 
 # Calls in a row before it is looked whether the fault has been found, and seconds in which it must be: leases have to
 # end, and clocks do not go faster where machines are.
@@ -100,9 +98,9 @@ PLANTS = {
 
 
 @pytest.fixture(scope="module")
-def laid(own: Own, directory: DataDirectory) -> Iterator[str]:
+def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
     """The URI of the database's owner, in which the queues and functions of both runs are."""
-    ((name,),) = own.sql("select current_database()")
+    ((name,),) = gateway.sql("select current_database()")
     uri = socket_uri(directory, database=name)
 
     async def lay() -> None:
@@ -110,22 +108,22 @@ def laid(own: Own, directory: DataDirectory) -> Iterator[str]:
             await ground.lay(owner)
 
     asyncio.run(lay())
-    own.define(*FUNCTIONS)
+    gateway.define(*FUNCTIONS)
     yield uri
     # Roles belong to the whole server, where other tests look who has which rights.
     for team in TEAMS:
-        own.sql(f"drop owned by {team}")
-        own.sql(f"drop role {team}")
+        gateway.sql(f"drop owned by {team}")
+        gateway.sql(f"drop role {team}")
 
 
 @pytest.fixture
-def owner(own: Own, laid: str) -> Iterator[str]:
+def owner(gateway: RunningGateway, laid: str) -> Iterator[str]:
     """The same for one test, after which all is as it was."""
     yield laid
     assert server.run("install", "--replace", "--db-uri", laid).returncode == 0
-    own.sql(LOOK)
-    own.sql("drop policy if exists everybody on pgmq.q_work")
-    own.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")
+    gateway.sql(LOOK)
+    gateway.sql("drop policy if exists everybody on pgmq.q_work")
+    gateway.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")
 
 
 async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
@@ -147,19 +145,19 @@ async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
 
 
 @pytest.mark.parametrize(("plant", "promise"), PLANTS.values(), ids=PLANTS)
-def test_what_is_wrong_is_found(own: Own, owner: str, plant: str, promise: Promise) -> None:
-    own.sql(plant)
-    assert promise in asyncio.run(play(own.server.url, owner, promise))
+def test_what_is_wrong_is_found(gateway: RunningGateway, owner: str, plant: str, promise: Promise) -> None:
+    gateway.sql(plant)
+    assert promise in asyncio.run(play(gateway.server.url, owner, promise))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(own: Own, owner: str) -> None:
-    assert asyncio.run(play(own.server.url, owner, None)) == set()
+def test_nothing_is_found_where_nothing_is_wrong(gateway: RunningGateway, owner: str) -> None:
+    assert asyncio.run(play(gateway.server.url, owner, None)) == set()
 
 
-async def test_the_rest_of_a_queue_is_what_is_there(own: Own, owner: str) -> None:
-    own.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
-    ((number,),) = own.sql("select min(msg_id) from pgmq.q_work")
-    own.sql("select pgmq.archive('work', %s)", number)
+async def test_the_rest_of_a_queue_is_what_is_there(gateway: RunningGateway, owner: str) -> None:
+    gateway.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
+    ((number,),) = gateway.sql("select min(msg_id) from pgmq.q_work")
+    gateway.sql("select pgmq.archive('work', %s)", number)
     connection = await asyncpg.connect(owner)
     rest = await ground.rest(connection, "work")
     await connection.close()
@@ -191,12 +189,12 @@ def callers(url: str) -> Tally:
 
 
 @pytest.mark.usefixtures("owner")
-def test_f40_calls_that_share_transactions_find_nothing_of_others(own: Own) -> None:
-    tally = callers(own.server.url)
+def test_f40_calls_that_share_transactions_find_nothing_of_others(gateway: RunningGateway) -> None:
+    tally = callers(gateway.server.url)
     assert tally.leaks == []
     assert tally.shared > 0
     assert {move for move, _ in tally.calls} == set(isolation.MOVES)
-    ((mine, all_),) = own.sql(
+    ((mine, all_),) = gateway.sql(
         "select count(*) filter (where message->>'owner' ~ '^user\\d{4}$'), count(*) from pgmq.q_work"
     )
     assert mine == all_ > 0
@@ -211,7 +209,7 @@ def test_f40_calls_that_share_transactions_find_nothing_of_others(own: Own) -> N
     ids=["policies do not hold", "a setting outlives its transaction"],
 )
 @pytest.mark.usefixtures("owner")
-def test_a_leak_would_be_noticed(own: Own, plant: str) -> None:
+def test_a_leak_would_be_noticed(gateway: RunningGateway, plant: str) -> None:
     assert plant != LOOK
-    own.sql(plant)
-    assert callers(own.server.url).leaks
+    gateway.sql(plant)
+    assert callers(gateway.server.url).leaks

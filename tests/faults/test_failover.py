@@ -26,8 +26,9 @@ from pgmq_gateway.gateway import Gateway
 from pgmq_gateway.settings import address
 from pgmq_gateway.settings.model import Settings
 from tests import server
+from tests.answers import refusal
 from tests.faults.conftest import Faulty, login
-from tests.integration.conftest import Bearer, refusal
+from tests.gateways import Bearer
 from tests.proxy import Proxy
 from tests.server import SECRET
 from tests.waiting import until, until_async
@@ -272,7 +273,7 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
             running = server.start(log, env=env)
             stack.callback(running.stop)
             client = stack.enter_context(httpx.Client(base_url=running.url, headers=headers, timeout=30))
-            return Faulty(running, wire, client, faulty.sql)
+            return Faulty(running, client, faulty.sql, wire)
 
         yield start
 

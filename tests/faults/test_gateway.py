@@ -15,7 +15,7 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.conftest import runner
+from tests.databases import runner
 from tests.server import SECRET, Server, refuses
 from tests.waiting import until
 

@@ -14,12 +14,11 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.integration.conftest import Bearer, Own, Serve, own
+from tests.gateways import Bearer, RunningGateway
+from tests.server import Serve
 from tests.waiting import until
 
 GATEWAY = {"PGRST_DB_POOL": "1"}
-
-__all__ = ["own"]
 
 Json = Any
 
@@ -28,7 +27,7 @@ Json = Any
 class Held:
     """A gateway with one connection, and a queue with two messages that can be locked."""
 
-    own: Own
+    gateway: RunningGateway
     owner: psycopg.Connection[Any]
     headers: dict[str, str]
 
@@ -41,16 +40,16 @@ class Held:
 
     def blocked(self) -> list[tuple[Any, ...]]:
         """The connections that wait for the lock."""
-        return self.own.sql("select pid from pg_locks where not granted and relation = 'pgmq.q_jobs'::regclass")
+        return self.gateway.sql("select pid from pg_locks where not granted and relation = 'pgmq.q_jobs'::regclass")
 
     def waiting(self) -> bool:
         """Whether calls stand in line behind the one that runs."""
-        return "pgrst_db_pool_waiting 1.0" in httpx.get(f"{self.own.server.admin_url}/metrics").text
+        return "pgrst_db_pool_waiting 1.0" in httpx.get(f"{self.gateway.server.admin_url}/metrics").text
 
     def call(self, function: str, arguments: Json) -> Json:
         """The answer to a call that has to go well."""
         body = {"queue_name": "jobs", **arguments}
-        answer = self.own.client.post(f"/rpc/{function}", json=body, headers=self.headers)
+        answer = self.gateway.client.post(f"/rpc/{function}", json=body, headers=self.headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -67,20 +66,20 @@ class Held:
 
 
 @pytest.fixture
-def held(own: Own, directory: DataDirectory, bearer: Bearer) -> Iterator[Held]:
+def held(gateway: RunningGateway, directory: DataDirectory, bearer: Bearer) -> Iterator[Held]:
     """It, with all that callers need."""
-    ((database,),) = own.sql("select current_database()")
-    own.sql("select pgmq_admin.create_queue('jobs')")
-    own.sql("select pgmq.send_batch('jobs', array['1', '2']::jsonb[])")
+    ((database,),) = gateway.sql("select current_database()")
+    gateway.sql("select pgmq_admin.create_queue('jobs')")
+    gateway.sql("select pgmq.send_batch('jobs', array['1', '2']::jsonb[])")
     headers = {"Content-Profile": "pgmq_public", "Content-Type": "application/json", **bearer("service_role")}
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
-        yield Held(own, owner, headers)
-    own.sql("select pgmq.drop_queue('jobs')")
+        yield Held(gateway, owner, headers)
+    gateway.sql("select pgmq.drop_queue('jobs')")
 
 
 def two_go_away(held: Held, function: str, arguments: Json) -> None:
     """One client goes while its call runs, another while its call waits for the connection."""
-    url = held.own.server.url
+    url = held.gateway.server.url
     with held.locked(), held.asking(url, function, arguments):
         until(held.blocked)
         # A body of another kind, so that they do not share.
@@ -94,7 +93,7 @@ def two_go_away(held: Held, function: str, arguments: Json) -> None:
 
 def test_f7_what_a_client_has_read_that_went_away_comes_back_to_others(held: Held) -> None:
     two_go_away(held, "read", {"sleep_seconds": 1, "n": 1})
-    assert held.own.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 1), (2, 0)]
+    assert held.gateway.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 1), (2, 0)]
     seen: list[int] = []
 
     def both() -> bool:
@@ -102,27 +101,27 @@ def test_f7_what_a_client_has_read_that_went_away_comes_back_to_others(held: Hel
         return sorted(seen) == [1, 2]
 
     until(both)
-    assert held.own.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 2), (2, 1)]
+    assert held.gateway.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 2), (2, 1)]
 
 
 def test_f8_a_client_that_goes_away_loses_what_it_pops_and_no_more(held: Held) -> None:
     two_go_away(held, "pop", {})
     # The documented loss is that of a call which was running; what waited in line has never begun.
-    assert held.own.sql("select msg_id, message from pgmq.q_jobs") == [(2, 2)]
+    assert held.gateway.sql("select msg_id, message from pgmq.q_jobs") == [(2, 2)]
 
 
 def test_f5_a_batch_is_there_as_a_whole_or_not_at_all_when_the_gateway_is_killed(held: Held, serve: Serve) -> None:
-    ((database,),) = held.own.sql("select current_database()")
-    gateway = serve(database, PGRST_DB_POOL="1")
-    with held.asking(gateway.url, "send_batch", {"messages": [{"n": n} for n in range(50)]}) as client:
+    ((database,),) = held.gateway.sql("select current_database()")
+    other = serve(database, PGRST_DB_POOL="1")
+    with held.asking(other.url, "send_batch", {"messages": [{"n": n} for n in range(50)]}) as client:
         with held.locked():
             until(held.blocked)
-            gateway.stop(signal.SIGKILL)
+            other.stop(signal.SIGKILL)
             assert ended(client) == b""
             ((process,),) = held.blocked()
-        until(lambda: not held.own.sql("select from pg_stat_activity where pid = %s", process))
+        until(lambda: not held.gateway.sql("select from pg_stat_activity where pid = %s", process))
     # It had been sent as a whole, so Postgres did it as a whole.
-    ((count,),) = held.own.sql("select count(*) from pgmq.q_jobs")
+    ((count,),) = held.gateway.sql("select count(*) from pgmq.q_jobs")
     assert count in {2, 52}
     assert held.call("pop", {})[0]["msg_id"] == 1
 

@@ -15,20 +15,20 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import CatalogMissing
 from pgmq_gateway.gateway import Gateway
 from pgmq_gateway.settings.model import Settings
-from tests.integration.conftest import Own
+from tests.gateways import RunningGateway
 from tests.server import SECRET
 from tests.waiting import until_async
 
 
 @pytest.fixture
-def own_login(own: Own) -> Iterator[str]:
+def own_login(gateway: RunningGateway) -> Iterator[str]:
     """A login role like authenticator, in the test file's database."""
-    own.sql("create role other_login login noinherit")
-    own.sql("grant usage on schema pgmq_gateway to other_login")
-    own.sql("grant execute on all functions in schema pgmq_gateway to other_login")
+    gateway.sql("create role other_login login noinherit")
+    gateway.sql("grant usage on schema pgmq_gateway to other_login")
+    gateway.sql("grant execute on all functions in schema pgmq_gateway to other_login")
     yield "other_login"
-    own.sql("drop owned by other_login")
-    own.sql("drop role other_login")
+    gateway.sql("drop owned by other_login")
+    gateway.sql("drop role other_login")
 
 
 OWNS = "alter table pgmq.q_jobs owner to other_login"
@@ -47,14 +47,14 @@ CAN_SWITCH = "alter table pgmq.q_jobs owner to holder; grant holder to other_log
     ],
 )
 async def test_a21_a_login_role_that_bypasses_row_level_security_is_refused(
-    own: Own, own_login: str, directory: DataDirectory, change: str, message: str | None
+    gateway: RunningGateway, own_login: str, directory: DataDirectory, change: str, message: str | None
 ) -> None:
-    own.sql("create role holder nologin")
-    own.sql("select pgmq_admin.create_queue('jobs')")
-    ((database,),) = own.sql("select current_database()")
+    gateway.sql("create role holder nologin")
+    gateway.sql("select pgmq_admin.create_queue('jobs')")
+    ((database,),) = gateway.sql("select current_database()")
     try:
         for statement in change.split("; "):
-            own.sql(statement)
+            gateway.sql(statement)
         connection = await connect(socket_uri(directory, own_login, database))
         if message is None:
             assert await check_login(connection) == []
@@ -64,16 +64,16 @@ async def test_a21_a_login_role_that_bypasses_row_level_security_is_refused(
             assert message in str(refused.value)
         await connection.close()
     finally:
-        own.sql("alter table pgmq.q_jobs owner to postgres")
-        own.sql("select pgmq.drop_queue('jobs')")
-        own.sql("drop role holder")
+        gateway.sql("alter table pgmq.q_jobs owner to postgres")
+        gateway.sql("select pgmq.drop_queue('jobs')")
+        gateway.sql("drop role holder")
 
 
 async def test_a21_a_login_role_that_inherits_privileges_is_a_warning(
-    own: Own, own_login: str, directory: DataDirectory
+    gateway: RunningGateway, own_login: str, directory: DataDirectory
 ) -> None:
-    own.sql("grant anon to other_login with inherit true")
-    ((database,),) = own.sql("select current_database()")
+    gateway.sql("grant anon to other_login with inherit true")
+    ((database,),) = gateway.sql("select current_database()")
     connection = await connect(socket_uri(directory, own_login, database))
     (warning,) = await check_login(connection)
     assert warning.startswith("login role other_login inherits the privileges of anon, which should need SET ROLE")
@@ -81,27 +81,27 @@ async def test_a21_a_login_role_that_inherits_privileges_is_a_warning(
 
 
 async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
-    own: Own,
+    gateway: RunningGateway,
     own_login: str,
     directory: DataDirectory,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.02)
-    ((database,),) = own.sql("select current_database()")
+    ((database,),) = gateway.sql("select current_database()")
     uri = SecretStr(socket_uri(directory, own_login, database))
-    gateway = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
-    async with gateway.running():
-        await until_async(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
-        own.sql(f"alter role {own_login} superuser")
+    in_process = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
+    async with in_process.running():
+        await until_async(lambda: in_process.watch.ready and in_process.watch.loaded.is_set())
+        gateway.sql(f"alter role {own_login} superuser")
         # The check runs on the open connection too.
-        await until_async(lambda: caplog.text.count("cannot reach") == 0 and gateway.watch.failures >= 3)
-        assert not gateway.watch.ready
+        await until_async(lambda: caplog.text.count("cannot reach") == 0 and in_process.watch.failures >= 3)
+        assert not in_process.watch.ready
         with pytest.raises(CatalogMissing):
-            _ = gateway.watch.catalog
-        own.sql(f"alter role {own_login} nosuperuser")
-        await until_async(lambda: gateway.watch.ready and gateway.watch.loaded.is_set())
-        assert list(gateway.watch.catalog)
+            _ = in_process.watch.catalog
+        gateway.sql(f"alter role {own_login} nosuperuser")
+        await until_async(lambda: in_process.watch.ready and in_process.watch.loaded.is_set())
+        assert list(in_process.watch.catalog)
     assert caplog.text.count("no requests are served until this is fixed: login role other_login is a superuser") == 1
 
 

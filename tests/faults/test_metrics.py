@@ -7,10 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.integration.conftest import Own, own
+from tests.gateways import RunningGateway
 from tests.waiting import until
-
-__all__ = ["own"]
 
 GATEWAY = {"PGMQ_GATEWAY_QUEUE_METRICS": "2", "PGRST_DB_POOL": "1"}
 SAMPLE = "select pgmq_gateway.take_sample(0.001, 7)"
@@ -20,9 +18,9 @@ LASTING = "update pgmq_gateway.samples set spacing = 3600"
 Values = dict[tuple[str, tuple[str, ...]], float]
 
 
-def values(own: Own) -> Values:
+def values(gateway: RunningGateway) -> Values:
     """The metrics of queues and of the database now, by name and labels."""
-    answer = httpx.get(f"{own.server.admin_url}/metrics", timeout=30)
+    answer = httpx.get(f"{gateway.server.admin_url}/metrics", timeout=30)
     return {
         (sample.name.removeprefix("pgmq_gateway_"), tuple(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(answer.text)
@@ -32,21 +30,21 @@ def values(own: Own) -> Values:
 
 
 @pytest.fixture(scope="module")
-def sampled(own: Own) -> Own:
+def sampled(gateway: RunningGateway) -> RunningGateway:
     """Three queues, one of a name that Prometheus has to escape, with a sample."""
     for queue in ("a", "b", "c"):
-        own.sql("select pgmq_admin.create_queue(%s)", queue)
-    own.sql("update pgmq.meta set queue_name = %s where queue_name = %s", 'a"\\\n', "a")
-    own.sql('alter table pgmq.q_a rename to "q_a""\\\n"')
-    own.sql("select pgmq.send_batch('b', array_fill('1'::jsonb, array[5]))")
-    own.sql("select pgmq.read('b', 600, 2)")
-    own.sql("select pgmq.send_batch('c', array_fill('1'::jsonb, array[3]), 600)")
-    own.sql(SAMPLE)
-    own.sql(LASTING)
-    return own
+        gateway.sql("select pgmq_admin.create_queue(%s)", queue)
+    gateway.sql("update pgmq.meta set queue_name = %s where queue_name = %s", 'a"\\\n', "a")
+    gateway.sql('alter table pgmq.q_a rename to "q_a""\\\n"')
+    gateway.sql("select pgmq.send_batch('b', array_fill('1'::jsonb, array[5]))")
+    gateway.sql("select pgmq.read('b', 600, 2)")
+    gateway.sql("select pgmq.send_batch('c', array_fill('1'::jsonb, array[3]), 600)")
+    gateway.sql(SAMPLE)
+    gateway.sql(LASTING)
+    return gateway
 
 
-def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: Own) -> None:
+def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: RunningGateway) -> None:
     until(lambda: ("queues_messages", ()) in values(sampled))
     found = values(sampled)
     assert (found["queues", ()], found["queues_messages", ()]) == (3, 8)
@@ -58,7 +56,7 @@ def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: Own) -> None:
     assert {labels[0] for _, labels in found if labels} == {'a"\\\n', "b"}
 
 
-def test_f38_a_scrape_looks_at_no_queue_and_waits_for_none(sampled: Own, directory: DataDirectory) -> None:
+def test_f38_a_scrape_looks_at_no_queue_and_waits_for_none(sampled: RunningGateway, directory: DataDirectory) -> None:
     (name,) = sampled.sql("select current_database()")[0]
     with psycopg.connect(socket_uri(directory, database=name)) as blocker:
         blocker.execute("lock table pgmq.q_b, pgmq.a_b in access exclusive mode")
@@ -67,7 +65,7 @@ def test_f38_a_scrape_looks_at_no_queue_and_waits_for_none(sampled: Own, directo
         until(lambda: values(sampled).get(("queue_sent_total", ("b",))) == 5)
 
 
-def test_f31_an_old_transaction_shows(sampled: Own, directory: DataDirectory) -> None:
+def test_f31_an_old_transaction_shows(sampled: RunningGateway, directory: DataDirectory) -> None:
     (name,) = sampled.sql("select current_database()")[0]
     with psycopg.connect(socket_uri(directory, database=name)) as idle:
         idle.execute("set transaction isolation level repeatable read")
@@ -86,7 +84,7 @@ def test_f31_an_old_transaction_shows(sampled: Own, directory: DataDirectory) ->
     until(lambda: values(sampled).get(("database_oldest_xmin_transactions", ()), 0) < 20)
 
 
-def test_f18_what_a_failover_would_lose_is_told_where_there_is_a_standby(sampled: Own) -> None:
+def test_f18_what_a_failover_would_lose_is_told_where_there_is_a_standby(sampled: RunningGateway) -> None:
     found = values(sampled)
     assert {name: value for (name, _), value in found.items() if "standb" in name} == {
         "database_is_standby": 0,
@@ -97,7 +95,7 @@ def test_f18_what_a_failover_would_lose_is_told_where_there_is_a_standby(sampled
     assert ("database_lag_bytes", ()) not in found
 
 
-def test_what_is_not_known_is_left_out(sampled: Own) -> None:
+def test_what_is_not_known_is_left_out(sampled: RunningGateway) -> None:
     sampled.sql("update pgmq_gateway.samples set at = at - interval '1 day'")
     until(lambda: ("queues_messages", ()) not in values(sampled))
     assert values(sampled)["queues", ()] == 3

@@ -15,8 +15,10 @@ import pytest
 from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.conftest import missing, runner
-from tests.integration.conftest import Bearer, Own, refusal
+from tests.answers import refusal
+from tests.conftest import missing
+from tests.databases import runner
+from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.waiting import until
 
@@ -51,7 +53,7 @@ def keeps_statements(program: str) -> bool:
 @pytest.fixture(scope="module")
 def pooled(
     directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, folder: Path
-) -> Iterator[Own]:
+) -> Iterator[RunningGateway]:
     """A database and a gateway whose four connections for calls share two of PgBouncer's."""
     if PROGRAM is None:
         missing("pgbouncer", "PgBouncer is not installed")
@@ -78,7 +80,7 @@ def pooled(
             httpx.Client(base_url=running.url, timeout=30) as client,
             psycopg.connect(socket_uri(directory, database="pooled"), autocommit=True) as connection,
         ):
-            yield Own(running, client, runner(connection))
+            yield RunningGateway(running, client, runner(connection))
         assert running.stop() == 0, running.log.read_text()
         bouncer.terminate()
     with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
@@ -95,7 +97,9 @@ REST = (
 )
 
 
-def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(pooled: Own, bearer: Bearer) -> None:
+def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(
+    pooled: RunningGateway, bearer: Bearer
+) -> None:
     pooled.sql("select pgmq_admin.create_queue('jobs')")
     pooled.define(WHO)
 
@@ -114,7 +118,7 @@ def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(pooled:
     assert stored == [(list(range(0, 150, 3)),)]
 
 
-def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: Own, bearer: Bearer) -> None:
+def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: RunningGateway, bearer: Bearer) -> None:
     pooled.define(REST, WHO)
     with ThreadPoolExecutor(4) as threads:
         slow = threads.submit(pooled.client.post, "/rpc/rest")
@@ -125,7 +129,7 @@ def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: Ow
 
 
 def test_d2_a_thousand_calls_open_no_more_connections_than_the_pool_holds(
-    pooled: Own, bearer: Bearer, folder: Path
+    pooled: RunningGateway, bearer: Bearer, folder: Path
 ) -> None:
     pooled.define(WHO)
 
@@ -141,7 +145,9 @@ def test_d2_a_thousand_calls_open_no_more_connections_than_the_pool_holds(
     assert opened() > 0
 
 
-def test_d2_an_encoding_that_a_function_left_behind_a_pooler_reaches_no_other_call(pooled: Own, bearer: Bearer) -> None:
+def test_d2_an_encoding_that_a_function_left_behind_a_pooler_reaches_no_other_call(
+    pooled: RunningGateway, bearer: Bearer
+) -> None:
     pooled.define(
         "create function public.latin() returns void language plpgsql as "
         "$f$ begin set client_encoding = 'LATIN1'; end $f$",

@@ -16,8 +16,8 @@ import pytest
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
+from tests.answers import error, refusal
 from tests.faults.conftest import Faulty, login
-from tests.integration.conftest import error, refusal
 from tests.proxy import Proxy
 from tests.server import SECRET
 from tests.waiting import until

@@ -10,8 +10,10 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.integration.conftest import Bearer, Serve, refusal
+from tests.answers import refusal
+from tests.gateways import Bearer
 from tests.proxy import Proxy
+from tests.server import Serve
 from tests.waiting import until
 
 SEND = {"queue_name": "jobs", "message": {"n": 1}}

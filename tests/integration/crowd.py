@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.conftest import Headers, Own
+from tests.gateways import Headers, RunningGateway
 from tests.waiting import until_async
 
 Json = dict[str, Any]
@@ -24,10 +24,10 @@ HOLD = (
 class Crowd:
     """Callers of a gateway whose connections can be kept busy."""
 
-    def __init__(self, own: Own, client: httpx.AsyncClient, connections: int = 1) -> None:
-        self.sql = own.sql
+    def __init__(self, gateway: RunningGateway, client: httpx.AsyncClient, connections: int = 1) -> None:
+        self.sql = gateway.sql
         self.client = client
-        self._admin = own.server.admin_url
+        self._admin = gateway.server.admin_url
         self._connections = connections
 
     def call(
@@ -105,8 +105,8 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd_of(own: Own, connections: int = 1) -> AsyncIterator[Crowd]:
+async def crowd_of(gateway: RunningGateway, connections: int = 1) -> AsyncIterator[Crowd]:
     """A crowd whose every call has a connection of its own."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=own.server.url, limits=limits, timeout=30) as client:
-        yield Crowd(own, client, connections)
+    async with httpx.AsyncClient(base_url=gateway.server.url, limits=limits, timeout=30) as client:
+        yield Crowd(gateway, client, connections)

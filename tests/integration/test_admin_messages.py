@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, error, refusal
+from tests.answers import error, refusal
+from tests.databases import Sql
+from tests.gateways import Bearer
 
 PROFILE = {"Content-Profile": "pgmq_admin", "Accept-Profile": "pgmq_admin"}
 IN_ARCHIVE = {"state": "archived"}

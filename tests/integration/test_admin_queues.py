@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, error, refusal
+from tests.answers import error, refusal
+from tests.databases import Sql
+from tests.gateways import Bearer, RunningGateway
 from tests.waiting import until
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -27,25 +28,25 @@ Manage = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def manage(own: Own, bearer: Bearer) -> Manage:
+def manage(gateway: RunningGateway, bearer: Bearer) -> Manage:
     """manage("drop_queue", queue_name="jobs"): the answer, for service_role unless `role` is another."""
 
     def call(function: str, *, role: str | None = "service_role", **arguments: object) -> httpx.Response:
         headers = {"Content-Profile": "pgmq_admin", **(bearer(role) if role else {})}
-        return own.client.post(f"/rpc/{function}", json=arguments, headers=headers)
+        return gateway.client.post(f"/rpc/{function}", json=arguments, headers=headers)
 
     return call
 
 
 @pytest.fixture
-def jobs(own: Own) -> Iterator[Sql]:
+def jobs(gateway: RunningGateway) -> Iterator[Sql]:
     """A queue with three visible messages, one that is delayed, one in flight, and one in the archive."""
-    own.sql("select pgmq_admin.create_queue('jobs')")
-    own.sql("select pgmq_public.send_batch('jobs', array['1', '2', '3', '4', '5']::jsonb[])")
-    own.sql("select pgmq_public.send('jobs', '6', 600), pgmq_public.archive('jobs', 1)")
-    own.sql("select pgmq_public.read('jobs', 600, 1)")
-    yield own.sql
-    own.sql("select pgmq_admin.drop_queue(queue_name) from pgmq.meta")
+    gateway.sql("select pgmq_admin.create_queue('jobs')")
+    gateway.sql("select pgmq_public.send_batch('jobs', array['1', '2', '3', '4', '5']::jsonb[])")
+    gateway.sql("select pgmq_public.send('jobs', '6', 600), pgmq_public.archive('jobs', 1)")
+    gateway.sql("select pgmq_public.read('jobs', 600, 1)")
+    yield gateway.sql
+    gateway.sql("select pgmq_admin.drop_queue(queue_name) from pgmq.meta")
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", None])
@@ -58,8 +59,8 @@ def test_a20_nobody_but_service_role_manages(manage: Manage, jobs: Sql, function
 
 
 @pytest.mark.usefixtures("jobs")
-def test_every_function_of_management_answers_service_role(own: Own, manage: Manage) -> None:
-    granted = own.sql("""
+def test_every_function_of_management_answers_service_role(gateway: RunningGateway, manage: Manage) -> None:
+    granted = gateway.sql("""
         select proname::text from pg_proc
         where pronamespace = 'pgmq_admin'::regnamespace and has_function_privilege('service_role', oid, 'execute')
     """)
@@ -70,16 +71,18 @@ def test_every_function_of_management_answers_service_role(own: Own, manage: Man
 
 
 @pytest.mark.parametrize(("type_", "persistence"), [("basic", "p"), ("unlogged", "u")])
-def test_a_queue_is_created_listed_and_dropped(own: Own, manage: Manage, type_: str, persistence: str) -> None:
+def test_a_queue_is_created_listed_and_dropped(
+    gateway: RunningGateway, manage: Manage, type_: str, persistence: str
+) -> None:
     assert manage("create_queue", queue_name="made", queue_type=type_).json() is True
     assert manage("create_queue", queue_name="made", queue_type=type_).json() is False
     (row,) = manage("list_queues").json()
     assert (row["queue_name"], row["queue_type"], row["rls"], row["messages"]) == ("made", type_, True, 0)
-    ((kind, options),) = own.sql("select relpersistence::text, reloptions from pg_class where relname = 'q_made'")
+    ((kind, options),) = gateway.sql("select relpersistence::text, reloptions from pg_class where relname = 'q_made'")
     assert (kind, "autovacuum_vacuum_cost_delay=0" in options) == (persistence, True)
     assert manage("drop_queue", queue_name="made").status_code == 204
     assert manage("list_queues").json() == []
-    assert own.sql("select relname from pg_class where relname ~ '_made'") == []
+    assert gateway.sql("select relname from pg_class where relname ~ '_made'") == []
 
 
 @pytest.mark.usefixtures("jobs")
@@ -103,13 +106,13 @@ def test_purging_says_how_many_and_keeps_the_archive(manage: Manage, jobs: Sql) 
     assert jobs("select (select count(*) from pgmq.q_jobs), (select count(*) from pgmq.a_jobs)") == [(0, 1)]
 
 
-def test_who_could_send_still_can_when_the_queue_notifies(own: Own, manage: Manage, jobs: Sql) -> None:
+def test_who_could_send_still_can_when_the_queue_notifies(gateway: RunningGateway, manage: Manage, jobs: Sql) -> None:
     jobs("alter table pgmq.q_jobs disable row level security")
     jobs("select pgmq_admin.grant_queue('jobs', 'anon', '{send}')")
     assert manage("enable_notify", queue_name="jobs", throttle_interval_ms=10).status_code == 204
     assert [row["notify"] for row in manage("list_queues").json()] == [True]
     assert jobs("select throttle_interval_ms from pgmq.notify_insert_throttle") == [(10,)]
-    sent = own.client.post(
+    sent = gateway.client.post(
         "/rpc/send", json={"queue_name": "jobs", "message": 7}, headers={"Content-Profile": "pgmq_public"}
     )
     assert sent.json() == [7]
@@ -132,13 +135,13 @@ def test_an_unknown_queue_is_named_with_what_to_do(manage: Manage, function: str
     assert error(answer)["hint"] == "pgmq_admin.list_queues() lists all queues."
 
 
-def test_the_database_tells_how_it_is(own: Own, manage: Manage) -> None:
-    own.sql("begin")
-    own.sql("select count(*) from pgmq.meta")
+def test_the_database_tells_how_it_is(gateway: RunningGateway, manage: Manage) -> None:
+    gateway.sql("begin")
+    gateway.sql("select count(*) from pgmq.meta")
     try:
         status = manage("database_status").json()
     finally:
-        own.sql("commit")
+        gateway.sql("commit")
     assert status["pgmq_version"] == "1.13.0"
     assert status["partman_version"] is None
     assert status["oldest_transaction_seconds"] > 0
@@ -147,14 +150,14 @@ def test_the_database_tells_how_it_is(own: Own, manage: Manage) -> None:
     assert status["database_bytes"] > 1_000_000
 
 
-def test_the_gateway_takes_samples_and_tells_the_history(own: Own, manage: Manage, jobs: Sql) -> None:
+def test_the_gateway_takes_samples_and_tells_the_history(gateway: RunningGateway, manage: Manage, jobs: Sql) -> None:
     until(lambda: jobs("select count(*) >= 2 from pgmq_gateway.samples where queue_name = 'jobs'") == [(True,)])
     points = manage("history", queue_name="jobs", buckets=3).json()
     assert len(points) == 3
     assert points[0]["messages"] is None
     last = {name: points[-1][name] for name in ("messages", "visible", "delayed", "in_flight", "archived")}
     assert last == {"messages": 5, "visible": 3, "delayed": 1, "in_flight": 1, "archived": 1}
-    read = own.client.get("/rpc/history?buckets=1", headers={"Accept-Profile": "pgmq_admin", "Authorization": ""})
+    read = gateway.client.get("/rpc/history?buckets=1", headers={"Accept-Profile": "pgmq_admin", "Authorization": ""})
     assert read.status_code in (401, 403)
     manage("drop_queue", queue_name="jobs")
     assert jobs("select count(*) from pgmq_gateway.samples where queue_name = 'jobs'") == [(0,)]

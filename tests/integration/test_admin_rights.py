@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Headers, Own, refusal
+from tests.answers import refusal
+from tests.gateways import Bearer, Headers, RunningGateway
 
 GATEWAY = {"PGRST_DB_SCHEMAS": "public,pgmq_public,pgmq_admin"}
 OPERATIONS = ["send", "read", "pop", "archive", "delete"]
@@ -38,19 +39,19 @@ Call = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def queue(own: Own) -> Iterator[str]:
+def queue(gateway: RunningGateway) -> Iterator[str]:
     name = f"q{uuid.uuid4().hex[:12]}"
-    own.sql("select pgmq_admin.create_queue(%s)", name)
+    gateway.sql("select pgmq_admin.create_queue(%s)", name)
     yield name
-    own.sql("select pgmq.drop_queue(%s)", name)
+    gateway.sql("select pgmq.drop_queue(%s)", name)
 
 
 @pytest.fixture
-def admin(own: Own, bearer: Bearer, queue: str) -> Admin:
+def admin(gateway: RunningGateway, bearer: Bearer, queue: str) -> Admin:
     """admin("rights"): the answer of a function of pgmq_admin to service_role, about the test's queue."""
 
     def call(function: str, **arguments: object) -> Any:  # noqa: ANN401
-        answer = request(own, bearer("service_role"), queue, function, arguments)
+        answer = request(gateway, bearer("service_role"), queue, function, arguments)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
@@ -58,34 +59,36 @@ def admin(own: Own, bearer: Bearer, queue: str) -> Admin:
 
 
 @pytest.fixture
-def call(own: Own, queue: str) -> Call:
+def call(gateway: RunningGateway, queue: str) -> Call:
     """call(headers, "send", message=…): a function of pgmq_public on the test's queue."""
 
     def answer(headers: Headers, function: str, **arguments: object) -> httpx.Response:
         body = {"queue_name": queue, **arguments}
-        return own.client.post(f"/rpc/{function}", json=body, headers={"Content-Profile": "pgmq_public", **headers})
+        return gateway.client.post(f"/rpc/{function}", json=body, headers={"Content-Profile": "pgmq_public", **headers})
 
     return answer
 
 
-def request(own: Own, headers: Headers, queue: str, function: str, arguments: dict[str, Any]) -> httpx.Response:
+def request(
+    gateway: RunningGateway, headers: Headers, queue: str, function: str, arguments: dict[str, Any]
+) -> httpx.Response:
     body = arguments if function in NO_QUEUE else {"queue_name": queue, **arguments}
-    return own.client.post(f"/rpc/{function}", json=body, headers={"Content-Profile": "pgmq_admin", **headers})
+    return gateway.client.post(f"/rpc/{function}", json=body, headers={"Content-Profile": "pgmq_admin", **headers})
 
 
 def verdicts(admin: Admin, role: str) -> dict[str, str]:
     return {row["operation"]: row["verdict"] for row in admin("rights") if row["role"] == role}
 
 
-def test_every_function_is_for_service_role(own: Own, bearer: Bearer, queue: str) -> None:
-    own.sql(f"create policy given on pgmq.q_{queue} to anon using (true)")
+def test_every_function_is_for_service_role(gateway: RunningGateway, bearer: Bearer, queue: str) -> None:
+    gateway.sql(f"create policy given on pgmq.q_{queue} to anon using (true)")
     for function, arguments in FUNCTIONS.items():
         for role, status in (("anon", 401), ("authenticated", 403)):
-            answer = request(own, {} if role == "anon" else bearer(role), queue, function, arguments)
+            answer = request(gateway, {} if role == "anon" else bearer(role), queue, function, arguments)
             assert refusal(answer)[:2] == (status, "42501"), (function, answer.text)
-        answer = request(own, bearer("service_role"), queue, function, arguments)
+        answer = request(gateway, bearer("service_role"), queue, function, arguments)
         assert answer.is_success, (function, answer.text)
-    own.sql("select pgmq_admin.expose()")
+    gateway.sql("select pgmq_admin.expose()")
 
 
 def test_what_is_granted_and_allowed_is_what_a_caller_can_do(admin: Admin, call: Call, bearer: Bearer) -> None:
@@ -107,21 +110,23 @@ def test_what_is_granted_and_allowed_is_what_a_caller_can_do(admin: Admin, call:
     assert call(caller, "read", sleep_seconds=0, n=1).status_code == 403
 
 
-def test_only_roles_that_requests_run_in_are_given_anything(own: Own, bearer: Bearer, queue: str) -> None:
+def test_only_roles_that_requests_run_in_are_given_anything(
+    gateway: RunningGateway, bearer: Bearer, queue: str
+) -> None:
     bypassing = f"bypassing_{uuid.uuid4().hex[:8]}"
-    own.sql(f"create role {bypassing} bypassrls")
-    own.sql(f"grant {bypassing} to authenticator")
+    gateway.sql(f"create role {bypassing} bypassrls")
+    gateway.sql(f"grant {bypassing} to authenticator")
     try:
         for role in ("postgres", "authenticator", "pg_read_all_data", bypassing):
             for function in ("grant_queue", "revoke_queue", "create_policy"):
                 more = {"template": "consumer"} if function == "create_policy" else {"operations": ["send"]}
-                answer = request(own, bearer("service_role"), queue, function, {"role": role, **more})
+                answer = request(gateway, bearer("service_role"), queue, function, {"role": role, **more})
                 assert refusal(answer)[:2] == (403, "42501"), (role, function)
         for role in ("postgres", "pg_read_all_data", "none"):
-            answer = request(own, bearer("service_role"), queue, "try_as", {"role": role})
+            answer = request(gateway, bearer("service_role"), queue, "try_as", {"role": role})
             assert refusal(answer)[1] == ("42704" if role == "none" else "42501"), role
     finally:
-        own.sql(f"drop role {bypassing}")
+        gateway.sql(f"drop role {bypassing}")
 
 
 @pytest.mark.parametrize(
@@ -160,8 +165,10 @@ def test_a_callers_own_messages(
     assert admin("list_policies") == []
 
 
-def test_a_producer_sends_and_sees_nothing(admin: Admin, call: Call, own: Own, bearer: Bearer, queue: str) -> None:
-    own.sql("select pgmq.send(%s, '{\"secret\": 1}')", queue)
+def test_a_producer_sends_and_sees_nothing(
+    admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer, queue: str
+) -> None:
+    gateway.sql("select pgmq.send(%s, '{\"secret\": 1}')", queue)
     admin("create_policy", template="producer", role="anon")
     assert verdicts(admin, "anon") == dict.fromkeys(OPERATIONS, "none") | {"send": "policy"}
     admin("grant_queue", role="anon", operations=["send"])
@@ -170,18 +177,20 @@ def test_a_producer_sends_and_sees_nothing(admin: Admin, call: Call, own: Own, b
     for function, arguments in (("read", {"sleep_seconds": 0, "n": 1}), ("pop", {}), ("delete", {"message_id": 1})):
         assert refusal(call({}, function, **arguments))[:2] == (401, "42501")
     # Whatever lets the role see messages ends that, rather than show those of others.
-    own.sql(f"grant select on pgmq.q_{queue} to anon")
+    gateway.sql(f"grant select on pgmq.q_{queue} to anon")
     assert refusal(call({}, "send", message={}))[1] == "42501"
     assert admin("messages_as", role="service_role", max_rows=1)[0]["message"] == {"secret": 1}
-    answer = request(own, bearer("service_role"), queue, "create_policy", {"template": "producer", "role": "anon"})
+    answer = request(gateway, bearer("service_role"), queue, "create_policy", {"template": "producer", "role": "anon"})
     assert refusal(answer)[1:] == (
         "55000",
         f'role "anon" can read messages of pgmq.q_{queue}, so it cannot be a producer',
     )
 
 
-def test_a_consumer_takes_all_and_sends_none(admin: Admin, call: Call, own: Own, bearer: Bearer, queue: str) -> None:
-    own.sql("select pgmq.send_batch(%s, array['1', '2', '3', '4']::jsonb[])", queue)
+def test_a_consumer_takes_all_and_sends_none(
+    admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer, queue: str
+) -> None:
+    gateway.sql("select pgmq.send_batch(%s, array['1', '2', '3', '4']::jsonb[])", queue)
     admin("create_policy", template="consumer")
     assert verdicts(admin, "authenticated") == dict.fromkeys(OPERATIONS, "all") | {"send": "none"}
     caller = bearer("authenticated")
@@ -193,13 +202,13 @@ def test_a_consumer_takes_all_and_sends_none(admin: Admin, call: Call, own: Own,
 
 
 def met(
-    call: Call, own: Own, queue: str, headers: Headers, message: dict[str, Any]
+    call: Call, gateway: RunningGateway, queue: str, headers: Headers, message: dict[str, Any]
 ) -> dict[str, tuple[str | None, int]]:
     """What a caller meets: of each operation the error's code and how many rows it concerned."""
     result: dict[str, tuple[str | None, int]] = {}
     for operation in OPERATIONS:
-        own.sql(f"delete from pgmq.q_{queue}")
-        ((sample,),) = own.sql("select pgmq.send(%s, %s::jsonb)", queue, json.dumps(message))
+        gateway.sql(f"delete from pgmq.q_{queue}")
+        ((sample,),) = gateway.sql("select pgmq.send(%s, %s::jsonb)", queue, json.dumps(message))
         arguments: dict[str, dict[str, Any]] = {
             "send": {"message": message},
             "read": {"sleep_seconds": 0, "n": 1},
@@ -210,7 +219,7 @@ def met(
         body = answer.json()
         rows = body if isinstance(body, list) else [body] if body is True else []
         result[operation] = (None, len(rows)) if answer.is_success else (body["code"], 0)
-    own.sql(f"delete from pgmq.q_{queue}")
+    gateway.sql(f"delete from pgmq.q_{queue}")
     return result
 
 
@@ -228,7 +237,7 @@ def met(
     ],
 )
 def test_trying_says_what_the_caller_meets(
-    admin: Admin, call: Call, own: Own, bearer: Bearer, queue: str, setting: str, claims: dict[str, str]
+    admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer, queue: str, setting: str, claims: dict[str, str]
 ) -> None:
     if setting in ("own_messages", "consumer", "producer"):
         admin("create_policy", template=setting)
@@ -237,38 +246,38 @@ def test_trying_says_what_the_caller_meets(
     if setting in ("open", "silent", "raising"):
         admin("grant_queue", role="authenticated", operations=OPERATIONS)
     if setting == "silent":
-        own.sql(f"create policy p on pgmq.q_{queue} for select using (true)")
+        gateway.sql(f"create policy p on pgmq.q_{queue} for select using (true)")
     elif setting == "raising":
-        own.sql(f"create policy p on pgmq.q_{queue} using (1 / (msg_id - msg_id) > 0)")
+        gateway.sql(f"create policy p on pgmq.q_{queue} using (1 / (msg_id - msg_id) > 0)")
     message = {"user_id": "u1"}
-    expected = met(call, own, queue, bearer("authenticated", **claims), message)
+    expected = met(call, gateway, queue, bearer("authenticated", **claims), message)
     tried = admin("try_as", role="authenticated", claims=claims, message=message)
     assert [row["operation"] for row in tried] == OPERATIONS
     assert {row["operation"]: (row["code"], row["rows"]) for row in tried} == expected
     assert [row["allowed"] for row in tried] == [rows > 0 for _, rows in expected.values()]
     assert all((row["code"] is None) == (row["error"] is None) for row in tried)
-    assert own.sql(f"select from pgmq.q_{queue} union all select from pgmq.a_{queue} where msg_id > 10000") == []
+    assert gateway.sql(f"select from pgmq.q_{queue} union all select from pgmq.a_{queue} where msg_id > 10000") == []
 
 
-def test_messages_as_shows_what_that_caller_could_read(admin: Admin, own: Own, queue: str) -> None:
+def test_messages_as_shows_what_that_caller_could_read(admin: Admin, gateway: RunningGateway, queue: str) -> None:
     admin("create_policy", template="own_messages")
     for user in ("u1", "u2", "u1"):
-        own.sql("select pgmq.send(%s, jsonb_build_object('user_id', %s::text))", queue, user)
-    before = own.sql(f"select * from pgmq.q_{queue}")
+        gateway.sql("select pgmq.send(%s, jsonb_build_object('user_id', %s::text))", queue, user)
+    before = gateway.sql(f"select * from pgmq.q_{queue}")
     seen = admin("messages_as", role="authenticated", claims={"sub": "u1"})
     assert [(row["msg_id"], row["message"]) for row in seen] == [(1, {"user_id": "u1"}), (3, {"user_id": "u1"})]
     assert [row["msg_id"] for row in admin("messages_as", role="authenticated", claims={"sub": "u1"}, max_rows=1)] == [
         1
     ]
     assert admin("messages_as", role="authenticated") == []
-    assert own.sql(f"select * from pgmq.q_{queue}") == before
+    assert gateway.sql(f"select * from pgmq.q_{queue}") == before
 
 
 def test_unexposed_nobody_calls_and_exposed_again_all_is_as_installed(
-    admin: Admin, call: Call, own: Own, bearer: Bearer
+    admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer
 ) -> None:
     def access() -> list[tuple[Any, ...]]:
-        return own.sql(
+        return gateway.sql(
             "select n, a.grantee, a.privilege_type from (select nspname as n, nspacl as acl from pg_namespace"
             " union all select oid::regprocedure::text, proacl from pg_proc where pronamespace = "
             "'pgmq_public'::regnamespace) as o, aclexplode(acl) as a where n like 'pgmq%%' order by 1, 2, 3"

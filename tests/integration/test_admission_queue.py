@@ -17,9 +17,9 @@ from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway, create_app
 from pgmq_gateway.settings.model import Settings
-from tests.integration.conftest import Bearer, Headers, Own, Serve
+from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
-from tests.server import SECRET
+from tests.server import SECRET, Serve
 from tests.waiting import until_async
 
 GATEWAY = {"PGRST_DB_POOL": "1"}
@@ -35,17 +35,17 @@ FUNCTIONS = (
 
 
 @pytest.fixture(scope="module")
-def own(own: Own) -> Own:
+def gateway(gateway: RunningGateway) -> RunningGateway:
     """A gateway with one connection and a function that records its calls."""
-    own.define(*FUNCTIONS)
-    return own
+    gateway.define(*FUNCTIONS)
+    return gateway
 
 
 @pytest.fixture
-async def crowd(own: Own) -> AsyncIterator[Crowd]:
+async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
     """Its callers, with an empty record."""
-    own.sql("truncate public.trace")
-    async with crowd_of(own) as crowd:
+    gateway.sql("truncate public.trace")
+    async with crowd_of(gateway) as crowd:
         yield crowd
         await crowd.waiting(0)
 
@@ -122,25 +122,25 @@ async def test_the_call_of_a_client_that_disconnects_while_it_runs_is_committed(
 
 
 @contextlib.asynccontextmanager
-async def inside(own: Own, directory: DataDirectory, patience: float = 30) -> AsyncIterator["Inside"]:
+async def inside(gateway: RunningGateway, directory: DataDirectory, patience: float = 30) -> AsyncIterator["Inside"]:
     """The callers of a gateway with one connection in this process, reached without sockets."""
-    ((database,),) = own.sql("select current_database()")
+    ((database,),) = gateway.sql("select current_database()")
     uri = SecretStr(socket_uri(directory, "authenticator", database))
     settings = Settings(
         db_uri=uri, db_pool=1, db_pool_acquisition_timeout=patience, jwt_secret=SecretStr(SECRET), jwt_aud=None
     )
-    gateway = Gateway(settings)
-    transport = httpx.ASGITransport(create_app(gateway=gateway))
-    async with gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
-        await until_async(lambda: gateway.watch.loads > 0)
-        yield Inside(own, client, gateway.admission)
+    in_process = Gateway(settings)
+    transport = httpx.ASGITransport(create_app(gateway=in_process))
+    async with in_process.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
+        await until_async(lambda: in_process.watch.loads > 0)
+        yield Inside(gateway, client, in_process.admission)
 
 
 class Inside(Crowd):
     """Callers of a gateway in this process, with access to its admission queue."""
 
-    def __init__(self, own: Own, client: httpx.AsyncClient, admission: AdmissionQueue) -> None:
-        super().__init__(own, client)
+    def __init__(self, gateway: RunningGateway, client: httpx.AsyncClient, admission: AdmissionQueue) -> None:
+        super().__init__(gateway, client)
         self._admission = admission
 
     async def queued(self) -> int:
@@ -148,9 +148,9 @@ class Inside(Crowd):
 
 
 async def test_a_call_that_waits_too_long_gets_504_and_does_not_run(
-    own: Own, crowd: Crowd, directory: DataDirectory
+    gateway: RunningGateway, crowd: Crowd, directory: DataDirectory
 ) -> None:
-    async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
+    async with inside(gateway, directory, patience=0.2) as hasty, hasty.busy():
         answers = await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
         assert [(a.status_code, a.json()["code"]) for a in answers] == [(504, "PGRST003")] * 5
         assert await hasty.queued() == 0
@@ -158,9 +158,9 @@ async def test_a_call_that_waits_too_long_gets_504_and_does_not_run(
 
 
 async def test_a_call_beyond_the_longest_queue_gets_504_at_once(
-    own: Own, crowd: Crowd, directory: DataDirectory
+    gateway: RunningGateway, crowd: Crowd, directory: DataDirectory
 ) -> None:
-    async with inside(own, directory) as many:
+    async with inside(gateway, directory) as many:
         async with many.busy():
             tasks = [note(many, f"{n:04}", {}) for n in range(MAX_WAITING_PER_CONNECTION)]
             await many.waiting(MAX_WAITING_PER_CONNECTION)
@@ -172,8 +172,10 @@ async def test_a_call_beyond_the_longest_queue_gets_504_at_once(
     assert sorted(notes(crowd)) == [f"{n:04}" for n in range(MAX_WAITING_PER_CONNECTION)]
 
 
-async def test_a_call_that_timed_out_leaves_the_queue(own: Own, crowd: Crowd, directory: DataDirectory) -> None:
-    async with inside(own, directory, patience=0.2) as hasty, hasty.busy():
+async def test_a_call_that_timed_out_leaves_the_queue(
+    gateway: RunningGateway, crowd: Crowd, directory: DataDirectory
+) -> None:
+    async with inside(gateway, directory, patience=0.2) as hasty, hasty.busy():
         await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
         gc.collect()
         assert [one for one in gc.get_objects() if isinstance(one, WaitingCall)] == []
@@ -213,18 +215,20 @@ class Cut:
 
 
 @pytest.fixture
-async def lossy(own: Own, folder: Path, directory: DataDirectory, serve: Serve) -> AsyncIterator[tuple[Crowd, Cut]]:
+async def lossy(
+    gateway: RunningGateway, folder: Path, directory: DataDirectory, serve: Serve
+) -> AsyncIterator[tuple[Crowd, Cut]]:
     """The callers of a gateway whose connection to Postgres can be cut."""
-    own.sql("truncate public.trace")
+    gateway.sql("truncate public.trace")
     place = folder / f"cut{uuid.uuid4().hex[:6]}"
     place.mkdir()
     wire = Cut(socket_folder(directory))
-    ((database,),) = own.sql("select current_database()")
+    ((database,),) = gateway.sql("select current_database()")
     relay = await asyncio.start_unix_server(wire.relay, place / SOCKET_NAME)
     uri = f"postgresql://authenticator@/{database}?host={place}&sslmode=disable"
     server = await asyncio.to_thread(serve, database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-        yield Crowd(Own(server, own.client, own.sql), client), wire
+        yield Crowd(RunningGateway(server, gateway.client, gateway.sql), client), wire
     await asyncio.to_thread(server.stop)
     wire.cut()
     relay.close()
@@ -271,11 +275,11 @@ async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) 
 
 @pytest.mark.parametrize("limited", [False, True])
 async def test_a_connection_that_is_ended_by_an_operator(
-    own: Own, crowd: Crowd, role: str, bearer: Bearer, limited: bool
+    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer, limited: bool
 ) -> None:
     if limited:
-        own.sql(f"alter role {role} set statement_timeout = '1h'")
-    own.define()
+        gateway.sql(f"alter role {role} set statement_timeout = '1h'")
+    gateway.define()
     caller = bearer(role)
     async with crowd.gate():
         async with crowd.busy():
@@ -292,13 +296,13 @@ async def test_a_connection_that_is_ended_by_an_operator(
 
 
 async def test_connections_that_are_ended_around_the_commit_store_nothing_twice(
-    own: Own, crowd: Crowd, bearer: Bearer
+    gateway: RunningGateway, crowd: Crowd, bearer: Bearer
 ) -> None:
     callers = [bearer("authenticated", sub=sub) for sub in ("ann", "bob")]
     calls = [note(crowd, f"{n}", callers[n % 2]) for n in range(200)]
     ended = 0
     while not all(call.done() for call in calls):
-        ended += len(own.sql(
+        ended += len(gateway.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'"
             " and datname = current_database() and query like '%pgmq_gateway.call%'"
         ))  # fmt: skip
@@ -310,4 +314,4 @@ async def test_connections_that_are_ended_around_the_commit_store_nothing_twice(
     assert ended
     assert set(stored.values()) <= {1}
     assert [f"{n}" for n, answer in enumerate(answers) if answer.is_success and not stored[f"{n}"]] == []
-    assert {answer.status_code for answer in answers} <= {200, 503}, own.server.log.read_text()[-3000:]
+    assert {answer.status_code for answer in answers} <= {200, 503}, gateway.server.log.read_text()[-3000:]

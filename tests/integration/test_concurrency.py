@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Headers
+from tests.databases import Sql
+from tests.gateways import Bearer, Headers
 from tests.server import Server
 from tests.waiting import until
 

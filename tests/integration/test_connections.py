@@ -12,7 +12,7 @@ from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import PoolTimeout, Unavailable
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.waiting import until_async
 
 Make = Callable[..., ConnectionPool]

@@ -3,8 +3,10 @@
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, Serve, refusal
+from tests.answers import refusal
+from tests.databases import Sql
+from tests.gateways import Bearer, RunningGateway
+from tests.server import Serve
 
 PAGE = "https://app.example"
 GATEWAY = {"PGRST_SERVER_CORS_ALLOWED_ORIGINS": f"{PAGE}, https://other.example"}
@@ -95,13 +97,13 @@ def test_without_an_origin_there_are_no_headers(service: httpx.Client, queue: st
 
 
 @pytest.mark.parametrize("origin", [PAGE, "https://other.example"])
-def test_a33_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> None:
+def test_a33_a_listed_page_may_call_with_credentials(gateway: RunningGateway, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    preflight = own.client.options("/rpc/send", headers=asked)
+    preflight = gateway.client.options("/rpc/send", headers=asked)
     allowed = {"access-control-allow-origin": origin, "access-control-allow-credentials": "true"}
     assert preflight.status_code == 200
     assert cors(preflight) == {**allowed, "access-control-allow-methods": METHODS, "access-control-max-age": "86400"}
-    answer = own.client.post("/rpc/nothing", headers={"Origin": origin})
+    answer = gateway.client.post("/rpc/nothing", headers={"Origin": origin})
     assert (answer.status_code, cors(answer)) == (404, {**allowed, "access-control-expose-headers": EXPOSED})
     # A cache between may not give this answer to a page of another origin.
     assert answer.headers["vary"] == preflight.headers["vary"] == "Origin"
@@ -114,27 +116,27 @@ def test_a33_a_listed_page_may_call_with_credentials(own: Own, origin: str) -> N
         PAGE.upper(), f"{PAGE}, https://other.example", "*", "app.example", "",
     ],
 )  # fmt: skip
-def test_a33_another_page_is_told_nothing(own: Own, origin: str) -> None:
+def test_a33_another_page_is_told_nothing(gateway: RunningGateway, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    preflight = own.client.options("/rpc/nothing", headers=asked)
+    preflight = gateway.client.options("/rpc/nothing", headers=asked)
     assert (preflight.is_client_error, cors(preflight)) == (True, {})
-    answer = own.client.post("/rpc/nothing", headers={"Origin": origin})
+    answer = gateway.client.post("/rpc/nothing", headers={"Origin": origin})
     assert (answer.status_code, cors(answer)) == (404, {})
 
 
-def test_a_preflight_of_another_page_is_an_ordinary_question(own: Own) -> None:
+def test_a_preflight_of_another_page_is_an_ordinary_question(gateway: RunningGateway) -> None:
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert refusal(own.client.options("/rpc/nothing", headers=asked))[:2] == (404, "PGRST202")
+    assert refusal(gateway.client.options("/rpc/nothing", headers=asked))[:2] == (404, "PGRST202")
 
 
-def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, own: Own) -> None:
+def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, gateway: RunningGateway) -> None:
     """Browsers refuse an answer with two, and `*` beside the listed origins would let every page read."""
     path, headers = "/", {"Accept-Profile": "pgmq_public"}
     asked = [
         api.options(path, headers=headers),
         api.options(path, headers={**headers, "Origin": PAGE}),
-        own.client.options(path, headers={**headers, "Origin": PAGE}),
-        own.client.options(path, headers={**headers, "Origin": "https://evil.example"}),
+        gateway.client.options(path, headers={**headers, "Origin": PAGE}),
+        gateway.client.options(path, headers={**headers, "Origin": "https://evil.example"}),
     ]
     assert [answer.headers["allow"] for answer in asked] == ["OPTIONS,GET,HEAD"] * 4
     named = [answer.headers.get_list("access-control-allow-origin") for answer in asked]
@@ -142,9 +144,9 @@ def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, own:
 
 
 def test_another_page_is_told_nothing_when_a_token_is_missing(serve: Serve) -> None:
-    gateway = serve("postgres", PGRST_DB_ANON_ROLE="", PGRST_SERVER_CORS_ALLOWED_ORIGINS=PAGE)
+    other = serve("postgres", PGRST_DB_ANON_ROLE="", PGRST_SERVER_CORS_ALLOWED_ORIGINS=PAGE)
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+    with httpx.Client(base_url=other.url, timeout=30) as client:
         refused = client.options("/rpc/send", headers=asked)
         allowed = client.options("/rpc/send", headers={**asked, "Origin": PAGE})
     assert (refusal(refused), cors(refused)) == ((401, "PGRST302", "Anonymous access is disabled"), {})

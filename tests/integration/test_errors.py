@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import CALLS, Bearer, Own, error, refusal
+from tests.answers import error, refusal
+from tests.calls import CALLS
+from tests.databases import Sql
+from tests.gateways import Bearer, RunningGateway
 
 Stored = Callable[[], list[tuple[Any, ...]]]
 
@@ -645,14 +647,14 @@ end $f$
 
 
 @pytest.fixture(scope="module")
-def raising(own: Own) -> Own:
+def raising(gateway: RunningGateway) -> RunningGateway:
     """A gateway with a function that writes, and raises any SQLSTATE."""
-    own.define("create table public.trace (state text)", "grant all on public.trace to public", RAISE)
-    return own
+    gateway.define("create table public.trace (state text)", "grant all on public.trace to public", RAISE)
+    return gateway
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if len(state) == 5])
-def test_each_sqlstate_has_its_status(raising: Own, state: str) -> None:
+def test_each_sqlstate_has_its_status(raising: RunningGateway, state: str) -> None:
     answer = raising.client.post("/rpc/raise_state", json={"state": state})
     assert (answer.status_code, error(answer)) == (
         STATES[state],
@@ -663,7 +665,7 @@ def test_each_sqlstate_has_its_status(raising: Own, state: str) -> None:
     assert raising.sql("select * from public.trace") == []
 
 
-def test_a_missing_right_of_a_known_caller_is_forbidden(raising: Own, bearer: Bearer) -> None:
+def test_a_missing_right_of_a_known_caller_is_forbidden(raising: RunningGateway, bearer: Bearer) -> None:
     for role in ("authenticated", "service_role"):
         answer = raising.client.post("/rpc/raise_state", json={"state": "42501"}, headers=bearer(role))
         assert (answer.status_code, error(answer)["message"]) == (403, "told 42501")
@@ -672,7 +674,7 @@ def test_a_missing_right_of_a_known_caller_is_forbidden(raising: Own, bearer: Be
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 204, 205, 299, 304, 599, 600, 799, 999])
-def test_a_function_that_chooses_an_odd_status_gets_a_whole_answer(raising: Own, status: int) -> None:
+def test_a_function_that_chooses_an_odd_status_gets_a_whole_answer(raising: RunningGateway, status: int) -> None:
     answer = raising.client.post("/rpc/raise_state", json={"state": f"PT{status:03}"}, timeout=5)
     # What HTTP has no use for as the status of a whole answer is a mistake of the function: 500.
     assert answer.status_code in {status, 500}
@@ -688,34 +690,34 @@ def test_a_function_that_chooses_an_odd_status_gets_a_whole_answer(raising: Own,
 @pytest.mark.parametrize(
     "text", ["", "two\nlines\r\nSet-Cookie: a=b", "日本 \u202e \x01", '"quoted" \\', "x" * 100_000]
 )
-def test_any_message_arrives_in_the_body_and_nowhere_else(own: Own, text: str) -> None:
-    own.define(
+def test_any_message_arrives_in_the_body_and_nowhere_else(gateway: RunningGateway, text: str) -> None:
+    gateway.define(
         "create or replace function public.say(text text) returns void language plpgsql as "
         "$f$ begin raise exception using message = text, errcode = 'PT402', detail = text, hint = text; end $f$"
     )
-    answer = own.client.post("/rpc/say", json={"text": text})
+    answer = gateway.client.post("/rpc/say", json={"text": text})
     assert error(answer) == {"code": "PT402", "details": text, "hint": text, "message": text}
     assert "set-cookie" not in answer.headers
 
 
-def test_a_call_that_is_cancelled_in_the_database(own: Own) -> None:
-    own.define(
+def test_a_call_that_is_cancelled_in_the_database(gateway: RunningGateway) -> None:
+    gateway.define(
         "create function public.cancelled() returns void language plpgsql security definer as "
         "$f$ begin perform pg_cancel_backend(pg_backend_pid()); perform pg_sleep(60); end $f$"
     )
     for _ in range(3):
-        answer = own.client.post("/rpc/cancelled")
+        answer = gateway.client.post("/rpc/cancelled")
         assert refusal(answer) == (500, "57014", "canceling statement due to user request")
 
 
-def test_a_connection_that_dies_during_the_call(own: Own) -> None:
-    own.define(
+def test_a_connection_that_dies_during_the_call(gateway: RunningGateway) -> None:
+    gateway.define(
         "create function public.die() returns void language plpgsql security definer as "
         "$f$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); end $f$",
         "create function public.live() returns int language sql as 'select 1'",
     )
-    answer = own.client.post("/rpc/die")
+    answer = gateway.client.post("/rpc/die")
     assert answer.status_code == 503
     assert error(answer)["code"] in {"57P01", "PGRST001"}
     assert "retry-after" in answer.headers
-    assert [own.client.post("/rpc/live").text for _ in range(4)] == ["1"] * 4
+    assert [gateway.client.post("/rpc/live").text for _ in range(4)] == ["1"] * 4

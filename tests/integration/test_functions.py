@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.conftest import Sql
+from tests.databases import Sql
 
 Headers = dict[str, str]
 Bearer = Callable[..., Headers]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.integration.conftest import Own
+from tests.gateways import RunningGateway
 
 ROWS = "create or replace function public.rows() returns table (a int) language sql stable as 'select 1'"
 ANSWER = (
@@ -13,18 +13,18 @@ ANSWER = (
 )
 
 
-def test_a22_a_csv_header_cannot_leave_its_place_in_the_statement(own: Own) -> None:
-    own.sql("create table public.canary (n int); insert into public.canary values (42)")
-    own.sql("grant select on public.canary to anon")
-    ((name,),) = own.sql("select current_database()")
-    own.sql(f"alter database {name} set standard_conforming_strings = off")
+def test_a22_a_csv_header_cannot_leave_its_place_in_the_statement(gateway: RunningGateway) -> None:
+    gateway.sql("create table public.canary (n int); insert into public.canary values (42)")
+    gateway.sql("grant select on public.canary to anon")
+    ((name,),) = gateway.sql("select current_database()")
+    gateway.sql(f"alter database {name} set standard_conforming_strings = off")
     # Settings of the database reach connections that are made from now on.
     mine = "usename = 'authenticator' and datname = current_database()"
-    own.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {mine}")
-    own.define(ROWS)
+    gateway.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {mine}")
+    gateway.define(ROWS)
     # Inside the quotes: a backslash (written twice), an apostrophe, and SQL.
     select = r""""\\' || (select n::text from public.canary) end from source --":a"""
-    answer = own.client.get("/rpc/rows", params={"select": select}, headers={"Accept": "text/csv"})
+    answer = gateway.client.get("/rpc/rows", params={"select": select}, headers={"Accept": "text/csv"})
     assert answer.status_code == 200
     assert "42" not in answer.text
 
@@ -33,37 +33,39 @@ def test_a22_a_csv_header_cannot_leave_its_place_in_the_statement(own: Own) -> N
     "headers",
     [{"日": "1"}, {"X\r\nY": "1"}, {"X A": "1"}, {"": "1"}, {"a": "1", "b": "2"}, {}],
 )
-def test_a_header_that_http_cannot_send_is_the_functions_fault(own: Own, headers: dict[str, str]) -> None:
-    own.define(ANSWER)
-    answer = own.client.post("/rpc/answer", json={"h": json.dumps([headers]), "s": ""})
+def test_a_header_that_http_cannot_send_is_the_functions_fault(
+    gateway: RunningGateway, headers: dict[str, str]
+) -> None:
+    gateway.define(ANSWER)
+    answer = gateway.client.post("/rpc/answer", json={"h": json.dumps([headers]), "s": ""})
     assert (answer.status_code, answer.json()["code"]) == (500, "PGRST111")
 
 
-def test_a_function_does_not_say_how_long_the_body_is(own: Own) -> None:
-    own.define(ANSWER)
-    answer = own.client.post("/rpc/answer", json={"h": '[{"Content-Length": "9"}, {"X": "1"}]', "s": ""})
+def test_a_function_does_not_say_how_long_the_body_is(gateway: RunningGateway) -> None:
+    gateway.define(ANSWER)
+    answer = gateway.client.post("/rpc/answer", json={"h": '[{"Content-Length": "9"}, {"X": "1"}]', "s": ""})
     assert (answer.text, answer.headers["content-length"], answer.headers["x"]) == ("1", "1", "1")
 
 
 @pytest.mark.parametrize("status", ["²", "9" * 5000, "99", "600", "2e2", "-1", "abc"])
-def test_a_status_that_is_none_is_the_functions_fault(own: Own, status: str) -> None:
-    own.define(ANSWER)
-    answer = own.client.post("/rpc/answer", json={"h": "", "s": status})
+def test_a_status_that_is_none_is_the_functions_fault(gateway: RunningGateway, status: str) -> None:
+    gateway.define(ANSWER)
+    answer = gateway.client.post("/rpc/answer", json={"h": "", "s": status})
     assert (answer.status_code, answer.json()["code"]) == (500, "PGRST112")
 
 
-def test_digits_without_end_are_no_error_of_the_gateway(own: Own) -> None:
-    own.define(
+def test_digits_without_end_are_no_error_of_the_gateway(gateway: RunningGateway) -> None:
+    gateway.define(
         "create or replace function public.data() returns table (d jsonb) language sql stable as 'select null::jsonb'"
     )
-    answer = own.client.get("/rpc/data", params={"select": f"d->{'1' * 5000}"})
+    answer = gateway.client.get("/rpc/data", params={"select": f"d->{'1' * 5000}"})
     assert answer.status_code < 500
 
 
-def test_any_of_an_array_is_an_array(own: Own) -> None:
-    own.define(
+def test_any_of_an_array_is_an_array(gateway: RunningGateway) -> None:
+    gateway.define(
         "create or replace function public.tags() returns table (t int[]) language sql stable as 'select array[1]'"
     )
-    answer = own.client.get("/rpc/tags", params={"t": "eq(any).{}"})
+    answer = gateway.client.get("/rpc/tags", params={"t": "eq(any).{}"})
     assert answer.status_code in {200, 400, 404}
     assert "_int4[]" not in answer.text

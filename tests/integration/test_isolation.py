@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, refusal
+from tests.answers import refusal
+from tests.databases import Sql
+from tests.gateways import Bearer, RunningGateway
 from tests.server import Server
 from tests.waiting import until
 
@@ -47,35 +48,35 @@ GATEWAY = {"PGRST_DB_POOL": "1"}
 
 
 @pytest.fixture(scope="module")
-def own(own: Own) -> Own:
+def gateway(gateway: RunningGateway) -> RunningGateway:
     """A gateway with one connection, whose functions look at their surroundings and do what they are told."""
-    own.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
-    own.sql("select pgmq_admin.create_queue('jobs')")
-    return own
+    gateway.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
+    gateway.sql("select pgmq_admin.create_queue('jobs')")
+    return gateway
 
 
 @pytest.fixture
-def alone(own: Own) -> Own:
+def alone(gateway: RunningGateway) -> RunningGateway:
     """The same with nothing in its tables, and with a connection on which there has been no call of another test."""
-    own.sql("truncate public.trace, pgmq.q_jobs restart identity")
-    own.client.cookies.clear()
-    before = seen(own)["process"]
-    own.sql("select pg_terminate_backend(%s)", before)
-    until(lambda: own.client.post("/rpc/look").status_code == 200)
-    assert seen(own)["process"] != before
-    return own
+    gateway.sql("truncate public.trace, pgmq.q_jobs restart identity")
+    gateway.client.cookies.clear()
+    before = seen(gateway)["process"]
+    gateway.sql("select pg_terminate_backend(%s)", before)
+    until(lambda: gateway.client.post("/rpc/look").status_code == 200)
+    assert seen(gateway)["process"] != before
+    return gateway
 
 
-def seen(own: Own, headers: dict[str, str] | None = None) -> dict[str, Any]:
+def seen(gateway: RunningGateway, headers: dict[str, str] | None = None) -> dict[str, Any]:
     """What a call finds; `process` tells its connection."""
-    answer = own.client.post("/rpc/look", headers=headers)
+    answer = gateway.client.post("/rpc/look", headers=headers)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
 @pytest.fixture
-def look(alone: Own) -> Callable[..., dict[str, Any]]:
+def look(alone: RunningGateway) -> Callable[..., dict[str, Any]]:
     """look(headers) gives what a call finds."""
     return partial(seen, alone)
 
@@ -117,7 +118,9 @@ WRITE = "insert into public.trace values ('x')"
         ("; do $d$ begin raise exception using errcode = '42501'; end $d$", 0),
     ],
 )
-def test_a16_what_a_call_sets_ends_with_it(alone: Own, look: Look, bearer: Bearer, ending: str, rows: int) -> None:
+def test_a16_what_a_call_sets_ends_with_it(
+    alone: RunningGateway, look: Look, bearer: Bearer, ending: str, rows: int
+) -> None:
     process = look()["process"]
     code = f"{WRITE}; {LOCAL} {ending}"
     answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
@@ -128,7 +131,7 @@ def test_a16_what_a_call_sets_ends_with_it(alone: Own, look: Look, bearer: Beare
     assert alone.sql("select count(*) from public.trace") == [(rows,)]
 
 
-def test_each_caller_finds_its_own(alone: Own, look: Look, bearer: Bearer) -> None:
+def test_each_caller_finds_its_own(alone: RunningGateway, look: Look, bearer: Bearer) -> None:
     for sub in ("ann", "bob"):
         found = look(bearer("authenticated", sub=sub))
         assert (found["user"], json.loads(found["claims"])["sub"]) == ("authenticated", sub)
@@ -138,7 +141,7 @@ def test_each_caller_finds_its_own(alone: Own, look: Look, bearer: Bearer) -> No
     assert_clean(look())
 
 
-def test_a_reading_call_does_not_make_the_next_one_read_only(alone: Own, look: Look) -> None:
+def test_a_reading_call_does_not_make_the_next_one_read_only(alone: RunningGateway, look: Look) -> None:
     refused = alone.client.get("/rpc/do", params={"code": WRITE})
     assert refusal(refused) == (405, "25006", "cannot execute INSERT in a read-only transaction")
     assert alone.client.get("/rpc/look").json()["read_only"] == "on"
@@ -167,7 +170,7 @@ SESSION = {
 
 @pytest.mark.parametrize("code", SESSION.values(), ids=SESSION)
 def test_a15_what_a_call_sets_for_the_session_does_not_reach_the_next(
-    alone: Own, look: Look, bearer: Bearer, code: str
+    alone: RunningGateway, look: Look, bearer: Bearer, code: str
 ) -> None:
     answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
     assert answer.status_code in {200, 418}, answer.text
@@ -180,14 +183,16 @@ def test_a15_what_a_call_sets_for_the_session_does_not_reach_the_next(
     assert json.loads(found["claims"])["sub"] == "é"
 
 
-def test_a_session_that_a_function_made_read_only_stops_nobody_from_writing(alone: Own) -> None:
+def test_a_session_that_a_function_made_read_only_stops_nobody_from_writing(alone: RunningGateway) -> None:
     assert alone.client.post("/rpc/do", json={"code": "set default_transaction_read_only = on"}).status_code == 200
     assert alone.client.post("/rpc/do", json={"code": WRITE}).status_code == 200
     assert alone.sql("select count(*) from public.trace") == [(1,)]
 
 
 @pytest.mark.parametrize("name", ["json", "jsonb", "trace"])
-def test_a_temporary_table_does_not_stand_in_the_way(alone: Own, look: Look, bearer: Bearer, name: str) -> None:
+def test_a_temporary_table_does_not_stand_in_the_way(
+    alone: RunningGateway, look: Look, bearer: Bearer, name: str
+) -> None:
     code = f'create temporary table "{name}" (a int, b int, c int)'
     assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
     assert_clean(look())
@@ -198,14 +203,14 @@ def test_a_temporary_table_does_not_stand_in_the_way(alone: Own, look: Look, bea
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_a_session_role_costs_no_caller_an_answer(alone: Own, look: Look, count: int) -> None:
+def test_a_session_role_costs_no_caller_an_answer(alone: RunningGateway, look: Look, count: int) -> None:
     code = "select set_config('role', 'service_role', false)"
     for _ in range(count):
         assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
     assert_clean(look())
 
 
-def test_a_client_that_goes_away_leaves_nothing(alone: Own, look: Look, bearer: Bearer) -> None:
+def test_a_client_that_goes_away_leaves_nothing(alone: RunningGateway, look: Look, bearer: Bearer) -> None:
     process = look()["process"]
     alone.sql("select pg_advisory_lock(1)")
     code = f"{LOCAL.strip()}; select pg_advisory_xact_lock(1)"
@@ -217,7 +222,7 @@ def test_a_client_that_goes_away_leaves_nothing(alone: Own, look: Look, bearer: 
     assert alone.sql("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
 
 
-def test_a30_a_body_that_never_ends_holds_no_connection(alone: Own, look: Look) -> None:
+def test_a30_a_body_that_never_ends_holds_no_connection(alone: RunningGateway, look: Look) -> None:
     with contextlib.ExitStack() as clients:
         for _ in range(5):
             clients.enter_context(_request(alone.server, b'{"code": "', {}, length=1000))
@@ -237,7 +242,7 @@ def _request(server: Server, body: bytes, headers: dict[str, str], length: int |
         yield connection
 
 
-def test_failing_calls_among_good_ones(alone: Own, bearer: Bearer) -> None:
+def test_failing_calls_among_good_ones(alone: RunningGateway, bearer: Bearer) -> None:
     failing = ["select 1/0", "select * from nowhere", "nonsense", "select pg_catalog.set_config('role', 'ghost', true)"]
     codes = [*failing, WRITE] * 20
     random.Random(1).shuffle(codes)  # noqa: S311

@@ -11,8 +11,9 @@ import pytest
 
 from pgmq_gateway.auth.signing import api_key, token
 from tests import server
-from tests.integration.conftest import Bearer, Own, Serve, refusal
-from tests.server import SECRET
+from tests.answers import refusal
+from tests.gateways import Bearer, RunningGateway
+from tests.server import SECRET, Serve
 
 PUBLISHABLE, OTHER_PUBLISHABLE = "sb_publishable_web", "sb_publishable_app"
 WORKER, CRON = "sb_secret_of_the_worker", "sb_secret_of_cron"
@@ -36,8 +37,10 @@ INVALID_KEY = {
 }
 
 
-def who(own: Own, path: str = "/rpc/who", **headers: str) -> httpx.Response:
-    return own.client.post(path, json={}, headers={name.replace("_", "-"): value for name, value in headers.items()})
+def who(gateway: RunningGateway, path: str = "/rpc/who", **headers: str) -> httpx.Response:
+    return gateway.client.post(
+        path, json={}, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def role(answer: httpx.Response) -> str:
@@ -58,99 +61,99 @@ KEYS = {PUBLISHABLE: "anon", OTHER_PUBLISHABLE: "anon", WORKER: "service_role", 
 
 
 @pytest.mark.parametrize(("key", "expected"), KEYS.items())
-def test_a_key_selects_a_role(own: Own, key: str, expected: str) -> None:
-    assert role(who(own, apikey=key)) == expected
-    assert role(who(own, f"/rpc/who?apikey={key}")) == expected
-    assert role(who(own, f"/rest/v1/rpc/who?apikey={key}")) == expected
-    assert role(who(own, apikey=key, Authorization=f"Bearer {key}")) == expected
-    assert role(who(own, f"/rpc/who?apikey={key}", Authorization=f"Bearer {key}")) == expected
-    assert who(own, "/rpc/claimed", apikey=key).json() == {"role": expected}
+def test_a_key_selects_a_role(gateway: RunningGateway, key: str, expected: str) -> None:
+    assert role(who(gateway, apikey=key)) == expected
+    assert role(who(gateway, f"/rpc/who?apikey={key}")) == expected
+    assert role(who(gateway, f"/rest/v1/rpc/who?apikey={key}")) == expected
+    assert role(who(gateway, apikey=key, Authorization=f"Bearer {key}")) == expected
+    assert role(who(gateway, f"/rpc/who?apikey={key}", Authorization=f"Bearer {key}")) == expected
+    assert who(gateway, "/rpc/claimed", apikey=key).json() == {"role": expected}
 
 
-def test_a_key_in_the_url_is_no_argument_of_a_get(own: Own) -> None:
-    assert own.client.get(f"/rpc/who?apikey={WORKER}").json() == "service_role"
+def test_a_key_in_the_url_is_no_argument_of_a_get(gateway: RunningGateway) -> None:
+    assert gateway.client.get(f"/rpc/who?apikey={WORKER}").json() == "service_role"
 
 
-def test_the_header_takes_precedence_over_the_url(own: Own) -> None:
-    assert role(who(own, f"/rpc/who?apikey={WORKER}", apikey=PUBLISHABLE)) == "anon"
-    assert refused(who(own, f"/rpc/who?apikey={WORKER}", apikey="sb_secret_no")) == INVALID_KEY
+def test_the_header_takes_precedence_over_the_url(gateway: RunningGateway) -> None:
+    assert role(who(gateway, f"/rpc/who?apikey={WORKER}", apikey=PUBLISHABLE)) == "anon"
+    assert refused(who(gateway, f"/rpc/who?apikey={WORKER}", apikey="sb_secret_no")) == INVALID_KEY
 
 
-def test_a_bearer_key_must_be_the_key_of_the_request(own: Own) -> None:
-    assert refused(who(own, apikey=PUBLISHABLE, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
-    assert refused(who(own, apikey=WORKER, Authorization=f"Bearer {CRON}")) == INVALID_KEY
-    assert refused(who(own, apikey=WORKER, Authorization="Bearer sb_nonsense")) == INVALID_KEY
-    assert refused(who(own, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
+def test_a_bearer_key_must_be_the_key_of_the_request(gateway: RunningGateway) -> None:
+    assert refused(who(gateway, apikey=PUBLISHABLE, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
+    assert refused(who(gateway, apikey=WORKER, Authorization=f"Bearer {CRON}")) == INVALID_KEY
+    assert refused(who(gateway, apikey=WORKER, Authorization="Bearer sb_nonsense")) == INVALID_KEY
+    assert refused(who(gateway, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_token_takes_precedence_over_a_key(own: Own, bearer: Bearer, key: str) -> None:
+def test_a_token_takes_precedence_over_a_key(gateway: RunningGateway, bearer: Bearer, key: str) -> None:
     headers = bearer("authenticated", sub="someone")
-    assert role(who(own, apikey=key, **headers)) == "authenticated"
-    assert who(own, "/rpc/claimed", apikey=key, **headers).json()["sub"] == "someone"
+    assert role(who(gateway, apikey=key, **headers)) == "authenticated"
+    assert who(gateway, "/rpc/claimed", apikey=key, **headers).json()["sub"] == "someone"
 
 
-def test_a_key_does_not_replace_an_invalid_token(own: Own) -> None:
+def test_a_key_does_not_replace_an_invalid_token(gateway: RunningGateway) -> None:
     bad = token(SECRET[::-1].encode(), "authenticated", {}, 3600)
     for key in KEYS:
-        assert refusal(who(own, apikey=key, Authorization=f"Bearer {bad}"))[:2] == (401, "PGRST301")
+        assert refusal(who(gateway, apikey=key, Authorization=f"Bearer {bad}"))[:2] == (401, "PGRST301")
 
 
 @pytest.mark.parametrize("name", ["anon", "service_role"])
-def test_a_legacy_key_is_a_token(own: Own, name: str) -> None:
+def test_a_legacy_key_is_a_token(gateway: RunningGateway, name: str) -> None:
     key = api_key(SECRET.encode(), name)
-    assert role(who(own, apikey=key)) == name
-    assert role(who(own, f"/rpc/who?apikey={key}")) == name
-    assert role(who(own, apikey=key, Authorization=f"Bearer {key}")) == name
+    assert role(who(gateway, apikey=key)) == name
+    assert role(who(gateway, f"/rpc/who?apikey={key}")) == name
+    assert role(who(gateway, apikey=key, Authorization=f"Bearer {key}")) == name
 
 
-def test_a_legacy_key_of_another_secret_is_refused(own: Own) -> None:
-    assert refusal(who(own, apikey=api_key(SECRET[::-1].encode(), "service_role")))[:2] == (401, "PGRST301")
+def test_a_legacy_key_of_another_secret_is_refused(gateway: RunningGateway) -> None:
+    assert refusal(who(gateway, apikey=api_key(SECRET[::-1].encode(), "service_role")))[:2] == (401, "PGRST301")
 
 
-def test_no_key(own: Own) -> None:
-    answer = who(own)
+def test_no_key(gateway: RunningGateway) -> None:
+    answer = who(gateway)
     assert refused(answer) == NO_KEY
-    assert refused(who(own, "/rpc/nothing")) == NO_KEY
-    assert refused(own.client.get("/")) == NO_KEY
+    assert refused(who(gateway, "/rpc/nothing")) == NO_KEY
+    assert refused(gateway.client.get("/")) == NO_KEY
 
 
 @pytest.mark.parametrize(
     "key", ["nonsense", "sb_publishable_no", f"{WORKER}x", WORKER[:-1], "worker", f"worker={WORKER}"]
 )
-def test_an_unknown_key(own: Own, bearer: Bearer, key: str) -> None:
-    assert refused(who(own, apikey=key)) == INVALID_KEY
-    assert refused(who(own, f"/rpc/who?apikey={key}")) == INVALID_KEY
-    assert refused(who(own, apikey=key, **bearer("service_role"))) == INVALID_KEY
+def test_an_unknown_key(gateway: RunningGateway, bearer: Bearer, key: str) -> None:
+    assert refused(who(gateway, apikey=key)) == INVALID_KEY
+    assert refused(who(gateway, f"/rpc/who?apikey={key}")) == INVALID_KEY
+    assert refused(who(gateway, apikey=key, **bearer("service_role"))) == INVALID_KEY
 
 
-def test_a_secret_key_is_refused_to_a_browser(own: Own) -> None:
-    answer = who(own, apikey=WORKER, User_Agent=BROWSER)
+def test_a_secret_key_is_refused_to_a_browser(gateway: RunningGateway) -> None:
+    answer = who(gateway, apikey=WORKER, User_Agent=BROWSER)
     assert refused(answer)["message"] == "Forbidden use of secret API key in browser"
-    assert refused(who(own, f"/rpc/who?apikey={CRON}", User_Agent=BROWSER))["message"].startswith("Forbidden use")
-    assert role(who(own, apikey=PUBLISHABLE, User_Agent=BROWSER)) == "anon"
+    assert refused(who(gateway, f"/rpc/who?apikey={CRON}", User_Agent=BROWSER))["message"].startswith("Forbidden use")
+    assert role(who(gateway, apikey=PUBLISHABLE, User_Agent=BROWSER)) == "anon"
 
 
-def test_a_preflight_needs_no_key(own: Own) -> None:
+def test_a_preflight_needs_no_key(gateway: RunningGateway) -> None:
     headers = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
-    assert own.client.options("/rpc/who", headers=headers).status_code == 200
+    assert gateway.client.options("/rpc/who", headers=headers).status_code == 200
 
 
-def test_a_refusal_can_be_read_by_a_script_of_any_origin(own: Own) -> None:
-    answer = who(own, Origin="https://example.org")
+def test_a_refusal_can_be_read_by_a_script_of_any_origin(gateway: RunningGateway) -> None:
+    answer = who(gateway, Origin="https://example.org")
     assert refused(answer) == NO_KEY
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_refusals_do_not_show_the_keys(own: Own) -> None:
-    for answer in (who(own, apikey="x"), who(own), who(own, apikey=WORKER, User_Agent=BROWSER)):
+def test_refusals_do_not_show_the_keys(gateway: RunningGateway) -> None:
+    for answer in (who(gateway, apikey="x"), who(gateway), who(gateway, apikey=WORKER, User_Agent=BROWSER)):
         assert not any(key in answer.text + str(answer.headers) for key in KEYS)
-    log = own.server.log.read_text()
+    log = gateway.server.log.read_text()
     assert not any(key in log for key in (WORKER, CRON))
 
 
-def test_without_the_key_layer_no_key_is_needed(own: Own, serve: Serve, bearer: Bearer) -> None:
-    database = own.sql("select current_database()")[0][0]
+def test_without_the_key_layer_no_key_is_needed(gateway: RunningGateway, serve: Serve, bearer: Bearer) -> None:
+    database = gateway.sql("select current_database()")[0][0]
     for settings in ({**GATEWAY, "PGMQ_GATEWAY_KEY_LAYER": "off"}, {}):
         with httpx.Client(base_url=serve(database, **settings).url, timeout=30) as client:
             assert role(client.post("/rpc/who")) == "anon"
@@ -159,8 +162,8 @@ def test_without_the_key_layer_no_key_is_needed(own: Own, serve: Serve, bearer: 
             assert client.post("/rpc/who", headers={"apikey": WORKER}).status_code == 401
 
 
-def test_a_key_layer_without_keys_accepts_tokens_only(own: Own, serve: Serve, bearer: Bearer) -> None:
-    database = own.sql("select current_database()")[0][0]
+def test_a_key_layer_without_keys_accepts_tokens_only(gateway: RunningGateway, serve: Serve, bearer: Bearer) -> None:
+    database = gateway.sql("select current_database()")[0][0]
     with httpx.Client(base_url=serve(database, PGMQ_GATEWAY_KEY_LAYER="on").url, timeout=30) as client:
         assert refused(client.post("/rpc/who")) == NO_KEY
         assert refused(client.post("/rpc/who", headers={"apikey": WORKER})) == INVALID_KEY

@@ -6,16 +6,15 @@ from itertools import count
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.conftest import Bearer, Own
+from tests.gateways import Bearer, RunningGateway
 from tests.integration.crowd import crowd_of
-from tests.integration.test_schedules import Asked, empty, own
+from tests.integration.jobs import Asked, empty, prepare
 
 GATEWAY = {"PGRST_DB_POOL": "1"}
-
-__all__ = ["own"]
 
 SUBS = ("ann", "bob", "eve")
 FUNCTIONS = ("send", "send", "read", "pop", "delete", "archive", "complain")
@@ -24,6 +23,13 @@ MOVES = st.tuples(
     st.sampled_from(FUNCTIONS),
     st.integers(1, 4),
 )
+
+
+@pytest.fixture(scope="module")
+def gateway(gateway: RunningGateway) -> RunningGateway:
+    """A gateway with one connection and the queue."""
+    prepare(gateway)
+    return gateway
 
 
 class Model:
@@ -111,21 +117,21 @@ EVERYTHING = [(sub, function, 1) for function in FUNCTIONS for sub in SUBS]
 @example(moves=EVERYTHING)
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_calls_that_wait_do_what_they_would_one_after_the_other(
-    own: Own, bearer: Bearer, moves: Sequence[tuple[str, str, int]]
+    gateway: RunningGateway, bearer: Bearer, moves: Sequence[tuple[str, str, int]]
 ) -> None:
     calls = asked(moves)
-    asyncio.run(_compare(own, bearer, calls))
+    asyncio.run(_compare(gateway, bearer, calls))
 
 
-async def _compare(own: Own, bearer: Bearer, calls: Sequence[Asked]) -> None:
-    empty(own)
+async def _compare(gateway: RunningGateway, bearer: Bearer, calls: Sequence[Asked]) -> None:
+    empty(gateway)
     model, callers = Model(), {sub: bearer("authenticated", sub=sub) for sub in SUBS}
-    async with crowd_of(own) as crowd:
+    async with crowd_of(gateway) as crowd:
         async with crowd.busy():
             tasks = await crowd.in_turn(*(call.send(crowd, callers) for call in calls))
         answers = await asyncio.gather(*tasks)
     expected = {place: model.run(calls[place]) for place in turns(calls)}
     assert [told(answer) for answer in answers] == [expected[place] for place in range(len(calls))]
-    left = own.sql("select msg_id, message from pgmq.q_jobs order by 1")
+    left = gateway.sql("select msg_id, message from pgmq.q_jobs order by 1")
     assert left == sorted(model.messages.items())
-    assert own.sql("select msg_id from pgmq.a_jobs order by 1") == [(number,) for number in sorted(model.archived)]
+    assert gateway.sql("select msg_id from pgmq.a_jobs order by 1") == [(number,) for number in sorted(model.archived)]

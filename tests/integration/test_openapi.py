@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Own, Serve
-from tests.server import run
+from tests.databases import Sql
+from tests.gateways import Bearer, RunningGateway
+from tests.server import Serve, run
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
@@ -35,12 +35,12 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
 @pytest.fixture
-def tasks(own: Own) -> Iterator[Sql]:
+def tasks(gateway: RunningGateway) -> Iterator[Sql]:
     """The queue of the examples, with message 1 in it."""
-    own.sql("select pgmq_admin.create_queue('tasks')")
-    own.sql("""select pgmq.send('tasks', '{"hello": "world"}')""")
-    yield own.sql
-    own.sql("select pgmq.drop_queue('tasks')")
+    gateway.sql("select pgmq_admin.create_queue('tasks')")
+    gateway.sql("""select pgmq.send('tasks', '{"hello": "world"}')""")
+    yield gateway.sql
+    gateway.sql("select pgmq.drop_queue('tasks')")
 
 
 def test_the_committed_document_is_the_printed_one(directory: DataDirectory) -> None:
@@ -74,7 +74,7 @@ def test_every_example_is_what_its_schema_says(path: str, method: str, operation
 
 @pytest.mark.parametrize(("path", "operation", "example"), EXAMPLES)
 def test_an_example_gives_a_documented_answer(
-    path: str, operation: dict[str, Any], example: object, own: Own, tasks: Sql, bearer: Bearer
+    path: str, operation: dict[str, Any], example: object, gateway: RunningGateway, tasks: Sql, bearer: Bearer
 ) -> None:
     if operation["operationId"].startswith("send"):
         tasks("select pgmq.purge_queue('tasks')")
@@ -82,7 +82,7 @@ def test_an_example_gives_a_documented_answer(
         if isinstance(example, dict) and "messages" in example:
             tasks("select pgmq.send('tasks', '1')")
     url = path.replace("{queue}", "tasks")
-    answer = own.client.post(url, json=example, headers={**bearer("service_role"), **profile(operation)})
+    answer = gateway.client.post(url, json=example, headers={**bearer("service_role"), **profile(operation)})
     assert answer.is_success, answer.text
     documented(answer, operation)
     known = operation["responses"][str(answer.status_code)]["content"]["application/json"]["examples"].values()
@@ -101,12 +101,12 @@ def test_an_example_gives_a_documented_answer(
     ],
 )
 def test_a_resource_without_a_body_answers_as_documented(
-    method: str, path: str, status: int, own: Own, tasks: Sql, bearer: Bearer
+    method: str, path: str, status: int, gateway: RunningGateway, tasks: Sql, bearer: Bearer
 ) -> None:
     if status == 404:
         tasks("select pgmq.purge_queue('tasks')")
     operation = DOCUMENT["paths"][path][method]
-    answer = own.client.request(
+    answer = gateway.client.request(
         method.upper(), path.format(queue="tasks", message_id=1), headers=bearer("service_role")
     )
     assert answer.status_code == status
@@ -139,44 +139,46 @@ def test_a_refusal_is_documented(
     query: str,
     arguments: dict[str, object],
     status: int,
-    own: Own,
+    gateway: RunningGateway,
     bearer: Bearer,
 ) -> None:
-    own.sql("select pgmq.send('tasks', '2')")
+    gateway.sql("select pgmq.send('tasks', '2')")
     operation = DOCUMENT["paths"]["/rpc/read"]["post"]
     body = {"queue_name": "tasks", "sleep_seconds": 30, "n": 5, **arguments}
     sent = {**profile(operation), **(bearer(role) if role else {}), **headers}
-    answer = own.client.post(f"/rpc/read{query}", json=body, headers=sent)
+    answer = gateway.client.post(f"/rpc/read{query}", json=body, headers=sent)
     assert answer.status_code == status
     documented(answer, operation)
 
 
 @pytest.mark.parametrize("prefix", ["", "/rest/v1"])
-def test_who_may_execute_all_is_served_the_committed_document(own: Own, bearer: Bearer, prefix: str) -> None:
-    written = own.client.get(f"{prefix}/openapi.yaml", headers=bearer("service_role"))
+def test_who_may_execute_all_is_served_the_committed_document(
+    gateway: RunningGateway, bearer: Bearer, prefix: str
+) -> None:
+    written = gateway.client.get(f"{prefix}/openapi.yaml", headers=bearer("service_role"))
     assert written.headers["content-type"] == "application/yaml; charset=utf-8"
     assert written.headers["cache-control"] == "no-store"
     assert written.text == (ROOT / "openapi.yaml").read_text()
-    parsed = own.client.get(f"{prefix}/openapi.json", headers=bearer("service_role"))
+    parsed = gateway.client.get(f"{prefix}/openapi.json", headers=bearer("service_role"))
     assert parsed.headers["content-type"] == "application/json; charset=utf-8"
     assert parsed.json() == DOCUMENT
 
 
-def test_management_is_described_apart_and_to_who_may_manage(own: Own, bearer: Bearer) -> None:
+def test_management_is_described_apart_and_to_who_may_manage(gateway: RunningGateway, bearer: Bearer) -> None:
     asked = {"Accept-Profile": "pgmq_admin"}
-    written = own.client.get("/openapi.yaml", headers={**bearer("service_role"), **asked})
+    written = gateway.client.get("/openapi.yaml", headers={**bearer("service_role"), **asked})
     assert written.text == MANAGEMENT.read_text()
     validate(described := yaml.safe_load(written.text))
     undescribed = [
         path for path, methods in described["paths"].items() if path.endswith(methods["post"]["description"])
     ]
     assert undescribed == []
-    assert own.client.get("/openapi.json", headers={**bearer("authenticated"), **asked}).json()["paths"] == {}
-    refused = own.client.get("/openapi.json", headers={"Accept-Profile": "pgmq"})
+    assert gateway.client.get("/openapi.json", headers={**bearer("authenticated"), **asked}).json()["paths"] == {}
+    refused = gateway.client.get("/openapi.json", headers={"Accept-Profile": "pgmq"})
     assert (refused.status_code, refused.json()["code"]) == (406, "PGRST106")
 
 
-def test_who_may_execute_less_is_told_of_less(alone: Own, bearer: Bearer) -> None:
+def test_who_may_execute_less_is_told_of_less(alone: RunningGateway, bearer: Bearer) -> None:
     alone.sql(
         "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text) from anon, public"
     )
@@ -188,7 +190,7 @@ def test_who_may_execute_less_is_told_of_less(alone: Own, bearer: Bearer) -> Non
     assert (nothing["paths"], nothing["tags"]) == ({}, [])
 
 
-def test_functions_of_ones_own_are_described(alone: Own, bearer: Bearer) -> None:
+def test_functions_of_ones_own_are_described(alone: RunningGateway, bearer: Bearer) -> None:
     alone.define(
         "create type public.pair as (a int, b text[])",
         "create function public.pairs(ids bigint[], factor numeric default 1) returns setof public.pair stable "
@@ -225,13 +227,13 @@ def test_functions_of_ones_own_are_described(alone: Own, bearer: Bearer) -> None
 
 
 @pytest.mark.parametrize("place", ["/openapi.json", "/openapi.yaml"])
-def test_other_methods_are_as_at_the_root(own: Own, place: str) -> None:
-    whole = own.client.get(place)
-    head = own.client.head(place)
+def test_other_methods_are_as_at_the_root(gateway: RunningGateway, place: str) -> None:
+    whole = gateway.client.get(place)
+    head = gateway.client.head(place)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(whole.content))
-    assert own.client.options(place).headers["allow"] == "OPTIONS,GET,HEAD"
-    refused = own.client.post(place, json={})
+    assert gateway.client.options(place).headers["allow"] == "OPTIONS,GET,HEAD"
+    refused = gateway.client.post(place, json={})
     assert (refused.status_code, refused.json()["code"]) == (405, "PGRST117")
 
 

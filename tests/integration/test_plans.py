@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Own, refusal
+from tests.answers import refusal
+from tests.gateways import RunningGateway
 
 GATEWAY = {"PGRST_DB_PLAN_ENABLED": "true", "PGRST_DB_TX_END": "commit-allow-override"}
 
@@ -17,9 +18,9 @@ KEEP = (
 )
 
 
-def explained(own: Own, accept: str, **headers: str) -> tuple[int, str, str]:
+def explained(gateway: RunningGateway, accept: str, **headers: str) -> tuple[int, str, str]:
     """Status, Content-Type and body of a plan asked for."""
-    answer = own.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": accept, **headers})
+    answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": accept, **headers})
     assert "content-range" not in answer.headers
     return answer.status_code, answer.headers["content-type"], answer.text
 
@@ -40,50 +41,50 @@ def explained(own: Own, accept: str, **headers: str) -> tuple[int, str, str]:
         ),
     ],
 )
-def test_a_plan_is_text_and_the_call_is_not_run(own: Own, accept: str, content_type: str) -> None:
-    own.define(*KEEP)
-    status, found, body = explained(own, accept)
+def test_a_plan_is_text_and_the_call_is_not_run(gateway: RunningGateway, accept: str, content_type: str) -> None:
+    gateway.define(*KEEP)
+    status, found, body = explained(gateway, accept)
     assert (status, found) == (200, content_type)
     assert "Function Scan" in body
-    assert own.sql("select a from public.kept") == []
+    assert gateway.sql("select a from public.kept") == []
 
 
-def test_an_analyzed_plan_runs_the_call(own: Own) -> None:
-    own.define(*KEEP)
-    status, found, body = explained(own, f"{PLAN}+json; options=analyze|buffers")
+def test_an_analyzed_plan_runs_the_call(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP)
+    status, found, body = explained(gateway, f"{PLAN}+json; options=analyze|buffers")
     assert (status, found) == (200, f'{PLAN}+json; for="application/json"; options=analyze|buffers; charset=utf-8')
     plan: dict[str, Any] = json.loads(body)[0]
     assert "Execution Time" in plan
-    assert own.sql("select a from public.kept") == [(7,)]
+    assert gateway.sql("select a from public.kept") == [(7,)]
 
 
-def test_an_analyzed_plan_can_be_rolled_back(own: Own) -> None:
-    own.define(*KEEP)
-    assert explained(own, f"{PLAN}+json; options=analyze", Prefer="tx=rollback")[0] == 200
-    assert own.sql("select a from public.kept") == []
+def test_an_analyzed_plan_can_be_rolled_back(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP)
+    assert explained(gateway, f"{PLAN}+json; options=analyze", Prefer="tx=rollback")[0] == 200
+    assert gateway.sql("select a from public.kept") == []
 
 
-def test_options_that_explain_does_not_have_are_left_out(own: Own) -> None:
-    own.define(*KEEP)
-    status, found, _ = explained(own, f"{PLAN}+text; options=analyze) select 1; --|nonsense|wal")
+def test_options_that_explain_does_not_have_are_left_out(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP)
+    status, found, _ = explained(gateway, f"{PLAN}+text; options=analyze) select 1; --|nonsense|wal")
     assert (status, found) == (200, f'{PLAN}+text; for="application/json"; charset=utf-8')
 
 
-def test_a_plan_for_what_nobody_has_is_refused(own: Own) -> None:
-    own.define(*KEEP)
-    answer = own.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": f'{PLAN}+json; for="text/html"'})
+def test_a_plan_for_what_nobody_has_is_refused(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP)
+    answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": f'{PLAN}+json; for="text/html"'})
     assert refusal(answer)[:2] == (406, "PGRST107")
 
 
-def test_a_call_that_the_role_may_not_make_has_no_plan(own: Own) -> None:
-    own.define(*KEEP, "revoke execute on function public.keep(int) from public")
-    answer = own.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": PLAN})
+def test_a_call_that_the_role_may_not_make_has_no_plan(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP, "revoke execute on function public.keep(int) from public")
+    answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": PLAN})
     assert refusal(answer)[:2] == (401, "42501")
-    own.sql("grant execute on function public.keep(int) to public")
+    gateway.sql("grant execute on function public.keep(int) to public")
 
 
-def test_without_postgis_there_is_no_geojson(own: Own) -> None:
-    own.define(*KEEP)
-    answer = own.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": "application/geo+json"})
+def test_without_postgis_there_is_no_geojson(gateway: RunningGateway) -> None:
+    gateway.define(*KEEP)
+    answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": "application/geo+json"})
     assert refusal(answer) == (404, "42883", "function st_asgeojson(record) does not exist")
-    assert own.sql("select a from public.kept") == []
+    assert gateway.sql("select a from public.kept") == []

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.integration.conftest import Own
+from tests.gateways import RunningGateway
 
 RAISE = (
     "create or replace function public.answer(m text, d text) returns void language plpgsql as "
@@ -12,11 +12,11 @@ RAISE = (
 )
 
 
-def test_body_status_and_headers_are_the_functions(own: Own) -> None:
-    own.define(RAISE)
+def test_body_status_and_headers_are_the_functions(gateway: RunningGateway) -> None:
+    gateway.define(RAISE)
     message = json.dumps({"code": "42", "message": "no tea", "hint": "wait"})
     detail = json.dumps({"status": 418, "headers": {"X-Tea": "none", "Retry-After": "60"}})
-    answer = own.client.post("/rpc/answer", json={"m": message, "d": detail})
+    answer = gateway.client.post("/rpc/answer", json={"m": message, "d": detail})
     assert answer.status_code == 418
     assert answer.json() == {"code": "42", "details": None, "hint": "wait", "message": "no tea"}
     assert (answer.headers["x-tea"], answer.headers["retry-after"]) == ("none", "60")
@@ -33,14 +33,14 @@ def test_body_status_and_headers_are_the_functions(own: Own) -> None:
         ('["code"]', '{"status": "x", "headers": {}}'),
     ],
 )
-def test_what_cannot_be_read_is_the_functions_fault(own: Own, message: str, detail: str) -> None:
-    own.define(RAISE)
-    answer = own.client.post("/rpc/answer", json={"m": message, "d": detail})
+def test_what_cannot_be_read_is_the_functions_fault(gateway: RunningGateway, message: str, detail: str) -> None:
+    gateway.define(RAISE)
+    answer = gateway.client.post("/rpc/answer", json={"m": message, "d": detail})
     assert (answer.status_code, answer.json()["code"]) == (500, "PGRST121")
 
 
-def test_a_status_that_http_cannot_send_is_500(own: Own) -> None:
-    own.define(RAISE)
+def test_a_status_that_http_cannot_send_is_500(gateway: RunningGateway) -> None:
+    gateway.define(RAISE)
     detail = json.dumps({"status": 99, "headers": {}})
-    answer = own.client.post("/rpc/answer", json={"m": '{"code": "a", "message": "b"}', "d": detail})
+    answer = gateway.client.post("/rpc/answer", json={"m": '{"code": "a", "message": "b"}', "d": detail})
     assert (answer.status_code, answer.json()["code"]) == (500, "a")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.conftest import Sql
+from tests.databases import Sql
 
 Bearer = Callable[..., dict[str, str]]
 

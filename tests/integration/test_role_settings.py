@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.integration.conftest import Own
+from tests.gateways import RunningGateway
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -17,21 +17,23 @@ SLEEP = (
 )
 
 
-def test_settings_of_the_role_hold_for_its_calls(own: Own, role: str, bearer: Bearer) -> None:
-    own.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
-    own.sql(f"alter role {role} set my.colour = 'deep = blue'")
-    own.sql(f"alter role {role} set log_statement = 'none'")
-    own.define(SHOW)
-    assert own.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "5min"]
-    assert own.client.post("/rpc/show").json()[0] == "UTC"
-    asked = own.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
+def test_settings_of_the_role_hold_for_its_calls(gateway: RunningGateway, role: str, bearer: Bearer) -> None:
+    gateway.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
+    gateway.sql(f"alter role {role} set my.colour = 'deep = blue'")
+    gateway.sql(f"alter role {role} set log_statement = 'none'")
+    gateway.define(SHOW)
+    assert gateway.client.post("/rpc/show", headers=bearer(role)).json() == ["Asia/Tokyo", "deep = blue", "5min"]
+    assert gateway.client.post("/rpc/show").json()[0] == "UTC"
+    asked = gateway.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
     assert asked.json()[0] == "Europe/Paris"
 
 
-def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, role: str, bearer: Bearer) -> None:
-    own.sql(f"alter role {role} set statement_timeout = '200ms'")
-    own.define(*SLEEP)
-    answer = own.client.post("/rpc/rest", json={"seconds": 600}, headers=bearer(role))
+def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(
+    gateway: RunningGateway, role: str, bearer: Bearer
+) -> None:
+    gateway.sql(f"alter role {role} set statement_timeout = '200ms'")
+    gateway.define(*SLEEP)
+    answer = gateway.client.post("/rpc/rest", json={"seconds": 600}, headers=bearer(role))
     assert answer.status_code == 500
     assert answer.json() == {
         "code": "57014",
@@ -39,18 +41,18 @@ def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(own: Own, r
         "hint": None,
         "message": "canceling statement due to statement timeout",
     }
-    assert own.sql("select count(*) from public.trace") == [(0,)]
-    assert own.client.post("/rpc/rest", json={"seconds": 0.4}).text == "1"
-    assert own.client.post("/rpc/rest", json={"seconds": 0}, headers=bearer(role)).text == "1"
+    assert gateway.sql("select count(*) from public.trace") == [(0,)]
+    assert gateway.client.post("/rpc/rest", json={"seconds": 0.4}).text == "1"
+    assert gateway.client.post("/rpc/rest", json={"seconds": 0}, headers=bearer(role)).text == "1"
 
 
-def test_f14_a_deadlock_is_tried_again(own: Own) -> None:
-    own.define(
+def test_f14_a_deadlock_is_tried_again(gateway: RunningGateway) -> None:
+    gateway.define(
         "create sequence public.tries; grant usage on public.tries to public",
         "create or replace function public.unlucky(times int) returns int language plpgsql volatile as "
         "$f$ begin if nextval('public.tries') <= times then raise sqlstate '40P01'; end if; return 1; end $f$",
     )
-    assert own.client.post("/rpc/unlucky", json={"times": 3}).text == "1"
-    assert own.sql("select last_value from public.tries") == [(4,)]
-    assert own.client.post("/rpc/unlucky", json={"times": 1000}).json()["code"] == "40P01"
-    assert own.sql("select last_value from public.tries") == [(8,)]
+    assert gateway.client.post("/rpc/unlucky", json={"times": 3}).text == "1"
+    assert gateway.sql("select last_value from public.tries") == [(4,)]
+    assert gateway.client.post("/rpc/unlucky", json={"times": 1000}).json()["code"] == "40P01"
+    assert gateway.sql("select last_value from public.tries") == [(8,)]

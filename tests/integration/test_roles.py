@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Sql
-from tests.integration.conftest import CALLS, Bearer, Grant, Headers, error, refusal
+from tests.answers import error, refusal
+from tests.calls import CALLS
+from tests.databases import Sql
+from tests.gateways import Bearer, Grant, Headers
 
 Stored = Callable[[], list[tuple[Any, ...]]]
 

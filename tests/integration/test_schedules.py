@@ -1,18 +1,17 @@
 """Many callers at once under row-level security: whatever they do, nobody sees or touches what is another's."""
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Headers, Own
-from tests.integration.crowd import HOLD, Crowd, crowd_of
+from tests.gateways import Bearer, RunningGateway
+from tests.integration.crowd import Crowd, crowd_of
+from tests.integration.jobs import Asked, empty, prepare
 from tests.waiting import until
 
 GATEWAY = {"PGRST_DB_POOL": "2"}
@@ -20,54 +19,21 @@ SCHEMAS = (
     "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
 )
 
-OWNER = "message->>'owner' = current_setting('request.jwt.claims', true)::json->>'sub'"
-
 
 @pytest.fixture(scope="module")
-def own(own: Own) -> Own:
+def gateway(gateway: RunningGateway) -> RunningGateway:
     """A gateway with two connections, and a queue on which each `sub` owns the messages that name it."""
-    own.define(
-        HOLD,
-        "select pgmq_admin.create_queue('jobs')",
-        "select pgmq_admin.grant_queue('jobs', 'authenticated', '{send, read, pop, archive, delete}')",
-        f"create policy own on pgmq.q_jobs to authenticated using ({OWNER}) with check ({OWNER})",
-        "alter table pgmq.a_jobs enable row level security",
-        f"create policy own on pgmq.a_jobs to authenticated using ({OWNER}) with check ({OWNER})",
-        "create function pgmq_public.complain(marker text) returns void volatile language plpgsql as "
-        "$f$ begin raise '%', marker using detail = current_setting('request.jwt.claims')::json->>'sub'; end $f$",
-    )
-    return own
+    prepare(gateway)
+    return gateway
 
 
 @pytest.fixture
-async def crowd(own: Own) -> AsyncIterator[Crowd]:
+async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
     """Its callers, and an empty queue."""
-    empty(own)
-    async with crowd_of(own, connections=2) as crowd:
+    empty(gateway)
+    async with crowd_of(gateway, connections=2) as crowd:
         yield crowd
         await crowd.waiting(0)
-
-
-def empty(own: Own) -> None:
-    """Begin anew, with the number 1."""
-    own.sql("truncate pgmq.q_jobs, pgmq.a_jobs restart identity")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A call that somebody makes; `body` decides on its place in a transaction."""
-
-    sub: str
-    function: str
-    arguments: dict[str, Any] = field(hash=False)
-
-    @property
-    def body(self) -> str:
-        return json.dumps(self.arguments)
-
-    async def send(self, crowd: Crowd, callers: dict[str, Headers]) -> httpx.Response:
-        headers = {**callers[self.sub], "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
-        return await crowd.client.post(f"/rpc/{self.function}", content=self.body, headers=headers)
 
 
 def some_call(chance: random.Random, sub: str, number: int) -> Asked:
@@ -129,16 +95,16 @@ def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]])
 
 
 async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_deadlocks(
-    own: Own, crowd: Crowd, bearer: Bearer
+    gateway: RunningGateway, crowd: Crowd, bearer: Bearer
 ) -> None:
-    own.sql(
+    gateway.sql(
         "create function public.dawdle() returns trigger language plpgsql as "
         "$f$ begin perform pg_sleep(0.003); return old; end $f$"
     )
-    own.sql("create trigger dawdle before delete on pgmq.q_jobs for each row execute function public.dawdle()")
+    gateway.sql("create trigger dawdle before delete on pgmq.q_jobs for each row execute function public.dawdle()")
     callers = [bearer("service_role", sub=sub) for sub in ("ann", "bob")]
     numbers = range(1, 25)
-    own.sql("select pgmq.send_batch('jobs', array(select '1'::jsonb from generate_series(1, 24)))")
+    gateway.sql("select pgmq.send_batch('jobs', array(select '1'::jsonb from generate_series(1, 24)))")
 
     def finish(caller: int, number: int) -> Any:  # noqa: ANN401
         # Blanks come before all else: the second caller's order is the other way round.
@@ -149,14 +115,14 @@ async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_de
     read = Asked("ann", "read", {"queue_name": "jobs", "sleep_seconds": 0, "n": 5})
     readers = (read.send(crowd, {"ann": bearer("authenticated", sub="ann")}) for _ in range(10))
     answers = await crowd.together(*(finish(caller, n) for caller in (0, 1) for n in numbers), *readers)
-    own.sql("drop function public.dawdle() cascade")
+    gateway.sql("drop function public.dawdle() cascade")
     assert {answer.status_code for answer in answers} == {200}
     finished = [answer.json() for answer in answers[:48]]
     assert [one + other for one, other in zip(finished[:24], finished[24:], strict=True)] == [1] * 24
-    assert own.sql("select count(*) from pgmq.q_jobs") == [(0,)]
+    assert gateway.sql("select count(*) from pgmq.q_jobs") == [(0,)]
     # It really happened; a connection that ends tells what it has counted.
-    own.sql(
+    gateway.sql(
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where datname = current_database() and application_name = 'pgmq-gateway' and query like '%pgmq_gateway.call%'"
     )
-    until(lambda: own.sql("select 1 from pg_stat_database where datname = current_database() and deadlocks > 0"))
+    until(lambda: gateway.sql("select 1 from pg_stat_database where datname = current_database() and deadlocks > 0"))

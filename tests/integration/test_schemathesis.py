@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests import server
-from tests.integration.conftest import Own
+from tests.gateways import RunningGateway
 
 ROOT = Path(__file__).parents[2]
 FUZZING = Path(__file__).with_name("fuzzing")
@@ -70,14 +70,14 @@ class Exchange:
 
 
 @pytest.fixture(scope="module")
-def queues(own: Own) -> Own:
+def queues(gateway: RunningGateway) -> RunningGateway:
     """The queues of fuzzing/schemathesis.toml."""
     for name in QUEUES:
-        own.sql("select pgmq_admin.create_queue(%s)", name)
-    return own
+        gateway.sql("select pgmq_admin.create_queue(%s)", name)
+    return gateway
 
 
-def test_who_may_do_all_gets_what_is_described(queues: Own, tmp_path: Path) -> None:
+def test_who_may_do_all_gets_what_is_described(queues: RunningGateway, tmp_path: Path) -> None:
     exchanges = fuzzed(queues, SECRET, EXAMPLES, tmp_path, "--generation-with-security-parameters", "false")
     assert {exchange.phase for exchange in exchanges} == {"examples", "coverage", "fuzzing", "stateful"}
     assert set().union(*(exchange.checks for exchange in exchanges)) >= CHECKS
@@ -94,7 +94,7 @@ def test_who_may_do_all_gets_what_is_described(queues: Own, tmp_path: Path) -> N
     assert sum(exchange.status == 401 for exchange in exchanges) < len(exchanges) / 10
 
 
-def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: Own, tmp_path: Path) -> None:
+def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: RunningGateway, tmp_path: Path) -> None:
     before = stored(queues)
     exchanges = fuzzed(queues, PUBLISHABLE, EXAMPLES // 5, tmp_path, "--generation-with-security-parameters", "true")
     assert {exchange.operation for exchange in exchanges} >= OPERATIONS
@@ -103,18 +103,18 @@ def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: Own, t
     assert stored(queues) == before
 
 
-def stored(own: Own) -> list[tuple[Any, ...]]:
+def stored(gateway: RunningGateway) -> list[tuple[Any, ...]]:
     """All messages that are in the queues."""
-    return [row for name in QUEUES for row in own.sql(f"select msg_id, read_ct, vt from pgmq.q_{name} order by 1")]
+    return [row for name in QUEUES for row in gateway.sql(f"select msg_id, read_ct, vt from pgmq.q_{name} order by 1")]
 
 
-def fuzzed(own: Own, key: str, examples: int, folder: Path, *options: str) -> list[Exchange]:
+def fuzzed(gateway: RunningGateway, key: str, examples: int, folder: Path, *options: str) -> list[Exchange]:
     """Run schemathesis to its end, which must be a good one; what it did."""
     report = folder / "report.ndjson"
     ended = subprocess.run(
         [
             PROGRAM, "--config-file", FUZZING / "schemathesis.toml",
-            "run", ROOT / "openapi.yaml", "--url", f"{own.server.url}/rest/v1", "--header", f"apikey: {key}",
+            "run", ROOT / "openapi.yaml", "--url", f"{gateway.server.url}/rest/v1", "--header", f"apikey: {key}",
             "--checks", "all", "--seed", SEED, "--max-examples", str(examples), *options,
             "--report", "ndjson", "--report-ndjson-path", report,
         ],

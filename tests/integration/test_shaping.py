@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.conftest import Own, Serve, refusal
+from tests.answers import refusal
+from tests.gateways import RunningGateway
+from tests.server import Serve
 
 JSON = "application/json; charset=utf-8"
 OBJECT = "application/vnd.pgrst.object+json"
@@ -117,23 +119,23 @@ Get = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def get(own: Own) -> Get:
+def get(gateway: RunningGateway) -> Get:
     """get("items", "select=id", Accept="…") calls a function by GET with a query string as it stands."""
 
     def ask(function: str, query: str = "", **headers: str) -> httpx.Response:
         pairs = [pair.partition("=") for pair in query.split("&") if pair]
-        return own.client.get(f"/rpc/{function}", params=[(n, v) for n, _, v in pairs], headers=headers)
+        return gateway.client.get(f"/rpc/{function}", params=[(n, v) for n, _, v in pairs], headers=headers)
 
     return ask
 
 
 @pytest.fixture
-def post(own: Own) -> Get:
+def post(gateway: RunningGateway) -> Get:
     """post("draw", "limit=1", {}, Prefer="…") calls a function by POST."""
 
     def ask(function: str, query: str = "", body: object = None, **headers: str) -> httpx.Response:
         pairs = [pair.partition("=") for pair in query.split("&") if pair]
-        return own.client.post(
+        return gateway.client.post(
             f"/rpc/{function}", params=[(n, v) for n, _, v in pairs], json=body or {}, headers=headers
         )
 
@@ -141,12 +143,12 @@ def post(own: Own) -> Get:
 
 
 @pytest.fixture
-def runs(own: Own) -> Callable[[], int]:
+def runs(gateway: RunningGateway) -> Callable[[], int]:
     """How often functions that write have run in this test, as far as it was committed."""
-    own.sql("truncate public.runs")
+    gateway.sql("truncate public.runs")
 
     def count() -> int:
-        number: int = own.sql("select count(*) from public.runs")[0][0]
+        number: int = gateway.sql("select count(*) from public.runs")[0][0]
         return number
 
     return count
@@ -407,13 +409,13 @@ def test_a_caller_may_ask_for_rollback_where_the_operator_allows_it(post: Get, r
     assert runs() == 1
 
 
-def other(own: Own, serve: Serve, **settings: str) -> httpx.Client:
+def other(gateway: RunningGateway, serve: Serve, **settings: str) -> httpx.Client:
     """A client of one more gateway on the same database."""
-    return httpx.Client(base_url=serve(own.sql("select current_database()")[0][0], **settings).url, timeout=30)
+    return httpx.Client(base_url=serve(gateway.sql("select current_database()")[0][0], **settings).url, timeout=30)
 
 
-def test_an_operator_may_roll_everything_back(own: Own, serve: Serve, runs: Callable[[], int]) -> None:
-    with other(own, serve, PGRST_DB_TX_END="rollback") as client:
+def test_an_operator_may_roll_everything_back(gateway: RunningGateway, serve: Serve, runs: Callable[[], int]) -> None:
+    with other(gateway, serve, PGRST_DB_TX_END="rollback") as client:
         answer = client.post("/rpc/run", headers={"Prefer": "tx=commit"})
         assert (answer.status_code, answer.text) == (200, "7")
         assert "preference-applied" not in answer.headers
@@ -423,15 +425,15 @@ def test_an_operator_may_roll_everything_back(own: Own, serve: Serve, runs: Call
     assert runs() == 0
 
 
-def test_callers_have_no_choice_by_default(own: Own, serve: Serve, runs: Callable[[], int]) -> None:
-    with other(own, serve) as client:
+def test_callers_have_no_choice_by_default(gateway: RunningGateway, serve: Serve, runs: Callable[[], int]) -> None:
+    with other(gateway, serve) as client:
         answer = client.post("/rpc/run", headers={"Prefer": "tx=rollback"})
         assert (answer.status_code, "preference-applied" in answer.headers) == (200, False)
     assert runs() == 1
 
 
-def test_an_operator_may_limit_rows(own: Own, serve: Serve, runs: Callable[[], int]) -> None:
-    with other(own, serve, PGRST_DB_MAX_ROWS="2") as client:
+def test_an_operator_may_limit_rows(gateway: RunningGateway, serve: Serve, runs: Callable[[], int]) -> None:
+    with other(gateway, serve, PGRST_DB_MAX_ROWS="2") as client:
         answer = client.post("/rpc/draw")
         assert (ids(answer), answer.headers["content-range"]) == ([1, 2], "0-1/*")
         assert ids(client.post("/rpc/draw?limit=3")) == [1, 2]
@@ -441,8 +443,8 @@ def test_an_operator_may_limit_rows(own: Own, serve: Serve, runs: Callable[[], i
     assert runs() == 4
 
 
-def test_a_function_before_each_call(own: Own, serve: Serve) -> None:
-    with other(own, serve, PGRST_DB_PRE_REQUEST="public.checked") as client:
+def test_a_function_before_each_call(gateway: RunningGateway, serve: Serve) -> None:
+    with other(gateway, serve, PGRST_DB_PRE_REQUEST="public.checked") as client:
         assert client.post("/rpc/run").text == "7"
         assert refusal(client.get("/rpc/zone")) == (418, "PT418", "not you, anon")
 
@@ -505,14 +507,16 @@ def test_a_status_that_cannot_be_sent(post: Get, status: str) -> None:
         ("add", "application/x-www-form-urlencoded", b"a=1&b=x%2By", "1x+y"),
     ],
 )
-def test_bodies_of_every_kind(own: Own, function: str, content_type: str, body: bytes, expected: object) -> None:
-    answer = own.client.post(f"/rpc/{function}", content=body, headers={"Content-Type": content_type})
+def test_bodies_of_every_kind(
+    gateway: RunningGateway, function: str, content_type: str, body: bytes, expected: object
+) -> None:
+    answer = gateway.client.post(f"/rpc/{function}", content=body, headers={"Content-Type": content_type})
     assert (answer.status_code, answer.json()) == (200, expected)
 
 
-def test_bodies_that_no_function_takes(own: Own) -> None:
+def test_bodies_that_no_function_takes(gateway: RunningGateway) -> None:
     def ask(function: str, content_type: str, body: bytes = b"x") -> httpx.Response:
-        return own.client.post(f"/rpc/{function}", content=body, headers={"Content-Type": content_type})
+        return gateway.client.post(f"/rpc/{function}", content=body, headers={"Content-Type": content_type})
 
     message = "Could not find the function public.add in the schema cache"
     answer = ask("add", "text/plain")
@@ -558,28 +562,30 @@ PAIRS = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(pairs=st.lists(PAIRS, min_size=1, max_size=3), accept=st.sampled_from(["*/*", "text/csv", OBJECT]))
-def test_a22_hostile_texts_stay_names_and_values(own: Own, pairs: list[tuple[str, str]], accept: str) -> None:
+def test_a22_hostile_texts_stay_names_and_values(
+    gateway: RunningGateway, pairs: list[tuple[str, str]], accept: str
+) -> None:
     headers = {"Accept": accept, "Prefer": "count=exact"}
-    answer = own.client.post("/rpc/draw", params=tuple(pairs), json={}, headers=headers)
+    answer = gateway.client.post("/rpc/draw", params=tuple(pairs), json={}, headers=headers)
     assert answer.status_code in (200, 206, 400, 404, 406, 416), answer.text
-    assert own.sql("select n from public.canary") == [(42,)]
-    assert own.sql("select count(*) from public.items") == [(4,)]
+    assert gateway.sql("select n from public.canary") == [(42,)]
+    assert gateway.sql("select count(*) from public.items") == [(4,)]
 
 
 @settings(max_examples=100, deadline=None)
 @given(alias=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=12))
-def test_any_alias_comes_back(own: Own, alias: str) -> None:
+def test_any_alias_comes_back(gateway: RunningGateway, alias: str) -> None:
     written = alias.replace("\\", "\\\\").replace('"', '\\"')
     pairs = {"select": f'"{written}":id', "id": "eq.1"}
-    answer = own.client.get("/rpc/items", params=pairs)
+    answer = gateway.client.get("/rpc/items", params=pairs)
     assert (answer.status_code, answer.json()) == (200, [{alias: 1}])
-    lines = own.client.get("/rpc/items", params=pairs, headers={"Accept": "text/csv"}).text
+    lines = gateway.client.get("/rpc/items", params=pairs, headers={"Accept": "text/csv"}).text
     quoted = '"' + alias.replace('"', '""') + '"'
     assert lines in (f"{alias}\n1", f"{quoted}\n1")
 
 
 @settings(max_examples=50, deadline=None)
 @given(value=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=20))
-def test_any_value_is_compared_as_it_is(own: Own, value: str) -> None:
-    answer = own.client.get("/rpc/items", params={"name": f"isdistinct.{value}", "select": "id", "order": "id"})
+def test_any_value_is_compared_as_it_is(gateway: RunningGateway, value: str) -> None:
+    answer = gateway.client.get("/rpc/items", params={"name": f"isdistinct.{value}", "select": "id", "order": "id"})
     assert ids(answer) == [1, 2, 3, 4] or value in ("alpha", "beta", "Gamma")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Headers, Own
+from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.crowd import HOLD, Crowd, crowd_of
 
 GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
@@ -34,9 +34,9 @@ end $f$
 
 
 @pytest.fixture(scope="module")
-def own(own: Own) -> Own:
+def gateway(gateway: RunningGateway) -> RunningGateway:
     """A gateway with one connection, and functions that do what they are told."""
-    own.define(
+    gateway.define(
         "create table public.trace (place int, transaction text); grant all on public.trace to public",
         "create table public.secret (a int)",
         "create table public.parent (a int primary key); grant all on public.parent to public",
@@ -64,14 +64,14 @@ def own(own: Own) -> Own:
         "$f$ begin insert into public.trace values (place, pg_current_xact_id()::text);"
         "return query select to_json(pg_current_xact_id()::text) from generate_series(1, rows); end $f$",
     )
-    return own
+    return gateway
 
 
 @pytest.fixture
-async def crowd(own: Own) -> AsyncIterator[Crowd]:
+async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
     """Its callers, with nothing done yet."""
-    own.sql("truncate public.trace, public.parent, public.child")
-    async with crowd_of(own) as crowd:
+    gateway.sql("truncate public.trace, public.parent, public.child")
+    async with crowd_of(gateway) as crowd:
         yield crowd
         await crowd.waiting(0)
 
@@ -356,10 +356,10 @@ async def test_one_that_fails_at_the_commit_costs_no_neighbour_its_answer(crowd:
 
 
 async def test_a_slow_call_is_cancelled_and_its_neighbours_are_not(
-    own: Own, crowd: Crowd, role: str, bearer: Bearer
+    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
 ) -> None:
-    own.sql(f"alter role {role} set statement_timeout = '1s'")
-    own.define()
+    gateway.sql(f"alter role {role} set statement_timeout = '1s'")
+    gateway.define()
     hurried = bearer(role)
     answers = await crowd.together(
         act(crowd, hurried, 1), act(crowd, hurried, 2, "select pg_sleep(600)"), act(crowd, hurried, 3)
@@ -369,26 +369,32 @@ async def test_a_slow_call_is_cancelled_and_its_neighbours_are_not(
     assert traces(crowd) == [1, 3]
 
 
-async def test_a_group_may_take_longer_than_one_call(own: Own, crowd: Crowd, role: str, bearer: Bearer) -> None:
-    own.sql(f"alter role {role} set statement_timeout = '1s'")
-    own.define()
+async def test_a_group_may_take_longer_than_one_call(
+    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
+) -> None:
+    gateway.sql(f"alter role {role} set statement_timeout = '1s'")
+    gateway.define()
     hurried = bearer(role)
     answers = await crowd.together(*(act(crowd, hurried, place, "select pg_sleep(0.3)") for place in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
     assert traces(crowd) == list(range(5))
 
 
-async def test_a_role_with_a_level_of_its_own_does_not_share(own: Own, crowd: Crowd, role: str, bearer: Bearer) -> None:
-    own.sql(f"alter role {role} set default_transaction_isolation = 'repeatable read'")
-    own.define()
+async def test_a_role_with_a_level_of_its_own_does_not_share(
+    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
+) -> None:
+    gateway.sql(f"alter role {role} set default_transaction_isolation = 'repeatable read'")
+    gateway.define()
     strict = bearer(role)
     answers = await crowd.together(*(act(crowd, strict, place) for place in range(3)))
     assert len(set(transactions(answers))) == 3
 
 
-async def test_settings_of_a_role_hold_for_each_call(own: Own, crowd: Crowd, role: str, bearer: Bearer) -> None:
-    own.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
-    own.define()
+async def test_settings_of_a_role_hold_for_each_call(
+    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
+) -> None:
+    gateway.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
+    gateway.define()
     codes = ["select 1", "set local timezone = 'Europe/Paris'", "select 1"]
     caller = bearer(role)
     answers = await crowd.together(*(act(crowd, caller, place, code) for place, code in enumerate(codes)))

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.conftest import Sql
-from tests.integration.conftest import Bearer, Grant
+from tests.databases import Sql
+from tests.gateways import Bearer, Grant
 from tests.server import SECRET, Server
 from tests.waiting import until
 

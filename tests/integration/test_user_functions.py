@@ -8,7 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.integration.conftest import Bearer, Own, error, refusal
+from tests.answers import error, refusal
+from tests.gateways import Bearer, RunningGateway
 from tests.waiting import until
 
 ODD = 'My "odd" schéma 日本'
@@ -25,9 +26,9 @@ SCHEMAS = (
 GATEWAY = {"PGRST_DB_SCHEMAS": f"public, {ODD}"}
 
 
-def function(own: Own, signature: str, body: str, options: str = "language sql") -> None:
+def function(gateway: RunningGateway, signature: str, body: str, options: str = "language sql") -> None:
     """Create a function in public."""
-    own.define(f"create or replace function public.{signature} {options} as $f$ {body} $f$")
+    gateway.define(f"create or replace function public.{signature} {options} as $f$ {body} $f$")
 
 
 # Signature, body, arguments, and the text of the answer.
@@ -102,49 +103,51 @@ RESULTS: dict[str, tuple[str, str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("signature", "body", "arguments", "expected"), RESULTS.values(), ids=RESULTS)
-def test_results_of_every_kind(own: Own, signature: str, body: str, arguments: dict[str, Any], expected: str) -> None:
-    function(own, signature, body)
-    answer = own.client.post(f"/rpc/{signature.partition('(')[0]}", json=arguments)
+def test_results_of_every_kind(
+    gateway: RunningGateway, signature: str, body: str, arguments: dict[str, Any], expected: str
+) -> None:
+    function(gateway, signature, body)
+    answer = gateway.client.post(f"/rpc/{signature.partition('(')[0]}", json=arguments)
     assert (answer.status_code, answer.text) == (200, expected)
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     rows = len(answer.json()) if "setof" in signature or "table" in signature else 1
     assert answer.headers["content-range"] == (f"0-{rows - 1}/*" if rows else "*/*")
 
 
-def test_nothing_returned_is_204_without_a_body(own: Own) -> None:
-    function(own, "note(id int, name text) returns void", "insert into public.things values (id, name)")
-    answer = own.client.post("/rpc/note", json={"id": 204, "name": "x"})
+def test_nothing_returned_is_204_without_a_body(gateway: RunningGateway) -> None:
+    function(gateway, "note(id int, name text) returns void", "insert into public.things values (id, name)")
+    answer = gateway.client.post("/rpc/note", json={"id": 204, "name": "x"})
     assert (answer.status_code, answer.content) == (204, b"")
     assert "content-type" not in answer.headers
     assert "content-length" not in answer.headers
     assert "content-profile" not in answer.headers
-    assert own.sql("select name from public.things where id = 204") == [("x",)]
+    assert gateway.sql("select name from public.things where id = 204") == [("x",)]
     # The connection goes on.
-    assert own.client.post("/rpc/note", json={"id": 205, "name": "y"}).status_code == 204
+    assert gateway.client.post("/rpc/note", json={"id": 205, "name": "y"}).status_code == 204
 
 
-def test_a_void_function_runs_once(own: Own) -> None:
-    own.sql("create sequence public.runs; grant all on public.runs to public")
-    function(own, "run() returns void", "begin perform nextval('public.runs'); end", "language plpgsql")
-    assert [own.client.post("/rpc/run").status_code for _ in range(3)] == [204] * 3
-    assert own.sql("select last_value from public.runs") == [(3,)]
+def test_a_void_function_runs_once(gateway: RunningGateway) -> None:
+    gateway.sql("create sequence public.runs; grant all on public.runs to public")
+    function(gateway, "run() returns void", "begin perform nextval('public.runs'); end", "language plpgsql")
+    assert [gateway.client.post("/rpc/run").status_code for _ in range(3)] == [204] * 3
+    assert gateway.sql("select last_value from public.runs") == [(3,)]
 
 
-def test_overloads_are_told_apart_by_their_arguments(own: Own) -> None:
-    function(own, "area(side int) returns text", "select 'square'")
-    function(own, "area(width int, height int) returns text", "select 'rectangle'")
-    function(own, "area() returns text", "select 'none'")
+def test_overloads_are_told_apart_by_their_arguments(gateway: RunningGateway) -> None:
+    function(gateway, "area(side int) returns text", "select 'square'")
+    function(gateway, "area(width int, height int) returns text", "select 'rectangle'")
+    function(gateway, "area() returns text", "select 'none'")
     bodies: list[dict[str, int]] = [{"side": 1}, {"width": 1, "height": 2}, {"height": 2, "width": 1}, {}]
-    answers = [own.client.post("/rpc/area", json=body).json() for body in bodies]
+    answers = [gateway.client.post("/rpc/area", json=body).json() for body in bodies]
     assert answers == ["square", "rectangle", "rectangle", "none"]
-    assert error(own.client.post("/rpc/area", json={"width": 1}))["code"] == "PGRST202"
-    assert error(own.client.post("/rpc/area", json={"width": 1, "side": 1}))["code"] == "PGRST202"
+    assert error(gateway.client.post("/rpc/area", json={"width": 1}))["code"] == "PGRST202"
+    assert error(gateway.client.post("/rpc/area", json={"width": 1, "side": 1}))["code"] == "PGRST202"
 
 
-def test_overloads_that_differ_in_types_only_are_ambiguous(own: Own) -> None:
-    function(own, "twin(a int) returns text", "select 'int'")
-    function(own, "twin(a text) returns text", "select 'text'")
-    answer = own.client.post("/rpc/twin", json={"a": 1})
+def test_overloads_that_differ_in_types_only_are_ambiguous(gateway: RunningGateway) -> None:
+    function(gateway, "twin(a int) returns text", "select 'int'")
+    function(gateway, "twin(a text) returns text", "select 'text'")
+    answer = gateway.client.post("/rpc/twin", json={"a": 1})
     status, code, message = refusal(answer)
     assert (status, code) == (300, "PGRST203")
     assert message.startswith("Could not choose the best candidate function between: ")
@@ -154,32 +157,34 @@ def test_overloads_that_differ_in_types_only_are_ambiguous(own: Own) -> None:
 
 @pytest.mark.parametrize("volatility", ["stable", "immutable"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_function_that_promises_not_to_write_runs_read_only(own: Own, volatility: str, method: str) -> None:
+def test_a_function_that_promises_not_to_write_runs_read_only(
+    gateway: RunningGateway, volatility: str, method: str
+) -> None:
     function(
-        own,
+        gateway,
         f"mode_{volatility}() returns text",
         "select current_setting('transaction_read_only')",
         f"language sql {volatility}",
     )
-    assert own.client.request(method, f"/rpc/mode_{volatility}").json() == "on"
+    assert gateway.client.request(method, f"/rpc/mode_{volatility}").json() == "on"
 
 
 @pytest.mark.parametrize("volatility", ["stable", "immutable"])
-def test_a_broken_promise_writes_nothing(own: Own, volatility: str) -> None:
+def test_a_broken_promise_writes_nothing(gateway: RunningGateway, volatility: str) -> None:
     # Behind a volatile function, as Postgres itself keeps the plainest cases from writing.
-    function(own, "add_thing() returns void", "insert into public.things values (1)")
+    function(gateway, "add_thing() returns void", "insert into public.things values (1)")
     body = "begin perform public.add_thing(); end"
-    function(own, f"sly_{volatility}() returns void", body, f"language plpgsql {volatility}")
+    function(gateway, f"sly_{volatility}() returns void", body, f"language plpgsql {volatility}")
     for method in ("GET", "POST"):
-        answer = own.client.request(method, f"/rpc/sly_{volatility}")
+        answer = gateway.client.request(method, f"/rpc/sly_{volatility}")
         assert refusal(answer) == (405, "25006", "cannot execute INSERT in a read-only transaction")
-    assert own.sql("select * from public.things where id = 1") == []
+    assert gateway.sql("select * from public.things where id = 1") == []
 
 
-def test_a_volatile_function_is_read_only_by_get_and_not_by_post(own: Own) -> None:
-    function(own, "mode() returns text", "select current_setting('transaction_read_only')", "language sql volatile")
-    assert [own.client.request(method, "/rpc/mode").json() for method in ("GET", "POST")] == ["on", "off"]
-    assert own.client.head("/rpc/mode").status_code == 200
+def test_a_volatile_function_is_read_only_by_get_and_not_by_post(gateway: RunningGateway) -> None:
+    function(gateway, "mode() returns text", "select current_setting('transaction_read_only')", "language sql volatile")
+    assert [gateway.client.request(method, "/rpc/mode").json() for method in ("GET", "POST")] == ["on", "off"]
+    assert gateway.client.head("/rpc/mode").status_code == 200
 
 
 CASTS = [
@@ -196,14 +201,16 @@ CASTS = [
 
 
 @pytest.mark.parametrize(("type_", "text", "expected"), CASTS, ids=repr)
-def test_arguments_of_a_query_string_are_cast_from_text(own: Own, type_: str, text: str, expected: object) -> None:
+def test_arguments_of_a_query_string_are_cast_from_text(
+    gateway: RunningGateway, type_: str, text: str, expected: object
+) -> None:
     name = "cast_" + "".join(c if c.isalnum() else "_" for c in type_)
     result = "text" if type_ == "numeric" else "json"
     body = "select a::text" if type_ == "numeric" else "select to_json(a)"
-    function(own, f"{name}(a {type_}) returns {result}", body, "language sql stable")
-    answer = own.client.get(f"/rpc/{name}", params={"a": text})
+    function(gateway, f"{name}(a {type_}) returns {result}", body, "language sql stable")
+    answer = gateway.client.get(f"/rpc/{name}", params={"a": text})
     assert (answer.status_code, answer.json()) == (200, expected)
-    head = own.client.head(f"/rpc/{name}", params={"a": text})
+    head = gateway.client.head(f"/rpc/{name}", params={"a": text})
     assert (head.status_code, head.content) == (200, b"")
 
 
@@ -212,15 +219,15 @@ def test_arguments_of_a_query_string_are_cast_from_text(own: Own, type_: str, te
     [("int", "x", "22P02"), ("date", "2026-02-30", "22008"), ("jsonb", "{", "22P02"), ("text[]", "a", "22P02"),
      ("public.positive", "-1", "23514"), ("int", "1); select 1; --", "22P02"), ("text", "\0", "22021")],
 )  # fmt: skip
-def test_arguments_that_cannot_be_cast(own: Own, type_: str, text: str, code: str) -> None:
+def test_arguments_that_cannot_be_cast(gateway: RunningGateway, type_: str, text: str, code: str) -> None:
     name = "miscast_" + "".join(c if c.isalnum() else "_" for c in type_)
-    function(own, f"{name}(a {type_}) returns json", "select to_json(a)", "language sql stable")
-    assert refusal(own.client.get(f"/rpc/{name}", params={"a": text}))[:2] == (400, code)
+    function(gateway, f"{name}(a {type_}) returns json", "select to_json(a)", "language sql stable")
+    assert refusal(gateway.client.get(f"/rpc/{name}", params={"a": text}))[:2] == (400, code)
 
 
-def test_the_last_of_a_repeated_argument_counts(own: Own) -> None:
-    function(own, "again(a int) returns int", "select a", "language sql stable")
-    assert own.client.get("/rpc/again", params=[("a", "1"), ("a", "2")]).json() == 2
+def test_the_last_of_a_repeated_argument_counts(gateway: RunningGateway) -> None:
+    function(gateway, "again(a int) returns int", "select a", "language sql stable")
+    assert gateway.client.get("/rpc/again", params=[("a", "1"), ("a", "2")]).json() == 2
 
 
 NAMES = [
@@ -230,37 +237,37 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_any_kind(own: Own, name: str) -> None:
+def test_names_of_any_kind(gateway: RunningGateway, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
-    own.define(
+    gateway.define(
         f"create or replace function public.{quoted}({quoted} int, other int default 1) returns setof public.pair "
         "language plpgsql stable as $f$ begin return query select $1 + $2, 'x'; end $f$"
     )
     path = f"/rpc/{quote(name, safe='')}"
-    for answer in (own.client.post(path, json={name: 1}), own.client.get(path, params={name: "1"})):
+    for answer in (gateway.client.post(path, json={name: 1}), gateway.client.get(path, params={name: "1"})):
         assert (answer.status_code, answer.json()) == (200, [{"a": 2, "b": "x"}])
 
 
 @pytest.mark.parametrize("column", ['say "hi"', "result", "é日本", "Upper Case"])
-def test_columns_of_any_name(own: Own, column: str) -> None:
+def test_columns_of_any_name(gateway: RunningGateway, column: str) -> None:
     quoted = '"' + column.replace('"', '""') + '"'
-    own.define(
+    gateway.define(
         "drop function if exists public.named",
         f"create function public.named() returns table ({quoted} int) language sql as 'values (1), (2)'",
     )
-    assert own.client.post("/rpc/named").json() == [{column: 1}, {column: 2}]
+    assert gateway.client.post("/rpc/named").json() == [{column: 1}, {column: 2}]
 
 
-def test_a_schema_of_any_name(own: Own) -> None:
-    own.define(
+def test_a_schema_of_any_name(gateway: RunningGateway) -> None:
+    gateway.define(
         'create or replace function "My ""odd"" schéma 日本"."Where"("Who?" text) returns json language sql as '
         """$f$ select json_build_array("Who?", current_setting('search_path')) $f$"""
     )
-    answer = own.client.post("/rpc/Where", json={"Who?": "me"}, headers=ODD_PROFILE)
+    answer = gateway.client.post("/rpc/Where", json={"Who?": "me"}, headers=ODD_PROFILE)
     path = '"My ""odd"" schéma 日本", "public", "extensions"'
     assert (answer.status_code, answer.json()) == (200, ["me", path])
     assert dict(answer.headers.raw)[b"content-profile"].decode() == ODD
-    hidden = own.client.post("/rpc/Where", json={"Who?": "me"})
+    hidden = gateway.client.post("/rpc/Where", json={"Who?": "me"})
     assert error(hidden)["code"] == "PGRST202"
 
 
@@ -279,11 +286,11 @@ select json_build_object(
 
 @pytest.mark.parametrize("prefix", ["", "/rest/v1"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_sql_sees_the_request(own: Own, bearer: Bearer, prefix: str, method: str) -> None:
-    function(own, "seen() returns json", SEEN)
+def test_sql_sees_the_request(gateway: RunningGateway, bearer: Bearer, prefix: str, method: str) -> None:
+    function(gateway, "seen() returns json", SEEN)
     sent = {"X-Own-Header": 'a "b" é', "Cookie": "a=b; c=d=e; f", **bearer("authenticated", sub="ann", n=1)}
     headers = {name.encode(): value.encode() for name, value in sent.items()}
-    seen = own.client.request(method, f"{prefix}/rpc/seen", headers=headers).json()
+    seen = gateway.client.request(method, f"{prefix}/rpc/seen", headers=headers).json()
     claims = seen["claims"]
     assert (claims["role"], claims["sub"], claims["n"]) == ("authenticated", "ann", 1)
     assert (seen["method"], seen["path"], seen["user"]) == (method, "/rpc/seen", "authenticated")
@@ -294,14 +301,14 @@ def test_sql_sees_the_request(own: Own, bearer: Bearer, prefix: str, method: str
     assert seen["search_path"] == '"public", "extensions"'
 
 
-def test_sql_sees_an_anonymous_request(own: Own) -> None:
-    function(own, "seen() returns json", SEEN)
-    seen = own.client.post("/rpc/seen").json()
+def test_sql_sees_an_anonymous_request(gateway: RunningGateway) -> None:
+    function(gateway, "seen() returns json", SEEN)
+    seen = gateway.client.post("/rpc/seen").json()
     assert (seen["claims"], seen["cookies"], seen["user"]) == ({"role": "anon"}, {}, "anon")
 
 
-def test_the_search_path_is_the_schemas_then_the_settings(own: Own) -> None:
-    own.define(
+def test_the_search_path_is_the_schemas_then_the_settings(gateway: RunningGateway) -> None:
+    gateway.define(
         "create or replace function public.helper() returns text language sql as $f$ select 'public' $f$",
         'create or replace function "My ""odd"" schéma 日本".helper() returns text language sql as '
         "$f$ select 'odd' $f$",
@@ -309,64 +316,64 @@ def test_the_search_path_is_the_schemas_then_the_settings(own: Own) -> None:
         "$f$ begin return helper(); end $f$",
         "create or replace function public.help() returns text language plpgsql as $f$ begin return helper(); end $f$",
     )
-    odd = own.client.post("/rpc/help", headers=ODD_PROFILE)
-    assert (odd.json(), own.client.post("/rpc/help").json()) == ("odd", "public")
+    odd = gateway.client.post("/rpc/help", headers=ODD_PROFILE)
+    assert (odd.json(), gateway.client.post("/rpc/help").json()) == ("odd", "public")
 
 
-def test_a_new_function_can_be_called_without_a_reload(own: Own) -> None:
-    own.sql("create function public.brand_new() returns int language sql as 'select 1'")
-    until(lambda: own.client.post("/rpc/brand_new").status_code == 200)
-    assert own.client.post("/rpc/brand_new").text == "1"
+def test_a_new_function_can_be_called_without_a_reload(gateway: RunningGateway) -> None:
+    gateway.sql("create function public.brand_new() returns int language sql as 'select 1'")
+    until(lambda: gateway.client.post("/rpc/brand_new").status_code == 200)
+    assert gateway.client.post("/rpc/brand_new").text == "1"
 
 
 @pytest.mark.parametrize("how", ["notify", "empty notify", "signal"])
-def test_a_changed_signature_is_known_after_a_reload(own: Own, how: str) -> None:
+def test_a_changed_signature_is_known_after_a_reload(gateway: RunningGateway, how: str) -> None:
     name = f"changed_{how.replace(' ', '_')}"
-    function(own, f"{name}(a int) returns int", "select a")
-    assert own.client.post(f"/rpc/{name}", json={"a": 1}).text == "1"
-    own.sql(f"drop function public.{name}")
-    own.sql(f"create function public.{name}(a int) returns public.pair language sql as $f$ select 2, 'new' $f$")
+    function(gateway, f"{name}(a int) returns int", "select a")
+    assert gateway.client.post(f"/rpc/{name}", json={"a": 1}).text == "1"
+    gateway.sql(f"drop function public.{name}")
+    gateway.sql(f"create function public.{name}(a int) returns public.pair language sql as $f$ select 2, 'new' $f$")
     if how == "signal":
-        own.server.process.send_signal(signal.SIGUSR1)
+        gateway.server.process.send_signal(signal.SIGUSR1)
     else:
-        own.sql("notify pgrst, 'reload schema'" if how == "notify" else "notify pgrst")
-    until(lambda: own.client.post(f"/rpc/{name}", json={"a": 1}).text == '{"a":2,"b":"new"}')
+        gateway.sql("notify pgrst, 'reload schema'" if how == "notify" else "notify pgrst")
+    until(lambda: gateway.client.post(f"/rpc/{name}", json={"a": 1}).text == '{"a":2,"b":"new"}')
 
 
-def test_a_dropped_function_is_gone(own: Own) -> None:
-    function(own, "short_lived() returns int", "select 1")
-    assert own.client.post("/rpc/short_lived").text == "1"
-    own.sql("drop function public.short_lived")
-    assert own.client.post("/rpc/short_lived").status_code == 404
-    own.define()
-    assert refusal(own.client.post("/rpc/short_lived"))[:2] == (404, "PGRST202")
+def test_a_dropped_function_is_gone(gateway: RunningGateway) -> None:
+    function(gateway, "short_lived() returns int", "select 1")
+    assert gateway.client.post("/rpc/short_lived").text == "1"
+    gateway.sql("drop function public.short_lived")
+    assert gateway.client.post("/rpc/short_lived").status_code == 404
+    gateway.define()
+    assert refusal(gateway.client.post("/rpc/short_lived"))[:2] == (404, "PGRST202")
 
 
-def test_a_replaced_body_needs_no_reload(own: Own) -> None:
-    function(own, "body() returns int", "select 1")
-    assert own.client.post("/rpc/body").text == "1"
-    own.sql("create or replace function public.body() returns int language sql as 'select 2'")
-    assert own.client.post("/rpc/body").text == "2"
+def test_a_replaced_body_needs_no_reload(gateway: RunningGateway) -> None:
+    function(gateway, "body() returns int", "select 1")
+    assert gateway.client.post("/rpc/body").text == "1"
+    gateway.sql("create or replace function public.body() returns int language sql as 'select 2'")
+    assert gateway.client.post("/rpc/body").text == "2"
 
 
-def test_an_error_at_commit_is_answered_and_stores_nothing(own: Own) -> None:
-    own.define(
+def test_an_error_at_commit_is_answered_and_stores_nothing(gateway: RunningGateway) -> None:
+    gateway.define(
         "create table public.parent (id int primary key)",
         "create table public.child (id int references public.parent deferrable initially deferred)",
         "grant all on public.parent, public.child to public",
         "create function public.add_child(id int) returns int language sql as "
         "'insert into public.child values (id) returning id'",
     )
-    answer = own.client.post("/rpc/add_child", json={"id": 7})
+    answer = gateway.client.post("/rpc/add_child", json={"id": 7})
     assert refusal(answer)[:2] == (409, "23503")
     assert error(answer)["details"] == 'Key (id)=(7) is not present in table "parent".'
-    assert own.sql("select * from public.child") == []
-    own.sql("insert into public.parent values (7)")
-    assert own.client.post("/rpc/add_child", json={"id": 7}).text == "7"
+    assert gateway.sql("select * from public.child") == []
+    gateway.sql("insert into public.parent values (7)")
+    assert gateway.client.post("/rpc/add_child", json={"id": 7}).text == "7"
 
 
-def test_a_deferred_trigger_runs_as_the_caller(own: Own, bearer: Bearer) -> None:
-    own.define(
+def test_a_deferred_trigger_runs_as_the_caller(gateway: RunningGateway, bearer: Bearer) -> None:
+    gateway.define(
         "create table public.watched (id int)",
         "create table public.witness (who text, sub text, path text)",
         "grant all on public.watched, public.witness to public",
@@ -380,70 +387,70 @@ def test_a_deferred_trigger_runs_as_the_caller(own: Own, bearer: Bearer) -> None
         "'insert into public.watched values (id)'",
     )
     headers = bearer("authenticated", sub="ann")
-    assert refusal(own.client.post("/rpc/add_watched", json={"id": -1}, headers=headers)) == (400, "23514", "no")
-    assert own.client.post("/rpc/add_watched", json={"id": 1}, headers=headers).status_code == 204
-    assert own.sql("select id from public.watched") == [(1,)]
-    assert own.sql("select * from public.witness") == [("authenticated", "ann", '"public", "extensions"')]
-    assert refusal(own.client.post("/rpc/watch"))[:2] == (404, "PGRST202")
+    assert refusal(gateway.client.post("/rpc/add_watched", json={"id": -1}, headers=headers)) == (400, "23514", "no")
+    assert gateway.client.post("/rpc/add_watched", json={"id": 1}, headers=headers).status_code == 204
+    assert gateway.sql("select id from public.watched") == [(1,)]
+    assert gateway.sql("select * from public.witness") == [("authenticated", "ann", '"public", "extensions"')]
+    assert refusal(gateway.client.post("/rpc/watch"))[:2] == (404, "PGRST202")
 
 
-def test_a_duplicate_key_is_a_conflict(own: Own) -> None:
-    function(own, "add(id int, name text) returns void", "insert into public.things values (id, name)")
-    assert own.client.post("/rpc/add", json={"id": 409, "name": "first"}).status_code == 204
-    answer = own.client.post("/rpc/add", json={"id": 409, "name": "second"})
+def test_a_duplicate_key_is_a_conflict(gateway: RunningGateway) -> None:
+    function(gateway, "add(id int, name text) returns void", "insert into public.things values (id, name)")
+    assert gateway.client.post("/rpc/add", json={"id": 409, "name": "first"}).status_code == 204
+    answer = gateway.client.post("/rpc/add", json={"id": 409, "name": "second"})
     message = 'duplicate key value violates unique constraint "things_pkey"'
     assert refusal(answer) == (409, "23505", message)
     assert error(answer)["details"] == "Key (id)=(409) already exists."
-    assert own.sql("select name from public.things where id = 409") == [("first",)]
+    assert gateway.sql("select name from public.things where id = 409") == [("first",)]
 
 
-def test_only_who_may_execute_a_function_can_call_it(own: Own, bearer: Bearer) -> None:
-    own.define(
+def test_only_who_may_execute_a_function_can_call_it(gateway: RunningGateway, bearer: Bearer) -> None:
+    gateway.define(
         "create function public.inner_circle() returns int language sql as 'select 1'",
         "revoke all on function public.inner_circle from public",
         "grant execute on function public.inner_circle to service_role",
     )
     message = "permission denied for function inner_circle"
-    assert refusal(own.client.post("/rpc/inner_circle")) == (401, "42501", message)
-    refused = own.client.post("/rpc/inner_circle", headers=bearer("authenticated"))
+    assert refusal(gateway.client.post("/rpc/inner_circle")) == (401, "42501", message)
+    refused = gateway.client.post("/rpc/inner_circle", headers=bearer("authenticated"))
     assert refusal(refused) == (403, "42501", message)
-    assert own.client.post("/rpc/inner_circle", headers=bearer("service_role")).text == "1"
+    assert gateway.client.post("/rpc/inner_circle", headers=bearer("service_role")).text == "1"
 
 
-def test_functions_without_named_arguments_and_procedures_are_not_there(own: Own) -> None:
-    own.define(
+def test_functions_without_named_arguments_and_procedures_are_not_there(gateway: RunningGateway) -> None:
+    gateway.define(
         "create function public.unnamed(int) returns int language sql as 'select 1'",
         "create procedure public.proceed() language sql as 'select 1'",
         "create aggregate public.total(int) (sfunc = int4pl, stype = int)",
     )
     for name in ("unnamed", "proceed", "total"):
-        assert refusal(own.client.post(f"/rpc/{name}", json={}))[:2] == (404, "PGRST202")
+        assert refusal(gateway.client.post(f"/rpc/{name}", json={}))[:2] == (404, "PGRST202")
 
 
-def test_a_call_of_the_gateways_own_function_is_an_error_of_the_caller(own: Own, bearer: Bearer) -> None:
+def test_a_call_of_the_gateways_own_function_is_an_error_of_the_caller(gateway: RunningGateway, bearer: Bearer) -> None:
     function(
-        own,
+        gateway,
         "sneak() returns int",
         "begin perform pgmq_gateway.call('service_role', '{}', '{}', '', null, false, null, 'select 1, 1, null', null, "
         "null, false, null, null); return 1; end",
         "language plpgsql",
     )
     denied = "permission denied for"
-    assert refusal(own.client.post("/rpc/sneak")) == (401, "42501", f"{denied} schema pgmq_gateway")
-    managing = own.client.post("/rpc/sneak", headers=bearer("service_role"))
+    assert refusal(gateway.client.post("/rpc/sneak")) == (401, "42501", f"{denied} schema pgmq_gateway")
+    managing = gateway.client.post("/rpc/sneak", headers=bearer("service_role"))
     assert refusal(managing) == (403, "42501", f"{denied} function call")
 
 
-def test_numbers_of_results_keep_every_digit(own: Own) -> None:
-    function(own, "digits(a jsonb, b numeric) returns json", "select json_build_array(a, b)")
+def test_numbers_of_results_keep_every_digit(gateway: RunningGateway) -> None:
+    function(gateway, "digits(a jsonb, b numeric) returns json", "select json_build_array(a, b)")
     content = '{"a": {"n": 12345678901234567890.10}, "b": 0.10000000000000000000000001}'
-    answer = own.client.post("/rpc/digits", content=content, headers={"Content-Type": "application/json"})
+    answer = gateway.client.post("/rpc/digits", content=content, headers={"Content-Type": "application/json"})
     assert answer.text == '[{"n": 12345678901234567890.10}, 0.10000000000000000000000001]'
     assert json.loads(answer.text)
 
 
-def test_a_great_answer_arrives_whole(own: Own) -> None:
-    function(own, "many(n int) returns setof text", "select repeat('é', 1000) from generate_series(1, n)")
-    answer: httpx.Response = own.client.post("/rpc/many", json={"n": 5000})
+def test_a_great_answer_arrives_whole(gateway: RunningGateway) -> None:
+    function(gateway, "many(n int) returns setof text", "select repeat('é', 1000) from generate_series(1, n)")
+    answer: httpx.Response = gateway.client.post("/rpc/many", json={"n": 5000})
     assert len(answer.content) == int(answer.headers["content-length"])
     assert answer.json() == ["é" * 1000] * 5000

@@ -17,7 +17,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.observe.gauges import SHARED
 from tests import server
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.process.metrics import AVAILABLE, FAIL, MAX, QUERY_TIME, SUCCESS, TIMEOUTS, WAITING, metrics
 from tests.server import SECRET, Serve, Server, call, ready
 from tests.waiting import until

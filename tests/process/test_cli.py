@@ -10,7 +10,7 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.server import SECRET, Server, run
 
 

@@ -10,7 +10,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.observe.history import SAMPLE
 from tests import server
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.server import SECRET, Server
 from tests.waiting import until
 

@@ -21,7 +21,7 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.conftest import runner
+from tests.databases import runner
 from tests.process.metrics import MAX, metrics
 from tests.server import SECRET, Server, ready
 from tests.waiting import until

@@ -28,8 +28,8 @@ OTHERS = {"--port": "the API, PGRST_SERVER_PORT", "--admin-port": "the health ch
 
 
 @pytest.fixture
-def own(folder: Path, tmp_path: Path) -> Iterator[Serve]:
-    """own("name"): `serve` on an embedded database of the test's own; the same name is the same database."""
+def serve_embedded(folder: Path, tmp_path: Path) -> Iterator[Serve]:
+    """serve_embedded("name"): `serve` on an embedded database of the test's own; the same name is the same database."""
     started: list[Server] = []
 
     def start(name: str, **env: str) -> Server:
@@ -166,8 +166,10 @@ def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Serve, databas
     assert "eyJ" not in output
 
 
-def test_settings_of_the_environment_hold_on_the_embedded_database(own: Serve) -> None:
-    gateway = own("with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="", PGMQ_GATEWAY_KEY_LAYER="off")
+def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedded: Serve) -> None:
+    gateway = serve_embedded(
+        "with-settings", PGRST_DB_SCHEMAS="pgmq_public", PGRST_DB_ANON_ROLE="", PGMQ_GATEWAY_KEY_LAYER="off"
+    )
     answer = httpx.post(f"{gateway.url}/rpc/pop", json={"queue_name": "x"})
     assert (answer.status_code, answer.json()["code"]) == (401, "PGRST302")
     assert call(gateway, "pop", queue_name="x").json()["code"] == "42P01"
@@ -179,25 +181,25 @@ def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: 
     assert gateway.log.read_text() == line
 
 
-def test_data_and_keys_outlive_a_restart(own: Serve, folder: Path) -> None:
-    first = own("again", PGRST_JWT_SECRET="")
+def test_data_and_keys_outlive_a_restart(serve_embedded: Serve, folder: Path) -> None:
+    first = serve_embedded("again", PGRST_JWT_SECRET="")
     keys = server.run("keys", "--data-dir", str(folder / "again")).stdout
     assert first.stop() == 0
-    second = own("again", PGRST_JWT_SECRET="")
+    second = serve_embedded("again", PGRST_JWT_SECRET="")
     assert server.run("keys", "--data-dir", str(folder / "again")).stdout.splitlines()[1:] == keys.splitlines()[1:]
     assert second.stop() == 0
 
 
-def test_sigterm_stops_gateway_and_postgres(own: Serve, folder: Path) -> None:
-    gateway = own("stopped")
+def test_sigterm_stops_gateway_and_postgres(serve_embedded: Serve, folder: Path) -> None:
+    gateway = serve_embedded("stopped")
     assert gateway.stop() == 0
     assert gateway.log.read_text() == ""
     assert "database system is shut down" in (folder / "stopped" / "postgres.log").read_text()
     assert DataDirectory(folder / "stopped").holder() is None
 
 
-def test_f5_every_acknowledged_message_survives_kill_9(own: Serve, folder: Path) -> None:
-    gateway = own("killed")
+def test_f5_every_acknowledged_message_survives_kill_9(serve_embedded: Serve, folder: Path) -> None:
+    gateway = serve_embedded("killed")
     queue_in(folder, "killed")
     acknowledged: list[int] = []
 
@@ -219,7 +221,7 @@ def test_f5_every_acknowledged_message_survives_kill_9(own: Serve, folder: Path)
     for address in (gateway.url, gateway.admin_url):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
-    again = own("killed")
+    again = serve_embedded("killed")
     rows = call(again, "read", queue_name="kept", sleep_seconds=0, n=100_000).json()
     assert set(acknowledged) <= {row["msg_id"] for row in rows}
 

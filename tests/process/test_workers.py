@@ -14,10 +14,9 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.process.admin_port_of_workers import together
 from tests import server
-from tests.conftest import Sql
-from tests.process.conftest import Workers
+from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
-from tests.server import SECRET, Server, call, ready
+from tests.server import SECRET, Serve, Server, call, ready
 from tests.waiting import until
 
 
@@ -26,8 +25,8 @@ def workers_of(gateway: Server) -> list[psutil.Process]:
     return psutil.Process(gateway.process.pid).children()
 
 
-def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve_workers: Workers, database: str) -> None:
-    gateway = serve_workers(database, 3, PGRST_DB_POOL="6")
+def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve: Serve, database: str) -> None:
+    gateway = serve(database, "--workers", "3", PGRST_DB_POOL="6")
     assert len(workers_of(gateway)) == 3
     assert ready(gateway)
     values = metrics(gateway)
@@ -37,9 +36,9 @@ def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve_workers: Wo
     assert httpx.get(f"{gateway.admin_url}/nothing").status_code == 404
 
 
-def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) -> None:
+def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     own_sql("select pgmq_admin.create_queue('tasks')")
-    gateway = serve_workers(database, 2)
+    gateway = serve(database, "--workers", "2")
     # Each worker has a connection to follow the functions, and another as soon as it has had a call.
     connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
     with ThreadPoolExecutor(16) as pool:
@@ -66,8 +65,8 @@ def test_all_of_them_serve(serve_workers: Workers, database: str, own_sql: Sql) 
     assert metrics(gateway)["pgmq_gateway_queues"] == 1
 
 
-def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, database: str) -> None:
-    gateway = serve_workers(database, 2)
+def test_one_that_dies_is_replaced_and_the_others_go_on(serve: Serve, database: str) -> None:
+    gateway = serve(database, "--workers", "2")
     victim, other = workers_of(gateway)
     victim.kill()
     assert call(gateway, "nothing").status_code == 404
@@ -78,10 +77,10 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(serve_workers: Workers, 
 
 
 def test_f26_sigterm_lets_all_finish_what_they_have_begun(
-    serve_workers: Workers, database: str, directory: DataDirectory, own_sql: Sql
+    serve: Serve, database: str, directory: DataDirectory, own_sql: Sql
 ) -> None:
     own_sql("select pgmq_admin.create_queue('tasks')")
-    gateway = serve_workers(database, 2)
+    gateway = serve(database, "--workers", "2")
     with psycopg.connect(socket_uri(directory, database=database)) as blocker, ThreadPoolExecutor(4) as pool:
         blocker.execute("lock table pgmq.q_tasks in access exclusive mode")
         sent = [pool.submit(call, gateway, "send", queue_name="tasks", message=n) for n in range(4)]
@@ -98,12 +97,10 @@ def test_f26_sigterm_lets_all_finish_what_they_have_begun(
     assert own_sql("select count(*) from pgmq.q_tasks") == [(4,)]
 
 
-def test_signals_reload_the_functions_and_the_settings_of_all(
-    serve_workers: Workers, database: str, tmp_path: Path
-) -> None:
+def test_signals_reload_the_functions_and_the_settings_of_all(serve: Serve, database: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
-    gateway = serve_workers(database, 2, PGRST_JWT_SECRET=f"@{secret}")
+    gateway = serve(database, "--workers", "2", PGRST_JWT_SECRET=f"@{secret}")
     assert metrics(gateway)[SUCCESS] == 2
     gateway.process.send_signal(signal.SIGUSR1)
     until(lambda: metrics(gateway)[SUCCESS] == 4)
@@ -123,8 +120,8 @@ def test_signals_reload_the_functions_and_the_settings_of_all(
     assert (ready(gateway), len(workers_of(gateway))) == (True, 2)
 
 
-def test_no_worker_outlives_its_parent(serve_workers: Workers, database: str) -> None:
-    gateway = serve_workers(database, 2)
+def test_no_worker_outlives_its_parent(serve: Serve, database: str) -> None:
+    gateway = serve(database, "--workers", "2")
     workers = workers_of(gateway)
     gateway.process.kill()
     psutil.wait_procs(workers, 30)

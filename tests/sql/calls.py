@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.conftest import Sql
+from tests.databases import Sql
 
 CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
 CALLS = (

@@ -13,7 +13,7 @@ import pytest
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster, cluster
 
 PGMQ_SQL = (files("pgmq") / "sql" / "pgmq.sql").read_text()

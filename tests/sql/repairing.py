@@ -1,7 +1,7 @@
 """What tests of repairs share: a database with something of everything in it, and whether it is still there."""
 
 from pgmq_gateway.install.installer import check, install
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.sql.conftest import as_role, connected
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgmq_gateway.embedded.cluster import binary
-from tests.conftest import runner
+from tests.databases import runner
 from tests.sql.cluster import Cluster, cluster
 from tests.sql.conftest import Connect
 from tests.sql.dump import dump

@@ -5,7 +5,7 @@ from psycopg import errors
 
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import left_to_do
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import PGMQ_SQL, Connect, as_role, connected
 

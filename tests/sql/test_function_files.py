@@ -10,7 +10,7 @@ from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import Release, install
 from pgmq_gateway.install.records import shipped
 from pgmq_gateway.install.scripts import Grant, Script, function_scripts
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.sql.conftest import connected
 
 THIS = Release.this()

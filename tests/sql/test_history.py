@@ -7,7 +7,7 @@ from psycopg import errors
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.conftest import Connect, as_role
 
 TAKE = "select pgmq_gateway.take_sample(%s, %s)"

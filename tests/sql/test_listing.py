@@ -6,7 +6,7 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.sql.conftest import Connect
 
 LISTED = "messages, exact, visible, delayed, in_flight from pgmq_admin.list_queues() where queue_name = 'big'"

@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from tests import server
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.cluster import PARTMAN, Cluster, with_partman
 from tests.sql.conftest import as_role
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import errors
 
-from tests.conftest import Sql
+from tests.databases import Sql
 from tests.sql.conftest import OPERATIONS
 
 HOSTILE = """x' = '' or true); drop table pgmq.meta; --"\\ {a,b} %s %L $$"""

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.conftest import Connect, connected
 
 READ = "select msg_id from pgmq_public.read(%s, %s, %s)"

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.conftest import OPERATIONS, Connect, as_role
 
 # What each operation needs on q_<queue> and on a_<queue>.

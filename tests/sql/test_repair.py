@@ -12,7 +12,7 @@ from pgmq_gateway.install.owner import set_login_password
 from pgmq_gateway.process.preflight import preflight
 from pgmq_gateway.settings.model import load
 from tests import server
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import Connect, as_role, connected
 from tests.sql.dump import dump

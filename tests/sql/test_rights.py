@@ -12,7 +12,7 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.conftest import Sql, runner
+from tests.databases import Sql, runner
 from tests.sql.conftest import OPERATIONS
 
 ROUNDS = int(os.environ.get("ROUNDS", "40"))
