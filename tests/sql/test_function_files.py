@@ -54,7 +54,8 @@ def signatures(db: Sql) -> list[str]:
 
 
 async def test_only_files_that_changed_are_applied(uri: str, db: Sql) -> None:
-    await apply(uri, one=function("x_one"), two=function("x_two"))
+    done = await apply(uri, one=function("x_one"), two=function("x_two"))
+    assert done == ["installed: function pgmq_gateway.x_one", "installed: function pgmq_gateway.x_two"]
     rows = "select proname::text, xmin::text from pg_proc where proname like 'x\\_%' order by 1"
     (one, two) = db(rows)
     done = await apply(uri, one=function("x_one", body="select 2"), two=function("x_two"))

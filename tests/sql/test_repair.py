@@ -180,6 +180,7 @@ def sql(uri: str, connect: Connect) -> Sql:
             "grant execute on function pgmq_admin.lint to public",
             "open: EXECUTE on function pgmq_admin.lint for PUBLIC",
         ),
+        ("grant select on pgmq_gateway.queues to public", "open: SELECT on view pgmq_gateway.queues for PUBLIC"),
         ("alter function pgmq_admin.lint security invoker", "changed: function pgmq_admin.lint"),
         ("alter function pgmq_admin.lint set search_path = public", "changed: function pgmq_admin.lint"),
         ("alter function pgmq_admin.lint owner to anon", "wrong owner: function pgmq_admin.lint (anon)"),

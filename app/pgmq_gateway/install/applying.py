@@ -117,7 +117,10 @@ class Applying:
             await self._connection.execute(statement.text)
         (made,) = (await self._places(creation)).items() - before.items()
         key = next(entry.key for entry in await self._named(creation) if entry.oid == made[0])
-        await restore(self._connection, await self._identity(key), creation, settings.get(made[0], {}))
+        identity = await self._identity(key)
+        await restore(self._connection, identity, creation, settings.get(made[0], {}))
+        # GRANT and REVOKE know a view as a table.
+        await self._connection.execute(f"revoke all on {identity.removeprefix('view ')} from public")
         return key
 
     async def _named(self, creation: Creation) -> list[Entry]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 # revoked and kept: the operator's decision, which the installer leaves as it is.
-Kind = Literal["missing", "changed", "outdated", "wrong owner", "open", "revoked", "kept"]
+Kind = Literal["missing", "not installed", "changed", "outdated", "wrong owner", "open", "revoked", "kept"]
+_REPAIRS = {"missing": "restored", "not installed": "installed", "wrong owner": "took over", "open": "revoked"}
 
 
 class InstallError(Exception):
@@ -29,8 +30,7 @@ class Finding:
     @property
     def repair(self) -> str:
         """What `install` did about it."""
-        done = {"missing": "restored", "wrong owner": "took over", "open": "revoked"}.get(self.kind, "replaced")
-        return f"{done}: {self.what}"
+        return f"{_REPAIRS.get(self.kind, 'replaced')}: {self.what}"
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}"

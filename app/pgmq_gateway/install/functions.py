@@ -24,7 +24,7 @@ def findings(
     found = {}
     for script in scripts:
         if files.get(script.path) != script.checksum:
-            found[script.path] = list(_outdated(script, present))
+            found[script.path] = list(_outdated(script, shipped, present))
         else:
             made = [key for key, record in shipped.items() if record.file == script.path]
             found[script.path] = [
@@ -34,10 +34,10 @@ def findings(
     return {path: differences for path, differences in found.items() if differences}
 
 
-def _outdated(script: Script, present: Mapping[Key, Entry]) -> Iterator[Finding]:
-    names = {str(key) for key in present}
-    for creation in dict.fromkeys(script.creations):
-        yield Finding("outdated" if str(creation) in names else "missing", str(creation))
+def _outdated(script: Script, shipped: Mapping[Key, Shipped], present: Mapping[Key, Entry]) -> Iterator[Finding]:
+    there, recorded = {str(key) for key in present}, {str(key) for key in shipped}
+    for name in dict.fromkeys(map(str, script.creations)):
+        yield Finding("outdated" if name in there else "missing" if name in recorded else "not installed", name)
 
 
 def _altered(key: Key, record: Shipped, entry: Entry | None, installer: str | None) -> Iterator[Finding]:
@@ -48,8 +48,10 @@ def _altered(key: Key, record: Shipped, entry: Entry | None, installer: str | No
         yield Finding("changed", str(key))
     if installer is not None and entry.owner != installer:
         yield Finding("wrong owner", f"{key} ({entry.owner})")
-    if entry.allows(EVERYBODY, "EXECUTE"):
-        yield Finding("open", f"EXECUTE on {key} for PUBLIC")
+    for privilege in sorted(entry.privileges):
+        grantee, _, name = privilege.partition("=")
+        if grantee == EVERYBODY:
+            yield Finding("open", f"{name} on {key} for PUBLIC")
 
 
 def _lost_grants(script: Script, made: Sequence[Entry]) -> Iterator[Finding]:

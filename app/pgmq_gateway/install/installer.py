@@ -72,7 +72,9 @@ async def is_complete(connection: Connection) -> bool:
         if await pending(connection, release.migrations):
             return False
         differences = (await _look(connection, release.scripts)).differences()
-        return not any(finding.kind == "missing" for each in differences.values() for finding in each)
+        return not any(
+            finding.kind in ("missing", "not installed") for each in differences.values() for finding in each
+        )
 
 
 async def check(connection: Connection) -> Sequence[Finding]:
