@@ -24,7 +24,7 @@ from pgmq_gateway.observe.metrics import Metrics
 from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
-from pgmq_gateway.settings.model import Settings, SettingsError, load
+from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from pgmq_gateway.observe.otel import Tracing
@@ -145,4 +145,4 @@ class Application:
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:
     """The gateway as an application; without settings, they come from the environment."""
-    return Application(gateway or Gateway(settings or load()))
+    return Application(gateway or Gateway(settings or load_settings()))

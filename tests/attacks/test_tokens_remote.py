@@ -32,7 +32,7 @@ from pgmq_gateway.auth.remote_keys import (
 )
 from pgmq_gateway.errors import InvalidClaims, KeysMissing, Unauthorized
 from pgmq_gateway.http.request import Head
-from pgmq_gateway.settings.model import Settings, SettingsError, load
+from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 from tests.clock import Clock
 from tests.keyserver import Answer, KeyServer, chunks, content, cut, running, silence, trickle
 from tests.signing import Pair, curve_pair, edwards_pair, rsa_pair, secret_jwk
@@ -421,7 +421,7 @@ def test_a37_an_address_that_may_lead_elsewhere_is_refused_at_the_start(
     if "\0" not in url:
         monkeypatch.setenv("PGMQ_GATEWAY_JWKS_URL", url)
         with pytest.raises(SettingsError, match=r"^PGMQ_GATEWAY_JWKS_URL: ") as caught:
-            load()
+            load_settings()
         assert "s3cret" not in str(caught.value)
     with pytest.raises(ValidationError):
         Settings(jwks_url=url)

@@ -16,7 +16,7 @@ from pgmq_gateway.auth.keyset import KeySet, own_keys, parsed
 from pgmq_gateway.auth.signing import Signer, api_key, derived_keys, token
 from pgmq_gateway.errors import Unauthorized
 from pgmq_gateway.http.request import Head
-from pgmq_gateway.settings.model import Settings, SettingsError, load
+from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 from tests.server import SECRET
 from tests.signing import curve_pair, edwards_pair, rsa_pair, secret_jwk
 
@@ -72,7 +72,7 @@ def test_a13_a_weak_or_mistyped_secret_is_refused(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(name, "y" * 32 + name)
         monkeypatch.setenv(variable, secret)
         with pytest.raises(SettingsError) as caught:
-            own_keys(load())
+            own_keys(load_settings())
         assert str(caught.value).startswith(f"{variable}")
         assert message in str(caught.value)
         assert not secret or secret[8:] not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Limits per caller over HTTP: 429 with its headers, nothing stored, and other callers undisturbed."""
+"""Rate limits over HTTP: 429 with its headers, nothing stored, and other callers unaffected."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tests.gateways import RunningGateway
 
 Bearer = Callable[..., dict[str, str]]
 
-# Periods so long that nothing comes back while a test runs.
+# Periods so long that no tokens return during a test.
 GATEWAY = {
     "PGMQ_GATEWAY_RATE_LIMITS": "anon=3/h, authenticated=4/h by sub, authenticated=1000/h burst 100, "
     "service_role=10 messages/h by sub",
@@ -48,8 +48,8 @@ def test_requests_beyond_the_limit_are_429_and_do_nothing(gateway: RunningGatewa
     refused = answers[-1]
     assert error(refused) == {
         "code": "PGMQ429",
-        "details": "The limit of role authenticated is 4 requests/h by sub, 4 at once.",
-        "hint": f"Try again in {refused.headers['retry-after']} s.",
+        "details": "The rate limit of role authenticated is 4 requests/h by sub with a burst of 4.",
+        "hint": f"Retry after {refused.headers['retry-after']} s.",
         "message": "Too many requests",
     }
     assert 800 < int(refused.headers["retry-after"]) <= 900
@@ -57,14 +57,14 @@ def test_requests_beyond_the_limit_are_429_and_do_nothing(gateway: RunningGatewa
     assert call(gateway, "send", others, queue_name=queue, message=1).status_code == 200
 
 
-def test_strangers_share_a_limit_and_pages_may_read_it(gateway: RunningGateway) -> None:
+def test_anonymous_callers_share_a_limit_and_scripts_can_read_it(gateway: RunningGateway) -> None:
     answers = [gateway.client.get("/", headers={"Origin": "https://app.example"}) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
     for name in ("Retry-After", "RateLimit", "RateLimit-Policy"):
         assert name in answers[-1].headers["access-control-expose-headers"].split(", ")
 
 
-def test_messages_count_by_what_is_sent_and_what_is_found(gateway: RunningGateway, queue: str, bearer: Bearer) -> None:
+def test_messages_are_charged_as_sent_and_as_read(gateway: RunningGateway, queue: str, bearer: Bearer) -> None:
     mine = bearer("service_role", sub="batches")
     gateway.sql("delete from pgmq.q_limited")
     assert call(gateway, "send_batch", mine, queue_name=queue, messages=[1, 2, 3, 4, 5, 6]).status_code == 200
@@ -73,7 +73,7 @@ def test_messages_count_by_what_is_sent_and_what_is_found(gateway: RunningGatewa
     never = call(gateway, "send_batch", mine, queue_name=queue, messages=list(range(11)))
     assert (never.status_code, error(never)["code"], "retry-after" in never.headers) == (413, "PGMQ413", False)
     assert rows(gateway) == 6
-    # What is not sent does not count, nor what is not found; one is left after this.
+    # Failed sends and missing messages are not charged; one token is left after this.
     assert call(gateway, "send", mine, queue_name="missing", message=1).status_code == 404
     found = call(gateway, "read", mine, queue_name=queue, sleep_seconds=60, n=3).json()
     assert len(found) == 3
@@ -92,7 +92,9 @@ def test_reads_of_an_empty_queue_are_free(gateway: RunningGateway, bearer: Beare
         assert (answer.status_code, answer.json()) == (200, [])
 
 
-def test_fewer_rows_in_the_answer_do_not_make_sending_free(gateway: RunningGateway, queue: str, bearer: Bearer) -> None:
+def test_limiting_the_rows_does_not_lower_the_charge_of_sending(
+    gateway: RunningGateway, queue: str, bearer: Bearer
+) -> None:
     mine = bearer("service_role", sub="shaped")
     before = rows(gateway)
     statuses = [
@@ -102,7 +104,7 @@ def test_fewer_rows_in_the_answer_do_not_make_sending_free(gateway: RunningGatew
         for _ in range(3)
     ]
     assert statuses == [200, 200, 429]
-    # A form is counted by its result.
+    # A form is charged by its result.
     form = {"queue_name": queue, "messages": '{"1","2","3"}'}
     for _ in range(2):
         gateway.client.post("/rpc/send_batch", data=form, headers={**PROFILE, **mine})

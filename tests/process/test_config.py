@@ -1,4 +1,4 @@
-"""An operator's postgrest.conf starts the gateway; --dump-config prints what became of it."""
+"""Starting the gateway with a postgrest.conf, and --dump-config."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,13 +31,13 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def uri(database: str, directory: DataDirectory) -> str:
-    """The test's own database, as the login role."""
+    """URI of the test's own database, as the login role."""
     return socket_uri(directory, "authenticator", database)
 
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Started]:
-    """started("--config", …, PGRST_X="…"): a gateway that is given nothing else, stopped at the end."""
+    """started("--config", …, PGRST_X="…"): a gateway with these settings only, stopped at the end."""
     running: list[Server] = []
 
     def start(*arguments: str | Path, **env: str) -> Server:
@@ -50,7 +50,7 @@ def started(tmp_path: Path) -> Iterator[Started]:
 
 
 def printed(*arguments: str | Path, **env: str) -> dict[str, str]:
-    """The settings that --dump-config prints, as they stand there."""
+    """The settings that --dump-config prints, as written."""
     result = server.run("serve", "--dump-config", *map(str, arguments), env=env)
     assert (result.returncode, result.stderr) == (0, "")
     lines = [line for line in result.stdout.splitlines() if not line.startswith("#")]
@@ -99,9 +99,12 @@ def test_the_level_of_the_log_may_stand_in_the_file(config: Config, uri: str, st
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("db-uri = postgres://u:s3cret@h/d", "{}:2: the value of db-uri is a number, true or false, or else needs"),
+        ("db-uri = postgres://u:s3cret@h/d", "{}:2: the value of db-uri is neither a number nor true or false"),
         ('jwt-secret = "s3cret"', "{}:2: jwt-secret: the secret has 6 bytes and needs at least 32"),
-        ('db-uri = "$(NOT_SET)"', "{}:2: the value of db-uri needs the environment variable NOT_SET: set it"),
+        (
+            'db-uri = "$(NOT_SET)"',
+            "{}:2: the value of db-uri refers to NOT_SET, which is not set: set this environment variable",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", [["serve"], ["serve", "--dump-config"], ["keys"], ["token", "--role", "anon"]])
@@ -147,7 +150,7 @@ def test_secrets_are_not_printed_and_a_mask_is_not_taken_for_one(config: Config,
     path = config(*(line for line in result.stdout.splitlines() if line.startswith("pgmq-gateway-secret-keys")))
     result = server.run("serve", "--config", str(path), "--data-dir", str(tmp_path / "data"))
     assert result.returncode == 1
-    assert "--dump-config prints in place of a secret: put the secret there" in result.stderr
+    assert "--dump-config prints in place of a secret: write the secret itself" in result.stderr
 
 
 def test_printing_settings_makes_and_takes_nothing(embedded: Server, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pgmq_gateway.process import serve as process
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import Apply
 from pgmq_gateway.process.systemd import Manager
-from pgmq_gateway.settings.model import load
+from pgmq_gateway.settings.model import load_settings
 from tests import server
 from tests.server import SECRET, Serve, Server, call
 from tests.waiting import until
@@ -89,7 +89,7 @@ def test_one_port_for_api_and_health_checks_is_refused(
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         "pgmq-gateway: PGRST_ADMIN_SERVER_PORT: 4000 is also the API's port, PGRST_SERVER_PORT: "
-        "set another one, or 0 for any free port (--port, --admin-port)\n"
+        "set another port, or 0 for any free port (--port, --admin-port)\n"
     )
 
 
@@ -121,7 +121,10 @@ def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host:
             {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "0"},
             "PGRST_DB_POOL: Input should be greater than or equal to 1",
         ),
-        ({"PGRST_JWT_SECRET": SECRET, "PGRST_DB_SCHEMAS": "pgmq_gateway"}, "pgmq_gateway must not be exposed"),
+        (
+            {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_SCHEMAS": "pgmq_gateway"},
+            "pgmq_gateway must not be exposed, because it is internal: remove it",
+        ),
     ],
 )
 def test_settings_that_cannot_work_end_it_at_once(
@@ -249,7 +252,7 @@ async def test_a_task_beside_the_server_that_fails_stops_it(database: str, direc
         await ready.wait()
         raise RuntimeError("no more settings")
 
-    settings = load(None, db_uri=socket_uri(directory, "authenticator", database), jwt_secret=SECRET)
+    settings = load_settings(None, db_uri=socket_uri(directory, "authenticator", database), jwt_secret=SECRET)
     addresses = Addresses(bind("127.0.0.1", 0), bind("127.0.0.1", 0))
     with pytest.raises(RuntimeError, match="no more settings"):
         await process.serve(settings, Lifecycle(addresses, Manager(), ready.set, reloading))

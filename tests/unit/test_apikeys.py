@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgmq_gateway.auth.apikeys import KeyRefused, KeyRing, derived
-from pgmq_gateway.settings.model import load
+from pgmq_gateway.settings.model import load_settings
 
 PUBLISHABLE, SECRET, OTHER = "sb_publishable_one", "sb_secret_one", "sb_secret_two"
 RING = KeyRing((PUBLISHABLE,), {"one": SECRET, "two": OTHER})
@@ -114,4 +114,4 @@ def test_the_key_ring_of_the_settings(
         monkeypatch.delenv(f"PGMQ_GATEWAY_{name}", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(f"PGMQ_GATEWAY_{name}", value)
-    assert KeyRing.of(load()) == expected
+    assert KeyRing.of(load_settings()) == expected

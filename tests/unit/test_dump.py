@@ -1,4 +1,4 @@
-"""What --dump-config prints: a file that is read back, in which no secret is."""
+"""The output of --dump-config: a valid file without secrets."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.settings.configfile import parse
 from pgmq_gateway.settings.dump import dump, masked
-from pgmq_gateway.settings.model import EMPTY_COUNTS, FIELDS, MASK, Settings
+from pgmq_gateway.settings.model import EMPTY_ALLOWED, FIELDS, MASK, Settings
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 NAMES = st.lists(TEXTS.filter(lambda text: "," not in text and text == text.strip()), min_size=1).map(tuple)
 
 
 def read(settings: Settings) -> dict[str, Any]:
-    """The values of the fields that a printed configuration gives, as `load` would take them."""
+    """The values of the fields in a printed configuration, as `load_settings` reads them."""
     values = {FIELDS[entry.name]: entry.value for entry in parse(dump(settings), {})}
-    return {field: value for field, value in values.items() if value != "" or field in EMPTY_COUNTS}
+    return {field: value for field, value in values.items() if value != "" or field in EMPTY_ALLOWED}
 
 
-def test_the_defaults_are_read_back() -> None:
+def test_round_trip_of_the_defaults() -> None:
     assert Settings(**read(Settings())) == Settings()
 
 
@@ -46,12 +46,12 @@ def test_the_defaults_are_read_back() -> None:
         },
     )
 )
-def test_what_is_printed_is_read_back(values: dict[str, Any]) -> None:
+def test_round_trip(values: dict[str, Any]) -> None:
     settings = Settings(**values)
     assert Settings(**read(settings)) == settings
 
 
-def test_no_secret_is_printed_and_no_name_is_hidden() -> None:
+def test_secrets_are_masked_and_names_are_not() -> None:
     settings = Settings.model_validate(
         {
             "db_uri": "postgres://user:s3cret@host/db",
@@ -74,9 +74,9 @@ def test_no_secret_is_printed_and_no_name_is_hidden() -> None:
     } <= set(lines)
 
 
-def test_the_embedded_database_is_told_of_in_a_comment() -> None:
+def test_a_comment_states_that_the_embedded_database_is_used() -> None:
     first, *_ = dump(Settings()).splitlines()
-    assert first.startswith("# The database is the embedded one")
+    assert first.startswith("# The embedded database is used")
     assert 'db-uri = ""' in dump(Settings())
 
 
@@ -105,5 +105,5 @@ def test_a_connection_string_has_its_passwords_masked(uri: str, expected: str) -
 
 
 @given(TEXTS)
-def test_no_password_of_a_uri_comes_through(password: str) -> None:
+def test_the_password_of_a_uri_is_masked(password: str) -> None:
     assert masked(f"postgres://user:{password}@host/db") == f"postgres://user:{MASK}@host/db"

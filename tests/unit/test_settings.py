@@ -1,4 +1,4 @@
-"""Settings of a file, the environment and the command line: who wins, which names count, what a mistake says."""
+"""Settings of a file, the environment and the command line: precedence, names and errors."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pgmq_gateway.settings.model import MASK, Settings, SettingsError, load, unheeded
+from pgmq_gateway.settings.model import MASK, Settings, SettingsError, load_settings, without_effect
 
 SECRET = "a secret that is only ever used in these tests"
 
@@ -32,17 +32,15 @@ def config(tmp_path: Path) -> Config:
     return write
 
 
-def test_without_anything_there_are_the_defaults() -> None:
-    assert load() == Settings()
+def test_defaults() -> None:
+    assert load_settings() == Settings()
 
 
-def test_the_environment_wins_over_the_file_and_the_command_line_over_both(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_precedence_of_file_environment_and_command_line(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config('server-host = "::1"\nserver-port = 1\nadmin-server-port = 1')
     monkeypatch.setenv("PGRST_SERVER_PORT", "2")
     monkeypatch.setenv("PGRST_ADMIN_SERVER_PORT", "2")
-    settings = load(path, admin_server_port=3, server_host=None)
+    settings = load_settings(path, admin_server_port=3, server_host=None)
     assert (settings.server_host, settings.server_port, settings.admin_server_port) == ("::1", 2, 3)
 
 
@@ -50,12 +48,12 @@ def test_a_variable_names_the_file_and_the_command_line_another(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGMQ_GATEWAY_CONFIG", str(config("db-pool = 3")))
-    assert load().db_pool == 3
+    assert load_settings().db_pool == 3
     other = tmp_path / "other.conf"
     other.write_text("db-pool = 4")
-    assert load(other).db_pool == 4
+    assert load_settings(other).db_pool == 4
     monkeypatch.setenv("PGMQ_GATEWAY_CONFIG", "")
-    assert load().db_pool == 10
+    assert load_settings().db_pool == 10
 
 
 @pytest.mark.parametrize(
@@ -82,52 +80,50 @@ def test_a_variable_names_the_file_and_the_command_line_another(
         ('server-proxy-uri = "http://x"', "openapi_server_proxy_uri", "http://x"),
     ],
 )
-def test_a_name_means_the_same_in_the_file_and_the_environment(
+def test_file_and_environment_have_the_same_names(
     config: Config, monkeypatch: pytest.MonkeyPatch, line: str, field: str, value: object
 ) -> None:
     path = config(line)
     expected = Settings.model_validate({field: value})
-    assert load(path) == expected
-    assert unheeded(path) == []
+    assert load_settings(path) == expected
+    assert without_effect(path) == []
     name, _, text = line.partition(" = ")
     upper = name.replace("app.settings.", "APP_SETTINGS_").replace("-", "_").upper()
     variable = upper if upper.startswith("PGMQ_GATEWAY_") else f"PGRST_{upper}"
     monkeypatch.setenv(variable.replace("SETTINGS_A", "SETTINGS_a"), text.strip('"'))
-    assert load() == expected
-    assert unheeded() == []
+    assert load_settings() == expected
+    assert without_effect() == []
 
 
-def test_a_present_name_wins_over_an_older_one_wherever_it_stands(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_current_name_takes_precedence_over_an_older_one(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config("db-max-rows = 1\nmax-rows = 2")
     monkeypatch.setenv("PGRST_MAX_ROWS", "3")
-    assert load(path).db_max_rows == 1
+    assert load_settings(path).db_max_rows == 1
 
 
-def test_application_settings_of_file_and_environment_are_united(
+def test_application_settings_of_file_and_environment_are_merged(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = config('app.settings.a = "file"\napp.settings.b = 1')
     monkeypatch.setenv("PGRST_APP_SETTINGS_a", "environment")
     monkeypatch.setenv("PGRST_APP_SETTINGS_c.d", "")
     expected = {"app.settings.a": "environment", "app.settings.b": "1", "app.settings.c.d": ""}
-    assert dict(load(path).app_settings) == expected
+    assert dict(load_settings(path).app_settings) == expected
 
 
-def test_a_secret_and_a_uri_can_stand_in_a_file_of_their_own(config: Config, tmp_path: Path) -> None:
+def test_a_secret_and_a_uri_can_be_read_from_files(config: Config, tmp_path: Path) -> None:
     for name, content in (("secret", SECRET + "\n"), ("uri", "postgres://x \r\n")):
         (tmp_path / name).write_text(content)
-    settings = load(config(f'jwt-secret = "@{tmp_path}/secret"\ndb-uri = "@{tmp_path}/uri"'))
+    settings = load_settings(config(f'jwt-secret = "@{tmp_path}/secret"\ndb-uri = "@{tmp_path}/uri"'))
     assert settings.jwt_secret is not None
     assert settings.db_uri is not None
     assert (settings.jwt_secret.get_secret_value(), settings.db_uri.get_secret_value()) == (SECRET, "postgres://x")
 
 
-def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
+def test_a_secret_file_must_be_utf8(config: Config, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\xff" * 32)
     with pytest.raises(SettingsError, match=rf": jwt-secret: {tmp_path}/secret is not text in UTF-8"):
-        load(config(f'jwt-secret = "@{tmp_path}/secret"'))
+        load_settings(config(f'jwt-secret = "@{tmp_path}/secret"'))
 
 
 @pytest.mark.parametrize(
@@ -136,24 +132,30 @@ def test_a_file_of_bytes_is_no_secret(config: Config, tmp_path: Path) -> None:
         ("\ndb-pool = 0", "{}:2: db-pool: Input should be greater than or equal to 1"),
         ('db-schema = "pg_catalog"', "{}:1: db-schema: pg_catalog must not be exposed"),
         ('jwt-secret = "s3cret"', "{}:1: jwt-secret: the secret has 6 bytes and needs at least 32"),
-        ('app.settings.ok = 1\napp.settings.a-b = "s3cret"', "{}:2: app.settings.a-b: Postgres takes only letters"),
+        ('app.settings.ok = 1\napp.settings.a-b = "s3cret"', "{}:2: app.settings.a-b: Postgres accepts only letters"),
         ('log-level = "s3cret"', "{}:1: log-level: Input should be 'crit'"),
-        ("db-uri = s3cret", "{}:1: the value of db-uri is a number, true or false, or else needs double quotes"),
-        (f'db-uri = "postgres://x:{MASK}@y"', "{}:1: db-uri: this is what --dump-config prints in place of a secret"),
-        (f'jwt-secret = "{MASK}"', "{}:1: jwt-secret: this is what --dump-config prints"),
+        (
+            "db-uri = s3cret",
+            "{}:1: the value of db-uri is neither a number nor true or false: write it in double quotes",
+        ),
+        (
+            f'db-uri = "postgres://x:{MASK}@y"',
+            "{}:1: db-uri: ******** is what --dump-config prints in place of a secret",
+        ),
+        (f'jwt-secret = "{MASK}"', "{}:1: jwt-secret: ******** is what --dump-config prints"),
         (
             f'pgmq-gateway-secret-keys = "default={MASK}"',
-            "{}:1: pgmq-gateway-secret-keys: this is what --dump-config prints",
+            "{}:1: pgmq-gateway-secret-keys: ******** is what --dump-config prints",
         ),
-        ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 cannot be read: "),
+        ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 is malformed: "),
         ('pgmq-gateway-reuse-port = "s3cret"', "{}:1: pgmq-gateway-reuse-port: Input should be a valid boolean"),
-        (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: this is what --dump-config prints"),
+        (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: ******** is what --dump-config prints"),
     ],
 )
-def test_a_mistake_in_the_file_names_the_file_and_the_line(config: Config, text: str, message: str) -> None:
+def test_an_error_in_the_file_names_file_and_line(config: Config, text: str, message: str) -> None:
     path = config(text)
     with pytest.raises(SettingsError) as caught:
-        load(path)
+        load_settings(path)
     assert str(caught.value).startswith(message.format(path))
     assert "s3cret" not in str(caught.value)
 
@@ -169,42 +171,44 @@ def test_a_mistake_in_the_file_names_the_file_and_the_line(config: Config, text:
         ('server-port = 3001\nserver-host = "127.0.0.2"', "PGRST_ADMIN_SERVER_PORT: 3001"),
     ],
 )
-def test_the_api_and_the_admin_server_need_ports_of_their_own(config: Config, text: str, place: str) -> None:
+def test_api_and_admin_server_need_different_ports(config: Config, text: str, place: str) -> None:
     path = config(text)
     with pytest.raises(SettingsError) as caught:
-        load(path)
+        load_settings(path)
     assert str(caught.value) == (
-        f"{place.format(path)} is also the API's port, PGRST_SERVER_PORT: set another one, or 0 for any free port "
+        f"{place.format(path)} is also the API's port, PGRST_SERVER_PORT: set another port, or 0 for any free port "
         "(--port, --admin-port)"
     )
 
 
-def test_port_0_is_any_free_one_for_both() -> None:
-    settings = load(server_port=0, admin_server_port=0)
+def test_both_ports_can_be_0() -> None:
+    settings = load_settings(server_port=0, admin_server_port=0)
     assert (settings.server_port, settings.admin_server_port) == (0, 0)
 
 
-def test_a_mistake_elsewhere_is_not_blamed_on_the_file(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_environment_names_the_variable(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config("db-pool = 1\nserver-port = 1")
     with pytest.raises(SettingsError, match=r"^PGRST_SERVER_PORT: "):
-        load(path, server_port=-1)
+        load_settings(path, server_port=-1)
     monkeypatch.setenv("PGRST_DB_POOL", "0")
     with pytest.raises(SettingsError, match=r"^PGRST_DB_POOL: "):
-        load(path)
+        load_settings(path)
     monkeypatch.setenv("PGMQ_GATEWAY_SECRET_KEYS", "x")
     monkeypatch.delenv("PGRST_DB_POOL")
-    with pytest.raises(SettingsError, match=r"^PGMQ_GATEWAY_SECRET_KEYS: write each key as name=key"):
-        load(path)
+    with pytest.raises(
+        SettingsError, match=r"^PGMQ_GATEWAY_SECRET_KEYS: a key has no name: write each one as name=key"
+    ):
+        load_settings(path)
 
 
-def test_what_has_no_effect_is_named_as_it_was_written(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_without_effect_are_reported_as_written(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config('root-spec = "f"\ndb-config = on\nfoo.bar = 1\npgmq-gateway-x = 1\nmax-rows = 1')
     monkeypatch.setenv("PGRST_DB_CONFIG", "true")
     monkeypatch.setenv("PGRST_APP_SETTINGS", "x")
     # Kubernetes sets such variables for a service of this name.
     monkeypatch.setenv("PGMQ_GATEWAY_SERVICE_HOST", "10.0.0.1")
     names = ["PGRST_APP_SETTINGS", "PGRST_DB_CONFIG", "db-config", "foo.bar", "pgmq-gateway-x", "root-spec"]
-    assert unheeded(path) == names
+    assert without_effect(path) == names
 
 
 @pytest.mark.parametrize(
@@ -225,5 +229,5 @@ def test_what_has_no_effect_is_named_as_it_was_written(config: Config, monkeypat
         ('server-unix-socket = "/tmp/x"', True),
     ],
 )
-def test_what_would_change_nothing_is_not_named(config: Config, line: str, named: bool) -> None:
-    assert unheeded(config(line)) == ([line.partition(" = ")[0]] if named else [])
+def test_values_of_the_default_behaviour_are_not_reported(config: Config, line: str, named: bool) -> None:
+    assert without_effect(config(line)) == ([line.partition(" = ")[0]] if named else [])

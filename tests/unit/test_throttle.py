@@ -1,4 +1,4 @@
-"""Limits per caller: how they are written, and that a bucket never gives more than it may, whoever tries what."""
+"""Rate limits: their syntax, and that a bucket never gives more than its rate and burst."""
 
 import math
 
@@ -23,7 +23,7 @@ from tests.clock import Clock
         ("a-b=1/s by header:X-Real-IP", RateLimit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
     ],
 )
-def test_what_an_operator_may_write(text: str, limit: RateLimit) -> None:
+def test_the_syntax_of_a_limit(text: str, limit: RateLimit) -> None:
     assert read_rate_limits([text]) == (limit,)
 
 
@@ -32,8 +32,8 @@ def test_what_an_operator_may_write(text: str, limit: RateLimit) -> None:
     [["anon"], ["anon=10"], ["anon=0/s"], ["anon=1/d"], ["anon=1/s burst 0"], ["anon=1.5/s"], ["=1/s"],
      ["anon=1 messages/s by ip"], ["anon=1/s", "anon=2/s"], ["anon=1/s by"], ["anon=9999999999/s"]],
 )  # fmt: skip
-def test_what_is_no_limit_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"^limit 1 (cannot be|allows)|^two limits say"):
+def test_an_invalid_limit_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^limit 1 (is malformed|allows|counts)|^role anon has two limits"):
         read_rate_limits(texts)
 
 
@@ -61,7 +61,7 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(
 
 
 @given(burst=st.integers(1, 20), amount=st.integers(1, 20))
-def test_after_the_wait_that_it_names_a_bucket_gives(burst: int, amount: int) -> None:
+def test_after_the_stated_wait_a_bucket_has_the_tokens(burst: int, amount: int) -> None:
     clock = Clock()
     buckets = Buckets(RateLimit("anon", 7, 1, burst, "requests", ""), clock)
     buckets.take("k", burst)
@@ -73,8 +73,8 @@ def test_after_the_wait_that_it_names_a_bucket_gives(burst: int, amount: int) ->
         assert buckets.wait("k", amount) == 0
 
 
-def test_strangers_cannot_have_a_bucket_forgotten_that_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "MOST_BUCKETS", 50)
+def test_a_bucket_is_not_evicted_until_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MAX_BUCKETS", 50)
     clock = Clock()
     buckets = Buckets(RateLimit("*", 1, 1, 2, "requests", "sub"), clock)
     buckets.take("mine", 2)
@@ -82,7 +82,7 @@ def test_strangers_cannot_have_a_bucket_forgotten_that_is_not_full(monkeypatch: 
         buckets.take(f"stranger {number}", 1)
     assert len(buckets) <= 51
     assert buckets.wait("mine", 1) == pytest.approx(1)
-    # Who finds no place shares one with all others who do not.
+    # Callers beyond the maximum share one bucket.
     assert buckets.wait("newcomer", 1) > 0
     clock.now += 1000
     buckets.take("newcomer", 1)
@@ -106,7 +106,7 @@ def refused(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers
     return False
 
 
-def test_what_tells_callers_apart() -> None:
+def test_the_keys_of_buckets() -> None:
     texts = ["a=1/h", "b=1/h by sub", "c=1/h by app.org", "d=1/h by ip", "e=1/h by header:x-real-ip", "*=1/h"]
     limits = Throttle(read_rate_limits(texts), Clock())
     others = [
@@ -134,20 +134,20 @@ def test_what_tells_callers_apart() -> None:
         ("192.0.2.1", "::ffff:192.0.2.1", True),
     ],
 )
-def test_addresses_that_belong_to_one_customer(first: str, second: str, *, same: bool) -> None:
+def test_ipv6_addresses_of_one_network_share_a_bucket(first: str, second: str, *, same: bool) -> None:
     limits = Throttle(read_rate_limits(["d=1/h by ip"]), Clock())
     spend(limits, caller("d"), first)
     assert refused(limits, caller("d"), second) == same
 
 
-def test_a_header_of_the_proxy_tells_callers_apart() -> None:
+def test_a_header_of_the_proxy_is_a_key() -> None:
     limits = Throttle(read_rate_limits(["e=1/h by header:X-Real-IP"]), Clock())
     spend(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
     assert refused(limits, caller("e"), **{"x-real-ip": "192.0.2.1"})
     assert not refused(limits, caller("e"), **{"x-real-ip": "192.0.2.2"})
 
 
-def test_all_limits_of_a_role_hold_and_a_refusal_takes_from_none() -> None:
+def test_all_limits_of_a_role_apply_and_a_refusal_takes_from_none() -> None:
     clock = Clock()
     limits = Throttle(read_rate_limits(["a=2/s", "a=3/h"]), clock)
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_all_limits_of_a_role_hold_and_a_refusal_takes_from_none() -> None:
     assert error.value.headers == (("Retry-After", "1199"),)
 
 
-def test_limits_that_stay_the_same_go_on_where_they_were() -> None:
+def test_unchanged_limits_keep_their_buckets_on_reload() -> None:
     clock = Clock()
     before = Throttle(read_rate_limits(["a=1/h", "b=1/h"]), clock)
     for role in "ab":
@@ -172,7 +172,7 @@ def test_limits_that_stay_the_same_go_on_where_they_were() -> None:
     assert not refused(after, caller("b"))
 
 
-def test_more_messages_than_can_ever_pass_are_told_so() -> None:
+def test_a_call_above_the_capacity_is_refused_for_good() -> None:
     limits = Throttle(read_rate_limits(["a=5 messages/s"]), Clock())
     with pytest.raises(TooManyAtOnce):
         limits.of_messages(caller("a")).take(6, "messages")

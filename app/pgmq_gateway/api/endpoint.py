@@ -20,7 +20,7 @@ from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
-from pgmq_gateway.limits.throttle import NOTHING, Throttle
+from pgmq_gateway.limits.throttle import NO_CHARGE, Throttle
 from pgmq_gateway.observe.observed import UNOBSERVED, Observed, Observer
 from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
@@ -71,25 +71,25 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request. All that fails becomes a response here, and every response is sent and counted here.
 
-        preflight → authenticate → draw from limits → endpoint (resolve, execute, respond) → send → count
+        preflight → authenticate → rate limits → endpoint (resolve, execute, respond) → send → count
         """
         request = Request(scope, receive, self._max_body, self._stopwatch())
         observed = Observed(request, scope, self._observers) if self._observers else UNOBSERVED
-        drawn = NOTHING
+        charge = NO_CHARGE
         try:
             if (response := self._cors.preflight(request)) is None:
                 caller = self._authenticator.caller(request.head)
                 request.role = caller.role
                 request.timing.lap("jwt")
-                drawn = self._limits.of_request(caller, request.head, scope)
-                drawn.take(1, "requests")
+                charge = self._limits.of_request(caller, request.head, scope)
+                charge.take(1, "requests")
                 response = await self._endpoint(request).response(caller, request)
                 request.timing.lap("response")
         except (Exception, CancelledError) as error:
             response = self._failed(request, error)
         named = observed.headers or self._trace(request)
         timing = self._server_timing(request, response)
-        await response.send(send, *self._cors.headers(request), *timing, *named, *drawn.headers())
+        await response.send(send, *self._cors.headers(request), *timing, *named, *charge.headers())
         self.traffic.answered(response.status, response.code, request.timing.elapsed)
         observed.ended(response)
 

@@ -27,9 +27,8 @@ from pgmq_gateway.install.installer import check, install
 from pgmq_gateway.install.owner import AdminError, left_to_do, owner, require_installed, set_login_password
 from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
-from pgmq_gateway.settings import model as configuration
 from pgmq_gateway.settings.dump import dump
-from pgmq_gateway.settings.model import SettingsError
+from pgmq_gateway.settings.model import SettingsError, load_settings
 
 DASHBOARD_PORT = 3002
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
@@ -198,7 +197,7 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: 
 @app.command("keys", short_help="Print the address and the keys.")
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     """Print the API's address and keys as dotenv lines. The service_role key and the secret open everything."""
-    settings = configuration.load(config)
+    settings = load_settings(config)
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
     settings = with_keys(with_secret(settings, directory))
@@ -230,7 +229,7 @@ def token_command(
         lifetime = signing.lifetime_seconds(ttl)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
-    settings = with_secret(configuration.load(config), DataDirectory(data_dir or DEFAULT_NAME))
+    settings = with_secret(load_settings(config), DataDirectory(data_dir or DEFAULT_NAME))
     print(signing.token(Signer.of(settings), role, claims, lifetime))
 
 

@@ -23,8 +23,7 @@ from pgmq_gateway.install.owner import owner
 from pgmq_gateway.observe import logs
 from pgmq_gateway.process.dashboard import Dashboard
 from pgmq_gateway.process.systemd import Manager
-from pgmq_gateway.settings import model as configuration
-from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.settings.model import Settings, load_settings, without_effect
 
 LOOPBACK = "127.0.0.1"
 API_PORT, HEALTH_PORT = "API, PGRST_SERVER_PORT", "health checks, PGRST_ADMIN_SERVER_PORT"
@@ -51,9 +50,9 @@ class Launch:
 
     def settings(self) -> Settings:
         """The settings as they are in files and the environment now. Raises SettingsError."""
-        settings = configuration.load(self.config, **self.chosen)
+        settings = load_settings(self.config, **self.chosen)
         logs.configure(settings.log_level, settings.log_format)
-        if names := configuration.unheeded(self.config):
+        if names := without_effect(self.config):
             logger.warning("these settings have no effect here: %s", ", ".join(names))
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
 

@@ -1,4 +1,4 @@
-"""Counts the messages of calls against their caller's limits: sends before they run, reads by the rows they return."""
+"""Rate limits on messages. Sends are charged before they run, reads by the rows they return."""
 
 import msgspec
 
@@ -13,10 +13,10 @@ MESSAGES = "messages"
 
 
 class Metered:
-    """An executor for gateways with limits on messages."""
+    """An executor that enforces rate limits on messages."""
 
-    def __init__(self, limits: Throttle, executor: Executor) -> None:
-        self._limits = limits
+    def __init__(self, throttle: Throttle, executor: Executor) -> None:
+        self._throttle = throttle
         self._executor = executor
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
@@ -24,24 +24,24 @@ class Metered:
         function = queue_function(call.function.schema, call.function.name)
         if function is None or function.kind is Kind.SETTLE:
             return await self._executor.execute(caller, call)
-        drawn, foreseen = self._limits.of_messages(caller), _foreseen(function, call)
-        drawn.take(foreseen, MESSAGES)
+        charge, estimate = self._throttle.of_messages(caller), _estimate(function, call)
+        charge.take(estimate, MESSAGES)
         try:
             answer = await self._executor.execute(caller, call)
         except ConnectionLost:
-            # It may have been executed.
+            # The call may have been executed, so its charge remains.
             raise
         except GatewayError:
-            drawn.settle(-foreseen, MESSAGES)
+            charge.settle(-estimate, MESSAGES)
             raise
-        # A caller may ask for fewer rows in the answer than it has sent messages.
-        found = answer.row_count if function.kind is Kind.RECEIVE else max(answer.row_count, foreseen)
-        drawn.settle(found - foreseen, MESSAGES)
+        # A client can limit the rows of a response below the number of messages sent.
+        actual = answer.row_count if function.kind is Kind.RECEIVE else max(answer.row_count, estimate)
+        charge.settle(actual - estimate, MESSAGES)
         return answer
 
 
-def _foreseen(function: QueueFunction, call: Call) -> int:
-    """At least one: Postgres refuses a body that cannot be read here, or its result is counted."""
+def _estimate(function: QueueFunction, call: Call) -> int:
+    """At least one. For a body that cannot be decoded here, Postgres raises an error or the result is charged."""
     try:
         return max(1, function.requested(call.body or ""))
     except (msgspec.DecodeError, RecursionError):

@@ -1,6 +1,6 @@
-"""Keeps callers within their limits: a token bucket for each role, claim or address that a limit tells apart.
+"""Rate limiting with token buckets, one for each role, claim, address or header that a limit distinguishes.
 
-Each process counts for itself. What has no limit costs nothing but the question whether there are any.
+Each process counts separately.
 """
 
 import hashlib
@@ -21,52 +21,56 @@ from pgmq_gateway.settings.ratelimit import ADDRESS, EVERY_OTHER, HEADER, RateLi
 
 Clock = Callable[[], float]
 
-# Buckets of one limit that are kept. Who comes when none of them is full shares one with all who come then: a bucket
-# that is not full is never dropped, so nobody gets a new one by making the gateway forget the old one.
-MOST_BUCKETS = 20_000
-SHARED = "\0"
-# Seconds between searches for full ones.
-SWEEP_INTERVAL = 1.0
-# Claims, and addresses, of which is remembered what tells them apart.
-KEYS_KEPT = 1024
-# What times may be off by: what comes back in small parts need not add up to the last digit.
-EXACT = 1e-6
-# The bits of an address of IPv6 that a network gives to one customer at least.
-CUSTOMER = 64
+# Buckets kept for each limit. When all are in use, further callers share one bucket. Only full buckets are dropped, so
+# that a client cannot regain tokens by evicting its own bucket.
+MAX_BUCKETS = 20_000
+SHARED_KEY = "\0"
+# Between removals of full buckets.
+SWEEP_INTERVAL_SECONDS = 1.0
+# Cached bucket keys of claims and of addresses.
+MAX_CACHED_KEYS = 1024
+# Tolerance for rounding errors of floating-point sums.
+EPSILON_SECONDS = 1e-6
+# IPv6 providers assign at least a /64 to each customer.
+IPV6_PREFIX_BITS = 64
 
 
 class TooMany(GatewayError):
-    """A call beyond its caller's limit. Nothing was executed."""
+    """A request above the rate limit. Nothing was executed."""
 
     status, code = 429, "PGMQ429"
 
     def __init__(self, limit: RateLimit, wait: float) -> None:
-        seconds = max(1, math.ceil(wait - EXACT))
+        seconds = max(1, math.ceil(wait - EPSILON_SECONDS))
         super().__init__(
-            f"Too many {limit.what}",
-            f"The limit of role {limit.role} is {limit.count} {limit.name}, {limit.burst} at once.",
-            f"Try again in {seconds} s.",
+            f"Too many {limit.unit}",
+            _stated(limit),
+            f"Retry after {seconds} s.",
         )
         self.headers = (("Retry-After", str(seconds)),)
 
 
 class TooManyAtOnce(GatewayError):
-    """A call of more messages than its caller's limit ever lets through together. Nothing was executed."""
+    """A call of more messages than the bucket holds, which can never succeed. Nothing was executed."""
 
     status, code = 413, "PGMQ413"
 
     def __init__(self, limit: RateLimit, amount: int) -> None:
         super().__init__(
-            f"{amount} messages in one call are more than the limit allows",
-            f"The limit of role {limit.role} is {limit.count} {limit.name}, {limit.burst} at once.",
-            f"Ask for {limit.burst} at most.",
+            f"A call of {amount} messages exceeds the rate limit",
+            _stated(limit),
+            f"Send or read at most {limit.burst} messages in one call.",
         )
 
 
-class Buckets:
-    """The buckets of one limit.
+def _stated(limit: RateLimit) -> str:
+    return f"The rate limit of role {limit.role} is {limit.count} {limit.name} with a burst of {limit.burst}."
 
-    Of each only the time is kept at which it will be full: what is missing comes back at an even rate.
+
+class Buckets:
+    """The token buckets of one rate limit.
+
+    A bucket is stored as the time at which it will be full.
     """
 
     def __init__(self, limit: RateLimit, clock: Clock = time.monotonic) -> None:
@@ -79,79 +83,79 @@ class Buckets:
         return len(self._full)
 
     def wait(self, key: str, amount: int) -> float:
-        """Seconds until so many can be taken: 0 when they can be now, infinite when they never can."""
+        """Seconds until so many tokens are available; infinite above the capacity."""
         if amount > self.limit.burst:
             return math.inf
         missing = self._missing(key) + amount / self.limit.rate - self.limit.window
-        return missing if missing > EXACT else 0.0
+        return missing if missing > EPSILON_SECONDS else 0.0
 
     def take(self, key: str, amount: float) -> None:
-        """Take so many, whether they are there or not; a negative amount is given back."""
-        now, place = self._clock(), self._place(key)
-        full = max(self._full.get(place, now), now) + amount / self.limit.rate
+        """Take tokens, even below zero; a negative amount returns them."""
+        now, key = self._clock(), self._stored_key(key)
+        full = max(self._full.get(key, now), now) + amount / self.limit.rate
         if full > now:
-            self._full[place] = full
+            self._full[key] = full
         else:
-            self._full.pop(place, None)
+            self._full.pop(key, None)
 
     def left(self, key: str) -> int:
-        """How many can be taken now."""
-        return max(0, math.floor(self.limit.burst - self._missing(key) * self.limit.rate + EXACT))
+        """Available tokens."""
+        return max(0, math.floor(self.limit.burst - self._missing(key) * self.limit.rate + EPSILON_SECONDS))
 
     def refill(self, key: str) -> float:
         """Seconds until the bucket is full."""
         return self._missing(key)
 
     def _missing(self, key: str) -> float:
-        return max(0.0, self._full.get(self._place(key), 0.0) - self._clock())
+        return max(0.0, self._full.get(self._stored_key(key), 0.0) - self._clock())
 
-    def _place(self, key: str) -> str:
-        if key in self._full or len(self._full) < MOST_BUCKETS:
+    def _stored_key(self, key: str) -> str:
+        if key in self._full or len(self._full) < MAX_BUCKETS:
             return key
         now = self._clock()
-        if now - self._swept >= SWEEP_INTERVAL:
+        if now - self._swept >= SWEEP_INTERVAL_SECONDS:
             self._swept = now
             self._full = {key: full for key, full in self._full.items() if full > now}
-        return key if len(self._full) < MOST_BUCKETS else SHARED
+        return key if len(self._full) < MAX_BUCKETS else SHARED_KEY
 
 
-class Drawn:
-    """The buckets that a caller draws from, each with its key."""
+class Charge:
+    """The buckets that a request is charged to, each with its key."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_charged",)
 
-    def __init__(self, places: Sequence[tuple[Buckets, str]]) -> None:
-        self._places = places
+    def __init__(self, charged: Sequence[tuple[Buckets, str]]) -> None:
+        self._charged = charged
 
-    def take(self, amount: int, what: str) -> None:
-        """Take from all that count this, or from none. Raises TooMany or TooManyAtOnce."""
-        places = [(buckets, key) for buckets, key in self._places if buckets.limit.what == what]
-        for buckets, key in places:
+    def take(self, amount: int, unit: str) -> None:
+        """Take from all buckets of this unit, or from none. Raises TooMany or TooManyAtOnce."""
+        charged = [(buckets, key) for buckets, key in self._charged if buckets.limit.unit == unit]
+        for buckets, key in charged:
             if wait := buckets.wait(key, amount):
                 limit = buckets.limit
                 raise TooManyAtOnce(limit, amount) if wait == math.inf else TooMany(limit, wait)
-        for buckets, key in places:
+        for buckets, key in charged:
             buckets.take(key, amount)
 
-    def settle(self, amount: int, what: str) -> None:
-        """Take what was not foreseen, or give back what was not needed (negative)."""
-        for buckets, key in self._places:
-            if buckets.limit.what == what:
+    def settle(self, amount: int, unit: str) -> None:
+        """Correct an estimated charge: take the difference, or return it (negative)."""
+        for buckets, key in self._charged:
+            if buckets.limit.unit == unit:
                 buckets.take(key, amount)
 
     def headers(self) -> Headers:
-        """The limits and what is left of them (draft-ietf-httpapi-ratelimit-headers-11)."""
-        if not self._places:
+        """The limits and their remaining tokens (draft-ietf-httpapi-ratelimit-headers-11)."""
+        if not self._charged:
             return ()
-        policies, states = zip(*(_described(buckets, key) for buckets, key in self._places), strict=True)
+        policies, states = zip(*(_described(buckets, key) for buckets, key in self._charged), strict=True)
         return (("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states)))
 
 
-NOTHING = Drawn(())
+NO_CHARGE = Charge(())
 
 
 class Throttle:
-    """All limits, and what has been drawn from them."""
+    """All rate limits with their buckets."""
 
     def __init__(self, limits: Iterable[RateLimit], clock: Clock = time.monotonic, earlier: Self | None = None) -> None:
         kept: dict[RateLimit, Buckets] = {} if earlier is None else {one.limit: one for one in earlier.all}
@@ -163,32 +167,32 @@ class Throttle:
 
     @classmethod
     def of(cls, settings: Settings, earlier: Self | None = None) -> Self:
-        """As the operator set it up. Limits that were there `earlier` go on where they were."""
+        """The throttle of the settings. Unchanged limits keep the buckets of `earlier`."""
         return cls(read_rate_limits(settings.rate_limits), earlier=earlier)
 
     @property
     def count_messages(self) -> bool:
-        """Whether any of them counts messages."""
-        return any(buckets.limit.what == "messages" for buckets in self.all)
+        """Whether any limit counts messages."""
+        return any(buckets.limit.unit == "messages" for buckets in self.all)
 
-    def of_request(self, caller: Caller, head: Head, scope: Scope) -> Drawn:
-        """What a request draws from."""
+    def of_request(self, caller: Caller, head: Head, scope: Scope) -> Charge:
+        """The charge of a request."""
         if not self.all:
-            return NOTHING
-        pairs = ((buckets, _told(buckets.limit.by, caller, head, scope)) for buckets in self._of(caller))
-        return Drawn([(buckets, f"{caller.role} {told}") for buckets, told in pairs])
+            return NO_CHARGE
+        pairs = ((buckets, _bucket_key(buckets.limit.by, caller, head, scope)) for buckets in self._of(caller))
+        return Charge([(buckets, f"{caller.role} {key}") for buckets, key in pairs])
 
-    def of_messages(self, caller: Caller) -> Drawn:
-        """What the messages of a caller draw from, which are told apart by claims only."""
-        mine = (buckets for buckets in self._of(caller) if buckets.limit.what == "messages")
-        return Drawn([(buckets, f"{caller.role} {_claimed(buckets.limit.by, caller)}") for buckets in mine])
+    def of_messages(self, caller: Caller) -> Charge:
+        """The charge of a caller's messages, whose buckets are keyed by claims only."""
+        mine = (buckets for buckets in self._of(caller) if buckets.limit.unit == "messages")
+        return Charge([(buckets, f"{caller.role} {_claimed(buckets.limit.by, caller)}") for buckets in mine])
 
     def _of(self, caller: Caller) -> list[Buckets]:
         return self._by_role.get(caller.role, self._others)
 
 
-def _told(by: str, caller: Caller, head: Head, scope: Scope) -> str:
-    """What tells a caller apart from others of its role."""
+def _bucket_key(by: str, caller: Caller, head: Head, scope: Scope) -> str:
+    """The key that separates a caller from others of its role."""
     if by == ADDRESS:
         client = scope.get("client")
         return _network(client[0]) if client else ""
@@ -201,21 +205,21 @@ def _claimed(by: str, caller: Caller) -> str:
     return _claim(caller.claims, by) if by else ""
 
 
-@lru_cache(KEYS_KEPT)
+@lru_cache(MAX_CACHED_KEYS)
 def _network(address: str) -> str:
-    """An address, or of IPv6 the network that its owner may take any number of addresses from."""
+    """An IPv4 address, or the /64 network of an IPv6 address: a client can use any address of its network."""
     try:
         found: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:
         return address
     if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Network((int(found), CUSTOMER), strict=False))
+        return str(found.ipv4_mapped or IPv6Network((int(found), IPV6_PREFIX_BITS), strict=False))
     return address
 
 
-@lru_cache(KEYS_KEPT)
+@lru_cache(MAX_CACHED_KEYS)
 def _claim(claims: str, path: str) -> str:
-    """The value of a claim, short whatever the token holds; all without it are the same."""
+    """A digest of a claim's value; tokens without the claim have the same one."""
     value: object = json.loads(claims)
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
@@ -229,8 +233,8 @@ def _digest(text: str) -> str:
 def _described(buckets: Buckets, key: str) -> tuple[str, str]:
     """A policy and its state as items of structured fields (RFC 9651)."""
     limit = buckets.limit
-    unit = "" if limit.what == "requests" else f';qu="{limit.what}"'
+    unit = "" if limit.unit == "requests" else f';qu="{limit.unit}"'
     return (
         f'"{limit.name}";q={limit.burst}{unit};w={math.ceil(limit.window)}',
-        f'"{limit.name}";r={buckets.left(key)};t={math.ceil(buckets.refill(key) - EXACT)}',
+        f'"{limit.name}";r={buckets.left(key)};t={math.ceil(buckets.refill(key) - EPSILON_SECONDS)}',
     )

@@ -26,12 +26,12 @@ _BOOLEANS = {"on": "true", "off": "false"}
 
 
 class ConfigFileError(Exception):
-    """A file that cannot be read or understood: which, in which line, and what to do, never a value."""
+    """A file that cannot be read or parsed. The message names file and line, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One setting of a file, its value as an environment variable would have it. `line` counts from 1."""
+    """One setting of a file, its value as in an environment variable. `line` counts from 1."""
 
     name: str
     value: str
@@ -39,13 +39,13 @@ class Entry:
 
 
 def read(path: Path) -> list[Entry]:
-    """The settings in the file at `path`, in its order. Raises ConfigFileError."""
+    """The settings of a file, in its order. Raises ConfigFileError."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigFileError(f"cannot read the configuration file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigFileError(f"{path} is not text in UTF-8: save it as that") from None
+        raise ConfigFileError(f"{path} is not text in UTF-8: save it in that encoding") from None
     try:
         return list(parse(text, os.environ))
     except ConfigFileError as error:
@@ -53,9 +53,9 @@ def read(path: Path) -> list[Entry]:
 
 
 def parse(text: str, variables: Mapping[str, str]) -> Iterator[Entry]:
-    """The settings in a file's text; `$(name)` is an earlier setting or else one of `variables`.
+    """The settings in a file's text; `$(name)` refers to an earlier setting or else to one of `variables`.
 
-    Raises ConfigFileError that begins with the line's number.
+    Raises ConfigFileError with a message that begins with the number of the line.
     """
     known: dict[str, str] = {}
     places = ChainMap(known, dict(variables))
@@ -78,17 +78,17 @@ def _skip(text: str, position: int) -> int:
 
 
 def _assignment(text: str, position: int) -> tuple[str, str, int]:
-    """A name, its value as it is written, and where the next line begins."""
+    """A name, its value as written, and the start of the next line."""
     name = _NAME.match(text, position)
     equals = name and _EQUALS.match(text, name.end())
     if not name or not equals:
-        raise ConfigFileError('write name = "value"; groups and import are not read')
+        raise ConfigFileError('not an assignment: write name = "value" (groups and import are not supported)')
     start = equals.end()
     value = _STRING.match(text, start) or _NUMBER.match(text, start) or _BOOLEAN.match(text, start)
     end = value and _END.match(text, value.end())
     if not value or not end:
         raise ConfigFileError(
-            f"the value of {name[0]} is a number, true or false, or else needs double quotes around all of it"
+            f"the value of {name[0]} is neither a number nor true or false: write it in double quotes"
         )
     return name[0], value[0], end.end()
 
@@ -107,7 +107,7 @@ def _unescaped(name: str, raw: str) -> str:
         if not _ESCAPES.fullmatch(raw):
             raise ValueError
         text: str = json.loads(raw, strict=False)
-        # Half of a surrogate pair is a character in Python and in no encoding.
+        # Python accepts half a surrogate pair, which no encoding can represent.
         text.encode()
         if "\0" in text:
             raise ValueError
@@ -121,18 +121,20 @@ def _unescaped(name: str, raw: str) -> str:
 def _filled(name: str, text: str, variables: Mapping[str, str]) -> str:
     def fill(match: re.Match[str]) -> str:
         if match[0] == "$":
-            raise ConfigFileError(f"the value of {name} has a single $: write $$ for it, or $(VARIABLE)")
+            raise ConfigFileError(f"the value of {name} has a single $: write $$ for a dollar sign, or $(VARIABLE)")
         if match[1] is None:
             return "$"
         if match[1] not in variables:
-            raise ConfigFileError(f"the value of {name} needs the environment variable {match[1]}: set it")
+            raise ConfigFileError(
+                f"the value of {name} refers to {match[1]}, which is not set: set this environment variable"
+            )
         return variables[match[1]]
 
     return _DOLLAR.sub(fill, text)
 
 
 def assignment(name: str, value: str | float) -> str:
-    """A line that is read as this name and value."""
+    """A line of a file with this name and value."""
     if isinstance(value, bool):
         return f"{name} = {str(value).lower()}"
     if isinstance(value, str):

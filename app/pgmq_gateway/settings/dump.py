@@ -1,4 +1,4 @@
-"""Settings as a configuration file, with a mask in place of each secret."""
+"""Settings as a configuration file, secrets masked."""
 
 import re
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 from pydantic import SecretStr
 
 from pgmq_gateway.settings.configfile import assignment
-from pgmq_gateway.settings.model import EMPTY_COUNTS, FIELDS, MASK, Settings
+from pgmq_gateway.settings.model import EMPTY_ALLOWED, FIELDS, MASK, Settings
 
-_EMBEDDED = "# The database is the embedded one; its folder also gives the secret and the keys that are empty here."
+_EMBEDDED = "# The embedded database is used; a secret and keys that are empty here come from its data directory."
 
-# To the last @, whatever stands there unescaped: more may be masked than need be, never less.
+# Up to the last @, because a password may contain an unescaped one.
 _USERINFO = re.compile(r"(://[^:@/?]*:).*(@)", re.DOTALL)
 _IN_QUERY = re.compile(r"((?:^|[?&])[^=&]*password=)[^&]*", re.IGNORECASE)
 _IN_WORDS = re.compile(r"(password\s*=\s*)(?:'(?:\\.|[^'\\])*'?|(?:\\.|\S)*)", re.IGNORECASE | re.DOTALL)
 
 
 def dump(settings: Settings) -> str:
-    """Lines that the reader of configuration files takes, sorted by name."""
+    """Lines of a configuration file, sorted by name."""
     lines = [assignment(name, _shown(field, getattr(settings, field))) for name, field in FIELDS.items()]
     lines += [assignment(name, MASK if value else "") for name, value in settings.app_settings]
     comment = [] if settings.db_uri else [_EMBEDDED]
@@ -25,7 +25,7 @@ def dump(settings: Settings) -> str:
 
 
 def _shown(field: str, value: Any) -> str | float:  # noqa: ANN401 a field's
-    """A field's value, as an operator would write it where that is not a secret."""
+    """A field's value as an operator would write it, masked where it is secret."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):
@@ -34,14 +34,14 @@ def _shown(field: str, value: Any) -> str | float:  # noqa: ANN401 a field's
         value = tuple(f"{pair.partition('=')[0]}={MASK}" for pair in value)
     if isinstance(value, tuple):
         default = Settings.model_fields[field].default
-        # Nothing at all would mean the default.
-        return ",".join(value) or ("," if default and field not in EMPTY_COUNTS else "")
+        # An empty value would select the default.
+        return ",".join(value) or ("," if default and field not in EMPTY_ALLOWED else "")
     assert isinstance(value, str | int | float)
     return value
 
 
 def masked(uri: str) -> str:
-    """A connection string, as a URI or as words, without its passwords."""
+    """A connection string, as a URI or in keyword form, with masked passwords."""
     if "://" in uri:
         return _IN_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(rf"\1{MASK}\2", uri))
     return _IN_WORDS.sub(rf"\1{MASK}", uri) if "=" in uri else MASK

@@ -1,4 +1,4 @@
-"""What the operator decides, under PostgREST's names wherever PostgREST has the setting."""
+"""The settings, under PostgREST's names where PostgREST has them."""
 
 import re
 from pathlib import Path
@@ -24,19 +24,19 @@ from pgmq_gateway.settings.ratelimit import read_rate_limits
 # RFC 7518, section 3.2: a key for HS256 is at least as long as the hash.
 MIN_SECRET_BYTES = 32
 
-# What a printed configuration has in place of a secret.
+# Printed in place of a secret.
 MASK = "********"
-MASKED = "this is what --dump-config prints in place of a secret: put the secret there"
+MASKED = f"{MASK} is what --dump-config prints in place of a secret: write the secret itself"
 
-# Messages of one call, as in sql/functions/pgmq_public/send_batch.sql and read.sql where nobody says otherwise.
+# Messages of one call; defaults, as in sql/functions/pgmq_public/send_batch.sql and read.sql.
 MAX_BATCH = 100_000
 MAX_READ = 10_000
 
-# Settings that can be set to nothing. For all others, as in PostgREST, empty means the default.
-EMPTY_COUNTS = {"db_anon_role", "db_extra_search_path"}
+# Fields for which an empty value is a value. For others, as in PostgREST, it selects the default.
+EMPTY_ALLOWED = {"db_anon_role", "db_extra_search_path"}
 
-# Settings of PostgREST that the gateway does not have, each with the values that are what it does anyway, or that make
-# no difference to be told of.
+# Settings of PostgREST without effect here, with the values that need no warning because the gateway behaves that way
+# or the difference does not matter.
 WITHOUT_EFFECT = {
     "db-aggregates-enabled": {"false"},
     "db-config": {"false"},
@@ -63,14 +63,16 @@ def secret_too_short(length: int) -> str:
 
 
 class SettingsError(Exception):
-    """Settings that the gateway cannot start with, said in one line."""
+    """Settings with which the gateway cannot start; the message is one line."""
 
 
 def _app_setting(pair: tuple[str, str]) -> tuple[str, str]:
     name, value = pair
-    # Postgres would refuse it in each call.
+    # Otherwise set_config would fail in each call.
     if not re.fullmatch(r"[^\W\d][\w$]*(\.[^\W\d][\w$]*)*", name.removeprefix(sources.APP_SETTINGS)):
-        raise ValueError("Postgres takes only letters, digits and _ in such a name, and no digit in front")
+        raise ValueError(
+            "Postgres accepts only letters, digits and _ in this name, and no digit at its start: rename the setting"
+        )
     if value == MASK:
         raise ValueError(MASKED)
     return pair
@@ -82,29 +84,29 @@ AppSetting = Annotated[tuple[str, str], AfterValidator(_app_setting)]
 class Settings(BaseModel):
     """Frozen settings. Each field `x_y` is PostgREST's setting `x-y`; lists are separated by commas.
 
-    jwt_role_claim_key     where a token names its role, as PostgREST writes such paths
-    jwt_cache_max_entries  verified tokens kept in memory; 0: none
-    jwt_previous_secret    the secret, or the keys, before the present ones: what they have signed is still taken
-    jwt_issuer             who may have issued tokens (claim iss); none named: anybody
-    jwks_url               where keys are fetched from, besides those of the settings
-    jwks_private_addresses whether that may be an address which is not on the internet
-    app_settings           pairs of a name, with its `app.settings.`, and the value that SQL finds under it
-    secret_keys            each as `name=key`
-    key_layer              whether a request must show a key; None: when there are keys
-    listen_uri             where to listen and to read the catalog, if not at db_uri: a pooler forgets LISTEN
-    call_timeout           seconds that a call may take in the database; None: what holds for the login role
-    history_interval       seconds between samples of the queues; 0: none are taken
-    history_keep           days that samples are kept
-    log_format             of all that is written to stderr
-    log_requests           whether each request is told of, whatever the log's level
-    queue_metrics          queues at most that the metrics name; 0: they say nothing of queues
-    rate_limits            limits per caller (limits.py)
-    reuse_port             whether others may listen on the same ports, to take over from this gateway
-    max_body, max_head     bytes of a request's body, and of its line and headers
-    head_timeout           seconds that a request's line and headers may take to arrive; body_timeout: its body
-    send_timeout           seconds that a client may take nothing of its answer
-    max_connections        of one process, open at once
-    max_batch, max_read    messages of one send_batch; and of one read, however many are asked for
+    jwt_role_claim_key      path of the role in a token's claims, in PostgREST's syntax
+    jwt_cache_max_entries   verified tokens kept in memory; 0: no cache
+    jwt_previous_secret     former secret or keys, whose tokens are still accepted
+    jwt_issuer              accepted values of the claim iss; empty: any
+    jwks_url                URL of further keys
+    jwks_private_addresses  allow jwks_url to lead to an address that is not on the internet
+    app_settings            pairs of a name, including `app.settings.`, and the value that SQL reads
+    secret_keys             each as `name=key`
+    key_layer               require an API key; None: if keys are configured
+    listen_uri              database URI for LISTEN and the catalog, instead of db_uri: LISTEN fails through a pooler
+    call_timeout            statement timeout of calls in seconds; None: that of the login role
+    history_interval        seconds between samples of the queues; 0: no samples
+    history_keep            days for which samples are kept
+    log_format              of all lines on stderr
+    log_requests            log each request, whatever the log level
+    queue_metrics           maximum number of queues in the metrics; 0: no metrics of queues
+    rate_limits             rate limits per caller (settings/ratelimit.py)
+    reuse_port              SO_REUSEPORT, so that a new gateway can take over the ports
+    max_body, max_head      bytes of a request's body; of its request line and headers
+    head_timeout            seconds for receiving a request line and headers; body_timeout: a body
+    send_timeout            seconds in which a client must accept part of its response
+    max_connections         open connections of one process
+    max_batch, max_read     messages of one send_batch; of one read, whatever n asks for
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -193,7 +195,7 @@ class Settings(BaseModel):
     @field_validator("db_uri", "listen_uri", "jwt_secret", "jwt_previous_secret", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
-        """PostgREST: `@path` means the content of that file; a secret's loses only one newline at its end."""
+        """PostgREST: `@path` is the content of that file; a secret loses one trailing newline only."""
         if not isinstance(value, str):
             return value
         if MASK in value:
@@ -205,7 +207,7 @@ class Settings(BaseModel):
         except OSError as error:
             raise ValueError(f"cannot read {value[1:]}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise ValueError(f"{value[1:]} is not text in UTF-8: save it as that") from None
+            raise ValueError(f"{value[1:]} is not text in UTF-8: save it in that encoding") from None
         return text.strip() if info.field_name in {"db_uri", "listen_uri"} else text.removesuffix("\n")
 
     @field_validator("db_uri", "listen_uri")
@@ -228,8 +230,8 @@ class Settings(BaseModel):
         """PostgREST refuses equal ports too, even on different hosts."""
         if value != 0 and value == info.data.get("server_port"):
             raise ValueError(
-                f"{value} is also the API's port, PGRST_SERVER_PORT: set another one, or 0 for any free port "
-                "(--port, --admin-port)"
+                f"{value} is also the API's port, PGRST_SERVER_PORT: set another port, or 0 for any free port"
+                " (--port, --admin-port)"
             )
         return value
 
@@ -237,8 +239,8 @@ class Settings(BaseModel):
     @classmethod
     def _named_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(name and key for name, _, key in (pair.partition("=") for pair in value)):
-            raise ValueError("write each key as name=key, separated by commas")
-        # As a key it would open everything to who has read the manual.
+            raise ValueError("a key has no name: write each one as name=key, separated by commas")
+        # As a key the mask would be publicly known.
         if any(MASK in pair for pair in value):
             raise ValueError(MASKED)
         return value
@@ -249,12 +251,12 @@ class Settings(BaseModel):
         if value is None:
             return None
         if not re.fullmatch(r"https?://[!-~]+", value) or "\\" in value:
-            raise ValueError("write an address as https://id.example.org/.well-known/jwks.json")
+            raise ValueError("not a URL: write one such as https://id.example.org/.well-known/jwks.json")
         parts = urlsplit(value)
         if not parts.hostname or parts.port == 0 or "@" in parts.netloc or parts.fragment:
-            raise ValueError("an address without user, password or fragment is needed")
+            raise ValueError("the URL has a user, a password, a fragment or no host: remove it, or add the host")
         if parts.scheme == "http" and not re.fullmatch(r"localhost|127\.[0-9.]+|::1", parts.hostname):
-            raise ValueError("http is for this machine's own addresses only: write https://")
+            raise ValueError("http is accepted only for this machine's own addresses: write https://")
         return value
 
     @field_validator("rate_limits")
@@ -267,39 +269,45 @@ class Settings(BaseModel):
     @classmethod
     def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("name at least one schema to expose")
+            raise ValueError("no schema is exposed: name at least one, such as pgmq_public")
         if internal := {"pgmq_gateway", "pg_catalog", "information_schema"} & set(value):
-            raise ValueError(f"{', '.join(sorted(internal))} must not be exposed")
+            raise ValueError(f"{', '.join(sorted(internal))} must not be exposed, because it is internal: remove it")
         return value
 
     @field_validator("server_host", "admin_server_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
-        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 asked for
+        return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 the operator's choice
 
 
-# Settings by their names in a file.
+# Fields by their names in a file.
 FIELDS = {
-    **{field.replace("_", "-"): field for field in Settings.model_fields if field not in sources.OWN.values()},
-    **sources.OWN,
+    **{
+        field.replace("_", "-"): field
+        for field in Settings.model_fields
+        if field not in sources.GATEWAY_SETTINGS.values()
+    },
+    **sources.GATEWAY_SETTINGS,
 }
 del FIELDS["app-settings"]
 
 
-def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401 pydantic judges the values
-    """Settings from a file and the environment, with those `chosen` on the command line in front (None: not chosen).
+def load_settings(config: Path | None = None, **options: Any) -> Settings:  # noqa: ANN401 pydantic validates the values
+    """Settings of a file and the environment; `options` of the command line take precedence (None: not given).
 
-    config  PostgREST's configuration file; None: the one that PGMQ_GATEWAY_CONFIG names, if it names any
+    config  PostgREST's configuration file; None: the one named by PGMQ_GATEWAY_CONFIG, if any
 
-    Raises SettingsError that names the variable, or the file and the line, and what is wrong, never the value.
+    Raises SettingsError that names the variable, or file and line, but never a secret value.
     """
     found = {given.name: given for given in _given(config)}
     values: dict[str, Any] = {field: found[name].value for name, field in FIELDS.items() if name in found}
-    values |= {field: value for field, value in chosen.items() if value is not None}
-    values = {field: value for field, value in values.items() if value != "" or field in EMPTY_COUNTS}
+    values |= {field: value for field, value in options.items() if value is not None}
+    values = {field: value for field, value in values.items() if value != "" or field in EMPTY_ALLOWED}
     app = [given for given in found.values() if given.name.startswith(sources.APP_SETTINGS)]
-    places = {field: found[name].place for name, field in FIELDS.items() if name in found and chosen.get(field) is None}
+    places = {
+        field: found[name].place for name, field in FIELDS.items() if name in found and options.get(field) is None
+    }
     try:
         return Settings(**values, app_settings=tuple((given.name, given.value) for given in app))
     except ValidationError as error:
@@ -309,12 +317,12 @@ def load(config: Path | None = None, **chosen: Any) -> Settings:  # noqa: ANN401
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def unheeded(config: Path | None = None) -> list[str]:
-    """Settings of the file and the environment that have no effect here, each by the name that it was given."""
-    return sorted({given.written for given in _given(config) if not _heeded(given)})
+def without_effect(config: Path | None = None) -> list[str]:
+    """Settings of the file and the environment without effect here, by their names in the source."""
+    return sorted({given.written for given in _given(config) if not _effective(given)})
 
 
-def _heeded(given: sources.Given) -> bool:
+def _effective(given: sources.Given) -> bool:
     value = given.value.lower()
     return (
         value == ""

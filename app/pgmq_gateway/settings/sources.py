@@ -1,4 +1,4 @@
-"""Where settings come from: a configuration file and the environment, under all names that PostgREST takes."""
+"""Reads settings from a configuration file and the environment, under all names that PostgREST accepts."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ APP_SETTINGS = "app.settings."
 _PREFIX = "PGRST_"
 _APP_PREFIX = "PGRST_APP_SETTINGS_"
 
-# Older names that PostgREST still takes.
+# Older names that PostgREST still accepts.
 _ALIASES = {
     "db-pool-timeout": "db-pool-max-idletime",
     "db-schema": "db-schemas",
@@ -25,8 +25,8 @@ _ALIASES = {
     "server-proxy-uri": "openapi-server-proxy-uri",
 }
 
-# The gateway's own: PostgREST leaves the keys to what stands in front of it, and has no queues.
-OWN = {
+# Settings that PostgREST does not have, with the field of each.
+GATEWAY_SETTINGS = {
     "pgmq-gateway-publishable-keys": "publishable_keys",
     "pgmq-gateway-secret-keys": "secret_keys",
     "pgmq-gateway-key-layer": "key_layer",
@@ -56,12 +56,12 @@ OWN = {
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One setting that somebody has given.
+    """One setting of a file or the environment.
 
-    name     PostgREST's present name for it, as files have it: `db-uri`
-    written  the name that was used
-    place    where to mend it: the variable, or the file, the line and the name in it
-    current  whether it was given by its present name
+    name     its current name, as in files: `db-uri`
+    written  the name in the source
+    place    its position for messages: the variable, or file, line and name
+    current  the source uses the current name
     """
 
     name: str
@@ -74,13 +74,13 @@ class Given:
 def variable(name: str) -> str:
     """The environment variable of the setting `name`."""
     upper = name.replace("-", "_").upper()
-    return upper if name in OWN else f"{_PREFIX}{upper}"
+    return upper if name in GATEWAY_SETTINGS else f"{_PREFIX}{upper}"
 
 
 def given(config: Path | None = None) -> list[Given]:
-    """All that is set, the weakest first: the file before the environment, and older names before present ones.
+    """All given settings in rising precedence: the file before the environment, older names before current ones.
 
-    config  None: the file that PGMQ_GATEWAY_CONFIG names, if it names any
+    config  None: the file named by PGMQ_GATEWAY_CONFIG, if any
 
     Raises configfile.ConfigFileError.
     """
@@ -97,13 +97,13 @@ def _in_file(path: Path) -> Iterator[Given]:
 
 
 def _in_environment() -> Iterator[Given]:
-    own = {variable(name): name for name in OWN}
+    own = {variable(name): name for name in GATEWAY_SETTINGS}
     for written, value in os.environ.items():
         if written.startswith(_APP_PREFIX):
             yield Given(APP_SETTINGS + written.removeprefix(_APP_PREFIX), value, written, written)
         elif written.startswith(_PREFIX):
             name = written.removeprefix(_PREFIX).replace("_", "-").lower()
             yield Given(_ALIASES.get(name, name), value, written, written, name not in _ALIASES)
-        # What else begins with PGMQ_GATEWAY_ may be Kubernetes' own variables of a service with this name.
+        # Other variables PGMQ_GATEWAY_… are not errors: Kubernetes sets them for a service of that name.
         elif written in own:
             yield Given(own[written], value, written, written)
