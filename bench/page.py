@@ -1,9 +1,13 @@
-"""How long a queue's page takes to open, with a million messages in the queue: `python -m bench.page`.
+"""Measures the load time of a queue's page, with a million messages in the queue: `python -m bench.page`.
 
-The goal: usable within a second. Measured in Chromium, from the start of the navigation to the end of the server's
-response, to the frame that paints the first message, to the moment when the page is usable (the messages are painted
-and its web socket is open, so that clicks are answered), and to its charts. Warm: the browser has the files, and their
-scripts compiled; cold: it has nothing.
+The goal is a usable page within one second. Chromium measures, from the start of the navigation:
+
+response       the end of the server's response
+first message  the frame that paints it
+usable         the messages are painted and the WebSocket is open, so that clicks have an effect
+charts         the frame that paints them
+
+Warm: the browser has cached the files and their compiled scripts. Cold: its cache is empty.
 """
 
 import asyncio
@@ -31,12 +35,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUEUE = "bench_page"
 MESSAGE = json.dumps({"order": 4711, "customer": "0a1b2c3d", "lines": [{"sku": "abc-1", "n": 2}], "note": "x" * 200})
 WINDOW = ViewportSize(width=1440, height=900)
-# A browser keeps what it compiles of scripts that it has seen several times.
-WARM_UP = 4
-# Seconds between two openings, so that none waits for what the one before has left to do: each page counts the queue.
-REST = 2.0
+# Chromium caches the compiled code of a script only after several loads.
+WARM_UP_OPENINGS = 4
+# Each page counts the queue's messages in the background: the next opening must not wait for that.
+PAUSE_SECONDS = 2.0
 GOAL_MS = 1000
-# Notes when a thing is first painted, in milliseconds from the start of the navigation. NiceGUI's socket sends clicks.
+# Records when an element is first painted, in milliseconds from the start of the navigation.
 WATCH = """
   window.opened = {};
   function seen(name, selector) {
@@ -60,58 +64,57 @@ WATCH = """
 """
 DONE = "window.opened.row && window.opened.connected && window.opened.charts"
 TIMES = """({
-  answer: performance.getEntriesByType("navigation")[0].responseEnd,
+  response: performance.getEntriesByType("navigation")[0].responseEnd,
   row: opened.row,
   usable: Math.max(opened.row, opened.connected),
   charts: opened.charts,
 })"""
-SHOWN = {"answer": "response", "row": "first message", "usable": "usable", "charts": "charts"}
+LABELS = {"response": "response", "row": "first message", "usable": "usable", "charts": "charts"}
 
 Times = Sequence[dict[str, float]]
 
 
 async def opening(context: BrowserContext, address: str) -> dict[str, float]:
-    """Open the page once, and give the times: `answer`, `row`, `usable` and `charts`, in milliseconds."""
+    """Open the page once. Returns the times `response`, `row`, `usable` and `charts`, in milliseconds."""
     page = await context.new_page()
     await page.add_init_script(WATCH)
     await page.goto(address, wait_until="commit")
     await page.wait_for_function(DONE)
     times: dict[str, float] = await page.evaluate(TIMES)
     await page.close()
-    await asyncio.sleep(REST)
+    await asyncio.sleep(PAUSE_SECONDS)
     return times
 
 
 async def cookie(url: str, key: str) -> tuple[str, str]:
-    """Name and value of a session's cookie."""
+    """Sign in. Returns name and value of the session's cookie."""
     async with httpx.AsyncClient(timeout=30) as client:
-        answer = await client.post(f"{url}/sign-in", data={"key": key}, headers={"Origin": url})
-    ((name, value),) = answer.cookies.items()
+        response = await client.post(f"{url}/sign-in", data={"key": key}, headers={"Origin": url})
+    ((name, value),) = response.cookies.items()
     return name, value
 
 
 async def openings(browser: BrowserType, program: str, url: str, key: str, number: int, *, cold: bool) -> Times:
-    """Open it so many times."""
+    """Open the page `number` times."""
     name, value = await cookie(url, key)
     times = []
-    # Only a profile on disk keeps what scripts were compiled to, as that of a person does.
+    # Chromium caches compiled scripts only in a profile on disk.
     with TemporaryDirectory() as profile:
         async with await browser.launch_persistent_context(
             profile, executable_path=program, viewport=WINDOW
         ) as context:
             await context.add_cookies([{"name": name, "value": value, "url": url}])
             address = f"{url}/queues/{QUEUE}"
-            for _ in range(0 if cold else WARM_UP):
+            for _ in range(0 if cold else WARM_UP_OPENINGS):
                 await opening(context, address)
             for _ in range(number):
                 if cold:
-                    await forget(context)
+                    await clear_cache(context)
                 times.append(await opening(context, address))
     return times
 
 
-async def forget(context: BrowserContext) -> None:
-    """Empty the browser's cache."""
+async def clear_cache(context: BrowserContext) -> None:
     session = await context.new_cdp_session(context.pages[0])
     await session.send("Network.clearBrowserCache")
     await session.detach()
@@ -121,7 +124,7 @@ async def _measured(messages: int, number: int) -> None:
     program = Path(sys.executable).with_name("pgmq-gateway")
     browser = next(filter(None, map(which, BROWSERS)), None)
     if browser is None:
-        raise BenchError("this needs Chromium")
+        raise BenchError(f"no browser found: install one of {', '.join(BROWSERS)}")
     async with stage(Cast([Name.GATEWAY])) as ready, async_playwright() as playwright:
         (gateway,) = ready.contenders
         assert isinstance(gateway, HttpServer)
@@ -138,21 +141,21 @@ async def _measured(messages: int, number: int) -> None:
 
 
 def report(cache: str, times: Times) -> None:
-    """Print the medians, and how often the goal was reached."""
-    for name, what in SHOWN.items():
+    """Print medians and quartiles, and how often the goal was reached."""
+    for name, label in LABELS.items():
         found = [one[name] for one in times]
         low, _, high = quantiles(found, n=4)
         spread = f"half of {len(found)} between {low:.0f} and {high:.0f}"
-        print(f"{cache}  {what:13}  median {median(found):4.0f} ms  ({spread})")
+        print(f"{cache}  {label:13}  median {median(found):4.0f} ms  ({spread})")
     reached = sum(one["usable"] <= GOAL_MS for one in times)
     print(f"{cache}  usable within {GOAL_MS} ms: {reached} of {len(times)}")
 
 
 def main(
-    messages: Annotated[int, typer.Option(min=1, help="How many are in the queue.")] = 1_000_000,
-    number: Annotated[int, typer.Option("--openings", min=2, help="How often the page is opened.")] = 15,
+    messages: Annotated[int, typer.Option(min=1, help="Number of messages in the queue.")] = 1_000_000,
+    number: Annotated[int, typer.Option("--openings", min=2, help="Number of times the page is opened.")] = 15,
 ) -> None:
-    """Measure how long the page of a long queue takes to open."""
+    """Measure the load time of a long queue's page."""
     run(_measured(messages, number))
 
 

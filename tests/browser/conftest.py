@@ -1,4 +1,4 @@
-"""What tests in a browser share: Chromium, a page of another origin, and a gateway that asks for keys."""
+"""Fixtures of the browser tests: Chromium, a page of another origin, and a gateway that requires API keys."""
 
 import re
 import threading
@@ -21,12 +21,12 @@ from tests.browser.machine import browser_program
 from tests.clients.conftest import command
 from tests.server import SECRET, Server
 
-# Ignored by git; for people to look at.
+# For the eye; ignored by git.
 SCREENSHOTS = Path(__file__).with_name("screenshots")
-# Machines that run tests are busy.
+# Playwright's default of 5 s is too short on a busy machine.
 expect.set_options(timeout=15_000)
-# What the console says of every answer that is an error; it is for the test to judge those.
-ERROR_ANSWER = "Failed to load resource: the server responded with a status of "
+# The console's line for each error response. Those are for the tests to check.
+ERROR_RESPONSE = "Failed to load resource: the server responded with a status of "
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class Origins:
-    """Two origins of one page: `page` is another one than the gateway's, `site` even another site."""
+    """Two origins of one page: `page` differs from the gateway's in its port, `site` in its host."""
 
     page: str
     site: str
@@ -55,14 +55,14 @@ class Dashboard:
     cookie: tuple[str, str] = field(repr=False)
 
     async def enter(self, page: Page, path: str = "/") -> None:
-        """Come to a page in the session that tests share, who must not end it."""
+        """Open a page in the session that the tests share, and must not end."""
         name, value = self.cookie
         await page.context.add_cookies([{"name": name, "value": value, "url": self.url}])
         await page.goto(self.url + path)
         await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
 
     async def sign_in(self, page: Page, path: str = "/", key: str | None = None) -> None:
-        """Show a key and come to a page."""
+        """Sign in with a key, and open a page."""
         await page.goto(self.url + path)
         await page.get_by_label("Key").fill(self.key if key is None else key)
         await page.get_by_role("button", name="Sign in").click()
@@ -71,18 +71,17 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Desk:
-    """Pages of the dashboard, for who is signed in there."""
+    """The dashboard's pages in a signed-in tab."""
 
     page: Page
     dashboard: Dashboard
 
     async def open(self, path: str, *, narrow: bool = False) -> None:
-        """Go to a page of it."""
         await self.page.set_viewport_size({"width": 390, "height": 844} if narrow else {"width": 1440, "height": 900})
         await self.dashboard.enter(self.page, path)
 
     async def picture(self, name: str, *, dark: bool = False) -> None:
-        """Leave a picture of the whole page, which has to be one that everybody can use."""
+        """Check the page's accessibility, and take a screenshot of all of it."""
         await self.page.emulate_media(color_scheme="dark" if dark else "light")
         await accessible(self.page)
         await self.page.evaluate("scrollTo(0, 0)")
@@ -101,21 +100,21 @@ class Client:
     schema: str = "pgmq_public"
 
     async def calls(self, *asked: tuple[object, ...]) -> list[dict[str, Any]]:
-        """What the page sees of the calls, each of them (function, arguments) or (function, arguments, options)."""
+        """The results of calls, each (function, arguments) or (function, arguments, options), as the page gets them."""
         seen: list[dict[str, Any]] = await self.page.evaluate("calls", {"client": self._options(), "asked": asked})
         return seen
 
     async def call(self, *asked: object) -> dict[str, Any]:
-        """What the page sees of one call."""
+        """The result of one call as the page gets it."""
         (seen,) = await self.calls(asked)
         return seen
 
     async def start(self, *asked: object) -> None:
-        """Begin a call that `abort` ends."""
+        """Start a call that `abort` aborts."""
         await self.page.evaluate("start", {"client": self._options(), "call": asked})
 
     async def abort(self) -> dict[str, Any]:
-        """End the call that was begun, and give what the page sees of it."""
+        """Abort the started call. Returns its result as the page gets it."""
         seen: dict[str, Any] = await self.page.evaluate("abort()")
         return seen
 
@@ -125,13 +124,13 @@ class Client:
 
 @pytest.fixture(scope="session")
 def directory(folder: Path) -> DataDirectory:
-    """The data directory of the server for browsers."""
+    """The data directory of the browser tests' server."""
     return DataDirectory(folder / "browser")
 
 
 @pytest.fixture(scope="session")
 def embedded(folder: Path, directory: DataDirectory) -> Iterator[Server]:
-    """`pgmq-gateway serve` on its embedded database as anybody starts it: it asks for a key."""
+    """`pgmq-gateway serve` on its embedded database, with its defaults: it requires API keys."""
     log, arguments = folder / "browser.log", ("--data-dir", str(directory.path), "--dashboard-port", "0")
     running = server.start(log, *arguments, env={"PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4"})
     yield running
@@ -149,7 +148,7 @@ def keys(embedded: Server, directory: DataDirectory) -> Keys:
 
 @pytest.fixture(scope="session")
 def dashboard(embedded: Server) -> Dashboard:
-    """The dashboard that `serve` has started."""
+    """The dashboard that `serve` started."""
     link = re.search(r"(\S+)/sign-in\?code=\S+", embedded.output)
     assert link is not None
     key = api_key(SECRET.encode(), "service_role")
@@ -159,29 +158,28 @@ def dashboard(embedded: Server) -> Dashboard:
 
 
 async def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
-    """Leave a picture for people to look at; a page that is wider than its window is wrong in itself."""
+    """Take a screenshot for people to look at. Fails when the page is wider than its window."""
     SCREENSHOTS.mkdir(exist_ok=True)
     await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def accessible(page: Page) -> None:
-    """Let axe look for what people without eyes or mouse would miss."""
+    """Fail on axe's findings about accessibility."""
     await page.evaluate((nodejs.package("axe-core") / "axe.min.js").read_text())
     found = await page.evaluate("axe.run({resultTypes: ['violations']})")
-    faults = [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found["violations"]]
-    assert faults == []
+    violations = [(one["id"], [node["html"][:300] for node in one["nodes"]]) for one in found["violations"]]
+    assert violations == []
 
 
 class Pages(BaseHTTPRequestHandler):
-    """Serves the files by their paths."""
+    """Serves files by their paths."""
 
     def __init__(self, files: dict[str, tuple[str, bytes]], *arguments: Any) -> None:  # noqa: ANN401 socketserver's
         self._files = files
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        """One file, or 404."""
         content_type, body = self._files.get(self.path, ("text/plain", b""))
         self.send_response(200 if self.path in self._files else 404)
         self.send_header("Content-Type", content_type)
@@ -190,12 +188,12 @@ class Pages(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """No log."""
 
 
 @pytest.fixture(scope="session")
 def origins() -> Iterator[Origins]:
-    """A server of a page that has supabase-js, as its package ships it for browsers."""
+    """A server of a page that loads supabase-js' build for browsers."""
     supabase_js = nodejs.package("@supabase/supabase-js") / "dist" / "umd" / "supabase.js"
     page = Path(__file__).with_name("page.html").read_bytes()
     files = {"/": ("text/html", page), "/supabase.js": ("text/javascript", supabase_js.read_bytes())}
@@ -215,7 +213,7 @@ def program() -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(program: str) -> AsyncIterator[Browser]:
-    """The browser of the machine."""
+    """The machine's browser."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program)
         yield browser
@@ -224,14 +222,14 @@ async def chromium(program: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """Errors of the page, errors in its console, but not that an answer was one; a test takes out what it expects."""
+    """Errors of the page and in its console, without error responses. A test removes those that it expects."""
     return []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
-    """An empty tab of a browser that knows nothing yet; the page that it comes to show must not complain."""
-    # Pictures are of what is there, not of how it comes.
+    """An empty tab of a browser without cookies and cache. Errors in its console fail the test."""
+    # Screenshots must not catch an animation halfway.
     async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
         listen(page, complaints)
@@ -240,10 +238,10 @@ async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
 
 
 def listen(page: Page, complaints: list[str]) -> None:
-    """Have the complaints of a page noted."""
+    """Collect the errors of a page."""
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(ERROR_ANSWER):
+        if message.type == "error" and not message.text.startswith(ERROR_RESPONSE):
             complaints.append(message.text)
 
     page.on("console", note)
@@ -265,5 +263,5 @@ def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
 
 @pytest.fixture
 def desk(tab: Page, dashboard: Dashboard) -> Desk:
-    """The dashboard in a tab of who has signed in."""
+    """The dashboard in a signed-in tab."""
     return Desk(tab, dashboard)

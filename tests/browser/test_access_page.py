@@ -1,4 +1,4 @@
-"""The page Access: what it says of rights is what the API does, and what it changes is changed in Postgres."""
+"""The page Access: it shows the access that the API gives, and its changes are made in Postgres."""
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Caller:
-    """Calls of the API with a token of `authenticated` for the user."""
+    """A client of the API, with the user's token for `authenticated`."""
 
     def __init__(self, gateway: Server, queue: str) -> None:
         self._url = gateway.url
@@ -23,14 +23,14 @@ class Caller:
         self._key = token(SECRET.encode(), "authenticated", {"sub": USER}, 600)
 
     def call(self, function: str, **arguments: object) -> httpx.Response:
-        """One call of the queue."""
+        """Call a function for the queue."""
         headers = {"Authorization": f"Bearer {self._key}", "apikey": self._key, "Content-Profile": "pgmq_public"}
         return httpx.post(
             f"{self._url}/rest/v1/rpc/{function}", json={"queue_name": self._queue, **arguments}, headers=headers
         )
 
     def refusal(self, function: str, **arguments: object) -> tuple[str | None, str | None]:
-        """Code and message of the answer, if it is an error."""
+        """Code and message of an error response; (None, None) for any other."""
         answer = self.call(function, **arguments)
         body = answer.json() if answer.is_error else {}
         return body.get("code"), body.get("message")
@@ -43,7 +43,7 @@ def caller(embedded: Server, queue: str) -> Caller:
 
 
 def privileges(sql: Sql, queue: str) -> set[str]:
-    """What `authenticated` holds on the queue's table."""
+    """The privileges of `authenticated` on the queue's table."""
     rows = sql(
         "select privilege_type from information_schema.role_table_grants"
         " where grantee = 'authenticated' and table_schema = 'pgmq' and table_name = %s",
@@ -53,16 +53,16 @@ def privileges(sql: Sql, queue: str) -> set[str]:
 
 
 def switch(desk: Desk, operation: str, role: str = "authenticated") -> Locator:
-    """The switch of one right."""
-    return desk.page.get_by_role("switch", name=f"{role}: rights to {operation}")
+    """The switch of one permission."""
+    return desk.page.get_by_role("switch", name=f"{role}: permission to {operation}")
 
 
 def verdict(desk: Desk, sentence: str) -> Locator:
-    """The word that says what a right comes to."""
+    """The effective access in the table."""
     return desk.page.get_by_role("button", name=f"{sentence} Why?")
 
 
-async def test_a_right_is_given_explained_and_taken(desk: Desk, sql: Sql, queue: str, caller: Caller) -> None:
+async def test_a_permission_is_granted_explained_and_revoked(desk: Desk, sql: Sql, queue: str, caller: Caller) -> None:
     message = {"user_id": USER, "n": 1}
     assert caller.refusal("send", message=message)[0] == "42501"
     await desk.open(f"/access?queue={queue}")
@@ -71,8 +71,8 @@ async def test_a_right_is_given_explained_and_taken(desk: Desk, sql: Sql, queue:
     await expect(reasons).to_contain_text(f"authenticated lacks SELECT, UPDATE on pgmq.q_{queue}")
 
     await switch(desk, "send").click()
-    # The right alone is not enough, and the page does not say that it is.
-    await expect(reasons).to_contain_text("It has the rights, but they are not enough")
+    # The permission has no effect without a policy.
+    await expect(reasons).to_contain_text("The permission is granted, but has no effect yet")
     await expect(switch(desk, "send")).to_be_checked()
     assert privileges(sql, queue) == {"INSERT", "SELECT"}
     assert caller.refusal("send", message=message)[0] == "42501"
@@ -83,7 +83,7 @@ async def test_a_right_is_given_explained_and_taken(desk: Desk, sql: Sql, queue:
     await expect(dialog).to_contain_text('{"user_id": "1234"}')
     await desk.picture("access-template")
     await dialog.get_by_role("button", name="Create", exact=True).click()
-    await expect(verdict(desk, "authenticated can send the messages that policies let through.")).to_be_visible()
+    await expect(verdict(desk, "authenticated can send the messages that policies allow.")).to_be_visible()
     expressions = sql("select polname from pg_policy where polrelid = to_regclass(%s)", f"pgmq.q_{queue}")
     assert len(expressions) == 4
     await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("insert on the archive")
@@ -97,19 +97,21 @@ async def test_a_right_is_given_explained_and_taken(desk: Desk, sql: Sql, queue:
     assert caller.refusal("send", message=message)[0] == "42501"
 
 
-async def test_what_cannot_be_revoked_alone_stays_and_the_error_is_shown(desk: Desk, sql: Sql, queue: str) -> None:
+async def test_a_permission_that_cannot_be_revoked_alone_stays_and_the_error_is_shown(
+    desk: Desk, sql: Sql, queue: str
+) -> None:
     sql("select pgmq_admin.grant_queue(%s, 'authenticated', '{pop}')", queue)
     held = privileges(sql, queue)
     await desk.open(f"/access?queue={queue}")
     await switch(desk, "read").click()
     problem = desk.page.get_by_role("alert").filter(has_text="were not changed")
-    await expect(problem).to_contain_text("It may also")
+    await expect(problem).to_contain_text("It can also")
     await expect(problem).to_contain_text("0LP01")
     await expect(switch(desk, "read")).to_be_checked()
     assert privileges(sql, queue) == held
 
 
-async def test_a_role_of_ones_own_gets_rights(desk: Desk, sql: Sql, queue: str) -> None:
+async def test_a_custom_role_is_granted_permissions(desk: Desk, sql: Sql, queue: str) -> None:
     sql("create role clerk nologin noinherit")
     sql("grant clerk to authenticator")
     try:
@@ -125,7 +127,7 @@ async def test_a_role_of_ones_own_gets_rights(desk: Desk, sql: Sql, queue: str) 
         sql("drop role clerk")
 
 
-async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
+async def test_trying_as_a_caller_gives_the_results_of_the_api(
     desk: Desk, sql: Sql, queue: str, caller: Caller
 ) -> None:
     sql("select pgmq_admin.create_policy(%s, 'own_messages')", queue)
@@ -134,10 +136,10 @@ async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
         exact = '"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993'
         sql("select pgmq.send(%s, %s::jsonb)", queue, f'{{"user_id": "{user}", "for": "{user}", {exact}}}')
     await desk.open(f"/access?queue={queue}")
-    await desk.page.get_by_label("sub, the user's id").fill(USER)
-    claims = desk.page.get_by_label("Claims of the token")
+    await desk.page.get_by_label("Subject (claim sub)").fill(USER)
+    claims = desk.page.get_by_label("Token claims (JSON)")
     await expect(claims).to_have_value(f'{{\n  "sub": "{USER}"\n}}')
-    message = desk.page.get_by_label("A message to try with")
+    message = desk.page.get_by_label("Test message (JSON)")
     await message.fill('{"user_id": ')
     await desk.page.get_by_role("button", name="Try", exact=True).click()
     await expect(desk.page.get_by_text("Not JSON")).to_be_visible()
@@ -146,22 +148,22 @@ async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
 
     result = desk.page.get_by_role("region", name="Result")
     await expect(result).to_contain_text("As authenticated")
-    told = {
+    results = {
         cells[0]: tuple(cells[1:])
         for row in await result.get_by_role("table", name="Operations").get_by_role("row").all()
         if len(cells := await row.locator("th, td").all_inner_texts()) == 4
     }
-    # Policies hide the message to try with; the caller's own is there for `read`.
+    # Policies hide the test message; `read` gets the caller's own one.
     expected = {
         "send": caller.refusal("send", message={"user_id": "another"}),
         "delete": caller.refusal("delete", message_id=1),
         "archive": caller.refusal("archive", message_id=1),
         "pop": caller.refusal("pop"),
     }
-    assert {name: told[name][1:] for name in expected} == expected
+    assert {name: results[name][1:] for name in expected} == expected
     assert caller.refusal("read", sleep_seconds=0, n=1) == (None, None)
-    assert told["read"][0].endswith("allowed")
-    seen = result.get_by_role("table", name="Messages that it can read")
+    assert results["read"][0].endswith("allowed")
+    seen = result.get_by_role("table", name="Readable messages")
     await expect(seen).to_contain_text(f'"for": "{USER}"')
     await expect(seen).not_to_contain_text("another")
     for number in ("1.10", "123456789012345678901234567890", "9007199254740993"):
@@ -170,7 +172,7 @@ async def test_trying_as_a_caller_tells_what_the_api_tells_that_caller(
     await desk.picture("access-try-as", dark=True)
 
 
-async def test_row_level_security_is_turned_off_only_when_that_is_meant(desk: Desk, sql: Sql, queue: str) -> None:
+async def test_row_level_security_is_turned_off_only_after_a_confirmation(desk: Desk, sql: Sql, queue: str) -> None:
     rls = f"select relrowsecurity from pg_class where oid = 'pgmq.q_{queue}'::regclass"
     sql("select pgmq_admin.grant_queue(%s, 'anon', '{read}')", queue)
     await desk.open(f"/access?queue={queue}")
@@ -222,16 +224,16 @@ async def test_a_policy_is_dropped_with_the_keyboard_on_a_narrow_screen(desk: De
     await desk.picture("access-narrow", dark=True)
 
 
-async def test_no_queue_is_within_reach_until_pgmq_public_is_exposed_again(
+async def test_no_queue_can_be_used_until_pgmq_public_is_exposed_again(
     desk: Desk, sql: Sql, queue: str, caller: Caller
 ) -> None:
     sql("select pgmq_admin.set_rls(%s, false), pgmq_admin.grant_queue(%s, 'authenticated', '{send}')", queue, queue)
     assert caller.call("send", message=1).is_success
     await desk.open(f"/access?queue={queue}")
     try:
-        await desk.page.get_by_role("button", name="Un-expose…").click()
-        dialog = desk.page.get_by_role("dialog").filter(has_text="Un-expose pgmq_public?")
-        sure = dialog.get_by_role("button", name="Un-expose")
+        await desk.page.get_by_role("button", name="Unexpose…").click()
+        dialog = desk.page.get_by_role("dialog").filter(has_text="Unexpose pgmq_public?")
+        sure = dialog.get_by_role("button", name="Unexpose")
         await expect(sure).to_be_disabled()
         await dialog.get_by_role("textbox").fill("pgmq_public")
         await sure.click()
@@ -250,7 +252,7 @@ async def test_no_queue_is_within_reach_until_pgmq_public_is_exposed_again(
 
 
 @pytest.mark.usefixtures("queue")
-async def test_a_queue_that_is_not_there_is_said_to_be(desk: Desk) -> None:
+async def test_a_queue_that_does_not_exist_is_reported(desk: Desk) -> None:
     await desk.open("/access?queue=nowhere")
     problem = desk.page.get_by_role("alert")
     await expect(problem).to_contain_text('queue "nowhere" does not exist')

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: the ways in and out, the list of queues, the dialog that makes one, code to copy."""
+"""The dashboard in a real browser: signing in and out, the pages Queues and Connect, the dialog Create queue."""
 
 import json
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ PHONE = ViewportSize(width=390, height=844)
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
-    """A tab that asks nobody but the dashboard."""
+    """A tab that must send requests to the dashboard only."""
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     yield tab
@@ -31,7 +31,7 @@ async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def signed_in(own_origin: Page, dashboard: Dashboard) -> Page:
-    """A tab that shows the list of queues."""
+    """A tab with the page Queues."""
     await own_origin.set_viewport_size(DESK)
     await dashboard.enter(own_origin)
     return own_origin
@@ -44,7 +44,7 @@ async def test_the_link_signs_in_once(own_origin: Page, chromium: Browser, dashb
     async with await chromium.new_context() as other:
         again = await other.new_page()
         await again.goto(dashboard.link)
-        await expect(again.get_by_role("alert")).to_contain_text("This link has been used")
+        await expect(again.get_by_role("alert")).to_contain_text("This link was already used")
         assert await other.cookies() == []
 
 
@@ -53,16 +53,16 @@ async def test_the_key_is_not_in_the_browser(signed_in: Page, dashboard: Dashboa
     assert dashboard.key not in json.dumps([stored, *await signed_in.context.cookies()])
 
 
-async def test_a_wrong_key_is_refused_with_the_words_of_the_api(own_origin: Page, dashboard: Dashboard) -> None:
+async def test_a_wrong_key_is_rejected_with_the_error_of_the_api(own_origin: Page, dashboard: Dashboard) -> None:
     await own_origin.goto(f"{dashboard.url}/connect?queue=x")
-    for key, said in (
+    for key, error in (
         ("nonsense", "Invalid API key"),
         (token(SECRET.encode(), "authenticated", {}, 60), "permission denied"),
         (token(b"another secret that is long enough!!", "service_role", {}, 60), "PGRST301"),
     ):
         await own_origin.get_by_label("Key").fill(key)
         await own_origin.keyboard.press("Enter")
-        await expect(own_origin.locator(".problem")).to_contain_text(said)
+        await expect(own_origin.locator(".problem")).to_contain_text(error)
     await accessible(own_origin)
     await screenshot(own_origin, "wrong-key")
     await own_origin.get_by_label("Key").fill(dashboard.key)
@@ -70,16 +70,14 @@ async def test_a_wrong_key_is_refused_with_the_words_of_the_api(own_origin: Page
     await own_origin.wait_for_url(f"{dashboard.url}/connect?queue=x")
 
 
-async def test_a_session_ends_with_its_token_and_says_so(
-    own_origin: Page, dashboard: Dashboard, complaints: list[str]
-) -> None:
+async def test_a_session_expires_with_its_token(own_origin: Page, dashboard: Dashboard, complaints: list[str]) -> None:
     await own_origin.goto(dashboard.url)
     await own_origin.get_by_label("Key").fill(token(SECRET.encode(), "service_role", {}, 2))
     await own_origin.keyboard.press("Enter")
-    await expect(own_origin.get_by_role("alert")).to_contain_text("Your session has ended", timeout=20_000)
+    await expect(own_origin.get_by_role("alert")).to_contain_text("Your session has expired", timeout=20_000)
     assert urlsplit(own_origin.url).path == "/sign-in"
     await screenshot(own_origin, "expired")
-    # On a slow machine it is over before the page's socket is open, which is then refused.
+    # On a slow machine it expires before the page's WebSocket is open, which is then rejected.
     complaints[:] = [text for text in complaints if "WebSocket" not in text]
 
 
@@ -96,7 +94,7 @@ async def test_signing_out_ends_all_tabs_of_the_session(own_origin: Page, dashbo
     await expect(own_origin.get_by_label("Key")).to_be_visible()
 
 
-async def test_two_browsers_see_what_either_does(
+async def test_two_browsers_see_each_others_changes(
     signed_in: Page, chromium: Browser, dashboard: Dashboard, sql: Sql
 ) -> None:
     async with await chromium.new_context(viewport=PHONE, color_scheme="dark", reduced_motion="reduce") as other:
@@ -134,13 +132,17 @@ async def test_a_queue_of_each_type_is_created(kind: str, rls: bool, signed_in: 
     sql("select pgmq.drop_queue(%s)", name)
 
 
-async def test_what_cannot_be_created_is_said_with_the_words_of_the_api(signed_in: Page) -> None:
+async def test_a_queue_that_cannot_be_created_is_explained(signed_in: Page) -> None:
     await signed_in.get_by_role("button", name="Create queue").click()
     dialog = signed_in.get_by_role("dialog")
     name = dialog.get_by_label("Name")
-    for text, said in (("Big one", "Not in a name: B, space"), ("a--b", "Not -- in a row."), ("x" * 48, "At most 47")):
+    for text, error in (
+        ("Big one", "Not allowed in a name: B, space"),
+        ("a--b", "Not allowed in a name: --"),
+        ("x" * 48, "At most 47 characters"),
+    ):
         await name.fill(text)
-        await expect(dialog.get_by_text(said)).to_be_visible()
+        await expect(dialog.get_by_text(error)).to_be_visible()
     await name.fill("parts")
     await dialog.get_by_text("Partitioned").click()
     await expect(dialog.get_by_label("time to keep")).to_have_value("100000")
@@ -180,7 +182,7 @@ async def test_the_keyboard_alone_is_enough(signed_in: Page, sql: Sql) -> None:
     sql("select pgmq.drop_queue('by-keyboard')")
 
 
-async def test_updates_rest_and_go_on(signed_in: Page, queue: str, sql: Sql) -> None:
+async def test_updates_are_paused_and_resumed(signed_in: Page, queue: str, sql: Sql) -> None:
     cell = signed_in.get_by_role("row").filter(has_text=queue).get_by_role("cell").nth(3)
     await signed_in.get_by_role("button", name="Pause updates").click()
     sql("select pgmq.send(%s, '1')", queue)
@@ -192,10 +194,10 @@ async def test_updates_rest_and_go_on(signed_in: Page, queue: str, sql: Sql) -> 
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_connect_shows_code_without_the_key_until_it_is_asked_for(
+async def test_connect_masks_the_key_until_it_is_shown(
     theme: str, signed_in: Page, dashboard: Dashboard, queue: str
 ) -> None:
-    await signed_in.get_by_role("button", name="Light or dark").click()
+    await signed_in.get_by_role("button", name="Theme").click()
     await signed_in.get_by_role("menuitem", name=theme).click()
     await expect(signed_in.locator(f"html[data-theme={theme}]")).to_be_attached()
     await signed_in.goto(f"{dashboard.url}/connect?queue={queue}")
@@ -210,7 +212,7 @@ async def test_connect_shows_code_without_the_key_until_it_is_asked_for(
     await signed_in.get_by_role("button", name="Hide").click()
     await signed_in.get_by_label("Subject").fill("alice")
     await signed_in.get_by_label("JWT secret").fill(SECRET)
-    await signed_in.get_by_role("button", name="Make token").click()
+    await signed_in.get_by_role("button", name="Create token").click()
     await signed_in.get_by_role("button", name="Use in the code").click()
     await expect(code).to_contain_text("Bearer ********")
     await expect(signed_in.get_by_label("JWT secret")).to_have_value("")
@@ -223,13 +225,13 @@ async def test_connect_shows_code_without_the_key_until_it_is_asked_for(
 
 
 async def create(page: Page, name: str, kind: str, *, rls: bool = True) -> None:
-    """Make a queue in the dialog."""
+    """Create a queue in the dialog."""
     await page.get_by_role("button", name="Create queue").click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_label("Name").fill(name)
     await dialog.get_by_role("radio", name=kind).click()
     if not rls:
         await dialog.get_by_role("switch", name="Row-level security").click()
-        await expect(dialog.get_by_role("status")).to_contain_text("every message")
+        await expect(dialog.get_by_role("status")).to_contain_text("can access all messages")
     await dialog.get_by_role("button", name="Create").click()
     await expect(dialog).to_have_count(0)

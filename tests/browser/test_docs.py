@@ -1,4 +1,4 @@
-"""The interactive documentation in a real browser: a reader who shows a key and a token tries an operation out."""
+"""The interactive documentation in a real browser: an operation is tried out with a key and a token."""
 
 import json
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ OPERATIONS = ["archive", "delete", "pop", "read", "send", "send_batch"]
 # On the loop of the browser, which a listener is added on.
 @pytest_asyncio.fixture(loop_scope="session")
 async def asked(tab: Page) -> list[str]:
-    """The addresses that the tab has asked for."""
+    """The URLs that the tab has requested."""
     found: list[str] = []
     tab.on("request", lambda request: None if request.url.startswith("data:") else found.append(request.url))
     return found
@@ -46,7 +46,7 @@ async def test_an_operation_is_tried_out(
     await send.get_by_role("button", name="Execute").click()
     await expect(send.locator(".live-responses-table .response-col_status").last).to_have_text("200")
     assert sql(f"select msg_id, message from pgmq.q_{queue}") == [(1, {"tried": "out"})]
-    # Managing has a document of its own, which service_role alone may see anything of.
+    # The admin functions have a document of their own, which only service_role can see.
     await tab.get_by_label("API").select_option(label="Managing queues")
     create = tab.locator("#operations-pgmq_admin-create_queue")
     await create.locator(".opblock-summary-control").click()
@@ -60,7 +60,7 @@ async def test_an_operation_is_tried_out(
     assert {origin(address) for address in asked} == {embedded.url}
 
 
-async def test_a_key_that_is_refused_is_said_so(tab: Page, embedded: Server, keys: Keys) -> None:
+async def test_a_rejected_key_is_reported(tab: Page, embedded: Server, keys: Keys) -> None:
     await tab.goto(f"{embedded.url}/docs")
     await tab.get_by_label("Key").fill(keys.secret)
     await tab.get_by_role("button", name="Use").click()

@@ -1,4 +1,4 @@
-"""The page Health: figures of the gateway and of its database, and what is said when they cannot be had."""
+"""The page Health: figures of the gateway and of its database."""
 
 import re
 
@@ -20,7 +20,7 @@ def tile(desk: Desk, name: str) -> Locator:
     return desk.page.locator(".total").filter(has=title).get_by_role("definition")
 
 
-async def test_it_shows_what_the_gateway_answers_and_the_database_says(desk: Desk, embedded: Server, sql: Sql) -> None:
+async def test_it_shows_figures_of_the_gateway_and_of_the_database(desk: Desk, embedded: Server, sql: Sql) -> None:
     await desk.open("/health")
     await expect(tile(desk, "Connections in use")).to_contain_text("of 4")
     key = token(SECRET.encode(), "anon", {}, 600)
@@ -34,8 +34,8 @@ async def test_it_shows_what_the_gateway_answers_and_the_database_says(desk: Des
     await expect(tile(desk, "Requests")).to_contain_text(re.compile(r"[0-9.]*[1-9][0-9.]* ?per second"))
     for name in ("Latency p50", "Latency p95", "Latency p99"):
         await expect(tile(desk, name)).to_contain_text(re.compile(r"[0-9.]+ m?s"))
-    await expect(desk.page.get_by_role("table", name="Answers by status")).to_contain_text("404 Not Found")
-    await expect(desk.page.get_by_role("table", name="Transactions by calls")).to_contain_text("%")
+    await expect(desk.page.get_by_role("table", name="Responses by status")).to_contain_text("404 Not Found")
+    await expect(desk.page.get_by_role("table", name="Transactions by number of calls")).to_contain_text("%")
     ((version, pgmq),) = sql("select postgres_version, pgmq_version from pgmq_admin.database_status()")
     await expect(tile(desk, "Postgres")).to_contain_text(version.split(" ")[0])
     await expect(tile(desk, "pgmq")).to_contain_text(pgmq)

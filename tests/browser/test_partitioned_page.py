@@ -1,4 +1,4 @@
-"""Partitioned queues in a real browser, on Debian's Postgres with pg_partman: created, and shown like others."""
+"""Partitioned queues in a real browser, on Debian's Postgres with pg_partman."""
 
 import re
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.fixture(scope="module")
 def partman() -> Iterator[Cluster]:
-    """A server that has pg_partman."""
+    """A Postgres server with pg_partman."""
     with with_partman((PARTMAN or [None])[-1], PASSWORD) as own:
         yield own
 
 
 @pytest.fixture(scope="module")
 def partitioning(partman: Cluster, folder: Path) -> Iterator[Dashboard]:
-    """The dashboard of a gateway in front of it."""
+    """The dashboard of a gateway for that server."""
     login = partman.uri(user="authenticator", password=PASSWORD)
     own = {"PGRST_DB_URI": login, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
     running = server.start(folder / "partitioning.log", "--dashboard-port", "0", env=own)

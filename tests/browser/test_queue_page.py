@@ -1,4 +1,4 @@
-"""The page of one queue in a real browser: what it shows, what it does, and the rows that are left."""
+"""The page of one queue in a real browser: its content, its actions, and the rows that they leave."""
 
 import re
 import signal
@@ -28,10 +28,10 @@ MOVED = """() => {
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-# One for all tests: it keeps the scripts of the pages.
+# One for all tests: its cache keeps the scripts.
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browser(chromium: Browser, dashboard: Dashboard) -> AsyncIterator[BrowserContext]:
-    """The browser of somebody who has signed in."""
+    """A browser that is signed in."""
     desk: ViewportSize = {"width": 1440, "height": 900}
     async with await chromium.new_context(viewport=desk, reduced_motion="reduce") as context:
         await dashboard.sign_in(await context.new_page())
@@ -41,7 +41,7 @@ async def browser(chromium: Browser, dashboard: Dashboard) -> AsyncIterator[Brow
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(browser: BrowserContext, complaints: list[str]) -> AsyncIterator[Page]:
-    """A tab on a desk, signed in; what it shows must not complain."""
+    """A signed-in tab of 1440 x 900 pixels, without errors in its console."""
     page = await browser.new_page()
     listen(page, complaints)
     yield page
@@ -89,7 +89,7 @@ async def test_a_page_is_sent_with_its_messages_and_nothing_moves(
     assert await desk.evaluate(MOVED) == []
 
 
-async def test_data_that_come_after_the_page_are_shown(
+async def test_data_that_arrives_after_the_page_is_shown(
     dashboard: Dashboard, desk: Page, embedded: Server, sql: Sql, queue: str
 ) -> None:
     fill(sql, queue, 1)
@@ -119,25 +119,25 @@ def total(page: Page, name: str) -> Locator:
     return page.locator(".total").filter(has=page.get_by_text(name, exact=True)).locator("dd")
 
 
-async def test_a_message_is_sent_found_and_seen_whole(
+async def test_a_message_is_sent_found_and_opened(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:
     fill(sql, queue, 3)
     await visit(desk, dashboard, queue)
     await button(desk, "Send message").click()
     dialog = desk.get_by_role("dialog")
-    message = dialog.get_by_label("Message, as JSON")
+    message = dialog.get_by_label("Message (JSON)")
     await message.fill('{\n"n": }')
     await expect(dialog.get_by_text("Line 2, column 6")).to_be_visible()
     await accessible(desk)
     await message.fill(EXACT)
     await dialog.get_by_label("Headers").fill('{"trace": "<b>7</b>"}')
     await dialog.get_by_label("Delay").fill("3600")
-    await dialog.get_by_label("How many").fill("2")
+    await dialog.get_by_label("Copies").fill("2")
     await screenshot(desk, "queue-send-1440-light")
     await button(dialog, "Send").click()
     await expect(total(desk, "Delayed")).to_have_text("2")
-    # jsonb has members by length of their names; the digits are all there.
+    # jsonb orders members by the length of their names, and keeps all digits.
     sent = ('{"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993}', {"trace": "<b>7</b>"}, True)
     assert rows("message::text, headers, vt > now() + interval '59 min'")[3:] == [sent, sent]
 
@@ -180,20 +180,20 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     await button(dialog, "Postpone 1 message").click()
     await expect(desk.get_by_role("row").nth(1)).to_contain_text("delayed")
     assert rows("msg_id, vt > now() + interval '59 min'")[:2] == [(1, True), (2, False)]
-    await desk.get_by_role("checkbox", name="Choose message 1").click()
+    await desk.get_by_role("checkbox", name="Select message 1").click()
     await button(desk, "Make visible").click()
     await expect(desk.get_by_role("row").nth(1)).to_contain_text("visible")
     assert rows("vt <= clock_timestamp()") == [(True,)] * 5
 
     for one in (2, 3, 4):
-        await desk.get_by_role("checkbox", name=f"Choose message {one}").click()
+        await desk.get_by_role("checkbox", name=f"Select message {one}").click()
     await button(desk, "Archive").click()
     await button(desk.get_by_role("dialog"), "Archive 3 messages").click()
     await expect(ids(desk)).to_have_text(["1", "5"])
     assert rows("msg_id", "a") == [(2,), (3,), (4,)]
     await desk.get_by_role("tab", name="Archive").click()
     await expect(ids(desk)).to_have_count(3)
-    await desk.get_by_role("checkbox", name="Choose message 3").click()
+    await desk.get_by_role("checkbox", name="Select message 3").click()
     await screenshot(desk, "queue-archive-1440-light")
     await button(desk, "Re-queue").click()
     await expect(ids(desk)).to_have_count(2)
@@ -202,7 +202,7 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     assert (rows("msg_id, message")[2], rows("msg_id", "a")) == ((6, {"n": 3}), [(2,), (4,)])
 
     await desk.get_by_role("tab", name="Archive").click()
-    await desk.get_by_role("checkbox", name="Choose message 4").click()
+    await desk.get_by_role("checkbox", name="Select message 4").click()
     await button(desk, "Delete").click()
     await screenshot(desk, "queue-archive-delete-1440-light")
     await button(desk.get_by_role("dialog"), "Delete 1 message").click()
@@ -213,11 +213,11 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     sql("select pgmq_admin.create_queue('moved-to')")
     try:
         for one in (1, 6):
-            await desk.get_by_role("checkbox", name=f"Choose message {one}").click()
+            await desk.get_by_role("checkbox", name=f"Select message {one}").click()
         await button(desk, "Move").click()
         dialog = desk.get_by_role("dialog").filter(has_text="Move 2 messages?")
         await button(dialog, "Move 2 messages").click()
-        await expect(dialog).to_contain_text("Which?")
+        await expect(dialog).to_contain_text("Select a queue.")
         await dialog.get_by_label("To queue").fill("moved")
         await desk.get_by_role("option", name="moved-to").click()
         await screenshot(desk, "queue-move-1440-light")
@@ -229,7 +229,7 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
         sql("select pgmq_admin.drop_queue('moved-to')")
 
 
-async def test_a_bulk_delete_names_the_count_and_needs_the_name(
+async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:
     fill(sql, queue, 60)
@@ -237,13 +237,13 @@ async def test_a_bulk_delete_names_the_count_and_needs_the_name(
     await button(desk, "More filters").click()
     await desk.get_by_label("Payload path").fill("$.n > 10")
     await expect(ids(desk).first).to_have_text("11")
-    await button(desk, "All that match").click()
+    await button(desk, "All matching messages").click()
     await desk.get_by_role("menuitem", name="Delete").click()
-    dialog = desk.get_by_role("dialog").filter(has_text="All that match")
+    dialog = desk.get_by_role("dialog").filter(has_text="Filter: path")
     sure = dialog.get_by_role("button", name="Delete 50 messages")
     await expect(sure).to_be_disabled()
     sql("select pgmq.send(%s, '{\"n\": 11}')", queue)
-    await dialog.get_by_label(f"Type {queue} to go on").fill(queue)
+    await dialog.get_by_label(f"Type {queue} to confirm").fill(queue)
     await sure.click()
     await expect(dialog.locator(".problem")).to_contain_text("51 messages match, not 50: nothing has been changed")
     await expect(dialog.locator(".problem")).to_contain_text(re.compile("PT409.*Count them again", re.DOTALL))
@@ -265,7 +265,7 @@ async def test_row_level_security_is_turned_from_the_menu(
     await button(desk, "More").click()
     await desk.get_by_role("menuitem", name="Turn row-level security off").click()
     dialog = desk.get_by_role("dialog", name="Turn row-level security off?")
-    await expect(dialog).to_contain_text("open to anon (read)")
+    await expect(dialog).to_contain_text("access to all messages, regardless of policies: anon (read).")
     await screenshot(desk, "queue-rls-1440-light")
     await button(dialog, "Cancel").click()
     await expect(dialog).to_have_count(0)
@@ -281,7 +281,9 @@ async def test_row_level_security_is_turned_from_the_menu(
     assert sql(rls) == [(True,)]
 
 
-async def test_purge_and_drop_need_the_name(desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows) -> None:
+async def test_purge_and_drop_require_the_name(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
     fill(sql, queue, 2)
     await visit(desk, dashboard, queue)
     press = desk.keyboard.press
@@ -309,19 +311,21 @@ async def test_purge_and_drop_need_the_name(desk: Page, dashboard: Dashboard, qu
     await desk.wait_for_url(f"{dashboard.url}/")
     assert sql("select 1 from pgmq.meta where queue_name = %s", queue) == []
     await desk.goto(f"{dashboard.url}/queues/{queue}")
-    await expect(desk.get_by_role("alert")).to_contain_text(f'There is no queue "{queue}".')
+    await expect(desk.get_by_role("alert")).to_contain_text(f'Queue "{queue}" does not exist.')
     # For the fixture, which drops it.
     sql("select pgmq.create(%s)", queue)
 
 
-async def test_looking_leaves_no_trace(desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows) -> None:
+async def test_viewing_messages_changes_no_row(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
+) -> None:
     fill(sql, queue, 3)
     traces = "msg_id, read_ct, vt, last_read_at, xmin::text, xmax::text, ctid::text"
     before = rows(traces)
     await visit(desk, dashboard, queue)
-    said = desk.locator(".refresh .said")
+    status = desk.locator(".refresh .status")
     for _ in range(2):
-        await expect(said).not_to_have_text(await said.inner_text())
+        await expect(status).not_to_have_text(await status.inner_text())
     await ids(desk).first.click()
     await expect(desk.get_by_role("dialog", name="Message")).to_contain_text("Payload")
     assert rows(traces) == before
@@ -347,7 +351,7 @@ async def test_pages_are_turned_forward_and_back(desk: Page, dashboard: Dashboar
     await expect(ids(desk).first).to_have_text("120")
     await newer.click()
     await expect(ids(desk).first).to_have_text("70")
-    # Fewer are left before this page than it takes to fill one.
+    # The remaining messages before this page do not fill one.
     sql(f"delete from pgmq.q_{queue} where msg_id > 90")
     await older.click()
     await expect(ids(desk).first).to_have_text("90")
@@ -355,7 +359,7 @@ async def test_pages_are_turned_forward_and_back(desk: Page, dashboard: Dashboar
     await expect(older).to_be_disabled()
 
 
-async def test_an_error_of_the_api_is_shown_as_it_is(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
+async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
     fill(sql, queue, 1)
     await visit(desk, dashboard, queue)
     await button(desk, "More filters").click()
@@ -385,7 +389,7 @@ async def test_it_is_used_with_the_keyboard_alone(
 
     await until_focus(button(desk, "Send message"))
     await desk.keyboard.press("Enter")
-    await expect(desk.get_by_label("Message, as JSON")).to_be_focused()
+    await expect(desk.get_by_label("Message (JSON)")).to_be_focused()
     await desk.keyboard.press("Control+Enter")
     await expect(ids(desk)).to_have_count(3)
     await until_focus(ids(desk).nth(1))
@@ -397,7 +401,7 @@ async def test_it_is_used_with_the_keyboard_alone(
     await expect(ids(desk).nth(1)).to_be_focused()
     await desk.keyboard.press("Shift+Tab")
     await desk.keyboard.press("Space")
-    await expect(desk.get_by_text("1 chosen").first).to_be_visible()
+    await expect(desk.get_by_text("1 selected").first).to_be_visible()
     await desk.keyboard.press("Tab")
     await desk.keyboard.press("Enter")
     await until_focus(button(panel, "Delete"))
@@ -419,7 +423,7 @@ async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashbo
     )
     await desk.emulate_media(color_scheme="dark")
     await visit(desk, dashboard, queue)
-    await expect(desk.get_by_text("No samples in this time yet.").first).to_be_hidden()
+    await expect(desk.get_by_text("No samples in this period.").first).to_be_hidden()
     await screenshot(desk, "queue-1440-dark")
     await desk.set_viewport_size({"width": 390, "height": 844})
     await screenshot(desk, "queue-390-dark")
@@ -445,6 +449,6 @@ async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashbo
     await screenshot(desk, "queue-purge-390-dark")
     await desk.keyboard.press("Escape")
     await button(desk, "Send message").click()
-    await expect(desk.get_by_label("Message, as JSON")).to_be_visible()
+    await expect(desk.get_by_label("Message (JSON)")).to_be_visible()
     await screenshot(desk, "queue-send-390-dark")
     await accessible(desk)

@@ -1,4 +1,4 @@
-"""Table rows stay readable under the pointer, in the light and in the dark theme."""
+"""Table rows are readable while hovered, in the light and in the dark theme."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ CONTRAST = """async (png) => {
   return (lightest + 0.05) / (darkest + 0.05);
 }"""
 
-# The rows to look at, by the address of their page.
+# Selectors of the rows, by path.
 ROWS = {
     "/": "role=main >> .q-table tbody tr",
     "/queues/{}": ".messages tbody tr",
@@ -43,14 +43,14 @@ ROWS = {
 
 
 async def contrast(page: Page, place: Locator) -> float:
-    """The contrast of what is painted in a place; 1 where nothing is, up to 21."""
+    """The contrast of a screenshot: 1 when it is of one colour, at most 21."""
     png = base64.b64encode(await place.screenshot()).decode()
     found: float = await page.evaluate(CONTRAST, png)
     return found
 
 
 async def unreadable(page: Page, row: Locator) -> list[str]:
-    """The texts of those cells in which no text can be seen."""
+    """The texts of the cells with too little contrast."""
     cells = row.locator("th, td, [role=cell], [role=rowheader]").filter(has_text=re.compile(r"\S"), visible=True)
     found = [(await cell.inner_text(), await contrast(page, cell)) for cell in await cells.all()]
     assert found
@@ -59,7 +59,7 @@ async def unreadable(page: Page, row: Locator) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ROWS)
-async def test_a_row_is_readable_under_the_pointer(
+async def test_a_hovered_row_is_readable(
     desk: Desk, sql: Sql, queue: str, path: str, scheme: Literal["light", "dark"]
 ) -> None:
     sql("select pgmq.send(%s, '{}')", queue)

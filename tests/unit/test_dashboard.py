@@ -1,4 +1,4 @@
-"""What protects the dashboard, without a browser: sessions, the code that signs in once, the gate; and small words."""
+"""The dashboard's protection without a browser: sessions, the sign-in code, the gate. Rates, quantities, contrast."""
 
 from typing import Any
 
@@ -8,7 +8,14 @@ import pytest
 
 from pgmq_gateway.dashboard.parts import quantities, theme
 from pgmq_gateway.dashboard.parts.rates import Rates
-from pgmq_gateway.dashboard.sessions import CODE_SECONDS, IDLE_SECONDS, LONGEST_SECONDS, SESSION, Code, Sessions
+from pgmq_gateway.dashboard.sessions import (
+    CODE_LIFETIME_SECONDS,
+    IDLE_TIMEOUT_SECONDS,
+    MAX_SESSION_SECONDS,
+    SESSION,
+    Code,
+    Sessions,
+)
 from pgmq_gateway.dashboard.web.gate import Gate
 from pgmq_gateway.http.asgi import Message, Receive, Scope, Send
 from tests.clock import Clock
@@ -18,47 +25,45 @@ COOKIE = "session"
 
 @pytest.fixture
 def clock() -> Clock:
-    """Now."""
     return Clock()
 
 
 @pytest.fixture
 def sessions(clock: Clock) -> Sessions:
-    """No sessions yet."""
     return Sessions(clock)
 
 
-def test_a_session_keeps_its_key_until_nothing_was_done_for_long(sessions: Sessions, clock: Clock) -> None:
+def test_a_session_forgets_its_key_after_an_hour_of_inactivity(sessions: Sessions, clock: Clock) -> None:
     cookie = sessions.open("the key")
     session = sessions.find(cookie)
     assert session is not None
-    clock.now += IDLE_SECONDS - 1
+    clock.now += IDLE_TIMEOUT_SECONDS - 1
     sessions.touch(session)
-    clock.now += IDLE_SECONDS - 1
+    clock.now += IDLE_TIMEOUT_SECONDS - 1
     assert sessions.find(cookie) is session
-    assert (session.key, session.why) == ("the key", "")
+    assert (session.key, session.end_reason) == ("the key", "")
     clock.now += 1
     sessions.sweep()
     assert (session.key, session.ended.is_set()) == ("", True)
-    assert "nothing was done for an hour" in session.why
+    assert "an hour of inactivity" in session.end_reason
     assert "the key" not in repr(sessions.find(sessions.open("the key")))
 
 
-def test_a_session_ends_with_its_day_and_with_its_token(sessions: Sessions, clock: Clock) -> None:
+def test_a_session_expires_after_twelve_hours_or_with_its_token(sessions: Sessions, clock: Clock) -> None:
     token = jwt.encode({"exp": clock.now + 60}, "a secret that is only used in this test", algorithm="HS256")
     short, long = (sessions.find(sessions.open(key)) for key in (token, "a.b.c"))
     assert short is not None
     assert long is not None
-    for _ in range(LONGEST_SECONDS // 60):
+    for _ in range(MAX_SESSION_SECONDS // 60):
         clock.now += 60
-        if not long.why:
+        if not long.end_reason:
             sessions.touch(long)
         sessions.sweep()
-        assert short.why
-    assert long.why == short.why
+        assert short.end_reason
+    assert long.end_reason == short.end_reason
 
 
-def test_a_cookie_that_was_tampered_with_or_is_another_process_names_nothing(sessions: Sessions, clock: Clock) -> None:
+def test_a_forged_cookie_or_one_of_another_process_has_no_session(sessions: Sessions, clock: Clock) -> None:
     cookie = sessions.open("the key")
     name, _, signature = cookie.partition(".")
     for forged in (name, f"{name}.", f"{name}.{'0' * 64}", f"x{name}.{signature}", "", ".", "ü.ü", cookie.upper()):
@@ -66,18 +71,18 @@ def test_a_cookie_that_was_tampered_with_or_is_another_process_names_nothing(ses
     assert Sessions(clock).find(cookie) is None
 
 
-def test_a_code_opens_once_and_in_time(clock: Clock) -> None:
+def test_a_code_is_redeemed_once_and_before_it_expires(clock: Clock) -> None:
     used: list[bool] = []
     code, late = (Code("right", "the key", lambda: used.append(True), clock) for _ in range(2))
     assert (code.redeem("wrong"), code.redeem("")) == (None, None)
     assert (code.redeem("right"), code.redeem("right")) == ("the key", None)
-    clock.now += CODE_SECONDS
+    clock.now += CODE_LIFETIME_SECONDS
     assert late.redeem("right") is None
     assert used == [True]
 
 
 async def inner(scope: Scope, _: Receive, send: Send) -> None:
-    """What is behind the gate: says whether a session came through."""
+    """The application behind the gate: its response is `True` with a session, else `False`."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         return
@@ -87,12 +92,12 @@ async def inner(scope: Scope, _: Receive, send: Send) -> None:
 
 @pytest.fixture
 def gate(sessions: Sessions) -> Gate:
-    """The gate of a dashboard that may also be called dash.example."""
+    """A gate that allows the host dash.example."""
     return Gate(inner, sessions, ["Dash.example"], COOKIE)
 
 
 async def ask(gate: Gate, method: str = "GET", path: str = "/", **headers: str) -> httpx.Response:
-    """An answer to a request with these headers, `_` for `-`."""
+    """The response to a request with these headers, with `_` for `-`."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://127.0.0.1:3002") as client:
         return await client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
@@ -111,11 +116,11 @@ async def ask(gate: Gate, method: str = "GET", path: str = "/", **headers: str) 
         ("", 421),
     ],
 )
-async def test_only_names_of_this_machine_and_allowed_ones_are_answered(gate: Gate, host: str, status: int) -> None:
+async def test_only_hosts_of_this_machine_and_allowed_ones_are_accepted(gate: Gate, host: str, status: int) -> None:
     assert (await ask(gate, path="/sign-in", host=host)).status_code == status
 
 
-async def test_what_changes_something_must_come_from_this_origin(gate: Gate, sessions: Sessions) -> None:
+async def test_requests_with_effects_must_come_from_this_origin(gate: Gate, sessions: Sessions) -> None:
     own, other, cookie = "http://127.0.0.1:3002", "http://127.0.0.1:3000", f"{COOKIE}={sessions.open('key')}"
     sign_in = [
         (await ask(gate, "POST", "/sign-in", **headers)).status_code
@@ -130,7 +135,7 @@ async def test_what_changes_something_must_come_from_this_origin(gate: Gate, ses
     assert (await ask(gate, cookie=cookie, origin=other)).status_code == 403
 
 
-async def test_without_a_session_there_is_only_the_way_in(gate: Gate, sessions: Sessions) -> None:
+async def test_without_a_session_only_the_sign_in_page_and_assets_are_served(gate: Gate, sessions: Sessions) -> None:
     refused = await ask(gate, path="/queues/a%2Fb?x=1")
     assert (refused.status_code, refused.headers["location"]) == (303, "/sign-in?next=%2Fqueues%2Fa%2Fb%3Fx%3D1")
     assert (await ask(gate, path="/assets/dashboard.css")).text == "False"
@@ -172,7 +177,7 @@ async def test_a_web_socket_needs_this_origin_and_a_session(
     assert [message["type"] for message in sent] == [f"websocket.{'accept' if opened else 'close'}"]
 
 
-async def test_answers_say_what_a_browser_may_do_with_them(gate: Gate) -> None:
+async def test_responses_have_security_headers(gate: Gate) -> None:
     headers = (await ask(gate, path="/sign-in")).headers
     rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
     assert rules["frame-ancestors"] == rules["default-src"] == rules["base-uri"] == "'none'"
@@ -180,20 +185,20 @@ async def test_answers_say_what_a_browser_may_do_with_them(gate: Gate) -> None:
     assert (headers["referrer-policy"], headers["x-content-type-options"]) == ("no-referrer", "nosniff")
 
 
-def test_rates_are_differences_over_time_and_lines_are_of_one_scale() -> None:
+def test_rates_are_differences_over_time_and_lines_share_one_scale() -> None:
     rates = Rates()
     known = {"queue_name": "q", "sent_rate": 4.0, "deleted_rate": 1.0, "archived_rate": None}
-    rates.remember([{**known, "at": "1970-01-01T00:16:30+00:00"}, {**known, "at": "x", "sent_rate": None}])
-    rates.look(1005.0, [{"queue_name": "q", "sent": 10, "messages": 10}])
+    rates.add_history([{**known, "at": "1970-01-01T00:16:30+00:00"}, {**known, "at": "x", "sent_rate": None}])
+    rates.add(1005.0, [{"queue_name": "q", "sent": 10, "messages": 10}])
     assert rates.now("q") is None
-    rates.look(1007.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
+    rates.add(1007.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
     assert rates.now("q") == (2.0, 1.0)
     assert rates.lines("q", 1007.0) == {"in": "118.0,1.0 120.0,12.0", "out": "118.0,17.5 120.0,17.5"}
-    rates.look(2000.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
+    rates.add(2000.0, [{"queue_name": "q", "sent": 14, "messages": 12}])
     assert rates.lines("q", 2000.0) == {"in": "120.0,23.0", "out": "120.0,23.0"}
 
 
-def test_numbers_in_words() -> None:
+def test_quantities_as_text() -> None:
     assert [quantities.count(n, exact=e) for n, e in ((None, True), (1234, True), (12_345_678, False))] == [
         "-",
         "1,234",
@@ -214,13 +219,13 @@ def test_numbers_in_words() -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", ["text", "muted", "accent", "good", "warn", "bad", "visible", "delayed", "in-flight"])
-def test_text_can_be_read(name: str, dark: bool) -> None:
+def test_text_has_enough_contrast(name: str, dark: bool) -> None:
     for ground in ("page", "surface", "raised"):
         assert contrast(theme.colour(name, dark=dark), theme.colour(ground, dark=dark)) >= 4.5
 
 
 def contrast(one: str, other: str) -> float:
-    """How much two colours differ in brightness (WCAG 2.2, relative luminance)."""
+    """The contrast ratio of two colours (WCAG 2.2)."""
     bright, less = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (bright + 0.05) / (less + 0.05)
 

@@ -1,10 +1,10 @@
-"""What pages make of figures and of names."""
+"""Warnings about the database, previews of policy templates, claims, and permissions."""
 
 import json
 
 import pytest
 
-from pgmq_gateway.dashboard.access.matrix import rights_of
+from pgmq_gateway.dashboard.access.matrix import permissions_of
 from pgmq_gateway.dashboard.access.policies import example
 from pgmq_gateway.dashboard.access.trial import not_an_object, not_json
 from pgmq_gateway.dashboard.health.database import warnings
@@ -20,7 +20,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize(
-    ("figure", "said"),
+    ("figure", "text"),
     [
         ({"oldest_transaction_seconds": 400.0}, "open for 6m 40s"),
         ({"connections": 95}, "95 of 100 connections"),
@@ -28,13 +28,13 @@ HEALTHY = {
         ({"dead_tuples": 2_000_000}, "More than half"),
     ],
 )
-def test_a_figure_that_is_bad_is_the_only_one_that_is_said(figure: dict[str, float], said: str) -> None:
+def test_only_the_figure_beyond_its_threshold_is_reported(figure: dict[str, float], text: str) -> None:
     assert warnings(HEALTHY) == []
     (warning,) = warnings({**HEALTHY, **figure})
-    assert said in warning
+    assert text in warning
 
 
-def test_an_empty_database_is_no_reason_to_warn() -> None:
+def test_an_empty_database_has_no_warnings() -> None:
     assert warnings(dict.fromkeys(HEALTHY)) == []
 
 
@@ -46,18 +46,18 @@ def test_an_empty_database_is_no_reason_to_warn() -> None:
         ("https://example.com/tenant", {"https://example.com/tenant": "1"}),
     ],
 )
-def test_the_preview_of_a_template_is_of_what_its_policies_look_at(path: str, shown: object) -> None:
+def test_the_preview_of_a_template_has_the_member_that_its_policies_read(path: str, shown: object) -> None:
     assert json.loads(example(path, "1")) == shown
 
 
-def test_claims_are_checked_before_they_are_sent() -> None:
+def test_claims_must_be_a_json_object() -> None:
     assert not_an_object('{"sub": "1"}') is None
     assert not_an_object("[]") is not None
     assert not_an_object("{") is not None
     assert not_json("[]") is None
 
 
-def test_a_right_says_what_is_granted_and_what_that_comes_to() -> None:
+def test_a_permission_tells_grants_from_effective_access() -> None:
     rows = [{"role": "anon", "operation": "read", "verdict": "none", "reasons": ["No policy."], "policies": []}]
-    right = rights_of(rows, [{"role": "anon", "operations": ["read"]}])["anon", "read"]
-    assert (right.granted, right.verdict, right.sentence) == (True, "none", "anon cannot read.")
+    permission = permissions_of(rows, [{"role": "anon", "operations": ["read"]}])["anon", "read"]
+    assert (permission.granted, permission.verdict, permission.sentence) == (True, "none", "anon cannot read.")

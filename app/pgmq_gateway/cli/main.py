@@ -151,10 +151,10 @@ def dashboard_command(
             raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
     bound = bind(host, port)
     # Imported here because that takes long, and only this command needs it.
-    from pgmq_gateway.dashboard.web.server import Orders, serve
+    from pgmq_gateway.dashboard.web.server import Options, serve
 
-    orders = Orders(api, public or "", admin, (host, *(allow_host or ())))
-    run(serve(orders, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
+    options = Options(api, public or "", admin, (host, *(allow_host or ())))
+    run(serve(options, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
 
 
 @app.command("install", short_help="Install, update or repair a database.")

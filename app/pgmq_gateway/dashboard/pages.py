@@ -1,4 +1,4 @@
-"""The pages. A module NAME/page.py registers its page when it is imported; here are their names."""
+"""Imports the pages: a module NAME/page.py registers its page when it is imported."""
 
 from importlib import import_module
 
@@ -6,6 +6,5 @@ MODULES = ("queues", "queue", "access", "connect", "health")
 
 
 def load() -> None:
-    """Have all pages registered."""
     for name in MODULES:
         import_module(f"{__package__}.{name}.page")

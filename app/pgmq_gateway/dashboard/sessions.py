@@ -1,4 +1,4 @@
-"""Who is signed in: keys in memory, found by what a signed cookie names, and the code that signs in once."""
+"""Sessions: keys in memory, looked up by a signed cookie, and the one-time sign-in code."""
 
 import asyncio
 import base64
@@ -14,50 +14,55 @@ from dataclasses import dataclass, field
 SESSION = "pgmq_gateway.session"
 # The path of the sign-in page.
 SIGN_IN = "/sign-in"
-IDLE_SECONDS = 3600
-LONGEST_SECONDS = 12 * 3600
-CODE_SECONDS = 3600
-# How many sessions are kept, ended ones for the sentence that says why included.
-MOST = 1000
+IDLE_TIMEOUT_SECONDS = 3600
+MAX_SESSION_SECONDS = 12 * 3600
+CODE_LIFETIME_SECONDS = 3600
+# Ended sessions count too: they are kept for their reason, which the sign-in page shows.
+MAX_SESSIONS = 1000
 
 Clock = Callable[[], float]
 
 
 @dataclass
 class Session:
-    """A person who has shown a key. `why` is empty until it has ended, and then says why."""
+    """One signed-in user.
+
+    expires      when it ends at the latest, in seconds since 1970
+    last_seen    the time of the user's latest activity
+    end_reason   empty while the session is open
+    """
 
     key: str = field(repr=False)
-    ends: float
-    seen: float
-    why: str = ""
+    expires: float
+    last_seen: float
+    end_reason: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def end(self, why: str) -> None:
-        """Forget the key; the first reason stays."""
-        self.why, self.key = self.why or why, ""
+    def end(self, reason: str) -> None:
+        """Forget the key. The first reason stays."""
+        self.end_reason, self.key = self.end_reason or reason, ""
         self.ended.set()
 
 
 class Sessions:
-    """All sessions of this process, which end with it."""
-
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._sessions: dict[str, Session] = {}
 
     def open(self, key: str) -> str:
-        """A new session with this key; gives its cookie."""
+        """Open a session and return its cookie."""
         name, now = secrets.token_urlsafe(32), self._clock()
-        if len(self._sessions) >= MOST:
+        if len(self._sessions) >= MAX_SESSIONS:
             oldest = next(iter(self._sessions))
-            self._sessions.pop(oldest).end("Too many others have signed in since.")
-        self._sessions[name] = Session(key, min(now + LONGEST_SECONDS, expiry(key)), now)
+            self._sessions.pop(oldest).end(
+                f"You were signed out because more than {MAX_SESSIONS} sessions were opened. Sign in again."
+            )
+        self._sessions[name] = Session(key, min(now + MAX_SESSION_SECONDS, expiry(key)), now)
         return f"{name}.{self._signature(name)}"
 
     def find(self, cookie: str) -> Session | None:
-        """The session of a cookie, ended or not; None when there is none."""
+        """The session of a cookie, open or ended; None when the cookie is forged or unknown."""
         name, _, signature = cookie.partition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(name).encode()):
             return None
@@ -67,41 +72,41 @@ class Sessions:
         return session
 
     def touch(self, session: Session) -> None:
-        """A person has done something."""
-        session.seen = self._clock()
+        """Note user activity."""
+        session.last_seen = self._clock()
 
     def sweep(self) -> None:
-        """End those whose time is over."""
+        """End the sessions that have expired."""
         for session in self._sessions.values():
             self._check(session)
 
     def _check(self, session: Session) -> None:
         now = self._clock()
-        if session.why:
+        if session.end_reason:
             return
-        if now >= session.ends:
-            session.end("Your session has ended: its time, or that of the token you signed in with, is over.")
-        elif now >= session.seen + IDLE_SECONDS:
-            session.end("You were signed out because nothing was done for an hour.")
+        if now >= session.expires:
+            session.end("Your session has expired: it lasts twelve hours, or as long as your token. Sign in again.")
+        elif now >= session.last_seen + IDLE_TIMEOUT_SECONDS:
+            session.end("You were signed out after an hour of inactivity. Sign in again.")
 
     def _signature(self, name: str) -> str:
         return hmac.digest(self._secret, name.encode(), "sha256").hex()
 
 
 class Code:
-    """Opens one session with a key that its bearer need not know."""
+    """A one-time code that is exchanged for a key."""
 
     def __init__(self, code: str, key: str, used: Callable[[], None], clock: Clock = time.time) -> None:
         self._digest = hashlib.sha256(code.encode()).digest()
         self._key = key
         self._used = used
         self._clock = clock
-        self._ends = clock() + CODE_SECONDS
+        self._expires = clock() + CODE_LIFETIME_SECONDS
 
     def redeem(self, code: str) -> str | None:
-        """The key, for the right code, the first time, in time; else None."""
-        right = hmac.compare_digest(self._digest, hashlib.sha256(code.encode()).digest())
-        if not right or not self._key or self._clock() >= self._ends:
+        """The key; None when the code is wrong, used or expired."""
+        equal = hmac.compare_digest(self._digest, hashlib.sha256(code.encode()).digest())
+        if not equal or not self._key or self._clock() >= self._expires:
             return None
         key, self._key = self._key, ""
         self._used()
@@ -109,7 +114,7 @@ class Code:
 
 
 def expiry(key: str) -> float:
-    """When a key that is a token expires by its own account; the API is who decides."""
+    """The `exp` of a token, unverified: it only bounds the session, the API verifies the token. Else infinity."""
     try:
         payload = key.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,1 +1,1 @@
-"""The page Access: who may do what with a queue."""
+"""The page Access: permissions and policies of a queue."""

@@ -1,43 +1,42 @@
-"""Whether requests can reach any queue at all: the schema pgmq_public."""
+"""Exposure of the schema pgmq_public, without which no request can use any queue."""
 
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Api, Problem
-from pgmq_gateway.dashboard.parts.dialogs import danger
+from pgmq_gateway.dashboard.parts.dialogs import confirm_by_name
 from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, words
-from pgmq_gateway.queue_functions import SCHEMA
+from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
 
-EXPOSED = "Requests can call send, send_batch, read, pop, archive and delete, as far as rights on queues let them."
-HIDDEN = "No request can send to or read from any queue, whatever rights it has."
-LOST = (
-    "No request can send to or read from any queue any more, until it is exposed again. Roles of your own then need "
-    "their rights once more."
+EXPOSED = f"Requests can call {', '.join(FUNCTIONS)}, subject to permissions and policies."
+NOT_EXPOSED = "No request can use any queue, regardless of permissions."
+CONSEQUENCES = (
+    "No request will be able to use any queue until you expose the schema again. Custom roles will then need their "
+    "permissions granted again."
 )
 
 
 class Exposure:
-    """The state, and what changes it. `changed` is awaited after that."""
+    """The state and its button. `changed` is awaited after each change."""
 
     def __init__(self, api: Api, changed: Callable[[], Awaitable[None]]) -> None:
         self._api = api
         self._changed = changed
         with ui.element("div").classes("row-of"):
             self._badge = badge("")
-            self._said = words("", "p")
+            self._status = words("", "p")
         self._failure = Failure()
         with ui.element("div").classes("row-of"):
             self._expose = button("Expose", self._do_expose, "primary")
-            self._hide = button("Un-expose…", self._ask)
+            self._unexpose = button("Unexpose…", self._ask)
 
     def show(self, exposed: bool) -> None:
-        """How it is now."""
         self._badge.text = f"{SCHEMA} is {'exposed' if exposed else 'not exposed'}"
         self._badge.classes(add="good" if exposed else "warn", remove="warn" if exposed else "good")
-        self._said.text = EXPOSED if exposed else HIDDEN
+        self._status.text = EXPOSED if exposed else NOT_EXPOSED
         self._expose.set_visibility(not exposed)
-        self._hide.set_visibility(exposed)
+        self._unexpose.set_visibility(exposed)
 
     async def _do_expose(self) -> None:
         answer = await self._api.call("expose")
@@ -48,9 +47,9 @@ class Exposure:
         await self._changed()
 
     def _ask(self) -> None:
-        danger(f"Un-expose {SCHEMA}?", LOST, SCHEMA, "Un-expose", self._unexpose)
+        confirm_by_name(f"Unexpose {SCHEMA}?", CONSEQUENCES, SCHEMA, "Unexpose", self._do_unexpose)
 
-    async def _unexpose(self) -> object:
+    async def _do_unexpose(self) -> object:
         answer = await self._api.call("unexpose")
         await self._changed()
         return answer

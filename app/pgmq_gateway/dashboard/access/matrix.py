@@ -1,4 +1,4 @@
-"""The rights on a queue as a table of switches, role by operation, with the reasons for what each comes to."""
+"""The permissions on a queue: a table of switches, role by operation, with the effective access and its reasons."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,21 +8,21 @@ from nicegui.events import ValueChangeEventArguments
 
 from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts.widgets import button, heading, words
-from pgmq_gateway.dashboard.parts.widgets import field as line
+from pgmq_gateway.dashboard.parts.widgets import field as input_field
 from pgmq_gateway.queue_functions import OPERATIONS
 
 VERDICTS = {"all": "all", "policy": "by policy", "none": "none"}
-# The role of servers, which policies do not hold.
-SERVICE = "service_role"
-CAN = {"all": "can {} all messages", "policy": "can {} the messages that policies let through", "none": "cannot {}"}
+# It has BYPASSRLS: policies do not apply to it.
+SERVICE_ROLE = "service_role"
+ACCESS = {"all": "can {} all messages", "policy": "can {} the messages that policies allow", "none": "cannot {}"}
 
-# Gives or takes rights: role, operations, whether to give.
+# Grants or revokes: role, operations, True to grant.
 Change = Callable[[str, Sequence[str], bool], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
-    """One role and one operation. `granted` leaves policies aside, `verdict` does not."""
+class Permission:
+    """One role and one operation. `granted` is about grants alone, `verdict` takes policies into account."""
 
     role: str
     operation: str
@@ -33,25 +33,24 @@ class Right:
 
     @property
     def level(self) -> str:
-        """How its badge looks: all messages are much for others than servers."""
+        """The badge's colour: access to all messages is a warning for every role but service_role."""
         if self.verdict == "none":
             return ""
-        return "warn" if self.verdict == "all" and self.role != SERVICE else "good"
+        return "warn" if self.verdict == "all" and self.role != SERVICE_ROLE else "good"
 
     @property
     def sentence(self) -> str:
-        """What it comes to."""
-        return f"{self.role} {CAN[self.verdict].format(self.operation)}."
+        return f"{self.role} {ACCESS[self.verdict].format(self.operation)}."
 
 
-Rights = dict[tuple[str, str], Right]
+Permissions = dict[tuple[str, str], Permission]
 
 
-def rights_of(rows: Sequence[Row], grants: Sequence[Row]) -> Rights:
-    """What rights() and list_grants() tell, together."""
+def permissions_of(rows: Sequence[Row], grants: Sequence[Row]) -> Permissions:
+    """From the rows of pgmq_admin.rights and pgmq_admin.list_grants."""
     granted = {row["role"]: row["operations"] for row in grants}
     return {
-        (row["role"], row["operation"]): Right(
+        (row["role"], row["operation"]): Permission(
             row["role"],
             row["operation"],
             row["verdict"],
@@ -64,31 +63,30 @@ def rights_of(rows: Sequence[Row], grants: Sequence[Row]) -> Rights:
 
 
 class Cell:
-    """One right: a switch that gives or takes it, and a word that says what it comes to."""
+    """One permission: a switch to grant or revoke it, and the effective access."""
 
-    def __init__(self, change: Callable[[bool], Awaitable[None]], choose: Callable[[], None]) -> None:
+    def __init__(self, change: Callable[[bool], Awaitable[None]], explain: Callable[[], None]) -> None:
         self._change = change
         self._granted = False
         with ui.element("div").classes("cell").props("role=cell"):
             self._name = words("").classes("operation").props("aria-hidden=true")
             self._switch = ui.switch(on_change=self._switched).props("dense")
-            self._verdict = words("", "button").on("click", choose).props("type=button")
+            self._verdict = words("", "button").on("click", explain).props("type=button")
             with self._verdict:
                 self._tip = ui.tooltip("").classes("tip").props("aria-hidden=true")
 
-    def show(self, right: Right) -> None:
-        """The right as it is."""
-        self._granted = right.granted
-        self._name.text = right.operation
-        self._switch.value = right.granted
-        self._switch.props["aria-label"] = f"{right.role}: rights to {right.operation}"
-        self._verdict.text = VERDICTS[right.verdict]
-        self._verdict.classes(replace=f"badge verdict {right.level}")
-        self._verdict.props["aria-label"] = f"{VERDICTS[right.verdict]}: {right.sentence} Why?"
-        self._tip.text = "\n".join(right.reasons)
+    def show(self, permission: Permission) -> None:
+        self._granted = permission.granted
+        self._name.text = permission.operation
+        self._switch.value = permission.granted
+        self._switch.props["aria-label"] = f"{permission.role}: permission to {permission.operation}"
+        self._verdict.text = VERDICTS[permission.verdict]
+        self._verdict.classes(replace=f"badge verdict {permission.level}")
+        self._verdict.props["aria-label"] = f"{VERDICTS[permission.verdict]}: {permission.sentence} Why?"
+        self._tip.text = "\n".join(permission.reasons)
 
     async def _switched(self, event: ValueChangeEventArguments[bool | None]) -> None:
-        # Showing what is there switches too.
+        # `show` raises this event too.
         if event.value != self._granted:
             self._switch.disable()
             await self._change(bool(event.value))
@@ -97,50 +95,48 @@ class Cell:
 
 
 class Matrix:
-    """All rights on a queue.
+    """All permissions on a queue.
 
-    change  gives or takes rights, and has the truth shown again
-    create  opens the dialog that makes policies, for a role
+    change  grants or revokes, then has the page updated
+    create  opens the dialog that creates policies, for a role
     """
 
     def __init__(self, change: Change, create: Callable[[str], None]) -> None:
         self._change = change
         self._create = create
-        self._rights: Rights = {}
-        self._added: list[str] = []
+        self._permissions: Permissions = {}
+        self._added_roles: list[str] = []
         self._cells: dict[tuple[str, str], Cell] = {}
-        self._chosen: tuple[str, str] | None = None
-        self._table = ui.element("div").classes("matrix").props("role=table aria-label=Rights")
+        self._selected: tuple[str, str] | None = None
+        self._table = ui.element("div").classes("matrix").props("role=table aria-label=Permissions")
         self._details = ui.element("div").classes("details").props('role=region aria-label="Reasons" aria-live=polite')
         with ui.element("div").classes("row-of"):
-            self._other = line("Another role").props("autocomplete=off spellcheck=false").classes("short")
-            button("Show", self._add)
-            self._other.on("keydown.enter", self._add)
+            self._new_role = input_field("Another role").props("autocomplete=off spellcheck=false").classes("short")
+            button("Add to table", self._add)
+            self._new_role.on("keydown.enter", self._add)
 
     @property
     def roles(self) -> list[str]:
-        """The roles in it, in order."""
-        return list(dict.fromkeys([*(role for role, _ in self._rights), *self._added]))
+        return list(dict.fromkeys([*(role for role, _ in self._permissions), *self._added_roles]))
 
-    def show(self, rights: Rights) -> None:
-        """The rights as they are now."""
-        self._rights = rights
+    def show(self, permissions: Permissions) -> None:
+        self._permissions = permissions
         roles = self.roles
         if {role for role, _ in self._cells} != set(roles):
             self._build(roles)
         for place, cell in self._cells.items():
-            cell.show(self._right(place))
+            cell.show(self._permission(place))
         self._explain()
 
     def explain(self, role: str, operation: str) -> None:
-        """Show the reasons of one right."""
-        self._chosen = (role, operation)
+        """Show the reasons for one role's access."""
+        self._selected = (role, operation)
         self._explain()
 
-    def _right(self, place: tuple[str, str]) -> Right:
+    def _permission(self, place: tuple[str, str]) -> Permission:
         role, operation = place
-        nothing = [f"{role} has no rights on this queue."]
-        return self._rights.get(place) or Right(role, operation, reasons=nothing)
+        reasons = [f"{role} has no permissions on this queue."]
+        return self._permissions.get(place) or Permission(role, operation, reasons=reasons)
 
     def _build(self, roles: Sequence[str]) -> None:
         self._table.clear()
@@ -149,50 +145,51 @@ class Matrix:
                 words("Role").props("role=columnheader")
                 for operation in OPERATIONS:
                     words(operation).props("role=columnheader")
-                words("All at once").props("role=columnheader")
+                words("All operations").props("role=columnheader")
             self._cells = {place: cell for role in roles for place, cell in self._row(role).items()}
 
     def _row(self, role: str) -> dict[tuple[str, str], Cell]:
-        with ui.element("div").classes("rights").props("role=row"):
+        with ui.element("div").classes("permissions").props("role=row"):
             words(role).classes("role").props("role=rowheader")
             cells = {(role, operation): self._cell(role, operation) for operation in OPERATIONS}
             with ui.element("div").classes("cell whole").props("role=cell"):
-                self._whole(role, "Grant all", give=True)
-                self._whole(role, "Revoke all", give=False)
+                self._button_for_all(role, "Grant all", grant=True)
+                self._button_for_all(role, "Revoke all", grant=False)
         return cells
 
     def _cell(self, role: str, operation: str) -> Cell:
-        async def change(give: bool) -> None:
-            self._chosen = (role, operation)
-            await self._change(role, [operation], give)
+        async def change(grant: bool) -> None:
+            self._selected = (role, operation)
+            await self._change(role, [operation], grant)
 
         return Cell(change, lambda: self.explain(role, operation))
 
-    def _whole(self, role: str, text: str, *, give: bool) -> None:
+    def _button_for_all(self, role: str, text: str, *, grant: bool) -> None:
         async def change() -> None:
-            await self._change(role, OPERATIONS, give)
+            await self._change(role, OPERATIONS, grant)
 
         button(text, change).classes("small").props["aria-label"] = f"{text} operations: {role}"
 
     def _explain(self) -> None:
         self._details.clear()
         with self._details:
-            if self._chosen is None:
-                words("Choose a word in the table to see why.", "p").classes("muted")
+            if self._selected is None:
+                words("Select a result in the table to see the reasons for it.", "p").classes("muted")
                 return
-            right = self._right(self._chosen)
-            heading(right.sentence, 3)
-            if right.granted and right.verdict == "none":
-                words("It has the rights, but they are not enough:", "p")
+            permission = self._permission(self._selected)
+            ineffective = permission.granted and permission.verdict == "none"
+            heading(permission.sentence, 3)
+            if ineffective:
+                words("The permission is granted, but has no effect yet:", "p")
             with ui.element("ul"):
-                for reason in right.reasons:
+                for reason in permission.reasons:
                     words(reason, "li")
-            if right.granted and right.verdict == "none":
-                button("Create policies from a template", lambda: self._create(right.role), icon="add")
+            if ineffective:
+                button("Create policies from a template", lambda: self._create(permission.role), icon="add")
 
     def _add(self) -> None:
-        role = (self._other.value or "").strip()
+        role = (self._new_role.value or "").strip()
         if role and role not in self.roles:
-            self._added.append(role)
-            self._other.value = ""
-            self.show(self._rights)
+            self._added_roles.append(role)
+            self._new_role.value = ""
+            self.show(self._permissions)

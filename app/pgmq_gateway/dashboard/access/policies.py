@@ -1,4 +1,4 @@
-"""The policies of a queue, and the dialog that makes some from a template."""
+"""The policies of a queue, and the dialog that creates policies from a template."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, field, 
 
 NESTED = re.compile(r"\w+(\.\w+)+")
 PLACES = {"queue": "on the queue", "archive": "on the archive"}
-# What each template gives a role, as its description does not say.
+# The operations that each template grants; its description does not list them.
 OPERATIONS = {
     "own_messages": "send, read, pop, archive and delete",
     "tenant": "send, read, pop, archive and delete",
@@ -22,7 +22,7 @@ OPERATIONS = {
 
 
 class Policies:
-    """The list. `changed` is awaited after one was dropped."""
+    """The list. `changed` is awaited after a policy was dropped."""
 
     def __init__(self, api: Api, queue: str, changed: Callable[[], Awaitable[None]]) -> None:
         self._api = api
@@ -33,7 +33,6 @@ class Policies:
         self._list = ui.element("div").classes("policies").props("role=list aria-label=Policies")
 
     def show(self, rows: Sequence[Row]) -> None:
-        """The policies as they are now."""
         if rows == self._rows:
             return
         self._rows = rows
@@ -42,7 +41,7 @@ class Policies:
             for name in dict.fromkeys(row["policy_name"] for row in rows):
                 self._item(name, [row for row in rows if row["policy_name"] == name])
             if not rows:
-                words("There are none.", "p").classes("muted").props("role=listitem")
+                words("No policies.", "p").classes("muted").props("role=listitem")
 
     def _item(self, name: str, rows: Sequence[Row]) -> None:
         with ui.element("div").classes("policy").props("role=listitem"):
@@ -62,7 +61,7 @@ class Policies:
                         words(f"{kind} ({expression})", "code")
 
     async def _drop(self, name: str) -> None:
-        text = f"{name}. Rights stay as they are: without another policy they let nothing through."
+        text = f"{name}: permissions stay, but without another policy they give access to no message."
         if not await confirmed("Drop this policy?", text, "Drop", "danger"):
             return
         answer = await self._api.call("drop_policy", {"queue_name": self._queue, "policy_name": name})
@@ -74,7 +73,7 @@ class Policies:
 
 
 class Templates:
-    """The dialog that makes policies. `created` is awaited after it has."""
+    """The dialog that creates policies. `created` is awaited afterwards."""
 
     def __init__(self, api: Api, queue: str, templates: Sequence[Row], created: Callable[[], Awaitable[None]]) -> None:
         self._api = api
@@ -84,43 +83,42 @@ class Templates:
         with ui.dialog().props('aria-label="Create policies"') as self._dialog, ui.card().classes("dialog"):
             heading("Create policies")
             titles = {name: row["title"] for name, row in self._templates.items()}
-            self._template = ui.radio(titles, value=next(iter(titles)), on_change=self._chosen)
+            self._template = ui.radio(titles, value=next(iter(titles)), on_change=self._show_template)
             self._template.props("dense aria-label=Template").classes("choice")
-            self._role = field("Role", "authenticated", on_change=self._preview)
+            self._role = field("Role", "authenticated", on_change=self._show_preview)
             self._role.props("autocomplete=off spellcheck=false")
             with ui.element("div").classes("fields") as self._equal:
-                self._member = field("Member of the message", on_change=self._preview).props("spellcheck=false")
-                self._claim = field("Claim of the token", on_change=self._preview).props("spellcheck=false")
-            self._said = ui.element("div").classes("preview").props('role=region aria-label="What it does"')
+                self._member = field("Message member", on_change=self._show_preview).props("spellcheck=false")
+                self._claim = field("Token claim", on_change=self._show_preview).props("spellcheck=false")
+            self._preview = ui.element("div").classes("preview").props("role=region aria-label=Preview")
             self._failure = Failure()
             with ui.element("div").classes("actions"):
                 button("Cancel", self._dialog.close)
                 self._button = button("Create", self._create, "primary")
-        self._chosen()
+        self._show_template()
 
     def open(self, role: str = "authenticated") -> None:
-        """Ask, for this role."""
         self._failure.clear()
         self._role.value = role
         self._dialog.open()
 
-    def _chosen(self) -> None:
+    def _show_template(self) -> None:
         defaults = {one["name"]: one["default"] for one in self._templates[self._template.value]["parameters"]}
         self._equal.set_visibility(bool(defaults))
         self._member.value, self._claim.value = defaults.get("member", ""), defaults.get("claim", "")
-        self._preview()
+        self._show_preview()
 
-    def _preview(self) -> None:
-        template = self._template.value
-        self._said.clear()
-        with self._said:
+    def _show_preview(self) -> None:
+        template, role = self._template.value, self._role.value or "…"
+        self._preview.clear()
+        with self._preview:
             words(self._templates[template]["description"], "p")
-            words(f"{self._role.value or '…'} gets the rights and the policies to {OPERATIONS[template]}.", "p")
+            words(f"{role} gets the permissions and policies to {OPERATIONS[template]}.", "p")
             if self._templates[template]["parameters"]:
-                words("For example, this message", "p")
-                words(example(self._member.value, "1234"), "code")
-                words("is one for a caller whose token says", "p")
+                words("For example, a caller whose token has the claim", "p")
                 words(example(self._claim.value, "1234"), "code")
+                words("can access the message", "p")
+                words(example(self._member.value, "1234"), "code")
 
     async def _create(self) -> None:
         wanted = {"queue_name": self._queue, "template": self._template.value, "role": self._role.value}
@@ -133,14 +131,15 @@ class Templates:
             self._failure.show(answer)
             return
         self._dialog.close()
-        ui.notify(f"Created {len(set(answer))} policies.", position="bottom")
+        created = len(set(answer))
+        ui.notify(f"{created} {'policy' if created == 1 else 'policies'} created.", position="bottom")
         await self._created()
 
 
 def example(path: str, value: str) -> str:
-    """An object with this member; a.b is b inside a, as create_policy has it."""
+    """A JSON object with this member. Like create_policy, it reads a.b as member b of a."""
     inside: object = value
-    # A name that holds more than words and dots is one as it stands, such as an URL.
+    # A name with other characters, such as a URL, is a single member.
     for name in reversed(path.split(".") if NESTED.fullmatch(path) else [path]):
         inside = {name: inside}
     return json.dumps(inside, ensure_ascii=False)

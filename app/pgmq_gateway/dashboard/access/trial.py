@@ -1,4 +1,4 @@
-"""Trying a queue as somebody else: what a caller with this role and these claims can do and read."""
+"""Tests a queue's permissions as another caller: the operations and messages of a role with certain claims."""
 
 import json
 from collections.abc import Sequence
@@ -12,50 +12,48 @@ from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.tables import Cells, Facts
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading, words
 
-MESSAGES = 10
-LONGEST = 300
+MAX_MESSAGES = 10
+MAX_MESSAGE_CHARACTERS = 300
 HIDDEN = "No error and no effect: policies hide the message from this caller."
-HEADS = ("Operation", "Result", "Code", "Message")
-# As text, so that numbers keep all their digits.
-SEEN = "msg_id,read_ct,enqueued_at,message::text"
-COLUMNS = ("Id", "Reads", "Age", "Message")
+OPERATION_COLUMNS = ("Operation", "Result", "Code", "Message")
+# The message as text: numbers keep all their digits.
+SELECT = "msg_id,read_ct,enqueued_at,message::text"
+MESSAGE_COLUMNS = ("Id", "Reads", "Age", "Message")
 
 
 def not_an_object(text: str) -> str | None:
-    """What is wrong with claims."""
-    wrong = not_json(text)
-    if wrong:
-        return wrong
-    return None if isinstance(json.loads(text), dict) else 'Claims are an object, such as {"sub": "1234"}.'
+    """The error in the text of claims; None when they are valid."""
+    if error := not_json(text):
+        return error
+    return None if isinstance(json.loads(text), dict) else 'Claims must be a JSON object, such as {"sub": "1234"}.'
 
 
 def not_json(text: str) -> str | None:
-    """What is wrong with JSON."""
+    """The error in a JSON text; None when it is valid."""
     try:
         strictjson.loads(text)
     except ValueError as error:
         return f"Not JSON: {error}"
     except RecursionError:
-        return "Not JSON that can be read: nested too deep."
+        return "This JSON is nested too deeply to be read."
     return None
 
 
 class Trial:
-    """The form and what came of it."""
+    """The form and its result."""
 
     def __init__(self, api: Api, queue: str) -> None:
         self._api = api
         self._queue = queue
-        words("Each operation is tried for real, as this caller, and undone; only ids are used up.", "p").classes(
-            "muted"
-        )
+        text = "Runs each operation as this caller and rolls it back. Only message ids are used up."
+        words(text, "p").classes("muted")
         with ui.element("div").classes("fields"):
             self._role = ui.select([], label="Role", with_input=True, new_value_mode="add-unique")
             self._role.props("outlined dense").classes("field")
-            self._sub = field("sub, the user's id", on_change=self._put_sub).props("autocomplete=off spellcheck=false")
+            self._sub = field("Subject (claim sub)", on_change=self._put_sub).props("autocomplete=off spellcheck=false")
         with ui.element("div").classes("fields"):
-            self._claims = _json("Claims of the token", "{}", not_an_object)
-            self._message = _json("A message to try with", "{}", not_json)
+            self._claims = _json("Token claims (JSON)", "{}", not_an_object)
+            self._message = _json("Test message (JSON)", "{}", not_json)
         self._claims.on_value_change(self._get_sub)
         with ui.element("div").classes("row-of"):
             self._button = button("Try", self._try, "primary", "play_arrow")
@@ -63,21 +61,22 @@ class Trial:
         with (
             ui.element("div").classes("stack").props('role=region aria-label="Result" aria-live=polite') as self._result
         ):
-            self._done = words("", "h3")
-            self._operations = Facts("Operations", HEADS, "", HEADS)
-            heading("Messages that it can read", 3)
-            self._unseen = Failure()
-            self._messages = Facts("Messages that it can read", COLUMNS, "It sees no messages.", ("Message",))
+            self._caller = words("", "h3")
+            self._operations = Facts("Operations", OPERATION_COLUMNS, "", OPERATION_COLUMNS)
+            heading("Readable messages", 3)
+            self._messages_failure = Failure()
+            empty = "This caller can read no messages."
+            self._messages = Facts("Readable messages", MESSAGE_COLUMNS, empty, ("Message",))
         self._result.set_visibility(False)
 
     def offer(self, roles: Sequence[str]) -> None:
-        """Roles to choose from."""
+        """Set the roles of the drop-down list."""
         if self._role.options != list(roles):
-            chosen = self._role.value or ("authenticated" if "authenticated" in roles else next(iter(roles), None))
-            self._role.set_options(list(dict.fromkeys([*roles, *([chosen] if chosen else [])])), value=chosen)
+            selected = self._role.value or ("authenticated" if "authenticated" in roles else next(iter(roles), None))
+            self._role.set_options(list(dict.fromkeys([*roles, *([selected] if selected else [])])), value=selected)
 
     def _put_sub(self) -> None:
-        """Put the quick field's value among the claims, or take it out."""
+        """Copy the field Subject to the claims."""
         claims = {} if not_an_object(self._claims.value) else json.loads(self._claims.value)
         if str(claims.get("sub", "")) == self._sub.value:
             return
@@ -95,41 +94,41 @@ class Trial:
             return
         self._button.props(add="loading")
         caller = {"queue_name": self._queue, "role": self._role.value, "claims": Json(self._claims.value)}
-        tried = await self._api.rows("try_as", {**caller, "message": Json(self._message.value)})
-        seen = await self._api.rows("messages_as", {**caller, "max_rows": MESSAGES}, {"select": SEEN})
+        results = await self._api.rows("try_as", {**caller, "message": Json(self._message.value)})
+        messages = await self._api.rows("messages_as", {**caller, "max_rows": MAX_MESSAGES}, {"select": SELECT})
         self._button.props(remove="loading")
-        self._show(tried, seen)
+        self._show(results, messages)
 
-    def _show(self, tried: list[Row] | Problem, seen: list[Row] | Problem) -> None:
-        self._result.set_visibility(not isinstance(tried, Problem))
+    def _show(self, results: list[Row] | Problem, messages: list[Row] | Problem) -> None:
+        self._result.set_visibility(not isinstance(results, Problem))
         self._failure.clear()
-        self._unseen.clear()
-        if isinstance(tried, Problem):
-            self._failure.show(tried)
+        self._messages_failure.clear()
+        if isinstance(results, Problem):
+            self._failure.show(results)
             return
-        self._done.text = f"As {self._role.value}"
-        self._operations.show([_tried(row) for row in tried])
-        if isinstance(seen, Problem):
-            self._unseen.show(seen)
-        self._messages.show([] if isinstance(seen, Problem) else [_seen(row) for row in seen])
+        self._caller.text = f"As {self._role.value}"
+        self._operations.show([_operation(row) for row in results])
+        if isinstance(messages, Problem):
+            self._messages_failure.show(messages)
+        self._messages.show([] if isinstance(messages, Problem) else [_message(row) for row in messages])
 
 
 def _json(label: str, value: str, validation: object) -> ui.textarea:
     area = ui.textarea(label, value=value, validation=validation)  # type: ignore[arg-type]
-    return area.props("outlined dense autogrow spellcheck=false").classes("field mono")
+    return area.props("outlined dense autogrow spellcheck=false").classes("field")
 
 
-def _tried(row: Row) -> Cells:
+def _operation(row: Row) -> Cells:
     if row["allowed"]:
         return (row["operation"], "✓ allowed", "", "")
     if row["code"]:
         return (row["operation"], "✗ refused", row["code"], row["error"])
-    return (row["operation"], "○ nothing", "", HIDDEN)
+    return (row["operation"], "○ no effect", "", HIDDEN)
 
 
-def _seen(row: Row) -> Cells:
+def _message(row: Row) -> Cells:
     text = str(row["message"])
-    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    short = text if len(text) <= MAX_MESSAGE_CHARACTERS else f"{text[:MAX_MESSAGE_CHARACTERS]}…"
     age = quantities.age(_seconds_since(row["enqueued_at"]))
     return (str(row["msg_id"]), quantities.count(row["read_ct"]), age, short)
 

@@ -1,1 +1,1 @@
-"""The page Connect: code to copy."""
+"""The page Connect: code that calls the gateway, and test tokens."""

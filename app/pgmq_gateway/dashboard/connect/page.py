@@ -1,4 +1,4 @@
-"""How to call this gateway: code to copy, and tokens to try it with."""
+"""The page Connect: code that calls this gateway, and test tokens."""
 
 import json
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from pgmq_gateway.dashboard.parts.widgets import Failure, button, code, field, h
 from pgmq_gateway.queue_functions import FUNCTIONS
 from pgmq_gateway.settings.model import MASK
 
-ROLES_LIST = "roles-of-tokens"
-# Characters of a token that are shown; all of it is copied.
-SHOWN = 600
 ROLES = ["anon", "authenticated", "service_role"]
+# The id of the HTML element that lists them.
+ROLES_LIST_ID = "token-roles"
+# The rest of a longer token is not shown, but copied.
+MAX_SHOWN_CHARACTERS = 600
 
 
 @page("/connect", "Connect")
 async def connect(api: Api, queue: str = "") -> None:
-    """Code for a queue and an operation, and the maker of tokens. `queue` is chosen at first."""
+    """`queue` is selected at first."""
     heading("Connect", 1)
     listed = await api.queues()
     names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
@@ -34,9 +35,9 @@ async def connect(api: Api, queue: str = "") -> None:
 
 
 class Examples:
-    """Code that calls one operation of one queue. What is secret in it is masked until asked for."""
+    """Code that calls one operation of one queue. Keys and tokens in it are masked until the user shows them."""
 
-    def __init__(self, api: Api, names: list[str], chosen: str) -> None:
+    def __init__(self, api: Api, names: list[str], selected: str) -> None:
         self._api = api
         self._key = self._token = ""
         self._shown = False
@@ -44,9 +45,11 @@ class Examples:
             heading("Call an operation")
             with ui.element("div").classes("fields"):
                 queues = names or ["hello"]
-                self._queue = _choice("Queue", queues, chosen or queues[0]).props("use-input fill-input hide-selected")
-                self._operation = _choice("Operation", list(FUNCTIONS), "send")
-                self._url = field("Gateway", api.public_url)
+                self._queue = _select("Queue", queues, selected or queues[0]).props(
+                    "use-input fill-input hide-selected"
+                )
+                self._operation = _select("Operation", list(FUNCTIONS), "send")
+                self._url = field("Gateway URL", api.public_url)
             self._secrets()
             with ui.tabs().props("dense no-caps align=left outside-arrows mobile-arrows") as self._language:
                 for name in snippets.LANGUAGES:
@@ -54,7 +57,7 @@ class Examples:
             self._language.value = "curl"
             self._place = ui.element("div").classes("stack")
             with ui.element("p").classes("muted"):
-                words("The rights of the key's role decide what it may do: see ")
+                words("The permissions of the key's role decide what it can do: see ")
                 ui.link("Access", "/access")
                 words(".")
         for chooser in (self._queue, self._operation, self._url, self._language):
@@ -62,23 +65,22 @@ class Examples:
         self._show()
 
     def _secrets(self) -> None:
-        """The line that says which key is in the code."""
+        """The key and token in the code, and their buttons."""
         with ui.element("div").classes("row-of"):
-            self._said = words("").props("role=status")
-            self._mine = button("Use the key I signed in with", self._use_my_key)
+            self._status = words("").props("role=status")
+            self._use_key = button("Use the key I signed in with", self._use_session_key)
             self._reveal = button("Show", self._toggle)
-            self._forget = button("Use placeholders", self._use_placeholders)
+            self._reset = button("Use the placeholder", self._use_placeholder)
 
     def use_token(self, token: str) -> None:
-        """Put a user's token into the code."""
         self._token = token
         self._show()
 
-    def _use_my_key(self) -> None:
+    def _use_session_key(self) -> None:
         self._key = self._api.session.key
         self._show()
 
-    def _use_placeholders(self) -> None:
+    def _use_placeholder(self) -> None:
         self._key = self._token = ""
         self._shown = False
         self._show()
@@ -98,12 +100,12 @@ class Examples:
 
     def _show(self) -> None:
         secret = bool(self._key or self._token)
-        parts = [f"key {'you signed in with' if self._key else snippets.PLACEHOLDER}", "token" if self._token else ""]
-        self._said.text = f"In the code: {' and a '.join(part for part in parts if part)}"
-        self._mine.set_visibility(not self._key)
+        key = "the key you signed in with" if self._key else f"the placeholder {snippets.PLACEHOLDER}"
+        self._status.text = f"The code has {key}{' and a test token' if self._token else ''}."
+        self._use_key.set_visibility(not self._key)
         self._reveal.set_visibility(secret)
         self._reveal.text = "Hide" if self._shown else "Show"
-        self._forget.set_visibility(secret)
+        self._reset.set_visibility(secret)
         label = f"{self._operation.value} with {self._language.value}"
         self._place.clear()
         with self._place:
@@ -111,30 +113,31 @@ class Examples:
 
 
 class Tokens:
-    """Makes tokens to try policies with. The secret is used for one signature and then forgotten."""
+    """Creates tokens to test policies with. The JWT secret is forgotten after one signature."""
 
     def __init__(self, use: Callable[[str], None]) -> None:
         self._use = use
         with ui.element("section").classes("panel").props('aria-label="Test token"'):
-            heading("Make a test token")
-            words("Signed here with the gateway's JWT secret, which is used once and not kept.", "p").classes("muted")
-            self._role = field("Role", "authenticated").props(f"autocomplete=off spellcheck=false list={ROLES_LIST}")
-            with ui.element("datalist").props(f"id={ROLES_LIST}"):
+            heading("Create a test token")
+            text = "The dashboard signs it with the gateway's JWT secret, which it uses once and does not keep."
+            words(text, "p").classes("muted")
+            self._role = field("Role", "authenticated").props(f"autocomplete=off spellcheck=false list={ROLES_LIST_ID}")
+            with ui.element("datalist").props(f"id={ROLES_LIST_ID}"):
                 for role in ROLES:
                     ui.element("option").props(f"value={role}")
             self._sub = field("Subject (claim sub)").props("autocomplete=off spellcheck=false")
-            self._claims = field("More claims, as JSON", validation=_wrong_claims).props(
+            self._claims = field("More claims (JSON)", validation=_claims_error).props(
                 "type=textarea autogrow spellcheck=false"
             )
-            self._lifetime = field("Good for", "1h", validation=_wrong_lifetime).props('hint="90s, 15m, 1h, 30d"')
+            self._lifetime = field("Expires in", "1h", validation=_lifetime_error).props('hint="90s, 15m, 1h, 30d"')
             self._secret = field("JWT secret").props("type=password autocomplete=off")
-            self._base64 = ui.checkbox("The secret is base64")
+            self._base64 = ui.checkbox("The secret is base64-encoded")
             with ui.element("div").classes("row-of"):
-                button("Make token", self._make, "primary")
+                button("Create token", self._create, "primary")
             self._failure = Failure()
             self._place = ui.element("div").classes("stack")
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self._failure.clear()
         self._place.clear()
         if not (self._claims.validate() and self._lifetime.validate()):
@@ -143,32 +146,34 @@ class Tokens:
         try:
             token = self._signed(signing.Signer.typed(text, is_base64=self._base64.value))
         except BadKey as error:
-            self._failure.show(Problem(0, f"This secret cannot be used: {error}."))
+            hint = "Paste the value of the gateway's PGRST_JWT_SECRET."
+            self._failure.show(Problem(0, f"This secret cannot sign tokens: {error}.", hint=hint))
             return
         except ValueError as error:
             self._failure.show(Problem(0, str(error)))
             return
         with self._place:
-            code(token if len(token) < SHOWN else f"{token[:SHOWN]}…", "token", lambda: token)
+            excerpt = token if len(token) <= MAX_SHOWN_CHARACTERS else f"{token[:MAX_SHOWN_CHARACTERS]}…"
+            code(excerpt, "token", lambda: token)
             with ui.element("div").classes("row-of"):
                 button("Use in the code", lambda: self._use(token))
 
     def _signed(self, signer: signing.Signer) -> str:
         claims = {**json.loads(self._claims.value or "{}"), **({"sub": self._sub.value} if self._sub.value else {})}
         if not self._role.value:
-            raise ValueError("A token needs a role.")
+            raise ValueError("The token has no role. Enter one, such as authenticated.")
         return signing.token(signer, self._role.value, claims, signing.lifetime_seconds(self._lifetime.value))
 
 
-def _wrong_claims(text: str) -> str | None:
+def _claims_error(text: str) -> str | None:
     try:
         claims = json.loads(text or "{}")
     except ValueError as error:
-        return f"No JSON: {error}"
-    return None if isinstance(claims, dict) else 'Write an object: {"team": 7}'
+        return f"Not JSON: {error}"
+    return None if isinstance(claims, dict) else 'Claims must be a JSON object, such as {"team": 7}.'
 
 
-def _wrong_lifetime(text: str) -> str | None:
+def _lifetime_error(text: str) -> str | None:
     try:
         signing.lifetime_seconds(text)
     except ValueError as error:
@@ -176,5 +181,5 @@ def _wrong_lifetime(text: str) -> str | None:
     return None
 
 
-def _choice(label: str, options: list[str], value: str) -> ui.select:
+def _select(label: str, options: list[str], value: str) -> ui.select:
     return ui.select(options, label=label, value=value).props("outlined dense options-dense").classes("field")

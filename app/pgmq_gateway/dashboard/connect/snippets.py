@@ -1,4 +1,4 @@
-"""Code that calls the gateway, for people to copy: each operation in each language, as its client has it."""
+"""Code that calls the gateway, for users to copy: each operation in each language, with that language's client."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ PLACEHOLDER = "YOUR_KEY"
 
 @dataclass(frozen=True)
 class Snippet:
-    """What the code is to do. `token` is a user's, which goes beside the key."""
+    """One call. `token` is a user's access token, sent beside the API key."""
 
     url: str
     queue: str
@@ -21,27 +21,23 @@ class Snippet:
 
     @property
     def arguments(self) -> dict[str, object]:
-        """The arguments of the call."""
         return {"queue_name": self.queue, **FUNCTIONS[self.operation].example}
 
     @property
     def address(self) -> str:
-        """Where the call goes."""
         return f"{self.url}/rest/v1/rpc/{self.operation}"
 
     @property
     def bearer(self) -> str:
-        """What goes into Authorization."""
+        """The credentials of the header Authorization."""
         return self.token or self.key
 
 
 def curl(snippet: Snippet) -> str:
-    """A command for a shell."""
     return _curl(snippet.address, SCHEMA, snippet.arguments, snippet.key, snippet.bearer)
 
 
 def create_queue(url: str, queue: str, key: str) -> str:
-    """A command that creates a queue."""
     return _curl(f"{url}/rest/v1/rpc/create_queue", "pgmq_admin", {"queue_name": queue}, key, key)
 
 
@@ -59,7 +55,7 @@ def _curl(address: str, schema: str, arguments: object, key: str, bearer: str) -
 
 
 def fetch(snippet: Snippet) -> str:
-    """JavaScript with nothing but the platform."""
+    """JavaScript without a library."""
     headers = {
         "apikey": snippet.key,
         "Authorization": f"Bearer {snippet.bearer}",
@@ -73,13 +69,12 @@ def fetch(snippet: Snippet) -> str:
 {lines}  }},
   body: JSON.stringify({_json(snippet.arguments, 2)}),
 }});
-const answer = await response.json();
-if (!response.ok) throw new Error(`${{answer.code}}: ${{answer.message}}`);
-console.log(answer);"""
+const result = await response.json();
+if (!response.ok) throw new Error(`${{result.code}}: ${{result.message}}`);
+console.log(result);"""
 
 
 def supabase_js(snippet: Snippet) -> str:
-    """JavaScript with supabase-js."""
     options = f", {{\n  accessToken: async () => {json.dumps(snippet.token)},\n}}" if snippet.token else ""
     return f"""import {{ createClient }} from "@supabase/supabase-js";
 
@@ -92,17 +87,15 @@ console.log(data);"""
 
 
 def supabase_py(snippet: Snippet) -> str:
-    """Python with supabase-py."""
     session = f"\nsupabase.postgrest.auth({json.dumps(snippet.token)})" if snippet.token else ""
     return f"""from supabase import create_client
 
 supabase = create_client({json.dumps(snippet.url)}, {json.dumps(snippet.key)}){session}
-answer = supabase.schema("{SCHEMA}").rpc("{snippet.operation}", {_python(snippet.arguments)}).execute()
-print(answer.data)"""
+response = supabase.schema("{SCHEMA}").rpc("{snippet.operation}", {_python(snippet.arguments)}).execute()
+print(response.data)"""
 
 
 def dart(snippet: Snippet) -> str:
-    """Dart with the package supabase."""
     session = f",\n  accessToken: () async => {_dart(snippet.token)}" if snippet.token else ""
     return f"""import 'package:supabase/supabase.dart';
 
@@ -117,7 +110,6 @@ print(data);"""
 
 
 def swift(snippet: Snippet) -> str:
-    """Swift with supabase-swift."""
     session = (
         f",\n  options: SupabaseClientOptions(auth: .init(accessToken: {{ {_swift(snippet.token)} }}))"
         if snippet.token
@@ -139,7 +131,6 @@ print(String(decoding: response.data, as: UTF8.self))"""
 
 
 def kotlin(snippet: Snippet) -> str:
-    """Kotlin with supabase-kt."""
     session = f"    accessToken = {{ {_kotlin_text(snippet.token)} }}\n" if snippet.token else ""
     return f"""import io.github.jan.supabase.createSupabaseClient
 import io.github.jan.supabase.postgrest.Postgrest
@@ -169,24 +160,24 @@ def _shell(text: str) -> str:
 
 
 def _json(value: object, indent: int) -> str:
-    """JSON over several lines, within code that is indented."""
+    """JSON on several lines, within code that is indented by `indent` spaces."""
     return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n" + " " * indent)
 
 
 def _python(value: object) -> str:
-    # Of what occurs here, only strings, numbers and containers, JSON is Python.
+    # The examples have no true, false or null: their JSON is valid Python.
     return json.dumps(value, indent=4, ensure_ascii=False)
 
 
 def _dart(value: object) -> str:
-    # JSON is Dart too, but for the sign that begins an interpolation.
+    # JSON is valid Dart, except that $ starts an interpolation.
     return json.dumps(value, ensure_ascii=False).replace("$", "\\$")
 
 
 def _swift(value: object) -> str:
     if isinstance(value, dict):
         return "[" + (", ".join(f"{_swift(key)}: {_swift(item)}" for key, item in value.items()) or ":") + "]"
-    # Swift would take \\/ and \\u0000 otherwise than JSON has them; neither is made here.
+    # The escapes that Swift reads differently, \\/ and \\u0000, are not produced by json.dumps for the examples.
     return json.dumps(value, ensure_ascii=False) if not isinstance(value, list) else _swift_list(value)
 
 

@@ -1,1 +1,1 @@
-"""The page Health: the gateway and its database."""
+"""The page Health: figures of the gateway and of its database."""

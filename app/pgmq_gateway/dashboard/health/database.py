@@ -1,4 +1,4 @@
-"""The database's figures on a page: what it is, how full, and what keeps it from cleaning up."""
+"""The database's figures: versions, connections, size, cache and dead rows, with warnings."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,35 +10,35 @@ from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.tables import Cells, Facts
 from pgmq_gateway.dashboard.parts.widgets import Failure, heading, words
 
-# From when on a figure deserves a word.
-LONG_TRANSACTION = 300.0
-FEW_CONNECTIONS = 0.9
-LOW_HITS = 0.9
-MUCH_DEAD, DEAD_ROWS = 0.5, 10_000
-# Queues that are listed with their dead rows.
-MOST = 8
+# Thresholds of the warnings.
+MAX_TRANSACTION_SECONDS = 300.0
+MAX_CONNECTION_SHARE = 0.9
+MIN_CACHE_HIT_RATIO = 0.9
+# Fewer dead rows are no reason for a warning, whatever their share.
+MAX_DEAD_SHARE, MIN_DEAD_ROWS = 0.5, 10_000
+MAX_QUEUES = 8
 
-HEADS = ("Queue", "Dead rows", "Messages", "Table", "Indexes", "Last autovacuum")
+COLUMNS = ("Queue", "Dead rows", "Messages", "Table", "Indexes", "Last autovacuum")
 
 
-class Database:
-    """The figures, and what is said when there are none."""
-
+class DatabaseFigures:
     def __init__(self) -> None:
         self._failure = Failure()
         self._figures = ui.element("dl").classes("totals figures")
         self._warnings = ui.element("div").classes("stack")
         with ui.element("section").classes("panel"):
             heading("Queues with the most dead rows", 3)
-            text = "Rows of messages that are gone and not cleaned up yet: they make tables large and reads slow."
+            text = "Rows of deleted messages that vacuum has not removed yet. They make tables larger and reads slower."
             words(text, "p").classes("muted")
-            self._queues = Facts("Queues with the most dead rows", HEADS, "No queue has any.", ("Last autovacuum",))
+            self._queues = Facts(
+                "Queues with the most dead rows", COLUMNS, "No queue has dead rows.", ("Last autovacuum",)
+            )
 
     def show(self, database: Row | Problem, queues: Sequence[Row] | Problem) -> None:
-        """The figures now. What was shown before stays when there is a problem."""
-        found = next((answer for answer in (database, queues) if isinstance(answer, Problem)), None)
-        if found:
-            self._failure.show(found)
+        """Show the latest figures. With a Problem, the earlier ones stay."""
+        problem = next((answer for answer in (database, queues) if isinstance(answer, Problem)), None)
+        if problem:
+            self._failure.show(problem)
         else:
             self._failure.clear()
         if not isinstance(database, Problem):
@@ -62,7 +62,7 @@ class Database:
 
 
 def figures(database: Row) -> list[tuple[str, str, str]]:
-    """Name, figure and unit of each."""
+    """(name, figure, unit) of each."""
     live, dead = database.get("live_tuples"), database.get("dead_tuples")
     oldest = database.get("oldest_transaction_seconds")
     return [
@@ -71,36 +71,38 @@ def figures(database: Row) -> list[tuple[str, str, str]]:
         ("Connections", quantities.count(database.get("connections")), f"of {database.get('max_connections', '-')}"),
         ("Size", quantities.size(database.get("database_bytes")), ""),
         ("Oldest transaction", "none" if oldest is None else quantities.age(oldest), ""),
-        ("Read from memory", quantities.share(database.get("cache_hit_ratio")), "of all blocks"),
-        ("Dead rows", quantities.count(dead), f"{quantities.count(live)} live ones"),
+        ("Cache hit ratio", quantities.share(database.get("cache_hit_ratio")), "of block reads"),
+        ("Dead rows", quantities.count(dead), f"{quantities.count(live)} live rows"),
     ]
 
 
 def warnings(database: Row) -> list[str]:
-    """What of it should be looked at, and why."""
+    """The figures beyond their thresholds, each with its consequence and what to do."""
     oldest, hits = database.get("oldest_transaction_seconds") or 0, database.get("cache_hit_ratio")
     used, most = database.get("connections") or 0, database.get("max_connections") or 0
     live, dead = database.get("live_tuples") or 0, database.get("dead_tuples") or 0
     found: list[tuple[object, str]] = [
         (
-            oldest >= LONG_TRANSACTION,
-            f"A transaction has been open for {quantities.age(oldest)}. While it is, no dead rows are removed: queues "
-            "grow and reads become slow. pg_stat_activity tells whose it is.",
+            oldest >= MAX_TRANSACTION_SECONDS,
+            f"A transaction has been open for {quantities.age(oldest)}. Until it ends, vacuum cannot remove dead rows: "
+            "queues grow and reads become slower. Find its session in pg_stat_activity.",
         ),
         (
-            most and used / most >= FEW_CONNECTIONS,
-            f"{used} of {most} connections are in use. When none is left, gateways and others are refused.",
+            most and used / most >= MAX_CONNECTION_SHARE,
+            f"{used} of {most} connections are in use. When none is left, Postgres rejects new connections. Close "
+            "unused ones, use smaller connection pools, or raise max_connections.",
         ),
         (
-            hits is not None and hits < LOW_HITS,
-            f"Only {quantities.share(hits)} of blocks are found in memory: shared_buffers may be too small.",
+            hits is not None and hits < MIN_CACHE_HIT_RATIO,
+            f"Only {quantities.share(hits)} of block reads are served from the cache: shared_buffers may be too small.",
         ),
         (
-            dead >= DEAD_ROWS and dead / (live + dead) >= MUCH_DEAD,
-            "More than half of the rows are dead: autovacuum does not keep up, or something holds it back.",
+            dead >= MIN_DEAD_ROWS and dead / (live + dead) >= MAX_DEAD_SHARE,
+            "More than half of the rows are dead: autovacuum is too slow, or a long transaction blocks it. Look for "
+            "old transactions in pg_stat_activity, then for autovacuum's settings.",
         ),
     ]
-    return [text for so, text in found if so]
+    return [text for exceeded, text in found if exceeded]
 
 
 def _dead(queues: Sequence[Row]) -> list[Cells]:
@@ -114,7 +116,7 @@ def _dead(queues: Sequence[Row]) -> list[Cells]:
             quantities.size(queue["index_bytes"]),
             _ago(queue["last_autovacuum"]),
         )
-        for queue in worst[:MOST]
+        for queue in worst[:MAX_QUEUES]
     ]
 
 

@@ -1,4 +1,4 @@
-"""The gateway's figures on a page: how much it answers, how fast, with which errors."""
+"""The gateway's figures: requests, latencies, errors, connections and transactions."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -6,54 +6,52 @@ from http import HTTPStatus
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem
-from pgmq_gateway.dashboard.health.scrapes import Course, Scrape
+from pgmq_gateway.dashboard.health.scrapes import Scrape, ScrapeWindow
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.sparkline import Sparkline
 from pgmq_gateway.dashboard.parts.tables import Cells, Facts
 from pgmq_gateway.dashboard.parts.widgets import Failure, heading, words
 
-ANSWERS, ERRORS, SECONDS = "pgmq_gateway_answers_total", "pgmq_gateway_errors_total", "pgmq_gateway_answer_seconds"
+# Names of the metrics.
+RESPONSES, ERRORS, LATENCY = "pgmq_gateway_answers_total", "pgmq_gateway_errors_total", "pgmq_gateway_answer_seconds"
 CALLS = "pgmq_gateway_transaction_calls"
-BUSY, MAX, WAITING = "pgmq_gateway_connections_busy", "pgrst_db_pool_max", "pgrst_db_pool_waiting"
+BUSY, POOL_SIZE, WAITING = "pgmq_gateway_connections_busy", "pgrst_db_pool_max", "pgrst_db_pool_waiting"
 WORKERS = "pgmq_gateway_workers"
-# The heads of what is counted.
-RATED = ("Per second", "So far")
-
-# Parts of the answers, and what the time is called that these do not take longer than.
+COUNTER_COLUMNS = ("Per second", "Total")
 QUANTILES = (
     (0.5, "Latency p50"),
     (0.95, "Latency p95"),
     (0.99, "Latency p99"),
 )
 
-# What codes mean that are not rare.
+# Meanings of the common SQLSTATEs and of PostgREST's codes.
 MEANINGS = {
-    "22023": "a value that the function refuses",
-    "22P02": "a value that is not of its type",
-    "23505": "a row that is there already",
-    "40001": "transactions in each other's way, again and again",
-    "40P01": "transactions that waited for each other",
-    "42501": "no right to do this, or no policy that lets it",
-    "42P01": "a queue or table that does not exist",
-    "55P03": "a lock that did not come free in time",
-    "57014": "over the time limit, or cancelled",
+    "22023": "invalid argument value",
+    "22P02": "value of the wrong type",
+    "23505": "row already exists",
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "42501": "permission denied, or no policy allows it",
+    "42P01": "queue or table does not exist",
+    "55P03": "lock timeout",
+    "57014": "statement timeout, or cancelled",
     "P0001": "raised by a function",
-    "PGRST000": "the database cannot be reached",
-    "PGRST001": "the connection was lost during the call",
-    "PGRST002": "the functions are not known yet",
-    "PGRST003": "no connection came free in time",
-    "PGRST102": "a body that is not JSON",
-    "PGRST106": "a schema that is not exposed",
+    "PGRST000": "database cannot be reached",
+    "PGRST001": "connection lost during the call",
+    "PGRST002": "function catalog not loaded yet",
+    "PGRST003": "timeout waiting for a connection",
+    "PGRST102": "body is not JSON",
+    "PGRST106": "schema not exposed",
     "PGRST202": "no such function, or not with these arguments",
-    "PGRST301": "a token that is not valid",
+    "PGRST301": "invalid token",
     "PGRST302": "no token",
-    "PGRST303": "a token whose time is over, or whose claims are not accepted",
-    "other": "codes that are too many to count one by one",
+    "PGRST303": "expired token, or claims not accepted",
+    "other": "all further codes",
 }
 
 
 class Tile:
-    """One figure: now, and over the last minutes."""
+    """One figure: its latest value and a sparkline."""
 
     def __init__(self, name: str, unit: str = "") -> None:
         self._unit = unit
@@ -61,84 +59,86 @@ class Tile:
             words(name, "dt")
             with ui.element("dd"):
                 self._text = words("-")
-                self._more = words(unit).classes("unit")
+                self._unit_text = words(unit).classes("unit")
                 self._line = Sparkline(name)
 
     def show(self, value: float | None, text: str, unit: str | None = None) -> None:
-        """The figure now."""
         self._text.text = text
-        self._more.text = self._unit if unit is None else unit
-        self._line.add(value, f"{text} {self._more.text}")
+        self._unit_text.text = self._unit if unit is None else unit
+        self._line.add(value, f"{text} {self._unit_text.text}")
 
 
-class Gateway:
-    """The figures, and what is said when there are none."""
-
+class GatewayFigures:
     def __init__(self) -> None:
-        self._course = Course()
+        self._window = ScrapeWindow()
         self._failure = Failure()
         self._problem: Problem | None = None
         with ui.element("div").classes("stack") as self._figures:
             with ui.element("dl").classes("totals tiles"):
-                self._answers = Tile("Requests", "per second")
+                self._requests = Tile("Requests", "per second")
                 self._errors = Tile("Errors", "per second")
-                self._quantiles = {part: Tile(name) for part, name in QUANTILES}
+                self._latencies = {quantile: Tile(name) for quantile, name in QUANTILES}
                 self._busy = Tile("Connections in use")
-                self._waiting = Tile("Calls that wait", "for a connection")
-                self._sizes = Tile("Calls per transaction", "on average")
+                self._waiting = Tile("Waiting calls", "for a connection")
+                self._calls = Tile("Calls per transaction", "on average")
             with ui.element("div").classes("pair"):
-                self._statuses = _table("Answers by status", ("Status", *RATED), "No answers yet.")
-                self._codes = _table("Errors by code", ("Code", "Meaning", *RATED), "No errors so far.", "Meaning")
-                self._groups = _table("Transactions by calls", ("Calls", *RATED, "Share"), "No transactions yet.")
+                columns = COUNTER_COLUMNS
+                self._statuses = _table("Responses by status", ("Status", *columns), "No responses yet.")
+                self._codes = _table("Errors by code", ("Code", "Meaning", *columns), "No errors.", "Meaning")
+                self._transactions = _table(
+                    "Transactions by number of calls", ("Calls", *columns, "Share"), "No transactions yet."
+                )
             self._workers = words("", "p").classes("muted")
         self._figures.set_visibility(False)
 
-    def show(self, look: Scrape | Problem) -> None:
-        """One more look at the metrics. What was shown before stays when there is a problem, which is said once."""
-        if isinstance(look, Problem):
-            if look != self._problem:
-                self._failure.show(look, "The figures are those of before." if self._course.looks else "")
-            self._problem = look
+    def show(self, scrape: Scrape | Problem) -> None:
+        """Show the latest metrics. With a Problem, the earlier ones stay."""
+        if isinstance(scrape, Problem):
+            # Shown once: a screen reader would read each repetition.
+            if scrape != self._problem:
+                outdated = "The figures below are from before this error."
+                self._failure.show(scrape, outdated if self._window.scrapes else "")
+            self._problem = scrape
             return
         self._problem = None
         self._failure.clear()
         self._figures.set_visibility(True)
-        self._course.look(look)
-        self._show_tiles(look)
-        self._statuses.show(self._counted(look, ANSWERS, _status))
-        self._codes.show(self._counted(look, ERRORS, _code))
-        self._groups.show(self._grouped(look))
-        workers = look.value(WORKERS)
+        self._window.add(scrape)
+        self._show_tiles(scrape)
+        self._statuses.show(self._counters(scrape, RESPONSES, _status_title))
+        self._codes.show(self._counters(scrape, ERRORS, _code_title))
+        self._transactions.show(self._histogram(scrape))
+        workers = scrape.value(WORKERS)
         self._workers.text = (
-            f"{workers:.0f} worker{'s' * (workers != 1)}. So far: since the gateway was started. "
-            "Rates and latencies are those of the last ten seconds; p95: 95 % of the answers took at most so long."
+            f"{workers:.0f} worker{'s' * (workers != 1)}. Totals: since the gateway started. Rates and latencies: over "
+            "the last ten seconds. p95: 95 % of responses took at most this long."
         )
 
-    def _show_tiles(self, look: Scrape) -> None:
-        course = self._course
-        for tile, name in ((self._answers, ANSWERS), (self._errors, ERRORS)):
-            tile.show(course.rate(name), quantities.rate(course.rate(name)))
-        for part, tile in self._quantiles.items():
-            value = course.quantile(SECONDS, part)
+    def _show_tiles(self, scrape: Scrape) -> None:
+        window = self._window
+        for tile, name in ((self._requests, RESPONSES), (self._errors, ERRORS)):
+            tile.show(window.rate(name), quantities.rate(window.rate(name)))
+        for quantile, tile in self._latencies.items():
+            value = window.quantile(LATENCY, quantile)
             tile.show(value, quantities.duration(value))
-        busy, waiting, mean = look.value(BUSY), look.value(WAITING), course.mean(CALLS)
-        self._busy.show(busy, quantities.count(busy), f"of {look.value(MAX):.0f}")
+        busy, waiting, mean = scrape.value(BUSY), scrape.value(WAITING), window.mean(CALLS)
+        self._busy.show(busy, quantities.count(busy), f"of {scrape.value(POOL_SIZE):.0f}")
         self._waiting.show(waiting, quantities.count(waiting))
-        self._sizes.show(mean, "-" if mean is None else f"{mean:.1f}")
+        self._calls.show(mean, "-" if mean is None else f"{mean:.1f}")
 
-    def _counted(self, look: Scrape, name: str, titles: Callable[[str], Cells]) -> list[Cells]:
-        """Rows of what is counted under this name, the most frequent first."""
-        rates = self._course.rates(name)
-        found = sorted(look.values.get(name, {}).items(), key=lambda item: (-item[1], item[0]))
+    def _counters(self, scrape: Scrape, name: str, titles: Callable[[str], Cells]) -> list[Cells]:
+        """A row for each label of a counter, the highest count first."""
+        rates = self._window.rates(name)
+        found = sorted(scrape.values.get(name, {}).items(), key=lambda item: (-item[1], item[0]))
         return [
             (*titles(label), quantities.rate(None if rates is None else rates[label]), quantities.count(total))
             for label, total in found
         ]
 
-    def _grouped(self, look: Scrape) -> list[Cells]:
-        """Rows of the histogram of calls per transaction."""
+    def _histogram(self, scrape: Scrape) -> list[Cells]:
+        """A row for each bucket of calls per transaction."""
         bucket = f"{CALLS}_bucket"
-        totals, rates = _apart(look.values.get(bucket, {})), _apart(self._course.rates(bucket) or {})
+        totals, rates = _by_bucket(scrape.values.get(bucket, {})), _by_bucket(self._window.rates(bucket) or {})
         whole = sum(totals.values())
         return [
             (calls, quantities.rate(rates.get(calls)), quantities.count(total), quantities.share(total / whole))
@@ -147,30 +147,30 @@ class Gateway:
         ]
 
 
-def _table(title: str, heads: Cells, nothing: str, *texts: str) -> Facts:
+def _table(title: str, heads: Cells, empty: str, *texts: str) -> Facts:
     with ui.element("section").classes("panel"):
         heading(title, 3)
-        return Facts(title, heads, nothing, texts)
+        return Facts(title, heads, empty, texts)
 
 
-def _status(status: str) -> Cells:
+def _status_title(status: str) -> Cells:
     try:
         return (f"{status} {HTTPStatus(int(status)).phrase}",)
     except ValueError:
         return (status,)
 
 
-def _code(code: str) -> Cells:
+def _code_title(code: str) -> Cells:
     return (code, MEANINGS.get(code, ""))
 
 
-def _apart(below: Mapping[str, float]) -> dict[str, float]:
-    """The numbers of a histogram that has whole numbers, each without those below it, by what they are of."""
-    apart: dict[str, float] = {}
-    low, less = 0, 0.0
-    for bound, number in sorted((float(bound), number) for bound, number in below.items()):
+def _by_bucket(cumulative: Mapping[str, float]) -> dict[str, float]:
+    """The counts of a histogram with integer bounds, by the range of each bucket, such as `5 to 8`."""
+    counts: dict[str, float] = {}
+    low, below = 0, 0.0
+    for bound, number in sorted((float(bound), number) for bound, number in cumulative.items()):
         if bound != float("inf"):
             high = int(bound)
-            apart[str(high) if high == low + 1 else f"{low + 1} to {high}"] = number - less
-            low, less = high, number
-    return apart
+            counts[str(high) if high == low + 1 else f"{low + 1} to {high}"] = number - below
+            low, below = high, number
+    return counts

@@ -1,1 +1,1 @@
-"""Parts that pages share."""
+"""What the pages share."""

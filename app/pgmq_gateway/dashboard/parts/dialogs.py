@@ -1,4 +1,4 @@
-"""Dialogs that ask before something is done."""
+"""Confirmation dialogs."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,26 +8,26 @@ from pgmq_gateway.dashboard.api import Problem
 from pgmq_gateway.dashboard.parts.widgets import Failure, Kind, button, field, heading, labelled, words
 
 
-def danger(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> None:
-    """Ask for `name` to be typed before something is done that cannot be undone, then do it.
+def confirm_by_name(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> None:
+    """Run an irreversible action after the user has typed `name`.
 
-    text   what will be lost
-    action the words of the button
-    do     gives a Problem when it was refused, which is shown; all else closes the dialog
+    text   the consequences
+    action the button's label
+    do     a Problem that it returns is shown; any other result closes the dialog
     """
     with ui.context.client.content, labelled(ui.dialog(), title) as dialog, ui.card().classes("dialog"):
         heading(title)
         words(text, "p")
-        typed = field(f"Type {name} to go on").props("autocomplete=off spellcheck=false autofocus")
+        typed = field(f"Type {name} to confirm").props("autocomplete=off spellcheck=false autofocus")
         failure = Failure()
 
         async def go() -> None:
             if typed.value != name:
                 return
             failure.clear()
-            sure.props(add="loading")
+            confirm.props(add="loading")
             answer = await do()
-            sure.props(remove="loading")
+            confirm.props(remove="loading")
             if isinstance(answer, Problem):
                 failure.show(answer)
             else:
@@ -35,17 +35,14 @@ def danger(title: str, text: str, name: str, action: str, do: Callable[[], Await
 
         with ui.element("div").classes("actions"):
             button("Cancel", dialog.close)
-            sure = button(action, go, "danger").bind_enabled_from(typed, "value", lambda value: value == name)
+            confirm = button(action, go, "danger").bind_enabled_from(typed, "value", lambda value: value == name)
         typed.on("keydown.enter", go)
     dialog.on("hide", dialog.delete)
     dialog.open()
 
 
 async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") -> bool:
-    """Ask before something is done that can be undone, and tell whether to do it.
-
-    action  the words of the button
-    """
+    """True when the user confirms an action that can be undone. `action` is the button's label."""
     with ui.context.client.content, ui.dialog() as dialog, ui.card().classes("dialog"):
         dialog.props["aria-label"] = title
         heading(title)

@@ -1,33 +1,32 @@
-"""Numbers, times and sizes in words."""
+"""Numbers, durations and sizes as text; `-` for None."""
 
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-# From here on, numbers are told in millions.
-MILLIONS = 10_000_000
-SIZES = ("B", "kB", "MB", "GB", "TB")
+TIME_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# The smallest count that is written in millions.
+MIN_COUNT_IN_MILLIONS = 10_000_000
+SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def count(number: float | None, *, exact: bool = True) -> str:
-    """A number of things; ~ says that it is an estimate."""
+    """A count, with ~ before an estimate."""
     if number is None:
         return "-"
-    return ("" if exact else "~") + (f"{number:,.0f}" if number < MILLIONS else f"{number / 1e6:,.1f}M")
+    return ("" if exact else "~") + (f"{number:,.0f}" if number < MIN_COUNT_IN_MILLIONS else f"{number / 1e6:,.1f}M")
 
 
 def age(seconds: float | None) -> str:
-    """A span of time in its largest unit, and the next one where that matters."""
+    """A duration in its two largest units; from 100 of the largest on, in that one alone."""
     if seconds is None:
         return "-"
     left = int(max(0.0, seconds))
-    for index, (size, unit) in enumerate(UNITS):
-        if left >= size and index + 1 < len(UNITS):
+    for index, (size, unit) in enumerate(TIME_UNITS):
+        if left >= size and index + 1 < len(TIME_UNITS):
             whole, rest = divmod(left, size)
-            below, name = UNITS[index + 1]
+            below, name = TIME_UNITS[index + 1]
             return f"{whole}{unit} {rest // below}{name}" if whole < 100 else f"{whole}{unit}"
     return f"{left}s"
 
 
 def rate(per_second: float | None) -> str:
-    """Things per second."""
     if per_second is None:
         return "-"
     if 0 < per_second < 0.05:
@@ -36,17 +35,16 @@ def rate(per_second: float | None) -> str:
 
 
 def size(number: float | None) -> str:
-    """Bytes."""
     if number is None:
         return "-"
     unit = 0
-    while number >= 1000 and unit < len(SIZES) - 1:
+    while number >= 1000 and unit < len(SIZE_UNITS) - 1:
         number, unit = number / 1000, unit + 1
-    return f"{number:.0f} {SIZES[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {SIZES[unit]}"
+    return f"{number:.0f} {SIZE_UNITS[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {SIZE_UNITS[unit]}"
 
 
 def duration(seconds: float | None) -> str:
-    """How long something short took."""
+    """A latency, in milliseconds below one second."""
     if seconds is None:
         return "-"
     if seconds >= 1:
@@ -56,5 +54,5 @@ def duration(seconds: float | None) -> str:
 
 
 def share(part: float | None) -> str:
-    """A part of a whole."""
+    """A fraction as a percentage."""
     return "-" if part is None else f"{100 * part:.1f} %"

@@ -1,4 +1,4 @@
-"""How fast messages come and go: from the totals of one look to those of the next."""
+"""Messages per second in and out of each queue, from the totals of successive samples."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,77 +7,78 @@ from datetime import datetime
 
 from pgmq_gateway.dashboard.api import Row
 
-# A sparkline: so many steps of so many seconds, and its size.
-POINTS, STEP, WIDTH, HEIGHT = 60, 15, 120, 24
-# Seconds that a rate is taken over, so that a slow trickle does not flicker between 0 and 1.
-SPAN = 10.0
+# A sparkline has this many steps of this many seconds, and this size in pixels.
+POINTS, STEP_SECONDS, WIDTH_PX, HEIGHT_PX = 60, 15, 120, 24
+# A shorter window would make the rate of a slow queue flicker between 0 and 1.
+RATE_WINDOW_SECONDS = 10.0
 
 Pair = tuple[float, float]
 
 
 @dataclass
-class Course:
+class QueueRates:
     """Rates of one queue over time.
 
-    looks  (time, sent, gone) of the last seconds
-    steps  the rates in and out, by the number of the step
+    samples  (time, messages sent, messages removed) within the rate window
+    steps    the rates in and out, by the number of the step
     """
 
-    looks: deque[tuple[float, float, float]] = field(default_factory=deque)
+    samples: deque[tuple[float, float, float]] = field(default_factory=deque)
     steps: dict[int, Pair] = field(default_factory=dict)
 
-    def look(self, at: float, sent: float, gone: float) -> None:
-        """One more look at the totals."""
-        self.looks.append((at, sent, gone))
-        while len(self.looks) > 2 and self.looks[1][0] <= at - SPAN:
-            self.looks.popleft()
+    def add(self, at: float, sent: float, removed: float) -> None:
+        self.samples.append((at, sent, removed))
+        while len(self.samples) > 2 and self.samples[1][0] <= at - RATE_WINDOW_SECONDS:
+            self.samples.popleft()
         if now := self.now():
-            self.steps[int(at / STEP)] = now
-        for step in [step for step in self.steps if step <= at / STEP - POINTS]:
+            self.steps[int(at / STEP_SECONDS)] = now
+        for step in [step for step in self.steps if step <= at / STEP_SECONDS - POINTS]:
             del self.steps[step]
 
     def now(self) -> Pair | None:
-        """Messages per second, in and out; None before the second look."""
-        (first, sent, gone), (last, sent_last, gone_last) = self.looks[0], self.looks[-1]
+        """Messages per second, in and out; None before the second sample."""
+        (first, sent, removed), (last, last_sent, last_removed) = self.samples[0], self.samples[-1]
         if last <= first:
             return None
-        return max(0.0, (sent_last - sent) / (last - first)), max(0.0, (gone_last - gone) / (last - first))
+        return max(0.0, (last_sent - sent) / (last - first)), max(0.0, (last_removed - removed) / (last - first))
 
 
 class Rates:
-    """Rates of all queues, as far as one page has seen them or history tells. Times are seconds since 1970."""
+    """Rates of all queues, from the history and from the page's own samples. Times are seconds since 1970."""
 
     def __init__(self) -> None:
-        self._courses: dict[str, Course] = {}
+        self._queues: dict[str, QueueRates] = {}
 
-    def remember(self, history: Iterable[Row]) -> None:
-        """What has been before the page was opened."""
+    def add_history(self, history: Iterable[Row]) -> None:
+        """Add rows of pgmq_admin.history."""
         for sample in history:
             if sample["sent_rate"] is not None:
                 out = (sample["archived_rate"] or 0.0) + (sample["deleted_rate"] or 0.0)
-                course = self._courses.setdefault(sample["queue_name"], Course())
-                course.steps[int(datetime.fromisoformat(sample["at"]).timestamp() / STEP)] = sample["sent_rate"], out
+                rates = self._queues.setdefault(sample["queue_name"], QueueRates())
+                step = int(datetime.fromisoformat(sample["at"]).timestamp() / STEP_SECONDS)
+                rates.steps[step] = sample["sent_rate"], out
 
-    def look(self, at: float, queues: Sequence[Row]) -> None:
-        """The queues as they are now."""
+    def add(self, at: float, queues: Sequence[Row]) -> None:
+        """Add rows of pgmq_admin.list_queues."""
         for queue in queues:
-            # Ids go on when a queue is emptied, so that what was sent and is not there is gone.
-            gone = queue["sent"] - queue["messages"]
-            self._courses.setdefault(queue["queue_name"], Course()).look(at, queue["sent"], gone)
+            # Purging a queue does not reset its ids: `sent` minus the messages present is the number removed.
+            removed = queue["sent"] - queue["messages"]
+            self._queues.setdefault(queue["queue_name"], QueueRates()).add(at, queue["sent"], removed)
 
     def now(self, queue: str) -> Pair | None:
         """Messages per second of a queue, in and out."""
-        return self._courses[queue].now()
+        return self._queues[queue].now()
 
     def lines(self, queue: str, at: float) -> Mapping[str, str]:
-        """The points of its sparkline's two lines, as SVG has them, to one scale; on the right is `at`."""
-        steps = sorted(self._courses[queue].steps.items())
+        """SVG points of the sparkline's lines `in` and `out`, on one scale. The right edge is the time `at`."""
+        steps = sorted(self._queues[queue].steps.items())
         top = max((max(pair) for _, pair in steps), default=0.0) or 1.0
-        first = int(at / STEP) - POINTS + 1
+        first = int(at / STEP_SECONDS) - POINTS + 1
+
+        def point(step: int, rate: float) -> str:
+            x, y = (step - first) * WIDTH_PX / (POINTS - 1), HEIGHT_PX - 1 - rate / top * (HEIGHT_PX - 2)
+            return f"{x:.1f},{y:.1f}"
+
         return {
-            name: " ".join(
-                f"{(step - first) * WIDTH / (POINTS - 1):.1f},{HEIGHT - 1 - pair[index] / top * (HEIGHT - 2):.1f}"
-                for step, pair in steps
-            )
-            for index, name in enumerate(("in", "out"))
+            name: " ".join(point(step, pair[index]) for step, pair in steps) for index, name in enumerate(("in", "out"))
         }

@@ -1,4 +1,4 @@
-"""What is around every page: header, navigation, theme, and the way back to the sign-in page.
+"""The frame of every page: header, navigation, theme, and the redirect to the sign-in page when the session ends.
 
 A page is a function in NAME/page.py, which pages.py imports:
 
@@ -29,16 +29,16 @@ NAVIGATION = (
     ("/health", "Health", "monitor_heart"),
 )
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
-# For so long a page waits for its data before it is sent without.
-DATA_SECONDS = 1.0
-# The root's theme is set before anything is painted. Pages tell when they are hidden, so that they need not refresh.
-HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
+# A page is sent without its data when that takes longer.
+DATA_TIMEOUT_SECONDS = 1.0
+# Sets the theme before the first paint, and reports hidden tabs, whose updates pause.
+HEAD = f"""<link rel="stylesheet" href="{theme.STYLE_SHEET_PATH}">
 <script>
-  const chosen = document.cookie.match(/(?:^|; ){theme.COOKIE}=(light|dark)/);
-  if (chosen) document.documentElement.dataset.theme = chosen[1];
+  const preferred = document.cookie.match(/(?:^|; ){theme.COOKIE}=(light|dark)/);
+  if (preferred) document.documentElement.dataset.theme = preferred[1];
   document.documentElement.lang = "en";
   document.addEventListener("visibilitychange", () => emitEvent("tab_hidden", document.hidden));
-  // Where the session is over, the socket is refused, and the page itself would lead to the sign-in page.
+  // Without a session the gate rejects the socket and redirects the page to the sign-in page: reload to follow it.
   const waiting = setInterval(() => {{
     if (!window.socket) return;
     clearInterval(waiting);
@@ -48,7 +48,7 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
       if (answer.type === "opaqueredirect") location.reload();
     }});
   }}, 50);
-  // A table is made anew with each refresh: the link that had the focus gets it back.
+  // Each update replaces the table's rows: restore the focus to the link that had it.
   let focused = null;
   document.addEventListener("focusin", (event) => {{ focused = event.target.closest("td a")?.getAttribute("href"); }});
   document.addEventListener("focusout", (event) => {{
@@ -59,7 +59,7 @@ HEAD = f"""<link rel="stylesheet" href="{theme.ADDRESS}">
     if (!focused || document.activeElement !== document.body) return;
     document.querySelector(`td a[href="${{CSS.escape(focused)}}"]`)?.focus({{ preventScroll: true }});
   }}).observe(document, {{ childList: true, subtree: true }});
-  // navigator.clipboard is there only for pages of https and of this machine.
+  // navigator.clipboard exists in secure contexts only: https and localhost.
   async function copyText(text) {{
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
     const area = Object.assign(document.createElement("textarea"), {{ value: text }});
@@ -74,31 +74,35 @@ Builder = Callable[..., Awaitable[None]]
 
 
 @dataclass
-class Gateway:
-    """The gateway that this dashboard is for."""
+class GatewayAddress:
+    """The dashboard's gateway.
+
+    http        connections to its API
+    public_url  its URL for its clients
+    admin       URL of its admin port; None: unknown
+    """
 
     http: httpx.AsyncClient
     public_url: str
     admin: str | None
 
 
-_gateway: list[Gateway] = []
+_gateway: list[GatewayAddress] = []
 
 
-def attach(gateway: Gateway) -> None:
-    """Say which gateway the pages are for, before the first one is built."""
+def attach(gateway: GatewayAddress) -> None:
+    """Set the gateway of all pages. NiceGUI's page functions are global and take no such argument."""
     _gateway[:] = [gateway]
 
 
-def gateway() -> Gateway:
-    """The gateway that this dashboard is for."""
+def gateway() -> GatewayAddress:
     return _gateway[0]
 
 
 def page(path: str, title: str, section: str | None = None) -> Callable[[Builder], Builder]:
-    """A page within the shell. Its builder gets the signed-in person's client, then the parameters of the path.
+    """Register a page. Its builder gets the API with the user's key, then the parameters of the path and the query.
 
-    section   the address in the navigation that it belongs to, when that is not its own
+    section   the path of its entry in the navigation, when that is not its own
     """
 
     def decorate(build: Builder) -> Builder:
@@ -121,34 +125,33 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
 
 
 def queue_address(queue: str) -> str:
-    """Where a queue has its page."""
     return f"/queues/{quote(queue, safe='')}"
 
 
 async def _leave_when_signed_out(client: Client, session: Session) -> None:
-    # As soon as a task waits for the browser, NiceGUI sends the page as it is, with its data or without.
-    await asyncio.sleep(DATA_SECONDS)
-    gone = asyncio.ensure_future(client.disconnected())
+    # NiceGUI sends the page as soon as a task waits for the browser: leave the builder time to load the data.
+    await asyncio.sleep(DATA_TIMEOUT_SECONDS)
+    closed = asyncio.ensure_future(client.disconnected())
     ended = asyncio.ensure_future(session.ended.wait())
-    await asyncio.wait([gone, ended], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([closed, ended], return_when=asyncio.FIRST_COMPLETED)
     if ended.done() and not client.is_deleted:
         client.open(SIGN_IN)
-    for task in (gone, ended):
+    for task in (closed, ended):
         task.cancel()
 
 
 def _shell(client: Client, api: Api, here: str) -> ui.element:
-    """Header and navigation; gives the place for the page's content."""
+    """Add header and navigation, and return the element for the page's content."""
     ui.add_head_html(HEAD)
-    chosen = theme.chosen(client.request)
-    dark = ui.dark_mode(theme.THEMES[chosen])
-    # Quasar's page is the landmark main: what is not of the content stands before it.
+    preferred = theme.preferred(client.request)
+    dark = ui.dark_mode(theme.THEMES[preferred])
+    # Quasar's page is the landmark `main`: header and navigation belong before it.
     assert client.content.parent_slot is not None
     main = client.content.parent_slot.parent.props("tabindex=-1")
     with client.layout:
         ui.link("Skip to the content", f"#{main.html_id}").classes("skip").move(target_index=0)
         with ui.element("header").classes("shell-header") as header:
-            _header(client, api, here, dark, chosen)
+            _header(client, api, here, dark, preferred)
         with ui.element("aside").classes("shell-side") as aside:
             _navigation(here)
     header.move(target_index=1)
@@ -156,40 +159,40 @@ def _shell(client: Client, api: Api, here: str) -> ui.element:
     return client.content.classes("shell-main")
 
 
-def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, chosen: str) -> None:
+def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, preferred: str) -> None:
     icon_button("menu", "Menu", lambda: _open_menu(here)).classes("shell-menu").props("aria-haspopup=dialog")
     ui.link("pgmq-gateway", "/").classes("product")
-    where = ui.label(api.public_url).classes("where mono")
-    background_tasks.create(_tell_database(client, api, where), name="database")
-    _theme_switch(dark, chosen)
+    address = ui.label(api.public_url).classes("address mono")
+    background_tasks.create(_add_version(client, api, address), name="database")
+    _theme_switch(dark, preferred)
     icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
 
 
-async def _tell_database(client: Client, api: Api, where: ui.label) -> None:
+async def _add_version(client: Client, api: Api, address: ui.label) -> None:
     database = await api.database()
     if not isinstance(database, Problem) and not client.is_deleted:
-        where.text = f"{api.public_url} · Postgres {str(database['postgres_version']).split()[0]}"
+        address.text = f"{api.public_url} · Postgres {str(database['postgres_version']).split()[0]}"
 
 
 def _navigation(here: str) -> None:
     with ui.element("nav").classes("navigation").props('aria-label="Pages"'):
-        for address, name, icon in NAVIGATION:
-            link = ui.link("", address).props("aria-current=page" if address == here else "")
+        for path, name, icon in NAVIGATION:
+            link = ui.link("", path).props("aria-current=page" if path == here else "")
             with link:
                 ui.icon(icon).props("aria-hidden=true")
                 ui.label(name)
 
 
 def _open_menu(here: str) -> None:
-    """The navigation of a narrow screen."""
+    """The navigation on a narrow screen."""
     with ui.context.client.content, ui.dialog() as menu, ui.card().classes("menu"):
         _navigation(here)
     menu.props('position=left aria-label="Pages"').on("hide", menu.delete)
     menu.open()
 
 
-def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:
-    def choose(name: str) -> None:
+def _theme_switch(dark: ui.dark_mode, preferred: str) -> None:
+    def select(name: str) -> None:
         dark.value = theme.THEMES[name]
         button.props(f"icon={THEME_ICONS[name]}")
         ui.run_javascript(
@@ -198,8 +201,8 @@ def _theme_switch(dark: ui.dark_mode, chosen: str) -> None:
         )
 
     with (
-        icon_button(THEME_ICONS[chosen], "Light or dark").props("aria-haspopup=menu") as button,
+        icon_button(THEME_ICONS[preferred], "Theme").props("aria-haspopup=menu") as button,
         ui.menu().props("role=menu"),
     ):
         for name in theme.THEMES:
-            ui.menu_item(f"{name.capitalize()}", lambda name=name: choose(name)).props("role=menuitem")
+            ui.menu_item(f"{name.capitalize()}", lambda name=name: select(name)).props("role=menuitem")

@@ -1,16 +1,16 @@
-"""A small line of one figure over the time that the page has been open."""
+"""A sparkline of one figure since the page was opened."""
 
 from collections import deque
 from collections.abc import Sequence
 
 from nicegui import ui
 
-# Looks that a line remembers, and its size in its own units.
+# The number of values that are kept, and the size of the SVG's view box.
 POINTS, WIDTH, HEIGHT = 90, 300, 40
 
 
 class Sparkline:
-    """The line. `name` says what it shows to who cannot see it."""
+    """The line. `name` is part of its label for screen readers."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -20,14 +20,14 @@ class Sparkline:
             self._line = ui.element("path")
 
     def add(self, value: float | None, text: str) -> None:
-        """One more value, as the line has it and in words; None where it is not known."""
+        """Add the latest value, with its text for screen readers. None leaves a gap."""
         self._values.append(value)
         self._line.props["d"] = path(list(self._values))
         self._box.props["aria-label"] = f"{self._name} over the last minutes, now {text}"
 
 
 def path(values: Sequence[float | None]) -> str:
-    """The values as SVG draws them, the last one at the right edge, in pieces where some are not known."""
+    """The data of an SVG path: the last value at the right edge, a gap at each None."""
     top = max((value for value in values if value is not None), default=0.0) or 1.0
     step, start, drawn = WIDTH / (POINTS - 1), POINTS - len(values), []
     before: float | None = None

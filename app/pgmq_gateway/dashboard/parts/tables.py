@@ -1,4 +1,4 @@
-"""Small tables of a few facts."""
+"""Small read-only tables."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ Cells = tuple[str, ...]
 
 
 class Facts:
-    """A table whose first column names the row; the others are numbers unless they are among `texts`.
+    """A table whose first column names the row. The other columns are numbers unless they are among `texts`.
 
-    nothing  what is said while there are no rows
+    empty  the text shown without rows
     """
 
-    def __init__(self, label: str, heads: Cells, nothing: str, texts: Sequence[str] = ()) -> None:
+    def __init__(self, label: str, heads: Cells, empty: str, texts: Sequence[str] = ()) -> None:
         self._rows: Sequence[Cells] | None = None
         self._kinds = ["" if place == 0 or head in texts else "number" for place, head in enumerate(heads)]
         self._box = ui.element("div").classes("scroll").props(f'role=region tabindex=0 aria-label="{label}"')
@@ -24,16 +24,16 @@ class Facts:
                 for head, kind in zip(heads, self._kinds, strict=True):
                     words(head, "th").classes(kind).props("scope=col")
             self._body = ui.element("tbody")
-        self._nothing = words(nothing, "p").classes("muted")
+        self._empty = words(empty, "p").classes("muted")
         self.show(())
 
     def show(self, rows: Sequence[Cells]) -> None:
-        """These rows in place of others."""
+        """Replace the rows."""
         if rows == self._rows:
             return
         self._rows = rows
         self._box.set_visibility(bool(rows))
-        self._nothing.set_visibility(not rows)
+        self._empty.set_visibility(not rows)
         self._body.clear()
         with self._body:
             for row in rows:

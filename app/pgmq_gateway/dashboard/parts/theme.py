@@ -1,4 +1,4 @@
-"""How the dashboard looks: colours and sizes, each said once, for style sheets and for charts."""
+"""The colours in light and dark, and the style sheet made of them and of static/*.css."""
 
 from functools import cache
 from pathlib import Path
@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-ADDRESS = "/assets/dashboard.css"
+STYLE_SHEET_PATH = "/assets/dashboard.css"
 STATIC = Path(__file__).parents[1] / "static"
-# Those of single pages come after what all pages share.
+# The shared rules come first, so that those of one page override them.
 STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css", "queue.css")]
 
-# Each colour in light and in dark. Text on `surface` and on `page` has a contrast of 4.5 or more, `faint` is for lines.
+# Each colour in light and in dark. Text has a contrast of at least 4.5 (WCAG 2.2, 1.4.3) on page, surface and raised.
 COLOURS = {
     "page": ("#f6f7f9", "#14171c"),
     "surface": ("#ffffff", "#1b1f26"),
@@ -27,7 +27,7 @@ COLOURS = {
     "bad": ("#b3261e", "#ff9a90"),
     "bad-surface": ("#fdeceb", "#3a2123"),
     "warn-surface": ("#fdf3e1", "#352a17"),
-    # The states of messages, in tables and charts alike.
+    # Message states, in tables and charts.
     "visible": ("#1a5fb4", "#7fb3f5"),
     "delayed": ("#7a4fb5", "#c3a3f2"),
     "in-flight": ("#9c4f00", "#f0a75a"),
@@ -36,29 +36,26 @@ COLOURS = {
     "rate-out": ("#9c4f00", "#f0a75a"),
 }
 
-# Quasar's names for its own components' colours.
+# Quasar's names of colours, and ours.
 QUASAR = {"primary": "accent", "negative": "bad", "positive": "good", "warning": "warn", "dark": "surface"}
 
-
-# What a person can choose, as NiceGUI's dark mode takes it; the choice is kept in a cookie.
+# The values of NiceGUI's dark mode; None follows the system.
 THEMES = {"light": False, "dark": True, "system": None}
 COOKIE = "pgmq_dashboard_theme"
 
 
-def chosen(request: Request) -> str:
-    """The theme that the person has chosen, else the system's."""
+def preferred(request: Request) -> str:
+    """The theme in the request's cookie, else `system`."""
     name = request.cookies.get(COOKIE, "system")
     return name if name in THEMES else "system"
 
 
 def colour(name: str, *, dark: bool) -> str:
-    """One colour, for what cannot read style sheets."""
     return COLOURS[name][dark]
 
 
 @cache
 def style_sheet() -> str:
-    """The whole style sheet."""
     light, dark = (_variables(index) for index in (0, 1))
     return (
         f":root {{ {light} }}\n"
@@ -70,15 +67,13 @@ def style_sheet() -> str:
 
 def _variables(index: int) -> str:
     colours = " ".join(f"--{name}: {pair[index]};" for name, pair in COLOURS.items())
-    # Quasar writes its own onto the body.
-    quasar = " ".join(f"--q-{name}: {COLOURS[ours][index]} !important;" for name, ours in QUASAR.items())
+    # Quasar sets its own as inline styles of the body, which only !important overrides.
+    quasar = " ".join(f"--q-{name}: {COLOURS[own][index]} !important;" for name, own in QUASAR.items())
     return f"{colours} {quasar} color-scheme: {('light', 'dark')[index]};"
 
 
 def routes() -> list[BaseRoute]:
-    """The style sheet's address."""
-
     async def style(_: Request) -> Response:
         return Response(style_sheet(), media_type="text/css", headers={"Cache-Control": "no-cache"})
 
-    return [Route(ADDRESS, style)]
+    return [Route(STYLE_SHEET_PATH, style)]

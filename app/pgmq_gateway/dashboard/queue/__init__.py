@@ -1,1 +1,1 @@
-"""What the page of one queue is made of."""
+"""The page of one queue: its figures, charts and messages."""

@@ -1,4 +1,4 @@
-"""What can be done to messages, to some by their ids or to all that a filter matches, and the dialogs that ask."""
+"""Actions on selected messages, or on all messages matching a filter, and their confirmation dialogs."""
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,31 +17,33 @@ DELAYS = {60: "1 min", 300: "5 min", 900: "15 min", 3600: "1 h", 86400: "1 day"}
 
 @dataclass(frozen=True)
 class Action:
-    """One function of the API. Its name for filters is `name`, `function` that for ids."""
+    """One action. `function` takes ids; pgmq_admin.apply takes `name` and a filter."""
 
     name: str
     function: str
     label: str
     done: str
     icon: str
-    lossy: bool = False
+    destructive: bool = False
 
 
 POSTPONE = Action("postpone", "postpone", "Postpone", "postponed", "schedule")
 MAKE_VISIBLE = Action("make_visible", "make_visible", "Make visible", "made visible", "visibility")
 ARCHIVE = Action("archive", "archive", "Archive", "archived", "archive")
 MOVE = Action("move", "move", "Move", "moved", "drive_file_move")
-DELETE = Action("delete", "delete", "Delete", "deleted", "delete", lossy=True)
-REQUEUE = Action("requeue", "requeue", "Re-queue", "back in the queue", "replay")
-DELETE_ARCHIVED = Action("delete", "delete_archived", "Delete", "deleted", "delete", lossy=True)
+DELETE = Action("delete", "delete", "Delete", "deleted", "delete", destructive=True)
+REQUEUE = Action("requeue", "requeue", "Re-queue", "re-queued", "replay")
+DELETE_ARCHIVED = Action("delete", "delete_archived", "Delete", "deleted", "delete", destructive=True)
 
 OF_QUEUE = (MAKE_VISIBLE, POSTPONE, ARCHIVE, MOVE, DELETE)
 OF_ARCHIVE = (REQUEUE, DELETE_ARCHIVED)
+# Run on a single message without confirmation: they can be undone.
+AT_ONCE = (MAKE_VISIBLE, ARCHIVE, REQUEUE)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Which messages: those with some ids, or all that a filter matches, which were so many when they were counted."""
+    """Messages by id, or all messages matching a filter, with their count and the filter as text."""
 
     ids: Sequence[int] = ()
     filter: Filter | None = None
@@ -50,49 +52,46 @@ class Target:
 
     @property
     def number(self) -> int:
-        """How many messages."""
         return len(self.ids) if self.filter is None else self.counted
 
 
 def messages(number: int) -> str:
-    """So many messages, in words."""
     return "1 message" if number == 1 else f"{number:,} messages"
 
 
 class Actions:
-    """Asks and does. `after` is awaited when something was done."""
+    """Confirms and runs actions. `after` is awaited after an action has succeeded."""
 
     def __init__(self, queue: Queue, after: Callable[[], Awaitable[None]]) -> None:
         self._queue = queue
         self._after = after
 
     async def ask(self, action: Action, target: Target) -> None:
-        """Ask what has to be asked, and do it."""
+        """Open the confirmation dialog."""
         others = await self._queue.others() if action is MOVE else []
-        Question(self, action, target, self._queue.name, others)
+        Confirmation(self, action, target, self._queue.name, others)
 
-    async def ask_for_all(self, action: Action, chosen: Filter, described: str) -> None:
-        """Count what a filter matches, and ask."""
-        counted = await self._queue.count(chosen)
+    async def ask_for_matching(self, action: Action, filter: Filter, described: str) -> None:
+        """Count the messages that match a filter, and open the confirmation dialog."""
+        counted = await self._queue.count(filter)
         if isinstance(counted, Problem):
             show_failure(counted, "The messages could not be counted.")
         elif not counted:
-            ui.notify("No message matches.", position="bottom")
+            ui.notify("No message matches the filter.", position="bottom")
         else:
-            await self.ask(action, Target(filter=chosen, counted=counted, described=described))
+            await self.ask(action, Target(filter=filter, counted=counted, described=described))
 
     async def count(self, target: Target) -> int | Problem:
-        """How many messages a filter matches now."""
         return await self._queue.count(target.filter or {})
 
     async def at_once(self, action: Action, target: Target) -> None:
-        """Do it without asking."""
-        problem = await self.do(action, target, {})
+        """Run without confirmation."""
+        problem = await self.run(action, target, {})
         if problem:
-            show_failure(problem, f"{action.label}: this was not done.")
+            show_failure(problem, f"{action.label} failed.")
 
-    async def do(self, action: Action, target: Target, more: Mapping[str, object]) -> Problem | None:
-        """Do it, and tell how many it was done to."""
+    async def run(self, action: Action, target: Target, more: Mapping[str, object]) -> Problem | None:
+        """Run, and notify the user of the number of messages."""
         answer: object
         if target.filter is None:
             answer = await self._queue.call(action.function, {"msg_ids": target.ids, **more})
@@ -101,48 +100,49 @@ class Actions:
             answer = await self._queue.api.call("apply", {"queue_name": self._queue.name, **arguments})
         if isinstance(answer, Problem):
             return answer
-        _tell(action, len(answer) if isinstance(answer, list) else int(str(answer)), target)
+        _notify(action, len(answer) if isinstance(answer, list) else int(str(answer)), target)
         await self._after()
         return None
 
 
-class Question:
-    """A dialog that names how many messages something will be done to, and asks for what is needed."""
+class Confirmation:
+    """A dialog that states the number of messages, and asks for an action's arguments."""
 
     def __init__(self, actions: Actions, action: Action, target: Target, name: str, others: list[str]) -> None:
         self._actions, self._action, self._target = actions, action, target
         with ui.dialog() as self._dialog, ui.card().classes("dialog"):
             self._title = heading("")
             if target.filter is not None:
-                words(f"All that match: {target.described or 'no condition'}", "p").classes("muted")
+                text = f"Filter: {target.described}" if target.described else "No filter is set: all messages match."
+                words(text, "p").classes("muted")
             self._delay = Delay() if action is POSTPONE else None
-            self._to = _choice(others) if action is MOVE else None
-            if action.lossy:
-                words("They cannot be brought back." if target.number > 1 else "It cannot be brought back.", "p")
-            self._typed = self._ask_name(name) if action.lossy and target.number > 1 else None
+            self._to = _queue_select(others) if action is MOVE else None
+            if action.destructive:
+                words("This cannot be undone.", "p")
+            self._typed = self._ask_name(name) if action.destructive and target.number > 1 else None
             self._failure = Failure()
             with ui.element("div").classes("actions"):
                 button("Cancel", self._dialog.close)
-                self._again = button("Count again", self._count)
-                self._sure = button("", self._go, "danger" if action.lossy else "primary")
-        self._again.set_visibility(False)
+                self._count_again = button("Count again", self._count)
+                self._confirm = button("", self._run, "danger" if action.destructive else "primary")
+        self._count_again.set_visibility(False)
         if self._typed:
-            self._sure.bind_enabled_from(self._typed, "value", lambda value: value == name)
-            self._typed.on("keydown.enter", self._go)
+            self._confirm.bind_enabled_from(self._typed, "value", lambda value: value == name)
+            self._typed.on("keydown.enter", self._run)
         elif not (self._delay or self._to):
-            self._sure.props("autofocus")
-        self._name()
+            self._confirm.props("autofocus")
+        self._show_number()
         self._dialog.on("hide", self._dialog.delete)
         self._dialog.open()
 
     def _ask_name(self, name: str) -> ui.input:
-        return field(f"Type {name} to go on").props("autocomplete=off spellcheck=false autofocus")
+        return field(f"Type {name} to confirm").props("autocomplete=off spellcheck=false autofocus")
 
-    def _name(self) -> None:
-        what = f"{self._action.label} {messages(self._target.number)}"
-        self._title.text = f"{what}?"
-        labelled(self._dialog, f"{what}?").update()
-        self._sure.text = what
+    def _show_number(self) -> None:
+        text = f"{self._action.label} {messages(self._target.number)}"
+        self._title.text = f"{text}?"
+        labelled(self._dialog, f"{text}?").update()
+        self._confirm.text = text
 
     async def _count(self) -> None:
         counted = await self._actions.count(self._target)
@@ -151,26 +151,27 @@ class Question:
             return
         self._target = Target(filter=self._target.filter, counted=counted, described=self._target.described)
         self._failure.clear()
-        self._again.set_visibility(False)
-        self._name()
+        self._count_again.set_visibility(False)
+        self._show_number()
 
-    async def _go(self) -> None:
-        if not self._sure.enabled:
+    async def _run(self) -> None:
+        if not self._confirm.enabled:
             return
-        more = await self._asked()
+        more = await self._arguments()
         if more is None:
             return
         self._failure.clear()
-        self._sure.props(add="loading")
-        problem = await self._actions.do(self._action, self._target, more)
-        self._sure.props(remove="loading")
+        self._confirm.props(add="loading")
+        problem = await self._actions.run(self._action, self._target, more)
+        self._confirm.props(remove="loading")
         if problem:
             self._failure.show(problem)
-            self._again.set_visibility(problem.status == 409)
+            self._count_again.set_visibility(problem.status == 409)
         else:
             self._dialog.close()
 
-    async def _asked(self) -> Mapping[str, object] | None:
+    async def _arguments(self) -> Mapping[str, object] | None:
+        """The action's further arguments; None when a field is invalid."""
         if self._to:
             return {"to_queue": self._to.value} if self._to.validate() else None
         if self._delay:
@@ -179,14 +180,14 @@ class Question:
 
 
 class Delay:
-    """For how long, or until when."""
+    """Fields for a delay: a number of seconds, or a time."""
 
     def __init__(self) -> None:
         with ui.element("div").classes("row-of").props('role=group aria-label="From now"'):
             for seconds, label in DELAYS.items():
                 button(label, lambda seconds=seconds: self._preset(seconds))
         with ui.element("div").classes("fields"):
-            self._seconds = field("Seconds from now", "60", validation=_wrong_seconds)
+            self._seconds = field("Seconds from now", "60", validation=_seconds_error)
             self._until = time_field("Or until")
         self._seconds.props("hide-bottom-space inputmode=numeric autofocus autocomplete=off")
 
@@ -194,7 +195,7 @@ class Delay:
         self._seconds.value, self._until.value = str(seconds), ""
 
     async def arguments(self, *, by_filter: bool) -> Mapping[str, object] | None:
-        """As postpone or apply takes it; None when it is wrong."""
+        """The arguments of postpone, or of apply, which takes seconds only; None when a field is invalid."""
         until = await instant(self._until.value)
         if until and by_filter:
             left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
@@ -204,24 +205,27 @@ class Delay:
         return {"seconds": int(self._seconds.value)} if self._seconds.validate() else None
 
 
-def _wrong_seconds(text: str) -> str | None:
-    return None if (text or "").strip().isdecimal() else "A whole number of seconds."
+def _seconds_error(text: str) -> str | None:
+    return None if (text or "").strip().isdecimal() else "Enter a whole number of seconds."
 
 
-def _choice(others: list[str]) -> ui.select:
-    chosen = ui.select(others, label="To queue", with_input=True, validation=lambda value: None if value else "Which?")
-    chosen.props("outlined dense options-dense autofocus").without_auto_validation()
-    return chosen.on_value_change(lambda: chosen.validate())
+def _queue_select(others: list[str]) -> ui.select:
+    def error(value: str | None) -> str | None:
+        return None if value else "Select a queue."
+
+    select = ui.select(others, label="To queue", with_input=True, validation=error)
+    select.props("outlined dense options-dense autofocus").without_auto_validation()
+    return select.on_value_change(lambda: select.validate())
 
 
-def _tell(action: Action, number: int, target: Target) -> None:
+def _notify(action: Action, number: int, target: Target) -> None:
     missing = target.number - number
-    gone = f" {messages(missing)} no longer there." if missing > 0 else ""
-    ui.notify(f"{messages(number)} {action.done}.{gone}", position="bottom")
+    not_found = f" {messages(missing)} not found." if missing > 0 else ""
+    ui.notify(f"{messages(number)} {action.done}.{not_found}", position="bottom")
 
 
 def show_failure(error: Problem, title: str) -> None:
-    """A dialog for an error that has no place of its own."""
+    """Show an error in a dialog, for actions outside of any dialog."""
     with labelled(ui.dialog(), "Error") as dialog, ui.card().classes("dialog"):
         failure = Failure()
         failure.show(error, title)

@@ -1,4 +1,4 @@
-"""The bar above the messages: what can be done with those that are chosen, and with all that match."""
+"""The toolbar above the messages: actions on the selected messages, and on all matching ones."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -8,33 +8,37 @@ from pgmq_gateway.dashboard.parts.quantities import count
 from pgmq_gateway.dashboard.parts.widgets import button, words
 from pgmq_gateway.dashboard.queue.actions import Action
 
-Do = Callable[[Action], Awaitable[None]]
+Run = Callable[[Action], Awaitable[None]]
 
 
 class Bar:
-    """Buttons for some actions. `to_chosen` and `to_all` do one of them."""
+    """The buttons of some actions, which run them on the selected or on all matching messages."""
 
-    def __init__(self, actions: Sequence[Action], to_chosen: Do, to_all: Do, choose_none: Callable[[], None]) -> None:
+    def __init__(
+        self, actions: Sequence[Action], on_selected: Run, on_matching: Run, clear_selection: Callable[[], None]
+    ) -> None:
         with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"'):
-            self._said = words("").classes("chosen").props("role=status")
-            self._buttons = [_button(action, to_chosen) for action in actions]
-            self._none = button("Choose none", choose_none).classes("medium")
+            self._status = words("").classes("selection").props("role=status")
+            self._buttons = [_button(action, on_selected) for action in actions]
+            self._clear = button("Clear selection", clear_selection).classes("medium")
             ui.element("div").classes("grow")
-            with button("All that match", icon="expand_more").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
+            matching = button("All matching messages", icon="expand_more").props("aria-haspopup=menu")
+            with matching, ui.menu().props("role=menu"):
                 for action in actions:
-                    _item(action, to_all)
+                    _item(action, on_matching)
 
-    def show(self, chosen: int) -> None:
-        """How many messages are chosen."""
-        self._said.text = f"{count(chosen)} chosen"
-        for one in (*self._buttons, self._none):
-            one.enabled = chosen > 0
-
-
-def _button(action: Action, do: Do) -> ui.button:
-    made = button(action.label, lambda: do(action), icon=action.icon)
-    return made.classes("lossy" if action.lossy else "")
+    def show(self, selected: int) -> None:
+        """Show the number of selected messages."""
+        self._status.text = f"{count(selected)} selected"
+        for one in (*self._buttons, self._clear):
+            one.enabled = selected > 0
 
 
-def _item(action: Action, do: Do) -> None:
-    ui.menu_item(f"{action.label}…", lambda: do(action)).props("role=menuitem").classes("lossy" if action.lossy else "")
+def _button(action: Action, run: Run) -> ui.button:
+    made = button(action.label, lambda: run(action), icon=action.icon)
+    return made.classes("destructive" if action.destructive else "")
+
+
+def _item(action: Action, run: Run) -> None:
+    item = ui.menu_item(f"{action.label}…", lambda: run(action)).props("role=menuitem")
+    item.classes("destructive" if action.destructive else "")

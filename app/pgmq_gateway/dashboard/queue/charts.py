@@ -1,4 +1,4 @@
-"""What has been: messages by state, rates and the oldest age over time."""
+"""Charts of a queue's history: messages by state, rates, and the age of the oldest message."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,12 @@ from pgmq_gateway.dashboard.parts.widgets import heading, words
 from pgmq_gateway.dashboard.queue.client import Queue
 
 BUCKETS = 120
-SECONDS = 10.0
-# Seconds between the lines of an axis of time, of which there are at most so many.
-STEPS, LINES = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400), 4
+REFRESH_SECONDS = 10.0
+# Intervals between the grid lines of a duration axis.
+GRID_STEPS_SECONDS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400)
+MAX_GRID_LINES = 4
+DAY_SECONDS = 86400
+# By their minutes.
 SPANS = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10080: "7 days"}
 
 COUNT = "value => value == null ? '-' : Math.round(value).toLocaleString('en') + ' messages'"
@@ -27,9 +30,10 @@ SHORT = "value => value >= 1e6 ? value / 1e6 + 'M' : value >= 1e3 ? value / 1e3 
 SHORT_AGE = """value => value >= 86400 ? +(value / 86400).toFixed(1) + 'd'
   : value >= 3600 ? +(value / 3600).toFixed(1) + 'h' : value >= 60 ? +(value / 60).toFixed(1) + 'm' : value + 's'"""
 
+# By column of the history: the line's name and colour.
 Lines = Mapping[str, tuple[str, str]]
 
-# Title, what its lines are called and coloured, whether areas are stacked, words of the tooltip, words of the axis.
+# Title, lines, True for stacked areas, JavaScript formatters of the tooltip's and of the axis' values.
 CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
     (
         "Messages by state",
@@ -50,22 +54,22 @@ CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
         RATE,
         SHORT,
     ),
-    ("Age of the oldest", {"oldest_seconds": ("Oldest", "visible")}, False, AGE, SHORT_AGE),
+    ("Age of the oldest message", {"oldest_seconds": ("Oldest", "visible")}, False, AGE, SHORT_AGE),
 )
 
 
 class Charts:
-    """The charts, which are made once the page is there: it need not wait for them."""
+    """The charts. They are drawn after the page has been sent, so that it need not wait for them."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._made: list[Chart] = []
+        self._charts: list[Chart] = []
         with ui.element("section").props('aria-label="Over time"').classes("stack"):
             with ui.element("div").classes("row-of"):
                 heading("Over time")
                 self._span = ui.toggle(SPANS, value=15, on_change=self.load).props("dense no-caps unelevated")
-                self._span.props('aria-label="Span of time"').classes("spans")
-                self._said = words("").classes("muted").props("role=status")
+                self._span.props('aria-label="Period"').classes("spans")
+                self._status = words("").classes("muted").props("role=status")
             self._row = ui.element("div").classes("charts").props('tabindex=0 role=region aria-label="Charts"')
         with self._row:
             for title, *_ in CHARTS:
@@ -73,34 +77,33 @@ class Charts:
                     heading(title, 3)
 
     async def start(self) -> None:
-        """Draw them, and again from time to time."""
+        """Draw the charts, then update them periodically."""
         self._row.clear()
         with self._row:
-            self._made = [Chart(*kind) for kind in CHARTS]
-            ui.timer(SECONDS, self.load, immediate=False)
+            self._charts = [Chart(*kind) for kind in CHARTS]
+            ui.timer(REFRESH_SECONDS, self.load, immediate=False)
         await self.load()
 
     async def load(self) -> None:
-        """Ask for the samples."""
         now = datetime.now(UTC)
         since = now - timedelta(minutes=self._span.value)
         answer = await self._queue.api.history(self._queue.name, since.isoformat(), BUCKETS)
         if self._row.is_deleted:
             return
         samples = [] if isinstance(answer, Problem) else answer
-        self._said.text = self._why_empty(answer)
-        for chart in self._made:
+        self._status.text = self._why_empty(answer)
+        for chart in self._charts:
             chart.show(samples, since, now)
 
     def _why_empty(self, answer: Sequence[Row] | Problem) -> str:
         if isinstance(answer, Problem):
-            return "This database keeps no history." if answer.absent else f"{answer.code} {answer.message}"
+            if answer.absent:
+                return "No history: the database lacks pgmq_admin.history. To add it, run: pgmq-gateway install"
+            return f"{answer.code} {answer.message}"
         return ""
 
 
 class Chart:
-    """One chart: lines over time, of a fixed height."""
-
     def __init__(self, title: str, lines: Lines, stacked: bool, tooltip: str, axis: str) -> None:
         self._lines = lines
         with ui.element("figure").classes("panel chart").props(f'aria-label="{title}"'):
@@ -111,10 +114,9 @@ class Chart:
                     for name, colour in lines.values():
                         _key(name, colour)
             self._chart = ui.echart(_options(lines, stacked, tooltip, axis), renderer="svg").classes("drawing")
-            self._empty = words("No samples in this time yet.", "p").classes("muted empty")
+            self._empty = words("No samples in this period.", "p").classes("muted empty")
 
     def show(self, samples: Sequence[Row], since: datetime, until: datetime) -> None:
-        """Draw the samples of a span of time."""
         known = [row[name] for row in samples for name in self._lines if row[name] is not None]
         self._empty.set_visibility(not known)
         options = self._chart.options
@@ -129,9 +131,9 @@ class Chart:
 
 
 def _step(seconds: float) -> int:
-    """Between the lines of an axis of time, so that they are whole minutes, hours or days."""
-    days = math.ceil(seconds / LINES / 86400)
-    return next((step for step in STEPS if seconds <= step * LINES), days * 86400)
+    """The interval between grid lines: round numbers of seconds, minutes, hours or days."""
+    days = math.ceil(seconds / MAX_GRID_LINES / DAY_SECONDS)
+    return next((step for step in GRID_STEPS_SECONDS if seconds <= step * MAX_GRID_LINES), days * DAY_SECONDS)
 
 
 def _key(name: str, colour: str) -> None:
@@ -141,7 +143,7 @@ def _key(name: str, colour: str) -> None:
 
 
 def _options(lines: Lines, stacked: bool, tooltip: str, axis: str) -> dict[str, Any]:
-    """As ECharts takes them. Its SVG leaves variables of the style sheet alone, so that both themes have colours."""
+    """ECharts' options. Its SVG renderer keeps CSS variables, so that the colours follow the theme."""
     text = {"color": "var(--muted)", "fontSize": 11}
     return {
         "animation": False,

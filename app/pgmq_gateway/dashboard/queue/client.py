@@ -1,4 +1,4 @@
-"""One queue and its messages, through the API."""
+"""The API's functions for one queue and its messages."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,19 @@ from typing import Literal
 
 from pgmq_gateway.dashboard.api import Api, Json, Problem, Row
 
-ROWS = 50
-# A page of the list has no payloads, however long they are.
-LISTED = "msg_id,read_ct,enqueued_at,last_read_at,vt,archived_at,state,bytes,preview"
-# As text, so that numbers keep all their digits.
-WHOLE = f"{LISTED},message::text,headers::text"
+ROWS_PER_PAGE = 50
+# A preview in place of the payload, which may be megabytes.
+LIST_COLUMNS = "msg_id,read_ct,enqueued_at,last_read_at,vt,archived_at,state,bytes,preview"
+# Payload and headers as text: numbers keep all their digits.
+MESSAGE_COLUMNS = f"{LIST_COLUMNS},message::text,headers::text"
 
+# The argument `filter` of list_messages, count_messages and apply.
 Filter = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A page of the list: what it is sorted by, and between which keys it lies; without a key it is the first one."""
+    """A page of the list, by keyset pagination: after or before a key (sort value, id). The first one has no key."""
 
     sort: str = "msg_id"
     descending: bool = False
@@ -28,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Listed:
-    """Messages of one page, and whether there are pages before and after it."""
+    """The messages of one page. `earlier` and `later`: there are pages before and after it."""
 
     rows: Sequence[Row]
     earlier: bool
@@ -36,80 +37,77 @@ class Listed:
 
 
 class Queue:
-    """One queue, as the signed-in person may use it."""
-
     def __init__(self, api: Api, name: str) -> None:
         self.api = api
         self.name = name
 
     async def figures(self) -> Row | Problem:
-        """Type, row-level security and numbers, which are estimates in a long queue; empty when there is no such."""
+        """The queue's row of list_queues, with estimates for a long queue; empty when the queue does not exist."""
         answer = await self.api.rows("list_queues", query={"queue_name": f"eq.{self.name}"})
         if isinstance(answer, Problem):
             return answer
         return next((row for row in answer if row["queue_name"] == self.name), {})
 
     async def status(self) -> Row | Problem:
-        """Exact numbers, for which Postgres reads the whole queue."""
+        """Exact counts, for which Postgres scans the whole queue."""
         return await self.api.row("queue_status", {"queue_name": self.name})
 
-    async def page(self, chosen: Filter, place: Place) -> Listed | Problem:
-        """Messages of one page."""
+    async def page(self, filter: Filter, place: Place) -> Listed | Problem:
         arguments: dict[str, object] = {
-            "filter": chosen,
+            "filter": filter,
             "sort": place.sort,
             "descending": place.descending,
-            "max_rows": ROWS + 1,
+            # One more than is shown tells whether there is another page.
+            "max_rows": ROWS_PER_PAGE + 1,
         }
         if place.direction:
             arguments[place.direction] = place.key
-        answer = await self.call("list_messages", arguments, LISTED)
+        answer = await self.call("list_messages", arguments, LIST_COLUMNS)
         if isinstance(answer, Problem):
             return answer
         if place.direction == "before":
-            return Listed(answer[-ROWS:], earlier=len(answer) > ROWS, later=True)
-        return Listed(answer[:ROWS], earlier=place.direction == "after", later=len(answer) > ROWS)
+            return Listed(answer[-ROWS_PER_PAGE:], earlier=len(answer) > ROWS_PER_PAGE, later=True)
+        return Listed(answer[:ROWS_PER_PAGE], earlier=place.direction == "after", later=len(answer) > ROWS_PER_PAGE)
 
     async def message(self, msg_id: int, *, archived: bool) -> Row | Problem:
-        """One message whole; empty when it is not there."""
-        answer = await self.call("get_message", {"msg_id": msg_id, "archived": archived}, WHOLE)
+        """One message with payload and headers; empty when it does not exist."""
+        answer = await self.call("get_message", {"msg_id": msg_id, "archived": archived}, MESSAGE_COLUMNS)
         return answer if isinstance(answer, Problem) else next(iter(answer), {})
 
-    async def count(self, chosen: Filter) -> int | Problem:
-        """How many messages a filter matches."""
-        answer: int | Problem = await self.api.call("count_messages", {"queue_name": self.name, "filter": chosen})
+    async def count(self, filter: Filter) -> int | Problem:
+        answer: int | Problem = await self.api.call("count_messages", {"queue_name": self.name, "filter": filter})
         return answer
 
     async def send(
-        self, message: Json, headers: Json | None, times: int, seconds: int, until: str | None
+        self, message: Json, headers: Json | None, copies: int, seconds: int, until: str | None
     ) -> Sequence[int] | Problem:
-        """Send a message so many times; gives the ids."""
+        """Send copies of a message, visible after a delay or at a time. Returns their ids."""
         when = {"sleep_seconds": seconds, "visible_at": until}
-        if times == 1:
+        if copies == 1:
             answer = await self.api.call(
                 "send", {"queue_name": self.name, "message": message, "headers": headers, **when}
             )
             return answer if isinstance(answer, Problem) else [answer]
-        many = {"messages": _repeated(message, times), "headers": _repeated(headers, times) if headers else None}
+        many = {"messages": _repeated(message, copies), "headers": _repeated(headers, copies) if headers else None}
         answer = await self.api.call("send_batch", {"queue_name": self.name, **many, **when})
         ids: Sequence[int] | Problem = answer
         return ids
 
     async def call(self, function: str, arguments: Mapping[str, object], select: str = "") -> list[Row] | Problem:
-        """Rows of a function of this queue."""
+        """The rows of an admin function, called for this queue."""
         query = {"select": select} if select else None
         return await self.api.rows(function, {"queue_name": self.name, **arguments}, query)
 
     async def others(self) -> list[str]:
-        """Names of all other queues."""
+        """The names of all other queues."""
         listed = await self.api.rows("list_queues", query={"select": "queue_name"})
         names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
         return [name for name in names if name != self.name]
 
-    async def look(self, chosen: Filter, place: Place) -> tuple[Row | Problem, Listed | Problem]:
-        """Numbers and messages at once."""
-        return await asyncio.gather(self.figures(), self.page(chosen, place))
+    async def snapshot(self, filter: Filter, place: Place) -> tuple[Row | Problem, Listed | Problem]:
+        """The queue's figures and a page of its messages."""
+        return await asyncio.gather(self.figures(), self.page(filter, place))
 
 
-def _repeated(text: Json, times: int) -> Json:
-    return Json(f"[{', '.join([text] * times)}]")
+def _repeated(text: Json, copies: int) -> Json:
+    return Json(f"[{', '.join([text] * copies)}]")

@@ -1,4 +1,4 @@
-"""The numbers of a queue above its messages: at once as they are known, exact as soon as they are counted."""
+"""The figures above a queue's messages: estimates at first for a long queue, exact once counted."""
 
 import time
 
@@ -17,25 +17,26 @@ COUNTS = {
     "in_flight": "In flight",
     "archived": "Archived",
 }
-OTHERS = {"oldest": "Oldest", "in": "In/s", "out": "Out/s", "sent": "Sent in all", "size": "Size"}
-# A long queue is counted again after this many times what counting takes, and not before these seconds.
-REST, SHORTEST = 20.0, 5.0
+OTHERS = {"oldest": "Oldest", "in": "In/s", "out": "Out/s", "sent": "Total sent", "size": "Size"}
+# Pause between two exact counts: this many times the duration of the latest one, so that counting uses at most 5 % of
+# the time, and at least these seconds.
+PAUSE_FACTOR, MIN_PAUSE_SECONDS = 20.0, 5.0
 
 
 class Figures:
-    """The numbers. Those of a long queue are estimates, with ~ before them, until they have been counted."""
+    """The figures. Estimates have a ~ before them."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._rates = Rates()
-        self._next = 0.0
+        self._next_count = 0.0
         self._exact: Row = {}
         with ui.element("dl").classes("totals tight"):
             self._values = {name: total(title) for name, title in (COUNTS | OTHERS).items()}
 
     def show(self, figures: Row) -> None:
-        """What list_queues says."""
-        self._rates.look(time.monotonic(), [figures])
+        """Show a row of list_queues."""
+        self._rates.add(time.monotonic(), [figures])
         exact = figures["exact"]
         if exact:
             self._exact = {}
@@ -51,13 +52,13 @@ class Figures:
         self._values["size"].text = quantities.size((figures["table_bytes"] or 0) + (figures["index_bytes"] or 0))
 
     async def count(self, figures: Row) -> None:
-        """Count a long queue exactly, unless that was done not long ago."""
+        """Count a long queue exactly, at most once per pause."""
         started = time.monotonic()
-        if figures["exact"] or started < self._next:
+        if figures["exact"] or started < self._next_count:
             return
         answer = await self._queue.status()
-        took = time.monotonic() - started
-        self._next = time.monotonic() + max(SHORTEST, took * REST)
+        duration = time.monotonic() - started
+        self._next_count = time.monotonic() + max(MIN_PAUSE_SECONDS, duration * PAUSE_FACTOR)
         if not isinstance(answer, Problem) and not self._values["messages"].is_deleted:
             self._exact = answer
             self.show(figures)

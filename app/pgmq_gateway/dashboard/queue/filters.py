@@ -15,16 +15,16 @@ ARCHIVED = {"state": "archived"}
 
 
 class Filters:
-    """Fields that make one filter. `changed` is awaited when it has changed, and all fields can be read."""
+    """The fields of a filter, and its value. `changed` is awaited when all fields are valid and the value differs."""
 
     def __init__(self, changed: Callable[[], Awaitable[None]]) -> None:
         self._changed = changed
         self._archived = False
-        self.chosen: dict[str, object] = {}
+        self.value: dict[str, object] = {}
         with ui.element("form").classes("filters").props('aria-label="Filter" role=search') as form:
             self._state = ui.select(STATES, value="", label="State").props("outlined dense options-dense")
-            ids = field("Ids", validation=_wrong_ids).props('placeholder="1, 5, 9" inputmode=numeric')
-            contains = field("Payload contains", validation=_wrong_json).props("placeholder='{\"user\": 7}'")
+            ids = field("Ids", validation=_ids_error).props('placeholder="1, 5, 9" inputmode=numeric')
+            contains = field("Payload contains", validation=_json_error).props("placeholder='{\"user\": 7}'")
             self._more = button("More filters", self._toggle, icon="tune").props("type=button aria-expanded=false")
             self._clear = button("Clear", self.clear).props("type=button")
             self._others = ui.element("div").classes("more filters")
@@ -32,11 +32,10 @@ class Filters:
         self._others.set_visibility(False)
         self._clear.set_visibility(False)
         self._texts: dict[str, ui.input] = {}
-        self._add(ids=ids, contains=contains)
+        self._add_fields(ids=ids, contains=contains)
         self._state.on_value_change(self._apply)
 
-    def _add(self, **places: ui.input) -> None:
-        """Fields, by what they are to a filter."""
+    def _add_fields(self, **places: ui.input) -> None:
         self._texts |= places
         for place in places.values():
             place.props("stack-label hide-bottom-space autocomplete=off spellcheck=false debounce=350")
@@ -44,34 +43,32 @@ class Filters:
 
     def _add_others(self) -> None:
         with self._others:
-            self._add(
+            self._add_fields(
                 path=field("Payload path").props("placeholder='$.amount > 100'"),
-                headers=field("Headers contain", validation=_wrong_json).props("placeholder='{\"trace\": 1}'"),
-                after=time_field("Sent from"),
+                headers=field("Headers contain", validation=_json_error).props("placeholder='{\"trace\": 1}'"),
+                after=time_field("Sent at or after"),
                 before=time_field("Sent before"),
-                least=field("Reads, at least", validation=_wrong_number).props("inputmode=numeric"),
-                most=field("Reads, at most", validation=_wrong_number).props("inputmode=numeric"),
+                min_reads=field("Min. reads", validation=_number_error).props("inputmode=numeric"),
+                max_reads=field("Max. reads", validation=_number_error).props("inputmode=numeric"),
             )
 
     def of_archive(self, archived: bool) -> None:
-        """Whether this is about the archive, whose messages have but one state."""
+        """Filter the archive, whose messages all have the same state, or the queue."""
         self._archived = archived
         self._state.set_visibility(not archived)
-        self.chosen = self._whole({name: value for name, value in self.chosen.items() if name != "state"})
+        self.value = self._with_state({name: value for name, value in self.value.items() if name != "state"})
 
     @property
     def described(self) -> str:
-        """What it says, in words."""
-        said = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in self.chosen.items()]
-        return ", ".join(said).replace("_", " ")
+        conditions = (f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in self.value.items())
+        return ", ".join(conditions).replace("_", " ")
 
     @property
     def empty(self) -> bool:
-        """Whether all messages match."""
-        return not self.chosen or self.chosen == ARCHIVED
+        """All messages match."""
+        return not self.value or self.value == ARCHIVED
 
     async def clear(self) -> None:
-        """Match all."""
         self._state.value = ""
         for place in self._texts.values():
             place.value = ""
@@ -86,19 +83,19 @@ class Filters:
     async def _apply(self) -> None:
         if not all(place.validate() for place in self._texts.values()):
             return
-        made = self._whole(await self._read())
-        if made == self.chosen:
+        value = self._with_state(await self._typed())
+        if value == self.value:
             return
-        self.chosen = made
+        self.value = value
         self._clear.set_visibility(not self.empty)
         await self._changed()
 
-    def _whole(self, made: dict[str, object]) -> dict[str, object]:
+    def _with_state(self, value: dict[str, object]) -> dict[str, object]:
         if self._archived:
-            return {**made, **ARCHIVED}
-        return {**({"state": self._state.value} if self._state.value else {}), **made}
+            return {**value, **ARCHIVED}
+        return {**({"state": self._state.value} if self._state.value else {}), **value}
 
-    async def _read(self) -> dict[str, object]:
+    async def _typed(self) -> dict[str, object]:
         typed = defaultdict(str, {name: place.value for name, place in self._texts.items()})
         values = {
             "msg_ids": [int(word) for word in _words(typed["ids"])],
@@ -107,8 +104,8 @@ class Filters:
             "headers_contain": _json(typed["headers"]),
             "sent_after": await instant(typed["after"]),
             "sent_before": await instant(typed["before"]),
-            "min_read_ct": _number(typed["least"]),
-            "max_read_ct": _number(typed["most"]),
+            "min_read_ct": _number(typed["min_reads"]),
+            "max_read_ct": _number(typed["max_reads"]),
         }
         return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
 
@@ -125,17 +122,17 @@ def _number(text: str) -> int | None:
     return int(text) if (text or "").strip() else None
 
 
-def _wrong_ids(text: str) -> str | None:
-    return None if all(word.isdecimal() for word in _words(text)) else "Numbers, with commas between them."
+def _ids_error(text: str) -> str | None:
+    return None if all(word.isdecimal() for word in _words(text)) else "Enter ids separated by commas."
 
 
-def _wrong_number(text: str) -> str | None:
-    return None if not text or text.strip().isdecimal() else "A whole number."
+def _number_error(text: str) -> str | None:
+    return None if not text or text.strip().isdecimal() else "Enter a whole number."
 
 
-def _wrong_json(text: str) -> str | None:
+def _json_error(text: str) -> str | None:
     try:
         _json(text)
     except (ValueError, RecursionError) as error:
-        return f"No JSON: {error}"
+        return f"Not JSON: {error}"
     return None

@@ -1,4 +1,4 @@
-"""The top of a queue's page: its name and kind, what can be done to all of it, what the lint says."""
+"""The top of a queue's page: type and settings, the menu of actions on the queue, and the lint's findings."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
@@ -7,21 +7,22 @@ from nicegui import ui
 
 from pgmq_gateway.dashboard.access.protection import turn
 from pgmq_gateway.dashboard.api import Problem, Row
-from pgmq_gateway.dashboard.parts.dialogs import danger
-from pgmq_gateway.dashboard.parts.widgets import badge, button, finding, words
+from pgmq_gateway.dashboard.parts.dialogs import confirm_by_name
+from pgmq_gateway.dashboard.parts.lint import finding
+from pgmq_gateway.dashboard.parts.widgets import badge, button, words
 from pgmq_gateway.dashboard.queue.actions import messages, show_failure
 from pgmq_gateway.dashboard.queue.client import Queue
 
 
 class Badges:
-    """Type, row-level security and notifications."""
+    """The queue's type, row-level security and notifications."""
 
     def __init__(self) -> None:
         self._place = ui.element("span").classes("row-of")
         self._shown: tuple[object, ...] = ()
 
     def show(self, figures: Row) -> None:
-        """What list_queues says."""
+        """Show a row of list_queues."""
         shown = (figures["queue_type"], figures["rls"], figures["notify"])
         if shown == self._shown:
             return
@@ -31,11 +32,11 @@ class Badges:
             badge(figures["queue_type"])
             badge("RLS on", "good") if figures["rls"] else badge("RLS off", "warn")
             if figures["notify"]:
-                badge("notifies")
+                badge("notifications on")
 
 
 class Menu:
-    """Purge, drop, row-level security. `after` is awaited when something was changed."""
+    """Purge, drop and row-level security. `after` is awaited after each change."""
 
     def __init__(self, queue: Queue, after: Callable[[], Awaitable[None]]) -> None:
         self._queue = queue
@@ -45,21 +46,21 @@ class Menu:
             with ui.menu_item(on_click=self._set_rls).props("role=menuitem"), ui.item_section():
                 self._switch = words("")
             ui.separator()
-            ui.menu_item("Purge…", self._ask_purge).props("role=menuitem").classes("lossy")
-            ui.menu_item("Drop…", self._ask_drop).props("role=menuitem").classes("lossy")
+            ui.menu_item("Purge…", self._ask_purge).props("role=menuitem").classes("destructive")
+            ui.menu_item("Drop…", self._ask_drop).props("role=menuitem").classes("destructive")
 
     def show(self, figures: Row) -> None:
-        """What list_queues says."""
+        """Show a row of list_queues."""
         self._rls = figures["rls"]
         self._switch.text = "Turn row-level security off…" if self._rls else "Turn row-level security on"
 
     def _ask_purge(self) -> None:
-        text = "All of its messages will be deleted, those in flight too. Its archive stays."
-        danger(f"Purge {self._queue.name}?", text, self._queue.name, "Purge queue", self._purge)
+        text = "This deletes all messages of the queue, including those in flight. The archive stays."
+        confirm_by_name(f"Purge {self._queue.name}?", text, self._queue.name, "Purge queue", self._purge)
 
     def _ask_drop(self) -> None:
-        text = "The queue will be gone, with its messages, its archive and its history."
-        danger(f"Drop {self._queue.name}?", text, self._queue.name, "Drop queue", self._drop)
+        text = "This deletes the queue with its messages, its archive and its history."
+        confirm_by_name(f"Drop {self._queue.name}?", text, self._queue.name, "Drop queue", self._drop)
 
     async def _purge(self) -> Problem | None:
         answer = await self._queue.api.call("purge_queue", {"queue_name": self._queue.name})
@@ -78,19 +79,16 @@ class Menu:
 
     async def _set_rls(self) -> None:
         if problem := await turn(self._queue.api, self._queue.name, on=not self._rls):
-            show_failure(problem, "Row-level security could not be changed.")
+            show_failure(problem, "Row-level security was not changed.")
         await self._after()
 
 
 class Warnings:
-    """What the lint says of this queue."""
-
     def __init__(self) -> None:
         self._place = ui.element("section").props('aria-label="Warnings"').classes("stack")
         self._place.set_visibility(False)
 
     def show(self, warnings: Sequence[Row]) -> None:
-        """Put them there."""
         self._place.clear()
         self._place.set_visibility(bool(warnings))
         with self._place:
@@ -99,7 +97,7 @@ class Warnings:
 
 
 def links(name: str) -> None:
-    """The ways to other pages of this queue."""
+    """Links to the other pages of this queue."""
     with ui.element("nav").classes("row-of").props('aria-label="This queue"'):
         for title, page in (("Access", "access"), ("Connect", "connect")):
             ui.link(title, f"/{page}?queue={quote(name, safe='')}")

@@ -1,4 +1,4 @@
-"""Times between the person's clock and the API's."""
+"""Times in the browser's zone, converted from and to the API's."""
 
 import json
 
@@ -9,7 +9,7 @@ from pgmq_gateway.dashboard.parts.widgets import field
 
 
 class Moment(Element, component="../static/moment.js"):
-    """A time; kind: local and utc write it out, left says how far it is from now, and counts."""
+    """A time. `kind` is local, utc, or relative: the time from now, which is updated every second."""
 
     def __init__(self, at: str, kind: str) -> None:
         super().__init__()
@@ -18,12 +18,12 @@ class Moment(Element, component="../static/moment.js"):
 
 
 def time_field(label: str) -> ui.input:
-    """A time to choose, in the person's zone."""
+    """A date and time input, in the browser's zone."""
     return field(label).props("type=datetime-local step=1 stack-label")
 
 
 async def instant(text: str) -> str | None:
-    """What a time field says, as the API takes it; None when it says nothing. The browser knows the zone."""
+    """The value of a time field in UTC (ISO 8601), converted by the browser; None when it is empty."""
     if not text:
         return None
     code = f"(time => isNaN(time) ? null : time.toISOString())(new Date({json.dumps(text)}))"

@@ -1,4 +1,4 @@
-"""One queue: its numbers, what has been, its messages."""
+"""The page of one queue."""
 
 import asyncio
 
@@ -15,83 +15,78 @@ from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
 from pgmq_gateway.dashboard.queue.sending import Sending
 
-Look = tuple[Row, Listed | Problem]
+Snapshot = tuple[Row, Listed | Problem]
 
 
 @page("/queues/{name:path}", "Queue", section="/")
 async def queue(api: Api, name: str) -> None:
-    """The page."""
     ui.page_title(f"{name} · pgmq-gateway")
     await Details(Queue(api, name)).start()
 
 
 class Details:
-    """The page's content."""
-
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._figures_now: Row = {}
+        self._latest: Row = {}
         with ui.element("div").classes("head"):
             heading(queue.name, 1).classes("name")
             self._badges = Badges()
             links(queue.name)
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show)
-            self._menu = Menu(queue, self._look_again)
+            self._menu = Menu(queue, self._refresh.again)
             button("Send message", lambda: self._send(), "primary", "send")
         self._failure = Failure()
         with ui.element("div").classes("content") as self._content:
             self._figures = Figures(queue)
             self._warnings = Warnings()
             self._charts = Charts(queue)
-            self._browser = Browser(queue, self._send, self._look_again)
+            self._browser = Browser(queue, self._send, self._refresh.again)
 
     async def start(self) -> None:
-        """Show what is quickly known; the rest follows once the browser has the page."""
-        # What the lint says stands above the messages, which are not to move.
-        await asyncio.gather(self._refresh.again(), self._warn())
-        if self._figures_now:
-            background_tasks.create(self._follow(ui.context.client), name="queue")
+        """Show figures, warnings and messages; charts and exact counts follow once the browser has the page."""
+        # Warnings that came later would move the messages below them.
+        await asyncio.gather(self._refresh.again(), self._load_warnings())
+        if self._latest:
+            background_tasks.create(self._add_rest(ui.context.client), name="queue")
 
-    async def _follow(self, client: Client) -> None:
+    async def _add_rest(self, client: Client) -> None:
         await client.connected()
         if client.is_deleted:
             return
         with self._content:
-            await asyncio.gather(self._charts.start(), self._figures.count(self._figures_now))
+            await asyncio.gather(self._charts.start(), self._figures.count(self._latest))
 
-    async def _warn(self) -> None:
-        warned = await self._queue.api.warnings(self._queue.name)
-        if not isinstance(warned, Problem) and not self._content.is_deleted:
-            self._warnings.show(warned)
+    async def _load_warnings(self) -> None:
+        warnings = await self._queue.api.warnings(self._queue.name)
+        if not isinstance(warnings, Problem) and not self._content.is_deleted:
+            self._warnings.show(warnings)
 
-    async def _load(self) -> Look | Problem:
-        figures, listed = await self._queue.look(self._browser.filters.chosen, self._browser.place)
+    async def _load(self) -> Snapshot | Problem:
+        figures, listed = await self._queue.snapshot(self._browser.filters.value, self._browser.place)
         if isinstance(figures, Problem):
             self._fail(figures)
             return figures
         if not figures:
-            missing = Problem(404, f'There is no queue "{self._queue.name}".', hint="It may have been dropped.")
+            hint = "It may have been dropped. The page Queues lists the existing ones."
+            missing = Problem(404, f'Queue "{self._queue.name}" does not exist.', hint=hint)
             self._fail(missing)
             return missing
         return figures, listed
 
     def _fail(self, problem: Problem) -> None:
         self._failure.show(problem)
-        self._content.set_visibility(bool(self._figures_now))
+        self._content.set_visibility(bool(self._latest))
 
-    def _show(self, look: Look) -> None:
+    def _show(self, snapshot: Snapshot) -> None:
         self._failure.clear()
         self._content.set_visibility(True)
-        self._figures_now, listed = look
-        self._badges.show(self._figures_now)
-        self._menu.show(self._figures_now)
-        self._figures.show(self._figures_now)
+        self._latest, listed = snapshot
+        self._badges.show(self._latest)
+        self._menu.show(self._latest)
+        self._figures.show(self._latest)
         self._browser.show(listed)
-        background_tasks.create(self._figures.count(self._figures_now), name="count")
+        background_tasks.create(self._figures.count(self._latest), name="count")
 
-    def _send(self, *like: str) -> None:
-        Sending(self._queue, self._look_again, *like)
-
-    async def _look_again(self) -> None:
-        await self._refresh.again()
+    def _send(self, *message_and_headers: str) -> None:
+        Sending(self._queue, self._refresh.again, *message_and_headers)

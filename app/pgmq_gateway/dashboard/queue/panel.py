@@ -1,4 +1,4 @@
-"""One message whole, at the side of the list."""
+"""The side panel with one message: actions, facts, payload and headers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,7 +7,7 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Problem, Row
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, icon_button, words
-from pgmq_gateway.dashboard.queue.actions import ARCHIVE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, REQUEUE, Actions, Target
+from pgmq_gateway.dashboard.queue.actions import AT_ONCE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, Actions, Target
 from pgmq_gateway.dashboard.queue.client import Queue
 from pgmq_gateway.dashboard.queue.moments import Moment
 from pgmq_gateway.dashboard.queue.payload import viewer
@@ -19,12 +19,10 @@ TIMES = (
     ("Last read", "last_read_at"),
     ("Archived", "archived_at"),
 )
-# These are done to one message without asking: they can be taken back.
-AT_ONCE = (MAKE_VISIBLE, ARCHIVE, REQUEUE)
 
 
 class Panel:
-    """The panel. `send_again` gets the payload and the headers; `after` is awaited when something was done."""
+    """The panel. `send_again` gets payload and headers; `after` is awaited after an action has succeeded."""
 
     def __init__(
         self, queue: Queue, send_again: Callable[[str, str], None], after: Callable[[], Awaitable[None]]
@@ -39,8 +37,7 @@ class Panel:
         ):
             pass
 
-    async def look(self, msg_id: int, *, archived: bool) -> None:
-        """Show a message."""
+    async def open(self, msg_id: int, *, archived: bool) -> None:
         answer = await self._queue.message(msg_id, archived=archived)
         self._card.clear()
         with self._card:
@@ -53,7 +50,7 @@ class Panel:
             if isinstance(answer, Problem):
                 Failure().show(answer)
             elif not answer:
-                words("It is no longer there: it was archived, deleted or moved in the meantime.", "p")
+                words("This message no longer exists here: it was archived, deleted or moved.", "p")
             else:
                 self._fill(answer, archived=archived)
         self._dialog.open()
@@ -65,16 +62,16 @@ class Panel:
             for action in OF_ARCHIVE if archived else OF_QUEUE:
                 if action is MAKE_VISIBLE and message["state"] == "visible":
                     continue
-                do = self._actions.at_once if action in AT_ONCE else self._actions.ask
-                made = button(action.label, lambda do=do, action=action: do(action, target), icon=action.icon)
-                made.classes("lossy" if action.lossy else "")
+                run = self._actions.at_once if action in AT_ONCE else self._actions.ask
+                made = button(action.label, lambda run=run, action=action: run(action, target), icon=action.icon)
+                made.classes("destructive" if action.destructive else "")
             button("Send again", lambda: self._again(payload, headers or ""), icon="send")
         _facts(message, archived=archived)
         heading("Payload", 3)
         viewer(payload, "payload")
         heading("Headers", 3)
         if headers is None:
-            words("None.", "p").classes("muted")
+            words("No headers.", "p").classes("muted")
         else:
             viewer(str(headers), "headers")
 
@@ -104,7 +101,7 @@ def _facts(message: Row, *, archived: bool) -> None:
 def _time(name: str, at: str) -> None:
     words(name, "dt")
     with ui.element("dd").classes("times"):
-        Moment(at, "left")
+        Moment(at, "relative")
         with ui.element("span"):
             Moment(at, "local").classes("mono")
             words(" local").classes("muted")

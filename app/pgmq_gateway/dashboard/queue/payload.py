@@ -1,4 +1,4 @@
-"""JSON to look at: lines that can be folded, with each number as Postgres has it."""
+"""A JSON viewer with folding, which shows numbers with all the digits that Postgres has."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from nicegui.element import Element
 
 from pgmq_gateway.dashboard.parts.widgets import copy, icon_button, words
 
-# More lines than these are shown as plain text, without folding.
-MOST = 4000
-# Characters that show nothing, or turn the direction of those that follow: they are shown by their codes.
-UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x7f-\x9f]")
+# Longer texts are shown without folding.
+MAX_LINES = 4000
+# Invisible characters, and bidirectional controls, which can disguise text (CVE-2021-42574): shown as escapes.
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x7f-\x9f]")
 
 Line = list[object]
 
@@ -25,7 +25,7 @@ class Number(str):
 
 
 class JsonView(Element, component="../static/json_view.js"):
-    """Lines of JSON, each of which that opens something folds it. Text is text in there."""
+    """Lines of JSON, in which objects and arrays can be folded. Text is never parsed as HTML."""
 
     def __init__(self, lines: list[Line], label: str) -> None:
         super().__init__()
@@ -34,28 +34,27 @@ class JsonView(Element, component="../static/json_view.js"):
 
 
 def viewer(text: str, label: str) -> None:
-    """JSON to look at and to copy."""
     with ui.element("div").classes("code"):
         shown = lines(text)
         if shown is None:
             with ui.element("pre").props(f'tabindex=0 role=region aria-label="{label}"').classes("plain"):
-                words(UNSEEN.sub(_code, text), "code")
+                words(INVISIBLE.sub(_code, text), "code")
         else:
             JsonView(shown, label)
         icon_button("content_copy", f"Copy {label}", lambda: copy(pretty(text), label))
 
 
 def lines(text: str) -> list[Line] | None:
-    """Depth, member's name, what is shown, its kind, and how many lines are folded with it; None if too many."""
+    """(depth, member's name, text, kind, number of lines to fold) of each line; None when there are too many."""
     try:
         made = list(_value(_read(text), 0, "", ""))
     except RecursionError:
         return None
-    return made if len(made) <= MOST else None
+    return made if len(made) <= MAX_LINES else None
 
 
 def pretty(text: str) -> str:
-    """JSON over several lines, with each number as it is; other text stays as it is."""
+    """JSON on several lines, with the numbers' own digits. Invalid JSON is returned unchanged."""
     try:
         return "\n".join(
             f"{'  ' * int(str(depth))}{name}{shown}" for depth, name, shown, *_ in _value(_read(text), 0, "", "")
@@ -96,7 +95,7 @@ def _members(value: dict[str, Any] | list[Any], depth: int, name: str, comma: st
 
 
 def _quoted(text: str) -> str:
-    return UNSEEN.sub(_code, json.dumps(text, ensure_ascii=False))
+    return INVISIBLE.sub(_code, json.dumps(text, ensure_ascii=False))
 
 
 def _code(found: re.Match[str]) -> str:

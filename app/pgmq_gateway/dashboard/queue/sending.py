@@ -1,4 +1,4 @@
-"""The dialog that sends a message, or the same one again."""
+"""The dialog that sends a message."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,13 @@ from pgmq_gateway.dashboard.queue.moments import instant, time_field
 from pgmq_gateway.dashboard.queue.payload import pretty
 
 EXAMPLE = '{\n  "hello": "world"\n}'
-MOST = 1000
+MAX_COPIES = 1000
+# Some 30 years.
+MAX_DELAY_SECONDS = 10**9
 
 
 class Sending:
-    """The dialog, with a message to begin with. `sent` is awaited after each sending."""
+    """The dialog, prefilled with a message. `sent` is awaited after it was sent."""
 
     def __init__(
         self, queue: Queue, sent: Callable[[], Awaitable[None]], message: str = EXAMPLE, headers: str = ""
@@ -31,14 +33,14 @@ class Sending:
             ui.card().classes("dialog wide-dialog"),
         ):
             self._title = heading("Send a message")
-            self._message = editor("Message, as JSON", wrong_json).props("autofocus").classes("tall")
-            self._headers = editor("Headers, as JSON (may be empty)", _wrong_headers)
+            self._message = editor("Message (JSON)", json_error).props("autofocus").classes("tall")
+            self._headers = editor("Headers (JSON, optional)", _headers_error)
             with ui.element("div").classes("fields"):
-                self._delay = field("Delay, in seconds", "0", validation=_whole(0, 10**9)).props(
+                self._delay = field("Delay in seconds", "0", validation=_whole(0, MAX_DELAY_SECONDS)).props(
                     "hide-bottom-space inputmode=numeric"
                 )
                 self._until = time_field("Or visible from")
-                self._times = field("How many", "1", validation=_whole(1, MOST)).props(
+                self._copies = field("Copies", "1", validation=_whole(1, MAX_COPIES)).props(
                     "hide-bottom-space inputmode=numeric"
                 )
             self._failure = Failure()
@@ -58,15 +60,14 @@ class Sending:
                 place.value = pretty(place.value)
 
     async def _send(self) -> None:
-        asked = (self._message, self._headers, self._delay, self._times)
-        if not all(place.validate() for place in asked):
+        if not all(place.validate() for place in (self._message, self._headers, self._delay, self._copies)):
             return
         headers = Json(self._headers.value) if (self._headers.value or "").strip() else None
-        until, times = await instant(self._until.value), int(self._times.value)
+        until, copies = await instant(self._until.value), int(self._copies.value)
         self._failure.clear()
         self._button.props(add="loading")
         seconds = 0 if until else int(self._delay.value)
-        answer = await self._queue.send(Json(self._message.value), headers, times, seconds, until)
+        answer = await self._queue.send(Json(self._message.value), headers, copies, seconds, until)
         self._button.props(remove="loading")
         if isinstance(answer, Problem):
             self._failure.show(answer)
@@ -77,16 +78,16 @@ class Sending:
         await self._sent()
 
 
-def editor(label: str, wrong: Callable[[str], str | None]) -> ui.input:
-    """Lines of JSON to type, which are checked while one types."""
-    made = ui.textarea(label, validation=wrong).props(
+def editor(label: str, validation: Callable[[str], str | None]) -> ui.input:
+    """A text area for JSON."""
+    made = ui.textarea(label, validation=validation).props(
         "outlined dense stack-label autocomplete=off spellcheck=false debounce=250"
     )
     return made.classes("field editor")
 
 
-def wrong_json(text: str) -> str | None:
-    """What is wrong with a JSON text, and where; numbers keep their digits, so nothing is made of it."""
+def json_error(text: str) -> str | None:
+    """The error in a JSON text, with its line and column; None when it is valid."""
     try:
         strictjson.loads(text or "")
     except json.JSONDecodeError as error:
@@ -94,21 +95,21 @@ def wrong_json(text: str) -> str | None:
     except ValueError as error:
         return f"{error} is not JSON."
     except RecursionError:
-        return "Nested too deep."
+        return "This JSON is nested too deeply to be checked."
     return None
 
 
-def _wrong_headers(text: str) -> str | None:
+def _headers_error(text: str) -> str | None:
     if not (text or "").strip():
         return None
-    if wrong := wrong_json(text):
-        return wrong
-    return None if isinstance(strictjson.loads(text), dict) else 'Write an object: {"trace": "7"}'
+    if error := json_error(text):
+        return error
+    return None if isinstance(strictjson.loads(text), dict) else 'Headers must be a JSON object, such as {"trace": 7}.'
 
 
-def _whole(least: int, most: int) -> Callable[[str], str | None]:
-    def wrong(text: str) -> str | None:
-        right = (text or "").strip().isdecimal() and least <= int(text) <= most
-        return None if right else f"A whole number from {least} to {most}."
+def _whole(minimum: int, maximum: int) -> Callable[[str], str | None]:
+    def error(text: str) -> str | None:
+        valid = (text or "").strip().isdecimal() and minimum <= int(text) <= maximum
+        return None if valid else f"Enter a whole number from {minimum} to {maximum}."
 
-    return wrong
+    return error

@@ -1,4 +1,4 @@
-"""The table of messages: a page of them, what is chosen, what it is sorted by."""
+"""The table of messages: one page, the selection, and the sort order."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.queue.client import Place
 
 STATES = {"visible": "visible", "delayed": "delayed", "in_flight": "in flight", "archived": "archived"}
-# Name, title, what it is sorted by, class of its cells.
+# Name, title, sort key (empty: not sortable), class of the cells.
 QUEUE = (
     ("msg_id", "Id", "msg_id", ""),
     ("state", "State", "", ""),
@@ -30,43 +30,46 @@ TIMES = ("enqueued_at", "vt", "archived_at")
 
 
 class Table(Element, component="../static/message_table.js"):
-    """The table. `look` is awaited with the id of the message that is to be seen whole, `sort` with a column."""
+    """The table.
+
+    open      awaited with the id of the message to open
+    sort      awaited with the column to sort by
+    selected  called after the selection has changed
+    """
 
     def __init__(
         self,
-        look: Callable[[int], Awaitable[None]],
+        open: Callable[[int], Awaitable[None]],
         sort: Callable[[str], Awaitable[None]],
-        chosen: Callable[[], None],
+        selected: Callable[[], None],
     ) -> None:
         super().__init__()
-        self._told = chosen
-        self._chosen: set[int] = set()
-        self._props |= {"columns": [], "rows": [], "chosen": []}
-        self.on("look", lambda event: look(int(event.args)))
+        self._on_selected = selected
+        self._selected: set[int] = set()
+        self._props |= {"columns": [], "rows": [], "selected": []}
+        self.on("open", lambda event: open(int(event.args)))
         self.on("sort", lambda event: sort(str(event.args)))
-        self.on("choose", lambda event: self._choose(event.args["ids"], on=event.args["on"]))
+        self.on("select", lambda event: self._select(event.args["ids"], on=event.args["on"]))
 
     @property
     def ids(self) -> list[int]:
-        """Those that are chosen, on other pages too."""
-        return sorted(self._chosen)
+        """The selected messages, on all pages."""
+        return sorted(self._selected)
 
-    def choose_none(self) -> None:
-        """Choose none."""
-        self._choose(self.ids, on=False)
+    def clear_selection(self) -> None:
+        self._select(self.ids, on=False)
 
     def show(self, rows: Sequence[Row], place: Place, *, archived: bool) -> None:
-        """Put a page there."""
         now = datetime.now(UTC)
         self._props["rows"] = [_row(row, now) for row in rows]
         self._props["columns"] = [_column(column, place) for column in (ARCHIVE if archived else QUEUE)]
         self.update()
 
-    def _choose(self, ids: Sequence[int], *, on: bool) -> None:
-        self._chosen = self._chosen | set(ids) if on else self._chosen - set(ids)
-        self._props["chosen"] = self.ids
+    def _select(self, ids: Sequence[int], *, on: bool) -> None:
+        self._selected = self._selected | set(ids) if on else self._selected - set(ids)
+        self._props["selected"] = self.ids
         self.update()
-        self._told()
+        self._on_selected()
 
 
 def _column(column: tuple[str, str, str, str], place: Place) -> dict[str, object]:
@@ -77,7 +80,7 @@ def _column(column: tuple[str, str, str, str], place: Place) -> dict[str, object
 
 
 def _row(row: Row, now: datetime) -> Row:
-    """A row and its words."""
+    """A row, with the texts to show in `words`."""
     shown = {
         "state": STATES[row["state"]],
         "bytes": quantities.size(row["bytes"]),

@@ -1,1 +1,1 @@
-"""The page of all queues."""
+"""The page Queues: all queues and the dialog that creates one."""

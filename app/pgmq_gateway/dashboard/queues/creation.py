@@ -1,4 +1,4 @@
-"""The dialog that makes a queue."""
+"""The dialog that creates a queue."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -11,32 +11,36 @@ from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading
 
 TYPES = {
     "basic": "Basic: durable, for most uses",
-    "unlogged": "Unlogged: faster, but empty after a crash",
-    "partitioned": "Partitioned: for very many messages; needs pg_partman",
+    "unlogged": "Unlogged: faster, but emptied by a crash",
+    "partitioned": "Partitioned: for very many messages; requires pg_partman",
 }
-INTERVALS = "Numbers of messages (10000), or times (1 day): both of one kind."
+INTERVALS = "Two numbers of messages, such as 10000, or two intervals, such as 1 day."
+# pgmq adds prefixes and suffixes, and Postgres' names have at most 63 bytes.
+MAX_NAME_CHARACTERS = 47
 
 
-def wrong_name(name: str) -> str | None:
-    """What is wrong with a queue's name, as create_queue sees it."""
+def name_error(name: str) -> str | None:
+    """The error that create_queue would report for a name; None when it is valid."""
     if not name:
-        return "A queue needs a name."
-    if odd := dict.fromkeys(re.findall(r"[^a-z0-9_-]", name)):
-        return f"Not in a name: {', '.join('space' if one.isspace() else one for one in odd)}"
+        return "Enter a name."
+    if invalid := dict.fromkeys(re.findall(r"[^a-z0-9_-]", name)):
+        return f"Not allowed in a name: {', '.join('space' if one.isspace() else one for one in invalid)}"
     if "--" in name:
-        return "Not -- in a row."
-    return f"At most 47 characters, not {len(name)}." if len(name) > 47 else None
+        return "Not allowed in a name: --"
+    if len(name) > MAX_NAME_CHARACTERS:
+        return f"At most {MAX_NAME_CHARACTERS} characters; this name has {len(name)}."
+    return None
 
 
 class Creation:
-    """The dialog. `created` is awaited after each queue that was made."""
+    """The dialog. `created` is awaited after a queue was created."""
 
     def __init__(self, api: Api, created: Callable[[], Awaitable[None]]) -> None:
         self._api = api
         self._created = created
         with ui.dialog().props('aria-label="Create a queue"') as self._dialog, ui.card().classes("dialog"):
             heading("Create a queue")
-            self._name = field("Name", validation=wrong_name).props(
+            self._name = field("Name", validation=name_error).props(
                 'autofocus autocomplete=off spellcheck=false maxlength=63 hint="1 to 47 of a-z, 0-9, _ and -"'
             )
             self._name.without_auto_validation().on_value_change(lambda: self._name.validate())
@@ -45,7 +49,7 @@ class Creation:
                 self._partition = field("Messages or time per partition", "10000")
                 self._retention = field("Messages or time to keep", "100000")
                 words(INTERVALS, "p").classes("muted")
-            self._rls = ui.switch("Row-level security", value=True)
+            self._rls = ui.switch("Row-level security", value=True).props("dense")
             with ui.element("p").classes("notice").props("role=status") as warning:
                 words(OFF)
             warning.bind_visibility_from(self._rls, "value", lambda on: not on)
@@ -56,7 +60,6 @@ class Creation:
         self._name.on("keydown.enter", self._create)
 
     def open(self) -> None:
-        """Ask."""
         self._failure.clear()
         self._name.value, self._name.error = "", None
         self._rls.value, self._type.value = True, "basic"
@@ -66,18 +69,18 @@ class Creation:
         if not self._name.validate():
             return
         self._button.props(add="loading")
-        answer = await self._api.create_queue(self._wanted())
+        answer = await self._api.create_queue(self._arguments())
         self._button.props(remove="loading")
         if isinstance(answer, Problem):
             self._failure.show(answer)
             return
         name = self._name.value
-        ui.notify(f"Queue {name} is created." if answer else f"Queue {name} was there already.", position="bottom")
+        ui.notify(f"Queue {name} was created." if answer else f"Queue {name} already exists.", position="bottom")
         self._dialog.close()
         await self._created()
 
-    def _wanted(self) -> dict[str, object]:
-        wanted = {"queue_name": self._name.value, "queue_type": self._type.value, "rls": self._rls.value}
+    def _arguments(self) -> dict[str, object]:
+        arguments = {"queue_name": self._name.value, "queue_type": self._type.value, "rls": self._rls.value}
         if self._type.value == "partitioned":
-            wanted |= {"partition_interval": self._partition.value, "retention_interval": self._retention.value}
-        return wanted
+            arguments |= {"partition_interval": self._partition.value, "retention_interval": self._retention.value}
+        return arguments

@@ -1,4 +1,4 @@
-"""All queues, as they are now."""
+"""The page Queues: totals, warnings, and the table of all queues."""
 
 import asyncio
 import time
@@ -11,20 +11,21 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.parts import quantities
-from pgmq_gateway.dashboard.parts.rates import HEIGHT, POINTS, STEP, WIDTH, Rates
+from pgmq_gateway.dashboard.parts.lint import finding
+from pgmq_gateway.dashboard.parts.rates import HEIGHT_PX, POINTS, STEP_SECONDS, WIDTH_PX, Rates
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page, queue_address
-from pgmq_gateway.dashboard.parts.widgets import button, code, finding, heading, total, words
+from pgmq_gateway.dashboard.parts.widgets import button, code, heading, total, words
 from pgmq_gateway.dashboard.queues.creation import Creation
 
-HISTORY = timedelta(seconds=POINTS * STEP)
-# The lint looks at every right of every queue, which need not be done as often as counting.
+HISTORY = timedelta(seconds=POINTS * STEP_SECONDS)
+# The lint checks every permission of every queue: too expensive for each update.
 LINT_SECONDS = 30.0
-ROWS = 50
-# Warnings that are shown without being asked for.
-WARNINGS = 3
+ROWS_PER_PAGE = 50
+# The others are folded.
+MAX_UNFOLDED_WARNINGS = 3
 
-# Name, title, what it is sorted by, class of its cells.
+# Name, title, kind of value, class of the cells.
 COLUMNS = (
     ("queue_name", "Queue", "", ""),
     ("queue_type", "Type", "", "wide type"),
@@ -58,7 +59,7 @@ RLS = """
 NUMBER = '<q-td :props="props">{{ props.row.words[props.col.name] }}</q-td>'
 ACTIVITY = f"""
 <q-td :props="props">
-  <svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img"
+  <svg class="spark" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" width="{WIDTH_PX}" height="{HEIGHT_PX}" role="img"
       :aria-label="'In ' + props.row.words.in_rate + ', out ' + props.row.words.out_rate + ' per second'">
     <polyline class="in" :points="props.row.lines.in" /><polyline class="out" :points="props.row.lines.out" />
   </svg>
@@ -67,27 +68,24 @@ ACTIVITY = f"""
 
 @page("/", "Queues")
 async def queues(api: Api) -> None:
-    """The list, its totals, and what makes a new one."""
-    overview = Overview(api)
-    await overview.start()
+    await Overview(api).start()
 
 
 @dataclass(frozen=True)
-class Look:
-    """The queues at one time; `warnings` is None while the gateway has no lint."""
+class Snapshot:
+    """`warnings` is None when the lint has failed."""
 
     queues: Sequence[Row]
     warnings: Sequence[Row] | None = field(default=None)
 
 
 class Overview:
-    """The page's content."""
-
     def __init__(self, api: Api) -> None:
         self._api = api
         self._rates = Rates()
-        self._remembered = False
-        self._warned: tuple[float, Sequence[Row] | None] = (-LINT_SECONDS, None)
+        self._history_loaded = False
+        # The time of the latest lint, and its findings.
+        self._linted: tuple[float, Sequence[Row] | None] = (-LINT_SECONDS, None)
         self._creation = Creation(api, self._after_creation)
         with ui.element("div").classes("head"):
             heading("Queues", 1)
@@ -110,42 +108,39 @@ class Overview:
         self._fill_empty()
 
     async def start(self) -> None:
-        """Show the queues for the first time."""
         await self._refresh.now()
 
-    async def _load(self) -> Look | Problem:
-        listed, warnings, _ = await asyncio.gather(self._api.queues(), self._lint(), self._remember())
-        return listed if isinstance(listed, Problem) else Look(listed, warnings)
+    async def _load(self) -> Snapshot | Problem:
+        listed, warnings, _ = await asyncio.gather(self._api.queues(), self._lint(), self._load_history())
+        return listed if isinstance(listed, Problem) else Snapshot(listed, warnings)
 
-    async def _remember(self) -> None:
-        """Ask, once, for what has been before the page was opened."""
-        if self._remembered:
+    async def _load_history(self) -> None:
+        if self._history_loaded:
             return
-        self._remembered = True
+        self._history_loaded = True
         history = await self._api.history(None, (datetime.now(UTC) - HISTORY).isoformat(), POINTS)
         if not isinstance(history, Problem):
-            self._rates.remember(history)
+            self._rates.add_history(history)
 
     async def _lint(self) -> Sequence[Row] | None:
-        at, known = self._warned
+        at, warnings = self._linted
         if time.monotonic() - at >= LINT_SECONDS:
             answer = await self._api.warnings()
-            known = None if isinstance(answer, Problem) else answer
-            self._warned = (time.monotonic(), known)
-        return known
+            warnings = None if isinstance(answer, Problem) else answer
+            self._linted = (time.monotonic(), warnings)
+        return warnings
 
-    def _show(self, look: Look) -> None:
+    def _show(self, snapshot: Snapshot) -> None:
         now = time.time()
-        self._rates.look(now, look.queues)
-        rows = [_row(queue, self._rates, now) for queue in look.queues]
+        self._rates.add(now, snapshot.queues)
+        rows = [_row(queue, self._rates, now) for queue in snapshot.queues]
         self._totals.show(rows)
         self._table.rows = rows
-        self._table.props(
-            add="hide-bottom" if len(rows) <= ROWS else "", remove="" if len(rows) <= ROWS else "hide-bottom"
-        )
+        one_page = len(rows) <= ROWS_PER_PAGE
+        self._table.props(add="hide-bottom" if one_page else "", remove="" if one_page else "hide-bottom")
         self._list.set_visibility(bool(rows))
         self._empty.set_visibility(not rows)
-        self._show_warnings(look.warnings or ())
+        self._show_warnings(snapshot.warnings or ())
 
     def _show_warnings(self, warnings: Sequence[Row]) -> None:
         if warnings == self._warnings_shown:
@@ -154,32 +149,32 @@ class Overview:
         self._warnings.clear()
         self._warnings.set_visibility(bool(warnings))
         with self._warnings:
-            for warning in warnings[:WARNINGS]:
+            for warning in warnings[:MAX_UNFOLDED_WARNINGS]:
                 _warning(warning)
-            if more := warnings[WARNINGS:]:
+            if more := warnings[MAX_UNFOLDED_WARNINGS:]:
                 with ui.element("details").classes("stack"):
-                    words(f"{len(more)} more", "summary")
+                    words(f"{len(more)} more {'warning' if len(more) == 1 else 'warnings'}", "summary")
                     for warning in more:
                         _warning(warning)
 
     def _fill_empty(self) -> None:
         with self._empty:
             heading("No queues yet")
-            words("Create one here, or with a command; then send it a first message and read it back.", "p")
+            words("Create a queue with the button above, or with this command:", "p")
             snippet = snippets.Snippet(self._api.public_url, "hello", "send", snippets.PLACEHOLDER)
-            code(
-                snippets.create_queue(self._api.public_url, "hello", snippets.PLACEHOLDER), "command to create a queue"
-            )
+            create = snippets.create_queue(self._api.public_url, "hello", snippets.PLACEHOLDER)
+            code(create, "command to create a queue")
+            words("Then send a message:", "p")
             code(snippets.curl(snippet), "command to send a message")
-            words(f"{snippets.PLACEHOLDER} is a service_role key, or the key of a role with rights on the queue.", "p")
+            words(f"Replace {snippets.PLACEHOLDER} with a service_role key.", "p")
 
     async def _after_creation(self) -> None:
-        self._warned = (-LINT_SECONDS, None)
+        self._linted = (-LINT_SECONDS, None)
         await self._refresh.now()
 
 
 class Totals:
-    """Sums over all queues, each in its place."""
+    """Sums over all queues."""
 
     NAMES = ("Queues", "Messages", "Visible", "Delayed", "In flight", "Oldest", "In/s", "Out/s")
 
@@ -188,7 +183,6 @@ class Totals:
             self._values = {name: total(name) for name in self.NAMES}
 
     def show(self, rows: Sequence[Row]) -> None:
-        """The sums of these queues."""
         exact = all(row["exact"] for row in rows)
         sums = {name: sum(row[name] or 0 for row in rows) for name in ("messages", "visible", "delayed", "in_flight")}
         oldest = max((row["oldest_seconds"] for row in rows if row["oldest_seconds"] is not None), default=None)
@@ -224,7 +218,7 @@ def _table() -> ui.table:
         columns=columns,
         rows=[],
         row_key="queue_name",
-        pagination={"rowsPerPage": ROWS, "sortBy": "queue_name", "descending": False},
+        pagination={"rowsPerPage": ROWS_PER_PAGE, "sortBy": "queue_name", "descending": False},
     )
     table.props("flat dense binary-state-sort").classes("queues")
     table.add_slot("header-cell", HEADER)
@@ -239,7 +233,7 @@ def _table() -> ui.table:
 
 
 def _row(queue: Row, rates: Rates, now: float) -> Row:
-    """A row of the table: what it is sorted by, and what is shown."""
+    """A row of the table: the values to sort by, and in `words` the texts to show."""
     rate_in, rate_out = rates.now(queue["queue_name"]) or (None, None)
     shown = {
         **{

@@ -1,4 +1,4 @@
-// Lines of JSON as queue/payload.py makes them: [depth, member's name, text, kind, lines that are folded with it].
+// Lines of JSON from queue/payload.py: [depth, member's name, text, kind, number of lines to fold].
 export default {
   template: `
     <div class="json" role="region" tabindex="0" :aria-label="label">

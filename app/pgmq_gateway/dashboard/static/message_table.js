@@ -1,11 +1,11 @@
-// The messages of a page, as queue/table.py makes them. Rows stay where they are when they are updated, and keep the focus.
+// The table of queue/table.py. Rows are keyed by message id, so that an update keeps the focus.
 export default {
   template: `
     <div class="messages">
       <table aria-label="Messages">
         <thead><tr>
-          <th class="tick"><input type="checkbox" aria-label="Choose all messages of this page" :checked="all"
-            :indeterminate="some && !all" :disabled="!rows.length" @change="choose(ids, $event.target.checked)"></th>
+          <th class="tick"><input type="checkbox" aria-label="Select all messages on this page" :checked="all"
+            :indeterminate="some && !all" :disabled="!rows.length" @change="select(ids, $event.target.checked)"></th>
           <th v-for="column in columns" :key="column.name" scope="col" :class="column.classes" :aria-sort="column.order">
             <button v-if="column.sort" type="button" class="sort" @click="$emit('sort', column.sort)">{{ column.label
               }}<span aria-hidden="true">{{ column.arrow }}</span></button>
@@ -13,13 +13,13 @@ export default {
           </th>
         </tr></thead>
         <tbody>
-          <tr v-for="row in rows" :key="row.msg_id" :class="{ chosen: picked.has(row.msg_id) }"
-            @click="$emit('look', row.msg_id)">
-            <td class="tick" @click.stop><input type="checkbox" :aria-label="'Choose message ' + row.msg_id"
-              :checked="picked.has(row.msg_id)" @change="choose([row.msg_id], $event.target.checked)"></td>
+          <tr v-for="row in rows" :key="row.msg_id" :class="{ selected: selection.has(row.msg_id) }"
+            @click="$emit('open', row.msg_id)">
+            <td class="tick" @click.stop><input type="checkbox" :aria-label="'Select message ' + row.msg_id"
+              :checked="selection.has(row.msg_id)" @change="select([row.msg_id], $event.target.checked)"></td>
             <td v-for="column in columns" :key="column.name" :class="column.classes">
               <button v-if="column.name === 'msg_id'" type="button" class="link"
-                :aria-label="'Open message ' + row.msg_id" @click.stop="$emit('look', row.msg_id)">{{ row.msg_id }}</button>
+                :aria-label="'Open message ' + row.msg_id" @click.stop="$emit('open', row.msg_id)">{{ row.msg_id }}</button>
               <span v-else-if="column.name === 'state'" class="state" :class="row.state">{{ row.words.state }}</span>
               <span v-else-if="column.name === 'preview'" class="mono">{{ row.preview }}</span>
               <time v-else-if="column.time" :datetime="row[column.name]" :title="local(row[column.name])">{{
@@ -30,24 +30,24 @@ export default {
         </tbody>
       </table>
     </div>`,
-  props: { columns: Array, rows: Array, chosen: Array },
+  props: { columns: Array, rows: Array, selected: Array },
   computed: {
     ids() {
       return this.rows.map((row) => row.msg_id);
     },
-    picked() {
-      return new Set(this.chosen);
+    selection() {
+      return new Set(this.selected);
     },
     all() {
-      return this.rows.length > 0 && this.ids.every((id) => this.picked.has(id));
+      return this.rows.length > 0 && this.ids.every((id) => this.selection.has(id));
     },
     some() {
-      return this.ids.some((id) => this.picked.has(id));
+      return this.ids.some((id) => this.selection.has(id));
     },
   },
   methods: {
-    choose(ids, on) {
-      this.$emit("choose", { ids, on });
+    select(ids, on) {
+      this.$emit("select", { ids, on });
     },
     local(time) {
       return new Date(time).toLocaleString();

@@ -1,4 +1,4 @@
-// A time as the person's clock has it, in UTC, or as the time from now.
+// A time in the browser's zone, in UTC, or relative to now.
 function span(seconds) {
   for (const [size, unit, below, smaller] of [[86400, "d", 3600, "h"], [3600, "h", 60, "m"], [60, "m", 1, "s"]])
     if (seconds >= size) return `${Math.floor(seconds / size)}${unit} ${Math.floor((seconds % size) / below)}${smaller}`;
@@ -18,12 +18,12 @@ export default {
         const local = new Date(time - time.getTimezoneOffset() * 60000);
         return local.toISOString().replace("T", " ").replace("Z", "");
       }
-      const left = Math.round((time - this.now) / 1000);
-      return left > 0 ? `in ${span(left)}` : `${span(-left)} ago`;
+      const seconds = Math.round((time - this.now) / 1000);
+      return seconds > 0 ? `in ${span(seconds)}` : `${span(-seconds)} ago`;
     },
   },
   mounted() {
-    if (this.kind === "left") this.clock = setInterval(() => (this.now = Date.now()), 1000);
+    if (this.kind === "relative") this.clock = setInterval(() => (this.now = Date.now()), 1000);
   },
   beforeUnmount() {
     clearInterval(this.clock);

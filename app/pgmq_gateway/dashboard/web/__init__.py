@@ -1,1 +1,1 @@
-"""The web server of the dashboard's process."""
+"""The dashboard's web server: sign-in, the gate, and NiceGUI."""

@@ -1,4 +1,4 @@
-"""What every request of the dashboard passes first: Host, Origin, session, and the headers of the answer."""
+"""Checks every request first: Host, Origin, session. Sets the security headers of the response."""
 
 import secrets
 from collections.abc import Collection
@@ -12,18 +12,19 @@ from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Session, Sessions
 from pgmq_gateway.http.asgi import App, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# What needs no session: the way in, and files that everybody has who has the packages.
-OPEN = (SIGN_IN, "/assets/", "/_nicegui/", "/favicon.ico")
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-SOCKET = "/_nicegui_ws/"
-# How a message of the web socket begins that tells of something which a person has done.
-EVENT = '42["event"'
+# Paths that need no session: the sign-in page, and the static files of public packages.
+PUBLIC_PATHS = (SIGN_IN, "/assets/", "/_nicegui/", "/favicon.ico")
+# Methods that change nothing (RFC 9110, 9.2.1).
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+WEBSOCKET_PATH = "/_nicegui_ws/"
+# The prefix of Socket.IO messages that carry an event of the page: user activity.
+EVENT_PREFIX = '42["event"'
 
 
 class Gate:
-    """An ASGI application in front of another.
+    """ASGI middleware.
 
-    hosts   names, besides those of this machine, that the Host header may have
+    hosts   names that the Host header may have, besides those of this machine
     cookie  the name of the session's cookie
     """
 
@@ -34,11 +35,10 @@ class Gate:
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        # NiceGUI would write a prefix of the client's choosing into its pages.
+        # NiceGUI would write a prefix that the client chose into its pages.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-prefix"]
         scope[SESSION] = session = self._session(scope)
         nonce = secrets.token_urlsafe(16)
@@ -47,28 +47,32 @@ class Gate:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                await refusal(scope, receive, Answer(send, nonce))
+                await refusal(scope, receive, SecureSend(send, nonce))
         elif scope["type"] == "websocket":
             assert session is not None
             await self._app(scope, self._watched(receive, session), send)
         else:
-            if session is not None and not session.why and not scope["path"].startswith(SOCKET):
+            if session is not None and not session.end_reason and not scope["path"].startswith(WEBSOCKET_PATH):
                 self._sessions.touch(session)
-            await self._app(scope, receive, Answer(send, nonce))
+            await self._app(scope, receive, SecureSend(send, nonce))
 
     def _refusal(self, scope: Scope, session: Session | None) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
         if _split(f"//{host}")[0] not in self._hosts:
-            text = f"This dashboard does not answer to the name {host!r}: start it with --allow-host to let it."
+            text = (
+                f"Host {host!r} is not allowed. The dashboard accepts names of its own machine, to prevent DNS "
+                "rebinding. To allow this name, start it with: pgmq-gateway dashboard --allow-host NAME"
+            )
             return PlainTextResponse(text, 421)
-        safe = scope["type"] == "http" and scope["method"] in SAFE and not path.startswith(SOCKET)
+        safe = scope["type"] == "http" and scope["method"] in SAFE_METHODS and not path.startswith(WEBSOCKET_PATH)
         if not _same_origin(headers, host, required=not safe):
-            return PlainTextResponse("This request came from a page of another origin.", 403)
-        if path.startswith(OPEN) or (session is not None and not session.why):
+            text = "Cross-origin request rejected. Open the dashboard at its own address and repeat the action there."
+            return PlainTextResponse(text, 403)
+        if path.startswith(PUBLIC_PATHS) or (session is not None and not session.end_reason):
             return None
-        if path.startswith(SOCKET):
-            return PlainTextResponse("Signed out.", 403)
+        if path.startswith(WEBSOCKET_PATH):
+            return PlainTextResponse("Not signed in. Reload the page to sign in.", 403)
         query = scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path + (query and f'?{query}')})}", 303)
 
@@ -80,19 +84,19 @@ class Gate:
         return self._sessions.find(found.value) if found else None
 
     def _watched(self, receive: Receive, session: Session) -> Receive:
-        """Messages of a web socket, which tell whether a person does something."""
+        """Messages of a WebSocket; those with an event keep the session from expiring."""
 
         async def watched() -> Message:
             message = await receive()
-            if str(message.get("text") or "").startswith(EVENT):
+            if str(message.get("text") or "").startswith(EVENT_PREFIX):
                 self._sessions.touch(session)
             return message
 
         return watched
 
 
-class Answer:
-    """Sends an answer on with the headers that protect it; NiceGUI's own pages get a nonce for their scripts."""
+class SecureSend:
+    """Adds the security headers to a response, and the nonce to the scripts of NiceGUI's pages."""
 
     def __init__(self, send: Send, nonce: str) -> None:
         self._send = send
@@ -101,7 +105,6 @@ class Answer:
         self._page = b""
 
     async def __call__(self, message: Message) -> None:
-        """One message of the answer."""
         if message["type"] == "http.response.start":
             message["headers"] = list(message["headers"])
             headers = MutableHeaders(raw=message["headers"])
@@ -118,7 +121,7 @@ class Answer:
             self._page += message.get("body", b"")
             if message.get("more_body"):
                 return
-            # Data within the page has its < escaped, so that these are the template's own.
+            # NiceGUI escapes < in data: these script tags are the template's own.
             body = self._page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
             MutableHeaders(raw=self._start["headers"])["Content-Length"] = str(len(body))
             await self._send(self._start)
@@ -127,10 +130,10 @@ class Answer:
 
 
 def policy(nonce: str) -> str:
-    """A Content-Security-Policy: all from here."""
+    """A Content-Security-Policy that allows this origin only."""
     rules = {
         "default-src": "'none'",
-        # Vue compiles templates, and NiceGUI runs what its server sends.
+        # Vue compiles templates, and NiceGUI evaluates JavaScript that its server sends.
         "script-src": f"'self' 'nonce-{nonce}' 'unsafe-eval'",
         # Quasar places its elements by style attributes.
         "style-src": "'self' 'unsafe-inline'",
@@ -145,7 +148,7 @@ def policy(nonce: str) -> str:
 
 
 def _same_origin(headers: Headers, host: str, *, required: bool) -> bool:
-    """Whether a request comes from a page of this origin; when not `required`, from no other page."""
+    """The request comes from a page of this origin. When not `required`, a request without Origin passes too."""
     origin = headers.get("origin")
     if origin is None:
         return not required or headers.get("sec-fetch-site") == "same-origin"
@@ -153,7 +156,7 @@ def _same_origin(headers: Headers, host: str, *, required: bool) -> bool:
 
 
 def _split(address: str) -> tuple[str, str]:
-    """The name, and name and port, in an address; empty when it is none."""
+    """Host name, and host with port, of a URL; empty strings when it is malformed."""
     try:
         parts = urlsplit(address)
         return parts.hostname or "", parts.netloc.lower()

@@ -1,4 +1,4 @@
-"""The dashboard's web server: sign-in and assets, then NiceGUI's pages, all behind the gate."""
+"""The dashboard's web server: the gate in front of the sign-in page, the assets, and NiceGUI's pages."""
 
 import asyncio
 import signal
@@ -21,22 +21,22 @@ from pgmq_gateway.dashboard.web.gate import Gate
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.sockets import url
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
-# How often sessions are looked at whose time may be over.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Between two checks for expired sessions.
 SWEEP_SECONDS = 5.0
-# Pages with open web sockets need no time to end.
-DRAIN_SECONDS = 1
+# Short, because open WebSockets would always use all of it.
+DRAIN_TIMEOUT_SECONDS = 1
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What a dashboard is to do.
+class Options:
+    """The settings of a dashboard.
 
-    api     address of the gateway
-    public  its address as its clients know it; empty: the same
-    admin   address of its health checks and metrics, if known
-    hosts   names that it may be called by, besides those of this machine
-    code    opens one session with `key`; empty: none does
+    api     URL of the gateway
+    public  the gateway's URL for its clients; empty: the same
+    admin   URL of the gateway's admin port, for metrics; None: unknown
+    hosts   host names that the dashboard accepts, besides those of this machine
+    code    signs in once, with `key`; empty: no code
     """
 
     api: str
@@ -48,28 +48,28 @@ class Orders:
 
 
 async def serve(
-    orders: Orders, bound: socket.socket, ready: Callable[[], None], code_used: Callable[[], None] = lambda: None
+    options: Options, bound: socket.socket, ready: Callable[[], None], code_used: Callable[[], None] = lambda: None
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    ready      called once pages are answered
-    code_used  called when the code has opened its session
+    ready      called once requests are accepted
+    code_used  called when the sign-in code has been redeemed
     """
-    app = application(orders, url(bound).rpartition(":")[2], code_used)
+    app = application(options, url(bound).rpartition(":")[2], code_used)
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",
         log_config=None,
-        # The path of a link holds a code.
+        # The sign-in link has the code in its query.
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_SECONDS,
     )
     await Server(config, ready).serve([bound])
 
 
 class Server(uvicorn.Server):
-    """One that tells when it serves, and ends with status 0 at a signal."""
+    """uvicorn's server, which also reports that it accepts requests, and exits with status 0 after a signal."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -77,28 +77,27 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End at SIGTERM, and at SIGINT unless that is ignored."""
+        """Stop at SIGTERM, and at SIGINT unless the process ignores it."""
         loop = asyncio.get_running_loop()
-        heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-        for number in heeded:
+        handled = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in handled:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in heeded:
+            for number in handled:
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve."""
         await super().startup(sockets)
         self._ready()
 
 
-def application(orders: Orders, port: str, code_used: Callable[[], None]) -> App:
-    """Everything that answers requests. There is one in a process, because NiceGUI has one."""
-    http, sessions, public = connect(orders.api), Sessions(), (orders.public or orders.api).rstrip("/")
-    code = Code(orders.code, orders.key, code_used) if orders.code else None
-    # Browsers send cookies to every port of a host: another dashboard must find its own.
+def application(options: Options, port: str, code_used: Callable[[], None]) -> App:
+    """The ASGI application. At most one in a process: NiceGUI's state is global."""
+    http, sessions, public = connect(options.api), Sessions(), (options.public or options.api).rstrip("/")
+    code = Code(options.code, options.key, code_used) if options.code else None
+    # Cookies ignore the port (RFC 6265, 8.5): each dashboard of a host needs a name of its own.
     cookie = f"pgmq_dashboard_{port}"
 
     @asynccontextmanager
@@ -108,11 +107,11 @@ def application(orders: Orders, port: str, code_used: Callable[[], None]) -> App
         sweeping.cancel()
         await http.aclose()
 
-    shell.attach(shell.Gateway(http, public, orders.admin))
+    shell.attach(shell.GatewayAddress(http, public, options.admin))
     pages.load()
     inner = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     inner.router.routes.extend([*signin.SignIn(http, public, sessions, code, cookie).routes(), *theme.routes()])
-    # The gate has looked at the Origin; without these NiceGUI's socket would let every origin read its answers.
+    # The gate has checked the Origin. Without this, NiceGUI's socket sends CORS headers for every origin.
     core.sio.eio.cors_allowed_origins = []
     ui.run_with(
         inner,
@@ -124,7 +123,7 @@ def application(orders: Orders, port: str, code_used: Callable[[], None]) -> App
         reconnect_timeout=10,
         binding_refresh_interval=None,
     )
-    return GZipMiddleware(Gate(inner, sessions, orders.hosts, cookie), minimum_size=2000)
+    return GZipMiddleware(Gate(inner, sessions, options.hosts, cookie), minimum_size=2000)
 
 
 async def _sweep(sessions: Sessions) -> None:

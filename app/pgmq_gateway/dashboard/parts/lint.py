@@ -1,0 +1,42 @@
+"""Findings of pgmq_admin.lint, with the button or the link that fixes them."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from nicegui import ui
+
+from pgmq_gateway.dashboard.api import Row
+from pgmq_gateway.dashboard.parts.widgets import button, words
+
+# The label of the button on the page Access, by rule. Other findings have a hint.
+FIXES = {
+    "rls_off": "Turn row-level security on",
+    "silent_policy": "Create policies",
+    "notify_row": "Re-enable notifications",
+}
+
+
+def finding(row: Row, address: str | None = None) -> None:
+    """A finding with a link to its fix on the page Access. `address` is a link to its queue."""
+    with ui.element("p").classes("notice"):
+        words(f"{row['level']}: ").classes("level")
+        if address is not None:
+            ui.link(row["queue_name"], address)
+            words(": ")
+        words(f"{row['message']} ")
+        if row["rule"] in FIXES:
+            ui.link(FIXES[row["rule"]], f"/access?queue={quote(row['queue_name'], safe='')}")
+        else:
+            words(row.get("hint") or "")
+
+
+def fixable_finding(row: Row, fix: Callable[[str], Awaitable[None]]) -> None:
+    """A finding with the button that fixes it. `fix` gets the rule."""
+    with ui.element("div").classes("notice"):
+        with ui.element("p"):
+            words(f"{row['level']}: ").classes("level")
+            words(f"{row['message']} ")
+        if row["rule"] in FIXES:
+            button(FIXES[row["rule"]], lambda: fix(row["rule"])).classes("small")
+        elif row["hint"]:
+            words(row["hint"], "p").classes("muted")
