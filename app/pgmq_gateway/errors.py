@@ -1,7 +1,7 @@
-"""What can go wrong with a call, as values that carry status, code, message, details and hint.
+"""Every error response of the gateway: status, code, message, details, hint and headers.
 
-Codes and texts are PostgREST's, because clients parse them. `body` is the one place that makes an error body. What
-Postgres itself raises is in raised.py.
+Codes `PGRST…` and their texts are PostgREST's, because clients parse them. Errors of Postgres are in
+database/sqlstate.py.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Self
 
-# RFC 9110, section 5.6.2; and names that say how long a body is, which is not a function's to say.
+# RFC 9110, section 5.6.2; and the headers that a function cannot set, because they delimit the body.
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
@@ -17,7 +17,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class GatewayError(Exception):
-    """A call that ends in an error answer."""
+    """A request that ends with an error response."""
 
     status: int = 500
     code: str = "PGRSTX00"
@@ -30,14 +30,14 @@ class GatewayError(Exception):
         self.hint = hint
 
     def body(self, *, verbose: bool = True) -> bytes:
-        """The four members that every error has, in PostgREST's order, as compact JSON; else only code and message."""
+        """The four members of an error, in PostgREST's order, as compact JSON; only code and message unless verbose."""
         more = {"details": self.details, "hint": self.hint} if verbose else {}
         members = {"code": self.code, **more, "message": self.message}
         return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 class Malformed(GatewayError):
-    """Bytes that are not an HTTP request, or that two parsers could read differently. The connection is closed."""
+    """A request that is not HTTP/1.1, or that two parsers could read differently. The connection is closed."""
 
     status, code = 400, "PGMQ400"
 
@@ -46,53 +46,58 @@ class Malformed(GatewayError):
 
 
 class TooSlow(GatewayError):
-    """A request that took too long to arrive. The connection is closed."""
+    """A request that arrived too slowly. The connection is closed."""
 
     status, code = 408, "PGMQ408"
 
     def __init__(self, part: str, seconds: float) -> None:
-        super().__init__("The request did not arrive in time", f"Its {part} must arrive within {seconds:g} seconds.")
+        super().__init__(f"Timed out waiting for the request {part}", f"The limit is {seconds:g} seconds.", "Retry.")
 
 
 class BodyTooLong(GatewayError):
-    """A body of more than `max_bytes`, which is not read to its end. The connection is closed."""
+    """A body of more than `max_bytes`. The rest is not read, and the connection is closed."""
 
     status, code = 413, "PGMQ413"
     headers = (("Connection", "close"),)
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__("The body is too large", f"It may have {max_bytes} bytes.", "Send fewer messages per request.")
+        super().__init__(
+            "Request body too large", f"The limit is {max_bytes} bytes.", "Send fewer messages per request."
+        )
 
 
 class HeadTooLong(GatewayError):
-    """A request line and headers of more than `maximum` bytes, or too many headers. The connection is closed."""
+    """A request line and headers beyond the limit, in bytes or in headers. The connection is closed."""
 
     status, code = 431, "PGMQ431"
 
     def __init__(self, maximum: int, unit: str = "bytes") -> None:
-        what = "The request line and headers" if unit == "bytes" else "A request"
-        super().__init__("The headers are too large", f"{what} may have {maximum} {unit}.")
+        super().__init__(
+            "Request headers too large",
+            f"The limit is {maximum} {unit}{', with the request line' if unit == 'bytes' else ''}.",
+            "Send arguments in the body of a POST.",
+        )
 
 
 class TooManyConnections(GatewayError):
-    """A connection beyond the maximum. Nothing was read from it."""
+    """A connection beyond the limit. Nothing was read from it."""
 
     status, code = 503, "PGMQ503"
     headers = (("Retry-After", "1"),)
 
     def __init__(self) -> None:
-        super().__init__("Too many connections", hint="Send many requests over one connection.")
+        super().__init__("Too many connections", hint="Retry after a second, and reuse connections (keep-alive).")
 
 
 class InternalError(GatewayError):
-    """A fault of the gateway itself: the log has the story, the caller gets none of it."""
+    """A bug in the gateway. The log has the traceback."""
 
     def __init__(self) -> None:
-        super().__init__("The gateway failed on this request; its log says why")
+        super().__init__("Internal error", hint="See the log of the gateway.")
 
 
 class InvalidQuery(GatewayError):
-    """A query string that cannot be read."""
+    """A query string that does not parse."""
 
     status, code = 400, "PGRST100"
 
@@ -108,7 +113,7 @@ class MethodNotAllowed(GatewayError):
 
 
 class UnsupportedMethod(GatewayError):
-    """A method that descriptions do not have."""
+    """A method other than OPTIONS, GET and HEAD on a description of the API."""
 
     status, code = 405, "PGRST117"
     headers = (("Allow", "OPTIONS,GET,HEAD"),)
@@ -118,25 +123,25 @@ class UnsupportedMethod(GatewayError):
 
 
 class InvalidBody(GatewayError):
-    """A body that is no set of named arguments."""
+    """A body that does not contain named arguments."""
 
     status, code = 400, "PGRST102"
 
 
 class UnknownSchema(GatewayError):
-    """A profile header that names a schema which is not exposed."""
+    """A profile header with a schema that is not exposed."""
 
     status, code = 406, "PGRST106"
 
 
 class InvalidRange(GatewayError):
-    """Rows that cannot be had: a negative limit, or an offset beyond the last."""
+    """A negative limit, a reversed range, or an offset beyond the last row."""
 
     status, code = 416, "PGRST103"
 
     @classmethod
     def beyond(cls, offset: int, rows: int) -> Self:
-        """An offset beyond the last row. The call was rolled back: PostgREST commits it, and the rows are lost."""
+        """An offset beyond the last row. The call was rolled back; PostgREST commits it, and messages stay leased."""
         error = cls(
             "Requested range not satisfiable",
             f"An offset of {offset} was requested, but there are only {rows} rows.",
@@ -146,13 +151,13 @@ class InvalidRange(GatewayError):
 
 
 class NotAcceptable(GatewayError):
-    """No representation that the client accepts."""
+    """An Accept header without an available media type."""
 
     status, code = 406, "PGRST107"
 
 
 class NotSingular(GatewayError):
-    """A single object was asked for, and the function returned another number of rows. The call was rolled back."""
+    """A number of rows other than one for a single object. The call was rolled back."""
 
     status, code = 406, "PGRST116"
 
@@ -161,7 +166,7 @@ class NotSingular(GatewayError):
 
 
 class InvalidPreferences(GatewayError):
-    """Preferences that nobody knows, with handling=strict."""
+    """Unknown preferences with handling=strict."""
 
     status, code = 400, "PGRST122"
 
@@ -176,7 +181,7 @@ class TooManyAffected(GatewayError):
 
 
 class NoRowsToCount(GatewayError):
-    """max-affected for a function that returns one value."""
+    """max-affected on a function that returns a single value."""
 
     status, code = 400, "PGRST128"
 
@@ -187,21 +192,21 @@ class NoRowsToCount(GatewayError):
 
 
 class UnknownRelation(GatewayError):
-    """A select that embeds another resource: what functions of queues return has none."""
+    """A select with an embedded resource, which results of functions do not have."""
 
     status, code = 400, "PGRST200"
 
     def __init__(self, relation: str, other: str, hint: str | None, schema: str) -> None:
-        meant = f"' using the hint '{hint}" if hint else ""
+        using = f"' using the hint '{hint}" if hint else ""
         super().__init__(
             f"Could not find a relationship between '{relation}' and '{other}' in the schema cache",
-            f"Searched for a foreign key relationship between '{relation}' and '{other}{meant}' in the schema "
+            f"Searched for a foreign key relationship between '{relation}' and '{other}{using}' in the schema "
             f"'{schema}', but no matches were found.",
         )
 
 
 class NotEmbedded(GatewayError):
-    """A filter, an order or a limit for another resource that `select` does not ask for."""
+    """A filter, order or limit on a resource that `select` does not embed."""
 
     status, code = 400, "PGRST108"
 
@@ -213,7 +218,7 @@ class NotEmbedded(GatewayError):
 
 
 class AggregatesForbidden(GatewayError):
-    """An aggregate in select (PostgREST's default, db-aggregates-enabled)."""
+    """An aggregate in select, as with PostgREST's default of db-aggregates-enabled."""
 
     status, code = 400, "PGRST123"
 
@@ -222,7 +227,7 @@ class AggregatesForbidden(GatewayError):
 
 
 class InvalidAnswer(GatewayError):
-    """A function that set response.headers or response.status to what HTTP cannot send."""
+    """A function that set response.headers or response.status to an invalid value."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -230,8 +235,6 @@ class InvalidAnswer(GatewayError):
 
 
 class UnknownPath(GatewayError):
-    """A path that leads nowhere."""
-
     status, code = 404, "PGRST125"
 
     def __init__(self) -> None:
@@ -239,7 +242,7 @@ class UnknownPath(GatewayError):
 
 
 class DescriptionDisabled(GatewayError):
-    """The description at the root, where the operator wants none."""
+    """The description of the API with openapi-mode=disabled."""
 
     status, code = 404, "PGRST126"
 
@@ -260,7 +263,7 @@ class AmbiguousFunction(GatewayError):
 
 
 class TableNotFound(GatewayError):
-    """A path that would be a table's: tables are not exposed."""
+    """The path of a table in PostgREST. The gateway exposes functions only."""
 
     status, code = 404, "PGRST205"
 
@@ -269,7 +272,7 @@ class TableNotFound(GatewayError):
 
 
 class Unauthorized(GatewayError):
-    """A token that is not to be trusted."""
+    """A token that could not be verified."""
 
     status, code = 401, "PGRST301"
 
@@ -280,17 +283,17 @@ class Unauthorized(GatewayError):
 
 
 class KeysMissing(GatewayError):
-    """The key of a token may be among those that are fetched, and they have not been yet: nobody can say."""
+    """A token whose key may be in a JWKS that has not been fetched yet."""
 
     status, code = 503, "PGRST300"
     headers = (("Retry-After", "1"),)
 
     def __init__(self) -> None:
-        super().__init__("The keys that tokens are verified with could not be fetched yet")
+        super().__init__("The keys for verifying tokens have not been fetched yet", hint="Retry after a second.")
 
 
 class AnonymousDisabled(GatewayError):
-    """No token, and no role for those who have none."""
+    """A request without a token where there is no anonymous role."""
 
     status, code = 401, "PGRST302"
     headers = (("WWW-Authenticate", "Bearer"),)
@@ -300,13 +303,13 @@ class AnonymousDisabled(GatewayError):
 
 
 class InvalidClaims(Unauthorized):
-    """A genuine token whose claims do not hold, or not now."""
+    """A token with a valid signature and invalid or expired claims."""
 
     code = "PGRST303"
 
 
 class UnknownRole(GatewayError):
-    """A role claim that can be no role's name; in Postgres' words for a role that does not exist."""
+    """A role claim that cannot be the name of a role, with Postgres' message for an unknown role."""
 
     status, code = 401, "22023"
     headers = (("WWW-Authenticate", "Bearer"),)
@@ -316,7 +319,7 @@ class UnknownRole(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Nothing was executed: the database cannot be reached right now."""
+    """The database cannot be reached. Nothing was executed."""
 
     status, code = 503, "PGRST000"
     headers = (("Retry-After", "1"),)
@@ -326,7 +329,7 @@ class Unavailable(GatewayError):
 
 
 class ConnectionLost(GatewayError):
-    """The connection broke while the call ran: it may or may not have been executed."""
+    """The connection broke while the call ran, so its outcome is unknown."""
 
     status, code = 503, "PGRST001"
     headers = (("Retry-After", "1"),)
@@ -335,12 +338,12 @@ class ConnectionLost(GatewayError):
         super().__init__(
             "The database connection was lost while the call ran.",
             "The call may or may not have been executed.",
-            "Check before you repeat a call that must not happen twice.",
+            "Check whether it took effect before you repeat it.",
         )
 
 
 class CatalogMissing(GatewayError):
-    """Nothing was executed: the functions have not been read from the database yet."""
+    """The catalog has not been loaded yet. Nothing was executed."""
 
     status, code = 503, "PGRST002"
     headers = (("Retry-After", "1"),)
@@ -350,7 +353,7 @@ class CatalogMissing(GatewayError):
 
 
 class PoolTimeout(GatewayError):
-    """Nothing was executed: no connection came free in time."""
+    """No connection became free in time. Nothing was executed."""
 
     status, code = 504, "PGRST003"
 
@@ -359,7 +362,7 @@ class PoolTimeout(GatewayError):
 
 
 class StatementTimeout(GatewayError):
-    """The call took longer than its role may, and was cancelled: as Postgres says it."""
+    """A call that exceeded its statement timeout and was cancelled, with Postgres' message."""
 
     status, code = 500, "57014"
 

@@ -65,9 +65,9 @@ def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, m
     assert answer.status_code == 404
     assert answer.json() == {
         "code": "PGMQ404",
-        "details": None,
-        "hint": "It may be deleted or archived already.",
-        "message": f'Message 7 is not in queue "{queue}"',
+        "details": "It was deleted or archived already, or row-level security hides it from the caller's role.",
+        "hint": None,
+        "message": f'Message 7 not found in queue "{queue}"',
     }
 
 

@@ -1,4 +1,4 @@
-"""The answer to a call as an HTTP response."""
+"""The HTTP response to a call."""
 
 import re
 
@@ -8,14 +8,14 @@ from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import FRAMING, HEADER_NAME, Headers, InvalidAnswer
 from pgmq_gateway.http.response import Response
 
-# What a function may put into response.headers: a list of objects with one member each.
+# The format of response.headers: a list of objects with one member each.
 _own_headers = msgspec.json.Decoder(list[dict[str, str]])
 
 
 def answered(answer: Answer, call: Call, profile: str | None) -> Response:
-    """A call's answer; `profile` names the schema where more than one is exposed.
+    """The response to a call. `profile` is the value of Content-Profile, or None.
 
-    Raises InvalidAnswer for headers or a status of the function's own that HTTP cannot send.
+    Raises InvalidAnswer if the function set invalid headers or an invalid status.
     """
     headers = [] if call.representation.plan else [("Content-Range", _content_range(answer, call))]
     if answer.body is not None:
@@ -60,7 +60,6 @@ def _with_own_headers(headers: list[tuple[str, str]], answer: Answer) -> Headers
             "PGRST111",
             "response.headers guc must be a JSON array composed of objects with a single key and a string value",
         )
-    # How long the body is, is not a function's to say.
     own = [(name, value) for item in items for name, value in item.items() if name.lower() not in FRAMING]
     replaced = {name.lower() for name, _ in own}
     return (*((name, value) for name, value in headers if name.lower() not in replaced), *own)

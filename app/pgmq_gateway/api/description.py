@@ -1,7 +1,7 @@
-"""The API described for its caller, at `/openapi.json` and `/openapi.yaml`: what the caller may execute.
+"""OpenAPI 3.1 documents at `/openapi.json` and `/openapi.yaml`: the functions that the caller can execute.
 
-Management has a document of its own, which `Accept-Profile: pgmq_admin` asks for: in OpenAPI a path has one operation,
-and it has names, `send` for one, that pgmq_public has too.
+pgmq_admin has a document of its own (`Accept-Profile: pgmq_admin`), because OpenAPI allows one operation for each path
+and both schemas have a function `send`.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
 
 YAML = "application/yaml; charset=utf-8"
-PLACES = {"/openapi.json": JSON, "/openapi.yaml": YAML}
+CONTENT_TYPES = {"/openapi.json": JSON, "/openapi.yaml": YAML}
 
 
 class Description:
-    """OpenAPI documents of what callers may do."""
+    """OpenAPI documents by caller."""
 
     def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._profiles = profiles
@@ -45,10 +45,10 @@ class Description:
             return Response(200, (("Allow", "OPTIONS,GET,HEAD"),))
         if request.method not in ("GET", "HEAD"):
             raise UnsupportedMethod(request.method)
-        content_type = PLACES[request.path]
-        mine = await self._executable(caller, request)
-        body = await asyncio.to_thread(_written, mine, self._schemas, self._server, content_type)
-        # It says what this caller may do, and holds until a function is created or a right is given.
+        content_type = CONTENT_TYPES[request.path]
+        functions = await self._executable(caller, request)
+        body = await asyncio.to_thread(_document, functions, self._schemas, self._server, content_type)
+        # It depends on the caller's privileges, which can change at any time.
         return Response(200, (("Content-Type", content_type), ("Cache-Control", "no-store")), body)
 
     async def _executable(self, caller: Caller, request: Request) -> tuple[Function, ...]:
@@ -57,15 +57,15 @@ class Description:
         return tuple(function for function in catalog if function.oid in oids)
 
     def _described(self, request: Request) -> Sequence[str]:
-        """The schema that the request names, or all for using queues."""
+        """The schema in Accept-Profile, or all schemas but pgmq_admin."""
         if "accept-profile" in request.headers:
             return [self._profiles.schema(request.head)]
         return [schema for schema in self._schemas if schema != MANAGEMENT]
 
 
 @lru_cache(maxsize=16)
-def _written(functions: tuple[Function, ...], schemas: Sequence[str], server: str, content_type: str) -> bytes:
-    """The document as bytes. Callers are many, but sets of functions that they may execute are few."""
+def _document(functions: tuple[Function, ...], schemas: Sequence[str], server: str, content_type: str) -> bytes:
+    """The document as bytes, cached: many callers have few different sets of functions."""
     described = openapi.document(functions, version("pgmq-gateway"), schemas, server)
     if content_type == YAML:
         return openapi.as_yaml(described).encode()

@@ -5,7 +5,7 @@ from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import Protocol
 
-from pgmq_gateway.api.description import PLACES, Description
+from pgmq_gateway.api.description import CONTENT_TYPES, Description
 from pgmq_gateway.api.functions import Functions
 from pgmq_gateway.api.queues import Queues
 from pgmq_gateway.api.root import Root
@@ -27,8 +27,8 @@ from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
-# What pages of other origins may read where there are limits.
-LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After")
+# Exposed to pages of other origins if there are rate limits.
+RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After")
 
 
 class Endpoint(Protocol):
@@ -38,9 +38,9 @@ class Endpoint(Protocol):
 
 
 class Api:
-    """Functions at `/rpc/{function}`, queues at `/queues/…`, descriptions at `/` and `/openapi.…`, and nothing else.
+    """Functions at `/rpc/{function}`, queues at `/queues/…`, descriptions at `/` and `/openapi.…`.
 
-    All of it is there with and without `/rest/v1` in front.
+    Every path exists with and without the prefix `/rest/v1`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Api:
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
-        self._cors = Cors(settings.server_cors_allowed_origins, LIMIT_HEADERS if limits.all else ())
+        self._cors = Cors(settings.server_cors_allowed_origins, RATE_LIMIT_HEADERS if limits.all else ())
         self._max_body = settings.max_body
         self._timed = settings.server_timing_enabled
         self._stopwatch = StageStopwatch if self._timed or observers else Stopwatch
@@ -69,7 +69,7 @@ class Api:
         self.traffic = Traffic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to one request. All that fails becomes a response here, and every response is sent and counted here.
+        """Handle one request. Every exception becomes a response here, and every response is sent and counted here.
 
         preflight → authenticate → rate limits → endpoint (resolve, execute, respond) → send → count
         """
@@ -102,7 +102,7 @@ class Api:
             case ["queues", _, *_]:
                 return self._queues
             case _:
-                return self._description if request.path in PLACES else self._functions
+                return self._description if request.path in CONTENT_TYPES else self._functions
 
     def _failed(self, request: Request, error: BaseException) -> Response:
         match error:
@@ -111,14 +111,14 @@ class Api:
             case ClientGone():
                 return CLIENT_GONE
             case CancelledError():
-                # The process exits and waits no longer.
+                # The process shuts down and the time for requests in flight is over.
                 return error_response(ConnectionLost(), verbose=self._verbose)
             case _:
                 logger.error("failed on %s %s", request.method, request.path, exc_info=error)
                 return error_response(InternalError(), verbose=self._verbose)
 
     def _trace(self, request: Request) -> Headers:
-        """The request's own id, repeated (PostgREST's server-trace-header)."""
+        """The request's trace header, echoed (server-trace-header)."""
         value = self._trace_header and request.headers.get(self._trace_header.lower())
         return ((self._trace_header, value),) if self._trace_header and value else ()
 

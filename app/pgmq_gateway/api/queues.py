@@ -1,4 +1,4 @@
-"""Queues as resources, for people who do not think in functions: each path is one of the functions of pgmq_public."""
+"""Queues as REST resources. Each path and method calls a function of pgmq_public."""
 
 import msgspec
 
@@ -19,18 +19,19 @@ from pgmq_gateway.settings.model import Settings
 
 
 class MessageNotFound(GatewayError):
-    """A message that is not there to be deleted or archived, or not for this caller."""
+    """No message to delete or archive."""
 
     status, code = 404, "PGMQ404"
 
     def __init__(self, queue: str, message_id: str) -> None:
         super().__init__(
-            f'Message {message_id} is not in queue "{queue}"', hint="It may be deleted or archived already."
+            f'Message {message_id} not found in queue "{queue}"',
+            "It was deleted or archived already, or row-level security hides it from the caller's role.",
         )
 
 
 class Queues:
-    """The queues at `/queues/{queue}/messages`: the same calls as the functions', with the statuses of resources."""
+    """The paths `/queues/{queue}/messages…`: 201 for a sent message, 404 for a missing one."""
 
     def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
         self._exposed = SCHEMA in settings.db_schemas
@@ -38,7 +39,7 @@ class Queues:
         self._database = database
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The answer to a call. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody or MessageNotFound."""
+        """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody or MessageNotFound."""
         resource = await read_resource(request)
         request.timing.lap("parse")
         if not self._exposed:

@@ -1,4 +1,4 @@
-"""The root: the functions of a schema in PostgREST's description of them."""
+"""The root `/`: PostgREST's Swagger document of a schema."""
 
 import json
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from pgmq_gateway.settings.model import Settings
 
 
 class Root:
-    """What stands at `/` (PostgREST's openapi-mode decides whether, and what of)."""
+    """The document at `/`, by openapi-mode."""
 
     def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._mode = settings.openapi_mode
@@ -29,7 +29,7 @@ class Root:
         self._database = database
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The functions that the caller may execute, or all.
+        """The document of the functions that the caller can execute, or of all (openapi-mode=ignore-privileges).
 
         Raises DescriptionDisabled, UnknownSchema, UnsupportedMethod, InvalidQuery or NotAcceptable.
         """
@@ -42,10 +42,10 @@ class Root:
         if request.method == "OPTIONS":
             return options_response(request, "OPTIONS,GET,HEAD")
         content_type = negotiate_description(request.headers.get("accept"))
-        mine = await executable_oids(self._database, caller, request, [schema])
-        everything = self._mode == "ignore-privileges"
+        executable = await executable_oids(self._database, caller, request, [schema])
+        all_functions = self._mode == "ignore-privileges"
         document = swagger.document(
-            [one for one in catalog if one.schema == schema and (everything or one.oid in mine)],
+            [one for one in catalog if one.schema == schema and (all_functions or one.oid in executable)],
             version("pgmq-gateway"),
             self._base_url,
             catalog.comments.get(schema),

@@ -1,4 +1,4 @@
-"""Interactive documentation at `/docs`: Swagger UI on `/openapi.json`, with nothing from other origins."""
+"""Interactive documentation at `/docs`: Swagger UI on `/openapi.json`, without files from other origins."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.settings.model import Settings
 
 STATIC = Path(__file__).with_name("static")
-# The package that carries the files of Swagger UI.
-PACKAGE = ("fastapi_offline", "static")
+# The package that contains Swagger UI.
+SWAGGER_UI = ("fastapi_offline", "static")
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """The page and its files, with and without the prefix. They hold no secrets, so they need no key."""
-    assets = Assets(directory=STATIC, packages=[PACKAGE])
+    """The page and its files, with and without the prefix. They contain no secrets and need no key."""
+    assets = Assets(directory=STATIC, packages=[SWAGGER_UI])
     page = _page(settings.openapi_server_proxy_uri)
     return [
         route
@@ -31,9 +31,9 @@ def routes(settings: Settings) -> list[BaseRoute]:
 
 
 class Assets(StaticFiles):
-    """Files that a browser asks for anew each time, and takes for nothing else than they are."""
+    """Static files that browsers revalidate, and whose type they do not guess."""
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 the base class' business
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 passed to the base class
         response = super().file_response(*args, **kwargs)
         response.headers.update(NO_SNIFFING)
         return response
@@ -44,8 +44,6 @@ def _page(server: str | None) -> type[HTTPEndpoint]:
     headers = {**NO_SNIFFING, "Content-Security-Policy": _policy(server), "Referrer-Policy": "no-referrer"}
 
     class Page(HTTPEndpoint):
-        """The page."""
-
         async def get(self, _: Request) -> Response:
             return HTMLResponse(html, headers=headers)
 
@@ -53,7 +51,7 @@ def _page(server: str | None) -> type[HTTPEndpoint]:
 
 
 def _policy(server: str | None) -> str:
-    """A Content-Security-Policy: all from here, and calls also to where the operator says that the API is."""
+    """A Content-Security-Policy: own files, and calls of openapi-server-proxy-uri too."""
     place = urlsplit(server or "")
     api = f" {place.scheme}://{place.netloc}" if place.scheme and place.netloc else ""
     rules = {
