@@ -1,4 +1,4 @@
-"""The catalog as an OpenAPI 3.1 document: functions, queues as resources, credentials and errors as they are."""
+"""An OpenAPI 3.1 document of the catalog: functions, queues as resources, credentials and errors."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,54 +13,53 @@ from pgmq_gateway.queue_functions import SCHEMA
 
 SERVER = "/rest/v1"
 DESCRIPTION = """\
-Durable message queues in Postgres, over HTTP. Every call runs in its caller's own Postgres role, so grants and
-row-level security decide who may do what.
+Durable message queues in Postgres, over HTTP. Every call runs in the Postgres role of its caller, so grants and
+row-level security decide what it can do.
 
-A message is sent, then read: reading leases it for a while, so that nobody else gets it. Delete or archive it before
-the lease runs out, or it is handed out again. `pop` reads and deletes at once.
+Reading a message makes it invisible to other consumers for a visibility timeout. Delete or archive the message within
+that time, or it becomes visible and is delivered again. `pop` reads and deletes in one step.
 
-The same operations come as functions (`/rpc/…`, the API of Supabase Queues) and as resources (`/queues/…`). A
-function's schema comes from the header `Content-Profile`. Integers may be written as strings of digits, for languages
-whose numbers do not hold 64 bits.
+Each operation is available as a function (`/rpc/…`, the API of Supabase Queues) and as a resource (`/queues/…`). The
+header `Content-Profile` selects a function's schema. Integers can be sent as strings of digits, for languages without
+64-bit integers.
 
-Answers of functions can be shaped as with PostgREST: columns filter the rows (`?read_ct=gt.3`), and `Accept` asks for
-CSV (`text/csv`) or for a single object (`application/vnd.pgrst.object+json`). It comes after the function has done its
-work.
+Results of functions can be shaped as with PostgREST: columns filter the rows (`?read_ct=gt.3`), and `Accept` selects
+CSV (`text/csv`) or a single object (`application/vnd.pgrst.object+json`). Shaping applies after the function has run.
 """
-MANAGING = """\
-Management of queues, for `service_role`: create, drop and purge them, look at their messages without reading them, say
-who may do what, see how they did.
+MANAGEMENT_DESCRIPTION = """\
+Management of queues, for `service_role`: create, drop and purge queues, browse their messages without leasing them,
+manage permissions, and query their history.
 
-Each function is called with `Content-Profile: pgmq_admin`, and its arguments as members of a JSON object. One that only
-looks can also be called by GET, with `Accept-Profile: pgmq_admin`.
+Call each function by POST with `Content-Profile: pgmq_admin` and its arguments as members of a JSON object. Functions
+that change nothing can also be called by GET, with `Accept-Profile: pgmq_admin`.
 """
 SECURITY: Schemas = {
     "apikey": {
         "type": "apiKey",
         "in": "header",
         "name": "apikey",
-        "description": "A publishable key stands for the anonymous role, a secret key for `service_role`.",
+        "description": "A publishable key selects the anonymous role, a secret key `service_role`.",
     },
     "bearer": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A token; its claim `role` names the Postgres role. It wins over the key.",
+        "description": "A token whose claim `role` is the Postgres role. It takes precedence over the key.",
     },
     "apikey_in_url": {
         "type": "apiKey",
         "in": "query",
         "name": "apikey",
-        "description": "The key, for those who cannot set headers.",
+        "description": "The API key, for clients that cannot set headers.",
     },
 }
 
 
 def document(functions: Iterable[Function], version: str, schemas: Sequence[str], server: str = SERVER) -> Schema:
-    """An OpenAPI document of `functions`, which can be called.
+    """An OpenAPI document of `functions`.
 
-    schemas  the exposed schemas, the one that calls without a profile mean first
-    server   where the paths begin; relative to the address that the document comes from, or absolute
+    schemas  the exposed schemas, the default first
+    server   the base URL of the paths: absolute, or relative to the document's URL
     """
     found = sorted(functions, key=lambda function: (schemas.index(function.schema), function.name))
     managing = {function.schema for function in found} == {MANAGEMENT}
@@ -71,12 +70,12 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
         "info": {
             "title": "pgmq-gateway",
             "version": version,
-            "summary": "Postgres message queues over HTTP, every caller in its own Postgres role.",
-            "description": MANAGING if managing else DESCRIPTION,
+            "summary": "Postgres message queues over HTTP, each call in the Postgres role of its caller.",
+            "description": MANAGEMENT_DESCRIPTION if managing else DESCRIPTION,
             "license": {"name": "PostgreSQL License", "identifier": "PostgreSQL"},
         },
         "servers": [{"url": server, "description": "This gateway."}],
-        # One of these is enough. Without any, the anonymous role is the caller's, unless the gateway asks for keys.
+        # Alternatives. Without credentials a call has the anonymous role, unless the gateway requires keys.
         "security": [{"apikey": []}, {"apikey": [], "bearer": []}, {"bearer": []}, {"apikey_in_url": []}, {}],
         "tags": _tags(found),
         "paths": described,
@@ -91,12 +90,12 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
 
 
 def as_yaml(described: Schema) -> str:
-    """A document in YAML, its members in their order and nothing referred to by anchors."""
+    """The document in YAML, in the order of its members and without anchors."""
     return yaml.dump(described, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _Plain(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 the same for all
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 no value has an alias
         return True
 
     def represent_str(self, data: str) -> yaml.ScalarNode:

@@ -1,4 +1,4 @@
-"""What comes back: the headers of answers, and the refusals with their statuses and examples."""
+"""Headers of responses, and error responses with examples."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,21 +7,25 @@ from pgmq_gateway.openapi.schemas import TEXT, Schema, Schemas, reference
 HEADERS: Schemas = {
     "Content-Range": {
         "required": True,
-        "description": "The first and last row, and the total if `Prefer: count=exact` asked for it: `0-1/2`, `*/*`.",
+        "description": "The first and last row, and the total with `Prefer: count=exact`: `0-1/2`, `*/*`.",
         "schema": {"type": "string", "pattern": r"^(\*|[0-9]+-[0-9]+)/(\*|[0-9]+)$"},
     },
-    "Content-Profile": {"description": "The function's schema, where more than one is exposed.", "schema": TEXT},
-    "Preference-Applied": {"description": "The preferences that were followed.", "schema": TEXT},
-    "Vary": {"required": True, "description": "What the answer depends on beside the URL.", "schema": TEXT},
-    "Cache-Control": {"required": True, "description": "Answers are not kept.", "schema": {"const": "no-store"}},
+    "Content-Profile": {"description": "The function's schema, if several are exposed.", "schema": TEXT},
+    "Preference-Applied": {"description": "The preferences that were applied.", "schema": TEXT},
+    "Vary": {"required": True, "description": "The request headers that the response depends on.", "schema": TEXT},
+    "Cache-Control": {
+        "required": True,
+        "description": "Responses must not be cached.",
+        "schema": {"const": "no-store"},
+    },
     "Proxy-Status": {
         "required": True,
-        "description": "The code once more, for those who get no body.",
+        "description": "The error code, for clients that receive no body (HEAD).",
         "schema": TEXT,
         "example": "PostgREST; error=42501",
     },
-    "WWW-Authenticate": {"description": "That a token is wanted, and what is wrong with it.", "schema": TEXT},
-    "Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "The challenge, with the error of an invalid token.", "schema": TEXT},
+    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
 }
 
 
@@ -31,7 +35,7 @@ def headers(*names: str) -> Schemas:
 
 
 def refusals(statuses: Iterable[int], special: Mapping[int, str] | None = None) -> Schemas:
-    """The refusals that an operation may answer, by status; `special` names those that are its own."""
+    """References to the error responses of an operation, by status; `special` overrides names in NAMES."""
     names = {**NAMES, **(special or {})}
     return {str(status): reference("responses", names[status]) for status in statuses}
 
@@ -40,10 +44,10 @@ def _error(code: str, message: str, *, details: str | None = None, hint: str | N
     return {"summary": message, "value": {"code": code, "details": details, "hint": hint, "message": message}}
 
 
-def _refusal(meaning: str, examples: Schemas, *more: str, schema: Schema | None = None) -> Schema:
+def _refusal(description: str, examples: Schemas, *more: str, schema: Schema | None = None) -> Schema:
     content = {"schema": schema or reference("schemas", "ApiError"), "examples": examples}
     return {
-        "description": meaning,
+        "description": description,
         "headers": headers("Proxy-Status", *more),
         "content": {"application/json": content},
     }
@@ -64,7 +68,7 @@ NAMES = {
 }
 REFUSALS: Schemas = {
     "BadRequest": _refusal(
-        "The arguments are not what the function takes, or it refused them.",
+        "The arguments do not match the function, or it refused them.",
         {
             "body": _error("PGRST102", "Empty or invalid json"),
             "value": _error("22P02", 'invalid input syntax for type bigint: "one"'),
@@ -72,9 +76,9 @@ REFUSALS: Schemas = {
         },
     ),
     "Unauthorized": _refusal(
-        "The key or the token is missing, wrong or expired, or the anonymous role lacks a right.",
+        "The key or token is missing, invalid or expired, or the anonymous role lacks a privilege.",
         {
-            "right": _error("42501", "permission denied for table q_tasks"),
+            "privilege": _error("42501", "permission denied for table q_tasks"),
             "expired": _error("PGRST303", "JWT expired"),
             "signature": _error(
                 "PGRST301",
@@ -93,14 +97,14 @@ REFUSALS: Schemas = {
         schema={"anyOf": [reference("schemas", "ApiError"), reference("schemas", "KeyRefused")]},
     ),
     "Forbidden": _refusal(
-        "The caller's role lacks a right, or row-level security forbids it.",
+        "The caller's role lacks a privilege, or row-level security forbids the operation.",
         {
-            "right": _error("42501", "permission denied for table q_tasks"),
+            "privilege": _error("42501", "permission denied for table q_tasks"),
             "policy": _error("42501", 'new row violates row-level security policy for table "q_tasks"'),
         },
     ),
     "NotFound": _refusal(
-        "There is no such queue, or no such function with these arguments.",
+        "The queue does not exist, or no function has these arguments.",
         {
             "queue": _error("42P01", 'relation "pgmq.q_tasks" does not exist'),
             "function": _error(
@@ -112,20 +116,22 @@ REFUSALS: Schemas = {
         },
     ),
     "MessageNotFound": _refusal(
-        "There is no such message, or not for this caller, or no such queue.",
+        "The message does not exist or is hidden from the caller, or the queue does not exist.",
         {
             "message": _error(
-                "PGMQ404", 'Message 1 is not in queue "tasks"', hint="It may be deleted or archived already."
+                "PGMQ404",
+                'Message 1 not found in queue "tasks"',
+                details="It was deleted or archived already, or row-level security hides it from the caller's role.",
             ),
             "queue": _error("42P01", 'relation "pgmq.q_tasks" does not exist'),
         },
     ),
     "NotAllowed": _refusal(
-        "The database takes no writes: it is a standby, or the call came as GET.",
+        "The database is a read-only standby, or the function writes and was called by GET.",
         {"read_only": _error("25006", "cannot execute UPDATE in a read-only transaction")},
     ),
     "NotAcceptable": _refusal(
-        "The schema is not exposed, the media type is not there, or not just one row came for a single object.",
+        "The schema is not exposed, no media type is acceptable, or there is not exactly one row for a single object.",
         {
             "schema": _error(
                 "PGRST106", "Invalid schema: private", hint="Only the following schemas are exposed: pgmq_public"
@@ -137,11 +143,11 @@ REFUSALS: Schemas = {
         },
     ),
     "Conflict": _refusal(
-        "A constraint of the database forbids it, one that the queue's owner added.",
+        "A constraint that the queue's owner added was violated.",
         {"unique": _error("23505", 'duplicate key value violates unique constraint "q_tasks_message"')},
     ),
     "OutOfRange": _refusal(
-        "The limit is negative, or the offset is beyond the rows that were counted.",
+        "The limit is negative, or the offset is beyond the counted rows.",
         {
             "limit": _error(
                 "PGRST103",
@@ -151,16 +157,16 @@ REFUSALS: Schemas = {
         },
     ),
     "Failed": _refusal(
-        "The call was cancelled for taking too long, or failed inside.",
+        "The call exceeded its statement timeout, or failed in the database.",
         {"timeout": _error("57014", "canceling statement due to statement timeout")},
     ),
     "Unavailable": _refusal(
-        "The database cannot be reached. With PGRST001 and 57P01 the call may have been executed.",
+        "The database cannot be reached. After PGRST001 or 57P01 the call may have been executed.",
         {"connection": _error("PGRST000", "Database connection error.")},
         "Retry-After",
     ),
     "Busy": _refusal(
-        "No database connection came free in time; nothing was executed.",
+        "No database connection became free in time. Nothing was executed.",
         {"pool": _error("PGRST003", "Timed out acquiring connection from connection pool.")},
     ),
 }

@@ -1,33 +1,33 @@
-"""What the catalog cannot say of the functions of pgmq_public: limits, meanings, and examples that can be tried."""
+"""Limits, descriptions and examples of the functions of pgmq_public, which the catalog does not have."""
 
 from pgmq_gateway.openapi.schemas import INT32, INT64, Schema, Schemas
 
 ROW = "message_record"
 
-# Those that pgmq takes; letters are folded to lower case.
+# The names that pgmq accepts; it folds them to lower case.
 QUEUE_NAME: Schema = {
     "type": "string",
     "pattern": r"^-?([^$;'/\x00-]-?)+$",
     "maxLength": 47,
-    "description": "The queue.",
+    "description": "The name of the queue.",
     "examples": ["tasks"],
 }
-# Added to what the type says.
+# Added to the schema of the type.
 ARGUMENTS: Schemas = {
     "queue_name": QUEUE_NAME,
     "message": {"description": "Any JSON. Numbers keep every digit.", "examples": [{"hello": "world"}]},
     "messages": {
-        "description": "Messages, any JSON but arrays: Postgres makes one array with more dimensions of arrays inside.",
+        "description": "Messages: any JSON except arrays, which Postgres would merge into one multidimensional array.",
         "items": {"not": {"type": "array"}},
         "examples": [[{"n": 1}, {"n": 2}]],
     },
     "message_id": {"description": "The message's `msg_id`.", "examples": [1]},
-    "n": {"description": "How many messages at most.", "minimum": 0, "pattern": "^[0-9]{1,9}$", "examples": [1]},
+    "n": {"description": "Maximum number of messages.", "minimum": 0, "pattern": "^[0-9]{1,9}$", "examples": [1]},
 }
 SLEEP_SECONDS = {
-    "read": "How long nobody else reads the messages: the lease.",
-    "send": "How long the message stays invisible at first; 0 if it is not given.",
-    "send_batch": "How long the messages stay invisible at first; 0 if it is not given.",
+    "read": "Visibility timeout in seconds: how long other consumers do not receive the messages.",
+    "send": "Delay in seconds before the message becomes visible; 0 by default.",
+    "send_batch": "Delay in seconds before the messages become visible; 0 by default.",
 }
 
 TIME = {"type": "string", "format": "date-time"}
@@ -36,20 +36,20 @@ RECORD: Schema = {
     "description": "A message of a queue.",
     "required": ["msg_id", "read_ct", "enqueued_at", "vt", "message", "headers"],
     "properties": {
-        "msg_id": {**INT64, "description": "Its id, ascending within the queue."},
-        "read_ct": {**INT32, "description": "How often it was read."},
-        "enqueued_at": {**TIME, "description": "When it was sent."},
+        "msg_id": {**INT64, "description": "The message's id, ascending within the queue."},
+        "read_ct": {**INT32, "description": "How often the message was read."},
+        "enqueued_at": {**TIME, "description": "When the message was sent."},
         "last_read_at": {
             "type": ["string", "null"],
             "format": "date-time",
-            "description": "When it was read last; missing on pgmq before 1.10.",
+            "description": "When the message was last read; absent before pgmq 1.10.",
         },
-        "vt": {**TIME, "description": "When it is visible (again): the end of the lease."},
-        "message": {"description": "What was sent: any JSON."},
+        "vt": {**TIME, "description": "When the message becomes visible: the end of its delay or visibility timeout."},
+        "message": {"description": "The payload: any JSON."},
         "headers": {
             "type": ["object", "null"],
             "additionalProperties": True,
-            "description": "What its sender said beside it, in SQL.",
+            "description": "Headers, which only SQL and pgmq_admin can set.",
         },
     },
 }
@@ -65,14 +65,14 @@ READ: Schema = {
 }
 POPPED: Schema = {**READ, "read_ct": 0, "last_read_at": None, "vt": READ["enqueued_at"]}
 NONE: Schema = {"summary": "No message is visible", "value": []}
-MISSING: Schema = {"summary": "There is none with this id, or not for this caller", "value": False}
+MISSING: Schema = {"summary": "The message does not exist, or is hidden from the caller", "value": False}
 DONE: Schema = {"summary": "Done", "value": True}
 
 REQUESTS: dict[str, Schemas] = {
     "send": {
         "now": {"summary": "A message", "value": {"queue_name": "tasks", "message": {"hello": "world"}}},
         "later": {
-            "summary": "A message that nobody sees for an hour",
+            "summary": "A message that becomes visible after an hour",
             "value": {"queue_name": "tasks", "message": {"hello": "later"}, "sleep_seconds": 3600},
         },
     },
@@ -81,19 +81,19 @@ REQUESTS: dict[str, Schemas] = {
     },
     "read": {
         "one": {
-            "summary": "One message, for half a minute",
+            "summary": "One message, invisible to other consumers for 30 seconds",
             "value": {"queue_name": "tasks", "sleep_seconds": 30, "n": 1},
         }
     },
-    "pop": {"pop": {"summary": "One message, for good", "value": {"queue_name": "tasks"}}},
+    "pop": {"pop": {"summary": "One message", "value": {"queue_name": "tasks"}}},
     "archive": {"archive": {"summary": "Message 1", "value": {"queue_name": "tasks", "message_id": 1}}},
     "delete": {"delete": {"summary": "Message 1", "value": {"queue_name": "tasks", "message_id": 1}}},
 }
 ANSWERS: dict[str, Schemas] = {
     "send": {"sent": {"summary": "The message's id", "value": [1]}},
     "send_batch": {"sent": {"summary": "The ids, in the order of the messages", "value": [2, 3]}},
-    "read": {"message": {"summary": "A message and its lease", "value": [READ]}, "none": NONE},
-    "pop": {"message": {"summary": "A message that is deleted now", "value": [POPPED]}, "none": NONE},
+    "read": {"message": {"summary": "A message", "value": [READ]}, "none": NONE},
+    "pop": {"message": {"summary": "A message, which is now deleted", "value": [POPPED]}, "none": NONE},
     "archive": {"done": DONE, "missing": MISSING},
     "delete": {"done": DONE, "missing": MISSING},
 }

@@ -1,4 +1,4 @@
-"""Functions as operations: one path a name, with all functions of that name behind it."""
+"""Functions as operations. All functions of a name share one path."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -13,7 +13,7 @@ from pgmq_gateway.openapi.schemas import JSON, TEXT, Schema, Schemas, component,
 from pgmq_gateway.postgrest.query import RESERVED
 from pgmq_gateway.queue_functions import SCHEMA
 
-# What the only argument of a function takes when it has no name, by its type.
+# The media type of the body for a single unnamed argument, by its type.
 BODIES = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "xml": "text/xml"}
 BYTES = "application/octet-stream"
 
@@ -21,27 +21,27 @@ PARAMETERS: Schemas = {
     "Prefer": {
         "name": "Prefer",
         "in": "header",
-        "description": "`count=exact` counts the rows for Content-Range; `handling=strict` refuses what is unknown.",
+        "description": "`count=exact` adds the total to Content-Range; `handling=strict` rejects unknown preferences.",
         "schema": TEXT,
     },
     "limit": {
         "name": "limit",
         "in": "query",
-        "description": "How many rows the answer has at most. The function has done its work on all of them; with 0 it "
-        "does nothing at all.",
+        "description": "Maximum number of rows in the response. It applies after the function has run; with 0 the "
+        "function does not run.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "offset": {
         "name": "offset",
         "in": "query",
-        "description": "How many rows the answer leaves out first. The function has done its work on all of them.",
+        "description": "Number of rows to skip. It applies after the function has run.",
         "schema": {"type": "integer"},
     },
 }
 
 
 def paths(functions: Sequence[Function], exposed: Sequence[str], named: Schemas) -> Schemas:
-    """The paths of `functions`; schemas that have a name are put into `named`."""
+    """The paths of `functions`. Schemas with a name are added to `named`."""
     by_name = sorted(functions, key=lambda function: function.name)
     found = {name: list(group) for name, group in groupby(by_name, lambda function: function.name)}
     order = dict.fromkeys(function.name for function in functions)
@@ -51,7 +51,7 @@ def paths(functions: Sequence[Function], exposed: Sequence[str], named: Schemas)
 
 
 def _make_distinct(operations: Iterable[Schema]) -> None:
-    """Give operations other ids where those of earlier ones, or of resources, are the same."""
+    """Prefix operation ids that earlier operations or resources have taken."""
     taken = set(queues.OPERATIONS)
     for operation in operations:
         while operation["operationId"] in taken:
@@ -103,7 +103,7 @@ def _profile(name: str, overloads: list[Function], exposed: Sequence[str]) -> Sc
         "name": name,
         "in": "header",
         "required": exposed[0] not in schemas,
-        "description": f"The function's schema; without this header it is `{exposed[0]}`.",
+        "description": f"The function's schema; `{exposed[0]}` by default.",
         "schema": {"type": "string", "enum": schemas, "default": schemas[0]},
     }
 
@@ -121,12 +121,12 @@ def _select(columns: dict[str, str]) -> list[Schema]:
     json = [name for name, sql_type in columns.items() if sql_type in JSON]
     if not json:
         return []
-    text = f"Members to add, from inside of JSON: `*,user:{json[0]}->>user`. "
+    text = f"Adds values from inside JSON columns: `*,user:{json[0]}->>user`. "
     return [
         {
             "name": "select",
             "in": "query",
-            "description": text + "Without `*` others are left out, and the answer lacks what its schema requires.",
+            "description": text + "Without `*` the rows lack properties that their schema requires.",
             "schema": {"type": "string", "pattern": rf"^(\*(,[a-z]+:({'|'.join(json)})->>?[a-z_]+)*)?$"},
         }
     ]
@@ -137,7 +137,7 @@ def _order(columns: list[str]) -> Schema:
     return {
         "name": "order",
         "in": "query",
-        "description": f"Columns to sort the answer's rows by: `{columns[0]}.desc`.",
+        "description": f"Columns to sort the rows by: `{columns[0]}.desc`.",
         "schema": {"type": "string", "pattern": f"^{column}(,{column})*$"},
     }
 
@@ -178,7 +178,7 @@ def _argument(function: Function, argument: Argument) -> Schema:
     if function.schema != SCHEMA:
         return schema
     if argument.name == "sleep_seconds" and function.name in SLEEP_SECONDS:
-        # No default: some generators of clients take what has one for something that is always there.
+        # Without a default: some client generators make a property with a default required.
         schema["description"] = SLEEP_SECONDS[function.name]
     return {**schema, **ARGUMENTS.get(argument.name, {})}
 
@@ -188,17 +188,17 @@ def _answers(overloads: list[Function], named: Schemas) -> Schemas:
     found: Schemas = {}
     if any(function.result is Result.VOID for function in overloads):
         empty = headers("Content-Range", "Preference-Applied", "Vary")
-        found["204"] = {"description": "Done.", "headers": empty}
+        found["204"] = {"description": "Done; the function returns nothing.", "headers": empty}
     rows = [answer(function, named) for function in overloads if function.result is not Result.VOID]
     if rows:
         content = {"schema": one_of(rows), **_examples(overloads[0])}
         body = {"headers": own, "content": {"application/json": content}}
-        found["200"] = {"description": "What the function returned.", **body}
+        found["200"] = {"description": "The function's result.", **body}
     many = any(function.returns_set for function in overloads)
     if many:
         less = {"headers": own, "content": {"application/json": {"schema": one_of(rows)}}}
         found["206"] = {
-            "description": "Some of the rows: there are more, and they were counted.",
+            "description": "Some of the rows; Content-Range has the total.",
             **less,
         }
     writing = any(function.volatile for function in overloads)

@@ -1,10 +1,10 @@
-"""Queues as resources described: each operation is there when its function is."""
+"""Queues as resources. An operation is described if the caller can execute its function."""
 
 from collections.abc import Collection, Sequence
 
 from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.openapi.answers import headers, refusals
-from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME
+from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, SLEEP_SECONDS
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
 from pgmq_gateway.postgrest.resources import ROUTES
@@ -16,31 +16,32 @@ IDS = dict(zip(ROUTES.values(), OPERATIONS, strict=True))
 
 TEXTS = {
     "send": (
-        "Sends the body as a message",
-        'Sends the body as a message, whatever JSON it is. `{"messages": […]}`, with no other member, is a batch: all '
-        "of its messages are sent, or none.",
+        "Sends a message or a batch",
+        'Sends the body, any JSON, as a message. `{"messages": […]}`, without other members, is a batch: either all of '
+        "its messages are sent or none.",
     ),
     "read": (
-        "Takes leases on messages",
-        "Leases up to `n` visible messages: nobody else reads them for `sleep_seconds`. It is a GET that changes "
-        "something, so it is never cached, and repeating it gives other messages. Delete or archive them in time.",
+        "Reads messages",
+        "Reads up to `n` visible messages and makes them invisible to other consumers for `sleep_seconds`. Delete or "
+        "archive them in that time. Unlike most GET requests it has an effect: responses are never cached, and a "
+        "repeated request returns other messages.",
     ),
     "pop": (
-        "Takes one visible message off the queue",
-        "Takes one visible message off the queue. At most once: a message whose answer is lost on the way is lost.",
+        "Reads and deletes one message",
+        "Reads and deletes one visible message. Delivery is at most once: if the response is lost, so is the message.",
     ),
-    "delete": ("Deletes a message for good", "Deletes a message for good."),
-    "archive": ("Moves a message to the archive", "Moves a message to the archive of its queue."),
+    "delete": ("Deletes a message", "Deletes a message permanently."),
+    "archive": ("Archives a message", "Moves a message to the archive of its queue."),
 }
 BATCH: Schemas = {"batch": ANSWERS["send_batch"]["sent"]}
 SETTLING = [name for name, function in FUNCTIONS.items() if function.kind is Kind.SETTLE]
-# Where an answer has a message's id.
-WHERE = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
-LIMITS = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
+# The runtime expression of a message id in a response.
+MESSAGE_ID = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
+INT32_RANGE = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
 
 
 def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
-    """The paths of queues, for those of `functions` that stand behind them."""
+    """The paths of queues whose functions are in `functions`."""
     found = {function.name: function for function in functions if function.schema == SCHEMA}
     described: Schemas = {}
     for (method, place), name in ROUTES.items():
@@ -51,11 +52,11 @@ def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
 
 
 def _links(name: str, found: Collection[str]) -> Schema:
-    """What can be done next with the first message of an answer."""
-    parameters = {"queue": "$request.path.queue", "message_id": WHERE.get(name)}
+    """Links from the first message of a response to the operations that delete or archive it."""
+    parameters = {"queue": "$request.path.queue", "message_id": MESSAGE_ID.get(name)}
     targets = {settling: IDS[settling] for settling in SETTLING if settling in found}
     links = {settling: {"operationId": target, "parameters": parameters} for settling, target in targets.items()}
-    return {"links": links} if name in WHERE and links else {}
+    return {"links": links} if name in MESSAGE_ID and links else {}
 
 
 def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
@@ -80,10 +81,12 @@ def _parameters(name: str) -> list[Schema]:
     if FUNCTIONS[name].kind is Kind.SETTLE:
         return [_in_path("message_id", {**given("pg_catalog.int8"), **ARGUMENTS["message_id"]})]
     if name == "read":
-        lease = "How long nobody else reads the messages: the lease."
-        return [_number("n", 1, "How many messages at most.", minimum=0), _number("sleep_seconds", 30, lease)]
+        return [
+            _number("n", 1, ARGUMENTS["n"]["description"], minimum=0),
+            _number("sleep_seconds", 30, SLEEP_SECONDS["read"]),
+        ]
     if name == "send":
-        return [_number("sleep_seconds", 0, "How long the message stays invisible at first.")]
+        return [_number("sleep_seconds", 0, "Delay in seconds before the message becomes visible.")]
     return []
 
 
@@ -91,8 +94,8 @@ def _in_path(name: str, schema: Schema) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _number(name: str, default: int, text: str, **limits: int) -> Schema:
-    schema = {**INT32, **LIMITS, **limits, "default": default}
+def _number(name: str, default: int, text: str, **bounds: int) -> Schema:
+    schema = {**INT32, **INT32_RANGE, **bounds, "default": default}
     return {"name": name, "in": "query", "description": text, "schema": schema}
 
 
@@ -105,12 +108,12 @@ def _message() -> Schema:
 
 
 def _answer(function: Function, named: Schemas) -> Schema:
-    meanings = {"send": "Sent: the ids, in order.", "delete": "Deleted.", "archive": "Archived."}
+    descriptions = {"send": "Sent: the ids, in order.", "delete": "Deleted.", "archive": "Archived."}
     single = FUNCTIONS[function.name].kind is Kind.SETTLE
     schema = {"const": True} if single else answer(function, named)
     examples = {"done": DONE} if single else {**ANSWERS[function.name], **(BATCH if function.name == "send" else {})}
     return {
-        "description": meanings.get(function.name, "The messages."),
+        "description": descriptions.get(function.name, "The messages."),
         "headers": headers("Content-Range", "Vary", "Cache-Control"),
         "content": {"application/json": {"schema": schema, "examples": examples}},
     }

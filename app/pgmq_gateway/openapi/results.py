@@ -1,4 +1,4 @@
-"""What functions return, as schemas."""
+"""Results of functions as schemas."""
 
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.openapi.examples import ANSWERS, RECORD, ROW
@@ -7,13 +7,13 @@ from pgmq_gateway.queue_functions import SCHEMA
 
 
 def answer(function: Function, named: Schemas) -> Schema:
-    """The schema of what a function returns; that of its rows is put into `named`."""
-    ours = function.schema == SCHEMA and function.name in ANSWERS
+    """The schema of a function's result. That of its rows is added to `named`."""
+    shipped = function.schema == SCHEMA and function.name in ANSWERS
     if function.result is Result.RECORD:
         row = _row(function, named) if function.columns else {"type": "object"}
         single = {"anyOf": [row, {"type": "null"}]}
     else:
-        single = row = returned(function.columns[0][1], nullable=not ours) if function.columns else {}
+        single = row = returned(function.columns[0][1], nullable=not shipped) if function.columns else {}
     return {"type": "array", "items": row} if function.returns_set else single
 
 

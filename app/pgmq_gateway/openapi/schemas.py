@@ -1,4 +1,4 @@
-"""What JSON the types of Postgres take and give, and the shapes that all operations share."""
+"""JSON schemas of Postgres types, and the schemas that all operations share."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ SMALLEST = {"int2": -(2**15), "int4": -(2**31), "int8": -(2**63)}
 INT32 = {"type": "integer", "format": "int32"}
 INT64 = {"type": "integer", "format": "int64"}
 TEXT = {"type": "string"}
-# The JSON that a value of a type is; what is not here can be anything.
+# A type that is missing here can be any JSON.
 TYPES: Schemas = {
     "int2": INT32,
     "int4": INT32,
@@ -32,21 +32,21 @@ TYPES: Schemas = {
 
 ERROR: Schema = {
     "type": "object",
-    "description": "Why there is no answer. All four members are always there.",
+    "description": "An error. All four members are always present.",
     "required": ["code", "details", "hint", "message"],
     "properties": {
         "code": {
             "type": "string",
             "description": "PostgREST's code (`PGRST…`), an SQLSTATE, or `PGMQ` with the status.",
         },
-        "details": {"type": ["string", "null"], "description": "More about it."},
-        "hint": {"type": ["string", "null"], "description": "What to do about it."},
+        "details": {"type": ["string", "null"], "description": "Details, such as the offending value."},
+        "hint": {"type": ["string", "null"], "description": "What to do next."},
         "message": {"type": "string", "description": "What happened."},
     },
 }
 KEY_REFUSED: Schema = {
     "type": "object",
-    "description": "Why a key does not open the API.",
+    "description": "An error of the key layer.",
     "required": ["message", "hint"],
     "properties": {"message": {"type": "string"}, "hint": {"type": ["string", "null"]}},
 }
@@ -59,14 +59,14 @@ def reference(kind: str, name: str) -> Schema:
 
 
 def component(name: str, schema: Schema, named: Schemas) -> Schema:
-    """A reference to a schema that is put into `named`; else the schema, if the name cannot be."""
+    """A reference to a schema, which is added to `named`; the schema itself if the name is invalid or taken."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or named.setdefault(name, schema) != schema:
         return schema
     return reference("schemas", name)
 
 
 def given(sql_type: str) -> Schema:
-    """The JSON that an argument takes. Integers may come as strings of digits, which hold what a double rounds."""
+    """The schema of an argument. Integers can be strings of digits, because JavaScript rounds 64-bit integers."""
     name = sql_type.removeprefix(PREFIX)
     if name in SMALLEST:
         digits = len(str(-SMALLEST[name])) - 1
@@ -83,13 +83,13 @@ def given(sql_type: str) -> Schema:
 
 
 def in_url(sql_type: str) -> Schema:
-    """The same in a query string, where all else than plain values is text as Postgres writes it."""
+    """The schema of an argument in a query string, where arrays and JSON are text in Postgres' format."""
     name = sql_type.removeprefix(PREFIX)
     return dict(TYPES.get(name, TEXT))
 
 
 def returned(sql_type: str, *, nullable: bool) -> Schema:
-    """The JSON that a result's value is."""
+    """The schema of a value in a result."""
     name = sql_type.removeprefix(PREFIX)
     if name.startswith("_"):
         items = returned(PREFIX + name[1:], nullable=True)
@@ -101,6 +101,6 @@ def returned(sql_type: str, *, nullable: bool) -> Schema:
 
 
 def one_of(schemas: list[Schema]) -> Schema:
-    """Any of `schemas`, each listed once."""
+    """A schema for any of `schemas`, without duplicates."""
     distinct = [schema for place, schema in enumerate(schemas) if schema not in schemas[:place]]
     return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}

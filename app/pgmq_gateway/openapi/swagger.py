@@ -1,4 +1,4 @@
-"""The functions of a schema as PostgREST describes them: Swagger 2.0 at `/` (wire contract, section 12)."""
+"""PostgREST's Swagger 2.0 document at `/` (docs/compatibility.md, "The document at /")."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,14 +10,14 @@ MEDIA_TYPE = "application/openapi+json"
 PRODUCES = ["application/json", "application/vnd.pgrst.object+json;nulls=stripped", "application/vnd.pgrst.object+json"]
 DOCUMENTATION = {"description": "PostgREST's documentation of this kind of API", "url": "https://docs.postgrest.org"}
 
-# A type's JSON type: JSON may be anything, and every type that is not here is a string.
+# JSON types; None: any JSON. A type that is missing here is a string.
 TYPES = {
     "smallint": "integer", "integer": "integer", "bigint": "integer", "numeric": "number", "real": "number",
     "double precision": "number", "boolean": "boolean", "json": None, "jsonb": None,
 }  # fmt: skip
 FORMATS = {"smallint": "int32", "integer": "int32", "bigint": "int64"}
 
-# What may be asked for along with a call, by the names that PostgREST gives them in the document.
+# Values of the Prefer header, by PostgREST's names of the parameters.
 PREFERENCES: dict[str, list[str]] = {
     "preferParams": [],
     "preferReturn": ["return=representation", "return=minimal", "return=none"],
@@ -45,8 +45,8 @@ def document(
 ) -> Document:
     """A Swagger 2.0 document of `functions`, served at `base_url`.
 
-    comment  the schema's own: its first line becomes the title
-    secured  whether it names the token as what a call needs (openapi-security-active)
+    comment  the schema's comment: the first line is the title, the rest the description
+    secured  whether calls need a token (openapi-security-active)
     """
     place = urlsplit(base_url)
     title, description = _split(comment)
@@ -54,7 +54,7 @@ def document(
         "swagger": "2.0",
         "info": {
             "title": title or "PostgREST API",
-            "description": description or "The functions of one schema, each called in the role of its caller.",
+            "description": description or "The functions of one schema. Each call runs in the role of its caller.",
             "version": version,
         },
         "host": place.netloc,
@@ -70,7 +70,7 @@ def document(
 
 
 def _split(comment: str | None) -> tuple[str | None, str | None]:
-    """The first line of a comment, and what follows it."""
+    """The first line of a comment, and the rest."""
     first, _, rest = (comment or "").partition("\n")
     return first or None, rest.lstrip("\n") or None
 
@@ -144,7 +144,7 @@ def _body(function: Function) -> Document:
 
 
 def _parameter(argument: Argument) -> Document:
-    """An argument in the query string, where arrays and JSON are text; a variadic one may be repeated."""
+    """An argument in the query string, where arrays and JSON are text. A variadic one can be repeated."""
     placed = {"name": argument.name, "in": "query", "required": argument.required}
     described = _type(argument.type)
     if argument.variadic:
