@@ -75,7 +75,7 @@ class HeadTooLong(GatewayError):
         super().__init__(
             "Request headers too large",
             f"The limit is {maximum} {unit}{', with the request line' if unit == 'bytes' else ''}.",
-            "Send arguments in the body of a POST.",
+            "Send fewer headers, and arguments in the body of a POST.",
         )
 
 
