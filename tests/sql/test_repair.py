@@ -10,7 +10,7 @@ from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import set_login_password
 from pgmq_gateway.process.preflight import preflight
-from pgmq_gateway.settings.model import load
+from pgmq_gateway.settings.model import load_settings
 from tests import server
 from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster
@@ -294,7 +294,7 @@ async def damaged(virgin: Cluster, connect: Connect, damage: str) -> str:
     ],
 )
 async def test_serving_a_damaged_database_is_refused(virgin: Cluster, connect: Connect, damage: str, said: str) -> None:
-    settings = load(db_uri=await damaged(virgin, connect, damage), jwt_secret="x" * 32)
+    settings = load_settings(db_uri=await damaged(virgin, connect, damage), jwt_secret="x" * 32)
     with pytest.raises(ServeError) as refused:
         await preflight(settings)
     assert str(refused.value).startswith(said)
