@@ -153,6 +153,30 @@ async def test_overloads_live_beside_each_other(uri: str, db: Sql) -> None:
     assert signatures(db) == ["pgmq_gateway.x_one(boolean)", "pgmq_gateway.x_one(text)"]
 
 
+async def test_a_function_that_another_role_made_first_is_replaced_and_owned(uri: str, db: Sql) -> None:
+    db("create function pgmq_gateway.x_one() returns integer language sql as 'select 9'")
+    db("create function pgmq_gateway.x_one(text) returns integer language sql as 'select 9'")
+    db("alter function pgmq_gateway.x_one() owner to anon")
+    db("alter function pgmq_gateway.x_one(text) owner to anon")
+    one = "create or replace function pgmq_gateway.x_one() returns integer language sql as 'select 1';\n"
+    await apply(uri, one=one)
+    assert db("select oid::regprocedure::text, proowner::regrole::text from pg_proc where proname = 'x_one'") == [
+        ("pgmq_gateway.x_one()", "postgres"), ("pgmq_gateway.x_one(text)", "anon")
+    ]  # fmt: skip
+    assert db("select pgmq_gateway.x_one()") == [(1,)]
+
+
+async def test_a_dependent_that_moved_to_another_file_is_made_again(uri: str, db: Sql) -> None:
+    view = "create or replace view pgmq_gateway.x_view as select {};\n"
+    reader = function("x_reader", "", "setof pgmq_gateway.x_view", "select * from pgmq_gateway.x_view")
+    other = function("x_other")
+    await apply(uri, b_view=view.format("1 as a, 2 as b"), c_old=reader + other)
+    await apply(uri, a_new=other, b_view=view.format("3 as b"), c_old=reader)
+    await apply(uri, a_new=other, b_view=view.format("4 as a, 5 as c"), d_new=reader)
+    assert signatures(db) == ["pgmq_gateway.x_other()", "pgmq_gateway.x_reader()"]
+    assert db("select a, c from pgmq_gateway.x_reader()") == [(4, 5)]
+
+
 async def test_functions_of_others_in_these_schemas_are_left_alone(uri: str, db: Sql) -> None:
     db("create function pgmq_admin.x_theirs() returns integer language sql as 'select 1'")
     await apply(uri, one=function("x_one"))

@@ -99,11 +99,13 @@ class Applying:
         present = await entries(self._connection, [script.schema])
         md5s = {key: present[key].md5 for key in made}
         self._made |= md5s
+        self._shipped |= {key: Shipped(md5, script.path) for key, md5 in md5s.items()}
         await records.record(self._connection, script, md5s)
 
     async def _create(self, creation: Creation, statement: Statement) -> Key:
         for entry in await self._named(creation):
-            await self._own(entry)
+            if entry.key in self._shipped:
+                await self._own(entry)
         settings = await operator_settings(self._connection, creation)
         before = await self._places(creation)
         try:
@@ -116,12 +118,14 @@ class Applying:
             before = await self._places(creation)
             await self._connection.execute(statement.text)
         (made,) = (await self._places(creation)).items() - before.items()
-        key = next(entry.key for entry in await self._named(creation) if entry.oid == made[0])
-        identity = await self._identity(key)
+        entry = next(entry for entry in await self._named(creation) if entry.oid == made[0])
+        # CREATE OR REPLACE keeps the owner.
+        await self._own(entry)
+        identity = await self._identity(entry.key)
         await restore(self._connection, identity, creation, settings.get(made[0], {}))
         # GRANT and REVOKE know a view as a table.
         await self._connection.execute(f"revoke all on {identity.removeprefix('view ')} from public")
-        return key
+        return entry.key
 
     async def _named(self, creation: Creation) -> list[Entry]:
         present = await entries(self._connection, [creation.schema], creation.name)
