@@ -3,7 +3,7 @@
 -- Privileges are checked against the role at the time a statement is planned and run, so the role has to be set before
 -- the call's own statement starts. Doing both in one function saves a round trip.
 --
--- SECURITY INVOKER, and called by the login role only: it gives nobody a privilege that set_config would not.
+-- SECURITY INVOKER, for the login role only: they give it no privilege that set_config does not give.
 -- No search_path of their own, because the caller's must last until the commit, where deferred triggers run; so all
 -- names are qualified.
 
