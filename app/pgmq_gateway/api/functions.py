@@ -44,7 +44,7 @@ class Target:
 
 
 class Functions:
-    """The functions at `/rpc/{function}`, checked in PostgREST's order (docs/compatibility.md, "Order of checks")."""
+    """The functions at `/rpc/{function}`, checked in PostgREST's order (docs/compatibility.md, Order of checks)."""
 
     def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._profiles = profiles
