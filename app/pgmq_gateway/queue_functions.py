@@ -1,7 +1,4 @@
-"""The functions of Supabase Queues' Data API (schema pgmq_public): all that the gateway knows of each, in one table.
-
-A further function is a further row.
-"""
+"""The functions of Supabase Queues' Data API (schema pgmq_public), in one table that all rooms read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,13 +33,13 @@ _read = msgspec.json.Decoder(_Read)
 class QueueFunction:
     """One function.
 
-    required       its arguments without a default
-    optional       those with one
-    example        arguments to show, besides the queue's name
-    permission     the operation that a role must be granted, for functions that share one
-    requested      the number of messages that a call may send or receive, from its body; raises msgspec.DecodeError
-    locks_message  the call waits for a lock on the message that its body names: in a shared transaction such calls run
-                   in the order of their bodies, so that two transactions cannot wait for each other
+    required       arguments without a default
+    optional       arguments with a default
+    example        example arguments, besides the queue's name
+    permission     the operation to grant, where functions share one
+    requested      number of messages that a call sends, or receives at most, from its body; raises msgspec.DecodeError
+    locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
+                   of their bodies, so that two transactions cannot deadlock
     """
 
     name: str
@@ -56,12 +53,12 @@ class QueueFunction:
 
     @property
     def operation(self) -> str:
-        """The name under which `queue grant` allows it."""
+        """The operation that `queue grant` grants."""
         return self.permission or self.name
 
     @property
     def signatures(self) -> tuple[str, ...]:
-        """The plain calls that `pgmq_gateway.plain_call` has as statements: names in order, required only or all."""
+        """The argument lists for which `pgmq_gateway.plain_call` has a statement: only the required ones, or all."""
         given = dict.fromkeys((self.required, self.required + self.optional))
         return tuple(f"{self.name}({','.join(sorted(names))})" for names in given)
 
@@ -98,11 +95,11 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
         QueueFunction("delete", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),
     )
 }
-# Operations that `queue grant` and the dashboard allow one by one.
+# Operations that `queue grant` and the dashboard grant one by one.
 OPERATIONS = tuple(dict.fromkeys(function.operation for function in FUNCTIONS.values()))
 SIGNATURES = frozenset(signature for function in FUNCTIONS.values() for signature in function.signatures)
 
 
 def queue_function(schema: str, name: str) -> QueueFunction | None:
-    """The row of a function of the catalog; None for any other function."""
+    """The row of a function; None for functions that are not of the Data API."""
     return FUNCTIONS.get(name) if schema == SCHEMA else None

@@ -1,4 +1,4 @@
-"""Traces, as a collector of OpenTelemetry gets them, and as SQL sees them."""
+"""Traces, as an OpenTelemetry collector receives them and as SQL reads their context."""
 
 import re
 import socket
@@ -27,7 +27,7 @@ CANARY = "canary-93c2"
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes spans over HTTP, until it is told to refuse them."""
+    """A collector that receives spans over HTTP, or rejects them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -38,22 +38,19 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Its address."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def has_refused(self, times: int) -> bool:
-        """Whether it has refused so often."""
+        """Whether it has rejected so many exports."""
         return self.refused >= times
 
     def named(self, trace: str) -> list[Any]:
-        """The spans of a trace, the first to begin first."""
+        """The spans of a trace, ordered by their start."""
         found = [span for span in list(self.spans) if span.trace_id.hex() == trace]
         return sorted(found, key=lambda span: int(span.start_time_unix_nano))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Decodes what comes."""
-
     server: Collector
 
     def do_POST(self) -> None:
@@ -70,12 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Write no access log."""
 
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    """A collector of this file's own."""
+    """A collector for the tests of this file."""
     with Collector() as collecting:
         thread = Thread(target=collecting.serve_forever)
         thread.start()
@@ -88,7 +85,7 @@ def collector() -> Iterator[Collector]:
 def traced(
     collector: Collector, directory: DataDirectory, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, httpx.Client]]:
-    """A second gateway on the embedded database, with traces."""
+    """A second gateway on the embedded database, with tracing."""
     running = server.start(
         tmp_path_factory.mktemp("traced") / "log",
         env={
@@ -111,7 +108,7 @@ Traced = tuple[Server, httpx.Client]
 
 @pytest.fixture
 def seen(sql: Sql, traced: Traced) -> Iterator[str]:
-    """The path of a function that answers with the headers that SQL sees."""
+    """The path of a function that returns the headers that SQL reads."""
     sql(
         "create or replace function public.seen() returns json stable language sql as "
         "$$ select current_setting('request.headers')::json $$"
@@ -122,12 +119,12 @@ def seen(sql: Sql, traced: Traced) -> Iterator[str]:
 
 
 def attributes(span: Any) -> dict[str, object]:  # noqa: ANN401 protobuf has no types here
-    """What a span or a resource says, by its name."""
+    """The attributes of a span or a resource, by name."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
 @pytest.mark.usefixtures("no_rls")
-def test_a_request_is_a_span_below_the_one_that_its_client_names(
+def test_the_span_of_a_request_is_a_child_of_the_clients(
     collector: Collector, traced: Traced, bearer: Bearer, queue: str, grant: Grant
 ) -> None:
     grant("authenticated", "send")
@@ -192,12 +189,12 @@ def test_sql_sees_the_gateways_span_and_not_the_clients(collector: Collector, tr
         "x" * 9000,
     ],
 )
-def test_a_parent_that_is_none_begins_a_trace(traced: Traced, seen: str, given: str | None) -> None:
+def test_an_invalid_parent_starts_a_trace(traced: Traced, seen: str, given: str | None) -> None:
     headers = {"Accept-Profile": "public", "tracestate": "a=b", **({} if given is None else {"traceparent": given})}
     found = traced[1].get(seen, headers=headers).json()
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", found["traceparent"])
     assert TRACE not in found["traceparent"]
-    # It belongs to a parent, of which there is none.
+    # The parent is invalid, so there is no state of a parent either.
     assert "tracestate" not in found
 
 
@@ -208,19 +205,19 @@ def test_without_traces_the_clients_header_goes_on_unchanged(api: httpx.Client, 
     assert (found["traceparent"], found["tracestate"]) == (CANARY, "")
 
 
-def test_an_error_is_a_span_that_says_so(collector: Collector, traced: Traced) -> None:
+def test_the_span_of_an_error(collector: Collector, traced: Traced) -> None:
     trace = TRACE.replace("4", "6")
     given = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     traced[1].post(f"/rpc/{CANARY}", json={}, headers=given)
     until(lambda: collector.named(trace))
     (span,) = collector.named(trace)
     found = attributes(span)
-    # What a stranger puts into a path names no span.
+    # The name of an unknown function does not name a span.
     assert (span.name, "http.route" in found) == ("POST", False)
     assert (found["http.response.status_code"], found["error.type"]) == (404, "PGRST202")
 
 
-def test_a_collector_that_refuses_costs_no_request_and_one_line(
+def test_a_rejecting_collector_costs_no_request_and_one_log_line(
     collector: Collector, traced: Traced, seen: str
 ) -> None:
     collector.refusing = True
@@ -228,14 +225,14 @@ def test_a_collector_that_refuses_costs_no_request_and_one_line(
         assert traced[1].get(seen, headers={"Accept-Profile": "public"}).status_code == 200
         until(partial(collector.has_refused, number))
     collector.refusing = False
-    assert traced[0].log.read_text().count("cannot send traces") == 1
+    assert traced[0].log.read_text().count("cannot export traces") == 1
 
 
-def test_a_collector_that_is_not_there_keeps_nobody_from_working_or_ending(
+def test_an_unreachable_collector_delays_neither_requests_nor_shutdown(
     directory: DataDirectory, tmp_path: Path, bearer: Bearer
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        # It takes connections and says nothing.
+        # It accepts connections and never responds.
         running = server.start(
             tmp_path / "silent.log",
             env={
@@ -254,7 +251,7 @@ def test_a_collector_that_is_not_there_keeps_nobody_from_working_or_ending(
         assert running.stop() == 0
 
 
-def test_what_is_wrong_with_traces_is_said_once(serve: Callable[..., Server], database: str) -> None:
+def test_a_problem_with_tracing_is_logged_once(serve: Callable[..., Server], database: str) -> None:
     gateway = serve(database, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
     assert gateway.stop() == 0
     assert gateway.log.read_text().count("no traces") == 1

@@ -15,7 +15,7 @@ import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from pgmq_gateway.observe.gauges import SHARED
+from pgmq_gateway.observe.gauges import SHARED_PREFIXES
 from tests import server
 from tests.databases import Sql
 from tests.process.metrics import AVAILABLE, FAIL, MAX, QUERY_TIME, SUCCESS, TIMEOUTS, WAITING, metrics
@@ -54,7 +54,7 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, 
     answer = httpx.get(f"{gateway.admin_url}/metrics")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     types = dict(line.split()[2:] for line in answer.text.splitlines() if line.startswith("# TYPE"))
-    shared = {name for name in types if name.startswith(SHARED)}
+    shared = {name for name in types if name.startswith(SHARED_PREFIXES)}
     # tests/faults/test_metrics.py looks at those.
     assert {"pgmq_gateway_queue_messages", "pgmq_gateway_database_oldest_xmin_transactions"} <= shared
     assert {name: type_ for name, type_ in types.items() if name not in shared} == {

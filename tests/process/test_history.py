@@ -1,4 +1,4 @@
-"""The gateway's samples: one history however many gateways and workers there are, over a database that goes away."""
+"""Samples of the queues: one history for several gateways and workers, and outages of the database."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture
 def sql(directory: DataDirectory, database: str) -> Iterator[Sql]:
-    """Run SQL as the owner in a database of the test's own that has a queue."""
+    """Run SQL as the owner in the test's own database, which has a queue."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
         run = runner(connection)
         run("select pgmq_admin.create_queue('jobs')")
@@ -48,7 +48,7 @@ def test_many_processes_take_one_sample_at_a_time(
     assert (tmp_path / "workers.log").read_text() == ""
 
 
-def test_a_database_that_goes_away_costs_samples_and_no_flood_of_lines(
+def test_an_outage_of_the_database_costs_samples_but_logs_few_lines(
     serve: Serve, directory: DataDirectory, database: str, sql: Sql
 ) -> None:
     gateway = serve(database, **{INTERVAL: "0.1"})
@@ -66,16 +66,20 @@ def test_a_database_that_goes_away_costs_samples_and_no_flood_of_lines(
     assert gateway.log.read_text().count("sample") <= 1
 
 
-def test_without_the_function_there_is_no_history_and_not_a_word(serve: Serve, database: str, sql: Sql) -> None:
-    sql("drop function pgmq_gateway.take_sample")
+def test_when_the_function_is_dropped_there_is_no_history_and_no_log_line(
+    serve: Serve, database: str, sql: Sql
+) -> None:
     gateway = serve(database, **{INTERVAL: "0.05"})
-    asked = "select count(*) from pg_stat_activity where datname = %s and query = %s"
-    until(lambda: sql(asked, database, SAMPLE)[0][0])
+    until(lambda: sql(TAKEN)[0][0])
+    sql("drop function pgmq_gateway.take_sample")
+    ((dropped,),) = sql("select clock_timestamp()")
+    asked = "select count(*) from pg_stat_activity where datname = %s and query = %s and query_start > %s"
+    until(lambda: sql(asked, database, SAMPLE, dropped)[0][0])
     assert gateway.stop() == 0
     assert gateway.log.read_text() == ""
 
 
-def test_a_sample_that_fails_is_told_of_once(serve: Serve, database: str, sql: Sql) -> None:
+def test_a_failing_sample_is_logged_once(serve: Serve, database: str, sql: Sql) -> None:
     sql("alter table pgmq_gateway.samples rename to gone")
     gateway = serve(database, **{INTERVAL: "0.05"})
     until(lambda: "cannot take a sample" in gateway.log.read_text())

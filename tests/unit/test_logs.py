@@ -1,4 +1,4 @@
-"""Lines of the log: one for each event, and in none what a stranger could use to forge or to read one."""
+"""The format of the log: one line for each event, no log injection, no data of callers."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ Event = Callable[..., logging.LogRecord]
 
 @pytest.fixture
 def event() -> Event:
-    """event("…", name=…): an event in the log."""
+    """event("…", name=…): a record of the log."""
 
     def make(message: str, *arguments: object, level: int = logging.WARNING, **more: object) -> logging.LogRecord:
         name = str(more.pop("name", "pgmq_gateway"))
@@ -28,7 +28,7 @@ def event() -> Event:
 
 
 def failure() -> ValueError:
-    """An exception and the one behind it, both with what a caller sent in their texts."""
+    """An exception with a cause, both with data of a caller in their messages."""
     known: dict[str, str] = {}
     failed = ValueError(f"cannot read {CANARY}")
     try:
@@ -41,12 +41,12 @@ def failure() -> ValueError:
     return failed
 
 
-def test_text_is_one_line_whatever_a_stranger_puts_into_it(event: Event) -> None:
+def test_text_is_one_line_for_any_content(event: Event) -> None:
     line = Text().format(event("no %s", "a\nforged\r\x1b[31m\u2028line", fields={"path": 'a "b\n', "status": 200}))
     assert line == (r"pgmq-gateway: WARNING: no a\nforged\r\x1b[31m\u2028line" + r' path="a \"b\n" status=200')
 
 
-def test_what_ends_the_program_needs_no_level(event: Event) -> None:
+def test_critical_events_are_printed_without_their_level(event: Event) -> None:
     assert Text().format(event("the port is taken", level=logging.CRITICAL)) == "pgmq-gateway: the port is taken"
 
 
@@ -76,7 +76,7 @@ def test_a35_what_asyncio_says_of_the_objects_in_question_is_left_out(event: Eve
     assert CANARY not in told
 
 
-def test_a_process_that_crashes_tells_of_it_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.excepthook, logging.root.handlers[:], logging.getLogger("pgmq_gateway").level
     try:
         from pgmq_gateway.observe import logs

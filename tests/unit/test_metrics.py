@@ -1,4 +1,4 @@
-"""Several gateways in one process count for themselves."""
+"""Several gateways in one process have separate metrics."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -8,7 +8,7 @@ from tests.server import SECRET
 
 
 def gateway(size: int) -> Gateway:
-    """A gateway that is not connected to anything."""
+    """A gateway without a connection."""
     return Gateway(Settings.model_validate({"db_uri": "postgresql://", "jwt_secret": SECRET, "db_pool": size}))
 
 

@@ -1,4 +1,4 @@
-"""The times of a request that logs and traces report."""
+"""Durations that observers receive."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SCOPE = {"method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
 
 
 class Elapsed:
-    """An observer that notes how long requests took."""
+    """An observer that records durations."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -27,7 +27,7 @@ async def receive() -> Message:
 
 
 def test_the_stages_of_a_request_never_take_longer_than_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The machine is busy with something else while the request is taken in.
+    # The machine is busy while the request starts.
     moments = iter([100.0, 107.0, 108.0, 109.0])
     monkeypatch.setattr(timing, "perf_counter", lambda: next(moments))
     elapsed = Elapsed()

@@ -1,11 +1,11 @@
-"""When there are traces, and what is said when there cannot be any."""
+"""When tracing is enabled, and the warnings where it cannot start."""
 
 import logging
 import sys
 
 import pytest
 
-from pgmq_gateway.observe.tracing import tracing, wanted
+from pgmq_gateway.observe.tracing import enabled, tracing
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
@@ -22,11 +22,11 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
         ({**ENDPOINT, "OTEL_SDK_DISABLED": "true"}, False),
     ],
 )
-def test_who_asks_for_traces_gets_them(environment: dict[str, str], expected: bool) -> None:
-    assert wanted(environment) is expected
+def test_the_variables_enable_tracing(environment: dict[str, str], expected: bool) -> None:
+    assert enabled(environment) is expected
 
 
-def test_without_the_extra_there_is_a_line_and_no_trace(
+def test_without_the_extra_there_is_a_warning_and_no_tracing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in [
@@ -37,10 +37,13 @@ def test_without_the_extra_there_is_a_line_and_no_trace(
     with caplog.at_level(logging.WARNING):
         assert tracing(ENDPOINT) is None
     assert [record.getMessage() for record in caplog.records] == [
-        "no traces, though OTEL_… asks for them: they need pip install 'pgmq-gateway[otel]'"
+        "no traces, although OTEL_… enables them: install OpenTelemetry with pip install 'pgmq-gateway[otel]'"
     ]
 
 
-def test_another_protocol_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_protocol_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert tracing({**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}) is None
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "no traces: the protocol grpc is not supported; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+    )

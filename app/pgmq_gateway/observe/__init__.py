@@ -1,1 +1,1 @@
-"""Logs, metrics, traces, history samples."""
+"""Observability: logs, metrics, traces, samples for the history."""

@@ -1,4 +1,4 @@
-"""What the database says of its queues and of itself, read when somebody looks at the metrics."""
+"""Metrics of the queues and the database, queried when the metrics are scraped."""
 
 import asyncio
 import logging
@@ -10,22 +10,22 @@ from prometheus_client.registry import Collector
 
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, loggable
-from pgmq_gateway.observe.history import ABSENT
+from pgmq_gateway.observe.history import NOT_INSTALLED
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Every worker says the same of the database: names that begin so are not added up.
-SHARED = ("pgmq_gateway_queue", "pgmq_gateway_database_")
+# Prefixes of metrics that every worker process reports equally, so they must not be summed.
+SHARED_PREFIXES = ("pgmq_gateway_queue", "pgmq_gateway_database_")
 
 QUEUES = "select * from pgmq_gateway.queue_metrics($1)"
 DATABASE = "select * from pgmq_gateway.database_metrics()"
 
-# Seconds that each query may take, and between two looks.
-LONGEST = 1.5
-SPACING = 1.0
+QUERY_TIMEOUT_SECONDS = 1.5
+# Scrapes within this time share one query.
+QUERY_INTERVAL_SECONDS = 1.0
 
-# By the column: what the metric is called, and what it says.
+# By column: the name of the metric and its help text.
 STATES = ("visible", "delayed", "in_flight")
 GAUGES = {
     "archived": ("archived", "Messages in the queue's archive, estimated when there are many"),
@@ -33,51 +33,57 @@ GAUGES = {
 }
 COUNTERS = {
     "sent": ("sent", "Messages sent since the queue was created"),
-    "updated": ("read", "Messages read or postponed, since the beginning of Postgres' statistics"),
-    "deleted": ("deleted", "Messages deleted, popped or archived, since the beginning of Postgres' statistics"),
-    "archive_inserted": ("archive_inserted", "Messages archived, since the beginning of Postgres' statistics"),
+    "updated": (
+        "read",
+        "Messages read or given another visibility timeout, since the statistics of Postgres were reset",
+    ),
+    "deleted": ("deleted", "Messages deleted, popped or archived, since the statistics of Postgres were reset"),
+    "archive_inserted": ("archive_inserted", "Messages archived, since the statistics of Postgres were reset"),
 }
 FIGURES = {
-    "oldest_transaction_seconds": "Age of the oldest open transaction: while it is open, dead rows stay",
-    "oldest_xmin_transactions": "Transactions since the oldest one that is still looked back to: later dead rows stay",
-    "is_standby": "1 when the gateway is connected to a standby, which takes no writes",
-    "standbys": "Standbys that are connected to this server",
-    "synchronous_standbys": "Those of them that each commit waits for",
-    "lag_bytes": "Log that the slowest standby has not on disk: what a failover to it would lose now",
+    "oldest_transaction_seconds": "Age of the oldest open transaction: vacuum keeps all later dead rows",
+    "oldest_xmin_transactions": "Age of the oldest xmin in transactions: vacuum keeps all later dead rows",
+    "is_standby": "1 while the gateway is connected to a standby, which is read-only",
+    "standbys": "Connected standbys",
+    "synchronous_standbys": "Standbys that every commit waits for",
+    "lag_bytes": "WAL that the slowest standby has not flushed, which a failover to it would lose",
 }
 
 
 class Gauges(Collector):
-    """Names at most `queue_metrics` queues. Without a database there is none of it: nothing is not a number."""
+    """Metrics of at most `queue_metrics` queues; none while the database cannot be reached."""
 
     def __init__(self, settings: Settings, watch: CatalogWatch) -> None:
-        self._most = settings.queue_metrics
+        self._max_queues = settings.queue_metrics
         self._watch = watch
-        self._looking = asyncio.Lock()
-        self._looked = float("-inf")
+        self._querying = asyncio.Lock()
+        self._queried_at = float("-inf")
         self._queues: list[asyncpg.Record] = []
         self._database: list[asyncpg.Record] = []
 
-    async def look(self) -> None:
-        """Ask the database, unless that was done just now."""
-        async with self._looking:
+    async def refresh(self) -> None:
+        """Query the database, unless the last query is recent."""
+        async with self._querying:
             now = asyncio.get_running_loop().time()
-            if now - self._looked >= SPACING:
-                self._looked = now
+            if now - self._queried_at >= QUERY_INTERVAL_SECONDS:
+                self._queried_at = now
                 self._queues, self._database = await self._read()
 
     async def _read(self) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
         try:
-            queues = await self._watch.ask(QUEUES, self._most, patience=LONGEST) if self._most else []
-            return queues, await self._watch.ask(DATABASE, patience=LONGEST)
-        except ABSENT as error:
+            queues = (
+                await self._watch.ask(QUEUES, self._max_queues, patience=QUERY_TIMEOUT_SECONDS)
+                if self._max_queues
+                else []
+            )
+            return queues, await self._watch.ask(DATABASE, patience=QUERY_TIMEOUT_SECONDS)
+        except NOT_INSTALLED as error:
             logger.debug("no metrics of queues: %s", error)
         except (*SERVER_ERRORS, *BROKEN, TimeoutError) as error:
             logger.debug("cannot read the metrics of queues: %s", loggable(error))
         return [], []
 
     def collect(self) -> Iterator[Metric]:
-        """What the last look has found."""
         if self._queues:
             yield from _totals(self._queues[0])
             yield from _each(self._queues[1:])
@@ -92,7 +98,7 @@ def _totals(row: asyncpg.Record) -> Iterator[Metric]:
     yield GaugeMetricFamily("pgmq_gateway_queues", "Queues in the database", row["queues"])
     if row["messages"] is not None:
         yield GaugeMetricFamily(
-            "pgmq_gateway_queues_messages", "Messages in all queues, archives aside", row["messages"]
+            "pgmq_gateway_queues_messages", "Messages in all queues, without archives", row["messages"]
         )
         yield GaugeMetricFamily(
             "pgmq_gateway_queues_oldest_seconds", "Age of the oldest message in any queue", row["oldest_seconds"] or 0.0
@@ -114,7 +120,7 @@ def _each(rows: list[asyncpg.Record]) -> Iterator[Metric]:
         for column, (name, text) in names.items():
             family = kind(f"pgmq_gateway_queue_{name}", text, labels=["queue"])
             for row in rows:
-                # A queue without messages has no oldest one, which is as good as a new one.
+                # An empty queue has no oldest message; its age is 0.
                 value = row[column] if column != "oldest_seconds" else row[column] or 0.0
                 if value is not None:
                     family.add_metric([row["queue_name"]], value)

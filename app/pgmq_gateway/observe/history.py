@@ -1,4 +1,4 @@
-"""Has the database take samples of its queues, so that charts have a past; any number of gateways make one history."""
+"""Samples of the queues for charts. Any number of gateways share one history."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ from pgmq_gateway.settings.model import Settings
 logger = logging.getLogger("pgmq_gateway")
 
 SAMPLE = "select pgmq_gateway.take_sample($1, $2)"
-# Seconds that a sample may take: it uses a connection that calls might want.
-LONGEST = 5.0
-# Seconds until the next look at whether there is a database, and a connection that nobody waits for.
-SOON = 1.0
-# A database without the function: not installed, or by an older version. With it goes what else a login may lack.
-ABSENT = (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError, asyncpg.InsufficientPrivilegeError)
+# A sample occupies a connection that calls may need.
+SAMPLE_TIMEOUT_SECONDS = 5.0
+# Until the next attempt while the database is not ready or no connection is free.
+RETRY_SECONDS = 1.0
+# The function is missing: not installed, or an older installation, or the login role lacks privileges.
+NOT_INSTALLED = (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError, asyncpg.InsufficientPrivilegeError)
 
 
 class History:
-    """Takes samples until it is cancelled."""
+    """Takes samples until cancelled."""
 
     def __init__(self, settings: Settings, pool: ConnectionPool, watch: CatalogWatch) -> None:
         self._interval = float(settings.history_interval)
@@ -33,33 +33,36 @@ class History:
         self._failing = False
 
     async def run(self) -> None:
-        """Ask for a sample whenever one is due, which the database says: others may be asking too."""
+        """Take a sample whenever one is due. The database decides, because other gateways take samples too."""
         wait = 0.0
         while self._interval:
             await asyncio.sleep(wait)
             wait = await self._sample()
 
     async def _sample(self) -> float:
-        """Seconds until the next try."""
-        # While there is no database, the watch says so and tries again; here it need not be said once more.
+        """Take a sample if one is due. Returns the seconds until the next attempt."""
+        # The catalog watch already logs that the database cannot be reached.
         if not self._watch.ready or not self._pool.available:
-            return SOON
+            return RETRY_SECONDS
         try:
             async with self._pool.connection() as connection:
-                due: float = await connection.fetchval(SAMPLE, self._interval, self._keep, timeout=LONGEST)
-        except ABSENT as error:
+                due: float = await connection.fetchval(
+                    SAMPLE, self._interval, self._keep, timeout=SAMPLE_TIMEOUT_SECONDS
+                )
+        except NOT_INSTALLED as error:
             logger.debug("no history: %s", error)
             return self._interval
         except (*SERVER_ERRORS, *BROKEN, GatewayError, TimeoutError) as error:
             self._failed(error)
             return self._interval
         self._failing = False
-        # A little later than due, so that clocks need not agree to the millisecond.
+        # Slightly later than due, against rounding.
         return due + 0.001
 
     def _failed(self, error: Exception) -> None:
         if not self._failing:
             logger.warning(
-                "cannot take a sample for the history, and will try again: %s", str(error) or type(error).__name__
+                "cannot take a sample for the history; the charts have a gap until a retry succeeds: %s",
+                str(error) or type(error).__name__,
             )
         self._failing = True

@@ -1,4 +1,4 @@
-"""How the gateway's processes write their logs: one line for each event, and in no line what a caller has sent."""
+"""The format of the log: one line for each event, without data that callers sent."""
 
 import json
 import logging
@@ -18,19 +18,19 @@ LEVELS = {
     "info": logging.INFO,
     "debug": logging.DEBUG,
 }
-# Frames of a traceback that are told: those next to the fault.
-MOST_FRAMES = 20
-# What needs no quotes behind `name=`.
+# The innermost frames of a traceback are logged.
+MAX_FRAMES = 20
+# Values that need no quotes after `name=`.
 PLAIN = re.compile(r"[!#-<>-~]+")
 
 logger = logging.getLogger("pgmq_gateway")
 
 
 def configure(level: str, form: str) -> None:
-    """Write logs to stderr from now on.
+    """Configure logging to stderr.
 
-    level  one of LEVELS, for the gateway's own events; of its libraries, warnings and errors are told
-    form   `json`: an object a line; else text
+    level  one of LEVELS, for the gateway's own events; libraries log at warning
+    form   `json`: one object a line; otherwise text
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json() if form == "json" else Text())
@@ -40,19 +40,19 @@ def configure(level: str, form: str) -> None:
 
 
 def fields(record: logging.LogRecord) -> Mapping[str, object]:
-    """What an event has besides its message: the `extra` of this name."""
+    """Named values of an event, passed as `extra={"fields": …}`."""
     found: Mapping[str, object] = getattr(record, "fields", {})
     return found
 
 
 class Text(logging.Formatter):
-    """A line of text. A traceback follows on lines of its own, indented; what ends the program needs no level."""
+    """A line of text, with a traceback on further, indented lines. Critical events are printed without their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno >= logging.CRITICAL else f"{record.levelname}: "
         named = "".join(f" {name}={_plain(value)}" for name, value in fields(record).items())
         lines = [f"pgmq-gateway: {level}{_printable(_message(record))}{named}"]
-        return "\n".join([*lines, *(f"    {line}" for line in _story(record))])
+        return "\n".join([*lines, *(f"    {line}" for line in _traceback(record))])
 
 
 class Json(logging.Formatter):
@@ -66,23 +66,23 @@ class Json(logging.Formatter):
             "message": _message(record),
             **fields(record),
         }
-        if story := list(_story(record)):
-            event["trace"] = story
+        if trace := list(_traceback(record)):
+            event["trace"] = trace
         return json.dumps(event, separators=(",", ":"), default=str)
 
 
 def _message(record: logging.LogRecord) -> str:
     text = record.getMessage()
-    # Behind the first line, asyncio shows the objects in question, which may hold what a caller sent.
+    # After the first line, asyncio prints objects, which can contain data of a caller.
     return text.partition("\n")[0] if record.name == "asyncio" else text
 
 
-def _story(record: logging.LogRecord) -> Iterator[str]:
-    """How an exception came about, without its text: a driver's or a decoder's may show what a caller sent."""
+def _traceback(record: logging.LogRecord) -> Iterator[str]:
+    """An exception's traceback without its message, which can contain data of a caller."""
     error = record.exc_info[1] if record.exc_info else None
     while error is not None:
         yield f"{type(error).__module__}.{type(error).__qualname__}, raised at"
-        for frame in traceback.extract_tb(error.__traceback__, limit=-MOST_FRAMES):
+        for frame in traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES):
             yield f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
@@ -93,11 +93,13 @@ def _plain(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """One line, whatever a stranger put into it: what cannot be printed is escaped as in Python."""
+    """The text on one line; unprintable characters are escaped as in Python (log injection)."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    logger.critical("this should not have happened: %s", kind.__name__, exc_info=(kind, error, trace))
+    logger.critical(
+        "internal error: %s; please report it with the traceback", kind.__name__, exc_info=(kind, error, trace)
+    )

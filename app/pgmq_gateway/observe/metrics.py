@@ -1,4 +1,4 @@
-"""What can be counted about a gateway, in Prometheus' text format: under PostgREST's names where it counts that too."""
+"""Metrics in Prometheus' text format, under PostgREST's names where PostgREST has them."""
 
 from collections.abc import Iterator
 
@@ -15,12 +15,12 @@ from pgmq_gateway.http.traffic import BUCKETS_SECONDS, Traffic, buckets
 from pgmq_gateway.observe.gauges import Gauges
 from pgmq_gateway.settings.model import Settings
 
-# Upper bounds of the numbers of calls in a transaction that are told apart.
-SIZES = (1, 2, 4, 8, 16, MAX_CALLS_PER_TRANSACTION)
+# Upper bounds of the histogram of calls in a transaction.
+SIZE_BOUNDS = (1, 2, 4, 8, 16, MAX_CALLS_PER_TRANSACTION)
 
 
 class Metrics:
-    """The metrics of one gateway, in a registry of its own: several gateways may share a process."""
+    """The metrics of one gateway, in a registry of its own, because several gateways can share a process."""
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -34,22 +34,21 @@ class Metrics:
         traffic: Traffic,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Parts(settings.db_pool, database, admission, watch, authenticator))
-        self._registry.register(_Answers(traffic, admission))
+        self._registry.register(_Components(settings.db_pool, database, admission, watch, authenticator))
+        self._registry.register(_Traffic(traffic, admission))
         self._gauges = Gauges(settings, watch)
         self._registry.register(self._gauges)
 
-    async def look(self) -> None:
-        """Ask the database for its part."""
-        await self._gauges.look()
+    async def refresh(self) -> None:
+        """Query the metrics of the database."""
+        await self._gauges.refresh()
 
     def text(self) -> bytes:
-        """All metrics as they are now."""
         return generate_latest(self._registry)
 
 
-class _Parts(Collector):
-    """Asks the parts that know, whenever somebody looks: nothing is kept twice."""
+class _Components(Collector):
+    """Metrics of the pool, the catalog and the token cache, read from these at each scrape."""
 
     def __init__(
         self,
@@ -72,64 +71,60 @@ class _Parts(Collector):
 
     def _pool(self) -> Iterator[Metric]:
         timeouts = self._database.pool.timeouts + self._admission.timeouts
-        yield CounterMetricFamily(
-            "pgrst_db_pool_timeouts", "Calls that no database connection came free for in time", timeouts
-        )
+        yield CounterMetricFamily("pgrst_db_pool_timeouts", "Calls that got no database connection in time", timeouts)
         idle = self._database.pool.idle
-        yield GaugeMetricFamily("pgrst_db_pool_available", "Open database connections that no call uses", idle)
+        yield GaugeMetricFamily("pgrst_db_pool_available", "Idle database connections", idle)
         waiting = self._admission.waiting
-        yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls that wait for a database connection now", waiting)
-        yield GaugeMetricFamily("pgrst_db_pool_max", "Database connections for calls at most", self._size)
+        yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls waiting for a database connection", waiting)
+        yield GaugeMetricFamily("pgrst_db_pool_max", "Maximum number of database connections for calls", self._size)
         connections = self._database.pool
         yield GaugeMetricFamily(
             "pgmq_gateway_connections_open", "Open database connections for calls", connections.open
         )
         for what, number, text in (
             ("opened", connections.opened, "Database connections opened for calls"),
-            ("lost", connections.lost, "Those of them that broke, or had to be closed at once"),
-            ("failed", connections.failed, "Attempts to open one that failed"),
+            ("lost", connections.lost, "Database connections that broke or had to be terminated"),
+            ("failed", connections.failed, "Failed attempts to open a database connection"),
         ):
             yield CounterMetricFamily(f"pgmq_gateway_connections_{what}", text, number)
 
     def _catalog(self) -> Iterator[Metric]:
         loads = CounterMetricFamily(
-            "pgrst_schema_cache_loads", "Attempts to read the functions from the database", labels=["status"]
+            "pgrst_schema_cache_loads", "Attempts to load the catalog of functions", labels=["status"]
         )
         loads.add_metric(["SUCCESS"], self._watch.loads)
         loads.add_metric(["FAIL"], self._watch.failures)
         yield loads
         yield GaugeMetricFamily(
             "pgrst_schema_cache_query_time_seconds",
-            "How long the last successful read took, 0 before the first",
+            "Duration of the last successful load of the catalog, 0 before the first",
             self._watch.load_seconds,
         )
         yield CounterMetricFamily(
             "pgmq_gateway_watch_lost",
-            "Times that the connection which follows the functions was lost",
+            "Times that the connection for changes of the catalog was lost",
             self._watch.lost,
         )
         yield GaugeMetricFamily(
             "pgmq_gateway_ready",
-            "1 while the database is reached and its functions are known; over all workers, how many are ready",
+            "1 while the database is reachable and the catalog loaded; over all workers, the number of ready ones",
             self._watch.ready,
         )
 
     def _tokens(self) -> Iterator[Metric]:
         use = self._authenticator.cache
-        yield CounterMetricFamily("pgrst_jwt_cache_requests", "Tokens looked up in the cache", use.requests)
-        yield CounterMetricFamily("pgrst_jwt_cache_hits", "Tokens that were found there, so verified before", use.hits)
-        yield CounterMetricFamily("pgrst_jwt_cache_evictions", "Tokens that had to go for others", use.evictions)
+        yield CounterMetricFamily("pgrst_jwt_cache_requests", "Look-ups in the token cache", use.requests)
+        yield CounterMetricFamily("pgrst_jwt_cache_hits", "Hits in the token cache", use.hits)
+        yield CounterMetricFamily("pgrst_jwt_cache_evictions", "Evictions from the token cache", use.evictions)
         if remote := self._authenticator.remote:
-            fetches = CounterMetricFamily(
-                "pgmq_gateway_jwks_fetches", "Attempts to fetch the keys of the JWKS URL", labels=["status"]
-            )
+            fetches = CounterMetricFamily("pgmq_gateway_jwks_fetches", "Fetches of the JWKS URL", labels=["status"])
             fetches.add_metric(["SUCCESS"], remote.successes)
             fetches.add_metric(["FAIL"], remote.failures)
             yield fetches
 
 
-class _Answers(Collector):
-    """What has been answered, and how many calls have shared a transaction."""
+class _Traffic(Collector):
+    """Metrics of responses and of shared transactions."""
 
     def __init__(self, traffic: Traffic, admission: AdmissionQueue) -> None:
         self._traffic = traffic
@@ -137,31 +132,31 @@ class _Answers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         traffic = self._traffic
-        answers = CounterMetricFamily("pgmq_gateway_answers", "Answers to requests by their status", labels=["status"])
+        answers = CounterMetricFamily("pgmq_gateway_answers", "Responses by status", labels=["status"])
         for status, number in sorted(traffic.statuses.items()):
             answers.add_metric([str(status)], number)
         yield answers
-        errors = CounterMetricFamily("pgmq_gateway_errors", "Error answers by their code", labels=["code"])
+        errors = CounterMetricFamily("pgmq_gateway_errors", "Error responses by code", labels=["code"])
         for code, number in sorted(traffic.codes.items()):
             errors.add_metric([code], number)
         yield errors
         yield HistogramMetricFamily(
             "pgmq_gateway_answer_seconds",
-            "Time from a request's head to the end of its answer",
+            "Time from a request's head to the end of its response",
             buckets(BUCKETS_SECONDS, traffic.durations),
             traffic.seconds,
         )
         yield self._transactions()
-        yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Connections that calls use now", self._admission.busy)
-        # Over all workers, which are added up, this is their number.
-        yield GaugeMetricFamily("pgmq_gateway_workers", "Processes that serve", 1)
+        yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Database connections in use", self._admission.busy)
+        # Summed over the worker processes, this is their number.
+        yield GaugeMetricFamily("pgmq_gateway_workers", "Serving processes", 1)
 
     def _transactions(self) -> Metric:
-        sizes, below = self._admission.transaction_sizes, (0, *SIZES)
-        counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZES, strict=False)]
+        sizes, below = self._admission.transaction_sizes, (0, *SIZE_BOUNDS)
+        counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZE_BOUNDS, strict=False)]
         return HistogramMetricFamily(
             "pgmq_gateway_transaction_calls",
-            "Calls that a transaction was begun for: more than one when they have waited together",
-            buckets(SIZES, [*counts, 0]),
+            "Calls in a transaction; waiting calls of one role share one",
+            buckets(SIZE_BOUNDS, [*counts, 0]),
             sum(size * number for size, number in enumerate(sizes)),
         )

@@ -1,4 +1,4 @@
-"""Requests under observation: observers are told of the start and the end of each, for the log and for traces."""
+"""Observers of requests: the request log and tracing, called at the start and the end of each request."""
 
 from collections.abc import Callable, Sequence
 from time import time_ns
@@ -19,7 +19,7 @@ class Observer(Protocol):
     """Observes requests."""
 
     def begun(self, observed: "Observed") -> End:
-        """Take note of a new request."""
+        """Called at the start of a request."""
 
 
 class Unobserved:
@@ -30,7 +30,7 @@ class Unobserved:
     headers: Headers = ()
 
     def ended(self, response: Response) -> None:
-        """Tell the observers that the request is over."""
+        """Call the observers at the end of the request."""
 
 
 UNOBSERVED = Unobserved()
@@ -39,10 +39,10 @@ UNOBSERVED = Unobserved()
 class Observed(Unobserved):
     """A request with observers.
 
-    name      its id, from its client or from the gateway; empty unless an observer names requests
-    began     nanoseconds since 1970
+    name      request ID, from the client or generated; empty without the request log
+    began     nanoseconds since the epoch
     scheme    http or https
-    trace_id  the trace that it belongs to; empty without traces
+    trace_id  empty without tracing
     """
 
     __slots__ = ("_ends", "began", "headers", "name", "request", "scheme", "trace_id")
@@ -58,7 +58,7 @@ class Observed(Unobserved):
 
     @property
     def path(self) -> str:
-        """Its path without the query string, cut to MAX_PATH_LENGTH characters."""
+        """The path without the query string, truncated to MAX_PATH_LENGTH characters."""
         return self.request.path[:MAX_PATH_LENGTH] or "/"
 
     def ended(self, response: Response) -> None:

@@ -1,4 +1,4 @@
-"""A span of OpenTelemetry for each request, with its stages, and one below it for what Postgres did."""
+"""Tracing with OpenTelemetry: a span for each request, and a child span for its transaction."""
 
 import logging
 from collections.abc import Sequence
@@ -24,42 +24,43 @@ logger = logging.getLogger("pgmq_gateway")
 SERVICE = "pgmq-gateway"
 # Headers of W3C Trace Context.
 CONTEXT = ("traceparent", "tracestate")
-# Seconds that spans may take to leave when the gateway ends.
-LAST_SECONDS = 3.0
+# For exporting the remaining spans at shutdown.
+FLUSH_TIMEOUT_SECONDS = 3.0
 TRANSACTION = "transaction"
 
 
 class Exporter(OTLPSpanExporter):
-    """Sends spans, from a thread of its own. That they cannot be sent is told once, not at each attempt."""
+    """Exports spans in a thread of its own. Consecutive failures are logged once."""
 
     _failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send some."""
         result = super().export(spans)
         if result is not SpanExportResult.SUCCESS and not self._failing:
-            logger.warning("cannot send traces; those that cannot be sent are dropped")
+            logger.warning(
+                "cannot export traces, and dropping spans until it succeeds: check OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
         self._failing = result is not SpanExportResult.SUCCESS
         return result
 
 
 class Tracing:
-    """Makes a span of each request, below the one that its client names, and has SQL see the new one."""
+    """Creates a span for each request, as a child of the client's, and passes its context to SQL."""
 
     def __init__(self) -> None:
         named = OTELResourceDetector().detect().attributes
         resource = Resource.create({"service.name": SERVICE, "service.version": version(SERVICE), **named})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
-        # It would tell of each attempt to send.
+        # It logs every failed export.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._tracer = self._provider.get_tracer(SERVICE)
         self._context = TraceContextTextMapPropagator()
 
     def begun(self, observed: Observed) -> End:
-        """Begin a span. SQL finds it in request.headers, to store it with a message for example."""
+        """Start a span. SQL reads its context in request.headers, for example to store it with a message."""
         request = observed.request
-        # Below what the request names and not what happens to be current here.
+        # An empty context: the parent is the one of the request, not the current span of this task.
         parent = self._context.extract(request.headers, context=Context())
         span = self._tracer.start_span(request.method, parent, kind=SpanKind.SERVER, start_time=observed.began)
         carried = dict.fromkeys(CONTEXT, "")
@@ -75,13 +76,13 @@ class Tracing:
         span.end(observed.began + int(1e9 * seconds))
 
     def stop(self) -> None:
-        """Send what is left, and wait for that no longer than LAST_SECONDS."""
+        """Export the remaining spans, for at most FLUSH_TIMEOUT_SECONDS."""
         ending = Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
-        ending.join(LAST_SECONDS)
+        ending.join(FLUSH_TIMEOUT_SECONDS)
 
     def _add_transaction(self, span: Span, observed: Observed) -> None:
-        """A span for what Postgres did, the wait for a connection included."""
+        """A child span for the transaction, including the wait for a connection."""
         began = observed.began
         for stage, seconds in observed.request.timing.stages:
             ended = began + int(1e9 * seconds)
@@ -123,7 +124,7 @@ def _describe(span: Span, observed: Observed, response: Response) -> None:
 
 
 def _describe_call(span: Span, request: Request) -> None:
-    """What it is about. A function that exists may name a span, what strangers put into a path may not."""
+    """Name the span after the function. A path of an unknown function could have any number of values."""
     function = request.function
     assert function is not None
     resource = request.segments[0] == "queues"

@@ -1,4 +1,4 @@
-"""A line in the log for each request: who did what, what came of it and how long it took; nothing of what was sent."""
+"""The request log: one line for each request with its function, role, status and duration, without its content."""
 
 import logging
 import re
@@ -10,27 +10,27 @@ from pgmq_gateway.observe.observed import End, Observed
 
 logger = logging.getLogger("pgmq_gateway.requests")
 
-# Names that clients may give their requests; others get one of the gateway's.
-NAME = re.compile(r"[ -~]{1,128}")
+# Accepted request IDs of clients; otherwise one is generated.
+REQUEST_ID = re.compile(r"[ -~]{1,128}")
 DEFAULT_HEADER = "X-Request-Id"
 
 
 class RequestLog:
-    """Tells of each request when it is over.
+    """Logs each request at its end.
 
-    header  the one that names a request, in and out; None: X-Request-Id
+    header  carries the request ID, in requests and responses; None: X-Request-Id
     """
 
     def __init__(self, header: str | None) -> None:
         self._header = header or DEFAULT_HEADER
         self._name = self._header.lower()
-        # Who asks for these lines gets them at any level.
+        # The lines are requested by a setting, so they are logged at any level.
         logger.setLevel(logging.INFO)
 
     def begun(self, observed: Observed) -> End:
-        """Give the request its name, which its response repeats."""
+        """Determine the request ID, which the response repeats."""
         given = observed.request.headers.get(self._name, "")
-        observed.name = given if NAME.fullmatch(given) else secrets.token_hex(16)
+        observed.name = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         observed.headers = ((self._header, observed.name),)
         return partial(self._log, observed)
 

@@ -1,4 +1,4 @@
-"""Whether there are traces: OpenTelemetry's own variables say so, OTEL_…; it comes with the extra `otel`."""
+"""Enables tracing, by OpenTelemetry's variables OTEL_…; it needs the extra `otel`."""
 
 import logging
 import os
@@ -15,8 +15,8 @@ PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
 PROTOCOL = "http/protobuf"
 
 
-def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the operator asks for traces."""
+def enabled(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's variables enable traces."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip()
@@ -24,21 +24,25 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def tracing(environment: Mapping[str, str] = os.environ) -> "Tracing | None":
-    """Traces, where the operator asks for them; None, with a line in the log, where they cannot be had."""
-    if not wanted(environment):
+    """Tracing if enabled; None if not, or, with a warning, where it cannot start."""
+    if not enabled(environment):
         return None
     protocol = next((value for name in PROTOCOLS if (value := environment.get(name))), PROTOCOL)
     if protocol != PROTOCOL:
-        logger.warning("no traces: they leave by %s only, and OTEL_… names another protocol", PROTOCOL)
+        logger.warning(
+            "no traces: the protocol %s is not supported; set OTEL_EXPORTER_OTLP_PROTOCOL=%s", protocol, PROTOCOL
+        )
         return None
     try:
-        # Imported here because it is an extra, and who has no traces need not load it.
+        # Imported here because it is an optional dependency.
         from pgmq_gateway.observe.otel import Tracing
 
         return Tracing()
     except ImportError:
-        logger.warning("no traces, though OTEL_… asks for them: they need pip install 'pgmq-gateway[otel]'")
+        logger.warning(
+            "no traces, although OTEL_… enables them: install OpenTelemetry with pip install 'pgmq-gateway[otel]'"
+        )
     except Exception as error:
-        # The SDK raises whatever the values of its variables lead to.
-        logger.warning("no traces, because of what OTEL_… says: %s", error)
+        # The SDK raises various errors for invalid values of its variables.
+        logger.warning("no traces, because a variable OTEL_… is invalid: %s", error)
     return None

@@ -45,7 +45,7 @@ class AdminApp:
 
     async def _measured(self) -> Response:
         metrics = self._gateway().metrics
-        await metrics.look()
+        await metrics.refresh()
         return Response(metrics.text(), media_type=metrics.content_type)
 
     async def _known(self) -> Response:

@@ -11,10 +11,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from pgmq_gateway.http.asgi import Receive, Scope, Send
-from pgmq_gateway.observe.gauges import SHARED
+from pgmq_gateway.observe.gauges import SHARED_PREFIXES
 
 # Names of values of which the largest is told, or their beginnings; all others are added up.
-LARGEST = ("pgrst_schema_cache_query_time_seconds", *SHARED)
+LARGEST = ("pgrst_schema_cache_query_time_seconds", *SHARED_PREFIXES)
 PAGES = ("/live", "/ready", "/metrics", "/schema_cache")
 SECONDS = 5.0
 
