@@ -12,13 +12,6 @@ from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, field, 
 
 NESTED = re.compile(r"\w+(\.\w+)+")
 PLACES = {"queue": "on the queue", "archive": "on the archive"}
-# The operations that each template grants; its description does not list them.
-OPERATIONS = {
-    "own_messages": "send, read, pop, archive and delete",
-    "tenant": "send, read, pop, archive and delete",
-    "consumer": "read, pop, archive and delete",
-    "producer": "send",
-}
 
 
 class Policies:
@@ -113,7 +106,7 @@ class Templates:
         self._preview.clear()
         with self._preview:
             words(self._templates[template]["description"], "p")
-            words(f"{role} gets the permissions and policies to {OPERATIONS[template]}.", "p")
+            words(f"Grants {role} the permissions and creates the policies for this.", "p")
             if self._templates[template]["parameters"]:
                 words("For example, a caller whose token has the claim", "p")
                 words(example(self._claim.value, "1234"), "code")

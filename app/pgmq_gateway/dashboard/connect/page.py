@@ -143,11 +143,14 @@ class Tokens:
         if not (self._claims.validate() and self._lifetime.validate()):
             return
         text, self._secret.value = self._secret.value or "", ""
+        if not text:
+            hint = "Enter the value of the gateway's PGRST_JWT_SECRET."
+            self._failure.show(Problem(0, "The JWT secret is missing.", hint=hint))
+            return
         try:
             token = self._signed(signing.Signer.typed(text, is_base64=self._base64.value))
         except BadKey as error:
-            hint = "Paste the value of the gateway's PGRST_JWT_SECRET."
-            self._failure.show(Problem(0, f"This secret cannot sign tokens: {error}.", hint=hint))
+            self._failure.show(Problem(0, f"This secret cannot sign tokens: {error}."))
             return
         except ValueError as error:
             self._failure.show(Problem(0, str(error)))

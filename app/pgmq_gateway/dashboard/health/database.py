@@ -28,7 +28,7 @@ class DatabaseFigures:
         self._warnings = ui.element("div").classes("stack")
         with ui.element("section").classes("panel"):
             heading("Queues with the most dead rows", 3)
-            text = "Rows of deleted messages that vacuum has not removed yet. They make tables larger and reads slower."
+            text = "Rows of deleted and updated messages that vacuum has not removed yet. They slow reads down."
             words(text, "p").classes("muted")
             self._queues = Facts(
                 "Queues with the most dead rows", COLUMNS, "No queue has dead rows.", ("Last autovacuum",)

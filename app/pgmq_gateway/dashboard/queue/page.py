@@ -34,8 +34,9 @@ class Details:
             links(queue.name)
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show)
-            self._menu = Menu(queue, self._refresh.again)
-            button("Send message", lambda: self._send(), "primary", "send")
+            with ui.element("div").classes("row-of") as self._controls:
+                self._menu = Menu(queue, self._refresh.again)
+                button("Send message", lambda: self._send(), "primary", "send")
         self._failure = Failure()
         with ui.element("div").classes("content") as self._content:
             self._figures = Figures(queue)
@@ -76,11 +77,13 @@ class Details:
 
     def _fail(self, problem: Problem) -> None:
         self._failure.show(problem)
-        self._content.set_visibility(bool(self._latest))
+        for element in (self._controls, self._content):
+            element.set_visibility(bool(self._latest))
 
     def _show(self, snapshot: Snapshot) -> None:
         self._failure.clear()
-        self._content.set_visibility(True)
+        for element in (self._controls, self._content):
+            element.set_visibility(True)
         self._latest, listed = snapshot
         self._badges.show(self._latest)
         self._menu.show(self._latest)
