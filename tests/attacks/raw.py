@@ -1,4 +1,4 @@
-"""Bytes on a socket, as no decent client would send them."""
+"""Raw HTTP over a socket, for malformed requests."""
 
 import re
 import select
@@ -13,7 +13,7 @@ from tests.server import PATIENCE, Server
 
 
 class Answer(msgspec.Struct):
-    """An answer as it came over the wire; `headers` by name in small letters."""
+    """A raw response; `headers` by name in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -21,7 +21,7 @@ class Answer(msgspec.Struct):
 
     @property
     def code(self) -> str:
-        """The code of an error, which must be in the one shape."""
+        """The code of an error, which must have the four members."""
         body: dict[str, Any] = msgspec.json.decode(self.body)
         assert list(body) == ["code", "details", "hint", "message"], self
         return str(body["code"])
@@ -29,7 +29,7 @@ class Answer(msgspec.Struct):
 
 @contextmanager
 def connected(server: Server, buffer: int | None = None) -> Iterator[socket.socket]:
-    """A connection; `buffer`: bytes that its receiving side keeps."""
+    """A connection; `buffer`: the size of its receive buffer."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.socket() as connection:
         connection.settimeout(PATIENCE)
@@ -40,14 +40,14 @@ def connected(server: Server, buffer: int | None = None) -> Iterator[socket.sock
 
 
 def exchange(server: Server, sent: bytes) -> list[Answer]:
-    """All answers to these bytes. The server must close the connection by itself."""
+    """All responses to these bytes. The server must close the connection."""
     with connected(server) as connection:
         connection.sendall(sent)
         return answers(connection)
 
 
 def answers(connection: socket.socket) -> list[Answer]:
-    """All answers until the server closes its side."""
+    """All responses until the server closes its side."""
     received = b""
     while chunk := connection.recv(65536):
         received += chunk
@@ -55,7 +55,7 @@ def answers(connection: socket.socket) -> list[Answer]:
 
 
 def endless(server: Server, head: bytes, chunk: bytes, most: int) -> tuple[list[Answer], int]:
-    """Send a head, and chunks until the server has closed its side, or `most` bytes; the answers, and the bytes."""
+    """Send a head and up to `most` bytes of chunks until the server closes its side. Returns responses and bytes."""
     with connected(server) as connection:
         connection.sendall(head)
         received, sent = b"", 0

@@ -1,4 +1,4 @@
-"""SQL and nonsense in every field of a request: an error of the caller's, and nothing stored or done."""
+"""SQL and garbage in every field of a request: a client error, and no effect."""
 
 import functools
 import gc
@@ -69,7 +69,7 @@ def test_a22_sql_in_headers_and_queries_stays_text(service: httpx.Client, queue:
             sent += 1
         for header in ("Content-Profile", "Accept", "Content-Type", "Authorization"):
             answer = service.post("/rpc/send", json=body, headers={header: text})
-            # An Authorization that is no bearer's is nobody's: the anonymous role.
+            # Another scheme than Bearer is the anonymous role.
             assert answer.status_code in (400, 401, 406), (header, text, answer.text)
         for name in ("select", "order", "columns", "limit", "and", text):
             assert service.post("/rpc/send", json=body, params={name: text}).status_code in (200, 400, 404), name
@@ -101,7 +101,7 @@ def test_a32_other_schemas_are_out_of_reach(service: httpx.Client, queue: str, s
 
 
 def test_a38_every_cache_is_bounded(service: httpx.Client) -> None:
-    # The same parts in this process, where they can be looked at.
+    # The same parts in this process, for inspection.
     gateway = Gateway(Settings.model_validate({"db_uri": "postgres://nowhere", "jwt_secret": SECRET}))
     caches = [
         one
@@ -110,7 +110,7 @@ def test_a38_every_cache_is_bounded(service: httpx.Client) -> None:
         and str(getattr(one, "__module__", "")).startswith("pgmq_gateway.")
     ]
     assert (len(caches) > 5, gateway.settings.jwt_cache_max_entries) == (True, 1000)
-    # What takes no arguments is one thing.
+    # Functions without arguments have one key.
     sizes = {one.__qualname__: one.cache_parameters()["maxsize"] for one in caches if inspect.signature(one).parameters}
     assert {name: size for name, size in sizes.items() if (size or 10**9) > 10_000} == {}
     for n in range(150):
@@ -136,5 +136,5 @@ def test_a42_no_text_takes_long_to_read(service: httpx.Client) -> None:
         assert service.post(f"/rpc/read?{query}", json=body).status_code in (400, 404), query[:20]
     for header in headers:
         assert service.post("/rpc/read", json=body, headers=header).status_code in (400, 401, 404, 406), header
-    # Milliseconds each; reading in a time that grows with the square or worse would be minutes.
+    # Milliseconds each; a quadratic parser would need minutes.
     assert time.monotonic() < began + 30

@@ -1,4 +1,4 @@
-"""Requests that are too big, too slow or too many: refused in time, with little memory, and at nobody else's cost."""
+"""Requests that are too large, too slow or too many: refused in time, with little memory, while others are served."""
 
 import gzip
 import select
@@ -38,12 +38,12 @@ LONG = post("/rpc/long", b'{"n": 12000000}')
 
 
 def memory(server: Server) -> int:
-    """Bytes that the process has in memory."""
+    """The resident memory of the process in bytes."""
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
 def told(answer: Answer) -> tuple[int, str, str | None]:
-    """An error, and whether it ends the connection."""
+    """Status, code and Connection header of an error."""
     return answer.status, answer.code, answer.headers.get("connection")
 
 
@@ -52,7 +52,7 @@ def test_a28_a_body_that_says_it_is_too_long_is_refused_before_it_is_read(gatewa
         connection.sendall(b"POST /rpc/long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n{")
         (answer,) = answers(connection)
     assert told(answer) == (413, "PGMQ413", "close")
-    # Nor is it asked for.
+    # Nor is it requested with 100 Continue.
     (answer,) = exchange(gateway.server, post("/rpc/long", b"x" * (MOST + 1), "Expect: 100-continue")[:200])
     assert told(answer) == (413, "PGMQ413", "close")
     refused = gateway.client.post("/rpc/long", content=b" " * MOST + b"{}", headers={"Origin": "https://a.example"})
@@ -97,7 +97,7 @@ def test_a28_a_compressed_body_is_bytes_like_any_other(gateway: RunningGateway) 
         b"GET /x HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 5000 + b"\r\n\r\n",
         b"GET /x HTTP/1.1\r\nHost: a\r\n" + b"A: bbbb\r\n" * 400 + b"\r\n",
         b"GET /x HTTP/1.1\r\nHost: a\r\n" + b"A:\r\n" * 101 + b"\r\n",
-        # Not complete.
+        # Incomplete.
         b"GET /x HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 5000,
         b"G" + b"\r\n" * 5000 + b"GET /x",
     ],
@@ -106,7 +106,7 @@ def test_a28_a_head_that_is_too_long_is_refused_while_it_comes_in(gateway: Runni
     (answer,) = exchange(gateway.server, head)
     assert told(answer) in [(431, "PGMQ431", "close"), (400, "PGMQ400", "close")]
     assert answer.status == (400 if head.startswith(b"G\r") else 431)
-    # Behind another request, and in pieces.
+    # After another request, and in pieces.
     with connected(gateway.server) as connection:
         connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" + head[:20])
         for piece in (head[20:3000], head[3000:]):
@@ -123,10 +123,10 @@ def test_a28_headers_within_the_limits_pass(gateway: RunningGateway) -> None:
 
 
 def test_a28_a_length_that_is_not_kept_ends_in_time_or_begins_the_next_request(gateway: RunningGateway) -> None:
-    # Too long a body is a request more, which is none.
+    # Bytes beyond the body begin another request, which is malformed.
     found = exchange(gateway.server, post("/rpc/long", b'{"n": 1}') + b"garbage\r\n\r\n")
     assert [answer.status for answer in found] == [200, 400]
-    # Where the client closes its side, nobody waits for the rest.
+    # If the client closes its side, the gateway does not wait for the rest.
     with connected(gateway.server) as connection:
         connection.sendall(post("/rpc/long", b'{"n": 1} ')[:-1])
         connection.shutdown(socket.SHUT_WR)
@@ -151,7 +151,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
         refused = client(post("/nowhere", b'{"n": 1}')[:-2])
         readers = [client(LONG, 4096) for _ in range(4)]
         steady = client(LONG, 65536)
-        # The only database connection serves others meanwhile.
+        # Meanwhile the only database connection serves others.
         for reader in (*readers, steady):
             reader.recv(1)
         began = time.monotonic()
@@ -161,7 +161,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
         assert [[one.status for one in answers(head)] for head in heads] == [[408], [404, 408]]
         assert [[told(one) for one in answers(body)] for body in bodies] == 2 * [[(408, "PGMQ408", "close")]]
         assert [one.status for one in answers(refused)] == [404]
-        # The answer of who went on reading is whole.
+        # The client that kept reading has the whole response.
         while chunk := steady.recv(MEGABYTE):
             read += len(chunk)
             if read > 12_000_000:
@@ -172,7 +172,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
 
 
 def trickled(steady: socket.socket, head: socket.socket, readers: list[socket.socket], began: float) -> int:
-    """Read a little and send a little until all `readers` are cut; how much was read."""
+    """Read and send slowly until all `readers` are disconnected; returns how much was read."""
     cut, read = select.poll(), 0
     left = {reader.fileno() for reader in readers}
     for number in left:

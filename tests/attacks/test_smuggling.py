@@ -1,4 +1,4 @@
-"""Bytes that two readers could take for different requests: one refusal and the end, or just what RFC 9112 says."""
+"""Request smuggling: bytes that two parsers could read differently are refused, or read as RFC 9112 says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from tests.databases import Sql
 from tests.gateways import Bearer
 from tests.server import Server
 
-# Behind the request line and the Host; MESSAGE stands for the body of a send.
+# After the request line and Host; MESSAGE stands for the body of a send.
 REFUSED: dict[str, bytes] = {
     "CL.TE": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nSIZE\r\nMESSAGE\r\n0\r\n\r\n",
     "TE.CL": b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nSIZE\r\nMESSAGE\r\n0\r\n\r\n",
@@ -65,7 +65,7 @@ REFUSED: dict[str, bytes] = {
     "trailer: CL": b"Transfer-Encoding: chunked\r\n\r\nSIZE\r\nMESSAGE\r\n0\r\nContent-Length: 5\r\n\r\n",
     "trailer: TE": b"Transfer-Encoding: chunked\r\n\r\nSIZE\r\nMESSAGE\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
 }
-# Whole requests but for the body.
+# Whole requests except for the body.
 LINES: dict[str, bytes] = {
     "bare LF": b"POST /rpc/send HTTP/1.1\nHost: a\n\n",
     "no Host": b"POST /rpc/send HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
@@ -86,7 +86,7 @@ LINES: dict[str, bytes] = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "nothing of all that": b"\0\xff\r\n",
 }
-# What RFC 9112 lets pass, with how many messages the two requests send.
+# Requests that RFC 9112 allows, and how many messages the two send.
 READ: dict[str, tuple[bytes, int]] = {
     "length": (b"Content-Length: LENGTH\r\n\r\nMESSAGE", 2),
     "zeros": (b"Content-Length: 000LENGTH\r\n\r\nMESSAGE", 2),
@@ -110,12 +110,12 @@ def message(queue: str) -> Callable[[str], bytes]:
 
 @pytest.fixture
 def credentials(bearer: Bearer) -> bytes:
-    """A header that may do everything."""
+    """An Authorization header of service_role."""
     return f"Authorization: {bearer('service_role')['Authorization']}\r\nContent-Profile: pgmq_public\r\n".encode()
 
 
 def filled(template: bytes, body: bytes) -> bytes:
-    """A request's rest with the body and its length."""
+    """The rest of a request with the body and its length filled in."""
     places = {b"LENGTH": b"%d" % len(body), b"SIZE": b"%x" % len(body), b"MESSAGE": body}
     for place, value in places.items():
         template = template.replace(place, value)

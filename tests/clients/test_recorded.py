@@ -1,4 +1,4 @@
-"""Requests as the clients for Dart, Swift, Kotlin and C# send them, and each answer read by that client's own rules."""
+"""Requests as the clients for Dart, Swift, Kotlin and C# send them, and responses parsed by their rules."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ FUNCTIONS = ("send", "send_batch", "read", "pop", "archive", "delete")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came over the wire."""
+    """A raw response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -41,14 +41,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Result:
-    """What a client hands to its program."""
+    """The result that a client returns."""
 
     data: Json
     count: int | None = None
 
 
 class Refused(Exception):
-    """What a client throws; `fields` is what it could read of the error, None where it was not one of PostgREST's."""
+    """The error that a client throws; `fields` has the parsed members, or None if it is not PostgREST's."""
 
     def __init__(self, status: int, fields: dict[str, Json] | None, reason: str = "") -> None:
         super().__init__(status, fields, reason)
@@ -57,12 +57,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Client:
-    """The headers that a client sends of itself, and its rules for answers."""
+    """The headers that a client adds, and its rules for responses."""
 
     name: str
     always: Pairs
     with_body: Pairs
-    # What stands for no arguments, and whether it has a Content-Type.
+    # The body without arguments, and whether it has a Content-Type.
     nothing: bytes
     nothing_typed: bool
     parse: Callable[..., Result]
@@ -76,7 +76,7 @@ class Client:
 
 
 def decoded(answer: Answer) -> Json:
-    """The JSON of an answer, or None where it has none."""
+    """The JSON of a response, or None."""
     try:
         return json.loads(answer.text)
     except ValueError:
@@ -84,7 +84,7 @@ def decoded(answer: Answer) -> Json:
 
 
 def dart(answer: Answer, *, maybe: bool = False) -> Result:
-    """postgrest-dart: Content-Range is read on every success, and an absent row is known by its own words only."""
+    """postgrest-dart: parses Content-Range on every success, and recognizes an absent row by its own text only."""
     body = decoded(answer)
     if not answer.ok:
         fields = body if isinstance(body, dict) else None
@@ -210,7 +210,7 @@ every_builder = pytest.mark.parametrize("client", BUILDERS, ids=lambda client: c
 
 @dataclass(frozen=True)
 class Project:
-    """The server, the key of the project and the token of the user who calls."""
+    """The server, the project's key and the user's token."""
 
     netloc: str
     key: str
@@ -235,7 +235,7 @@ class Project:
             connection.close()
 
     def rpc(self, client: Client, function: str, arguments: Json = None, *extra: tuple[str, str]) -> Answer:
-        """POST as the client does; no arguments are whatever the client sends for none."""
+        """POST as the client sends it, also without arguments."""
         if arguments is None:
             body, typed = client.nothing, client.with_body if client.nothing_typed else ()
         else:
@@ -244,7 +244,7 @@ class Project:
         return self.exchange(client, "POST", f"/rest/v1/rpc/{function}", headers, body)
 
     def query(self, method: str, client: Client, function: str, arguments: Json, *extra: tuple[str, str]) -> Answer:
-        """GET or HEAD as the client does: Kotlin writes each value as JSON, so that text is in quotes."""
+        """GET or HEAD as the client sends it: Kotlin encodes values as JSON, so texts are in quotes."""
         texts = {
             name: value if isinstance(value, str) and client is not KOTLIN else json.dumps(value)
             for name, value in arguments.items()
@@ -255,7 +255,7 @@ class Project:
 
 @pytest.fixture
 def project(embedded: Server, bearer: Bearer, grant: Grant, no_rls: None) -> Project:  # noqa: ARG001 grants decide
-    """The running server as the clients of a user see it who may do everything with the queue's messages."""
+    """The server for clients of a user with all permissions on the queue."""
     grant("authenticated", *EVERYTHING)
     key, user = (bearer(role, **claims)["Authorization"].split()[1] for role, claims in CALLERS)
     return Project(urlsplit(embedded.url).netloc, key, user)
@@ -265,7 +265,7 @@ CALLERS: tuple[tuple[str, dict[str, str]], ...] = (("anon", {}), ("authenticated
 
 
 def arguments_of(function: str, queue: str) -> dict[str, Json]:
-    """Arguments with which a function does something."""
+    """Arguments with which a function has an effect."""
     more: dict[str, dict[str, Json]] = {
         "send": {"message": {"n": 1}, "sleep_seconds": 0},
         "send_batch": {"messages": [{"n": 1}, {"n": 2}], "sleep_seconds": 0},
@@ -283,13 +283,13 @@ def kept(sql: Sql, queue: str) -> list[tuple[Any, ...]]:
 
 
 def stored(sql: Sql, queue: str, *messages: Json) -> None:
-    """Put messages into the queue past the gateway."""
+    """Store messages without the gateway."""
     for message in messages:
         sql("select pgmq.send(%s, %s::jsonb)", queue, json.dumps(message))
 
 
 def refusal(client: Client, answer: Answer, *, maybe: bool = False) -> Refused:
-    """What the client throws on an answer."""
+    """The error that the client throws for a response."""
     with pytest.raises(Refused) as caught:
         client.parse(answer, maybe=maybe)
     return caught.value
@@ -519,7 +519,7 @@ def test_get_is_refused_as_read_only_and_changes_nothing(
     stored(sql, queue, "kept")
     arguments = arguments_of(function, queue)
     if function == "send_batch":
-        # Both clients write an array as {…}, which Postgres reads as an array of its own.
+        # Both clients write an array as {…}, Postgres' array literal.
         arguments["messages"] = "{1,2}"
     error = refusal(client, project.query("GET", client, function, arguments))
     assert error.status == 405

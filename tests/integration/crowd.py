@@ -12,7 +12,7 @@ from tests.waiting import until_async
 
 Json = dict[str, Any]
 
-# What keeps a connection busy waits for this lock; what holds up a group in its middle, for the other.
+# Advisory locks: one keeps connections busy, the other blocks a shared transaction in its middle.
 LOCK, GATE = 4711, 4712
 
 HOLD = (
@@ -81,7 +81,7 @@ class Crowd:
             self.sql(f"select pg_advisory_unlock({GATE})")
 
     def blocked(self, lock: int) -> int:
-        """How many calls wait for a lock."""
+        """The number of calls that wait for a lock."""
         ((count,),) = self.sql(
             f"select count(*) from pg_locks where locktype = 'advisory' and objid = {lock} and not granted"
             " and database = (select oid from pg_database where datname = current_database())"
@@ -106,7 +106,7 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd_of(gateway: RunningGateway, connections: int = 1) -> AsyncIterator[Crowd]:
-    """A crowd whose every call has a connection of its own."""
+    """Callers with an HTTP connection for each call."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     async with httpx.AsyncClient(base_url=gateway.server.url, limits=limits, timeout=30) as client:
         yield Crowd(gateway, client, connections)

@@ -33,7 +33,7 @@ def empty(gateway: RunningGateway) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """A call that somebody makes; `body` decides on its place in a transaction."""
+    """A caller's call; `body` determines its order in a transaction."""
 
     sub: str
     function: str

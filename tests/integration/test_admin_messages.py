@@ -1,4 +1,4 @@
-"""Messages over HTTP for service_role, who browses, finds and moves them; for nobody else."""
+"""Browsing, searching and moving messages over HTTP, for service_role only."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from tests.gateways import Bearer
 PROFILE = {"Content-Profile": "pgmq_admin", "Accept-Profile": "pgmq_admin"}
 IN_ARCHIVE = {"state": "archived"}
 
-# Each function with arguments, and what it answers where message 1 to 3 are in the queue and 4 in the archive.
+# Each function with arguments and its result, with messages 1 to 3 in the queue and 4 in the archive.
 CALLS: dict[str, tuple[dict[str, Any], Any]] = {
     "count_messages": ({}, 3),
     "list_messages": ({"filter": {"path": "$.n == 2"}}, [2]),
@@ -63,7 +63,7 @@ def queue(queue: str, sql: Sql) -> Iterator[str]:
 
 @pytest.fixture
 def manage(api: httpx.Client, bearer: Bearer, queue: str) -> Manage:
-    """manage("delete", msg_ids=[1]): a call as service_role, or as somebody else."""
+    """manage("delete", msg_ids=[1]): a call as service_role, or in another role."""
 
     def call(function: str, role: str | None = "service_role", **arguments: object) -> httpx.Response:
         headers = {**PROFILE, **(bearer(role) if role else {})}

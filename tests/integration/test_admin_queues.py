@@ -1,4 +1,4 @@
-"""Managing queues over HTTP: each function does its work for service_role and is refused for everybody else."""
+"""Managing queues over HTTP, for service_role only."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +29,7 @@ Manage = Callable[..., httpx.Response]
 
 @pytest.fixture
 def manage(gateway: RunningGateway, bearer: Bearer) -> Manage:
-    """manage("drop_queue", queue_name="jobs"): the answer, for service_role unless `role` is another."""
+    """manage("drop_queue", queue_name="jobs"): the response, as service_role by default."""
 
     def call(function: str, *, role: str | None = "service_role", **arguments: object) -> httpx.Response:
         headers = {"Content-Profile": "pgmq_admin", **(bearer(role) if role else {})}

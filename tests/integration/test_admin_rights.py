@@ -1,4 +1,4 @@
-"""Rights over HTTP: service_role manages them and nobody else, and what is granted is what callers then can do."""
+"""Permissions over HTTP: only service_role manages them, and granted operations work."""
 
 import json
 import uuid
@@ -48,7 +48,7 @@ def queue(gateway: RunningGateway) -> Iterator[str]:
 
 @pytest.fixture
 def admin(gateway: RunningGateway, bearer: Bearer, queue: str) -> Admin:
-    """admin("rights"): the answer of a function of pgmq_admin to service_role, about the test's queue."""
+    """admin("rights"): the result of a function of pgmq_admin on the test's queue, as service_role."""
 
     def call(function: str, **arguments: object) -> Any:  # noqa: ANN401
         answer = request(gateway, bearer("service_role"), queue, function, arguments)
@@ -176,7 +176,7 @@ def test_a_producer_sends_and_sees_nothing(
     assert call({}, "send_batch", messages=[{}, {}]).json() == [3, 4]
     for function, arguments in (("read", {"sleep_seconds": 0, "n": 1}), ("pop", {}), ("delete", {"message_id": 1})):
         assert refusal(call({}, function, **arguments))[:2] == (401, "42501")
-    # Whatever lets the role see messages ends that, rather than show those of others.
+    # With a privilege to see messages the role cannot send any more; it never sees those of others.
     gateway.sql(f"grant select on pgmq.q_{queue} to anon")
     assert refusal(call({}, "send", message={}))[1] == "42501"
     assert admin("messages_as", role="service_role", max_rows=1)[0]["message"] == {"secret": 1}
@@ -204,7 +204,7 @@ def test_a_consumer_takes_all_and_sends_none(
 def met(
     call: Call, gateway: RunningGateway, queue: str, headers: Headers, message: dict[str, Any]
 ) -> dict[str, tuple[str | None, int]]:
-    """What a caller meets: of each operation the error's code and how many rows it concerned."""
+    """The error code and the number of rows of each operation of a caller."""
     result: dict[str, tuple[str | None, int]] = {}
     for operation in OPERATIONS:
         gateway.sql(f"delete from pgmq.q_{queue}")

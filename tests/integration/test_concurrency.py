@@ -1,4 +1,4 @@
-"""Several consumers at once: what one of them holds, no other is handed."""
+"""Concurrent consumers: a leased message is delivered to one of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ CONSUMERS = 6
 
 @pytest.fixture
 def consumer(embedded: Server, bearer: Bearer) -> Callable[[], Any]:
-    """consumer() is a client on connections of its own that may do everything."""
+    """consumer() is a client as service_role, with connections of its own."""
     headers: Headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
 
     @contextmanager
@@ -32,7 +32,7 @@ def consumer(embedded: Server, bearer: Bearer) -> Callable[[], Any]:
 
 
 def at_once(task: Callable[[int], Any], number: int = CONSUMERS) -> list[Any]:
-    """Run `task` in as many threads, all starting together, and give their results."""
+    """Run `task` in threads that start at the same time, and return their results."""
     start = Barrier(number)
 
     def run(which: int) -> Any:  # noqa: ANN401
@@ -135,7 +135,7 @@ def test_f33_a_lease_that_ran_out_is_handed_out_again(service: httpx.Client, que
     until(handed_out)
     assert [(row["msg_id"], row["read_ct"], row["message"]) for row in again] == [(1, 2, "again")]
     assert first["read_ct"] == 1
-    # Not before its time: the second lease began after the first had ended.
+    # The second lease began after the first one expired.
     assert again[0]["last_read_at"] >= first["vt"]
     assert sql(f"select read_ct, vt > now() from pgmq.q_{queue}") == [(2, True)]
 

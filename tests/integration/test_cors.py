@@ -1,4 +1,4 @@
-"""Which pages of other origins may call: every preflight, and every answer to a request with an Origin."""
+"""CORS: preflights, and responses to requests with an Origin."""
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ EXPOSED = (
 
 
 def cors(answer: httpx.Response) -> dict[str, str]:
-    """The CORS headers of an answer."""
+    """The CORS headers of a response."""
     return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
 
 
@@ -105,7 +105,7 @@ def test_a33_a_listed_page_may_call_with_credentials(gateway: RunningGateway, or
     assert cors(preflight) == {**allowed, "access-control-allow-methods": METHODS, "access-control-max-age": "86400"}
     answer = gateway.client.post("/rpc/nothing", headers={"Origin": origin})
     assert (answer.status_code, cors(answer)) == (404, {**allowed, "access-control-expose-headers": EXPOSED})
-    # A cache between may not give this answer to a page of another origin.
+    # A cache must not serve this response to a page of another origin.
     assert answer.headers["vary"] == preflight.headers["vary"] == "Origin"
 
 

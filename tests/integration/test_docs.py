@@ -1,4 +1,4 @@
-"""The interactive documentation over HTTP: complete without the internet, and allowed nothing else."""
+"""The interactive documentation over HTTP: complete without the internet, with a strict Content-Security-Policy."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every call that cannot be: the status, the error's four members, and that the queue is as it was before."""
+"""Errors: the status, the four members, and that the queue is unchanged."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ Check = Callable[[], None]
 def assert_not_found(
     answer: httpx.Response, *arguments: str, function: str = "pgmq_public.send", unnamed: bool = True
 ) -> None:
-    """Assert what PostgREST says when no function takes these arguments; its hint is left open."""
+    """Assert PostgREST's error for an unknown function, with any hint."""
     listed = ", ".join(sorted(arguments))
     searched = f"with parameter{'s' * (len(arguments) > 1)} {listed}" if arguments else "without parameters"
     more = " or with a single unnamed json/jsonb parameter" if unnamed else ""
@@ -385,7 +385,7 @@ def test_a29_a_message_nested_too_deep(
     nested = opening * depth + "1" + closing * depth
     answer = service.post("/rpc/send", content=f'{{"queue_name": "{queue}", "message": {nested}}}', headers=JSON)
     assert refusal(answer)[:2] == (400, "PGRST102")
-    # By itself, an array has no arguments.
+    # An array alone has no arguments.
     assert refusal(service.post("/rpc/send", content=nested, headers=JSON))[0] in {400, 404}
     unchanged()
 
@@ -535,7 +535,7 @@ def test_other_content_types(service: httpx.Client, content_type: str, queue: st
     unchanged()
 
 
-# What each function would do first.
+# The first effect of each function.
 READ_ONLY = {
     "send": "INSERT",
     "send_batch": "INSERT",
@@ -547,7 +547,7 @@ READ_ONLY = {
 
 
 def as_text(function: str, queue: str) -> dict[str, str]:
-    """Arguments as a query string has them."""
+    """Arguments as texts of a query string."""
     arguments = {"queue_name": queue, **CALLS[function]}
     if function == "send_batch":
         arguments["messages"] = "{1,2}"
@@ -676,7 +676,7 @@ def test_a_missing_right_of_a_known_caller_is_forbidden(raising: RunningGateway,
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 204, 205, 299, 304, 599, 600, 799, 999])
 def test_a_function_that_chooses_an_odd_status_gets_a_whole_answer(raising: RunningGateway, status: int) -> None:
     answer = raising.client.post("/rpc/raise_state", json={"state": f"PT{status:03}"}, timeout=5)
-    # What HTTP has no use for as the status of a whole answer is a mistake of the function: 500.
+    # A status that a response with a body cannot have is an error of the function: 500.
     assert answer.status_code in {status, 500}
     assert 200 <= answer.status_code <= 599
     if answer.status_code in {204, 304}:

@@ -1,4 +1,4 @@
-"""Every function over HTTP, with the answer and the rows that it leaves behind."""
+"""Every function over HTTP: the response, and the rows in the database."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Bearer = Callable[..., Headers]
 
 @pytest.fixture
 def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
-    """A client that may do everything."""
+    """A client as service_role."""
     api.headers.update(bearer("service_role"))
     return api
 

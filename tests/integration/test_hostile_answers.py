@@ -1,4 +1,4 @@
-"""Functions and clients that try to break the statement or the answer."""
+"""Functions and clients that try to inject SQL or to corrupt the response."""
 
 import json
 
@@ -18,11 +18,11 @@ def test_a22_a_csv_header_cannot_leave_its_place_in_the_statement(gateway: Runni
     gateway.sql("grant select on public.canary to anon")
     ((name,),) = gateway.sql("select current_database()")
     gateway.sql(f"alter database {name} set standard_conforming_strings = off")
-    # Settings of the database reach connections that are made from now on.
+    # Settings of the database apply to new connections.
     mine = "usename = 'authenticator' and datname = current_database()"
     gateway.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {mine}")
     gateway.define(ROWS)
-    # Inside the quotes: a backslash (written twice), an apostrophe, and SQL.
+    # Inside the quotes: a backslash (escaped), an apostrophe, and SQL.
     select = r""""\\' || (select n::text from public.canary) end from source --":a"""
     answer = gateway.client.get("/rpc/rows", params={"select": select}, headers={"Accept": "text/csv"})
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Nothing of a call is left on its connection for the next caller, whatever the call does and however it ends."""
+"""A call leaves no state on its connection for the next caller."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ GATEWAY = {"PGRST_DB_POOL": "1"}
 
 @pytest.fixture(scope="module")
 def gateway(gateway: RunningGateway) -> RunningGateway:
-    """A gateway with one connection, whose functions look at their surroundings and do what they are told."""
+    """A gateway with one connection, and functions that inspect their session or run given SQL."""
     gateway.define("create table public.trace (what text)", "grant all on public.trace to public", LOOK, DO)
     gateway.sql("select pgmq_admin.create_queue('jobs')")
     return gateway
@@ -57,7 +57,7 @@ def gateway(gateway: RunningGateway) -> RunningGateway:
 
 @pytest.fixture
 def alone(gateway: RunningGateway) -> RunningGateway:
-    """The same with nothing in its tables, and with a connection on which there has been no call of another test."""
+    """The same with empty tables, and a connection without calls of other tests."""
     gateway.sql("truncate public.trace, pgmq.q_jobs restart identity")
     gateway.client.cookies.clear()
     before = seen(gateway)["process"]
@@ -68,7 +68,7 @@ def alone(gateway: RunningGateway) -> RunningGateway:
 
 
 def seen(gateway: RunningGateway, headers: dict[str, str] | None = None) -> dict[str, Any]:
-    """What a call finds; `process` tells its connection."""
+    """The state that a call finds; `process` identifies its connection."""
     answer = gateway.client.post("/rpc/look", headers=headers)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -77,7 +77,7 @@ def seen(gateway: RunningGateway, headers: dict[str, str] | None = None) -> dict
 
 @pytest.fixture
 def look(alone: RunningGateway) -> Callable[..., dict[str, Any]]:
-    """look(headers) gives what a call finds."""
+    """look(headers) returns the state that a call finds."""
     return partial(seen, alone)
 
 
@@ -98,7 +98,7 @@ CLEAN = {
 
 
 def assert_clean(found: dict[str, Any]) -> None:
-    """Assert that an anonymous caller without cookies finds only its own."""
+    """Assert that an anonymous caller without cookies finds its own state only."""
     assert {name: value for name, value in found.items() if name != "process"} == CLEAN
 
 
@@ -232,7 +232,7 @@ def test_a30_a_body_that_never_ends_holds_no_connection(alone: RunningGateway, l
 
 @contextlib.contextmanager
 def _request(server: Server, body: bytes, headers: dict[str, str], length: int | None = None) -> Any:  # noqa: ANN401
-    """A call of `do` whose answer is not waited for; the connection is closed at the end."""
+    """A call of `do` whose response is not awaited; the connection is closed at the end."""
     host, port = server.url.removeprefix("http://").split(":")
     lines = [
         f"{name}: {value}" for name, value in {"Host": host, "Content-Length": length or len(body), **headers}.items()
@@ -297,7 +297,7 @@ def test_many_callers_at_once_see_only_their_own(api: httpx.Client, bearer: Bear
 
 @pytest.fixture
 def owned(sql: Sql, queue: str, grant: Callable[..., None]) -> None:
-    """A policy by which each `sub` owns the messages that name it, and whoever finishes one must own it too."""
+    """A policy: each `sub` owns the messages with its name, and only the owner can delete or archive them."""
     grant("authenticated", "send", "read", "pop", "archive", "delete")
     owner = "message->>'owner' = current_setting('request.jwt.claims', true)::json->>'sub'"
     sql(f"create policy own on pgmq.q_{queue} to authenticated using ({owner}) with check ({owner})")

@@ -1,4 +1,4 @@
-"""Schedules of calls of a few callers over one connection, against a model of what a queue does."""
+"""Random calls of a few callers over one connection, compared with a model of a queue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def gateway(gateway: RunningGateway) -> RunningGateway:
 
 
 class Model:
-    """What a queue does, one call after the other."""
+    """The behaviour of a queue for calls one after the other."""
 
     def __init__(self) -> None:
         self.messages: dict[int, dict[str, Any]] = {}
@@ -42,7 +42,7 @@ class Model:
         self._numbers = count(1)
 
     def run(self, call: Asked) -> Any:  # noqa: ANN401 as JSON has it
-        """What the call is answered, as far as it can be told beforehand."""
+        """The predicted response of the call."""
         if call.function == "complain":
             return call.arguments["marker"]
         if call.function == "send":
@@ -71,7 +71,7 @@ class Model:
 
 
 def asked(moves: Sequence[tuple[str, str, int]]) -> list[Asked]:
-    """The calls that are meant, each with a number of its own."""
+    """The calls, each with its number."""
     calls = []
     for number, (sub, function, value) in enumerate(moves):
         arguments: dict[str, Any] = {"queue_name": "jobs"}
@@ -88,7 +88,7 @@ def asked(moves: Sequence[tuple[str, str, int]]) -> list[Asked]:
 
 
 def turns(calls: Sequence[Asked]) -> list[int]:
-    """The places of calls in the order in which they are to be run: by caller, and by what they do."""
+    """The positions of calls in the order in which they run: by caller and function."""
     subs = dict.fromkeys(call.sub for call in calls)
     return [
         place
@@ -101,7 +101,7 @@ def turns(calls: Sequence[Asked]) -> list[int]:
 
 
 def told(answer: httpx.Response) -> Any:  # noqa: ANN401 as JSON has it
-    """What the model says too."""
+    """The parts of a response that the model predicts."""
     body = answer.json()
     if answer.is_error:
         return body["message"]

@@ -1,4 +1,4 @@
-"""The API's description: what is committed, printed and served is one document, valid, and true when it is tried."""
+"""The OpenAPI document: committed, printed and served are equal, it is valid, and requests confirm it."""
 
 import re
 from collections.abc import Iterator
@@ -255,20 +255,20 @@ def test_the_description_says_where_the_operator_says_that_the_api_is(serve: Ser
 
 
 def resolved(response: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
-    """A response, also where the document has a reference to it."""
+    """A response, with its reference resolved."""
     name = response.get("$ref", "").rpartition("/")[2]
     found: dict[str, Any] = document["components"]["responses"][name] if name else response
     return found
 
 
 def conforms(value: object, schema: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> None:
-    """Check that a value is what a schema of the document says."""
+    """Validate a value against a schema of the document."""
     whole = {**schema, "components": document["components"]}
     Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
 
 
 def documented(answer: httpx.Response, operation: dict[str, Any], document: dict[str, Any] = DOCUMENT) -> None:
-    """Check that an answer's status, headers and body are among those of its operation."""
+    """Validate a response's status, headers and body against its operation."""
     response = resolved(operation["responses"][str(answer.status_code)], document)
     media_type = answer.headers["content-type"].partition(";")[0]
     conforms(answer.json(), response["content"][media_type]["schema"], document)
@@ -286,7 +286,7 @@ def profile(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def timeless(value: object) -> object:
-    """A value with every time replaced by one and the same."""
+    """A value with all times replaced by a constant."""
     if isinstance(value, list):
         return [timeless(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Settings of PostgREST's that change what answers look like."""
+"""Settings of PostgREST that change responses."""
 
 import re
 
@@ -22,7 +22,7 @@ GATEWAY = {
 
 @pytest.fixture
 def number(gateway: RunningGateway) -> str:
-    """The path of a function that answers, and another that nobody may execute."""
+    """The path of a function, and that of one without EXECUTE for any role."""
     gateway.define(
         "create or replace function public.number() returns int stable language sql as 'select 1'",
         "create or replace function public.secret() returns int stable language sql as 'select 1'",

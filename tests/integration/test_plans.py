@@ -1,4 +1,4 @@
-"""The plan of a call instead of its result, where the operator allows it (db-plan-enabled)."""
+"""The plan of a call instead of its result (db-plan-enabled)."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ KEEP = (
 
 
 def explained(gateway: RunningGateway, accept: str, **headers: str) -> tuple[int, str, str]:
-    """Status, Content-Type and body of a plan asked for."""
+    """Status, Content-Type and body of a requested plan."""
     answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": accept, **headers})
     assert "content-range" not in answer.headers
     return answer.status_code, answer.headers["content-type"], answer.text

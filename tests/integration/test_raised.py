@@ -1,4 +1,4 @@
-"""Functions that make the whole answer themselves, with RAISE and the code PGRST."""
+"""Functions that raise a whole response (RAISE SQLSTATE 'PGRST')."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Queues as resources: the same calls, roles and errors as the functions', with the statuses of resources."""
+"""Queues as REST resources."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Bearer = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
-    """A client that may do everything and names no schema."""
+    """A client as service_role without a profile header."""
     del api.headers["Content-Profile"]
     api.headers.update(bearer("service_role"))
     return api

@@ -1,4 +1,4 @@
-"""ALTER ROLE … SET holds for the calls of that role, and for no others."""
+"""ALTER ROLE … SET applies to the calls of that role only."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Who may do what: every function in every role, with grants alone and under row-level security."""
+"""Every function in every role, with grants alone and under row-level security."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ each_role = pytest.mark.parametrize("role", REFUSED, ids=NAMES.values())
 
 @pytest.fixture
 def stripped(sql: Sql, queue: str) -> None:
-    """The test's queue with a message in it, and without the rights that service_role has on every new queue."""
+    """The test's queue with one message, without the privileges that service_role has on new queues."""
     sql(f"revoke all on pgmq.q_{queue}, pgmq.a_{queue} from service_role")
     sql("select pgmq.send(%s, %s)", queue, json.dumps({"first": True}))
 
@@ -143,7 +143,7 @@ def test_service_role_passes_row_level_security(call: Call, function: str, queue
 
 @pytest.fixture
 def owned(sql: Sql, queue: str, grant: Grant) -> None:
-    """A policy by which each `sub` owns the messages that name it, and one message for each of two."""
+    """A policy: each `sub` owns the messages with its name; two callers have one each."""
     grant("authenticated", "send", "read", "pop", "archive", "delete")
     owner = "message->>'owner' = current_setting('request.jwt.claims', true)::json->>'sub'"
     sql(f"create policy own on pgmq.q_{queue} to authenticated using ({owner}) with check ({owner})")

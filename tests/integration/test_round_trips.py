@@ -1,4 +1,4 @@
-"""A request costs one round trip to Postgres: seen on the wire between gateway and server."""
+"""A request costs one round trip to Postgres, counted on the wire."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +15,12 @@ from tests.server import Server
 Bearer = Callable[..., dict[str, str]]
 
 
-# A kind and a length, which counts itself.
+# A type and a length, which includes itself.
 HEAD = 5
 
 
 class Kinds:
-    """Notes the kinds of messages that the gateway sends, in the order in which they are whole."""
+    """Records the types of the protocol messages that the gateway sends, in order."""
 
     def __init__(self) -> None:
         self.seen = bytearray()
@@ -28,7 +28,7 @@ class Kinds:
 
     def note(self, connection: int, chunk: bytes) -> None:
         """Take the next bytes of a connection."""
-        # The first message has a length but no kind; it gets a blank.
+        # The startup message has a length but no type: a blank stands for it.
         rest = self._rest.get(connection, b" ") + chunk
         while len(rest) >= HEAD and len(rest) > (length := int.from_bytes(rest[1:HEAD])):
             self.seen += rest[:1]
@@ -38,13 +38,13 @@ class Kinds:
 
 @pytest.fixture
 def kinds() -> Kinds:
-    """What the gateway has sent."""
+    """The recorded types."""
     return Kinds()
 
 
 @pytest.fixture
 def wire(kinds: Kinds, folder: Path, directory: DataDirectory) -> Iterator[Path]:
-    """The folder of a socket that leads to the running server's Postgres, past `kinds`."""
+    """The folder of a socket that relays to the server's Postgres through `kinds`."""
     place = folder / "wire"
     place.mkdir()
     with Proxy(socket_folder(directory) / SOCKET_NAME, place / SOCKET_NAME, kinds.note):
@@ -62,12 +62,12 @@ def test_a_request_is_one_round_trip(
     headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
     with httpx.Client(base_url=gateway.url, headers=headers) as client:
         message = {"queue_name": "kept", "message": {"n": 1}}
-        # The first request connects, and has the statement prepared.
+        # The first request connects and prepares the statement.
         assert client.post("/rpc/send", json=message).text == "[1]"
         kinds.seen.clear()
         for number in range(2, 12):
             assert client.post("/rpc/send", json=message).text == f"[{number}]"
         assert client.post("/rpc/send", json={**message, "queue_name": "nope"}).status_code == 404
         assert client.post("/rpc/read", json={"queue_name": "kept", "sleep_seconds": 0, "n": 20}).status_code == 200
-    # Bind, Execute and Sync, sent together, and nothing before or after: 12 requests, 12 answers to wait for.
+    # Only Bind, Execute and Sync, sent together: 12 requests, 12 round trips.
     assert bytes(kinds.seen) == b"BES" * 12

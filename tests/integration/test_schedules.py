@@ -1,4 +1,4 @@
-"""Many callers at once under row-level security: whatever they do, nobody sees or touches what is another's."""
+"""Concurrent callers under row-level security never reach messages of others."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ SCHEMAS = (
 
 @pytest.fixture(scope="module")
 def gateway(gateway: RunningGateway) -> RunningGateway:
-    """A gateway with two connections, and a queue on which each `sub` owns the messages that name it."""
+    """A gateway with two connections, and a queue on which each `sub` owns the messages with its name."""
     prepare(gateway)
     return gateway
 
@@ -71,7 +71,7 @@ async def test_many_callers_see_and_touch_only_their_own(crowd: Crowd, bearer: B
 
 
 def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]]) -> None:
-    """Assert that what was answered is what happened, once, and to its owner's messages."""
+    """Assert that responses equal the effects, that each happened once, and to the caller's own messages."""
     sent = {a.json()[0]: c.arguments["message"] for c, a in done if c.function == "send"}
     taken: Counter[int] = Counter()
     for call, answer in done:
@@ -89,7 +89,7 @@ def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]])
     assert left == [(number, sent[number]) for number in sorted(sent) if number not in taken]
     archived = [c.arguments["message_id"] for c, a in done if c.function == "archive" and a.json()]
     assert crowd.sql("select msg_id, message from pgmq.a_jobs order by 1") == [(n, sent[n]) for n in sorted(archived)]
-    # A message has the time at which its transaction began.
+    # A message's time is the start of its transaction.
     ((times,),) = crowd.sql("select count(distinct enqueued_at) from pgmq.q_jobs")
     assert times < len(left)
 
@@ -107,7 +107,7 @@ async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_de
     gateway.sql("select pgmq.send_batch('jobs', array(select '1'::jsonb from generate_series(1, 24)))")
 
     def finish(caller: int, number: int) -> Any:  # noqa: ANN401
-        # Blanks come before all else: the second caller's order is the other way round.
+        # Blanks sort first, so the second caller's order is reversed.
         body = f'{{"queue_name": "jobs", {" " * number * caller}"message_id": {number:>3}}}'
         headers = {**callers[caller], "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
         return crowd.client.post("/rpc/delete", content=body, headers=headers)
@@ -120,7 +120,7 @@ async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_de
     finished = [answer.json() for answer in answers[:48]]
     assert [one + other for one, other in zip(finished[:24], finished[24:], strict=True)] == [1] * 24
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(0,)]
-    # It really happened; a connection that ends tells what it has counted.
+    # The deadlock did happen: a connection reports its statistics when it closes.
     gateway.sql(
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where datname = current_database() and application_name = 'pgmq-gateway' and query like '%pgmq_gateway.call%'"

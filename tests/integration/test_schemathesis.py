@@ -55,7 +55,7 @@ CHECKS = {
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that was made in a phase, right or wrong, and the status of its answer.
+    """A generated request, valid or not, and the status of its response.
 
     linked  whether it came from the answer to another one
     checks  what was checked
@@ -90,7 +90,7 @@ def test_who_may_do_all_gets_what_is_described(queues: RunningGateway, tmp_path:
         mine = [exchange for exchange in exchanges if exchange.operation == operation]
         assert sum(exchange.right and exchange.status < 300 for exchange in mine) >= 5, operation
         assert any(not exchange.right and exchange.status >= 400 for exchange in mine), operation
-    # Only to see whether it may be left out, or be wrong.
+    # Only to check whether it can be absent or invalid.
     assert sum(exchange.status == 401 for exchange in exchanges) < len(exchanges) / 10
 
 
@@ -98,18 +98,18 @@ def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: Runnin
     before = stored(queues)
     exchanges = fuzzed(queues, PUBLISHABLE, EXAMPLES // 5, tmp_path, "--generation-with-security-parameters", "true")
     assert {exchange.operation for exchange in exchanges} >= OPERATIONS
-    # A batch of no messages needs no right.
+    # An empty batch needs no privilege.
     assert {exchange.operation[1] for exchange in exchanges if exchange.status < 400} <= {"/rpc/send_batch"}
     assert stored(queues) == before
 
 
 def stored(gateway: RunningGateway) -> list[tuple[Any, ...]]:
-    """All messages that are in the queues."""
+    """All messages in the queues."""
     return [row for name in QUEUES for row in gateway.sql(f"select msg_id, read_ct, vt from pgmq.q_{name} order by 1")]
 
 
 def fuzzed(gateway: RunningGateway, key: str, examples: int, folder: Path, *options: str) -> list[Exchange]:
-    """Run schemathesis to its end, which must be a good one; what it did."""
+    """Run schemathesis, which must succeed, and return its report."""
     report = folder / "report.ndjson"
     ended = subprocess.run(
         [
@@ -131,7 +131,7 @@ def fuzzed(gateway: RunningGateway, key: str, examples: int, folder: Path, *opti
 
 
 def exchanged(event: dict[str, Any]) -> Iterator[Exchange]:
-    """The requests of an event in the report, those that were answered."""
+    """The requests of an event in the report that received a response."""
     scenario = event.get("ScenarioFinished", {})
     recorded = scenario.get("recorder", {})
     for name, interaction in recorded.get("interactions", {}).items():

@@ -1,4 +1,4 @@
-"""What a query string, Accept, Prefer and Range make of the rows that a function returns, and what a function answers.
+"""Shaping of results by the query string, Accept, Prefer and Range.
 
 The last tests throw hostile texts at a real Postgres: whatever a caller writes stays a name or a value.
 """
@@ -61,7 +61,7 @@ SCHEMAS = (
     end $f$""",
 )  # fmt: skip
 
-# Query parameters, and the numbers of the rows that they leave.
+# Query parameters, and the numbers of the remaining rows.
 FILTERS: dict[str, list[int]] = {
     "id=eq.2": [2],
     "id=neq.2": [1, 3, 4],
@@ -144,7 +144,7 @@ def post(gateway: RunningGateway) -> Get:
 
 @pytest.fixture
 def runs(gateway: RunningGateway) -> Callable[[], int]:
-    """How often functions that write have run in this test, as far as it was committed."""
+    """How often writing functions have committed in this test."""
     gateway.sql("truncate public.runs")
 
     def count() -> int:
@@ -397,7 +397,7 @@ def test_timezone(get: Get) -> None:
     answer = get("items", "select=made&id=eq.1", Prefer="timezone=Asia/Tokyo")
     assert answer.json() == [{"made": "2026-01-01T09:00:00+09:00"}]
     assert answer.headers["preference-applied"] == "timezone=Asia/Tokyo"
-    # The next request on the connection finds nothing of it.
+    # The next request on the connection finds no trace of it.
     assert {get("zone").json() for _ in range(4)} == {get("zone", Prefer="timezone=Mars/Phobos").json()}
 
 
@@ -410,7 +410,7 @@ def test_a_caller_may_ask_for_rollback_where_the_operator_allows_it(post: Get, r
 
 
 def other(gateway: RunningGateway, serve: Serve, **settings: str) -> httpx.Client:
-    """A client of one more gateway on the same database."""
+    """A client of another gateway on the same database."""
     return httpx.Client(base_url=serve(gateway.sql("select current_database()")[0][0], **settings).url, timeout=30)
 
 
@@ -537,7 +537,7 @@ def test_columns_choose_the_arguments(post: Get) -> None:
     assert refusal(post("add", "", {"a": 1, "b": "x", "further": True}))[:2] == (404, "PGRST202")
 
 
-# Characters and words that mean something to the grammar or to SQL.
+# Special characters and words of the grammar or of SQL.
 TOKENS = st.sampled_from(
     [
         *"\"'\\;()*,.:{}[]$-><!%& \n\0",

@@ -1,4 +1,4 @@
-"""Calls of one caller that share a transaction: each has its own answer or error, as if it had been alone."""
+"""Calls that share a transaction have the outcomes that they would have alone."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ end $f$
 
 @pytest.fixture(scope="module")
 def gateway(gateway: RunningGateway) -> RunningGateway:
-    """A gateway with one connection, and functions that do what they are told."""
+    """A gateway with one connection, and functions that run given SQL."""
     gateway.define(
         "create table public.trace (place int, transaction text); grant all on public.trace to public",
         "create table public.secret (a int)",
@@ -45,7 +45,7 @@ def gateway(gateway: RunningGateway) -> RunningGateway:
         HOLD,
         ACT,
         "create sequence public.tries; grant all on sequence public.tries to public",
-        # No transaction number where nothing may be written; its beginning tells it as well.
+        # A read-only transaction has no number; its start identifies it as well.
         "create function public.mine(pad text default '') returns table (value text) volatile language sql as "
         "'select now()::text'",
         "create function pgmq_admin.mine() returns table (value text) volatile language sql as 'select now()::text';"
@@ -69,7 +69,7 @@ def gateway(gateway: RunningGateway) -> RunningGateway:
 
 @pytest.fixture
 async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
-    """Its callers, with nothing done yet."""
+    """Its callers, with an empty record."""
     gateway.sql("truncate public.trace, public.parent, public.child")
     async with crowd_of(gateway) as crowd:
         yield crowd
@@ -78,22 +78,22 @@ async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
 
 @pytest.fixture
 def ann(bearer: Bearer) -> Headers:
-    """The headers of one and the same caller."""
+    """The headers of one caller."""
     return bearer("authenticated", sub="ann")
 
 
 def act(crowd: Crowd, caller: Headers, place: int, code: str = "select 1") -> Any:  # noqa: ANN401
-    """A call that does as told and must come back with its marker."""
+    """A call that runs given SQL and must return its marker."""
     return crowd.call("act", {"place": place, "code": code}, {**caller, "X-Marker": str(place)})
 
 
 def transactions(answers: list[httpx.Response]) -> list[str]:
-    """The transaction that each of these calls ran in."""
+    """The transaction of each of these calls."""
     return [answer.json()["transaction"] for answer in answers]
 
 
 def seen(answer: httpx.Response) -> dict[str, Any]:
-    """All of an answer that does not depend on when it was given."""
+    """The parts of a response that do not depend on the time."""
     body = answer.json()
     if isinstance(body, dict):
         body.pop("transaction", None)
@@ -102,7 +102,7 @@ def seen(answer: httpx.Response) -> dict[str, Any]:
 
 
 def traces(crowd: Crowd) -> list[int]:
-    """The places of the calls whose effect is in the database, once for each time."""
+    """The positions of the calls whose effects are in the database."""
     return [place for (place,) in crowd.sql("select place from public.trace order by place")]
 
 
@@ -256,7 +256,7 @@ async def test_callers_that_differ_in_one_byte_do_not_share(crowd: Crowd, bearer
     answers = await crowd.together(*(act(crowd, caller, n) for n, caller in enumerate(callers * 2)))
     by_caller = transactions(answers)
     assert by_caller[: len(callers)] == by_caller[len(callers) :]
-    # Without a token it is the same caller as with one that says no more, up to its times.
+    # Without a token the caller equals one with an empty token, except for its times.
     assert len(set(by_caller)) == len(callers)
     asked = [json.loads(answer.json()["claims"]) for answer in answers]
     assert [claims.get("sub") for claims in asked] == [*subs, *["ann"] * 7, None, None] * 2

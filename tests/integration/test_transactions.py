@@ -1,4 +1,4 @@
-"""The transaction of a call: its level, its time, its settings and its end."""
+"""The transaction of a call: isolation level, timeout, settings, commit or rollback."""
 
 import pytest
 

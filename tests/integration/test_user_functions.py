@@ -1,4 +1,4 @@
-"""Functions that users add to an exposed schema: found, called and answered as their signature says."""
+"""Functions that users add to an exposed schema."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ def function(gateway: RunningGateway, signature: str, body: str, options: str = 
     gateway.define(f"create or replace function public.{signature} {options} as $f$ {body} $f$")
 
 
-# Signature, body, arguments, and the text of the answer.
+# Signature, body, arguments, and the text of the response.
 RESULTS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "a scalar": ("r_scalar(a int, b int) returns int", "select a + b", {"a": 1, "b": 2}, "3"),
     "text": ("r_text(a text) returns text", "select a || 'é\"'", {"a": "x"}, '"xé\\""'),
@@ -122,7 +122,7 @@ def test_nothing_returned_is_204_without_a_body(gateway: RunningGateway) -> None
     assert "content-length" not in answer.headers
     assert "content-profile" not in answer.headers
     assert gateway.sql("select name from public.things where id = 204") == [("x",)]
-    # The connection goes on.
+    # The connection remains usable.
     assert gateway.client.post("/rpc/note", json={"id": 205, "name": "y"}).status_code == 204
 
 
@@ -171,7 +171,7 @@ def test_a_function_that_promises_not_to_write_runs_read_only(
 
 @pytest.mark.parametrize("volatility", ["stable", "immutable"])
 def test_a_broken_promise_writes_nothing(gateway: RunningGateway, volatility: str) -> None:
-    # Behind a volatile function, as Postgres itself keeps the plainest cases from writing.
+    # Through a volatile function, because Postgres itself prevents the simplest writes.
     function(gateway, "add_thing() returns void", "insert into public.things values (1)")
     body = "begin perform public.add_thing(); end"
     function(gateway, f"sly_{volatility}() returns void", body, f"language plpgsql {volatility}")

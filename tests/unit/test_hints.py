@@ -1,4 +1,4 @@
-"""Hints for names that do not exist are those that PostgREST gives."""
+"""Suggestions for unknown names equal PostgREST's."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a client accepts leads to the representation that PostgREST would give."""
+"""Content negotiation gives PostgREST's representations."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Prefer headers are read, followed and echoed as PostgREST does it."""
+"""Prefer headers are parsed, applied and echoed as in PostgREST."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""The query string that shapes a result: what it is read into, what is refused, and that no text breaks out of it."""
+"""Parsing the query string: shapes, errors, and that no text can inject SQL."""
 
 import contextlib
 import re
@@ -24,10 +24,10 @@ COLUMNS = (("a", "pg_catalog.int4"), ("b", "pg_catalog.text"), ("c", "pg_catalog
 ROWS = Function(
     "public", "rows", (), Result.RECORD, returns_set=True, volatile=False, columns=COLUMNS, relation="row_type"
 )
-# Longer than any machine needs for 10,000 characters, shorter than anything quadratic over many of them.
+# Enough for 10,000 characters on any machine, and not for a quadratic algorithm.
 SECONDS = 3
 
-# Characters and words that mean something to the grammar or to SQL.
+# Special characters and words of the grammar or of SQL.
 TOKENS = st.sampled_from(
     [
         *"\"'\\;()*,.:{}[]$-><!%& \n\0",
@@ -342,7 +342,7 @@ def test_what_is_no_filter_is_refused_in_postgrests_words() -> None:
     assert caught.value.details == 'unexpected "q" expecting "not" or operator (eq, gt, ...)'
 
 
-# What PostgREST's parser says of each.
+# Errors of PostgREST's parser.
 REFUSED = [
     ("select", "a,", 3, 'unexpected end of input expecting "...", field name (* or [a..z0..9_$]), "*" or "count()"'),
     ("select", "name!hint", 5, '''unexpected '!' expecting letter, digit, "-", "->>", "->", "::", ".", ")", "," or '''
@@ -447,7 +447,7 @@ def test_long_texts_are_read_or_refused_in_time(name: str, text: str) -> None:
 
 
 def attempt(pairs: list[tuple[str, str]]) -> None:
-    """Read and render, which both may refuse in three ways only; nothing of the caller's is left outside of quotes."""
+    """Parse and render, with documented errors only; no text of the client is left outside of quotes."""
     try:
         shaping = read_shaping(pairs)
     except REFUSALS:
@@ -456,7 +456,7 @@ def attempt(pairs: list[tuple[str, str]]) -> None:
         harmless(shaping, representation, counted=True)
 
 
-# What SQL has outside of quotes: words of the gateway's, references to parameters, numbers, operators.
+# SQL outside of quotes: the gateway's words, references to parameters, numbers, operators.
 WORDS = frozenset(
     """
     all and answer any array as asc between by call case cast coalesce count desc distinct e else end false first from
@@ -471,7 +471,7 @@ WORDS = frozenset(
 
 def harmless(shaping: Shaping, representation: Representation, *, counted: bool) -> None:
     made = statement(ROWS, Arguments(()), shaping, representation, counted=counted)
-    # Each quoted part is closed, so what is left is the gateway's own.
+    # All quotes are closed, so the rest is the gateway's own text.
     bare = re.sub(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'', " ", made.sql)
     assert not set(bare) & set("\"'\\;{}#`!?"), bare
     assert "--" not in bare

@@ -1,4 +1,4 @@
-"""The wire contract as executable cases: each request gets the answer that PostgREST gives.
+"""Recorded requests and PostgREST's responses, which the gateway must equal.
 
 cases.json was recorded from running servers; rows.json goes through the contract row by row, with functions of its own.
 """
@@ -45,9 +45,9 @@ RUNS = [
 
 @pytest.fixture(scope="session")
 def uri(directory: DataDirectory) -> str:
-    """The database that the cases describe: queue q_basic, which authenticated may use and anon may not.
+    """The database of the cases: queue q_basic, which authenticated can use and anon cannot.
 
-    Its pgmq has the shape of 1.5, which the answers were recorded on.
+    Its records have the columns of pgmq 1.5, as in the recorded responses.
     """
     with psycopg.connect(socket_uri(directory), autocommit=True) as owner:
         owner.execute("create database wire")
@@ -69,7 +69,7 @@ async def installed(owner_uri: str) -> None:
 
 @pytest.fixture(scope="session")
 def servers(uri: str, folder: Path) -> Iterator[dict[str, Server]]:
-    """A gateway as PostgREST alone is, and one with Supabase's key layer in front."""
+    """A gateway without the key layer, as PostgREST alone, and one with it."""
     schemas = "public,pgmq_public"
     env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", "PGRST_DB_SCHEMAS": schemas}
     keys = {
@@ -106,7 +106,7 @@ def test_case(target: str, case: Json, bases: dict[str, str]) -> None:
 
 
 def tokens() -> dict[str, str]:
-    """The tokens that the cases name."""
+    """The tokens of the cases, by name."""
     key = SECRET.encode()
     roles = {role: token(key, role, {}, 3600) for role in ("anon", "authenticated", "service_role")}
     expired = token(key, "authenticated", {"exp": int(time.time()) - 3600}, 1)
@@ -114,7 +114,7 @@ def tokens() -> dict[str, str]:
 
 
 def fill(template: Json, context: Json) -> Json:
-    """The template with its placeholders replaced; one that is the whole string keeps the type of its value."""
+    """The template with its placeholders replaced; a placeholder alone keeps the type of its value."""
     if isinstance(template, str):
         whole = PLACEHOLDER.fullmatch(template)
         if whole and not whole[2]:
@@ -171,7 +171,7 @@ def json_or_none(text: str) -> Json:
 
 
 def departures(expect: Json, answer: Json) -> Iterator[str]:
-    """Where an answer is not what was expected."""
+    """The differences between a response and the expected one."""
     if not re.fullmatch(str(expect["status"]).removeprefix("re:"), str(answer["status"])):
         yield f"status {answer['status']}"
     for name, wanted in expect.get("headers", {}).items():
@@ -194,7 +194,7 @@ def departures(expect: Json, answer: Json) -> Iterator[str]:
 
 
 def same(wanted: Json, value: Json, *, subset: bool = False) -> bool:
-    """Whether a value is what a matcher wants: $any, $int, re:…, or an equal value; objects may have more members."""
+    """Whether a value matches: $any, $int, re:…, or an equal value; objects can have further members."""
     if wanted == "$any":
         return True
     if wanted == "$int":
