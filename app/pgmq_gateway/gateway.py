@@ -29,20 +29,20 @@ from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from pgmq_gateway.observe.otel import Tracing
 
-# How long a server waits for a database that is slow to answer before it listens.
-READY_SECONDS = 3
-PAGES = (b"/docs", PREFIX.encode() + b"/docs")
+# How long the start waits for the functions before the server listens.
+LOAD_TIMEOUT_SECONDS = 3
+DOCS_PATHS = (b"/docs", PREFIX.encode() + b"/docs")
 
 
 class Gateway:
-    """The parts that live as long as the settings.
+    """All parts that depend on the settings.
 
-    earlier  the gateway that this one takes over from: what has been counted goes on
+    earlier  the gateway that this one replaces: counters, rate limits and fetched keys are taken over
     """
 
     def __init__(self, settings: Settings, earlier: "Gateway | None" = None) -> None:
         if settings.db_uri is None:
-            raise SettingsError("PGRST_DB_URI is not set: it says which database to serve")
+            raise SettingsError("PGRST_DB_URI is not set: set it to the URI of the database to serve")
         self.settings = settings
         self.bounds = Bounds.of(settings)
         self.database = Database(settings)
@@ -51,7 +51,7 @@ class Gateway:
         self.admission = AdmissionQueue(settings, self.database)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
         self.authenticator = Authenticator.of(settings, self.remote_keys)
-        # Its variables are those of the process.
+        # A reload cannot change its variables.
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
@@ -70,7 +70,7 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connected to the database, or trying to be."""
+        """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
         running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
         try:
             if self.remote_keys is not None:
@@ -87,9 +87,9 @@ class Gateway:
 
 
 class Application:
-    """The gateway that serves now, as an application for any ASGI server.
+    """The present gateway as an ASGI application.
 
-    All requests go straight to its API, except those for the documentation pages: FastAPI has these and the lifespan.
+    Requests go straight to the gateway's API. FastAPI serves the documentation pages and the lifespan.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -97,24 +97,23 @@ class Application:
         self.switch(gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or follow the server's life."""
-        pages = scope["type"] == "lifespan" or scope["raw_path"].startswith(PAGES)
+        pages = scope["type"] == "lifespan" or scope["raw_path"].startswith(DOCS_PATHS)
         await (self._pages if pages else self._api)(scope, receive, send)
 
     def switch(self, gateway: Gateway) -> None:
-        """Let this one answer from now on; what the other has begun, it finishes."""
+        """Send new requests to this gateway. The former one finishes its requests in flight."""
         self.gateway = gateway
         self._api = gateway.api
         self._pages = self._with_pages(gateway)
 
     async def start(self, gateway: Gateway) -> None:
-        """Let one run that does not answer yet."""
+        """Run a gateway that gets no requests yet."""
         stack = AsyncExitStack()
         await stack.enter_async_context(gateway.running())
         self._running[gateway] = stack
 
     async def stop(self, gateway: Gateway) -> None:
-        """End one that does not answer any more, once its calls have."""
+        """Stop a gateway after its calls in flight."""
         if stack := self._running.pop(gateway, None):
             await stack.aclose()
 
@@ -123,16 +122,16 @@ class Application:
         if gateway.settings.openapi_mode != "disabled":
             pages.router.routes.extend(docs.routes(gateway.settings))
         pages.router.redirect_slashes = False
-        # Not mounted at "/": a route's pattern ends at a line break, which a queue's name may have.
+        # Not mounted at "/": a route's pattern ends at a line break, and names of queues can contain one.
         pages.router.default = gateway.api
         return pages
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.start(self.gateway)
-        # Whoever calls from now on would be refused while the functions are not known; others may be serving meanwhile.
+        # Calls are rejected until the functions are loaded, and another gateway may still be serving this port.
         with suppress(TimeoutError):
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 await self.gateway.watch.loaded.wait()
         try:
             yield
@@ -144,5 +143,5 @@ class Application:
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:
-    """The gateway as an application; without settings, they come from the environment."""
+    """An ASGI application. Without settings, they are read from the environment."""
     return Application(gateway or Gateway(settings or load_settings()))

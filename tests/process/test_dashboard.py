@@ -55,7 +55,7 @@ def test_it_is_restarted_when_it_exits_and_its_link_signs_in_once(folder: Path, 
     psutil.wait_procs([second], 30)
     assert not second.is_running()
     assert gateway.log.read_text() == (
-        "pgmq-gateway: WARNING: the dashboard ended with status -9; starting another in 0.1 s\n"
+        "pgmq-gateway: WARNING: the dashboard exited with status -9; restarting it in 0.1 s\n"
     )
 
 

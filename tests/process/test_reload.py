@@ -135,11 +135,11 @@ def test_a_new_secret_holds_after_a_reload_and_wrong_settings_change_nothing(
     assert statuses(gateway) == {(404, 401)}
     (files / "secret").write_text(OTHER)
     change(files, "db-pool = 2", 'db-pool = 6\nadmin-server-host = "127.0.0.2"')
-    assert reload(gateway, manager) == "settings read again"
+    assert reload(gateway, manager) == "settings reloaded"
     assert statuses(gateway) == {(401, 404)}
     assert metrics(gateway)[MAX] == 6
     assert gateway.log.read_text() == (
-        "pgmq-gateway: WARNING: changed, but not before the next start: PGRST_ADMIN_SERVER_HOST\n"
+        "pgmq-gateway: WARNING: changed settings that need a restart: PGRST_ADMIN_SERVER_HOST\n"
     )
     good = (files / "conf").read_text()
     for old, new, complaint in (
@@ -148,15 +148,15 @@ def test_a_new_secret_holds_after_a_reload_and_wrong_settings_change_nothing(
         ('jwt-secret = "', 'jwt-role-claim-key = "?"\njwt-secret = "', "PGRST_JWT_ROLE_CLAIM_KEY: "),
     ):
         change(files, old, new)
-        assert reload(gateway, manager, signal.SIGUSR2) == "the last settings could not be used"
+        assert reload(gateway, manager, signal.SIGUSR2) == "the last reload failed"
         last = gateway.log.read_text().splitlines()[-1]
-        assert last.startswith("pgmq-gateway: ERROR: the settings stay as they were: ")
+        assert last.startswith("pgmq-gateway: ERROR: reload failed, keeping the present settings: ")
         assert complaint in last
         assert statuses(gateway) == {(401, 404)}
         (files / "conf").write_text(good)
     assert ready(gateway)
     (files / "secret").write_text(SECRET)
-    assert reload(gateway, manager) == "settings read again"
+    assert reload(gateway, manager) == "settings reloaded"
 
 
 def test_a_reload_loses_no_call_and_keeps_the_counts(
@@ -184,7 +184,7 @@ def test_a_reload_loses_no_call_and_keeps_the_counts(
     for size in (3, 4, 2):
         before = len(answers)
         change(files, (files / "conf").read_text().splitlines()[2], f"db-pool = {size}")
-        assert reload(gateway, manager) == "settings read again"
+        assert reload(gateway, manager) == "settings reloaded"
         until(lambda before=before: len(answers) > before + 10)  # type: ignore[misc]
     done.set()
     for sender in senders:
@@ -196,7 +196,7 @@ def test_a_reload_loses_no_call_and_keeps_the_counts(
             late.start()
             waiting = "select count(*) from pg_locks where not granted and relation = 'pgmq.q_tasks'::regclass"
             until(lambda: sql(waiting) == [(1,)])
-            assert reload(gateway, manager) == "settings read again"
+            assert reload(gateway, manager) == "settings reloaded"
             blocker.rollback()
             late.join()
     assert set(answers) == {200}
@@ -269,7 +269,7 @@ def test_one_port_for_api_and_health_checks_is_refused_by_a_reload_too(
             server.banner(process, tmp_path / "log", "/ready")
             conf.write_text(text.format(api))
             process.send_signal(signal.SIGHUP)
-            refused = f"the settings stay as they were: {conf}:4: admin-server-port: {api} is also the API's port"
+            refused = f"keeping the present settings: {conf}:4: admin-server-port: {api} is also the API's port"
             until(lambda: refused in (tmp_path / "log").read_text())
             assert httpx.get(f"http://127.0.0.1:{admin}/ready").status_code == 200
             process.terminate()

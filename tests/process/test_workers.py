@@ -12,7 +12,7 @@ import pytest
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from pgmq_gateway.process.admin_port_of_workers import together
+from pgmq_gateway.process.admin_port_of_workers import merged
 from tests import server
 from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
@@ -73,7 +73,7 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(serve: Serve, database: 
     until(lambda: ready(gateway) and len(workers_of(gateway)) == 2)
     assert other.is_running()
     assert victim.pid not in {worker.pid for worker in workers_of(gateway)}
-    assert "a worker ended with status -9" in gateway.log.read_text()
+    assert "a worker exited with status -9" in gateway.log.read_text()
 
 
 def test_f26_sigterm_lets_all_finish_what_they_have_begun(
@@ -115,7 +115,12 @@ def test_signals_reload_the_functions_and_the_settings_of_all(serve: Serve, data
         until(lambda: all(statuses() == [401, 200] for _ in range(12)))
         secret.write_text("short")
         gateway.process.send_signal(signal.SIGHUP)
-        until(lambda: "the settings stay as they were: PGRST_JWT_SECRET: the secret must" in gateway.log.read_text())
+        until(
+            lambda: (
+                "reload failed, keeping the present settings: PGRST_JWT_SECRET: the secret must"
+                in gateway.log.read_text()
+            )
+        )
         assert statuses() == [401, 200]
     assert (ready(gateway), len(workers_of(gateway))) == (True, 2)
 
@@ -141,7 +146,7 @@ def test_metrics_are_added_up_and_the_slowest_is_told() -> None:
         "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
         "pgrst_schema_cache_query_time_seconds {0}\n"
     )
-    assert together([text.format(1.0) + label.format("x"), text.format(4.0) + label.format("y")]) == (
+    assert merged([text.format(1.0) + label.format("x"), text.format(4.0) + label.format("y")]) == (
         '# HELP a_total A\n# TYPE a_total counter\na_total{s="x"} 5.0\n'
         "# HELP pgrst_schema_cache_query_time_seconds Q\n# TYPE pgrst_schema_cache_query_time_seconds gauge\n"
         "pgrst_schema_cache_query_time_seconds 4.0\n"
@@ -154,4 +159,4 @@ def test_what_all_workers_say_of_the_database_is_told_once_whatever_a_queue_is_c
         "# HELP pgmq_gateway_queue_messages Q\n# TYPE pgmq_gateway_queue_messages gauge\n"
         'pgmq_gateway_queue_messages{queue="a\\"\\\\\\nb",state="visible"} 3.0\n'
     )
-    assert together([text, text]) == text
+    assert merged([text, text]) == text

@@ -235,7 +235,7 @@ async def test_f2_a_wrong_password_ends_the_gateway_with_one_line(virgin: Cluste
         await set_login_password(connection, "right")
     env = {"PGRST_DB_URI": virgin.uri(name, "authenticator", "wrong"), "PGRST_JWT_SECRET": "x" * 32}
     failed = await asyncio.to_thread(server.run, "serve", "--port", "0", "--admin-port", "0", env=env)
-    refused = 'the database refuses PGRST_DB_URI: password authentication failed for user "authenticator"'
+    refused = 'the database rejects PGRST_DB_URI: password authentication failed for user "authenticator"'
     assert (failed.returncode, failed.stderr) == (1, f"pgmq-gateway: {refused}\n")
 
 

@@ -288,9 +288,9 @@ async def damaged(virgin: Cluster, connect: Connect, damage: str) -> str:
         ("drop function pgmq_admin.lint", "this database lacks function pgmq_admin.lint"),
         ("drop view pgmq_gateway.queues cascade", "this database lacks "),
         ("drop schema pgmq cascade", "this database lacks "),
-        ("drop table pgmq_gateway.shipped", "this database is not installed, or not wholly"),
+        ("drop table pgmq_gateway.shipped", "this database is not installed completely"),
         ("drop function pgmq_gateway.call", "login role authenticator cannot call pgmq_gateway.call"),
-        ("drop owned by authenticator; drop role authenticator", "the database refuses PGRST_DB_URI: "),
+        ("drop owned by authenticator; drop role authenticator", "the database rejects PGRST_DB_URI: "),
     ],
 )
 async def test_serving_a_damaged_database_is_refused(virgin: Cluster, connect: Connect, damage: str, said: str) -> None:

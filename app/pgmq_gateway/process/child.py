@@ -1,6 +1,6 @@
-"""A process of ours that another one of ours keeps running: when it dies, it is started again, ever more slowly.
+"""Supervised child processes, restarted with exponential back-off when they exit.
 
-It ends when its stdin does, so that it does not outlive its parent.
+A child stops when its stdin is closed, so that it does not outlive its parent.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from pgmq_gateway.backoff import Backoff
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Seconds between the exit of a process and the start of the next one.
+# Delays between the exit of a process and the start of the next one.
 FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS = 0.1, 10.0
-# Bytes of the longest line of orders: settings hold whole sets of keys.
-LONGEST = 1 << 24
-# Seconds that one has to live for its death not to count as being like the one before.
+# Messages to a child are lines of JSON. Settings can contain whole key sets.
+MAX_LINE_BYTES = 1 << 24
+# A process that ran for this long resets the back-off.
 HEALTHY_SECONDS = 30.0
 
 
 def run_module(name: str) -> tuple[str, ...]:
     """The command that runs a module of this package.
 
-    -P, because -m puts the current folder in front of sys.path: an `app` or `http` there would be imported instead.
+    -P, because -m puts the current folder first in sys.path: an `http` package there would be imported instead.
     """
     return (sys.executable, "-P", "-m", name)
 
 
 class Child(ABC):
-    """One process, and what takes its place. `name` is what the log calls it."""
+    """A supervised process. `name` is its name in the log."""
 
     name: str
 
@@ -44,7 +44,7 @@ class Child(ABC):
         self._stopping = asyncio.Event()
 
     async def keep(self) -> None:
-        """Have one running until `stop`."""
+        """Keep a process running until `stop` is called."""
         loop, backoff = asyncio.get_running_loop(), Backoff(FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS)
         while not self._stopping.is_set():
             started = loop.time()
@@ -54,13 +54,13 @@ class Child(ABC):
             if loop.time() - started > HEALTHY_SECONDS:
                 backoff.reset()
             delay = backoff.delay()
-            logger.warning("%s ended with status %s; starting another in %.1f s", self.name, status, delay)
+            logger.warning("%s exited with status %s; restarting it in %.1f s", self.name, status, delay)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
 
     async def run(self) -> int:
-        """Start one, wait for its end, and give its status."""
+        """Start a process, wait for its exit, and return its status."""
         self._process = process = await self.start()
         if self._stopping.is_set():
             self.stop()
@@ -69,38 +69,36 @@ class Child(ABC):
 
     @abstractmethod
     async def start(self) -> Process:
-        """A new process that has its orders."""
+        """Start a process and send it its settings."""
 
     @abstractmethod
     async def listen(self, process: Process) -> None:
-        """Hear what it says."""
+        """Read the process' stdout until it is closed."""
 
     def stop(self) -> None:
-        """End it and start no other."""
+        """Stop the process with SIGTERM and do not restart it."""
         self._stopping.set()
         self.signal(signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
-        """Pass a signal on."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it without asking."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
 
 async def lines_of_parent(stdin: IO[bytes] | IO[str] = sys.stdin) -> AsyncIterator[bytes]:
-    """What a child is told, until the other end is closed, whatever has become of the parent."""
-    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST)
+    """The lines that the parent sends, until its end of the pipe is closed, by exit or crash too."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=MAX_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
     while line := await reader.readline():
         yield line
 
 
 async def end_with_parent() -> None:
-    """Drain a child once its parent has gone."""
+    """Send this process SIGTERM when its parent has exited."""
     async for _ in lines_of_parent():
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with settings before they are used."""
+"""Checks settings before they are used."""
 
 import asyncpg
 
@@ -28,25 +28,25 @@ limit 1
 
 
 async def preflight(settings: Settings) -> None:
-    """Find out early what no waiting would mend. A database that cannot be reached yet is not among it.
+    """Fail fast on settings that waiting cannot fix. A database that is unreachable now is not an error.
 
     Raises SettingsError or ServeError.
     """
-    # A whole gateway would begin what only one that serves may, such as traces.
+    # Not a whole Gateway: that would already start traces.
     Authenticator.of(settings)
     for name, uri in (("PGRST_DB_URI", settings.db_uri), ("PGMQ_GATEWAY_LISTEN_URI", settings.listen_uri)):
         if uri is not None:
-            await _try(name, Connector(uri.get_secret_value(), prepared=settings.db_prepared_statements))
+            await _connect(name, Connector(uri.get_secret_value(), prepared=settings.db_prepared_statements))
 
 
-async def _try(name: str, connector: Connector) -> None:
+async def _connect(name: str, connector: Connector) -> None:
     try:
         connection = await connector()
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         hint = ": run pgmq-gateway install" if str(error) == 'role "authenticator" does not exist' else ""
-        raise ServeError(f"the database refuses {name}: {error}{hint}") from None
+        raise ServeError(f"the database rejects {name}: {error}{hint}") from None
     except (ValueError, asyncpg.ClientConfigurationError) as error:
-        raise ServeError(f"{name} cannot be used: {error}") from None
+        raise ServeError(f"{name} is not a usable connection URI: {error}") from None
     except (*BROKEN, asyncpg.PostgresError):
         return
     try:
@@ -62,6 +62,6 @@ async def _check_installed(connection: Connection) -> None:
     try:
         missing = await connection.fetchval(_MISSING)
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
-        raise ServeError("this database is not installed, or not wholly: run pgmq-gateway install") from None
+        raise ServeError("this database is not installed completely: run pgmq-gateway install") from None
     if missing is not None:
         raise ServeError(f"this database lacks {missing}: run pgmq-gateway install")

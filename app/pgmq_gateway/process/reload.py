@@ -1,4 +1,4 @@
-"""Other settings while it serves: a gateway with them takes the place of the one before, and no request is lost."""
+"""Reloads settings without losing a request: a gateway with the new ones replaces the one that serves."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from pgmq_gateway.settings.model import Settings, SettingsError, variable
 
 logger = logging.getLogger("pgmq_gateway")
 
-# PostgREST reads its settings again on SIGUSR2, others on SIGHUP.
+# SIGUSR2 as in PostgREST, SIGHUP as in most servers.
 SIGNALS = (signal.SIGHUP, signal.SIGUSR2)
-# How long the database may take to tell its functions before the settings are given up.
-LOAD_SECONDS = 10
-# What holds for the whole life of a process.
+# How long the new gateway may take to load the functions before the new settings are rejected.
+LOAD_TIMEOUT_SECONDS = 10
+# Settings that only a restart changes.
 FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "reuse_port")
 
 Reread = Callable[[], Settings]
@@ -29,7 +29,7 @@ Apply = Callable[[Settings], Awaitable[None]]
 
 
 class Reload:
-    """Puts gateways with other settings in the place of the one that serves."""
+    """Replaces the gateway of an application."""
 
     def __init__(self, application: Application, server: Server) -> None:
         self._application = application
@@ -37,19 +37,21 @@ class Reload:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def apply(self, settings: Settings) -> None:
-        """Serve with these settings as soon as the database has told its functions.
+        """Serve with these settings once the functions are loaded.
 
-        Raises SettingsError or ServeError, and serves as before, when that cannot be.
+        Raises SettingsError or ServeError; then the present gateway continues to serve.
         """
         before = self._application.gateway
         gateway = Gateway(settings, before)
         await self._application.start(gateway)
         try:
-            async with asyncio.timeout(LOAD_SECONDS):
+            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 await gateway.watch.loaded.wait()
         except TimeoutError:
             await self._application.stop(gateway)
-            raise ServeError(f"the database has not told its functions within {LOAD_SECONDS} s") from None
+            raise ServeError(
+                f"the functions could not be loaded from the database within {LOAD_TIMEOUT_SECONDS} s"
+            ) from None
         begun = set(self._server.server_state.tasks)
         self._application.switch(gateway)
         leaving = asyncio.create_task(self._leave(before, begun))
@@ -57,24 +59,25 @@ class Reload:
         leaving.add_done_callback(self._leaving.discard)
 
     async def _leave(self, gateway: Gateway, begun: set[asyncio.Task[None]]) -> None:
-        """End a gateway once it has answered what it has begun."""
+        """Stop a gateway after its requests in flight."""
         if begun:
             await asyncio.wait(begun)
         await self._application.stop(gateway)
 
 
 def keep_fixed(settings: Settings, before: Settings) -> Settings:
-    """New settings, with the old value of each that cannot change now; those are named in one warning."""
+    """The new settings with the present value of those that only a restart changes. Warns of these."""
     changed = [field for field in FIXED if getattr(settings, field) != getattr(before, field)]
     if changed:
-        logger.warning("changed, but not before the next start: %s", ", ".join(map(variable, changed)))
+        logger.warning("changed settings that need a restart: %s", ", ".join(map(variable, changed)))
     return settings.model_copy(update={field: getattr(before, field) for field in changed})
 
 
 class Reloading:
-    """Reads the settings again whenever a signal asks for it.
+    """Reloads the settings on a signal.
 
-    reread   the settings as they are now; raises what is wrong with them
+    reread  reads the settings from their sources; raises SettingsError
+    status  shown by the service manager
     """
 
     def __init__(self, settings: Settings, reread: Reread, manager: Manager, status: str) -> None:
@@ -86,11 +89,11 @@ class Reloading:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Listen to the signals in a `with` block."""
+        """Handle the signals during a `with` block."""
         loop, terminal = asyncio.get_running_loop(), _has_terminal()
 
         def hung_up() -> None:
-            # The kernel's own SIGHUP: the terminal that this was started in has been closed.
+            # The terminal was closed: the kernel's SIGHUP, not an operator's.
             if terminal and not _has_terminal():
                 os.kill(os.getpid(), signal.SIGTERM)
             else:
@@ -105,7 +108,7 @@ class Reloading:
                 loop.remove_signal_handler(number)
 
     async def run(self, apply: Apply) -> None:
-        """Apply the settings each time, until cancelled. With wrong ones all stays as it is."""
+        """Reload on each signal until cancelled. Wrong settings are logged and not applied."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -120,13 +123,13 @@ class Reloading:
             await preflight(settings)
             await apply(settings)
         except (SettingsError, ServeError, DataDirectoryError, OSError) as error:
-            logger.error("the settings stay as they were: %s", " ".join(str(error).split()))
-            return "the last settings could not be used"
+            logger.error("reload failed, keeping the present settings: %s", " ".join(str(error).split()))
+            return "the last reload failed"
         except Exception:
-            logger.exception("the settings stay as they were")
-            return "the last settings could not be used"
+            logger.exception("reload failed, keeping the present settings")
+            return "the last reload failed"
         self._settings = settings
-        return "settings read again"
+        return "settings reloaded"
 
 
 def _has_terminal() -> bool:

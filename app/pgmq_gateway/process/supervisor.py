@@ -1,4 +1,4 @@
-"""Several processes on one port: starts them, replaces those that die, and answers for all on the admin port."""
+"""Serves the API with several worker processes on one socket, and merges their admin ports."""
 
 import asyncio
 import json
@@ -18,15 +18,15 @@ from pgmq_gateway.process.child import Child, run_module
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.settings.model import Settings
 
-# What a worker says that serves with other settings.
+# A worker prints this line when it serves with new settings.
 APPLIED = b"applied\n"
 
 
 class Worker(Child):
-    """A process that serves, and what takes its place.
+    """A supervised worker process.
 
-    admin    where it says how it is
-    serving  set once it has been ready
+    admin    the path of its admin socket
+    serving  set once it accepts requests
     """
 
     name = "a worker"
@@ -40,7 +40,7 @@ class Worker(Child):
         self.serving = asyncio.Event()
 
     async def start(self) -> Process:
-        """A worker on the API's socket, with a socket of its own for its health."""
+        """Start a worker on the API's socket, with an admin socket of its own."""
         with _listening(self.admin) as admin:
             process = await asyncio.create_subprocess_exec(
                 *run_module("pgmq_gateway.process.worker"),
@@ -49,37 +49,37 @@ class Worker(Child):
                 pass_fds=(self._api, admin.fileno()),
             )
             assert process.stdin is not None
-            process.stdin.write(self._orders(api=self._api, admin=admin.fileno()))
+            process.stdin.write(self._message(api=self._api, admin=admin.fileno()))
             return process
 
     async def listen(self, process: Process) -> None:
-        """It says `ready`, and to other settings `applied` or `kept`."""
+        """The worker prints `ready`, and after each change of settings `applied` or `kept`."""
         assert process.stdout is not None
         while line := await process.stdout.readline():
             if line == b"ready\n":
                 self.serving.set()
             else:
                 self._answered(line)
-        # What takes its place has the new settings.
+        # The worker has exited. The next one starts with the new settings.
         self._answered(APPLIED)
 
     async def apply(self, settings: Settings) -> bool:
-        """Have it serve with other settings, and say whether it does."""
+        """Send the worker other settings and return whether it applied them."""
         self._settings = settings
         if self._process is None or self._process.returncode is not None:
             return True
         self._answer = asyncio.get_running_loop().create_future()
         assert self._process.stdin is not None
-        self._process.stdin.write(self._orders())
+        self._process.stdin.write(self._message())
         return await self._answer == APPLIED
 
     def _answered(self, line: bytes) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(line)
 
-    def _orders(self, **sockets: int) -> bytes:
-        orders = {"settings": _plain(self._settings.model_dump()), **sockets}
-        return json.dumps(orders).encode() + b"\n"
+    def _message(self, **sockets: int) -> bytes:
+        message = {"settings": _plain(self._settings.model_dump()), **sockets}
+        return json.dumps(message).encode() + b"\n"
 
 
 class Supervisor:
@@ -103,7 +103,7 @@ class Supervisor:
             await asyncio.wait([asyncio.create_task(self._stop.wait()), *kept], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stop.set()
-            # From here on the socket is open as long as workers listen, and no longer.
+            # From here on the socket closes with the last worker.
             self._api.close()
             for worker in self._workers:
                 worker.stop()
@@ -117,7 +117,7 @@ class Supervisor:
         share = self._share(settings)
         applied = await asyncio.gather(*(worker.apply(share) for worker in self._workers))
         if kept := applied.count(False):
-            raise ServeError(f"{kept} of {self._count} workers could not use the new ones")
+            raise ServeError(f"{kept} of {self._count} workers rejected the new settings")
 
     @property
     def draining(self) -> bool:
@@ -144,7 +144,7 @@ async def serve_many(count: int, settings: Settings, lifecycle: Lifecycle) -> No
 
 
 def _listening(path: Path) -> socket.socket:
-    """A socket in the file system, at a path that may have been used before."""
+    """Listen on a Unix socket. A socket left at the path is replaced."""
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(path))
@@ -154,7 +154,7 @@ def _listening(path: Path) -> socket.socket:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 a setting's value
-    """Settings as JSON has them, secrets in clear: they go to a process of ours, through a pipe."""
+    """A setting's value for JSON, secrets in clear: it is only sent to a worker, through a pipe."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict):

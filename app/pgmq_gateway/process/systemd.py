@@ -1,4 +1,4 @@
-"""What a service manager is told (systemd's sd_notify(3) protocol); without one, nothing."""
+"""Notifies a service manager (systemd's sd_notify(3) protocol)."""
 
 import asyncio
 import logging
@@ -10,15 +10,14 @@ from typing import Self
 
 logger = logging.getLogger("pgmq_gateway")
 
-# How long all else may wait for a manager that does not listen.
-PATIENCE_SECONDS = 1.0
+NOTIFY_TIMEOUT_SECONDS = 1.0
 
 
 class Manager:
     """The service manager.
 
-    address   of its socket; one that begins with `@` is abstract; None: there is nobody to tell
-    watchdog  seconds within which it wants a sign of life; None: it wants none
+    address   its socket; `@` starts an abstract address; None: there is no service manager
+    watchdog  the interval in seconds in which it expects a notification; None: no watchdog
     """
 
     def __init__(self, address: str | None = None, watchdog: float | None = None) -> None:
@@ -27,40 +26,39 @@ class Manager:
 
     @classmethod
     def of(cls, environment: MutableMapping[str, str]) -> Self:
-        """The one that the environment names, taken out of it: processes of ours have nothing to tell."""
+        """The service manager from the environment. Its variables are removed: child processes must not notify it."""
         address = environment.pop("NOTIFY_SOCKET", None)
         seconds = int(environment.pop("WATCHDOG_USEC", 0)) / 1e6
         mine = environment.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         return cls(address or None, seconds if seconds and mine else None)
 
     def ready(self, status: str) -> None:
-        """It serves; `status` is what `systemctl status` shows."""
-        self._tell("READY=1", f"STATUS={status}")
+        """The gateway serves. `status` is shown by `systemctl status`."""
+        self._notify("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Settings are read again, until `ready` (Type=notify-reload)."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reading the settings again")
+        """A reload began; `ready` ends it (Type=notify-reload)."""
+        self._notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reloading the settings")
 
     def stopping(self) -> None:
-        """It finishes what it has begun."""
-        self._tell("STOPPING=1", "STATUS=Finishing the requests in flight")
+        self._notify("STOPPING=1", "STATUS=Finishing the requests in flight")
 
     def tasks(self) -> list[Awaitable[None]]:
-        """What has to run beside the server."""
-        return [self._live(self._watchdog / 2)] if self._address and self._watchdog else []
+        """Tasks to run while the gateway serves: the watchdog's notifications."""
+        return [self._watch(self._watchdog / 2)] if self._address and self._watchdog else []
 
-    async def _live(self, interval: float) -> None:
+    async def _watch(self, interval: float) -> None:
         while True:
-            self._tell("WATCHDOG=1")
+            self._notify("WATCHDOG=1")
             await asyncio.sleep(interval)
 
-    def _tell(self, *states: str) -> None:
+    def _notify(self, *states: str) -> None:
         if self._address is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
-                wire.settimeout(PATIENCE_SECONDS)
-                wire.connect(self._address)
-                wire.send("\n".join(states).encode())
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+                connection.settimeout(NOTIFY_TIMEOUT_SECONDS)
+                connection.connect(self._address)
+                connection.send("\n".join(states).encode())
         except OSError as error:
-            logger.warning("cannot tell the service manager: %s", error.strerror or "it does not listen")
+            logger.warning("cannot notify the service manager: %s", error.strerror or "timeout")

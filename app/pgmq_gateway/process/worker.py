@@ -1,8 +1,8 @@
-"""One of several processes that serve the same socket: `python -m pgmq_gateway.process.worker`, started by workers.py.
+"""A worker process: `python -m pgmq_gateway.process.worker`, started by supervisor.py.
 
-Its orders come as lines of JSON on stdin, where `ps` does not show them: first settings and sockets, later other
-settings. It says `ready` on stdout, to other settings `applied` or `kept`, and ends when stdin does, so that it does
-not outlive its parent.
+Its stdin has lines of JSON, which `ps` does not show: first settings and sockets, later new settings. It prints
+`ready`, and after new settings `applied` or `kept`. It stops when stdin is closed, so that it does not outlive its
+parent.
 """
 
 import json
@@ -28,44 +28,43 @@ logger = logging.getLogger("pgmq_gateway")
 
 
 def main() -> None:
-    """Serve as the parent says."""
     for number in SIGNALS:
-        # A terminal sends them to all of its processes; the parent says what is to be done.
+        # A terminal sends these signals to all of its processes. The parent sends the settings.
         signal.signal(number, signal.SIG_IGN)
-    # Not through a buffer, which might take more than the first line.
+    # Unbuffered: a buffer could take more than the first line.
     stdin = os.fdopen(sys.stdin.fileno(), "rb", buffering=0)
-    orders = json.loads(stdin.readline())
-    uvloop.run(_serve(stdin, orders))
+    message = json.loads(stdin.readline())
+    uvloop.run(_serve(stdin, message))
 
 
-async def _serve(stdin: IO[bytes], orders: dict[str, Any]) -> None:
-    addresses = Addresses(socket.socket(fileno=orders["api"]), socket.socket(fileno=orders["admin"]))
+async def _serve(stdin: IO[bytes], message: dict[str, Any]) -> None:
+    addresses = Addresses(socket.socket(fileno=message["api"]), socket.socket(fileno=message["admin"]))
 
     async def reloading(apply: Apply) -> None:
         async for line in lines_of_parent(stdin):
-            _say("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
+            _print("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await serve(_settings(orders), Lifecycle(addresses, Manager(), lambda: _say("ready"), reloading))
+    await serve(_settings(message), Lifecycle(addresses, Manager(), lambda: _print("ready"), reloading))
 
 
 async def _applied(apply: Apply, settings: Settings) -> bool:
     try:
         await apply(settings)
     except (SettingsError, ServeError) as error:
-        logger.error("a worker's settings stay as they were: %s", error)
+        logger.error("a worker rejected the new settings: %s", error)
         return False
     return True
 
 
-def _settings(orders: dict[str, Any]) -> Settings:
-    settings = Settings.model_validate(orders["settings"])
-    # What the parent has found wrong with its settings, it has said.
+def _settings(message: dict[str, Any]) -> Settings:
+    settings = Settings.model_validate(message["settings"])
+    # The parent has already logged what is wrong with these two.
     logs.configure(settings.log_level, settings.log_format)
     return settings
 
 
-def _say(word: str) -> None:
+def _print(word: str) -> None:
     print(word, flush=True)
 
 
