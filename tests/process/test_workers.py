@@ -117,7 +117,7 @@ def test_signals_reload_the_functions_and_the_settings_of_all(serve: Serve, data
         gateway.process.send_signal(signal.SIGHUP)
         until(
             lambda: (
-                "reload failed, keeping the present settings: PGRST_JWT_SECRET: the secret must"
+                "reload failed, keeping the present settings: PGRST_JWT_SECRET: the secret has 5 bytes"
                 in gateway.log.read_text()
             )
         )
