@@ -163,3 +163,11 @@ def test_a_domain_that_shadows_a_type_runs_nothing_as_the_owner(undone: Sql) -> 
                  "create_policy('q', 'tenant')", "list_policies('q')", "set_rls('q', true)", "list_grants('q')",
                  "unexpose()", "expose()", "exposed()"):  # fmt: skip
         undone(f"select * from pgmq_admin.{call}")
+
+
+def test_exposing_without_the_schema_names_the_command_that_creates_it(db: Sql) -> None:
+    db("drop schema pgmq_public cascade")
+    with pytest.raises(errors.InvalidSchemaName, match='schema "pgmq_public" does not exist') as caught:
+        db("select pgmq_admin.expose()")
+    assert caught.value.diag.message_hint == "Create it with pgmq-gateway install --replace."
+    assert db("select to_regnamespace('pgmq_public') is null, pgmq_admin.exposed()") == [(True, False)]

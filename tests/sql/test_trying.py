@@ -44,10 +44,11 @@ def test_a_shared_transaction_goes_on_as_before(gateway: Sql, db: Sql, careful: 
 
 
 def test_what_fails_before_it_begins_leaves_nothing_either(gateway: Sql) -> None:
-    wrong = [TRY.format(role, claims) for role, claims in (("'nobody'", "{}"), ("'postgres'", "{}"), ("'anon'", "[]"))]
-    rows = calls(gateway, giving(STATE), *wrong, giving(STATE), role="service_role", schemas=["pgmq_admin"] * 5)
-    assert [row[5] and row[5][0] for row in rows] == [None, "42704", "42501", "22023", None]
-    assert rows[4][2] == rows[0][2]
+    callers = {"nobody": "{}", "postgres": "{}", "authenticator": "{}", "anon": "[]"}
+    wrong = [TRY.format(f"'{role}'", claims) for role, claims in callers.items()]
+    rows = calls(gateway, giving(STATE), *wrong, giving(STATE), role="service_role", schemas=["pgmq_admin"] * 6)
+    assert [row[5] and row[5][0] for row in rows] == [None, "42704", "42501", "42501", "22023", None]
+    assert rows[5][2] == rows[0][2]
 
 
 def test_nobody_is_notified(gateway: Sql, db: Sql, connect: Connect, directory: DataDirectory, database: str) -> None:
