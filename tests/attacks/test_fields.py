@@ -40,7 +40,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("function", CALLS)
-def test_a25_no_value_of_any_field_is_the_gateways_fault_and_what_is_refused_does_nothing(
+def test_a25_no_value_of_any_field_is_a_500_and_refused_calls_have_no_effect(
     service: httpx.Client, queue: str, sql: Sql, stored: Stored, function: str
 ) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -47,7 +47,7 @@ def told(answer: Answer) -> tuple[int, str, str | None]:
     return answer.status, answer.code, answer.headers.get("connection")
 
 
-def test_a28_a_body_that_says_it_is_too_long_is_refused_before_it_is_read(gateway: RunningGateway) -> None:
+def test_a28_a_body_with_too_large_a_content_length_is_refused_before_it_is_read(gateway: RunningGateway) -> None:
     with connected(gateway.server) as connection:
         connection.sendall(b"POST /rpc/long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n{")
         (answer,) = answers(connection)
@@ -190,7 +190,7 @@ def trickled(steady: socket.socket, head: socket.socket, readers: list[socket.so
     return read
 
 
-def test_a30_a_connection_too_many_is_told_so_and_costs_nothing(gateway: RunningGateway) -> None:
+def test_a30_a_connection_beyond_the_limit_is_503_and_costs_nothing(gateway: RunningGateway) -> None:
     with ExitStack() as clients:
         before = [clients.enter_context(connected(gateway.server)) for _ in range(21)]
         until(lambda: select.select(before, [], [], 0)[0])
@@ -227,7 +227,7 @@ def test_a25_a_batch_and_a_read_have_a_number_of_messages(gateway: RunningGatewa
     assert len(shaped.json()) == 2
 
 
-def test_f39_many_large_answers_leave_nothing_in_memory(gateway: RunningGateway) -> None:
+def test_f39_many_large_responses_leave_nothing_in_memory(gateway: RunningGateway) -> None:
     def read(count: int) -> None:
         for _ in range(count):
             assert len(gateway.client.post("/rpc/long", json={"n": MEGABYTE}).content) == MEGABYTE + 2

@@ -122,7 +122,7 @@ def filled(template: bytes, body: bytes) -> bytes:
     return template
 
 
-def test_a31_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_done(
+def test_a31_ambiguous_requests_are_refused_and_nothing_after_them_runs(
     embedded: Server, credentials: bytes, message: Callable[[str], bytes], queue: str, sql: Sql
 ) -> None:
     line = b"POST /rpc/send HTTP/1.1\r\nHost: a\r\n" + credentials
@@ -139,7 +139,7 @@ def test_a31_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_
     assert sql(f"select message from pgmq.q_{queue}") == []
 
 
-def test_a31_what_rfc_9112_lets_pass_is_read_as_it_says(
+def test_a31_requests_that_rfc_9112_allows_are_read_as_it_says(
     embedded: Server, credentials: bytes, message: Callable[[str], bytes], queue: str, sql: Sql
 ) -> None:
     line = b"POST /rpc/send HTTP/1.1\r\nHost: a\r\n" + credentials
@@ -150,7 +150,7 @@ def test_a31_what_rfc_9112_lets_pass_is_read_as_it_says(
         assert sql(f"delete from pgmq.q_{queue} returning message") == [(name,), ("behind",)][:count]
 
 
-def test_a31_requests_before_one_that_is_refused_get_their_answers_first(
+def test_a31_requests_before_a_refused_one_get_their_responses(
     embedded: Server, credentials: bytes, message: Callable[[str], bytes], queue: str, sql: Sql
 ) -> None:
     good = b"POST /rpc/send HTTP/1.1\r\nHost: a\r\n" + credentials

@@ -296,7 +296,7 @@ def refusal(client: Client, answer: Answer, *, maybe: bool = False) -> Refused:
 
 
 @every_client
-def test_all_six_functions_give_each_client_what_it_can_read(
+def test_each_client_parses_the_results_of_all_six_functions(
     client: Client, project: Project, queue: str, sql: Sql
 ) -> None:
     def call(function: str, **more: Json) -> Json:
@@ -355,7 +355,7 @@ def test_digits_beyond_a_double_reach_each_client(client: Client, project: Proje
 
 
 @every_client
-def test_both_profile_headers_and_two_lines_of_client_info_are_fine(
+def test_both_profile_headers_and_two_client_info_headers_are_accepted(
     client: Client, project: Project, queue: str, sql: Sql
 ) -> None:
     twice = (("X-Client-Info", "first/1"), ("X-Client-Info", "second/2"), ("Accept-Profile", SCHEMA))
@@ -366,7 +366,7 @@ def test_both_profile_headers_and_two_lines_of_client_info_are_fine(
 
 
 @every_client
-def test_a_user_without_rights_is_refused_in_words_that_each_client_reads(
+def test_each_client_parses_the_error_of_a_missing_privilege(
     client: Client, project: Project, queue: str, sql: Sql
 ) -> None:
     sql("select pgmq_admin.revoke_queue(%s, 'authenticated', %s)", queue, list(EVERYTHING))
@@ -607,7 +607,7 @@ def test_head_after_rpc_in_dart_loses_the_arguments(project: Project, queue: str
     assert kept(sql, queue) == [(1, 0)]
 
 
-def test_darts_strip_nulls_is_answered_in_plain_json(project: Project, queue: str, sql: Sql) -> None:
+def test_darts_strip_nulls_gets_plain_json(project: Project, queue: str, sql: Sql) -> None:
     stored(sql, queue, {"empty": None})
     answer = project.rpc(DART, "read", arguments_of("read", queue), ("Accept", "application/json;nulls=stripped"))
     (row,) = DART.parse(answer).data

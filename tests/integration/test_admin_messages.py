@@ -82,7 +82,7 @@ def test_service_role_manages_messages(manage: Manage, function: str) -> None:
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), ("anon", 401), ("authenticated", 403)])
-def test_nobody_else_does(manage: Manage, stored: Callable[[], object], role: str | None, status: int) -> None:
+def test_other_roles_are_refused(manage: Manage, stored: Callable[[], object], role: str | None, status: int) -> None:
     before = stored()
     for function, (arguments, _) in CALLS.items():
         denied = (status, "42501", "permission denied for schema pgmq_admin")
@@ -131,7 +131,7 @@ def test_acting_on_another_number_than_was_counted_is_a_conflict(manage: Manage,
     assert manage("apply", action="requeue", filter=IN_ARCHIVE, expected=None).json() == 1
 
 
-def test_mistakes_are_told_with_a_hint(manage: Manage, stored: Callable[[], object]) -> None:
+def test_errors_have_a_hint(manage: Manage, stored: Callable[[], object]) -> None:
     before = stored()
     for function, arguments, status, message in MISTAKES:
         answer = manage(function, **arguments)

@@ -51,7 +51,7 @@ def jobs(gateway: RunningGateway) -> Iterator[Sql]:
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", None])
 @pytest.mark.parametrize("function", ARGUMENTS)
-def test_a20_nobody_but_service_role_manages(manage: Manage, jobs: Sql, function: str, role: str | None) -> None:
+def test_a20_only_service_role_manages(manage: Manage, jobs: Sql, function: str, role: str | None) -> None:
     refused = manage(function, role=role, **ARGUMENTS[function])
     expected = (403 if role == "authenticated" else 401, "42501", "permission denied for schema pgmq_admin")
     assert refusal(refused) == expected
@@ -59,7 +59,7 @@ def test_a20_nobody_but_service_role_manages(manage: Manage, jobs: Sql, function
 
 
 @pytest.mark.usefixtures("jobs")
-def test_every_function_of_management_answers_service_role(gateway: RunningGateway, manage: Manage) -> None:
+def test_service_role_can_call_every_management_function(gateway: RunningGateway, manage: Manage) -> None:
     granted = gateway.sql("""
         select proname::text from pg_proc
         where pronamespace = 'pgmq_admin'::regnamespace and has_function_privilege('service_role', oid, 'execute')
@@ -101,12 +101,12 @@ def test_a_queue_is_listed_with_its_numbers(manage: Manage) -> None:
     }
 
 
-def test_purging_says_how_many_and_keeps_the_archive(manage: Manage, jobs: Sql) -> None:
+def test_purging_returns_the_number_and_keeps_the_archive(manage: Manage, jobs: Sql) -> None:
     assert manage("purge_queue", queue_name="jobs").json() == 5
     assert jobs("select (select count(*) from pgmq.q_jobs), (select count(*) from pgmq.a_jobs)") == [(0, 1)]
 
 
-def test_who_could_send_still_can_when_the_queue_notifies(gateway: RunningGateway, manage: Manage, jobs: Sql) -> None:
+def test_senders_can_still_send_when_the_queue_notifies(gateway: RunningGateway, manage: Manage, jobs: Sql) -> None:
     jobs("alter table pgmq.q_jobs disable row level security")
     jobs("select pgmq_admin.grant_queue('jobs', 'anon', '{send}')")
     assert manage("enable_notify", queue_name="jobs", throttle_interval_ms=10).status_code == 204
@@ -129,7 +129,7 @@ def test_notifications_that_would_not_come_are_refused(manage: Manage, jobs: Sql
 
 @pytest.mark.parametrize("function", ["drop_queue", "purge_queue", "queue_status", "enable_notify", "disable_notify",
                                       "history"])  # fmt: skip
-def test_an_unknown_queue_is_named_with_what_to_do(manage: Manage, function: str) -> None:
+def test_an_unknown_queue_is_an_error_with_a_hint(manage: Manage, function: str) -> None:
     answer = manage(function, queue_name="nowhere")
     assert refusal(answer) == (404, "42P01", 'queue "nowhere" does not exist')
     assert error(answer)["hint"] == "pgmq_admin.list_queues() lists all queues."

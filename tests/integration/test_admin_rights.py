@@ -91,7 +91,7 @@ def test_every_function_is_for_service_role(gateway: RunningGateway, bearer: Bea
     gateway.sql("select pgmq_admin.expose()")
 
 
-def test_what_is_granted_and_allowed_is_what_a_caller_can_do(admin: Admin, call: Call, bearer: Bearer) -> None:
+def test_granted_and_permitted_operations_work(admin: Admin, call: Call, bearer: Bearer) -> None:
     caller = bearer("authenticated")
     assert verdicts(admin, "authenticated") == dict.fromkeys(OPERATIONS, "none")
     assert call(caller, "send", message={}).status_code == 403
@@ -236,7 +236,7 @@ def met(
         ("raising", {}),
     ],
 )
-def test_trying_says_what_the_caller_meets(
+def test_try_as_predicts_the_callers_results(
     admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer, queue: str, setting: str, claims: dict[str, str]
 ) -> None:
     if setting in ("own_messages", "consumer", "producer"):
@@ -259,7 +259,9 @@ def test_trying_says_what_the_caller_meets(
     assert gateway.sql(f"select from pgmq.q_{queue} union all select from pgmq.a_{queue} where msg_id > 10000") == []
 
 
-def test_messages_as_shows_what_that_caller_could_read(admin: Admin, gateway: RunningGateway, queue: str) -> None:
+def test_messages_as_shows_the_messages_that_the_caller_can_read(
+    admin: Admin, gateway: RunningGateway, queue: str
+) -> None:
     admin("create_policy", template="own_messages")
     for user in ("u1", "u2", "u1"):
         gateway.sql("select pgmq.send(%s, jsonb_build_object('user_id', %s::text))", queue, user)
@@ -273,7 +275,7 @@ def test_messages_as_shows_what_that_caller_could_read(admin: Admin, gateway: Ru
     assert gateway.sql(f"select * from pgmq.q_{queue}") == before
 
 
-def test_unexposed_nobody_calls_and_exposed_again_all_is_as_installed(
+def test_unexpose_prevents_all_calls_and_expose_restores_them(
     admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer
 ) -> None:
     def access() -> list[tuple[Any, ...]]:

@@ -42,7 +42,7 @@ def test_a_preflight_needs_no_token_and_looks_at_no_path(api: httpx.Client, path
     }
 
 
-def test_a_preflight_that_asks_for_no_headers_is_told_of_none(api: httpx.Client) -> None:
+def test_a_preflight_without_requested_headers(api: httpx.Client) -> None:
     answer = api.options("/rpc/send", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"})
     assert answer.status_code == 200
     assert sorted(cors(answer)) == [
@@ -62,7 +62,7 @@ def test_a_preflight_that_asks_for_no_headers_is_told_of_none(api: httpx.Client)
         {"Origin": PAGE, "Access-Control-Request-Method": ""},
     ],
 )
-def test_what_is_no_preflight_is_not_answered_as_one(api: httpx.Client, headers: dict[str, str]) -> None:
+def test_options_without_preflight_headers_is_no_preflight(api: httpx.Client, headers: dict[str, str]) -> None:
     answer = api.options("/rpc/send", headers={"Accept-Profile": "pgmq_public", **headers})
     assert refusal(answer)[0] in {404, 405}
     assert "access-control-allow-methods" not in answer.headers
@@ -70,7 +70,7 @@ def test_what_is_no_preflight_is_not_answered_as_one(api: httpx.Client, headers:
 
 
 @pytest.mark.parametrize("origin", [PAGE, "null", "http://localhost:3000", "https://evil.example"])
-def test_a33_any_page_may_read_every_answer(
+def test_a33_any_page_can_read_every_response(
     api: httpx.Client, bearer: Bearer, origin: str, queue: str, sql: Sql
 ) -> None:
     asked = {"Origin": origin, **bearer("service_role")}
@@ -116,7 +116,7 @@ def test_a33_a_listed_page_may_call_with_credentials(gateway: RunningGateway, or
         PAGE.upper(), f"{PAGE}, https://other.example", "*", "app.example", "",
     ],
 )  # fmt: skip
-def test_a33_another_page_is_told_nothing(gateway: RunningGateway, origin: str) -> None:
+def test_a33_another_page_gets_no_cors_headers(gateway: RunningGateway, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     preflight = gateway.client.options("/rpc/nothing", headers=asked)
     assert (preflight.is_client_error, cors(preflight)) == (True, {})
@@ -129,7 +129,7 @@ def test_a_preflight_of_another_page_is_an_ordinary_question(gateway: RunningGat
     assert refusal(gateway.client.options("/rpc/nothing", headers=asked))[:2] == (404, "PGRST202")
 
 
-def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, gateway: RunningGateway) -> None:
+def test_options_names_one_origin(api: httpx.Client, gateway: RunningGateway) -> None:
     """Browsers refuse an answer with two, and `*` beside the listed origins would let every page read."""
     path, headers = "/", {"Accept-Profile": "pgmq_public"}
     asked = [
@@ -143,7 +143,7 @@ def test_one_origin_is_named_to_who_asks_for_the_methods(api: httpx.Client, gate
     assert named == [["*"], ["*"], [PAGE], []]
 
 
-def test_another_page_is_told_nothing_when_a_token_is_missing(serve: Serve) -> None:
+def test_another_page_gets_no_cors_headers_when_a_token_is_missing(serve: Serve) -> None:
     other = serve("postgres", PGRST_DB_ANON_ROLE="", PGRST_SERVER_CORS_ALLOWED_ORIGINS=PAGE)
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     with httpx.Client(base_url=other.url, timeout=30) as client:

@@ -188,7 +188,7 @@ def test_f37_a_batch_with_one_bad_message_stores_none(service: httpx.Client, que
 
 
 @pytest.mark.parametrize("n", ["null", '"null"'])
-def test_a25_n_must_say_how_many(service: httpx.Client, n: str, queue: str, unchanged: Check) -> None:
+def test_a25_n_must_be_a_number(service: httpx.Client, n: str, queue: str, unchanged: Check) -> None:
     content = f'{{"queue_name": "{queue}", "sleep_seconds": 600, "n": {n}}}'
     answer = service.post("/rpc/read", content=content, headers=JSON)
     code, message = ("22004", "n must not be null") if n == "null" else ("22P02", None)
@@ -575,7 +575,7 @@ def test_a32_reading_methods_change_nothing(
 
 
 @each_function
-def test_reading_methods_say_first_what_else_is_wrong(service: httpx.Client, function: str, unchanged: Check) -> None:
+def test_read_only_methods_report_other_errors_first(service: httpx.Client, function: str, unchanged: Check) -> None:
     headers = {"Accept-Profile": "pgmq_public"}
     missing = service.get(f"/rpc/{function}", params=as_text(function, "nowhere"), headers=headers)
     assert refusal(missing) == (404, "42P01", 'relation "pgmq.q_nowhere" does not exist')
@@ -600,7 +600,7 @@ def test_which_error_comes_first(api: httpx.Client, body: str, unchanged: Check)
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-def test_a34_an_error_says_nothing_of_how_it_is_made(
+def test_a34_an_error_shows_nothing_of_the_statement(
     api: httpx.Client, bearer: Bearer, role: str, queue: str, unchanged: Check
 ) -> None:
     for body in ({"queue_name": queue, "message": 1, "sleep_seconds": "x"}, {"queue_name": "nowhere", "message": 1}):
@@ -665,7 +665,7 @@ def test_each_sqlstate_has_its_status(raising: RunningGateway, state: str) -> No
     assert raising.sql("select * from public.trace") == []
 
 
-def test_a_missing_right_of_a_known_caller_is_forbidden(raising: RunningGateway, bearer: Bearer) -> None:
+def test_a_missing_privilege_of_an_authenticated_caller_is_403(raising: RunningGateway, bearer: Bearer) -> None:
     for role in ("authenticated", "service_role"):
         answer = raising.client.post("/rpc/raise_state", json={"state": "42501"}, headers=bearer(role))
         assert (answer.status_code, error(answer)["message"]) == (403, "told 42501")
@@ -674,7 +674,7 @@ def test_a_missing_right_of_a_known_caller_is_forbidden(raising: RunningGateway,
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 204, 205, 299, 304, 599, 600, 799, 999])
-def test_a_function_that_chooses_an_odd_status_gets_a_whole_answer(raising: RunningGateway, status: int) -> None:
+def test_an_odd_status_of_a_function_keeps_the_response_intact(raising: RunningGateway, status: int) -> None:
     answer = raising.client.post("/rpc/raise_state", json={"state": f"PT{status:03}"}, timeout=5)
     # A status that a response with a body cannot have is an error of the function: 500.
     assert answer.status_code in {status, 500}

@@ -19,7 +19,7 @@ def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
     return api
 
 
-def test_send_stores_the_message_and_answers_its_id(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_send_stores_the_message_and_returns_its_id(service: httpx.Client, queue: str, sql: Sql) -> None:
     answer = service.post("/rest/v1/rpc/send", json={"queue_name": queue, "message": {"hello": "world"}})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
@@ -42,7 +42,7 @@ def test_send_with_a_delay_hides_the_message(service: httpx.Client, queue: str, 
     assert sql(f"select vt - enqueued_at between '599 s' and '601 s' from pgmq.q_{queue}") == [(True,)]
 
 
-def test_send_batch_answers_ids_in_order(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_send_batch_returns_ids_in_order(service: httpx.Client, queue: str, sql: Sql) -> None:
     body = {"queue_name": queue, "messages": [{"n": n} for n in range(50)]}
     answer = service.post("/rpc/send_batch", json=body)
     assert answer.json() == list(range(1, 51))

@@ -41,7 +41,7 @@ def test_a_header_that_http_cannot_send_is_the_functions_fault(
     assert (answer.status_code, answer.json()["code"]) == (500, "PGRST111")
 
 
-def test_a_function_does_not_say_how_long_the_body_is(gateway: RunningGateway) -> None:
+def test_a_function_cannot_set_content_length(gateway: RunningGateway) -> None:
     gateway.define(ANSWER)
     answer = gateway.client.post("/rpc/answer", json={"h": '[{"Content-Length": "9"}, {"X": "1"}]', "s": ""})
     assert (answer.text, answer.headers["content-length"], answer.headers["x"]) == ("1", "1", "1")

@@ -118,7 +118,7 @@ WRITE = "insert into public.trace values ('x')"
         ("; do $d$ begin raise exception using errcode = '42501'; end $d$", 0),
     ],
 )
-def test_a16_what_a_call_sets_ends_with_it(
+def test_a16_settings_of_a_call_end_with_it(
     alone: RunningGateway, look: Look, bearer: Bearer, ending: str, rows: int
 ) -> None:
     process = look()["process"]
@@ -169,7 +169,7 @@ SESSION = {
 
 
 @pytest.mark.parametrize("code", SESSION.values(), ids=SESSION)
-def test_a15_what_a_call_sets_for_the_session_does_not_reach_the_next(
+def test_a15_session_settings_of_a_call_do_not_reach_the_next(
     alone: RunningGateway, look: Look, bearer: Bearer, code: str
 ) -> None:
     answer = alone.client.post("/rpc/do", json={"code": code}, headers=bearer("authenticated", sub="ann"))
@@ -183,7 +183,7 @@ def test_a15_what_a_call_sets_for_the_session_does_not_reach_the_next(
     assert json.loads(found["claims"])["sub"] == "é"
 
 
-def test_a_session_that_a_function_made_read_only_stops_nobody_from_writing(alone: RunningGateway) -> None:
+def test_a_session_that_a_function_made_read_only_is_replaced(alone: RunningGateway) -> None:
     assert alone.client.post("/rpc/do", json={"code": "set default_transaction_read_only = on"}).status_code == 200
     assert alone.client.post("/rpc/do", json={"code": WRITE}).status_code == 200
     assert alone.sql("select count(*) from public.trace") == [(1,)]
@@ -203,14 +203,14 @@ def test_a_temporary_table_does_not_stand_in_the_way(
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_a_session_role_costs_no_caller_an_answer(alone: RunningGateway, look: Look, count: int) -> None:
+def test_a_session_with_another_role_is_replaced(alone: RunningGateway, look: Look, count: int) -> None:
     code = "select set_config('role', 'service_role', false)"
     for _ in range(count):
         assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
     assert_clean(look())
 
 
-def test_a_client_that_goes_away_leaves_nothing(alone: RunningGateway, look: Look, bearer: Bearer) -> None:
+def test_a_client_that_disconnects_leaves_no_state(alone: RunningGateway, look: Look, bearer: Bearer) -> None:
     process = look()["process"]
     alone.sql("select pg_advisory_lock(1)")
     code = f"{LOCAL.strip()}; select pg_advisory_xact_lock(1)"

@@ -116,7 +116,7 @@ EVERYTHING = [(sub, function, 1) for function in FUNCTIONS for sub in SUBS]
 @given(moves=st.lists(MOVES, min_size=2, max_size=14))
 @example(moves=EVERYTHING)
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_calls_that_wait_do_what_they_would_one_after_the_other(
+def test_shared_calls_have_the_effects_of_calls_one_after_the_other(
     gateway: RunningGateway, bearer: Bearer, moves: Sequence[tuple[str, str, int]]
 ) -> None:
     calls = asked(moves)

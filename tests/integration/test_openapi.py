@@ -59,7 +59,7 @@ def test_the_document_is_valid() -> None:
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_every_example_is_what_its_schema_says(path: str, method: str, operation: dict[str, Any]) -> None:
+def test_every_example_matches_its_schema(path: str, method: str, operation: dict[str, Any]) -> None:
     content = [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]
     examples = [
         (media["schema"], example["value"])
@@ -73,7 +73,7 @@ def test_every_example_is_what_its_schema_says(path: str, method: str, operation
 
 
 @pytest.mark.parametrize(("path", "operation", "example"), EXAMPLES)
-def test_an_example_gives_a_documented_answer(
+def test_an_example_gets_a_documented_response(
     path: str, operation: dict[str, Any], example: object, gateway: RunningGateway, tasks: Sql, bearer: Bearer
 ) -> None:
     if operation["operationId"].startswith("send"):
@@ -100,7 +100,7 @@ def test_an_example_gives_a_documented_answer(
         ("post", "/queues/{queue}/messages/{message_id}/archive", 404),
     ],
 )
-def test_a_resource_without_a_body_answers_as_documented(
+def test_a_resource_without_a_body_gets_a_documented_response(
     method: str, path: str, status: int, gateway: RunningGateway, tasks: Sql, bearer: Bearer
 ) -> None:
     if status == 404:
@@ -152,7 +152,7 @@ def test_a_refusal_is_documented(
 
 
 @pytest.mark.parametrize("prefix", ["", "/rest/v1"])
-def test_who_may_execute_all_is_served_the_committed_document(
+def test_a_caller_with_all_privileges_gets_the_committed_document(
     gateway: RunningGateway, bearer: Bearer, prefix: str
 ) -> None:
     written = gateway.client.get(f"{prefix}/openapi.yaml", headers=bearer("service_role"))
@@ -164,7 +164,7 @@ def test_who_may_execute_all_is_served_the_committed_document(
     assert parsed.json() == DOCUMENT
 
 
-def test_management_is_described_apart_and_to_who_may_manage(gateway: RunningGateway, bearer: Bearer) -> None:
+def test_management_has_its_own_document_for_service_role(gateway: RunningGateway, bearer: Bearer) -> None:
     asked = {"Accept-Profile": "pgmq_admin"}
     written = gateway.client.get("/openapi.yaml", headers={**bearer("service_role"), **asked})
     assert written.text == MANAGEMENT.read_text()
@@ -178,7 +178,7 @@ def test_management_is_described_apart_and_to_who_may_manage(gateway: RunningGat
     assert (refused.status_code, refused.json()["code"]) == (406, "PGRST106")
 
 
-def test_who_may_execute_less_is_told_of_less(alone: RunningGateway, bearer: Bearer) -> None:
+def test_the_document_has_the_executable_functions_only(alone: RunningGateway, bearer: Bearer) -> None:
     alone.sql(
         "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text) from anon, public"
     )
@@ -246,7 +246,7 @@ def test_the_key_layer_guards_the_description_and_not_the_page(serve: Serve, dat
     assert httpx.get(f"{url}/docs").status_code == 200
 
 
-def test_the_description_says_where_the_operator_says_that_the_api_is(serve: Serve, database: str) -> None:
+def test_the_document_has_the_configured_server(serve: Serve, database: str) -> None:
     url = serve(database, PGRST_OPENAPI_SERVER_PROXY_URI="https://api.example.com/queues/").url
     described = httpx.get(f"{url}/openapi.json").json()
     assert [server["url"] for server in described["servers"]] == ["https://api.example.com/queues"]

@@ -32,7 +32,7 @@ def number(gateway: RunningGateway) -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_server_timing_names_the_stages_of_an_answer(gateway: RunningGateway, number: str, method: str) -> None:
+def test_server_timing_names_the_stages_of_a_request(gateway: RunningGateway, number: str, method: str) -> None:
     timing = gateway.client.request(method, number).headers["server-timing"]
     stage = r"{};dur=\d+\.\d"
     stages = ", ".join(stage.format(name) for name in ("jwt", "parse", "plan", "transaction", "response"))
@@ -43,7 +43,7 @@ def test_errors_have_no_timing(gateway: RunningGateway, number: str) -> None:
     assert "server-timing" not in gateway.client.get(f"{number}x").headers
 
 
-def test_the_trace_header_comes_back_with_answers_and_errors(gateway: RunningGateway, number: str) -> None:
+def test_the_trace_header_is_echoed_on_success_and_errors(gateway: RunningGateway, number: str) -> None:
     for path in (number, "/rpc/nothing"):
         assert gateway.client.get(path, headers={"x-request-id": "a b;c"}).headers["X-Request-Id"] == "a b;c"
         assert "x-request-id" not in gateway.client.get(path).headers
@@ -56,7 +56,7 @@ def test_errors_are_short_where_the_operator_wants_them_so(gateway: RunningGatew
     }
 
 
-def test_the_description_has_all_functions_where_rights_do_not_count(gateway: RunningGateway, number: str) -> None:
+def test_ignore_privileges_describes_all_functions(gateway: RunningGateway, number: str) -> None:
     assert {number, "/rpc/secret"} <= gateway.client.get("/").json()["paths"].keys()
 
 
@@ -70,7 +70,7 @@ def test_the_description_can_be_switched_off(serve: Serve, database: str, method
     assert [httpx.get(f"{gateway.url}{path}").status_code for path in ("/openapi.json", "/docs")] == [404, 404]
 
 
-def test_the_role_stands_where_the_operator_says(
+def test_the_role_claim_key_is_configurable(
     serve: Serve, directory: DataDirectory, database: str, bearer: Bearer
 ) -> None:
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:

@@ -70,7 +70,7 @@ def test_options_that_explain_does_not_have_are_left_out(gateway: RunningGateway
     assert (status, found) == (200, f'{PLAN}+text; for="application/json"; charset=utf-8')
 
 
-def test_a_plan_for_what_nobody_has_is_refused(gateway: RunningGateway) -> None:
+def test_a_plan_of_an_unknown_type_is_refused(gateway: RunningGateway) -> None:
     gateway.define(*KEEP)
     answer = gateway.client.post("/rpc/keep", json={"a": 7}, headers={"Accept": f'{PLAN}+json; for="text/html"'})
     assert refusal(answer)[:2] == (406, "PGRST107")

@@ -33,7 +33,7 @@ def test_body_status_and_headers_are_the_functions(gateway: RunningGateway) -> N
         ('["code"]', '{"status": "x", "headers": {}}'),
     ],
 )
-def test_what_cannot_be_read_is_the_functions_fault(gateway: RunningGateway, message: str, detail: str) -> None:
+def test_a_malformed_raise_is_an_error_of_the_function(gateway: RunningGateway, message: str, detail: str) -> None:
     gateway.define(RAISE)
     answer = gateway.client.post("/rpc/answer", json={"m": message, "d": detail})
     assert (answer.status_code, answer.json()["code"]) == (500, "PGRST121")

@@ -18,7 +18,7 @@ def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
     return api
 
 
-def test_a_message_goes_its_whole_way(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_message_is_sent_read_and_deleted(service: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/rest/v1/queues/{queue}/messages"
     sent = service.post(messages, content='{"n": 1.10}')
     assert (sent.status_code, sent.text) == (201, "[1]")
@@ -53,7 +53,7 @@ def test_names_in_a_path_are_decoded(service: httpx.Client, queue: str, sql: Sql
     assert (answer.status_code, answer.json()["code"]) == (404, "42P01")
 
 
-def test_a_delay_hides_what_is_sent(service: httpx.Client, queue: str) -> None:
+def test_a_delayed_message_is_invisible(service: httpx.Client, queue: str) -> None:
     messages = f"/queues/{queue}/messages"
     assert service.post(messages, params={"sleep_seconds": 600}, json="later").status_code == 201
     assert service.get(messages).json() == []
@@ -85,7 +85,7 @@ def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, m
         ("GET", "/queues/q/messages?limit=1", 400, "PGRST100"),
     ],
 )
-def test_what_makes_no_sense_is_refused(service: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+def test_invalid_requests_are_refused(service: httpx.Client, method: str, path: str, status: int, code: str) -> None:
     answer = service.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert set(answer.json()) == {"code", "details", "hint", "message"}
@@ -118,11 +118,11 @@ def test_the_callers_role_decides(api: httpx.Client, queue: str, bearer: Bearer,
         ("/openapi.json", "OPTIONS,GET,HEAD"),
     ],
 )
-def test_a_method_that_is_not_there_is_told_which_are(service: httpx.Client, path: str, allowed: str) -> None:
+def test_an_unknown_method_gets_the_allowed_ones(service: httpx.Client, path: str, allowed: str) -> None:
     answer = service.put(path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-def test_a_line_break_in_a_path_is_no_fault_of_the_gateways_parts(service: httpx.Client) -> None:
+def test_a_line_break_in_a_path_is_handled(service: httpx.Client) -> None:
     answer = service.get("/queues/a%0Ab/messages")
     assert (answer.status_code, answer.json()["code"]) == (404, "42P01")

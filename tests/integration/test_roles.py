@@ -52,7 +52,7 @@ Call = Callable[..., httpx.Response]
 @each_role
 @each_function
 @pytest.mark.usefixtures("stripped", "no_rls")
-def test_nothing_is_allowed_without_rights(call: Call, role: str | None, function: str, stored: Stored) -> None:
+def test_nothing_is_allowed_without_privileges(call: Call, role: str | None, function: str, stored: Stored) -> None:
     before = stored()
     answer = call(role, function)
     status, code, message = refusal(answer)
@@ -65,7 +65,7 @@ def test_nothing_is_allowed_without_rights(call: Call, role: str | None, functio
 @each_role
 @each_function
 @pytest.mark.usefixtures("stripped", "no_rls")
-def test_the_rights_of_an_operation_are_enough_for_it(
+def test_the_privileges_of_an_operation_are_enough_for_it(
     call: Call, role: str | None, function: str, grant: Grant, stored: Stored
 ) -> None:
     grant(role or "anon", function.removesuffix("_batch"))
@@ -87,7 +87,9 @@ def test_the_rights_of_an_operation_are_enough_for_it(
 
 @each_function
 @pytest.mark.usefixtures("stripped", "no_rls")
-def test_a18_the_rights_of_one_role_are_not_anothers(call: Call, function: str, grant: Grant, stored: Stored) -> None:
+def test_a18_the_privileges_of_one_role_are_not_anothers(
+    call: Call, function: str, grant: Grant, stored: Stored
+) -> None:
     grant("authenticated", "send", "read", "pop", "archive", "delete")
     before = stored()
     assert (call("anon", function).status_code, call("service_role", function).status_code) == (401, 403)
@@ -97,7 +99,7 @@ def test_a18_the_rights_of_one_role_are_not_anothers(call: Call, function: str, 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 @pytest.mark.parametrize(("function", "table", "privilege"), NEEDED)
 @pytest.mark.usefixtures("stripped", "no_rls")
-def test_one_right_too_few_is_refused(
+def test_a_missing_privilege_is_refused(
     call: Call, role: str, function: str, table: str, privilege: str, queue: str, grant: Grant, sql: Sql, stored: Stored
 ) -> None:
     grant(role, function.removesuffix("_batch"))
@@ -190,7 +192,7 @@ def test_a19_a_guessed_id_of_another_caller_is_not_there(ask: Call, function: st
 
 
 @pytest.mark.usefixtures("owned")
-def test_nobody_sends_in_anothers_name(ask: Call, queue: str, stored: Stored) -> None:
+def test_a_policy_prevents_sending_as_another_user(ask: Call, queue: str, stored: Stored) -> None:
     message = f'new row violates row-level security policy for table "q_{queue}"'
     assert refusal(ask("bob", "send", message={"owner": "ann"})) == (403, "42501", message)
     batch = [{"owner": "bob"}, {"owner": "ann"}]
@@ -265,7 +267,7 @@ def test_a_queue_named_like_the_gateway_is_refused_as_any_other(api: httpx.Clien
         sql("select pgmq.drop_queue(%s)", name)
 
 
-def test_a_missing_queue_is_missing_for_those_without_rights_too(api: httpx.Client) -> None:
+def test_a_missing_queue_is_404_without_privileges_too(api: httpx.Client) -> None:
     for function, arguments in CALLS.items():
         answer = api.post(f"/rpc/{function}", json={"queue_name": "nowhere", **arguments})
         assert refusal(answer) == (404, "42P01", 'relation "pgmq.q_nowhere" does not exist')

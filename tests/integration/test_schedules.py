@@ -94,7 +94,7 @@ def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]])
     assert times < len(left)
 
 
-async def test_who_finishes_the_same_messages_in_another_order_is_not_told_of_deadlocks(
+async def test_deleting_the_same_messages_in_another_order_causes_no_deadlock_errors(
     gateway: RunningGateway, crowd: Crowd, bearer: Bearer
 ) -> None:
     gateway.sql(

@@ -77,7 +77,7 @@ def queues(gateway: RunningGateway) -> RunningGateway:
     return gateway
 
 
-def test_who_may_do_all_gets_what_is_described(queues: RunningGateway, tmp_path: Path) -> None:
+def test_service_role_gets_documented_responses(queues: RunningGateway, tmp_path: Path) -> None:
     exchanges = fuzzed(queues, SECRET, EXAMPLES, tmp_path, "--generation-with-security-parameters", "false")
     assert {exchange.phase for exchange in exchanges} == {"examples", "coverage", "fuzzing", "stateful"}
     assert set().union(*(exchange.checks for exchange in exchanges)) >= CHECKS
@@ -94,7 +94,7 @@ def test_who_may_do_all_gets_what_is_described(queues: RunningGateway, tmp_path:
     assert sum(exchange.status == 401 for exchange in exchanges) < len(exchanges) / 10
 
 
-def test_who_may_do_nothing_and_makes_up_credentials_does_nothing(queues: RunningGateway, tmp_path: Path) -> None:
+def test_invented_credentials_have_no_effect(queues: RunningGateway, tmp_path: Path) -> None:
     before = stored(queues)
     exchanges = fuzzed(queues, PUBLISHABLE, EXAMPLES // 5, tmp_path, "--generation-with-security-parameters", "true")
     assert {exchange.operation for exchange in exchanges} >= OPERATIONS

@@ -142,7 +142,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("code", FAILING.values(), ids=FAILING)
-async def test_one_that_fails_has_its_own_error_and_its_neighbours_their_answers(
+async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
     crowd: Crowd, ann: Headers, code: str
 ) -> None:
     single = [seen(await act(crowd, ann, place, code if place % 2 else "select 1")) for place in range(1, 6)]
@@ -189,7 +189,7 @@ LEAVING = {
 
 
 @pytest.mark.parametrize("code", LEAVING.values(), ids=LEAVING)
-async def test_what_one_sets_is_not_there_for_its_neighbours(crowd: Crowd, ann: Headers, code: str) -> None:
+async def test_settings_of_one_call_do_not_reach_the_others(crowd: Crowd, ann: Headers, code: str) -> None:
     single = seen(await act(crowd, ann, 9))
     crowd.sql("truncate public.trace")
     codes = ["select 1", code, "select 1", code, "select 1"]
@@ -213,15 +213,13 @@ ONCE_ONLY = {
 
 
 @pytest.mark.parametrize("code", ONCE_ONLY.values(), ids=ONCE_ONLY)
-async def test_what_can_be_done_once_in_a_transaction_can_be_done_by_each(
-    crowd: Crowd, ann: Headers, code: str
-) -> None:
+async def test_each_call_can_do_what_a_transaction_can_do_once(crowd: Crowd, ann: Headers, code: str) -> None:
     answers = await crowd.together(*(act(crowd, ann, place, code) for place in range(4)))
     assert [(answer.status_code, answer.json().get("place")) for answer in answers] == [(200, n) for n in range(4)]
     assert traces(crowd) == [0, 1, 2, 3]
 
 
-async def test_a_temporary_table_goes_with_its_call(crowd: Crowd, ann: Headers) -> None:
+async def test_a_temporary_table_does_not_reach_the_other_calls(crowd: Crowd, ann: Headers) -> None:
     answers = await crowd.together(*(crowd.call("gather", {"place": place}, ann) for place in range(4)))
     assert [answer.json() for answer in answers] == [1] * 4
 
@@ -327,7 +325,7 @@ async def test_calls_that_need_a_transaction_of_their_own_have_one(
     assert len({first, last, shared[0]}) == 3
 
 
-async def test_an_answer_of_a_plan_is_made_alone(crowd: Crowd, ann: Headers) -> None:
+async def test_a_plan_runs_in_a_transaction_of_its_own(crowd: Crowd, ann: Headers) -> None:
     plan = {**ann, "Accept": "application/vnd.pgrst.plan+json"}
     answers = await crowd.together(act(crowd, ann, 1), crowd.call("act", {"place": 2}, plan), act(crowd, ann, 3))
     assert answers[1].json()[0]["Plan"]
@@ -344,7 +342,7 @@ async def test_a_serialization_failure_is_tried_again_alone(crowd: Crowd, ann: H
     assert traces(crowd) == [1, 2, 3]
 
 
-async def test_one_that_fails_at_the_commit_costs_no_neighbour_its_answer(crowd: Crowd, ann: Headers) -> None:
+async def test_a_call_that_fails_at_the_commit_does_not_fail_the_others(crowd: Crowd, ann: Headers) -> None:
     orphan = "insert into public.child values (7)"
     answers = await crowd.together(
         *(act(crowd, ann, place, orphan if place == 3 else "select 1") for place in range(8))

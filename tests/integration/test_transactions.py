@@ -91,7 +91,7 @@ def test_settings_of_the_operator_reach_sql(gateway: RunningGateway) -> None:
     assert gateway.client.post("/rpc/colour").json() == "deep = blue"
 
 
-def test_a_rolled_back_call_answers_and_leaves_nothing(gateway: RunningGateway) -> None:
+def test_a_rolled_back_call_responds_and_stores_nothing(gateway: RunningGateway) -> None:
     gateway.define(
         "create table if not exists public.kept (a int); grant all on public.kept to public",
         "create or replace function public.keep(a int) returns int volatile language sql as "

@@ -133,7 +133,7 @@ def test_a_void_function_runs_once(gateway: RunningGateway) -> None:
     assert gateway.sql("select last_value from public.runs") == [(3,)]
 
 
-def test_overloads_are_told_apart_by_their_arguments(gateway: RunningGateway) -> None:
+def test_overloads_are_resolved_by_their_arguments(gateway: RunningGateway) -> None:
     function(gateway, "area(side int) returns text", "select 'square'")
     function(gateway, "area(width int, height int) returns text", "select 'rectangle'")
     function(gateway, "area() returns text", "select 'none'")
@@ -340,7 +340,7 @@ def test_a_changed_signature_is_known_after_a_reload(gateway: RunningGateway, ho
     until(lambda: gateway.client.post(f"/rpc/{name}", json={"a": 1}).text == '{"a":2,"b":"new"}')
 
 
-def test_a_dropped_function_is_gone(gateway: RunningGateway) -> None:
+def test_a_dropped_function_is_not_found(gateway: RunningGateway) -> None:
     function(gateway, "short_lived() returns int", "select 1")
     assert gateway.client.post("/rpc/short_lived").text == "1"
     gateway.sql("drop function public.short_lived")
@@ -356,7 +356,7 @@ def test_a_replaced_body_needs_no_reload(gateway: RunningGateway) -> None:
     assert gateway.client.post("/rpc/body").text == "2"
 
 
-def test_an_error_at_commit_is_answered_and_stores_nothing(gateway: RunningGateway) -> None:
+def test_an_error_at_commit_is_reported_and_stores_nothing(gateway: RunningGateway) -> None:
     gateway.define(
         "create table public.parent (id int primary key)",
         "create table public.child (id int references public.parent deferrable initially deferred)",
@@ -404,7 +404,7 @@ def test_a_duplicate_key_is_a_conflict(gateway: RunningGateway) -> None:
     assert gateway.sql("select name from public.things where id = 409") == [("first",)]
 
 
-def test_only_who_may_execute_a_function_can_call_it(gateway: RunningGateway, bearer: Bearer) -> None:
+def test_a_call_needs_execute_on_the_function(gateway: RunningGateway, bearer: Bearer) -> None:
     gateway.define(
         "create function public.inner_circle() returns int language sql as 'select 1'",
         "revoke all on function public.inner_circle from public",
@@ -449,7 +449,7 @@ def test_numbers_of_results_keep_every_digit(gateway: RunningGateway) -> None:
     assert json.loads(answer.text)
 
 
-def test_a_great_answer_arrives_whole(gateway: RunningGateway) -> None:
+def test_a_large_response_arrives_whole(gateway: RunningGateway) -> None:
     function(gateway, "many(n int) returns setof text", "select repeat('é', 1000) from generate_series(1, n)")
     answer: httpx.Response = gateway.client.post("/rpc/many", json={"n": 5000})
     assert len(answer.content) == int(answer.headers["content-length"])

@@ -37,12 +37,12 @@ def test_preferences_are_read(headers: list[str], expected: Preferences) -> None
 
 
 @pytest.mark.parametrize(("value", "rollback"), [("tx=rollback", True), ("tx=commit", False), ("tx=x", None)])
-def test_the_end_of_the_transaction_is_a_choice_only_where_it_may_be(value: str, rollback: bool | None) -> None:
+def test_tx_applies_only_if_callers_can_choose(value: str, rollback: bool | None) -> None:
     assert read_preferences([value], tx_allowed=True).rollback is rollback
     assert read_preferences([value], tx_allowed=False).rollback is None
 
 
-def test_strict_refuses_what_is_unknown() -> None:
+def test_strict_refuses_unknown_preferences() -> None:
     headers = ["handling=strict, foo=bar", "baz", "count=exact", "timezone=Mars/Phobos"]
     with pytest.raises(InvalidPreferences) as caught:
         read_preferences(headers)
@@ -75,7 +75,7 @@ def test_max_affected_counts_only_with_strict() -> None:
         ("tx=commit", "tx=commit"),
     ],
 )
-def test_what_was_followed_is_echoed_in_order(header: str, applied: str) -> None:
+def test_applied_preferences_are_echoed_in_order(header: str, applied: str) -> None:
     assert read_preferences([header], tx_allowed=True).applied == applied
 
 

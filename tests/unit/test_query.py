@@ -135,7 +135,7 @@ def test_select(text: str, expected: tuple[Selected, ...]) -> None:
         ([("select", "a.sum(),x:b->c.max()::text")], "PGRST123", "Use of aggregate functions", None),
     ],
 )
-def test_relations_and_aggregates_are_refused_in_postgrests_words(
+def test_relations_and_aggregates_have_postgrests_errors(
     pairs: list[tuple[str, str]], code: str, message: str, details: str | None
 ) -> None:
     with pytest.raises(GatewayError) as caught:
@@ -314,7 +314,7 @@ def test_a_reversed_range_header_is_416() -> None:
         within_range(Shaping(), "5-4")
 
 
-def test_arguments_and_shaping_of_a_get_are_told_apart() -> None:
+def test_arguments_and_shaping_of_a_get_are_distinguished() -> None:
     pairs = [
         ("queue_name", "eq.x"), ("n", "5"), ("select", "a"), ("x.order", "a"), ("or", "(a.eq.1)"), ("k", "in.(1)"),
         ("name", "equal.x"), ("q", "eq(any).{1}"),
@@ -334,7 +334,7 @@ def test_columns_name_arguments(text: str, names: tuple[str, ...] | None) -> Non
     assert read_columns([("columns", text)]) == names
 
 
-def test_what_is_no_filter_is_refused_in_postgrests_words() -> None:
+def test_an_invalid_filter_has_postgrests_error() -> None:
     with pytest.raises(InvalidQuery) as caught:
         read_shaping([("queue_name", "q_basic")])
     assert (caught.value.status, caught.value.code, caught.value.hint) == (400, "PGRST100", None)
@@ -384,7 +384,7 @@ WHAT = {"select": "select parameter", "order": "order", "a": "filter", "or": "lo
 
 
 @pytest.mark.parametrize(("name", "value", "column", "details"), REFUSED, ids=[f"{n}={v}" for n, v, *_ in REFUSED])
-def test_what_cannot_be_read_is_refused_in_postgrests_words(name: str, value: str, column: int, details: str) -> None:
+def test_a_syntax_error_has_postgrests_text(name: str, value: str, column: int, details: str) -> None:
     with pytest.raises(InvalidQuery) as caught:
         read_shaping([(name, value)])
     assert caught.value.message == f'"failed to parse {WHAT[name]} ({value})" (line 1, column {column})'
