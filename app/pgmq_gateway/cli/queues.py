@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -31,9 +30,15 @@ class QueueType(StrEnum):
     PARTITIONED = "partitioned"
 
 
+def _operation(word: str) -> str:
+    # Not click.Choice: some releases of typer bring a click of their own, whose errors are other classes.
+    if word not in OPERATIONS:
+        raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, OPERATIONS))}")
+    return word
+
+
 Operations = Annotated[
-    list[str],
-    typer.Argument(metavar="OPERATION...", help=f"{', '.join(OPERATIONS)}.", click_type=click.Choice(OPERATIONS)),
+    list[str], typer.Argument(metavar="OPERATION...", help=f"{', '.join(OPERATIONS)}.", parser=_operation)
 ]
 
 
