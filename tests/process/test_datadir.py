@@ -46,7 +46,7 @@ def directory() -> Iterator[DataDirectory]:
 
 
 def run_child(script: str, directory: DataDirectory) -> subprocess.Popen[str]:
-    """A process that runs `script` and has said its first line."""
+    """A process that runs `script` and has printed its first line."""
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(directory.path)],
         cwd=ROOT,
@@ -93,16 +93,16 @@ def test_prepare_refuses_a_path_below_a_file(directory: DataDirectory) -> None:
 def test_prepare_leaves_a_folder_with_other_files_alone(directory: DataDirectory) -> None:
     directory.path.mkdir(mode=0o755)
     (directory.path / "main.py").write_text("")
-    with pytest.raises(DataDirectoryError, match=r"holds other files \(main.py\)"):
+    with pytest.raises(DataDirectoryError, match=r"has other files \(main.py\)"):
         directory.prepare()
     assert mode(directory.path) == 0o755
     assert os.listdir(directory.path) == ["main.py"]
 
 
 @ordinary_user
-def test_prepare_says_who_may_not_write(directory: DataDirectory) -> None:
+def test_prepare_names_the_user_without_permission(directory: DataDirectory) -> None:
     directory.path.parent.chmod(0o500)
-    with pytest.raises(DataDirectoryError, match="may not use"):
+    with pytest.raises(DataDirectoryError, match="has no permission for"):
         directory.prepare()
 
 
@@ -120,7 +120,7 @@ def test_the_secret_stays_the_same_and_private(directory: DataDirectory) -> None
     assert made.jwt_secret not in repr(made)
 
 
-def test_simultaneous_processes_agree_on_the_secret(directory: DataDirectory) -> None:
+def test_concurrent_processes_get_the_same_secret(directory: DataDirectory) -> None:
     children = [run_child(SECRET, directory) for _ in range(6)]
     for child in children:
         assert child.stdin
@@ -131,14 +131,14 @@ def test_simultaneous_processes_agree_on_the_secret(directory: DataDirectory) ->
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"jwt_secret": "short"}', "null"])
-def test_a_broken_secret_says_what_to_do(directory: DataDirectory, content: str) -> None:
+def test_an_invalid_secret_is_refused(directory: DataDirectory, content: str) -> None:
     directory.secrets()
     directory.secret_file.write_text(content)
-    with pytest.raises(DataDirectoryError, match=r"secret\.json is broken: put back a copy of it, or delete it"):
+    with pytest.raises(DataDirectoryError, match=r"secret\.json is invalid: restore a backup of it, or delete it"):
         directory.secrets()
 
 
-def test_a_secret_that_others_could_read_is_closed(directory: DataDirectory) -> None:
+def test_a_secret_readable_by_others_gets_mode_0600(directory: DataDirectory) -> None:
     directory.secrets()
     directory.secret_file.chmod(0o644)
     directory.secrets()
@@ -179,7 +179,7 @@ def test_a_killed_holder_leaves_the_lock_free(directory: DataDirectory) -> None:
         assert directory.holder() == Holder(os.getpid(), "install", None)
 
 
-def test_the_lock_says_who_and_since_when(directory: DataDirectory) -> None:
+def test_the_lock_names_its_holder_and_time(directory: DataDirectory) -> None:
     with directory.hold("serve") as hold:
         before = json.loads(directory.lock.read_text())
         hold.announce("http://[::1]:3000")
@@ -199,7 +199,7 @@ def test_a_child_does_not_inherit_the_lock(directory: DataDirectory) -> None:
         child.wait()
 
 
-def test_asking_for_the_holder_never_stops_a_hold(directory: DataDirectory) -> None:
+def test_reading_the_holder_does_not_prevent_a_hold(directory: DataDirectory) -> None:
     directory.prepare()
     enough = threading.Event()
 
@@ -218,6 +218,6 @@ def test_asking_for_the_holder_never_stops_a_hold(directory: DataDirectory) -> N
         thread.join()
 
 
-def test_nobody_holds_what_does_not_exist(directory: DataDirectory) -> None:
+def test_a_missing_directory_has_no_holder(directory: DataDirectory) -> None:
     assert directory.holder() is None
     assert not directory.path.exists()

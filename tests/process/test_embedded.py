@@ -1,4 +1,4 @@
-"""The embedded Postgres with real servers: start, stop, crash, and who may reach it."""
+"""The embedded Postgres with real servers: start, stop, crashes and access."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,6 @@ import asyncpg
 import psutil
 import pytest
 
-from pgmq_gateway.embedded import server as embedded
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.leftovers import servers
@@ -105,7 +104,7 @@ def serve_command(directory: DataDirectory, *words: str) -> list[str]:
 
 @contextlib.contextmanager
 def serving(directory: DataDirectory) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that runs the server and has committed a row; and the server's process id."""
+    """A process that runs the server and has committed a row, and the server's process ID."""
     child = subprocess.Popen(serve_command(directory, "stay"), cwd=ROOT, text=True, stdout=subprocess.PIPE)
     with child:
         assert child.stdout
@@ -144,7 +143,7 @@ async def test_a_second_start_keeps_the_data(directory: DataDirectory) -> None:
     assert said == ["Starting Postgres"]
 
 
-async def test_only_the_socket_and_only_its_owner_reach_it(directory: DataDirectory) -> None:
+async def test_it_is_reachable_by_its_socket_and_owner_only(directory: DataDirectory) -> None:
     async with running(directory, "install") as server:
         assert await answer(directory, "show listen_addresses") == ""
         assert not psutil.Process(server.pid).net_connections("inet")
@@ -220,7 +219,7 @@ async def test_the_server_ends_when_its_gateway_is_killed(directory: DataDirecto
     assert "database system is shut down" in directory.log.read_text()
 
 
-async def test_watch_brings_a_killed_server_back(directory: DataDirectory) -> None:
+async def test_watch_restarts_a_killed_server(directory: DataDirectory) -> None:
     async with running(directory, "serve") as server:
         await answer(directory, "create table kept as select 7 as n")
         watch = asyncio.create_task(server.watch())
@@ -244,7 +243,7 @@ async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.Log
         assert server.pid
         directory.postgres.rename(aside)
         os.kill(server.pid, signal.SIGKILL)
-        await until_async(lambda: caplog.text.count("vanished: put it back") >= 3)
+        await until_async(lambda: caplog.text.count("was deleted while the gateway ran: restore it") >= 3)
         aside.rename(directory.postgres)
         assert await answer_in_the_end(directory, "select 1") == 1
         await server.stop()
@@ -252,7 +251,7 @@ async def test_watch_never_gives_up(directory: DataDirectory, caplog: pytest.Log
     assert not servers(directory.postgres)
 
 
-async def test_watch_sees_a_stop_in_the_midst_of_a_restart(directory: DataDirectory) -> None:
+async def test_watch_ends_when_stopped_during_a_restart(directory: DataDirectory) -> None:
     async with running(directory, "serve") as server:
         watch = asyncio.create_task(server.watch())
         assert server.pid
@@ -286,7 +285,7 @@ async def test_backends_without_a_server_do_not_block_the_start(directory: DataD
     os.kill(backend, signal.SIGSTOP)
     assert server.pid
     os.kill(server.pid, signal.SIGKILL)
-    # `start` does nothing before the event loop has heard of it.
+    # `start` is a no-op until the event loop has noticed the exit.
     await until_async(lambda: server.pid is None)
     try:
         start = asyncio.create_task(server.start())
@@ -302,16 +301,16 @@ async def test_another_process_named_in_the_pid_files_is_left_alone(directory: D
     async with running(directory, "install"):
         owner = directory.postgres.stat()
     switch = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    stranger = await asyncio.create_subprocess_exec("sleep", "600", **switch)  # type: ignore[arg-type]
-    (directory.postgres / "postmaster.pid").write_text(f"{stranger.pid}\n")
-    (socket_folder(directory) / f"{SOCKET_NAME}.lock").write_text(f"{stranger.pid}\n")
+    unrelated = await asyncio.create_subprocess_exec("sleep", "600", **switch)  # type: ignore[arg-type]
+    (directory.postgres / "postmaster.pid").write_text(f"{unrelated.pid}\n")
+    (socket_folder(directory) / f"{SOCKET_NAME}.lock").write_text(f"{unrelated.pid}\n")
     async with running(directory, "install"):
-        assert stranger.returncode is None
-    stranger.kill()
-    assert await stranger.wait() == -signal.SIGKILL
+        assert unrelated.returncode is None
+    unrelated.kill()
+    assert await unrelated.wait() == -signal.SIGKILL
 
 
-async def test_a_killed_initdb_leaves_nothing_half(directory: DataDirectory) -> None:
+async def test_a_killed_initdb_leaves_no_partial_cluster(directory: DataDirectory) -> None:
     directory.prepare()
     half = directory.path / "postgres.initdb-dead"
     (half / "base").mkdir(parents=True)
@@ -321,7 +320,7 @@ async def test_a_killed_initdb_leaves_nothing_half(directory: DataDirectory) -> 
     assert not half.exists()
 
 
-async def test_a_cancelled_creation_leaves_nothing_half(directory: DataDirectory) -> None:
+async def test_a_cancelled_creation_leaves_no_partial_cluster(directory: DataDirectory) -> None:
     server = EmbeddedPostgres(directory)
     start = asyncio.create_task(server.start())
     await until_async(lambda: any(directory.path.glob("postgres.initdb-*")))
@@ -346,7 +345,7 @@ async def test_a_path_too_long_for_a_socket_works(base: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a,b", "quo\"te's", "ü"])
-async def test_a_strange_path_works(base: Path, name: str) -> None:
+async def test_an_odd_path_works(base: Path, name: str) -> None:
     directory = DataDirectory(base / name)
     async with running(directory, "install"):
         assert await answer(directory, "select 1") == 1
@@ -354,16 +353,16 @@ async def test_a_strange_path_works(base: Path, name: str) -> None:
 
 
 @needs_root
-async def test_a_socket_folder_of_somebody_else_is_refused(base: Path) -> None:
+async def test_a_socket_folder_of_another_user_is_refused(base: Path) -> None:
     directory = DataDirectory(base / ("long" * 40))
     folder = socket_folder(directory)
     folder.mkdir(mode=0o700)
     try:
-        stranger = 54321
-        os.chown(folder, stranger, stranger)
-        with pytest.raises(EmbeddedPostgresError, match="belongs to somebody else"):
+        unrelated = 54321
+        os.chown(folder, unrelated, unrelated)
+        with pytest.raises(EmbeddedPostgresError, match="belongs to another user"):
             await EmbeddedPostgres(directory).start()
-        with pytest.raises(EmbeddedPostgresError, match="belongs to somebody else"):
+        with pytest.raises(EmbeddedPostgresError, match="belongs to another user"):
             socket_uri(directory)
     finally:
         folder.rmdir()
@@ -373,19 +372,19 @@ async def test_a_cluster_of_another_version_is_refused(directory: DataDirectory)
     async with running(directory, "install"):
         pass
     (directory.postgres / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match="made by Postgres '17' and this is Postgres 18: dump it"):
+    with pytest.raises(EmbeddedPostgresError, match="created by Postgres '17', and this is Postgres 18: dump it"):
         await EmbeddedPostgres(directory).start()
 
 
 async def test_half_a_cluster_is_never_overwritten(directory: DataDirectory) -> None:
     directory.prepare()
     (directory.postgres / "base").mkdir(parents=True)
-    with pytest.raises(EmbeddedPostgresError, match="not a whole Postgres cluster"):
+    with pytest.raises(EmbeddedPostgresError, match="not a complete Postgres cluster"):
         await EmbeddedPostgres(directory).start()
     assert (directory.postgres / "base").exists()
 
 
-async def test_a_server_that_cannot_start_says_why(directory: DataDirectory) -> None:
+async def test_a_server_that_cannot_start_reports_the_reason(directory: DataDirectory) -> None:
     async with running(directory, "install"):
         pass
     with (directory.postgres / "postgresql.conf").open("a") as file:
@@ -395,17 +394,17 @@ async def test_a_server_that_cannot_start_says_why(directory: DataDirectory) -> 
     assert "\n" not in str(caught.value)
 
 
-async def test_a_log_that_grew_too_long_is_put_aside(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_that_is_too_large_is_rotated(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(directory, "install"):
         pass
     old = directory.log.read_text()
-    monkeypatch.setattr(embedded, "LOG_LIMIT_BYTES", 100)
+    monkeypatch.setattr("pgmq_gateway.embedded.server.MAX_LOG_BYTES", 100)
     async with running(directory, "install"):
         pass
     assert directory.log.with_name("postgres.log.1").read_text() == old
 
 
-async def test_the_users_postgres_variables_change_nothing(
+async def test_postgres_variables_of_the_environment_are_ignored(
     directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["PGDATA", "PGHOST", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGTARGETSESSIONATTRS", "LC_ALL", "TZ", "PGTZ"]
@@ -438,7 +437,7 @@ async def test_root_hands_the_server_to_an_ordinary_user(
         assert directory.path.stat().st_uid == directory.postgres.stat().st_uid == process.uids().real
         assert directory.secret_file.stat().st_uid == directory.lock.stat().st_uid == 0
     assert mode(base) == 0o701
-    assert f"may now pass through {base} (chmod o+x)" in caplog.text
+    assert f"to traverse {base} (chmod o+x)" in caplog.text
 
 
 @needs_root

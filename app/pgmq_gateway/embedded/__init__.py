@@ -1,1 +1,1 @@
-"""The embedded Postgres. Knows nothing of the gateway."""
+"""The embedded Postgres. Independent of the gateway."""

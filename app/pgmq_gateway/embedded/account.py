@@ -1,4 +1,4 @@
-"""The user that Postgres runs as when this process is root, because Postgres refuses root, and what it may reach."""
+"""The user that Postgres runs as when this process is root: Postgres refuses to run as root."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger("pgmq_gateway")
 
 @dataclass(frozen=True)
 class Account:
-    """A user of this machine."""
+    """A user account of the operating system."""
 
     name: str
     uid: int
@@ -31,23 +31,25 @@ def account_for(directory: DataDirectory) -> Account:
             entry = pwd.getpwuid(key) if isinstance(key, int) else pwd.getpwnam(key)
             return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise EmbeddedPostgresError(
-        f"Postgres does not run as root and there is no user {owner or 'postgres or nobody'} to run it as:"
+        f"Postgres refuses to run as root, and user {owner or 'postgres or nobody'} does not exist:"
         " run pgmq-gateway as an ordinary user"
     )
 
 
 def let_pass(account: Account, folder: Path) -> None:
-    """Let `account` pass through the folders above `folder`, and say so for each that is changed."""
+    """Allow `account` to traverse the folders above `folder`, with a warning for each changed one."""
     for ancestor in reversed(folder.resolve().parents):
         status = ancestor.stat()
         if status.st_uid == account.uid or status.st_gid == account.gid or status.st_mode & stat.S_IXOTH:
             continue
         ancestor.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-        logger.warning("running as root: user %s may now pass through %s (chmod o+x)", account.name, ancestor)
+        logger.warning(
+            "running as root: allowed user %s, which runs Postgres, to traverse %s (chmod o+x)", account.name, ancestor
+        )
 
 
 def let_read(account: Account) -> None:
-    """Let `account` run the programs of Postgres where a strict umask has kept them to root."""
+    """Allow `account` to run the programs of Postgres, where a strict umask restricted them to root."""
     home = installation()
     wanted = stat.S_IROTH | stat.S_IXOTH
     if home.stat().st_mode & binary("postgres").stat().st_mode & (home / "share").stat().st_mode & wanted == wanted:
@@ -57,4 +59,6 @@ def let_read(account: Account) -> None:
         if path.exists() and not path.is_symlink():
             mode = stat.S_IMODE(path.stat().st_mode)
             path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & 0o111 else 0))
-    logger.warning("running as root: user %s may now read %s (chmod -R o+rX)", account.name, home)
+    logger.warning(
+        "running as root: allowed user %s, which runs Postgres, to read %s (chmod -R o+rX)", account.name, home
+    )

@@ -1,4 +1,4 @@
-"""The folder of one embedded database: where it lies, its secret, and which process uses it."""
+"""The data directory of an embedded database: its files, its secret, and its lock."""
 
 import contextlib
 import fcntl
@@ -15,18 +15,18 @@ from typing import Any
 DEFAULT_NAME = ".pgmq-gateway"
 
 _OWN_NAMES = frozenset({"lock", "secret.json", "postgres"})
-_HARMLESS_NAMES = frozenset({"lost+found", ".DS_Store"})
-_PATIENCE_SECONDS = 0.25
-_PAUSE_SECONDS = 0.01
-_MINIMUM_SECRET_CHARACTERS = 32
+_IGNORED_NAMES = frozenset({"lost+found", ".DS_Store"})
+_LOCK_TIMEOUT_SECONDS = 0.25
+_LOCK_POLL_SECONDS = 0.01
+_MIN_SECRET_CHARACTERS = 32
 
 
 class DataDirectoryError(Exception):
-    """The data directory cannot be used; the message is one line that says why and what to do."""
+    """The data directory cannot be used. The message is one line with the reason and what to do."""
 
 
 class DataDirectoryHeld(DataDirectoryError):
-    """Another process uses the data directory; `holder` says which."""
+    """Another process, `holder`, uses the data directory."""
 
     def __init__(self, path: Path, holder: "Holder") -> None:
         super().__init__(f"{path.name} is in use by {holder}: stop it, or choose another --data-dir")
@@ -35,7 +35,7 @@ class DataDirectoryHeld(DataDirectoryError):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What signs the gateway's own tokens."""
+    """The secret that signs the gateway's tokens."""
 
     jwt_secret: str
 
@@ -45,7 +45,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that uses a data directory now. `pid` is 0 when it has not written its name yet."""
+    """The process that uses a data directory. `pid` is 0 until that process has written its note."""
 
     pid: int
     purpose: str
@@ -59,7 +59,7 @@ class Holder:
 
 
 class Hold:
-    """The exclusive use of a data directory, as long as the `with` block of `DataDirectory.hold` runs."""
+    """The lock of a data directory, within the `with` block of `DataDirectory.hold`."""
 
     def __init__(self, descriptor: int, purpose: str) -> None:
         self._descriptor = descriptor
@@ -68,46 +68,46 @@ class Hold:
         self._write(None)
 
     def announce(self, api_url: str) -> None:
-        """Tell other processes the address at which this one answers."""
+        """Publish this process' address to other processes."""
         self._write(api_url)
 
     def _write(self, url: str | None) -> None:
         note = {"pid": os.getpid(), "purpose": self._purpose, "since": self._since, "url": url}
         line = json.dumps(note).encode() + b"\n"
-        # One write and then the cut: a reader takes the first line and never sees half of it.
+        # Write, then truncate: a reader takes the first line, which is complete at any moment.
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
 
 
 class DataDirectory:
-    """The folder that holds the embedded database, its log, its secret and its lock."""
+    """A folder with the embedded database, its log, its secret and its lock."""
 
     def __init__(self, path: Path | str = DEFAULT_NAME) -> None:
         self.path = Path(os.path.abspath(Path(path).expanduser()))
 
     @property
     def postgres(self) -> Path:
-        """The cluster itself (PGDATA)."""
+        """PGDATA."""
         return self.path / "postgres"
 
     @property
     def log(self) -> Path:
-        """What Postgres and initdb wrote to their error output."""
+        """Standard error of Postgres and initdb."""
         return self.path / "postgres.log"
 
     @property
     def lock(self) -> Path:
-        """The file whose flock means that somebody uses this folder."""
+        """Locked with flock by the process that uses the folder."""
         return self.path / "lock"
 
     @property
     def secret_file(self) -> Path:
-        """The JSON file of the signing secret."""
+        """The signing secret, as JSON."""
         return self.path / "secret.json"
 
     def prepare(self) -> None:
-        """Create the folder (0700, ignored by git) or check an existing one. Raises DataDirectoryError."""
-        with self._explained():
+        """Create the folder (mode 0700, ignored by git), or check an existing one. Raises DataDirectoryError."""
+        with self._readable_errors():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._refuse_foreign()
             if os.geteuid() in (0, self.path.stat().st_uid):
@@ -117,19 +117,19 @@ class DataDirectory:
                 ignore.write("*\n")
 
     def secrets(self) -> Secrets:
-        """The secret of this folder, made at the first call; simultaneous first calls agree on one."""
+        """The secret of this folder, created at the first call; concurrent first calls return the same one."""
         self.prepare()
-        with self._explained(), self._one_at_a_time():
+        with self._readable_errors(), self._one_at_a_time():
             if not self.secret_file.exists():
                 self._create_secret()
         found = self.read_secrets()
         if found is None:
-            raise DataDirectoryError(f"{self.secret_file} vanished while it was read: start again")
+            raise DataDirectoryError(f"{self.secret_file} was deleted while it was read: run the command again")
         return found
 
     def read_secrets(self) -> Secrets | None:
-        """The secret of this folder, or None when it has none yet. Raises DataDirectoryError on a broken file."""
-        with self._explained():
+        """The secret of this folder; None before it is created. Raises DataDirectoryError for an invalid file."""
+        with self._readable_errors():
             try:
                 descriptor = os.open(self.secret_file, os.O_RDONLY | os.O_NOFOLLOW)
             except FileNotFoundError:
@@ -141,9 +141,9 @@ class DataDirectory:
 
     @contextlib.contextmanager
     def hold(self, purpose: str) -> Iterator[Hold]:
-        """Use this folder alone. Raises DataDirectoryHeld, at the latest after half a second."""
+        """Lock this folder. Raises DataDirectoryHeld within half a second."""
         self.prepare()
-        with self._explained():
+        with self._readable_errors():
             descriptor = self._take_lock()
         try:
             yield Hold(descriptor, purpose)
@@ -153,20 +153,20 @@ class DataDirectory:
             os.close(descriptor)
 
     def holder(self) -> Holder | None:
-        """The process that uses this folder now (maybe this one), or None."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        """The process that uses this folder, which can be this one; None if there is none."""
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
-            with self._explained():
+            with self._readable_errors():
                 note = self._read_note()
             if note is None:
                 return None
             holder = _parse_note(note)
-            if holder.pid and _lives(holder.pid):
+            if holder.pid and _is_running(holder.pid):
                 return holder
-            # The lock is taken, but its new owner has not written its name over the last one's.
+            # Locked, but the new holder has not yet replaced the note of the last one.
             if time.monotonic() > deadline:
                 return Holder(0, "", None)
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_LOCK_POLL_SECONDS)
 
     def _read_note(self) -> bytes | None:
         try:
@@ -182,21 +182,21 @@ class DataDirectory:
         return None
 
     def _take_lock(self) -> int:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
             descriptor = self._open_lock()
             if self._try_lock(descriptor):
                 return descriptor
             os.close(descriptor)
-            # `holder()` of another process takes the lock for an instant, so one refusal proves nothing.
+            # `holder()` of another process takes the lock for a moment, so the attempt is repeated.
             if time.monotonic() > deadline and (holder := self.holder()):
                 raise DataDirectoryHeld(self.path, holder)
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_LOCK_POLL_SECONDS)
 
     def _try_lock(self, descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A lock file that was deleted and made anew would let two processes in.
+            # If the lock file was deleted and created again, two processes could each lock their own.
             return os.path.samestat(os.fstat(descriptor), self.lock.stat())
         except (BlockingIOError, FileNotFoundError):
             return False
@@ -231,34 +231,34 @@ class DataDirectory:
             key = content["jwt_secret"]
         except (ValueError, KeyError, TypeError):
             key = None
-        if not isinstance(key, str) or len(key) < _MINIMUM_SECRET_CHARACTERS:
+        if not isinstance(key, str) or len(key) < _MIN_SECRET_CHARACTERS:
             raise DataDirectoryError(
-                f"{self.secret_file} is broken: put back a copy of it, or delete it to get a new secret"
-                " (tokens made from the old one stop working)"
+                f"{self.secret_file} is invalid: restore a backup of it, or delete it to get a new secret"
+                " (tokens signed with the old one become invalid)"
             )
         return Secrets(key)
 
     def _check_owner(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
-        # Run by root, Postgres' own user owns the folder and could put a secret of its choice there.
+        # Under root, the folder belongs to the user of Postgres, who could plant a known secret.
         if status.st_uid != os.geteuid():
             raise DataDirectoryError(
-                f"{self.secret_file} belongs to user id {status.st_uid}, not to {os.geteuid()} which runs this:"
-                " run as its owner, or chown it"
+                f"{self.secret_file} belongs to user id {status.st_uid}, but this process runs as {os.geteuid()}:"
+                " run it as the owner, or chown the file"
             )
         if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             os.fchmod(descriptor, 0o600)
 
     def _refuse_foreign(self) -> None:
-        names = set(os.listdir(self.path)) - _HARMLESS_NAMES
+        names = set(os.listdir(self.path)) - _IGNORED_NAMES
         if names and not names & _OWN_NAMES:
             raise DataDirectoryError(
-                f"{self.path} holds other files ({min(names)}) and is not a data directory of pgmq-gateway:"
+                f"{self.path} has other files ({min(names)}) and is not a data directory of pgmq-gateway:"
                 " choose an empty or a new folder as --data-dir"
             )
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _readable_errors(self) -> Iterator[None]:
         try:
             yield
         except (FileExistsError, NotADirectoryError) as error:
@@ -267,7 +267,7 @@ class DataDirectory:
         except PermissionError as error:
             where = error.filename or self.path
             raise DataDirectoryError(
-                f"user id {os.geteuid()} may not use {where}: run as its owner, or choose another --data-dir"
+                f"user id {os.geteuid()} has no permission for {where}: run as its owner, or choose another --data-dir"
             ) from error
         except OSError as error:
             where = error.filename or self.path
@@ -282,7 +282,7 @@ def _parse_note(note: bytes) -> Holder:
         return Holder(0, "", None)
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Processes and notes of a Postgres whose gateway was killed, found and ended before the next one starts."""
+"""Stops processes and removes lock files of a Postgres whose gateway was killed."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from pgmq_gateway.embedded.cluster import (
-    FAST_STOP_SECONDS,
-    IMMEDIATE_STOP_SECONDS,
+    FAST_SHUTDOWN_SECONDS,
+    IMMEDIATE_SHUTDOWN_SECONDS,
     POLL_SECONDS,
     SOCKET_NAME,
     socket_folder,
@@ -21,38 +21,38 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 
 logger = logging.getLogger("pgmq_gateway")
 
-_BACKEND_STOP_SECONDS = 3.0
+_BACKEND_SHUTDOWN_SECONDS = 3.0
 
 
 async def stop_leftovers(cluster: Path) -> None:
-    """Stop what a gateway that was killed has left: its server first, then backends without a server."""
-    main = [process for process in servers(cluster) if process.pid == _noted_pid(cluster)]
-    if main:
-        logger.warning("stopping the Postgres (pid %d) that an earlier gateway has left", main[0].pid)
-        await _end_leftovers(main, {signal.SIGINT: FAST_STOP_SECONDS, signal.SIGQUIT: IMMEDIATE_STOP_SECONDS})
-    await _end_leftovers(servers(cluster), {signal.SIGQUIT: _BACKEND_STOP_SECONDS})
+    """Stop the processes of a killed gateway: first the postmaster, then backends without one."""
+    postmaster = [process for process in servers(cluster) if process.pid == _postmaster_pid(cluster)]
+    if postmaster:
+        logger.warning("stopping Postgres (pid %d), which a killed gateway left running", postmaster[0].pid)
+        await _stop(postmaster, {signal.SIGINT: FAST_SHUTDOWN_SECONDS, signal.SIGQUIT: IMMEDIATE_SHUTDOWN_SECONDS})
+    await _stop(servers(cluster), {signal.SIGQUIT: _BACKEND_SHUTDOWN_SECONDS})
 
 
-async def _end_leftovers(processes: list[psutil.Process], patience: dict[signal.Signals, float]) -> None:
-    for number, seconds in {**patience, signal.SIGKILL: float("inf")}.items():
+async def _stop(processes: list[psutil.Process], timeouts: dict[signal.Signals, float]) -> None:
+    for number, seconds in {**timeouts, signal.SIGKILL: float("inf")}.items():
         deadline = time.monotonic() + seconds
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         while processes and time.monotonic() < deadline:
-            processes = [process for process in processes if _lives(process)]
+            processes = [process for process in processes if _is_running(process)]
             await asyncio.sleep(POLL_SECONDS if processes else 0)
 
 
-def forget_dead_server(directory: DataDirectory) -> None:
-    """Remove the notes of a server that runs no more."""
-    # Postgres refuses to start while any process of its user has the noted id, be it a zombie or, after a restart
-    # of a container, a stranger. Under our lock, with no server process left, the note is stale for certain.
-    for note in (directory.postgres / "postmaster.pid", socket_folder(directory) / f"{SOCKET_NAME}.lock"):
-        note.unlink(missing_ok=True)
+def remove_lock_files(directory: DataDirectory) -> None:
+    """Remove the lock files of a server that no longer runs."""
+    # Postgres refuses to start while any process of its user has the pid of the lock file, even a zombie or, after a
+    # restart of a container, an unrelated process. With the directory locked and no server left, the file is stale.
+    for file in (directory.postgres / "postmaster.pid", socket_folder(directory) / f"{SOCKET_NAME}.lock"):
+        file.unlink(missing_ok=True)
 
 
-def _noted_pid(cluster: Path) -> int | None:
+def _postmaster_pid(cluster: Path) -> int | None:
     try:
         return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def _noted_pid(cluster: Path) -> int | None:
 
 
 def servers(cluster: Path) -> list[psutil.Process]:
-    """The processes of Postgres that work in this cluster."""
+    """The Postgres processes of this cluster."""
     return [process for process in psutil.process_iter() if _serves(process, cluster)] if cluster.exists() else []
 
 
@@ -71,13 +71,13 @@ def _serves(process: psutil.Process, cluster: Path) -> bool:
         try:
             return os.path.samefile(process.cwd(), cluster)
         except psutil.AccessDenied:
-            # Root in a container without CAP_SYS_PTRACE may not read the folder of another user's process.
+            # Without CAP_SYS_PTRACE, root in a container cannot read the working directory of another user's process.
             return str(cluster) in process.cmdline()
     except (psutil.Error, OSError):
         return False
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

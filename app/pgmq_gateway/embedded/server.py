@@ -19,8 +19,8 @@ import asyncpg
 from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.embedded.account import Account, account_for, let_pass, let_read
 from pgmq_gateway.embedded.cluster import (
-    FAST_STOP_SECONDS,
-    IMMEDIATE_STOP_SECONDS,
+    FAST_SHUTDOWN_SECONDS,
+    IMMEDIATE_SHUTDOWN_SECONDS,
     POLL_SECONDS,
     EmbeddedPostgresError,
     binary,
@@ -28,14 +28,14 @@ from pgmq_gateway.embedded.cluster import (
     flush,
     installation,
     is_absent,
-    refuse_stranger,
+    refuse_foreign_folder,
     socket_folder,
     socket_uri,
 )
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError
-from pgmq_gateway.embedded.leftovers import forget_dead_server, stop_leftovers
+from pgmq_gateway.embedded.leftovers import remove_lock_files, stop_leftovers
 
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
+MAX_LOG_BYTES = 10 * 1024 * 1024
 
 _FIRST_RESTART_SECONDS, _LONGEST_RESTART_SECONDS = 0.1, 5.0
 _SHARED_MEMORY_RETRY_SECONDS = 0.1
@@ -44,8 +44,8 @@ _FRESH_PREFIX = "postgres.initdb-"
 _SEVERE = re.compile(r"(?:FATAL|PANIC|error): .*")
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
 
-# Becomes the program named in argv[2]. Popen's user= is unknown to uvloop and a preexec_fn may deadlock in a
-# process with threads. setuid clears the parent-death signal, so that comes after it.
+# Executes the program in argv[2]. uvloop does not support Popen's user=, and a preexec_fn can deadlock in a process
+# with threads. prctl comes after setuid, which clears the parent-death signal.
 _LAUNCHER = """
 import json, os, signal, sys
 plan = json.loads(sys.argv[1])
@@ -69,9 +69,9 @@ logger = logging.getLogger("pgmq_gateway")
 
 
 class EmbeddedPostgres:
-    """The Postgres of one data directory, whose lock (`DataDirectory.hold`) the caller has.
+    """The Postgres of one data directory. The caller holds its lock (`DataDirectory.hold`).
 
-    `progress` is told in a few words what takes time: creating, starting, recovering.
+    progress  called with the name of each slow step: creating, starting, recovering
     """
 
     def __init__(self, directory: DataDirectory, progress: Callable[[str], None] | None = None) -> None:
@@ -85,40 +85,42 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the running server, or None."""
+        """The process ID of the running server, or None."""
         return self._child.pid if self._child and self._child.returncode is None else None
 
     def uri(self, user: str = "postgres", database: str = "postgres") -> str:
-        """The URI of a database of this server, for asyncpg and for libpq."""
+        """The URI of a database of this server, for asyncpg and libpq."""
         return socket_uri(self.directory, user, database)
 
     async def start(self) -> None:
-        """Run the server and return when it accepts connections; crash recovery may take as long as it needs.
+        """Start the server and wait until it accepts connections, for any duration of crash recovery.
 
-        Creates the cluster the first time. Raises EmbeddedPostgresError or DataDirectoryError.
+        Creates the cluster on the first start. Raises EmbeddedPostgresError or DataDirectoryError.
         """
         if self.pid is None:
             self._stopping = False
             await self._launch(may_create=True)
 
     async def stop(self) -> None:
-        """End the server: politely, then hard after 30 s. Does nothing when it does not run."""
+        """Stop the server: fast shutdown, after 30 s immediate shutdown. No-op where it does not run."""
         self._stopping = True
         if self._child:
-            await _end(self._child)
+            await _stop_process(self._child)
 
     async def watch(self) -> None:
-        """Start the server again whenever it ends by itself. Runs until it is cancelled or `stop` is called."""
+        """Restart the server whenever it exits, until cancelled or `stop` is called."""
         while self._child and not self._stopping:
             status = await self._child.wait()
             if self._stopping:
                 return
             if time.monotonic() - self._started_at > _HEALTHY_SECONDS:
                 self._backoff.reset()
-            logger.warning("Postgres ended (status %s) and is started again; its log: %s", status, self.directory.log)
-            await self._bring_back()
+            logger.warning(
+                "Postgres exited with status %s, and restarting it; for the reason see %s", status, self.directory.log
+            )
+            await self._restart()
 
-    async def _bring_back(self) -> None:
+    async def _restart(self) -> None:
         delay = self._backoff.delay()
         while not self._stopping:
             await asyncio.sleep(delay)
@@ -126,7 +128,7 @@ class EmbeddedPostgres:
                 await self._launch(may_create=False)
             except (EmbeddedPostgresError, DataDirectoryError, OSError) as error:
                 delay = self._backoff.delay()
-                logger.warning("Postgres did not start (%s); next attempt in %.1f s", error, delay)
+                logger.warning("cannot restart Postgres (%s); next attempt in %.1f s", error, delay)
             else:
                 return
 
@@ -134,51 +136,53 @@ class EmbeddedPostgres:
         self.directory.prepare()
         account = _prepare_folders(self.directory)
         await stop_leftovers(self.directory.postgres)
-        forget_dead_server(self.directory)
+        remove_lock_files(self.directory)
         if not is_absent(self.directory.postgres):
             await check_version(self.directory.postgres)
         elif may_create:
             self._progress("Creating the database")
             await self._create(account)
         else:
-            raise EmbeddedPostgresError(f"{self.directory.postgres} vanished: put it back, or start the gateway again")
+            raise EmbeddedPostgresError(
+                f"{self.directory.postgres} was deleted while the gateway ran: restore it, or restart the gateway"
+            )
         self._progress("Starting Postgres")
-        await self._serve(account, time.monotonic() + FAST_STOP_SECONDS)
+        await self._serve(account, time.monotonic() + FAST_SHUTDOWN_SECONDS)
 
     async def _serve(self, account: Account | None, deadline: float) -> None:
         if self._stopping:
-            raise EmbeddedPostgresError("Postgres was told to stop before it was up: start it again")
+            raise EmbeddedPostgresError("Postgres was stopped while it started: start it again")
         arguments = [str(binary("postgres")), "-D", str(self.directory.postgres), *_settings(self.directory)]
         self._child = await self._spawn(arguments, account)
         self._started_at = time.monotonic()
         try:
             await self._until_ready(self._child)
         except EmbeddedPostgresError as error:
-            await _end(self._child)
+            await _stop_process(self._child)
             if "shared memory block" not in str(error) or time.monotonic() > deadline:
                 raise
-            # The last backends of a server that was killed need a moment to notice it.
+            # Backends of a killed postmaster need a moment to exit.
             await asyncio.sleep(_SHARED_MEMORY_RETRY_SECONDS)
             await self._serve(account, deadline)
         except BaseException:
-            await _end(self._child)
+            await _stop_process(self._child)
             raise
 
     async def _until_ready(self, child: asyncio.subprocess.Process) -> None:
-        told = False
+        reported = False
         while child.returncode is None:
             try:
                 connection = await asyncpg.connect(self.uri(), timeout=10)
             except asyncpg.CannotConnectNowError:
-                if not told and time.monotonic() - self._started_at > 1:
-                    told = True
+                if not reported and time.monotonic() - self._started_at > 1:
+                    reported = True
                     self._progress("Recovering after a crash")
             except (asyncpg.PostgresConnectionError, OSError, TimeoutError):
                 pass
             except asyncpg.TooManyConnectionsError:
                 return
             except asyncpg.PostgresError as error:
-                raise self._failed(f"Postgres refuses its own superuser ({error})") from error
+                raise self._failed(f"Postgres rejects its superuser ({error})") from error
             else:
                 await connection.close()
                 return
@@ -196,7 +200,7 @@ class EmbeddedPostgres:
             fresh.rename(self.directory.postgres)
             flush(self.directory.path)
         except BaseException:
-            await _end(child)
+            await _stop_process(child)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
 
@@ -206,7 +210,7 @@ class EmbeddedPostgres:
             plan |= {"uid": account.uid, "gid": account.gid}
         log, self._log_offset = _open_log(self.directory)
         try:
-            # Its own session: a Ctrl-C in the terminal must not end Postgres before the gateway has drained.
+            # In a session of its own: Ctrl-C must not stop Postgres before the graceful shutdown of the gateway.
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _LAUNCHER, json.dumps(plan), *command),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
@@ -216,14 +220,14 @@ class EmbeddedPostgres:
 
     def _failed(self, what: str) -> EmbeddedPostgresError:
         log = self.directory.log
-        return EmbeddedPostgresError(f"{what}: {_complaint(log, self._log_offset)}; mend that, or see {log}")
+        return EmbeddedPostgresError(f"{what}: {_last_error(log, self._log_offset)}; for details see {log}")
 
 
 @contextlib.asynccontextmanager
 async def running(
     directory: DataDirectory, purpose: str, progress: Callable[[str], None] | None = None
 ) -> AsyncIterator[EmbeddedPostgres]:
-    """Postgres for the length of a `with` block. Raises DataDirectoryHeld when another process has it."""
+    """Postgres within a `with` block. Raises DataDirectoryHeld where another process uses the directory."""
     with directory.hold(purpose):
         server = EmbeddedPostgres(directory, progress)
         await server.start()
@@ -242,7 +246,7 @@ def _settings(directory: DataDirectory) -> Iterator[str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "max_connections": "100",
-        # Queues leave dead rows behind by the thousand each second; a minute is long.
+        # Queues produce thousands of dead rows each second; the default is a minute.
         "autovacuum_naptime": "10s",
         "log_destination": "stderr",
         "logging_collector": "off",
@@ -273,7 +277,7 @@ def _prepare_folders(directory: DataDirectory) -> Account | None:
         folder.mkdir(mode=0o700)
     if account and folder.lstat().st_uid == 0:
         os.chown(folder, account.uid, account.gid, follow_symlinks=False)
-    refuse_stranger(folder, directory)
+    refuse_foreign_folder(folder, directory)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     os.fchmod(descriptor, 0o700)
     os.close(descriptor)
@@ -282,30 +286,30 @@ def _prepare_folders(directory: DataDirectory) -> Account | None:
 
 def _open_log(directory: DataDirectory) -> tuple[int, int]:
     log = directory.log
-    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.rename(log.with_name(log.name + ".1"))
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     return descriptor, os.fstat(descriptor).st_size
 
 
-def _complaint(log: Path, offset: int) -> str:
+def _last_error(log: Path, offset: int) -> str:
     descriptor = os.open(log, os.O_RDONLY | os.O_NOFOLLOW)
     with open(descriptor, "rb") as file:
         file.seek(offset)
-        lines = file.read(LOG_LIMIT_BYTES).decode(errors="replace").splitlines()
+        lines = file.read(MAX_LOG_BYTES).decode(errors="replace").splitlines()
     severe = [found[0] for line in lines if (found := _SEVERE.search(line))]
-    spoken = [line.strip() for line in lines if line.strip()]
-    return (severe or spoken or ["it said nothing"])[-1]
+    printed = [line.strip() for line in lines if line.strip()]
+    return (severe or printed or ["no output"])[-1]
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    for number, patience in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
+async def _stop_process(child: asyncio.subprocess.Process) -> None:
+    for number, timeout in ((signal.SIGINT, FAST_SHUTDOWN_SECONDS), (signal.SIGQUIT, IMMEDIATE_SHUTDOWN_SECONDS)):
         if child.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(child.wait(), patience)
+            await asyncio.wait_for(child.wait(), timeout)
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
