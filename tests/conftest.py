@@ -45,6 +45,11 @@ def missing(what: str, why: str) -> NoReturn:
     pytest.skip(f"{what} is missing: {why}")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: tests often wait, for processes to start or for time limits."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many test functions ran, and in how many cases: pytest counts cases only."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
