@@ -99,24 +99,25 @@ class Client:
     credentials: str | None = None
     schema: str = "pgmq_public"
 
-    async def calls(self, *asked: tuple[object, ...]) -> list[dict[str, Any]]:
+    async def calls(self, *calls: tuple[object, ...]) -> list[dict[str, Any]]:
         """The results of calls, each (function, arguments) or (function, arguments, options), as the page gets them."""
-        seen: list[dict[str, Any]] = await self.page.evaluate("calls", {"client": self._options(), "asked": asked})
-        return seen
+        arguments = {"client": self._options(), "calls": calls}
+        results: list[dict[str, Any]] = await self.page.evaluate("calls", arguments)
+        return results
 
-    async def call(self, *asked: object) -> dict[str, Any]:
+    async def call(self, *call: object) -> dict[str, Any]:
         """The result of one call as the page gets it."""
-        (seen,) = await self.calls(asked)
-        return seen
+        (result,) = await self.calls(call)
+        return result
 
-    async def start(self, *asked: object) -> None:
+    async def start(self, *call: object) -> None:
         """Start a call that `abort` aborts."""
-        await self.page.evaluate("start", {"client": self._options(), "call": asked})
+        await self.page.evaluate("start", {"client": self._options(), "call": call})
 
     async def abort(self) -> dict[str, Any]:
         """Abort the started call. Returns its result as the page gets it."""
-        seen: dict[str, Any] = await self.page.evaluate("abort()")
-        return seen
+        result: dict[str, Any] = await self.page.evaluate("abort()")
+        return result
 
     def _options(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in ("url", "key", "token", "credentials", "schema")}

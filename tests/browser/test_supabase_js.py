@@ -1,4 +1,4 @@
-"""The real supabase-js in a real browser, on a page of another origin: what the page saw, and the rows that it left."""
+"""supabase-js in a real browser, on a page of another origin: the results for the page, and the rows that it leaves."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -26,18 +26,18 @@ NO_ROWS: list[tuple[Any, ...]] = []
 
 
 def ok(data: object, count: int | None = None) -> dict[str, object]:
-    """What a page sees of a call that went well."""
+    """The result of a successful call."""
     return {"data": data, "error": None, "count": count, "status": 200}
 
 
 def refused(status: int, message: str) -> dict[str, object]:
-    """What a page sees when Postgres refuses."""
+    """The result of a call for which Postgres denies permission."""
     error = {"code": "42501", "details": None, "hint": None, "message": message}
     return {"data": None, "error": error, "count": None, "status": status}
 
 
 def signed_in(client: Client, name: str) -> Client:
-    """The client of a user with a token."""
+    """A client with a user's token."""
     return replace(client, token=token(SECRET.encode(), "authenticated", {"sub": name}, 3600))
 
 
@@ -55,7 +55,7 @@ def bob(anonymous: Client) -> Client:
 
 @pytest.fixture
 def owned(queue: str, sql: Sql, grant: Callable[..., None]) -> str:
-    """A queue where a user may do everything with messages that carry their own name as `owner`."""
+    """A queue whose policy gives each user access to the messages with their name as `owner`."""
     grant("authenticated", *ALL)
     for table in (f"q_{queue}", f"a_{queue}"):
         sql(f"""
@@ -67,7 +67,7 @@ def owned(queue: str, sql: Sql, grant: Callable[..., None]) -> str:
 
 @pytest.fixture
 def failing(embedded: Server, keys: Keys, sql: Sql, queue: str) -> Iterator[str]:
-    """A function in `public` that the gateway knows, and that raises with the SQLSTATE `code`."""
+    """A function in `public` that raises with the SQLSTATE `code`."""
     name = f"fail_{queue}"
     sql(f"""
         create function public.{name}(code text) returns void language plpgsql as $$ begin
@@ -81,7 +81,7 @@ def failing(embedded: Server, keys: Keys, sql: Sql, queue: str) -> Iterator[str]
 
 
 async def preflights(page: Page) -> asyncio.Queue[tuple[dict[str, Any], dict[str, Any]]]:
-    """A queue of the preflights that the browser makes from now on, each a request and its answer."""
+    """A queue of the browser's preflights from now on, each with request and response."""
     session, sent = await page.context.new_cdp_session(page), dict[str, dict[str, Any]]()
     made = asyncio.Queue[tuple[dict[str, Any], dict[str, Any]]]()
 
@@ -100,13 +100,13 @@ async def preflights(page: Page) -> asyncio.Queue[tuple[dict[str, Any], dict[str
 
 
 def folded(headers: dict[str, str], start: str = "") -> dict[str, str]:
-    """Headers with names in lower case, those that start so."""
+    """The headers whose names have this prefix, with names in lower case."""
     lower = {name.lower(): value for name, value in headers.items()}
     return {name: value for name, value in lower.items() if name.startswith(start)}
 
 
 async def test_a_user_calls_all_six_functions(alice: Client, owned: str, sql: Sql) -> None:
-    """A publishable key and a user's token are enough for everything that a policy lets the user do."""
+    """With a publishable key and a user's token, a page can do all that a policy allows the user."""
     queue, message = {"queue_name": owned}, {"owner": "alice", "text": "é￥😀"}
     batch = {**queue, "messages": [message, message, message, message]}
     sent, many, read, archived, deleted, again, popped = await alice.calls(
@@ -134,10 +134,10 @@ async def test_a_user_calls_all_six_functions(alice: Client, owned: str, sql: Sq
     assert sql(f"select msg_id, read_ct, message from pgmq.a_{owned}") == [(1, 1, message)]
 
 
-async def test_the_browser_asks_first_and_once_for_each_function(
+async def test_the_browser_sends_one_preflight_for_each_function(
     alice: Client, owned: str, origins: Origins, page: Page
 ) -> None:
-    """A preflight goes before each function's first call, and its answer is kept."""
+    """A preflight precedes each function's first call, and its response is cached."""
     made, queue = await preflights(page), {"queue_name": owned}
     arguments: dict[str, dict[str, object]] = {
         "send": {"message": {"owner": "alice"}},
@@ -174,7 +174,7 @@ async def test_the_browser_asks_first_and_once_for_each_function(
 async def test_the_publishable_key_alone_is_anonymous(
     anonymous: Client, queue: str, grant: Callable[..., None], sql: Sql
 ) -> None:
-    """Without a token the caller is anon: refused with 401 until anon is granted something."""
+    """Without a token the role is anon: 401 until anon is granted permissions."""
     send = ("send", {"queue_name": queue, "message": {"n": 1}})
     read = ("read", {"queue_name": queue, "sleep_seconds": 600, "n": 5})
     assert await anonymous.calls(send, read) == [refused(401, f"permission denied for table q_{queue}")] * 2
@@ -186,15 +186,15 @@ async def test_the_publishable_key_alone_is_anonymous(
     assert sql(f"select msg_id, read_ct, message from pgmq.q_{queue}") == [(1, 1, {"n": 1})]
 
 
-async def test_a_user_without_rights_is_refused_with_403(alice: Client, queue: str, sql: Sql) -> None:
-    """With a token the caller is authenticated, who has no rights either."""
+async def test_a_user_without_permissions_gets_403(alice: Client, queue: str, sql: Sql) -> None:
+    """With a token the role is authenticated, which has no permissions by default."""
     seen = await alice.call("send", {"queue_name": queue, "message": 1})
     assert seen == refused(403, f"permission denied for table q_{queue}")
     assert sql(f"select * from pgmq.q_{queue}") == NO_ROWS
 
 
 async def test_users_do_not_see_each_others_messages(alice: Client, bob: Client, owned: str, sql: Sql) -> None:
-    """A policy on the claim `sub` holds for two users of one page."""
+    """A policy on the claim `sub` applies to two users of one page."""
     queue = {"queue_name": owned}
     sent, foreign = await alice.calls(
         ("send", {**queue, "message": {"owner": "alice"}}), ("send", {**queue, "message": {"owner": "bob"}})
@@ -226,7 +226,7 @@ async def test_users_do_not_see_each_others_messages(alice: Client, bob: Client,
 async def test_a_script_reads_only_exposed_headers(
     anonymous: Client, grant: Callable[..., None], queue: str, prefer: str, function: str, hidden: str
 ) -> None:
-    """Content-Range can be read where there is one; what the gateway does not expose is sent, and cannot."""
+    """A script can read Content-Range, but no response header that the gateway does not expose."""
     grant("anon", "pop")
     url = f"{anonymous.url}/rest/v1/rpc/{function}"
     headers = {"apikey": anonymous.key, "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
@@ -242,8 +242,8 @@ async def test_a_script_reads_only_exposed_headers(
     assert ("content-range" in sent) == (function == "pop")
 
 
-async def test_errors_reach_the_page_whole(anonymous: Client, queue: str, failing: str) -> None:
-    """All members of an error are there for the script, whoever refused: the schema cache, a function, a token."""
+async def test_a_page_gets_all_members_of_an_error(anonymous: Client, queue: str, failing: str) -> None:
+    """Errors of the schema cache, of a function, and of a token."""
     assert await anonymous.call("nosuch", {"queue_name": queue}) == {
         "data": None,
         "error": {
@@ -269,10 +269,10 @@ async def test_errors_reach_the_page_whole(anonymous: Client, queue: str, failin
 
 
 @pytest.mark.usefixtures("no_rls")
-async def test_refusals_of_keys_reach_the_page_whole(
+async def test_a_page_gets_all_members_of_an_error_about_its_key(
     anonymous: Client, grant: Callable[..., None], keys: Keys, queue: str, sql: Sql
 ) -> None:
-    """No key, an unknown one, and a secret one, which a browser must not have."""
+    """No key, an unknown key, and a secret key, which is forbidden in browsers."""
     grant("anon", "send")
     send = ("send", {"queue_name": queue, "message": 1})
     keyless = await anonymous.page.evaluate(
@@ -305,7 +305,7 @@ async def test_only_the_allowed_origin_may_call(
     sql: Sql,
     complaints: list[str],
 ) -> None:
-    """The named origin calls with credentials; the browser keeps the call of another one back."""
+    """The allowed origin can send credentials. The browser blocks calls of any other origin."""
     grant("anon", "send")
     gateway = serve("postgres", PGRST_SERVER_CORS_ALLOWED_ORIGINS=origins.page)
     client = Client(tab, gateway.url, api_key(SECRET.encode(), "anon"), credentials="include")
@@ -323,10 +323,10 @@ async def test_only_the_allowed_origin_may_call(
     assert sql(f"select msg_id, message from pgmq.q_{queue}") == [(1, 1)]
 
 
-async def test_where_any_origin_may_call_none_may_with_credentials(
+async def test_with_any_origin_allowed_none_can_send_credentials(
     anonymous: Client, complaints: list[str], queue: str
 ) -> None:
-    """The browser refuses `*` to a call with credentials."""
+    """Browsers do not accept `*` for a request with credentials."""
     seen = await replace(anonymous, credentials="include").call("pop", {"queue_name": queue})
     assert (seen["status"], seen["error"]["message"]) == (0, "TypeError: Failed to fetch")
     assert any("must not be the wildcard" in complaint for complaint in complaints)
@@ -334,7 +334,7 @@ async def test_where_any_origin_may_call_none_may_with_credentials(
 
 
 async def test_a_read_can_be_aborted(alice: Client, owned: str, directory: DataDirectory, sql: Sql) -> None:
-    """The page is told at once, the lease is taken all the same, and the next call is served."""
+    """The page gets the abort at once. The messages are read nevertheless, and the next call succeeds."""
     queue = {"queue_name": owned}
     assert await alice.call("send", {**queue, "message": {"owner": "alice"}}) == ok([1])
     with psycopg.connect(socket_uri(directory)) as blocker:
