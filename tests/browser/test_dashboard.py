@@ -125,7 +125,9 @@ async def test_a_queue_of_each_type_is_created(kind: str, rls: bool, signed_in: 
     await expect(row.get_by_role("cell").nth(1)).to_have_text(kind.lower())
     await expect(row.get_by_role("cell").nth(2)).to_have_text("on" if rls else "off")
     if not rls:
-        await expect(signed_in.get_by_label("Warnings")).to_contain_text(name)
+        warning = signed_in.get_by_label("Warnings").get_by_role("paragraph").filter(has_text=name)
+        fix = warning.get_by_role("link", name="Turn row-level security on")
+        await expect(fix).to_have_attribute("href", f"/access?queue={name}")
     assert sql("select is_unlogged from pgmq.meta where queue_name = %s", name) == [(kind == "Unlogged",)]
     await row.get_by_role("link").click()
     await expect(signed_in.get_by_role("heading", level=1)).to_contain_text(name)

@@ -237,7 +237,7 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await button(desk, "More filters").click()
     await desk.get_by_label("Payload path").fill("$.n > 10")
     await expect(ids(desk).first).to_have_text("11")
-    await button(desk, "All matching messages").click()
+    await button(desk, "Actions on all matching messages").click()
     await desk.get_by_role("menuitem", name="Delete").click()
     dialog = desk.get_by_role("dialog").filter(has_text="Filter: path")
     sure = dialog.get_by_role("button", name="Delete 50 messages")
@@ -312,6 +312,7 @@ async def test_purge_and_drop_require_the_name(
     assert sql("select 1 from pgmq.meta where queue_name = %s", queue) == []
     await desk.goto(f"{dashboard.url}/queues/{queue}")
     await expect(desk.get_by_role("alert")).to_contain_text(f'Queue "{queue}" does not exist.')
+    await expect(button(desk, "Send message")).to_be_hidden()
     # For the fixture, which drops it.
     sql("select pgmq.create(%s)", queue)
 

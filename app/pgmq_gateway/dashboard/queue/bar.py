@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import ui
 
 from pgmq_gateway.dashboard.parts.quantities import count
-from pgmq_gateway.dashboard.parts.widgets import button, words
+from pgmq_gateway.dashboard.parts.widgets import button, titled, words
 from pgmq_gateway.dashboard.queue.actions import Action
 
 Run = Callable[[Action], Awaitable[None]]
@@ -22,7 +22,8 @@ class Bar:
             self._buttons = [_button(action, on_selected) for action in actions]
             self._clear = button("Clear selection", clear_selection).classes("medium")
             ui.element("div").classes("grow")
-            matching = button("All matching messages", icon="expand_more").props("aria-haspopup=menu")
+            matching = button("All matching", icon="expand_more").props("aria-haspopup=menu")
+            titled(matching, "Actions on all matching messages")
             with matching, ui.menu().props("role=menu"):
                 for action in actions:
                     _item(action, on_matching)
