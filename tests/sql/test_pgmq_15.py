@@ -1,14 +1,17 @@
 """The six functions on a pgmq of the shape of 1.5, and on one that is upgraded while they are installed."""
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from psycopg import errors
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.installer import install
+from tests import databases
 from tests.databases import Sql, runner
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
 from tests.sql.shape_15 import shape_of_15
@@ -16,16 +19,27 @@ from tests.sql.shape_15 import shape_of_15
 KEYS = ["msg_id", "read_ct", "enqueued_at", "vt", "message", "headers"]
 
 
+@pytest.fixture(scope="module")
+def template_15(directory: DataDirectory) -> Iterator[str]:
+    """The name of a database with the old pgmq and a queue from before the installation, for cloning."""
+
+    async def install_there(uri: str) -> None:
+        async with connected(uri) as connection:
+            await install(connection)
+
+    with databases.new_database(directory) as name:
+        uri = socket_uri(directory, database=name)
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(shape_of_15().encode())
+            connection.execute("select pgmq.create('q')")
+        asyncio.run(install_there(uri))
+        yield name
+
+
 @pytest.fixture
-async def old(directory: DataDirectory, new_database: Callable[..., str], connect: Connect) -> Sql:
-    """A database with the old pgmq and a queue from before the installation."""
-    uri = socket_uri(directory, database=new_database())
-    sql = runner(connect(uri))
-    sql(shape_of_15())
-    sql("select pgmq.create('q')")
-    async with connected(uri) as connection:
-        await install(connection)
-    return sql
+def old(directory: DataDirectory, template_15: str, new_database: Callable[..., str], connect: Connect) -> Sql:
+    """Run SQL as the owner in a clone of that database."""
+    return runner(connect(socket_uri(directory, database=new_database(template_15))))
 
 
 def call(sql: Sql, function: str) -> list[object]:
