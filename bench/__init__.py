@@ -1,1 +1,1 @@
-"""Measures the gateway beside its peers, in turn, on one machine: `python -m bench --help`."""
+"""Compares the gateway with its peers, in interleaved runs on one machine: `python -m bench --help`."""

@@ -1,4 +1,4 @@
-"""One cell of the matrix: what is done, by how many, with what, on a queue in which state."""
+"""A cell of the benchmark matrix: operation, connections, payload, callers and depth of the queue."""
 
 import random
 import re
@@ -13,7 +13,7 @@ BYTES = {"": 1, "b": 1, "kb": 1024, "mb": 1024 * 1024}
 
 
 class Operation(StrEnum):
-    """What one client does again and again."""
+    """The operation that each client repeats."""
 
     SEND = "send"
     SEND_BATCH = "send_batch"
@@ -24,32 +24,32 @@ class Operation(StrEnum):
 
     @property
     def messages(self) -> int:
-        """How many messages go in or out for good."""
+        """Messages sent or consumed by one operation."""
         return BATCH if self in {Operation.SEND_BATCH, Operation.READ_BATCH} else 1
 
     @property
     def deletes(self) -> int:
-        """How many deletes follow, each a call of its own."""
+        """Number of deletes after the first call, each a call of its own."""
         return self.messages if self in {Operation.READ, Operation.READ_BATCH} else 0
 
     @property
     def removes(self) -> bool:
-        """Whether its messages are gone afterwards."""
+        """Whether the operation removes messages from the queue."""
         return self.consumes and self is not Operation.LEASE
 
     @property
     def calls(self) -> int:
-        """How many calls, each a request or a transaction, it takes."""
+        """Calls of one operation, each a request or a transaction."""
         return 1 + self.deletes
 
     @property
     def consumes(self) -> bool:
-        """Whether nobody else can read its messages afterwards."""
+        """Whether the operation hides messages from other readers, by consuming or leasing them."""
         return self not in {Operation.SEND, Operation.SEND_BATCH}
 
     @property
     def label(self) -> str:
-        """What it is called in tables."""
+        """The name in tables."""
         return LABELS.get(self.value, self.value)
 
 
@@ -63,14 +63,14 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What is in the queue besides the messages that are sent or consumed: messages that wait, messages leased."""
+    """Messages in the queue besides those sent or consumed: waiting and in flight."""
 
     waiting: int = 0
     in_flight: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `0`, `1m`, `400k-in-flight`. Raises ValueError."""
+        """Parse `0`, `1m` or `400k-in-flight`. Raises ValueError."""
         found = re.fullmatch(r"(\d+)([km]?)(-in-flight)?", text.strip().lower())
         if not found:
             raise ValueError(f"{text} is no depth: write 0, 50k, 1m or 400k-in-flight")
@@ -102,14 +102,14 @@ class Cell:
 
     @property
     def message(self) -> str:
-        """A message of the cell's size as JSON text; Postgres cannot compress it."""
+        """An incompressible message of the cell's size, as JSON text."""
         letters = string.ascii_letters + string.digits
         filling = random.Random(4).choices(letters, k=max(0, self.payload - len('{"data":""}')))  # noqa: S311
         return '{"data":"' + "".join(filling) + '"}'
 
 
 def parse_size(text: str) -> int:
-    """Bytes from `100`, `100B`, `1KB`. Raises ValueError."""
+    """Parse a size such as `100`, `100B` or `1KB`. Raises ValueError."""
     found = re.fullmatch(r"(\d+)([km]?b?)", text.strip().lower())
     if not found or (found[2] and found[2] not in BYTES):
         raise ValueError(f"{text} is no size: write 100B, 1KB or 64KB")
@@ -117,7 +117,7 @@ def parse_size(text: str) -> int:
 
 
 def size(count: int) -> str:
-    """Bytes as people write them."""
+    """Format a number of bytes."""
     return f"{count // 1024} KB" if count >= 1024 and count % 1024 == 0 else f"{count} B"
 
 

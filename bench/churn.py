@@ -1,4 +1,4 @@
-"""Sends, reads and deletes through the gateway for many minutes, and tells whether the last is as fast as the first.
+"""Sends, reads and deletes through the gateway for many minutes, and compares the last minute with the first.
 
 A queue is all dead tuples: each message is written, leased and deleted within seconds. Where autovacuum comes too late,
 reading gets slower from minute to minute.
@@ -30,7 +30,7 @@ HEADING = "minute  messages/s  p50 ms  p99 ms   requests  server MB  dead rows  
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """One minute of it: messages that went all the way, latencies of a request, and what there was at its end.
+    """One minute: messages sent, read and deleted, latencies of requests, and the state at its end.
 
     requests  so far
     memory    resident bytes of the gateway
@@ -59,7 +59,7 @@ def churn(
     backlog: Annotated[int, typer.Option(min=1, help="Messages that wait all the time.")] = 1000,
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,
 ) -> None:
-    """Send, read and delete for minutes, and print what each was like."""
+    """Send, read and delete for minutes, and print a line for each."""
     try:
         result = run(_churn(minutes, seconds, Cell(Operation.READ, connections), backlog))
         output.write_text(json.dumps(result, indent=1) + "\n")

@@ -23,9 +23,9 @@ from pgmq_gateway.cli.terminal import run
 T = TypeVar("T")
 
 FOLDER = Path(__file__).parent
-# A pipe has no width; the tables need this much.
-WIDTH = 120
-SECONDS = {Preset.QUICK: 1, Preset.USUAL: 2, Preset.FULL: 5}
+# The tables need this width, which a pipe does not have.
+WIDTH_COLUMNS = 120
+RUN_SECONDS = {Preset.QUICK: 1, Preset.DEFAULT: 2, Preset.FULL: 5}
 
 EPILOG = """Examples:
 
@@ -35,7 +35,7 @@ python -m bench --operations send,read --baseline ../before --contenders gateway
 
 python -m bench --full --operations pop --output pop.json
 
-bench/README.md says what is measured and how to read it."""
+See bench/README.md for the method and how to read the results."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -92,16 +92,16 @@ def bench(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Where the plot goes. Default: beside the results.")] = None,
 ) -> None:
-    """Measure the gateway beside its peers, in turn, and print, write and draw what came out.
+    """Compare the gateway with its peers, and print, save and draw the results.
 
-    Without a selection, the usual cells are measured, in less than ten minutes. Where any of --operations,
+    Without a selection, the default cells are measured, in less than ten minutes. Where any of --operations,
     --connections, --payload, --callers and --depth is given (lists with commas), all combinations of them are.
     """
     selection = Selection(
         _list(Operation, operations), _list(int, connections), _list(parse_size, payload), _list(int, callers),
         _list(Depth.parse, depth),
     )  # fmt: skip
-    preset = Preset.FULL if full else Preset.QUICK if quick else Preset.USUAL
+    preset = Preset.FULL if full else Preset.QUICK if quick else Preset.DEFAULT
     if bool(db_uri) != bool(login_uri):
         raise typer.BadParameter("--db-uri and --login-uri go together")
     cast = Cast(
@@ -111,7 +111,7 @@ def bench(
         baseline=baseline,
         settings=dict(_list(_pair, ",".join(gateway_setting or ()))),
     )
-    pace = Pace(seconds or SECONDS[preset], warm_up, rounds)
+    pace = Pace(seconds or RUN_SECONDS[preset], warm_up, rounds)
     output = output or FOLDER / ("last.json" if selection or quick else "results.json")
     picture = picture or output.with_suffix(".svg")
     run(_bench(selection.cells(preset), cast, pace, output, picture))
@@ -119,7 +119,7 @@ def bench(
 
 async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, picture: Path) -> None:
     screen = Console()
-    screen = screen if screen.is_terminal else Console(width=WIDTH)
+    screen = screen if screen.is_terminal else Console(width=WIDTH_COLUMNS)
     with screen.status("Starting") as status:
         async with stage(cast) as ready:
             measured: list[Row] = []

@@ -1,4 +1,4 @@
-"""A client for callers so many that a general one would be what bounds them: one kept connection, nothing else."""
+"""A minimal HTTP client with one persistent connection, so that hundreds of callers do not saturate the machine."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ import httptools
 from bench.checker.history import Outcome
 from bench.checker.requests import Reply
 
-# What is noted of a call that was not even taken.
-NOBODY = "no connection"
+# Recorded for a call whose connection was refused.
+NO_CONNECTION = "no connection"
 
 
 class Client:
-    """Calls of functions of pgmq_public, one at a time, over a connection that is made anew where it was lost."""
+    """Calls functions of pgmq_public, one at a time, and reconnects after a lost connection."""
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
@@ -28,7 +28,7 @@ class Client:
     async def ask(
         self, function: str, arguments: dict[str, Any], token: str, patience: float, marker: str = ""
     ) -> Reply:
-        """Make a call, and wait so many seconds for its answer; then go away. `marker`: its header X-Marker."""
+        """Make a call, and disconnect if there is no response in time. `marker`: the header X-Marker."""
         body = json.dumps(arguments)
         request = (
             f"POST /rpc/{function} HTTP/1.1\r\n{self._common}Authorization: Bearer {token}\r\nX-Marker: {marker}\r\n"
@@ -39,7 +39,7 @@ class Client:
                 try:
                     connection = await self._connected()
                 except OSError:
-                    return Reply(Outcome.REFUSED, NOBODY)
+                    return Reply(Outcome.REFUSED, NO_CONNECTION)
                 return Reply.of(*await connection.exchange(request))
         except TimeoutError:
             self.close()
@@ -49,7 +49,6 @@ class Client:
             return Reply(Outcome.UNKNOWN, type(error).__name__)
 
     def close(self) -> None:
-        """Go away at once."""
         if self._connection is not None:
             self._connection.abort()
             self._connection = None
@@ -62,7 +61,7 @@ class Client:
 
 
 class _Connection(asyncio.Protocol):
-    """An HTTP/1.1 connection; `lost` when it cannot be used again."""
+    """An HTTP/1.1 connection; `lost` if it cannot be reused."""
 
     def __init__(self) -> None:
         self.lost = False
@@ -71,26 +70,26 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[tuple[int, str]] | None = None
 
     async def exchange(self, request: bytes) -> tuple[int, str]:
-        """Status and text of the answer. Raises ConnectionError without one, and UnicodeError."""
+        """Status and text of the response. Raises ConnectionError without one, and UnicodeError."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
 
     def abort(self) -> None:
-        """End it, whatever is under way."""
+        """Abort the connection."""
         self.lost = True
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """It is there."""
+        """asyncio: connected."""
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It is gone."""
+        """asyncio: closed."""
         self._end(error or ConnectionResetError("closed by the gateway"))
 
     def data_received(self, data: bytes) -> None:
-        """Read of an answer."""
+        """asyncio: a part of a response."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -98,11 +97,11 @@ class _Connection(asyncio.Protocol):
             self._end(ValueError(str(error)))
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """httptools: a part of the body."""
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """An answer is here; one that nobody has asked for is an error of its own."""
+        """httptools: the response is complete. One without a request is an error."""
         text, self._parts = b"".join(self._parts), []
         if self._answer is None or self._answer.done():
             raise ValueError("an answer to nothing")

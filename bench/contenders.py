@@ -1,4 +1,4 @@
-"""Who is measured: HTTP servers in front of Postgres, and Postgres without any."""
+"""The contenders: HTTP servers in front of Postgres, and Postgres alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from pgmq_gateway.auth.signing import token
 
 TOKEN_SECONDS = 24 * 3600
 
-# Postgres alone is fastest with a few clients for each core: more only queue inside of it.
+# Postgres is fastest with a few clients per core; more of them only wait inside it.
 PGBENCH_CLIENTS = 16
 
 
 class Name(StrEnum):
-    """The contenders, as the command line calls them."""
+    """Names of the contenders on the command line."""
 
     GATEWAY = "gateway"
     BASELINE = "baseline"
@@ -31,22 +31,22 @@ class Name(StrEnum):
 
 
 class Contender(Protocol):
-    """One of those that are loaded in turn. `pid` is the process of its server, where it has one that can be seen."""
+    """A contender. `pid` is the process of its server, if it is visible."""
 
     name: Name
     pid: int | None
     queues: Queues
 
     def covers(self, cell: Cell) -> bool:
-        """Whether it can do what the cell asks for."""
+        """Whether the contender supports the cell."""
 
     async def load(self, cell: Cell, seconds: int) -> Load:
-        """Load it for some seconds."""
+        """Run the load for some seconds."""
 
 
 @dataclass(slots=True)
 class HttpServer:
-    """A server that listens on `url`. `requests` says how it wants to be asked.
+    """A server at `url`. `requests` builds its requests.
 
     `secret` signs its callers' tokens; None: it knows no callers.
     """
@@ -72,7 +72,7 @@ class HttpServer:
 
 @dataclass(slots=True)
 class Postgres:
-    """Postgres itself. `uri` is the login role's."""
+    """Postgres alone. `uri` is that of the login role."""
 
     uri: str
     queues: Queues
@@ -88,15 +88,14 @@ class Postgres:
 
 
 def tokens(secret: bytes, callers: int) -> tuple[str, ...]:
-    """One value of the header Authorization for each caller."""
+    """The header Authorization of each caller."""
     return tuple(f"Bearer {token(secret, ROLE, {'sub': f'user-{n}'}, TOKEN_SECONDS)}" for n in range(1, callers + 1))
 
 
 def queue_of(name: Name) -> str:
-    """The name of a contender's queue."""
     return f"bench_{name.value.replace('-', '_')}"
 
 
 def postgrest(url: str, secret: str, queues: Queues) -> HttpServer:
-    """A PostgREST that is running already."""
+    """A running PostgREST."""
     return HttpServer(Name.POSTGREST, url, usage.listener(urlsplit(url).port or 80), queues, plan.rpc, secret.encode())

@@ -1,4 +1,4 @@
-"""The queues under load, seen by the database's owner: made, filled, put in order, and counted."""
+"""The queues under load, through a connection of the owner: created, filled, vacuumed and counted."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from bench.pgbench import ROLE
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.installer import install
 
-# What any contender could consume in a second, generously; a queue that runs empty fails its row.
+# An upper bound of the messages consumed in a second; a queue that runs empty fails its row.
 STOCK_PER_SECOND = 15_000
 STOCK_BYTES_PER_SECOND = 200_000_000
 
-# In statements of this size, so that a big queue does not need one huge transaction.
-CHUNK = 100_000
+# Messages per statement, so that a large queue is not filled in one transaction.
+CHUNK_MESSAGES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many messages a queue holds, and how many of them could be read now."""
+    """Number of messages in a queue, and of visible ones."""
 
     messages: int
     visible: int
@@ -28,7 +28,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Of a queue's table: row versions that nobody sees any more, sizes in bytes, how often it was cleaned up."""
+    """State of a queue's table: dead rows, sizes in bytes, number of vacuums."""
 
     dead: int
     table: int
@@ -37,26 +37,26 @@ class Health:
 
 
 class Queues:
-    """The contenders' queues, one each, through a connection of the owner."""
+    """The contenders' queues, one each."""
 
     def __init__(self, owner: Connection) -> None:
         self._owner = owner
         self._states: dict[str, object] = {}
 
     async def create(self, name: str) -> None:
-        """A fresh queue with row-level security, whose policy lets the benchmark's role do everything."""
+        """Create a queue with row-level security and a policy that allows the benchmark's role everything."""
         await self.drop(name)
         await self._owner.execute("select pgmq_admin.create_queue($1)", name)
         await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete}')", name, ROLE)
         await self._owner.execute(f"create policy bench on pgmq.q_{name} to {ROLE} using (true)")
 
     async def drop(self, name: str) -> None:
-        """Remove a queue if it is there."""
+        """Drop a queue if it exists."""
         if await self._owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):
             await self._owner.execute("select pgmq.drop_queue($1)", name)
 
     async def prepare(self, name: str, cell: Cell, seconds: int) -> None:
-        """Bring a queue into the cell's state, with enough to consume for some seconds."""
+        """Bring a queue into the cell's state, with enough messages to consume for some seconds."""
         state = (cell.depth, cell.payload)
         backlog = cell.depth.waiting + cell.depth.in_flight
         if not backlog or self._states.get(name) != state:
@@ -71,7 +71,7 @@ class Queues:
         await self._checkpoint()
 
     async def count(self, name: str) -> Count:
-        """Look into a queue."""
+        """Count the messages of a queue."""
         row = await self._owner.fetchrow(
             f"select count(*) as messages, count(*) filter (where vt <= now()) as visible from pgmq.q_{name}"
         )
@@ -79,7 +79,7 @@ class Queues:
         return Count(row["messages"], row["visible"])
 
     async def health(self, name: str) -> Health:
-        """What a queue's table has become."""
+        """The state of a queue's table."""
         row = await self._owner.fetchrow(
             "select n_dead_tup, pg_table_size(relid), pg_indexes_size(relid), autovacuum_count"
             " from pg_stat_all_tables where schemaname = 'pgmq' and relname = $1",
@@ -89,7 +89,7 @@ class Queues:
         return Health(*row.values())
 
     async def busy(self) -> bool:
-        """Whether a client runs something in this database."""
+        """Whether a client runs a statement in this database."""
         return bool(
             await self._owner.fetchval(
                 "select exists(select from pg_stat_activity where datname = current_database() and state <> 'idle'"
@@ -98,17 +98,17 @@ class Queues:
         )
 
     async def fill(self, name: str, message: str, number: int, *, leased: bool = False) -> None:
-        """Add messages: for all to read, or leased for a day."""
+        """Add messages, visible or leased for a day."""
         vt = "clock_timestamp() + interval '1 day'" if leased else "clock_timestamp()"
-        for done in range(0, max(0, number), CHUNK):
+        for done in range(0, max(0, number), CHUNK_MESSAGES):
             await self._owner.execute(
                 f"insert into pgmq.q_{name} (read_ct, enqueued_at, vt, message)"
                 f" select $3, now(), {vt}, $1::jsonb from generate_series(1, $2)",
-                message, min(CHUNK, number - done), int(leased),
+                message, min(CHUNK_MESSAGES, number - done), int(leased),
             )  # fmt: skip
 
     async def _keep_payload(self, cell: Cell) -> None:
-        """Where pgbench's clients find what to send."""
+        """Create the table from which pgbench's clients send."""
         async with self._owner.transaction():
             await self._owner.execute(
                 "create schema if not exists bench; drop table if exists bench.payload;"
@@ -121,27 +121,27 @@ class Queues:
             )  # fmt: skip
 
     async def _checkpoint(self) -> None:
-        """So that none falls into one contender's time by chance. Not every owner may."""
+        """Checkpoint now, not during the run of one contender. Ignored where the owner lacks the privilege."""
         try:
             await self._owner.execute("checkpoint")
         except asyncpg.InsufficientPrivilegeError:
             return
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Drop what the bench created."""
         for name in self._states:
             await self.drop(name)
         await self._owner.execute("drop schema if exists bench cascade")
 
 
 async def installed(owner: Connection) -> None:
-    """Bring the database up to date. Raises BenchError for a server that the bench must not touch."""
+    """Install the gateway. Raises BenchError for a server that the bench must not change."""
     if await owner.fetchval("select pg_is_in_recovery()"):
         raise BenchError("this database is a standby: name a primary")
     await install(owner)
 
 
 def stock(cell: Cell, seconds: int) -> int:
-    """How many messages to have ready to be consumed for some seconds."""
+    """Number of messages needed for some seconds."""
     rate = min(STOCK_PER_SECOND, STOCK_BYTES_PER_SECOND // cell.payload)
     return rate * seconds + cell.connections * cell.operation.messages * 2

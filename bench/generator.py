@@ -1,4 +1,4 @@
-"""Runs the load generator with a plan and reads what it counted."""
+"""Runs the load generator with a plan and parses its report."""
 
 import asyncio
 import json
@@ -16,17 +16,17 @@ from bench.plan import Plan
 FOLDER = Path(__file__).parent
 TIMEOUT_SECONDS = 30
 
-# Of the deletes that belong to so many calls; with less, what was measured is mostly reading.
-LEAST_DELETED = 0.8
+# Minimum share of the expected deletes; below it, mostly reads were measured.
+MIN_DELETED_SHARE = 0.8
 
 
 async def run_http(url: str, plan: Plan, cell: Cell, seconds: int) -> Load:
-    """Load `url` with a plan for some seconds, with wrk, or where there is none with autocannon. Raises BenchError."""
+    """Load `url` for some seconds, with wrk if installed, otherwise autocannon. Raises BenchError."""
     return _load(await count(url, plan, cell.connections, seconds), cell)
 
 
 async def count(url: str, plan: Plan, connections: int, seconds: int) -> dict[str, Any]:
-    """What the load generator itself says of such a run. Raises BenchError."""
+    """The load generator's report. Raises BenchError."""
     program = shutil.which("wrk")
     if program is not None:
         output = await _wrk(program, url, plan, connections, seconds)
@@ -48,7 +48,7 @@ async def _wrk(program: str, url: str, plan: Plan, connections: int, seconds: in
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as folder:
         script = Path(folder) / "plan.lua"
         script.write_text(f"plan = {_lua(asdict(plan))}\ndofile({_lua(str(FOLDER / 'wrk.lua'))})\n")
-        # One thread does several times what the fastest server on the same machine does, and shares its ids.
+        # One thread is several times as fast as the fastest server, and shares the message ids.
         arguments = [
             "-t1",
             f"-c{connections}",
@@ -105,8 +105,8 @@ def _faults(result: dict[str, Any], operation: Operation) -> tuple[str, ...]:
     faults = [f"{result[name]} {text}" for name, text in named.items() if result[name]]
     if not result["requests"]:
         faults.append("no answer at all; more --seconds may help")
-    elif result["deleted"] < LEAST_DELETED * operation.deletes / operation.calls * result["requests"]:
-        # All connections begin with a read, and what was read has to be deleted before the next ones.
+    elif result["deleted"] < MIN_DELETED_SHARE * operation.deletes / operation.calls * result["requests"]:
+        # All connections start with a read, and delete its messages before the next read.
         faults.append(f"only {result['deleted']} of {result['requests']} calls were deletes: give more --seconds")
     if result["complaint"]:
         faults.append(result["complaint"])
@@ -114,7 +114,7 @@ def _faults(result: dict[str, Any], operation: Operation) -> tuple[str, ...]:
 
 
 def _lua(value: object) -> str:
-    """A Lua literal of what JSON could hold."""
+    """A Lua literal of a JSON value."""
     if value is None:
         return "nil"
     if isinstance(value, Mapping):

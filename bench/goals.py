@@ -1,4 +1,4 @@
-"""The figures that the gateway is to reach, each a ratio inside one run, and how far this run came."""
+"""Performance goals, each a ratio within one run, and their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LEASE_IN_FLIGHT = Cell(Operation.LEASE, connections=1, depth=Depth(in_flight=400
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure to reach, and one to aim for then; `least` when it must not be below, else it must not be above."""
+    """A figure to reach, and a further aim. `least`: a lower bound, otherwise an upper one."""
 
     what: str
     reach: float
@@ -30,12 +30,12 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether it is at least as good as `reach`."""
+        """Whether `reach` is reached."""
         return self.found >= self.reach if self.least else self.found <= self.reach
 
 
 def judge(rows: Sequence[Row]) -> list[Goal]:
-    """The goals whose cells were measured without a fault."""
+    """The goals whose cells were measured without a failure."""
     good = {(row.contender, row.cell): row for row in rows if not row.faults}
     return list(_goals(lambda name, cell: good.get((name, cell)), rows))
 

@@ -20,14 +20,14 @@ from rich.console import Console
 from bench.checker import ground
 from bench.checker.faults import Faults
 from bench.checker.history import Outcome
-from bench.checker.people import HOUR, ROTATED_PERCENT
+from bench.checker.people import ROTATED_PERCENT, TOKEN_SECONDS
 from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
-from bench.client import NOBODY, Client
+from bench.client import NO_CONNECTION, Client
 from bench.measurement import BenchError, told
 from pgmq_gateway.auth.signing import token
 
-# What a call finds about itself; it also leaves a note for its transaction, which the next call of the same may find.
+# Returns the role, claims and settings of the call, and leaves a setting for later calls of its transaction to find.
 LOOK = """
 create or replace function pgmq_public.look() returns json language plpgsql as $f$
 declare found json;
@@ -44,7 +44,7 @@ begin
 end $f$
 """
 
-# Fails, and says who called.
+# Raises an error that names the caller.
 COMPLAIN = """
 create or replace function pgmq_public.complain() returns void language plpgsql as $f$
 begin
@@ -53,7 +53,7 @@ begin
 end $f$
 """
 
-# Makes itself at home, for longer than its transaction.
+# Leaves settings behind in the session.
 SCRIBBLE = """
 create or replace function pgmq_public.scribble() returns boolean language plpgsql as $f$
 begin
@@ -69,24 +69,24 @@ FUNCTIONS = (LOOK, COMPLAIN, SCRIBBLE)
 QUEUE = "work"
 MOVES = {"look": 30, "send": 24, "read": 14, "pop": 20, "delete": 6, "complain": 4, "scribble": 2}
 NAME = re.compile(r"user\d{4}")
-PATIENCE = 10.0
+CALL_TIMEOUT_SECONDS = 10.0
 GONE_PERCENT = 2
 GONE_SECONDS = 0.02
 SHOWN = 20
-# How long messages stay that nobody takes, and seconds between two looks: each read walks past those of all others.
+# Age at which unread messages are deleted, and interval: each read scans the messages of all other identities.
 KEPT = "1 s"
 PURGE_SECONDS = 0.3
-# Seconds that a caller waits where nobody listened.
-AWAY_SECONDS = 0.25
-# Seconds between two faults of the processes, and two of the network.
-PAUSES = (4.0, 12.0)
+# After a refused connection.
+RECONNECT_SECONDS = 0.25
+# Between two faults of processes, and between two of the network.
+FAULT_INTERVALS_SECONDS = (4.0, 12.0)
 
 _markers = itertools.count(1)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What has been done, and what should not have been seen.
+    """Counters of calls, and violations of isolation.
 
     answered  calls that something was said to, were it only that there is no database
     looks     calls that told their transaction, and `shared` of them with one of another call
@@ -107,7 +107,7 @@ class Tally:
 
 
 class Crowd:
-    """Somebody else in each turn, who calls several times at once, each time over another connection."""
+    """Takes another identity in each turn, and makes several calls at once on different connections."""
 
     def __init__(self, urls: Sequence[str], together: int, tally: Tally, chance: random.Random) -> None:
         self._clients = [[Client(url) for _ in range(together)] for url in urls]
@@ -116,7 +116,7 @@ class Crowd:
         self._tokens: dict[str, str] = {}
 
     async def work(self, identities: int, over: Callable[[], bool]) -> None:
-        """Take turns until it is over."""
+        """Take turns until the end."""
         try:
             while not over():
                 await self._turn(f"user{self._chance.randrange(identities):04}")
@@ -134,13 +134,15 @@ class Crowd:
 
     def _token(self, sub: str) -> str:
         if sub not in self._tokens or self._chance.randrange(100) < ROTATED_PERCENT:
-            self._tokens[sub] = token(SECRET.encode(), "authenticated", {"sub": sub, "jti": next(_markers)}, HOUR)
+            self._tokens[sub] = token(
+                SECRET.encode(), "authenticated", {"sub": sub, "jti": next(_markers)}, TOKEN_SECONDS
+            )
         return self._tokens[sub]
 
     async def _call(self, client: Client, sub: str, bearer: str, move: str) -> str | None:
-        """Make a call, check what comes back, and give its transaction where that is known."""
+        """Make a call, check its response, and return its transaction id if known."""
         gone = self._chance.randrange(100) < GONE_PERCENT
-        patience = self._chance.uniform(0, GONE_SECONDS) if gone else PATIENCE
+        patience = self._chance.uniform(0, GONE_SECONDS) if gone else CALL_TIMEOUT_SECONDS
         marker = f"m{next(_markers)}"
         reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
@@ -148,8 +150,8 @@ class Crowd:
         self._tally.answered += bool(reply.text)
         if wrong := strange(move, sub, marker, reply):
             self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
-        if reply.note == NOBODY:
-            await asyncio.sleep(AWAY_SECONDS)
+        if reply.note == NO_CONNECTION:
+            await asyncio.sleep(RECONNECT_SECONDS)
         return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
 
     def _arguments(self, move: str, sub: str) -> dict[str, Any]:
@@ -166,7 +168,7 @@ class Crowd:
 
 
 def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
-    """What an answer says that is none of the caller's business, or not true of it; else None."""
+    """Data of another caller, or wrong data, in a response; otherwise None."""
     if others := set(NAME.findall(reply.text)) - {sub}:
         return f"of {', '.join(sorted(others))}: {reply.text[:300]}"
     if move == "look" and reply.outcome is Outcome.OK:
@@ -181,7 +183,7 @@ def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
 async def load(
     urls: Sequence[str], tally: Tally, seed: int, identities: int, crowds: int, together: int, over: Callable[[], bool]
 ) -> None:
-    """Let so many crowds work until it is over."""
+    """Run the crowds until the end."""
     async with asyncio.TaskGroup() as group:
         for number in range(crowds):
             crowd = Crowd(urls, together, tally, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
@@ -189,9 +191,9 @@ async def load(
 
 
 async def prepare(owner: str) -> None:
-    """Make the functions that are called beside those of the queues."""
+    """Create the probing functions."""
     async with ground.owning(owner) as connection:
-        # What a crash loses does not matter here.
+        # Losses in a crash are acceptable here.
         await connection.execute("alter system set synchronous_commit = off")
         await connection.execute("select pg_reload_conf()")
         for function in FUNCTIONS:
@@ -209,14 +211,14 @@ def main(
     """Call as many identities at once while things break. Exit status 1 when one was shown anything of another."""
     try:
         workers = tuple(map(int, gateways.split(",")))
-        tally, faults, complaints = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
+        tally, faults, findings = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
     except* BenchError as errors:
         print(f"isolation: {told(errors)}", file=sys.stderr)
         sys.exit(1)
     show(tally, faults, identities)
-    for line in complaints:
+    for line in findings:
         print(f"a gateway: {line}")
-    sys.exit(1 if tally.leaks or complaints else 0)
+    sys.exit(1 if tally.leaks or findings else 0)
 
 
 async def _isolation(
@@ -226,7 +228,7 @@ async def _isolation(
     async with site(workers) as built:
         await prepare(built.owner)
         await built.start()
-        end, faults = time.monotonic() + seconds, Faults(built, seed, PAUSES)
+        end, faults = time.monotonic() + seconds, Faults(built, seed, FAULT_INTERVALS_SECONDS)
 
         def over() -> bool:
             return time.monotonic() > end
@@ -236,12 +238,12 @@ async def _isolation(
             group.create_task(faults.inject(over))
             group.create_task(_purge(built, over))
         await built.stop()
-        complaints = built.complaints()
-    return tally, faults.counts, complaints
+        findings = built.findings()
+    return tally, faults.counts, findings
 
 
 async def _purge(built: Site, over: Callable[[], bool]) -> None:
-    """Keep the queue short: what nobody takes is not of interest."""
+    """Delete old messages, to keep the queue short."""
     while not over():
         with contextlib.suppress(BenchError, *ground.LOST):
             async with ground.owning(built.owner) as owner:
@@ -251,7 +253,7 @@ async def _purge(built: Site, over: Callable[[], bool]) -> None:
 
 
 def show(tally: Tally, faults: Counter[str], identities: int) -> None:
-    """What came out, in the terminal."""
+    """Print the result."""
     screen = Console(highlight=False, soft_wrap=True)
     by_outcome = ", ".join(
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome

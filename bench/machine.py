@@ -1,4 +1,4 @@
-"""What the figures were measured on; never whose machine it is."""
+"""Describes the machine of a run, without identifying it."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ SETTINGS = ("fsync", "synchronous_commit", "shared_buffers", "max_connections")
 
 
 async def describe(owner: Connection) -> dict[str, Any]:
-    """Cores, CPU, memory, versions, and the settings of Postgres that matter."""
+    """Cores, CPU, memory, versions, and relevant settings of Postgres."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -33,7 +33,7 @@ async def describe(owner: Connection) -> dict[str, Any]:
 
 
 def summary(machine: dict[str, Any]) -> str:
-    """One line of it."""
+    """The description in one line."""
     packages = machine["packages"]
     return (
         f"{machine['cores']} cores ({machine['cpu']}), Postgres {machine['postgres']}, Python {machine['python']}, "

@@ -1,21 +1,21 @@
-"""What one run of the load generator says, and what the machine spent on it."""
+"""Results of one run: counts of the load generator, and CPU and memory of the processes."""
 
 from dataclasses import dataclass
 
 
 class BenchError(Exception):
-    """The bench cannot go on; the message is one line that says why and what to do."""
+    """The bench cannot continue. The message is one line with the reason and what to do."""
 
 
 def told(errors: BaseExceptionGroup[BenchError]) -> str:
-    """What the first of several errors, from tasks that ran beside each other, says."""
+    """The message of the first error of an exception group."""
     first = errors.exceptions[0]
     return told(first) if isinstance(first, BaseExceptionGroup) else str(first)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the load generator counted. Latencies are in milliseconds, of a call; `whole` when of a whole operation.
+    """Counts of the load generator. Latencies in milliseconds, of a call or, with `whole`, of an operation.
 
     requests   calls that were answered
     messages   messages that were acknowledged to be in, or gone for good
@@ -34,7 +34,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU seconds spent in a run, and resident memory after it, in bytes; None where it cannot be seen.
+    """CPU seconds of a run, and resident memory in bytes after it; None if not visible.
 
     server      the HTTP server's processes
     backends    Postgres' client backends

@@ -37,7 +37,7 @@ MESSAGE = json.dumps({"order": 4711, "customer": "0a1b2c3d", "lines": [{"sku": "
 WINDOW = ViewportSize(width=1440, height=900)
 # Chromium caches the compiled code of a script only after several loads.
 WARM_UP_OPENINGS = 4
-# Each page counts the queue's messages in the background: the next opening must not wait for that.
+# Each page counts the messages in the background, which must not delay the next opening.
 PAUSE_SECONDS = 2.0
 GOAL_MS = 1000
 # Records when an element is first painted, in milliseconds from the start of the navigation.

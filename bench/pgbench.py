@@ -1,4 +1,4 @@
-"""Runs pgbench on the same functions, in the caller's role, without HTTP: the limit of any server before Postgres.
+"""Runs pgbench on the same functions, in the caller's role, without HTTP: the upper bound for a server.
 
 A call is one transaction in one round trip. Where nothing has to be read from an answer, that is two prepared
 statements in a pipeline (become the caller; call); where ids are needed for deletes, two statements in one message.
@@ -33,7 +33,7 @@ reset role;
 
 
 async def run_pgbench(uri: str, cell: Cell, queue: str, clients: int, seconds: int) -> Load:
-    """Call the cell's functions as `clients` clients for some seconds. `uri` is the login role's."""
+    """Call the cell's functions with `clients` clients for some seconds. `uri` is that of the login role."""
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
         folder = Path(name)
         (folder / "script.sql").write_text(_script(cell, queue))
@@ -69,7 +69,7 @@ def _load(output: str, status: int, times: Sequence[int], cell: Cell) -> Load:
 
 
 def _times(folder: Path) -> Iterator[int]:
-    """Microseconds that each transaction took."""
+    """Microseconds of each transaction."""
     for log in folder.glob("times*"):
         with log.open() as lines:
             for line in lines:
@@ -96,7 +96,7 @@ def _script(cell: Cell, queue: str) -> str:
 
 
 def _chain(cell: Cell, queue: str) -> Iterator[str]:
-    """Read, and then delete each message in a transaction of its own."""
+    """Read messages, and delete each in a transaction of its own."""
     become = _become(f"""'{{"role":"{ROLE}","sub":"user-:caller"}}'""")
     numbers = range(1, cell.operation.messages + 1)
     columns = ", ".join(f"(array_agg(msg_id))[{number}] as id{number}" for number in numbers)

@@ -1,10 +1,10 @@
-"""What the load generator sends: a first call, and the deletes of what it answers."""
+"""The requests of the load generator: a first call, and deletes of its messages."""
 
 from dataclasses import dataclass, field
 
 from bench.cell import BATCH, Cell, Operation
 
-# Longer than any run: a message that was read does not come back.
+# Longer than any run, so that no lease expires.
 LEASE_SECONDS = 3600
 
 

@@ -1,4 +1,4 @@
-"""Draws the rows as an SVG that is readable on light and on dark pages: bars, as parts of what Postgres alone does."""
+"""Draws the rows as bars relative to Postgres alone, in an SVG for light and dark pages."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -16,9 +16,9 @@ BAR = 15
 GAP = 3
 HEADING = 24
 BARS_LEFT = 110
-# Labels stand to the right of the longest bar.
+# Leaves room for labels to the right of the longest bar.
 BARS_WIDTH = 470
-MOST_CELLS = 16
+MAX_CELLS = 16
 
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
@@ -34,16 +34,16 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f232
 
 
 def write(path: Path, rows: Sequence[Row], footnote: str) -> None:
-    """Draw the rows; of many, those of the usual cells."""
+    """Draw the rows; above MAX_CELLS, only those of the default cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_drawing(_chosen(rows), footnote)) + "\n")
+    path.write_text("\n".join(_drawing(_selected(rows), footnote)) + "\n")
 
 
-def _chosen(rows: Sequence[Row]) -> list[Row]:
+def _selected(rows: Sequence[Row]) -> list[Row]:
     cells = list(dict.fromkeys(row.cell for row in rows))
-    if len(cells) > MOST_CELLS:
-        usual = set(Selection().cells(Preset.USUAL))
-        cells = [cell for cell in cells if cell in usual][:MOST_CELLS] or cells[:MOST_CELLS]
+    if len(cells) > MAX_CELLS:
+        defaults = set(Selection().cells(Preset.DEFAULT))
+        cells = [cell for cell in cells if cell in defaults][:MAX_CELLS] or cells[:MAX_CELLS]
     return [row for row in rows if row.cell in cells]
 
 

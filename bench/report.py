@@ -27,7 +27,7 @@ processes, of the load generator. MB: resident memory of the server. *: of a who
 
 
 def show(console: Console, rows: Sequence[Row], names: Sequence[Name]) -> None:
-    """The rows of one cell; `names` are all contenders, so that the columns are the same for every cell."""
+    """Print the rows of one cell; `names` are all contenders, so that all cells have the same columns."""
     references = [name for name in REFERENCES if name in names]
     console.print(f"\n[bold]{rows[0].cell}[/bold]", highlight=False)
     console.print(_table(rows, references))
@@ -62,13 +62,13 @@ def _values(row: Row, references: Iterable[Name]) -> Iterable[str]:
 
 
 def explain(console: Console, machine: str) -> None:
-    """What the tables' words mean, and what was measured on."""
+    """Print the legend and the machine."""
     console.print(LEGEND, style="dim", highlight=False)
     console.print(f"{machine}\n", style="dim", highlight=False)
 
 
 def show_goals(console: Console, goals: Sequence[Goal]) -> None:
-    """The figures to reach, and this run's."""
+    """Print the goals with this run's figures."""
     if not goals:
         return
     result = Table(box=None, pad_edge=False, header_style="dim")

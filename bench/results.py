@@ -1,4 +1,4 @@
-"""From runs to rows: medians over the rounds, ratios inside each round."""
+"""Aggregates runs to rows: medians over the rounds, ratios within each round."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from bench.rounds import Runs
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A contender in a cell: medians over the rounds.
+    """A contender in a cell, with medians over the rounds.
 
     rate          operations in a second
     p50 …         milliseconds of a call; `whole` when of a whole operation
@@ -39,7 +39,7 @@ class Row:
     runs: tuple[Run, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """For results.json."""
+        """The row for results.json."""
         cell = self.cell
         return {
             "contender": self.contender.value,
@@ -67,7 +67,7 @@ def rows(cell: Cell, runs: Runs) -> list[Row]:
 
 
 def rate(cell: Cell, run: Run) -> float:
-    """Operations in a second."""
+    """Operations per second."""
     return run.load.messages / cell.operation.messages / run.load.seconds
 
 

@@ -1,4 +1,4 @@
-"""Loads the contenders in turn (A B C A B C …), so that what else the machine does hits all of them alike."""
+"""Runs the contenders interleaved (A B C A B C …), so that other load on the machine affects all alike."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ from bench.database import Count
 from bench.measurement import Cost, Load, Run
 from bench.usage import Snapshot, memory_of_tree
 
-# Idle is who has been so in so many looks, one after the other.
-CALM_LOOKS = 3
-LOOK_SECONDS = 0.05
+# Consecutive idle samples after which a server counts as idle.
+IDLE_SAMPLES = 3
+SAMPLE_SECONDS = 0.05
 SETTLE_SECONDS = 30.0
 
 Runs = dict[Name, list[Run]]
@@ -22,27 +22,27 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often and how long. `warm_up` comes before the measured `seconds`, every time."""
+    """Number and duration of rounds. `warm_up` seconds precede the measured `seconds` in each."""
 
     seconds: int = 2
     warm_up: int = 1
     rounds: int = 3
 
     def measured(self, cell: Cell) -> int:
-        """Seconds of a cell: many connections that read a hundred messages each need long until these are deleted."""
+        """Seconds of a cell; longer where many connections delete a hundred messages each."""
         return self.seconds * (max(1, cell.connections // 32) if cell.operation is Operation.READ_BATCH else 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """What all cells share. `postgres` is the process of the server, where it can be seen."""
+    """The setup of all cells. `postgres` is the process of the server, if visible."""
 
     contenders: Sequence[Contender]
     postgres: int | None
     pace: Pace
 
     async def measure(self, cell: Cell, tell: Tell) -> Runs:
-        """All rounds of a cell."""
+        """Run all rounds of a cell."""
         able = [contender for contender in self.contenders if contender.covers(cell)]
         runs: Runs = {contender.name: [] for contender in able}
         for number in range(1, self.pace.rounds + 1):
@@ -68,18 +68,18 @@ class Arena:
         return Run(checked, _cost(start, stop, memory))
 
     async def _settle(self, contender: Contender) -> None:
-        """Wait until the last requests, whose clients have left, are done with: they are not for the next one."""
+        """Wait until abandoned requests are finished, which must not count for the next contender."""
         calm, deadline = 0, time.monotonic() + SETTLE_SECONDS
         spent = Snapshot.take(contender.pid, None).server or 0.0
-        while calm < CALM_LOOKS and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_SECONDS)
+        while calm < IDLE_SAMPLES and time.monotonic() < deadline:
+            await asyncio.sleep(SAMPLE_SECONDS)
             now = Snapshot.take(contender.pid, None).server or 0.0
-            idle = now - spent < LOOK_SECONDS / 4 and not await contender.queues.busy()
+            idle = now - spent < SAMPLE_SECONDS / 4 and not await contender.queues.busy()
             calm, spent = calm + 1 if idle else 0, now
 
 
 def _checked(load: Load, cell: Cell, before: Count, after: Count) -> Load:
-    """The load with what the queue says against it: messages that are not there, a queue that ran empty."""
+    """The load with errors found in the queue: missing messages, or a queue that ran empty."""
     if not cell.operation.consumes:
         change = after.messages - before.messages
     elif cell.operation.removes:

@@ -1,4 +1,4 @@
-"""Which cells a run has: a preset, or what was asked for."""
+"""The cells of a run: a preset or a selection."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ PAYLOADS = (100, 1024, 64 * 1024)
 CALLERS = (1, 100)
 DEPTHS = (Depth(), Depth(waiting=1_000_000), Depth(in_flight=400_000))
 
-# A million messages of 64 KB would not fit on a disk, nor hundreds of batches of them into memory.
-BACKLOG_LIMIT_BYTES = 2_000_000_000
-ON_THE_WAY_LIMIT_BYTES = 256_000_000
+# A million messages of 64 KB exceed the disk, and hundreds of batches of them the memory.
+MAX_BACKLOG_BYTES = 2_000_000_000
+MAX_IN_FLIGHT_BYTES = 256_000_000
 
 
 class Preset(StrEnum):
-    """How much is measured when nothing is selected."""
+    """The cells measured without a selection."""
 
     QUICK = "quick"
-    USUAL = "usual"
+    DEFAULT = "default"
     FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was asked for; an empty one means: all of --full, else one usual value."""
+    """The selected values of each dimension; empty: all with --full, otherwise one default value."""
 
     operations: Sequence[Operation] = ()
     connections: Sequence[int] = ()
@@ -39,19 +39,19 @@ class Selection:
         return any((self.operations, self.connections, self.payloads, self.callers, self.depths))
 
     def cells(self, preset: Preset) -> list[Cell]:
-        """The cells, each once."""
+        """The cells, without duplicates."""
         if preset is not Preset.FULL and not self:
-            return list(_QUICK if preset is Preset.QUICK else _USUAL)
+            return list(_QUICK if preset is Preset.QUICK else _DEFAULT)
         return list(self._product(everything=preset is Preset.FULL))
 
     def _product(self, *, everything: bool) -> Iterator[Cell]:
-        usual = Cell()
-        depths = self.depths or (DEPTHS if everything else (usual.depth,))
-        payloads = self.payloads or (PAYLOADS if everything else (usual.payload,))
-        callers = self.callers or (CALLERS if everything else (usual.callers,))
-        operations = self.operations or (tuple(Operation) if everything else (usual.operation,))
-        connections = self.connections or (CONNECTIONS if everything else (usual.connections,))
-        # Depths first: a big queue is filled once for all that follows.
+        default = Cell()
+        depths = self.depths or (DEPTHS if everything else (default.depth,))
+        payloads = self.payloads or (PAYLOADS if everything else (default.payload,))
+        callers = self.callers or (CALLERS if everything else (default.callers,))
+        operations = self.operations or (tuple(Operation) if everything else (default.operation,))
+        connections = self.connections or (CONNECTIONS if everything else (default.connections,))
+        # Ordered by depth, so that a large queue is filled only once.
         for depth, payload, caller, operation, connection in product(
             depths, payloads, callers, operations, connections
         ):
@@ -62,8 +62,8 @@ class Selection:
 
 def _fits(cell: Cell) -> bool:
     backlog = (cell.depth.waiting + cell.depth.in_flight) * cell.payload
-    on_the_way = cell.connections * cell.operation.messages * cell.payload
-    return backlog <= BACKLOG_LIMIT_BYTES and on_the_way <= ON_THE_WAY_LIMIT_BYTES
+    in_flight = cell.connections * cell.operation.messages * cell.payload
+    return backlog <= MAX_BACKLOG_BYTES and in_flight <= MAX_IN_FLIGHT_BYTES
 
 
 _QUICK = (
@@ -73,7 +73,7 @@ _QUICK = (
     Cell(Operation.READ),
 )
 
-_USUAL = (
+_DEFAULT = (
     *(Cell(connections=connections) for connections in (1, 32, 128, 512)),
     Cell(callers=100),
     Cell(payload=1024),

@@ -1,4 +1,4 @@
-"""Starts the HTTP servers as child processes, as their operators would, each on a free port of this machine."""
+"""Starts the HTTP servers as child processes on free ports, configured as in production."""
 
 import asyncio
 import contextlib
@@ -19,15 +19,15 @@ from bench.contenders import HttpServer, Name
 from bench.database import Queues
 from bench.measurement import BenchError
 
-START_SECONDS = 60
-STOP_SECONDS = 40
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 40
 POLL_SECONDS = 0.05
-FOREIGN = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
+REMOVED_VARIABLES = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How to run `pgmq-gateway serve` with one worker: which program, on which database (as its login role), how."""
+    """How to run `pgmq-gateway serve` with one worker: program, database URI of the login role, settings."""
 
     program: Path
     uri: str
@@ -37,7 +37,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
-    """The gateway, once it is ready."""
+    """A ready gateway."""
     port, admin = free_port(), free_port()
     command = [str(how.program), "serve", "--no-dashboard", "--port", str(port), "--admin-port", str(admin)]
     env = {"PGRST_DB_URI": how.uri, "PGRST_JWT_SECRET": how.secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **how.settings}
@@ -47,7 +47,7 @@ async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncI
 
 @contextlib.asynccontextmanager
 async def pgmq_api(uri: str, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
-    """The HTTP API that comes with the package pgmq, as it ships, with one worker; `uri` is the owner's."""
+    """The HTTP API of the package pgmq with its defaults and one worker; `uri` is that of the owner."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "pgmq.api.asgi:app", "--port", str(port), "--no-access-log"]
     command += ["--log-level", "warning"]
@@ -58,7 +58,7 @@ async def pgmq_api(uri: str, queues: Queues, log: Path) -> AsyncIterator[HttpSer
 
 @contextlib.asynccontextmanager
 async def dashboard(program: Path, api: str, log: Path) -> AsyncIterator[str]:
-    """The address of a dashboard for the gateway at `api`, once it answers."""
+    """The address of a ready dashboard for the gateway at `api`."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [str(program), "dashboard", "--api", api, "--port", url.rpartition(":")[2]]
     async with _running(command, {}, f"{url}/sign-in", log):
@@ -66,7 +66,7 @@ async def dashboard(program: Path, api: str, log: Path) -> AsyncIterator[str]:
 
 
 async def install(program: Path, uri: str) -> None:
-    """Run `pgmq-gateway install` of a checkout on a database; `uri` is the owner's."""
+    """Run `pgmq-gateway install` of a checkout; `uri` is that of the owner."""
     process = await asyncio.create_subprocess_exec(
         program, "install", env={**clean_environment(), "PGMQ_GATEWAY_ADMIN_URI": uri},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -77,12 +77,12 @@ async def install(program: Path, uri: str) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """The machine's environment without what says where a database is, or how a gateway is to work."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    """The environment without variables that configure a database or a gateway."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_VARIABLES)}
 
 
 def _where(uri: str) -> dict[str, str]:
-    """A URI in pgmq's own variables: what it makes of a URI leaves out sockets."""
+    """A URI as pgmq's variables, because pgmq's own parsing of a URI does not support sockets."""
     parts = conninfo_to_dict(uri)
     variables = {"PG_HOST": "host", "PG_PORT": "port", "PG_DATABASE": "dbname", "PG_USERNAME": "user",
                  "PG_PASSWORD": "password"}  # fmt: skip
@@ -103,15 +103,15 @@ async def _running(command: list[str], env: Mapping[str, str], health: str, log:
 
 
 async def healthy(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-    """Wait until a process answers at this URL. Raises BenchError."""
-    deadline = time.monotonic() + START_SECONDS
+    """Wait until a process responds at this URL. Raises BenchError."""
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
         while process.returncode is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get(url)).is_success:
                     return
             await asyncio.sleep(POLL_SECONDS)
-    raise BenchError(f"{log.stem} did not become ready: {_end_of(log) or 'it said nothing'}")
+    raise BenchError(f"{log.stem} did not become ready: {_end_of(log) or 'no output'}")
 
 
 def _end_of(log: Path) -> str:
@@ -119,18 +119,18 @@ def _end_of(log: Path) -> str:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """End a process politely, and when that takes too long, at once."""
+    """Terminate a process, and kill it after a timeout."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_SECONDS)
         except TimeoutError:
             process.kill()
             await process.wait()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

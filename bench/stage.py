@@ -1,4 +1,4 @@
-"""Sets everything up: the database, the queues, the servers; and takes it all down again."""
+"""Sets up the database, the queues and the servers, and tears them down."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ BASELINE_DATABASE = "bench_baseline"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database by the URIs of its owner and of the gateway's login role, and the secret of its callers' tokens."""
+    """A database: URIs of its owner and of the login role, and the JWT secret."""
 
     owner: str
     login: str
@@ -34,7 +34,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who is measured, and where what cannot be started here is found.
+    """The contenders, and the addresses of those that the bench cannot start.
 
     database   one that is there already; None: an embedded one is made, and thrown away afterwards
     postgrest  the URL of a PostgREST that serves `database`
@@ -51,7 +51,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything is up. `postgres` is the server's process, where it can be seen; `facts` describe the machine."""
+    """The running setup. `postgres` is the server's process, if visible; `facts` describe the machine."""
 
     contenders: Sequence[Contender]
     postgres: int | None
@@ -60,7 +60,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(cast: Cast) -> AsyncIterator[Stage]:
-    """Everything up for the length of a `with` block. Raises BenchError."""
+    """The running setup within a `with` block. Raises BenchError."""
     with folder_of_its_own() as folder:
         async with AsyncExitStack() as stack:
             database = cast.database
@@ -85,7 +85,7 @@ class _Build:
     stack: AsyncExitStack
 
     async def contender(self, name: Name) -> Contender:
-        """Start one, or connect to it."""
+        """Start a contender, or connect to it."""
         if name is Name.POSTGRES:
             return Postgres(self.database.login, self.queues)
         if name is Name.POSTGREST:
@@ -102,7 +102,7 @@ class _Build:
         return await self.stack.enter_async_context(servers.gateway(name, how, self.queues, log))
 
     async def _baseline(self) -> Contender:
-        """Another version of the gateway, in a database of its own because its functions may be others."""
+        """Another version of the gateway, in its own database, because its SQL functions can differ."""
         if self.cast.baseline is None or self.cast.database is not None:
             raise BenchError("give --baseline a checkout, and no --db-uri: it gets an embedded database of its own")
         program = self.cast.baseline.resolve() / ".venv" / "bin" / "pgmq-gateway"
@@ -122,9 +122,9 @@ class _Build:
 
 @contextmanager
 def folder_of_its_own() -> Iterator[Path]:
-    """For data and logs, gone afterwards."""
+    """A temporary folder for data and logs."""
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
-        # Run by root, Postgres is another user, who has to pass through.
+        # Under root, Postgres runs as another user, who must traverse the folder.
         Path(name).chmod(0o755)
         yield Path(name)
 

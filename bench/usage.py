@@ -1,4 +1,4 @@
-"""What processes spend: CPU seconds and resident memory, seen from outside."""
+"""CPU seconds and resident memory of processes, read from the system."""
 
 import contextlib
 import resource
@@ -7,7 +7,7 @@ from typing import Self
 
 import psutil
 
-# How the titles of Postgres' own processes begin; a client's backend is called after its user.
+# Title prefixes of Postgres' background processes; the title of a client backend starts with its user.
 BACKGROUND = (
     "archiver", "autovacuum", "background writer", "checkpointer", "io worker", "logical replication", "startup",
     "walwriter",
@@ -15,14 +15,14 @@ BACKGROUND = (
 
 
 def cpu_of(process: psutil.Process) -> float:
-    """CPU seconds of a process and of its children that have ended."""
+    """CPU seconds of a process and its reaped children."""
     times = process.cpu_times()
     ended: float = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     return times.user + times.system + ended
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all below it that live."""
+    """A process and its living descendants."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -31,7 +31,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_of_tree(pid: int) -> float:
-    """CPU seconds of a process and of all that were ever below it."""
+    """CPU seconds of a process and all its descendants, including exited ones."""
     total = 0.0
     for process in tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -40,7 +40,7 @@ def cpu_of_tree(pid: int) -> float:
 
 
 def memory_of_tree(pid: int) -> int:
-    """Resident bytes of a process and all below it."""
+    """Resident bytes of a process and its descendants."""
     total = 0
     for process in tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -49,7 +49,7 @@ def memory_of_tree(pid: int) -> int:
 
 
 def listener(port: int) -> int | None:
-    """The process on this machine that listens on a port, if there is one that may be seen.
+    """The process that listens on a port of this machine, if visible.
 
     Of several that share the socket it is the one above the others.
     """
@@ -68,7 +68,7 @@ def _listens(process: psutil.Process, port: int) -> bool:
 
 
 def postmaster(backend: int) -> int | None:
-    """The process that started this backend, if that is a Postgres on this machine."""
+    """The postmaster of this backend, if on this machine."""
     try:
         process = psutil.Process(backend)
         return process.ppid() if process.name() == "postgres" else None
@@ -78,7 +78,7 @@ def postmaster(backend: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """CPU seconds so far; None where the processes cannot be seen."""
+    """CPU seconds so far; None for processes that are not visible."""
 
     server: float | None
     postgres: float | None
@@ -87,7 +87,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, server: int | None, postgres: int | None) -> Self:
-        """Of the server and the Postgres with these process ids, and of this process' own children that have ended."""
+        """CPU seconds of the server, of Postgres, and of this process' reaped children (the load generator)."""
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         return cls(
             server=None if server is None else cpu_of_tree(server),
@@ -98,7 +98,7 @@ class Snapshot:
 
 
 def _background(postmaster: int) -> float:
-    """CPU seconds of Postgres' processes that serve no client."""
+    """CPU seconds of Postgres' background processes."""
     total = 0.0
     for process in tree(postmaster)[1:]:
         with contextlib.suppress(psutil.NoSuchProcess):

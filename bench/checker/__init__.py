@@ -1,1 +1,1 @@
-"""Loads real gateways, breaks what can be broken, and decides from the history whether the queue kept its promises."""
+"""Fault injection: loads gateways, injects faults, and checks the history of calls against a model of a queue."""

@@ -13,9 +13,9 @@ from bench.checker.rounds import Tally, round_of
 from bench.checker.site import site
 from bench.measurement import BenchError, told
 
-WIDTH = 120
-# Seconds under load of a round; after each everything is read and judged.
-ROUND = 40
+WIDTH_COLUMNS = 120
+# Under load; after each round the queues are read and checked.
+ROUND_SECONDS = 40
 
 
 def main(
@@ -24,35 +24,35 @@ def main(
     clients: Annotated[int, typer.Option(min=1, help="How many at once.")] = 32,
     gateways: Annotated[str, typer.Option(help="Gateways, each by its number of workers.")] = "1,1,2",
 ) -> None:
-    """Send, read and delete through several gateways while they, their database and the network between them break.
+    """Send, read and delete through several gateways under injected faults of processes and the network.
 
     Then the history is judged. Exit status 1 when any promise was broken.
     """
     try:
-        tally, complaints = asyncio.run(_rounds(minutes * 60, seed, clients, tuple(map(int, gateways.split(",")))))
+        tally, findings = asyncio.run(_rounds(minutes * 60, seed, clients, tuple(map(int, gateways.split(",")))))
     except* BenchError as errors:
         print(f"checker: {told(errors)}", file=sys.stderr)
         sys.exit(1)
-    for line in complaints:
-        print(f"a gateway: {line}")
-    sys.exit(1 if tally.violations or complaints else 0)
+    for line in findings:
+        print(f"gateway: {line}")
+    sys.exit(1 if tally.violations or findings else 0)
 
 
 async def _rounds(seconds: float, seed: int, clients: int, workers: tuple[int, ...]) -> tuple[Tally, list[str]]:
     screen = Console()
-    screen = screen if screen.is_terminal else Console(width=WIDTH)
+    screen = screen if screen.is_terminal else Console(width=WIDTH_COLUMNS)
     tally, end, number = Tally(), time.monotonic() + seconds, 0
     async with site(workers) as built:
         while not number or (time.monotonic() < end and not tally.violations):
-            # Each round has faults of its own.
+            # Each round has other faults.
             left = max(1.0, end - time.monotonic())
-            await round_of(built, seed * 1000 + number, min(ROUND, left), clients, tally)
+            await round_of(built, seed * 1000 + number, min(ROUND_SECONDS, left), clients, tally)
             number += 1
             screen.print(f"round {number}: {sum(tally.calls.values()):,} calls, {len(tally.violations)} violations")
         await built.stop()
-        complaints = built.complaints()
+        findings = built.findings()
     show(screen, tally)
-    return tally, complaints
+    return tally, findings
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Faults, chosen by chance and repeatable by their seed: two at a time, one of processes and one of the network."""
+"""Fault injection, random but reproducible by its seed: two faults at a time, of processes and of the network."""
 
 import asyncio
 import contextlib
@@ -14,18 +14,18 @@ from bench.checker import ground
 from bench.checker.gateways import Gateway
 from bench.checker.site import Site
 
-# Seconds between two faults, and that one lasts.
-PAUSES = (0.1, 0.6)
-DURATIONS = (0.2, 1.2)
-MOMENT = 0.5
+# Ranges: between two faults, and of one fault.
+INTERVALS_SECONDS = (0.1, 0.6)
+DURATIONS_SECONDS = (0.2, 1.2)
+SHORT_SECONDS = 0.5
 
 Fault = Callable[[], Awaitable[None]]
 
 
 class Faults:
-    """Breaks a site; `counts` says how often what was done. `pauses`: seconds before the next of a kind."""
+    """Injects faults into a site and counts them. `pauses`: ranges of seconds between faults of a kind."""
 
-    def __init__(self, site: Site, seed: int, pauses: tuple[float, float] = PAUSES) -> None:
+    def __init__(self, site: Site, seed: int, pauses: tuple[float, float] = INTERVALS_SECONDS) -> None:
         self._pauses = pauses
         self.counts: Counter[str] = Counter()
         self._site = site
@@ -33,7 +33,7 @@ class Faults:
         self._network = random.Random(f"{seed} network")  # noqa: S311
 
     async def inject(self, over: Callable[[], bool]) -> None:
-        """One fault after the other until it is over; then all of it is mended, but gateways may be down."""
+        """Inject faults until the end, then remove them; gateways can remain stopped."""
         lanes = ((self._processes, self._of_processes()), (self._network, self._of_network()))
         try:
             async with asyncio.TaskGroup() as group:
@@ -92,7 +92,7 @@ class Faults:
         await self._signal_backends("pg_cancel_backend")
 
     async def _signal_backends(self, function: str) -> None:
-        """About half of the gateways' connections."""
+        """A random half of the gateways' connections."""
         share = self._processes.uniform(0.3, 1)
         with contextlib.suppress(*ground.LOST):
             async with ground.owning(self._site.owner) as owner:
@@ -105,8 +105,8 @@ class Faults:
         pid = self._site.postgres.pid
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-        # Its child is still there for a moment; the next connection is that of the one that follows.
-        await asyncio.sleep(PAUSES[0])
+        # The old postmaster can accept for another moment; the next connection reaches its successor.
+        await asyncio.sleep(INTERVALS_SECONDS[0])
         async with ground.owning(self._site.owner):
             pass
 
@@ -124,7 +124,7 @@ class Faults:
             _all(processes, signal.SIGCONT)
 
     async def _lock(self) -> None:
-        """Nobody writes for a while."""
+        """Block all writes for a while."""
         queue, seconds = self._processes.choice(ground.QUEUES), self._duration(self._processes)
         with contextlib.suppress(*ground.LOST):
             async with ground.owning(self._site.owner) as owner:
@@ -165,18 +165,18 @@ class Faults:
         return self._network.choice(self._site.gateways)
 
     def _duration(self, chance: random.Random) -> float:
-        return chance.uniform(*DURATIONS)
+        return chance.uniform(*DURATIONS_SECONDS)
 
 
 async def _sleep(seconds: float, over: Callable[[], bool]) -> None:
-    """For so long, or until it is over."""
+    """Sleep, at most until the end."""
     while seconds > 0 and not over():
-        await asyncio.sleep(min(seconds, MOMENT))
-        seconds -= MOMENT
+        await asyncio.sleep(min(seconds, SHORT_SECONDS))
+        seconds -= SHORT_SECONDS
 
 
 def _decks(chance: random.Random, names: Sequence[str]) -> Iterator[str]:
-    """All of them in an order by chance, again and again: none is left out for long."""
+    """Shuffled permutations of all faults, so that each occurs regularly."""
     while True:
         yield from chance.sample(names, len(names))
 

@@ -1,4 +1,4 @@
-"""Gateways that can be killed and come back on the same port, each before the database behind a proxy of its own."""
+"""Gateways that can be killed and restarted on the same port, each with its own proxy to the database."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,15 @@ from bench.servers import clean_environment, end, free_port, healthy
 from tests.proxy import Proxy
 
 PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
-# A port may be taken for a moment by workers whose parent has been killed.
-ATTEMPTS = 20
-PAUSE_SECONDS = 0.5
-# Where one begins in a log.
+# Workers of a killed supervisor hold the port for a moment.
+START_ATTEMPTS = 20
+RETRY_SECONDS = 0.5
+# The start of a log entry.
 ENTRY = re.compile(r"^pgmq-gateway: ", re.MULTILINE)
 
 
 class Gateway:
-    """`pgmq-gateway serve` with so many workers; `proxy` is its way to the database."""
+    """`pgmq-gateway serve` with so many workers, connected to the database through `proxy`."""
 
     def __init__(self, log: Path, proxy: Proxy, secret: str, workers: int, settings: Mapping[str, str]) -> None:
         self.proxy = proxy
@@ -34,55 +34,55 @@ class Gateway:
             "PGMQ_GATEWAY_HISTORY_INTERVAL": "0",
             **settings,
         }
-        self._complaints: list[str] = []
+        self._findings: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
-        """Where it takes calls."""
+        """The URL of the API."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def metrics(self) -> str:
-        """Where it tells its figures."""
+        """The URL of the admin port."""
         return f"http://127.0.0.1:{self._admin}/metrics"
 
     @property
     def runs(self) -> bool:
-        """Whether it has been started and has not ended."""
+        """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Run it unless it runs, and wait until it lives; the database may be away. Raises BenchError."""
+        """Start the gateway unless it runs, and wait until it is live, even without a database. Raises BenchError."""
         if self.runs:
             return None
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 return await self._start()
             except BenchError:
-                if attempt == ATTEMPTS:
+                if attempt == START_ATTEMPTS:
                     raise
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
         return None
 
     async def stop(self) -> None:
-        """End it as an operator would: it finishes what it has begun. Not to end well is a complaint."""
+        """Shut down gracefully. An exit status other than 0 is recorded."""
         if self._process is not None and self.runs:
             await end(self._process)
             if self._process.returncode:
-                self._complaints.append(f"told to stop, it ended with status {self._process.returncode}")
+                self._findings.append(f"graceful shutdown ended with status {self._process.returncode}")
 
     async def kill(self) -> None:
-        """End it in the midst of everything."""
+        """Kill the gateway and its workers."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
 
-    def complaints(self) -> list[str]:
-        """What should never have been: how it ended, and what its log says."""
+    def findings(self) -> list[str]:
+        """Failed shutdowns, and tracebacks and errors in the log."""
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        return self._complaints + [entry for entry in ENTRY.split(text) if "Traceback" in entry or "ERROR:" in entry]
+        return self._findings + [entry for entry in ENTRY.split(text) if "Traceback" in entry or "ERROR:" in entry]
 
     async def _start(self) -> None:
         command = ["serve", "--no-dashboard", "--port", str(self._port), "--admin-port", str(self._admin)]

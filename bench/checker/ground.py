@@ -1,4 +1,4 @@
-"""The queues that the checker works on, as their owner sees them: made, looked into, emptied."""
+"""The checker's queues, through a connection of the owner."""
 
 import asyncio
 import json
@@ -13,23 +13,23 @@ from bench.measurement import BenchError
 from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.driver import BROKEN, Connection
 
-# Nothing is popped from the first, so that there no loss can be explained by a pop whose answer was lost.
+# The first queue is never popped, so that no loss in it can be due to a pop whose response was lost.
 QUEUES = ("work", "takes")
 
 OPERATIONS = "{send, read, pop, archive, delete}"
 OWN = "message->>'owner' = coalesce(current_setting('request.jwt.claims', true)::json->>'sub', current_user)"
 HASTY_MILLISECONDS = 150
 
-# What a connection says whose server is killed.
+# Raised on a connection to a killed server.
 LOST = (asyncpg.PostgresError, *BROKEN)
 
-CONNECT_SECONDS = 10
-PATIENCE_SECONDS = 60
+CONNECT_TIMEOUT_SECONDS = 10
+RECOVERY_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.05
 
 
 async def lay(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
-    """Make queues on which a message belongs to the identity that it names, by claim or by role."""
+    """Create queues with policies by which a message belongs to the identity it names, a claim or a role."""
     for team in TEAMS:
         if not await owner.fetchval("select exists(select from pg_roles where rolname = $1)", team):
             await owner.execute(f"create role {team} nologin inherit in role authenticated")
@@ -44,7 +44,7 @@ async def lay(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
 
 
 async def rest(owner: Connection, queue: str) -> Rest:
-    """What a queue and its archive hold."""
+    """The messages of a queue and its archive."""
     waiting, archived = [
         [
             Left(row["msg_id"], row["read_ct"], json.loads(row["message"]))
@@ -56,43 +56,43 @@ async def rest(owner: Connection, queue: str) -> Rest:
 
 
 async def clear(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
-    """Empty them; ids go on."""
+    """Delete all messages; ids continue."""
     await owner.execute(f"truncate {', '.join(f'pgmq.q_{queue}, pgmq.a_{queue}' for queue in queues)}")
 
 
 async def visible(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
-    """Wait until no message is leased any more."""
+    """Wait until all leases have expired."""
     for queue in queues:
         query = f"select extract(epoch from max(vt) - clock_timestamp())::float8 from pgmq.q_{queue}"
         left = await owner.fetchval(query)
-        # Nobody works any more, so this does not get later.
+        # No client runs any more, so leases are not extended.
         await asyncio.sleep(0 if left is None else max(0, left + POLL_SECONDS))
 
 
 async def quiet(owner: Connection) -> None:
-    """Wait until no connection of a gateway's is left, so that nothing happens any more. Raises BenchError."""
+    """Wait until the gateways' connections are closed. Raises BenchError."""
     query = (
         "select string_agg(concat_ws(' ', pid, state, wait_event, state_change, left(query, 100)), '; ')"
         " from pg_stat_activity where usename = 'authenticator'"
     )
-    for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
+    for _ in range(int(RECOVERY_TIMEOUT_SECONDS / POLL_SECONDS)):
         if (left := await owner.fetchval(query)) is None:
             return
         await asyncio.sleep(POLL_SECONDS)
-    raise BenchError(f"connections are left although no gateway runs: {left}")
+    raise BenchError(f"open connections although no gateway runs: {left}")
 
 
 @asynccontextmanager
 async def owning(uri: str) -> AsyncIterator[Connection]:
-    """A connection of the owner's, as soon as the database lets anybody in."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    """A connection of the owner, once the database accepts one."""
+    deadline = asyncio.get_running_loop().time() + RECOVERY_TIMEOUT_SECONDS
     while True:
         try:
-            connection = await asyncpg.connect(uri, timeout=CONNECT_SECONDS)
+            connection = await asyncpg.connect(uri, timeout=CONNECT_TIMEOUT_SECONDS)
             break
         except LOST as error:
             if asyncio.get_running_loop().time() > deadline:
-                raise BenchError(f"the database does not come back: {error}") from None
+                raise BenchError(f"the database did not recover: {error}") from None
             await asyncio.sleep(POLL_SECONDS)
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""What happened, as those saw it who called: calls with their times, what was sent, and what was left at the end."""
+"""The history of a round: calls with their times, the messages sent, and those left at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ Json = Any
 
 
 class Outcome(StrEnum):
-    """What a client knows of a call.
+    """The outcome of a call, as far as its client knows.
 
     OK       it was done
     REFUSED  it was not done, and never will be
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A message as an answer of `read` or `pop` shows it; times are those of the database, in seconds."""
+    """A message in a response of `read` or `pop`; times by the database's clock, in seconds."""
 
     id: int
     reads: int
@@ -35,14 +35,14 @@ class Sight:
 
     @classmethod
     def of(cls, row: Mapping[str, Json]) -> "Sight":
-        """From a row of an answer. Raises KeyError, TypeError and ValueError for what is none."""
+        """Parse a row of a response. Raises KeyError, TypeError and ValueError."""
         last = row["last_read_at"]
         return cls(row["msg_id"], row["read_ct"], seconds(last) if last else 0.0, seconds(row["vt"]), row["message"])
 
 
 @dataclass(slots=True)
 class Call:
-    """A call and what became of it. Times are seconds of this machine's clock, which is the database's too.
+    """A call and its outcome. Times in seconds of this machine's clock, which the database shares.
 
     owner     who called: messages of others are none of its business
     sent      the marks of the messages that it sends
@@ -87,7 +87,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A message in a queue or its archive at the end; `reads` is how often it was read."""
+    """A message in a queue or its archive at the end; `reads` is its read_ct."""
 
     id: int
     reads: int
@@ -96,7 +96,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What a queue holds at the end, when nothing runs any more."""
+    """The contents of a queue at the end, without running clients."""
 
     waiting: Sequence[Left] = ()
     archived: Sequence[Left] = ()
@@ -104,23 +104,23 @@ class Rest:
 
 @dataclass(slots=True)
 class History:
-    """All calls of a round, the messages that they sent by mark, and what was left, by queue."""
+    """All calls of a round, the sent messages by mark, and the remaining ones by queue."""
 
     calls: list[Call] = field(default_factory=list)
     messages: dict[int, Json] = field(default_factory=dict)
     rest: dict[str, Rest] = field(default_factory=dict)
 
     def counts(self) -> Counter[tuple[str, Outcome]]:
-        """How many calls there were of each function and outcome."""
+        """Number of calls by function and outcome."""
         return Counter((call.function, call.outcome) for call in self.calls)
 
 
 def mark_of(message: Json) -> int | None:
-    """The mark by which a message is told from all others, or None when there is none in it."""
+    """The unique mark of a message, or None."""
     mark = message.get("mark") if isinstance(message, dict) else None
     return mark if isinstance(mark, int) else None
 
 
 def seconds(time: str) -> float:
-    """A time as Postgres writes it into JSON."""
+    """Parse a time that Postgres wrote to JSON."""
     return datetime.fromisoformat(time).timestamp()

@@ -1,5 +1,5 @@
-"""Decides whether a history can be that of a queue. What is reported is certain; what could be due to a call whose
-outcome nobody knows is not reported."""
+"""Checks a history against a model of a queue. Violations are reported only if no call of unknown outcome can explain
+them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from itertools import pairwise
 
 from bench.checker.history import Call, History, Json, Left, Outcome, Rest, Sight, mark_of
 
-# Seconds by which clocks that are read one after the other may seem to go backwards.
-GRAIN = 0.001
+# Tolerance between readings of two clocks.
+CLOCK_TOLERANCE_SECONDS = 0.001
 
 
 class Promise(StrEnum):
-    """What a queue must never do."""
+    """Promises of a queue, by their violation."""
 
     LOST = "an acknowledged message is lost"
     SHARED = "delivered to two consumers inside one visibility window"
@@ -30,7 +30,7 @@ class Promise(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that was broken: how, and the calls that show it."""
+    """A broken promise, with the calls that prove it."""
 
     promise: Promise
     text: str
@@ -38,7 +38,7 @@ class Violation:
 
 
 def judge(history: History) -> list[Violation]:
-    """All promises that the history breaks for certain."""
+    """All proven violations."""
     queues = {call.queue for call in history.calls} | set(history.rest)
     found = [violation for queue in sorted(queues) for violation in _Queue(history, queue).violations()]
     return found + [
@@ -49,7 +49,7 @@ def judge(history: History) -> list[Violation]:
 
 
 class _Queue:
-    """One queue's part of a history, by what is asked about it."""
+    """One queue's part of a history, indexed."""
 
     def __init__(self, history: History, name: str) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class _Queue:
         self.calls = [call for call in history.calls if call.queue == name]
 
     def violations(self) -> Iterator[Violation]:
-        """What is wrong with this queue."""
+        """The violations of this queue."""
         yield from self._strangers()
         yield from self._invented()
         yield from self._doubled()
@@ -74,7 +74,7 @@ class _Queue:
 
     @cached_property
     def _deliveries(self) -> dict[int, list[tuple[Call, Sight]]]:
-        """Who was handed which message, by its id, in the order of its reads; a pop comes after the read before it."""
+        """Deliveries by message id, in the order of read_ct; a pop follows the read before it."""
         found: defaultdict[int, list[tuple[Call, Sight]]] = defaultdict(list)
         for call in self.calls:
             for sight in call.sights:
@@ -85,7 +85,7 @@ class _Queue:
 
     @cached_property
     def _ids(self) -> dict[int, set[int]]:
-        """The ids under which each mark has been stored, as far as anybody knows."""
+        """The known ids of each mark."""
         found: defaultdict[int, set[int]] = defaultdict(set)
         for call in self.calls:
             for mark, number in zip(call.sent, call.ids, strict=False):
@@ -97,7 +97,7 @@ class _Queue:
 
     @cached_property
     def _seen(self) -> list[tuple[int, Json]]:
-        """Every message that anybody has seen, or that was left."""
+        """Every message delivered, or left at the end."""
         left = [(one.id, one.message) for one in (*self.rest.waiting, *self.rest.archived)]
         return [(sight.id, sight.message) for call in self.calls for sight in call.sights] + left
 
@@ -111,7 +111,7 @@ class _Queue:
 
     @cached_property
     def _removals(self) -> dict[int, list[Call]]:
-        """The calls that removed a message for certain, by its id."""
+        """Calls that certainly removed a message, by its id."""
         found: defaultdict[int, list[Call]] = defaultdict(list)
         for call in self.calls:
             if call.found:
@@ -123,7 +123,7 @@ class _Queue:
 
     @cached_property
     def _tries(self) -> dict[int, list[Call]]:
-        """The calls that may have deleted or archived a message, by its id."""
+        """Calls that possibly deleted or archived a message, by its id."""
         found: defaultdict[int, list[Call]] = defaultdict(list)
         for call in self.calls:
             if call.target and call.outcome is Outcome.UNKNOWN:
@@ -132,7 +132,7 @@ class _Queue:
 
     @cached_property
     def _lost_pops(self) -> Counter[str]:
-        """How many messages of each owner may have been popped by who did not get them."""
+        """Number of messages of each owner possibly popped in calls whose response was lost."""
         return Counter(c.owner for c in self.calls if c.function == "pop" and c.outcome is Outcome.UNKNOWN)
 
     @cached_property
@@ -140,7 +140,7 @@ class _Queue:
         return {mark: call for call in self.calls for mark in call.sent}
 
     def _about(self, number: int) -> tuple[Call, ...]:
-        """All calls that have to do with a message."""
+        """All calls that concern a message."""
         sent = {mark for mark, ids in self._ids.items() if number in ids}
         return tuple(
             call
@@ -194,7 +194,7 @@ class _Queue:
                 if number not in self._waiting and number not in self._archived and not self._explained(number):
                     missing[call.owner].append(number)
         for owner, numbers in missing.items():
-            # Each pop whose answer was lost may have taken one of them, nobody knows which.
+            # Each pop whose response was lost can have taken any one of them.
             if len(numbers) > self._lost_pops[owner]:
                 yield self._of(numbers[0], Promise.LOST, f"gone, with {len(numbers) - 1} others of {owner}")
         for number in sorted(self._archived):
@@ -203,14 +203,14 @@ class _Queue:
         yield from self._not_found()
 
     def _explained(self, number: int) -> bool:
-        """Whether somebody has taken the message out of the queue for good, or may have; the archive keeps it."""
+        """Whether a call removed the message from the queue, or possibly did; the archive keeps it."""
         return any(call.function != "archive" for call in self._ended(number))
 
     def _ended(self, number: int) -> list[Call]:
         return self._removals.get(number, []) + self._tries.get(number, [])
 
     def _not_found(self) -> Iterator[Violation]:
-        """Who deletes what must be there is told that it was."""
+        """A delete of a message that exists returns true."""
         acknowledged = {number: call for call in self.calls for number in call.ids}
         for call in self.calls:
             send = acknowledged.get(call.target)
@@ -249,9 +249,9 @@ class _Queue:
         until, holder = 0.0, ""
         for call, sight in self._deliveries[number]:
             popped = call.function == "pop"
-            # When a pop took it is not known; at the latest when that was answered.
+            # The time of a pop is unknown; at the latest that of its response.
             at = call.returned if popped else sight.read_at
-            if at < until - GRAIN:
+            if at < until - CLOCK_TOLERANCE_SECONDS:
                 text = f"{holder} had it until {until:.6f}, {call.owner} got it at {at:.6f}"
                 yield self._of(number, Promise.SHARED, text)
             if not popped:
@@ -262,14 +262,14 @@ class _Queue:
         for (before, first), (after, second) in pairwise(reads):
             if first.reads == second.reads:
                 yield self._of(number, Promise.UNCOUNTED, f"two reads are its {first.reads}.")
-            elif after.returned < before.invoked or second.read_at < first.read_at - GRAIN:
+            elif after.returned < before.invoked or second.read_at < first.read_at - CLOCK_TOLERANCE_SECONDS:
                 yield self._of(number, Promise.UNCOUNTED, f"its {first.reads}. read came after its {second.reads}.")
         left = self._waiting.get(number) or self._archived.get(number)
         if left is not None and left.reads < (most := max(sight.reads for _, sight in self._deliveries[number])):
             yield self._of(number, Promise.UNCOUNTED, f"read {most} times, and {left.reads} are counted")
 
     def _overcounted(self) -> Iterator[Violation]:
-        """Each read that is counted was answered, or its outcome is unknown."""
+        """Each counted read has a response or an unknown outcome."""
         known = Counter(sight.id for call in self.calls if call.function == "read" for sight in call.sights)
         unknown = Counter(c.owner for c in self.calls if c.function == "read" and c.outcome is Outcome.UNKNOWN)
         for number, left in (self._archived | self._waiting).items():

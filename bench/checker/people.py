@@ -1,4 +1,4 @@
-"""Who calls: identities by claim and by role, whose tokens change while they work."""
+"""Identities of callers, by claim and by role, with rotating tokens."""
 
 import itertools
 import random
@@ -9,10 +9,9 @@ import jwt
 
 from pgmq_gateway.auth.signing import token
 
-HOUR = 3600
-# Whose policies say `current_user`; calls of the second have little time.
+TOKEN_SECONDS = 3600
+# Identities by role (`current_user`); the second has a short statement timeout.
 TEAMS = ("team_a", "team_b")
-# How many of a hundred calls come with a new token.
 ROTATED_PERCENT = 2
 
 _numbers = itertools.count(1)
@@ -20,7 +19,7 @@ _numbers = itertools.count(1)
 
 @dataclass(slots=True)
 class Person:
-    """An identity; `owner` is what the messages that belong to it say."""
+    """An identity; `owner` is the name in its messages."""
 
     owner: str
     role: str
@@ -28,25 +27,25 @@ class Person:
     _token: str = field(default="", repr=False)
 
     def token(self, chance: random.Random) -> str:
-        """A token that is good, mostly the same as last time."""
+        """A valid token, mostly the same as before."""
         if not self._token or chance.randrange(100) < ROTATED_PERCENT:
             claims = {"sub": self.owner} if self.role == "authenticated" else {}
-            self._token = token(self.secret, self.role, {**claims, "jti": next(_numbers)}, HOUR)
+            self._token = token(self.secret, self.role, {**claims, "jti": next(_numbers)}, TOKEN_SECONDS)
         return self._token
 
     def forged(self, chance: random.Random) -> str:
-        """A token that must not be let in: signed by somebody else, signed by nobody, or expired."""
-        claims = {"role": self.role, "sub": self.owner, "exp": int(time.time()) + HOUR}
+        """A token that must be rejected: signed with another secret, unsigned, or expired."""
+        claims = {"role": self.role, "sub": self.owner, "exp": int(time.time()) + TOKEN_SECONDS}
         return chance.choice(
             (
-                token(b"a secret that somebody else has, and long", self.role, {"sub": self.owner}, HOUR),
+                token(b"a secret that somebody else has, and long", self.role, {"sub": self.owner}, TOKEN_SECONDS),
                 jwt.encode(claims, "", algorithm="none"),
-                jwt.encode({**claims, "exp": int(time.time()) - HOUR}, self.secret, algorithm="HS256"),
+                jwt.encode({**claims, "exp": int(time.time()) - TOKEN_SECONDS}, self.secret, algorithm="HS256"),
             )
         )
 
 
 def people(secret: bytes, users: int, *, teams: bool = True) -> list[Person]:
-    """So many users, each with a claim of its own, and the teams, which are roles."""
+    """So many users, identified by a claim, and the teams, which are roles."""
     roles = [Person(team, team, secret) for team in TEAMS] if teams else []
     return [Person(f"user{number}", "authenticated", secret) for number in range(users)] + roles

@@ -1,4 +1,4 @@
-"""What came out, in the terminal."""
+"""Prints the results."""
 
 from rich.console import Console
 from rich.table import Table
@@ -7,12 +7,12 @@ from bench.checker.history import Outcome
 from bench.checker.model import Violation
 from bench.checker.rounds import Tally
 
-# Of the violations, how many are told in full, and of each how many calls.
-SHOWN, CALLS = 20, 30
+# Violations printed in full, and calls of each.
+MAX_VIOLATIONS, MAX_CALLS = 20, 30
 
 
 def show(console: Console, tally: Tally) -> None:
-    """Calls, what went wrong with them, faults and violations."""
+    """Print calls, failures, faults and violations."""
     calls = Table("calls", *Outcome, box=None, pad_edge=False, header_style="dim")
     for function in sorted({function for function, _ in tally.calls}):
         calls.add_row(function, *(f"{tally.calls[function, outcome]:,}" for outcome in Outcome))
@@ -27,14 +27,14 @@ def show(console: Console, tally: Tally) -> None:
     for name, number in sorted(tally.faults.items()):
         console.print(f"{number:7,} {name}", highlight=False)
     console.print(f"\n{len(tally.violations)} violations")
-    for violation in tally.violations[:SHOWN]:
+    for violation in tally.violations[:MAX_VIOLATIONS]:
         tell(console, violation)
 
 
 def tell(console: Console, violation: Violation) -> None:
-    """A violation with the calls that show it."""
+    """Print a violation with the calls that prove it."""
     console.print(f"\nVIOLATION: {violation.promise}: {violation.text}", style="bold red", markup=False)
-    for call in violation.calls[:CALLS]:
+    for call in violation.calls[:MAX_CALLS]:
         console.print(f"  {call}", markup=False, highlight=False, soft_wrap=True)
 
 

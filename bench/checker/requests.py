@@ -1,4 +1,4 @@
-"""Calls over HTTP as a client makes them, and what it then knows of their outcome."""
+"""HTTP calls, and their outcome as far as the client knows."""
 
 import asyncio
 import json
@@ -10,13 +10,13 @@ import aiohttp
 
 from bench.checker.history import Json, Outcome
 
-# The one error after which a call may have been executed all the same; and a fault of the gateway's own.
-DOUBTFUL = frozenset({"PGRST001", "PGRSTX00"})
+# Errors after which the call can have been executed: connection lost, and internal error.
+UNKNOWN_OUTCOME = frozenset({"PGRST001", "PGRSTX00"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; `text` is the answer's, empty without one, and `body` what it says."""
+    """A response: `text`, empty without one, and its parsed `body`."""
 
     outcome: Outcome
     note: str = ""
@@ -25,12 +25,12 @@ class Reply:
 
     @classmethod
     def of(cls, status: int, text: str) -> "Reply":
-        """From an answer. Raises ValueError for one that is no JSON."""
+        """Parse a response. Raises ValueError for invalid JSON."""
         body = json.loads(text)
         if status == 200:
             return cls(Outcome.OK, "", text, body)
         code = body.get("code") if isinstance(body, dict) else None
-        return cls(Outcome.UNKNOWN if code in DOUBTFUL else Outcome.REFUSED, f"{status} {code}", text, body)
+        return cls(Outcome.UNKNOWN if code in UNKNOWN_OUTCOME else Outcome.REFUSED, f"{status} {code}", text, body)
 
 
 async def ask(
@@ -42,7 +42,7 @@ async def ask(
     patience: float,
     **more: str,
 ) -> Reply:
-    """Make a call of a function of pgmq_public, and wait so many seconds for its answer; then go away.
+    """Call a function of pgmq_public, and disconnect if there is no response in time.
 
     `more` are headers.
     """
@@ -62,7 +62,7 @@ async def ask(
 
 
 async def half(url: str, function: str, arguments: dict[str, Any], token: str, part: float) -> Reply:
-    """Send only this part of a call, then go away."""
+    """Send only this part of a request, then disconnect."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     body = json.dumps(arguments).encode()
     head = (
@@ -74,7 +74,7 @@ async def half(url: str, function: str, arguments: dict[str, Any], token: str, p
         _, writer = await asyncio.open_connection(host, port)
     except OSError:
         return Reply(Outcome.REFUSED, "no connection")
-    # At least one byte is missing, so it cannot be done.
+    # At least one byte is missing, so the call must not be executed.
     writer.write(whole[: int(part * len(whole))])
     writer.close()
     return Reply(Outcome.REFUSED, "half sent")

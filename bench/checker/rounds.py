@@ -1,4 +1,4 @@
-"""One round: load and faults, then calm, then everything is read, and the model decides."""
+"""A round: load under faults, recovery, reading of all messages, check by the model."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ USERS = 12
 
 @dataclass(slots=True)
 class Tally:
-    """What has been done so far: calls by function and outcome, notes of those that did not go well, faults."""
+    """Totals so far: calls by function and outcome, failures, faults."""
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
@@ -29,7 +29,7 @@ class Tally:
 
 
 async def round_of(site: Site, seed: int, seconds: float, clients: int, tally: Tally) -> None:
-    """A round of so many seconds under load. Raises BenchError when the site cannot be brought to rest."""
+    """Run a round with so many seconds of load. Raises BenchError where the site does not become idle."""
     history, faults, began = History(), Faults(site, seed), time.monotonic()
     plan = Plan(site.urls, people(SECRET.encode(), USERS), ground.QUEUES)
     await site.start()
@@ -48,7 +48,7 @@ async def round_of(site: Site, seed: int, seconds: float, clients: int, tally: T
 
 
 async def settle(site: Site, plan: Plan, history: History) -> None:
-    """When nothing runs any more, read everything through a gateway, and look at what is there."""
+    """Read all messages through one gateway, and then the tables."""
     async with ground.owning(site.owner) as owner:
         await ground.quiet(owner)
         await site.start(1)
@@ -59,7 +59,6 @@ async def settle(site: Site, plan: Plan, history: History) -> None:
 
 
 def account(tally: Tally, history: History, faults: Faults) -> None:
-    """Add a round to the tally."""
     tally.violations += judge(history)
     tally.calls += history.counts()
     tally.notes += Counter(call.note for call in history.calls if call.note)

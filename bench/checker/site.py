@@ -1,4 +1,4 @@
-"""A Postgres of its own and several gateways before it, with everything about them that can be broken."""
+"""The system under test: a Postgres and several gateways, with handles for fault injection."""
 
 import asyncio
 import contextlib
@@ -16,47 +16,47 @@ from pgmq_gateway.install.installer import install
 from tests.proxy import Proxy
 
 SECRET = "a secret that is only ever used by the checker"  # noqa: S105 it opens nothing
-# Few connections, so that calls wait and share transactions; short waits, so that there is something to see.
+# Few connections, so that calls wait and share transactions; a short timeout, so that some waits fail.
 SETTINGS = {"PGRST_DB_POOL": "3", "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "3"}
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What there is: the database's server, kept running, and gateways."""
+    """The supervised Postgres and the gateways."""
 
     postgres: EmbeddedPostgres
     gateways: list[Gateway]
 
     @property
     def owner(self) -> str:
-        """The URI of the owner, past the proxies."""
+        """The URI of the owner, without a proxy."""
         return self.postgres.uri()
 
     @property
     def urls(self) -> list[str]:
-        """Of all gateways."""
+        """The URLs of all gateways."""
         return [gateway.url for gateway in self.gateways]
 
     async def start(self, number: int | None = None) -> None:
-        """Start the gateways, or the first of them."""
+        """Start all gateways, or the first ones."""
         async with asyncio.TaskGroup() as group:
             for gateway in self.gateways[:number]:
                 group.create_task(gateway.start())
 
     async def stop(self) -> None:
-        """Stop all gateways politely."""
+        """Shut down all gateways gracefully."""
         for gateway in self.gateways:
             gateway.proxy.heal()
         await asyncio.gather(*(gateway.stop() for gateway in self.gateways))
 
-    def complaints(self) -> list[str]:
-        """What should never have been, as the gateways or their logs say it."""
-        return [line for gateway in self.gateways for line in gateway.complaints()]
+    def findings(self) -> list[str]:
+        """Failed shutdowns and errors in the logs of all gateways."""
+        return [line for gateway in self.gateways for line in gateway.findings()]
 
 
 @asynccontextmanager
 async def site(workers: tuple[int, ...]) -> AsyncIterator[Site]:
-    """A database with the checker's queues, and for each number of workers a gateway that is not started yet."""
+    """A database with the checker's queues, and a stopped gateway for each number of workers."""
     with folder_of_its_own() as folder:
         async with AsyncExitStack() as stack:
             directory = DataDirectory(folder / "data")

@@ -1,4 +1,4 @@
-"""Producers and consumers: what they do by chance, written down call by call."""
+"""Producers and consumers with random moves, recorded call by call."""
 
 import asyncio
 import itertools
@@ -15,18 +15,18 @@ from bench.checker.history import Call, History, Json, Outcome, Sight
 from bench.checker.people import Person
 from bench.checker.requests import Reply, ask, half
 
-# What a client does next, by how often.
+# Weights of the moves.
 MOVES = {"send": 28, "batch": 8, "read": 30, "pop": 8, "finish": 18, "race": 3, "trespass": 3, "forge": 2, "break": 2}
-# Moves that only clients make who do not behave.
+# Moves of faulty clients.
 UNRULY = frozenset({"forge", "break"})
 
 BATCH = 12
 RACERS = 6
-# Of a hundred calls, how many clients go away before the answer can be there.
+# Calls whose client disconnects before the response.
 GONE_PERCENT = 3
 GONE_SECONDS = 0.02
-# Ids that an identity remembers, to finish or to race for.
-REMEMBERED = 64
+# Message ids kept for each identity, to finish or to race for.
+MAX_KNOWN_IDS = 64
 LONG_PERCENT = 2
 LONG_CHARACTERS = 20_000
 LETTERS = "abcdefghijklmnopqrstuvwxyz äöü 漢字 \\\"{}[]'\n"
@@ -36,7 +36,7 @@ _marks = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How clients work.
+    """The behaviour of the clients.
 
     urls      of the gateways that take the calls
     queues    without pops, and with them
@@ -55,15 +55,15 @@ class Plan:
 
 @dataclass(slots=True)
 class Known:
-    """What everybody has learnt: ids of messages that are there, by owner and queue."""
+    """Known ids of messages, by owner and queue."""
 
     ids: defaultdict[tuple[str, str], deque[int]] = field(
-        default_factory=lambda: defaultdict(lambda: deque(maxlen=REMEMBERED))
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_KNOWN_IDS))
     )
 
 
 async def work(plan: Plan, history: History, seed: int, clients: int, over: Callable[[], bool]) -> None:
-    """Let so many clients work until it is over."""
+    """Run so many clients until the end."""
     known = Known()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
@@ -73,7 +73,7 @@ async def work(plan: Plan, history: History, seed: int, clients: int, over: Call
 
 
 class Client:
-    """A producer and consumer that does one thing after the other, each as somebody by chance."""
+    """A client that makes random moves, each as a random identity."""
 
     def __init__(
         self, plan: Plan, history: History, known: Known, http: aiohttp.ClientSession, chance: random.Random
@@ -87,7 +87,7 @@ class Client:
         self._moves, self._weights = list(moves), list(moves.values())
 
     async def work(self, over: Callable[[], bool]) -> None:
-        """Do one thing after the other until it is over."""
+        """Make moves until the end."""
         while not over():
             (move,) = self._chance.choices(self._moves, self._weights)
             await self._move(move, self._chance.choice(self._plan.people), self._chance.choice(self._plan.queues))
@@ -111,7 +111,6 @@ class Client:
             await self._break(person, queue)
 
     async def send(self, person: Person, queue: str, number: int, *, forged: bool = False) -> None:
-        """Send so many messages in one call."""
         messages = [self._message(person.owner) for _ in range(number)]
         call = Call("send" if number == 1 else "send_batch", queue, person.owner, 0, self._marks(messages))
         call.forged = forged
@@ -120,14 +119,14 @@ class Client:
         self._known.ids[person.owner, queue].extend(call.ids)
 
     async def read(self, person: Person, queue: str, number: int, lease: int) -> Call:
-        """Read up to so many messages for so many seconds."""
+        """Read up to so many messages, leased for so many seconds."""
         call = Call("read", queue, person.owner, 0, lease=lease)
         await self._make(call, person, {"sleep_seconds": lease, "n": number})
         self._known.ids[person.owner, queue].extend(sight.id for sight in call.sights)
         return call
 
     async def pop(self, person: Person, queue: str) -> None:
-        """Take a message."""
+        """Pop a message."""
         await self._make(Call("pop", queue, person.owner, 0), person, {})
 
     async def end(self, person: Person, queue: str, number: int) -> None:
@@ -136,17 +135,17 @@ class Client:
         await self._make(Call(function, queue, person.owner, 0, target=number), person, {"message_id": number})
 
     async def _finish(self, person: Person, queue: str, number: int) -> None:
-        """End some messages, each in two calls at once if there are several: in this order, and in the other."""
+        """Delete or archive messages; several ones in two concurrent calls in opposite orders."""
         known = self._known.ids[person.owner, queue]
         ids = [known.popleft() for _ in range(min(number, len(known)))]
         if number == 1:
-            # What an identity has finished, it may finish again.
+            # Finished messages are finished again on purpose.
             known.extend(ids if self._chance.randrange(5) == 0 else ())
         both = [*ids, *reversed(ids)] if number > 1 else ids
         await asyncio.gather(*(self.end(person, queue, one) for one in both))
 
     async def _break(self, person: Person, queue: str) -> None:
-        """Begin to send, and go away in the middle."""
+        """Disconnect within the request of a send."""
         message = self._message(person.owner)
         call = Call("send", queue, person.owner, time.time(), self._marks([message]))
         self._history.calls.append(call)
@@ -181,7 +180,7 @@ class Client:
 
 
 def learn(call: Call, body: Json) -> None:
-    """Write down what an answer says."""
+    """Record a response."""
     if call.sent:
         call.ids = tuple(body)
     elif call.function in ("read", "pop"):
@@ -191,7 +190,7 @@ def learn(call: Call, body: Json) -> None:
 
 
 async def drain(plan: Plan, history: History) -> None:
-    """Read as everybody until nothing comes any more."""
+    """Read as each identity until the queues are empty."""
     async with aiohttp.ClientSession() as http:
         client = Client(plan, history, Known(), http, random.Random(0))  # noqa: S311
         for person in plan.people:

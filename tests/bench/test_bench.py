@@ -106,19 +106,19 @@ def test_what_cannot_be_measured_is_said_in_a_line(arguments: tuple[str, ...], c
     assert "Traceback" not in done.stderr
 
 
-def test_the_usual_selection_has_the_cells_of_the_goals() -> None:
+def test_the_default_selection_has_the_cells_of_the_goals() -> None:
     """And stays small enough for ten minutes: each cell is about 30 seconds."""
-    usual = Selection().cells(Preset.USUAL)
-    assert len(usual) == len(set(usual)) <= 18
-    assert {Cell(), Cell(connections=1), Cell(connections=128), Cell(callers=100), Cell(Operation.READ)} <= set(usual)
-    assert Cell(Operation.LEASE, 1, depth=Depth(in_flight=400_000)) in usual
-    assert set(Selection().cells(Preset.QUICK)) <= set(usual)
+    default = Selection().cells(Preset.DEFAULT)
+    assert len(default) == len(set(default)) <= 18
+    assert {Cell(), Cell(connections=1), Cell(connections=128), Cell(callers=100), Cell(Operation.READ)} <= set(default)
+    assert Cell(Operation.LEASE, 1, depth=Depth(in_flight=400_000)) in default
+    assert set(Selection().cells(Preset.QUICK)) <= set(default)
 
 
 def test_a_selection_is_all_combinations_and_full_fills_in_the_rest() -> None:
-    """What was not said is one usual value, or everything."""
+    """What was not said is one default value, or everything."""
     selection = Selection(operations=[Operation.POP, Operation.SEND], connections=[1, 8])
-    assert len(selection.cells(Preset.USUAL)) == 4
+    assert len(selection.cells(Preset.DEFAULT)) == 4
     # Three sizes, one or a hundred callers, three depths; but no deep queues of 64 KB.
     assert len(selection.cells(Preset.FULL)) == 4 * 2 * (3 * 3 - 2)
 

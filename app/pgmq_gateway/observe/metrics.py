@@ -156,7 +156,7 @@ class _Traffic(Collector):
         counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZE_BOUNDS, strict=False)]
         return HistogramMetricFamily(
             "pgmq_gateway_transaction_calls",
-            "Calls in a transaction; waiting calls of one role share one",
+            "Calls in a transaction; waiting calls of one caller share one",
             buckets(SIZE_BOUNDS, [*counts, 0]),
             sum(size * number for size, number in enumerate(sizes)),
         )
