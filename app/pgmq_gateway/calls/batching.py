@@ -203,9 +203,10 @@ class AdmissionQueue:
 
     def _take(self, waiting: WaitingCall) -> bool:
         """Take a call out of the queue to run it. False if it does not wait any more or its client has disconnected."""
-        if waiting.pending and waiting.call.abandoned():
-            waiting.end(ClientGone())
         if not waiting.pending:
+            return False
+        if waiting.call.abandoned():
+            waiting.end(ClientGone())
             return False
         waiting.taken = True
         self.waiting -= 1

@@ -67,13 +67,7 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
     described = {**calls.paths(found, schemas, named), **queues.paths(found, named)}
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "pgmq-gateway",
-            "version": version,
-            "summary": "Postgres message queues over HTTP, each call in the Postgres role of its caller.",
-            "description": MANAGEMENT_DESCRIPTION if managing else DESCRIPTION,
-            "license": {"name": "PostgreSQL License", "identifier": "PostgreSQL"},
-        },
+        "info": _info(version, MANAGEMENT_DESCRIPTION if managing else DESCRIPTION),
         "servers": [{"url": server, "description": "This gateway."}],
         # Alternatives. Without credentials a call has the anonymous role, unless the gateway requires keys.
         "security": [{"apikey": []}, {"apikey": [], "bearer": []}, {"bearer": []}, {"apikey_in_url": []}, {}],
@@ -86,6 +80,16 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
             "responses": REFUSALS,
             "headers": HEADERS,
         },
+    }
+
+
+def _info(version: str, description: str) -> Schema:
+    return {
+        "title": "pgmq-gateway",
+        "version": version,
+        "summary": "Postgres message queues over HTTP, each call in the Postgres role of its caller.",
+        "description": description,
+        "license": {"name": "PostgreSQL License", "identifier": "PostgreSQL"},
     }
 
 
