@@ -30,7 +30,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @dataclass
 class Server:
-    """A gateway that serves: `url` is the API's, `admin_url` that of the health checks."""
+    """A running gateway: `url` is the API's, `admin_url` that of the admin port."""
 
     process: subprocess.Popen[str]
     url: str

@@ -24,7 +24,7 @@ def commands(embedded: Server, sql: Sql) -> Iterator[list[str]]:
 def test_the_commands_of_the_banner_work_as_they_stand(commands: list[str], tmp_path: Path, sql: Sql) -> None:
     create, send, read = commands
     assert paste(create, tmp_path) == "created basic queue hello\n"
-    assert paste(create, tmp_path) == "queue hello is there already\n"
+    assert paste(create, tmp_path) == "queue hello already exists\n"
     assert json.loads(paste(send, tmp_path)) == [1]
     assert sql("select msg_id, message, read_ct from pgmq.q_hello") == [(1, {"hello": "world"}, 0)]
     (row,) = json.loads(paste(read, tmp_path))

@@ -39,7 +39,7 @@ def failure(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, st
 
 def test_a_queue_is_created_once_with_row_level_security(data: list[str], name: str, sql: Sql) -> None:
     assert run("queue", "create", name, *data).stdout == f"created basic queue {name}\n"
-    assert run("queue", "create", name, *data).stdout == f"queue {name} is there already\n"
+    assert run("queue", "create", name, *data).stdout == f"queue {name} already exists\n"
     assert sql(f"select relrowsecurity from pg_class where oid = 'pgmq.\"q_{name}\"'::regclass") == [(True,)]
     assert sql("select count(*) from pgmq.meta where queue_name = %s", name) == [(1,)]
 
@@ -63,7 +63,7 @@ def test_list_and_show_print_tables_and_json(data: list[str], queue: str, sql: S
 
 def test_grant_and_revoke_change_what_show_says(data: list[str], queue: str) -> None:
     granted = run("queue", "grant", queue, "anon", "send", "read", *data)
-    assert granted.stdout == f"anon may send, read on queue {queue}\n"
+    assert granted.stdout == f"granted send, read on queue {queue} to anon\n"
     assert json.loads(run("queue", "show", queue, "--json", *data).stdout)["grants"]["anon"] == ["send", "read"]
     assert run("queue", "revoke", queue, "anon", "send", *data).returncode == 0
     assert json.loads(run("queue", "show", queue, "--json", *data).stdout)["grants"]["anon"] == ["read"]
@@ -108,7 +108,7 @@ def test_failures_are_one_line(data: list[str], arguments: list[str], status: in
 
 
 def test_an_unknown_command_is_one_line() -> None:
-    assert failure("frobnicate") == (2, "No such command 'frobnicate'. (--help says more)")
+    assert failure("frobnicate") == (2, "No such command 'frobnicate'. (see --help)")
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["install"], ["keys"], ["token"], ["queue"], ["queue", "show"]])

@@ -87,7 +87,7 @@ def test_the_environment_wins_and_what_has_no_effect_is_named(config: Config, ur
     )
     gateway = started(PGMQ_GATEWAY_CONFIG=str(path), PGRST_DB_URI=uri, PGRST_FUTURE="x")
     assert httpx.get(f"{gateway.admin_url}/ready").status_code == 200
-    warning = "these settings have no effect here: PGRST_FUTURE, db-config, db-root-spec"
+    warning = "these settings of PostgREST have no effect: PGRST_FUTURE, db-config, db-root-spec"
     assert gateway.log.read_text() == f"pgmq-gateway: WARNING: {warning}\n"
 
 

@@ -77,7 +77,7 @@ def test_a_port_in_use_is_reported_in_one_line(directory: DataDirectory, databas
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         f"pgmq-gateway: cannot listen on 127.0.0.1:{port}: Address already in use "
-        "(for the dashboard: choose another --dashboard-port, or --no-dashboard)\n"
+        "(for the dashboard: give another --dashboard-port, or --no-dashboard)\n"
     )
 
 

@@ -24,7 +24,7 @@ from tests import server
 from tests.server import SECRET, Serve, Server, call
 from tests.waiting import until
 
-OTHERS = {"--port": "the API, PGRST_SERVER_PORT", "--admin-port": "the health checks, PGRST_ADMIN_SERVER_PORT"}
+OTHERS = {"--port": "PGRST_SERVER_PORT", "--admin-port": "PGRST_ADMIN_SERVER_PORT"}
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host:
         result = server.run("serve", "--data-dir", str(folder / "one-port"), *options)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        f"pgmq-gateway: PGMQ_GATEWAY_DASHBOARD_PORT: {port} is also the port of {OTHERS[setting]}: "
-        "set another --dashboard-port, or --no-dashboard\n"
+        f"pgmq-gateway: PGMQ_GATEWAY_DASHBOARD_PORT and {OTHERS[setting]} are both {port}: "
+        "give another --dashboard-port, or --no-dashboard\n"
     )
 
 
@@ -180,7 +180,7 @@ def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedde
 
 def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Serve, database: str) -> None:
     gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_DB_ROOT_SPEC="f", PGRST_LOG_LEVEL="warn")
-    line = "pgmq-gateway: WARNING: these settings have no effect here: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
+    line = "pgmq-gateway: WARNING: these settings of PostgREST have no effect: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
     assert gateway.log.read_text() == line
 
 

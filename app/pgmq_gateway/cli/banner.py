@@ -1,4 +1,4 @@
-"""What `serve` prints once it is ready: where everything is, and three commands that work as they stand."""
+"""The banner of `serve`: addresses, keys, and three commands to paste."""
 
 import json
 import shlex
@@ -13,7 +13,10 @@ QUEUE = "hello"
 
 
 def embedded(api_url: str, admin_url: str, directory: DataDirectory, signer: Signer, dashboard: str | None) -> str:
-    """The banner of a gateway on its embedded database, keys included. `dashboard` is a link that signs in once."""
+    """The banner of a gateway on its embedded database.
+
+    dashboard  a link that signs in once
+    """
     key = api_key(signer, "service_role")
     create = f"{_program()} queue create {QUEUE} --data-dir {shlex.quote(str(directory.path))}"
     return f"""
@@ -38,13 +41,13 @@ Ctrl-C stops it; the data stays.
 
 
 def external(api_url: str, admin_url: str, dashboard: str | None) -> str:
-    """The banner of a gateway on somebody's database: no keys, because logs keep what is printed here."""
+    """The banner of a gateway on another database. Without keys: service managers log stdout."""
     page = f", dashboard: {dashboard}" if dashboard else ""
     return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page})"
 
 
 def _program() -> str:
-    """This command line's program so that another shell in another folder finds it."""
+    """The path of this program, for a shell in another folder."""
     return shlex.quote(str(Path(sys.argv[0]).resolve()))
 
 

@@ -18,13 +18,13 @@ from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
 from pgmq_gateway.cli.queues import queue
 from pgmq_gateway.cli.serve import LOOPBACK, Launch, with_keys, with_secret
-from pgmq_gateway.cli.terminal import AdminUri, Config, DataDir, progress, run
+from pgmq_gateway.cli.terminal import Config, DataDir, OwnerUri, progress, run
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError, binary, socket_uri
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from pgmq_gateway.http.sockets import ServeError, bind, url
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import check, install
-from pgmq_gateway.install.owner import AdminError, left_to_do, owner, require_installed, set_login_password
+from pgmq_gateway.install.owner import OwnerError, left_to_do, owner, require_installed, set_login_password
 from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
 from pgmq_gateway.settings.dump import dump
@@ -37,14 +37,14 @@ SERVERS = EXECUTABLE.format(schema="$1", role="'service_role'")
 
 logger = logging.getLogger("pgmq_gateway")
 
-# click's base of all that can be wrong with a command line, wherever typer keeps its click.
+# click's base class of errors in a command line. Newer versions of typer carry a click of their own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]
-FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError, InstallError, AdminError)
+FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError, InstallError, OwnerError)
 
 app = typer.Typer(
-    help="Postgres message queues (pgmq) over HTTP, every caller in its own Postgres role.",
-    epilog="Settings come from the environment under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET and so on), or "
-    "from its configuration file, which PGMQ_GATEWAY_CONFIG names.",
+    help="Postgres message queues (pgmq) over HTTP. Each call runs in its caller's Postgres role.",
+    epilog="Settings are read from the environment, under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET, ...), and "
+    "from a configuration file in PostgREST's format, given by --config or PGMQ_GATEWAY_CONFIG.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,7 +54,6 @@ app.add_typer(queue, name="queue")
 
 
 def main() -> None:
-    """Run the command line."""
     # Until the settings are read.
     logs.configure(os.environ.get("PGRST_LOG_LEVEL", ""), os.environ.get("PGMQ_GATEWAY_LOG_FORMAT", ""))
     try:
@@ -64,11 +63,11 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except UsageError as error:
-        _fail(error.format_message().replace("Value error, ", "") + " (--help says more)", 2)  # type: ignore[attr-defined]
+        _fail(error.format_message().replace("Value error, ", "") + " (see --help)", 2)  # type: ignore[attr-defined]
     except Exception as error:
-        # Not foreseen, so a fault of this program: still one line, and the story for who asks for it.
+        # A bug: still one line, with the traceback at level debug.
         logger.debug("traceback", exc_info=True)
-        _fail(f"this should not have happened: {type(error).__name__}: {error} (PGRST_LOG_LEVEL=debug tells more)", 1)
+        _fail(f"unexpected error: {type(error).__name__}: {error}; set PGRST_LOG_LEVEL=debug for the traceback", 1)
 
 
 def _fail(message: str, status: int) -> Never:
@@ -81,16 +80,18 @@ def serve_command(
     db_uri: Annotated[
         str | None,
         typer.Option(
-            "--db-uri", help="Database to serve, as its login role. Better: PGRST_DB_URI, which ps cannot show."
+            "--db-uri", help="URI of the database, with the login role. Prefer PGRST_DB_URI: ps shows options."
         ),
     ] = None,
     data_dir: DataDir = None,
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free one. Default: 3000.")] = None,
-    admin_port: Annotated[int | None, typer.Option(help="Port of /live, /ready and /metrics. Default: 3001.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API; 0: any free port. Default: 3000.")] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="Admin port: /live, /ready and /metrics. Default: 3001.")
+    ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes that serve on the one port; they divide the connections.")
+        int, typer.Option(min=1, max=64, help="Worker processes. They share the port and divide the connection pool.")
     ] = 1,
     dashboard_port: Annotated[
         int,
@@ -99,29 +100,32 @@ def serve_command(
             max=65535,
             envvar="PGMQ_GATEWAY_DASHBOARD_PORT",
             show_envvar=False,
-            help="Port of the dashboard on 127.0.0.1; 0: any free one.",
+            help="Port of the dashboard on 127.0.0.1; 0: any free port.",
         ),
     ] = DASHBOARD_PORT,
-    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the web page.")] = False,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Do not start the dashboard.")] = False,
     reuse_port: Annotated[
         bool,
-        typer.Option("--reuse-port", help="Let another gateway listen on the same ports, to take over from this one."),
+        typer.Option(
+            "--reuse-port", help="Allow another gateway on the same ports, to restart without losing a request."
+        ),
     ] = False,
     dump_config: Annotated[
-        bool, typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and end.")
+        bool,
+        typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and exit."),
     ] = False,
 ) -> None:
-    """Serve queues over HTTP: those of the embedded database, or of the one that is named."""
+    """Serve queues over HTTP, from the embedded database or from the one given by --db-uri or PGRST_DB_URI."""
     if db_uri and data_dir:
-        raise typer.BadParameter("choose one of --db-uri and --data-dir")
-    chosen = {
+        raise typer.BadParameter("--db-uri and --data-dir exclude each other: give only one")
+    options = {
         "db_uri": db_uri,
         "server_host": host,
         "server_port": port,
         "admin_server_port": admin_port,
         "reuse_port": reuse_port or None,
     }
-    launch = Launch(config, chosen, workers, None if no_dashboard else dashboard_port, data_dir)
+    launch = Launch(config, options, workers, None if no_dashboard else dashboard_port, data_dir)
     settings = launch.settings()
     if dump_config:
         print(dump(settings))
@@ -129,40 +133,40 @@ def serve_command(
         run(launch.serve(settings))
 
 
-@app.command("dashboard", short_help="Serve the web page.")
+@app.command("dashboard", short_help="Serve the dashboard.")
 def dashboard_command(
-    api: Annotated[str, typer.Option(metavar="URL", help="Address of the gateway.")] = "http://127.0.0.1:3000",
+    api: Annotated[str, typer.Option(metavar="URL", help="URL of the gateway.")] = "http://127.0.0.1:3000",
     public: Annotated[
-        str | None, typer.Option(metavar="URL", help="Its address as its clients know it. Default: the same.")
+        str | None, typer.Option(metavar="URL", help="URL of the gateway for its clients. Default: that of --api.")
     ] = None,
     admin: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address of its health checks and metrics, for page Health.")
+        str | None, typer.Option(metavar="URL", help="URL of the gateway's admin port, for the Health page.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = LOOPBACK,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = DASHBOARD_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port.")] = DASHBOARD_PORT,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A host name that browsers may call it by; may be repeated."),
+        typer.Option(metavar="NAME", help="Another host name of the dashboard; can be repeated."),
     ] = None,
 ) -> None:
-    """Serve the web page for a gateway, elsewhere or here. It does what the key of who signs in can do."""
+    """Serve the dashboard of a gateway. It has the permissions of the key that you sign in with."""
     for name, address in (("--api", api), ("--public", public), ("--admin", admin)):
         if address is not None and urlsplit(address).scheme not in ("http", "https"):
-            raise typer.BadParameter(f"{address} is no address: write http://HOST:PORT", param_hint=name)
+            raise typer.BadParameter(f"{address} is not a URL: write http://HOST:PORT", param_hint=name)
     bound = bind(host, port)
-    # Imported here because that takes long, and only this command needs it.
+    # Imported here because the import is slow and only this command needs it.
     from pgmq_gateway.dashboard.web.server import Options, serve
 
     options = Options(api, public or "", admin, (host, *(allow_host or ())))
-    run(serve(options, bound, lambda: print(f"pgmq-gateway's dashboard for {api} is on {url(bound)}", flush=True)))
+    run(serve(options, bound, lambda: print(f"the dashboard of {api} is on {url(bound)}", flush=True)))
 
 
 @app.command("install", short_help="Install, update or repair a database.")
 def install_command(
-    db_uri: AdminUri = None,
+    db_uri: OwnerUri = None,
     data_dir: DataDir = None,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Only print what is missing or differs; status 1 if anything is.")
+        bool, typer.Option("--check", help="Only print what is missing or different; exit status 1 if anything is.")
     ] = False,
     replace: Annotated[
         bool,
@@ -194,9 +198,9 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: 
     return 0
 
 
-@app.command("keys", short_help="Print the address and the keys.")
+@app.command("keys", short_help="Print the API's URL and keys.")
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
-    """Print the API's address and keys as dotenv lines. The service_role key and the secret open everything."""
+    """Print the API's URL and keys as dotenv lines. The service_role key and the secret give full access."""
     settings = load_settings(config)
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
@@ -214,16 +218,14 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
 
 @app.command("token", short_help="Print a signed token.")
 def token_command(
-    role: Annotated[str, typer.Option(help="The Postgres role that the bearer runs in.")],
-    sub: Annotated[str | None, typer.Option(help="Claim sub: who the bearer is, for policies.")] = None,
-    claim: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=JSON", help="One more claim; may be repeated.")
-    ] = None,
-    ttl: Annotated[str, typer.Option(help="How long it is good for: 90s, 15m, 1h, 30d.")] = "1h",
+    role: Annotated[str, typer.Option(help="The Postgres role of the bearer.")],
+    sub: Annotated[str | None, typer.Option(help="Claim sub: the user id, for policies.")] = None,
+    claim: Annotated[list[str] | None, typer.Option(metavar="KEY=JSON", help="Another claim; can be repeated.")] = None,
+    ttl: Annotated[str, typer.Option(help="Lifetime: 90s, 15m, 1h, 30d.")] = "1h",
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Print a signed token, for trying policies and for services of your own."""
+    """Print a signed token (JWT), to test policies or for your own services."""
     claims = {**({"sub": sub} if sub is not None else {}), **dict(_claim(text) for text in claim or ())}
     try:
         lifetime = signing.lifetime_seconds(ttl)
@@ -241,7 +243,7 @@ def _claim(text: str) -> tuple[str, object]:
         return name, json.loads(value)
     except ValueError:
         raise typer.BadParameter(
-            f"{value} is not JSON; a string needs quotes: {name}='\"…\"'", param_hint="--claim"
+            f"{value} is not JSON: a string needs quotes: {name}='\"…\"'", param_hint="--claim"
         ) from None
 
 
@@ -249,12 +251,12 @@ def _claim(text: str) -> tuple[str, object]:
 def openapi_command(
     schema: Annotated[
         Literal["pgmq_public", "pgmq_admin"],
-        typer.Option(help="The functions: for using queues, or for managing them."),
+        typer.Option(help="pgmq_public: using queues. pgmq_admin: managing them."),
     ] = "pgmq_public",
-    db_uri: AdminUri = None,
+    db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print the functions of a schema that service_role may execute as an OpenAPI 3.1 document in YAML."""
+    """Print an OpenAPI 3.1 document (YAML) of the functions of a schema that service_role can execute."""
 
     async def read() -> list[Function]:
         with progress() as tell:
@@ -274,13 +276,13 @@ def openapi_command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
-    """Open the embedded database that is being served in psql, as its owner.
+    """Open the embedded database in psql, as its owner. The gateway must be running.
 
-    Whatever else is given goes to psql: -c "select 1".
+    Other arguments are passed to psql: -c "select 1".
     """
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     if directory.holder() is None:
-        raise DataDirectoryError(f"nothing serves {directory.path}: start pgmq-gateway serve first")
+        raise DataDirectoryError(f"no gateway serves {directory.path}: run pgmq-gateway serve first")
     os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
 
 
@@ -290,16 +292,16 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def pg_dump_command(context: typer.Context, data_dir: DataDir = None) -> None:
-    """Dump the embedded database, served or not, with the pg_dump of its own Postgres.
+    """Dump the embedded database with the pg_dump of its own Postgres, whether the gateway is running or not.
 
-    All other options go to pg_dump: -Fc -f backup.dump.
+    Other arguments are passed to pg_dump: -Fc -f backup.dump.
     """
     with progress() as tell:
         sys.exit(run(pg_dump(DataDirectory(data_dir or DEFAULT_NAME), context.args, tell)))
 
 
 def _on_one_line(secret: str) -> str:
-    """A secret for a dotenv line: JSON without its line breaks, in quotes for the shell."""
+    """A secret for a dotenv line: JSON in one line, quoted for the shell."""
     try:
         document = json.loads(secret)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The commands that manage queues. Each is one statement, run as the owner of the database."""
+"""The commands `queue ...`. Each runs one statement as the owner of the database."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,21 +10,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pgmq_gateway.cli.terminal import AdminUri, DataDir, progress, run
+from pgmq_gateway.cli.terminal import DataDir, OwnerUri, progress, run
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import owner, require_installed
 from pgmq_gateway.queue_functions import OPERATIONS
 
-QueueName = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
-RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or one of your own.")]
+QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
+RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-queue = typer.Typer(help="Manage queues, and who may do what.", no_args_is_help=True)
+queue = typer.Typer(help="Manage queues and permissions.", no_args_is_help=True)
 
 
 class QueueType(StrEnum):
-    """How the messages of a queue are stored."""
-
     BASIC = "basic"
     UNLOGGED = "unlogged"
     PARTITIONED = "partitioned"
@@ -45,23 +43,31 @@ Operations = Annotated[
 @queue.command("create")
 def create_command(
     name: QueueName,
-    type_: Annotated[QueueType, typer.Option("--type", help="How messages are stored.")] = QueueType.BASIC,
-    no_rls: Annotated[bool, typer.Option("--no-rls", help="Without row-level security: grants alone decide.")] = False,
-    partition_interval: Annotated[str, typer.Option(help="Of a partition: messages, or a time: '1 day'.")] = "10000",
-    retention_interval: Annotated[str, typer.Option(help="Kept before partitions are dropped, likewise.")] = "100000",
-    db_uri: AdminUri = None,
+    type_: Annotated[
+        QueueType, typer.Option("--type", help="How messages are stored. Unlogged queues are emptied by a crash.")
+    ] = QueueType.BASIC,
+    no_rls: Annotated[
+        bool, typer.Option("--no-rls", help="Without row-level security: every role you grant can access all messages.")
+    ] = False,
+    partition_interval: Annotated[
+        str, typer.Option(help="Size of a partition: messages, or a time such as '1 day'.")
+    ] = "10000",
+    retention_interval: Annotated[
+        str, typer.Option(help="When partitions are dropped: messages, or a time.")
+    ] = "100000",
+    db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Create a queue, with row-level security on."""
+    """Create a queue with row-level security enabled."""
     sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5)"
     arguments = (name, type_.value, not no_rls, partition_interval, retention_interval)
     created = _value(db_uri, data_dir, "queue create", sql, *arguments)
-    print(f"created {type_.value} queue {name}" if created else f"queue {name} is there already")
+    print(f"created {type_.value} queue {name}" if created else f"queue {name} already exists")
 
 
 @queue.command("list")
-def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List all queues. A number with ~ is estimated."""
+def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List all queues. Numbers with ~ are estimates."""
     rows = _rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
     if as_json:
         _print_json(rows)
@@ -75,17 +81,17 @@ def list_command(db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJ
             table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
         Console(soft_wrap=True, highlight=False).print(table)
     else:
-        print("no queues yet: pgmq-gateway queue create NAME makes one")
+        print("no queues yet: create one with pgmq-gateway queue create NAME")
 
 
 def _count(count: int | None, *, exact: bool) -> str:
-    """A number of messages; nothing while somebody else locks the queue."""
+    """A number of messages; empty while another session locks the queue."""
     return "" if count is None else f"{'' if exact else '~'}{count:,}"
 
 
-@queue.command("show", short_help="Show a queue in numbers, and its grants.")
-def show_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the messages of a queue in numbers, and what each role may do with it."""
+@queue.command("show", short_help="Show the state and the grants of a queue.")
+def show_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the number of messages in each state, and the grants of each role."""
     sql = """
         select q.*, s.*, true as exact, (
             select jsonb_object_agg(g.role, to_jsonb(g.operations)) from pgmq_admin.list_grants($1) as g
@@ -115,46 +121,45 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if row["oldest_seconds"] is not None:
         yield "Oldest message", f"{row['oldest_seconds']:,.0f} s"
     for role, operations in row["grants"].items():
-        yield f"Role {role}", ", ".join(operations) or "nothing"
+        yield f"Role {role}", ", ".join(operations) or "no operations"
 
 
 @queue.command("purge", short_help="Delete all messages of a queue.")
-def purge_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
-    """Delete all messages of a queue, those in flight too. Its archive stays."""
+def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
+    """Delete all messages of a queue, including those in flight. The archive is kept."""
     print(f"deleted {_value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
 
 
 @queue.command("drop")
-def drop_command(name: QueueName, db_uri: AdminUri = None, data_dir: DataDir = None) -> None:
+def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
     """Drop a queue with its messages and its archive."""
     _value(db_uri, data_dir, "queue drop", "select pgmq_admin.drop_queue($1)", name)
     print(f"dropped queue {name}")
 
 
-@queue.command("grant", short_help="Let a role do operations.")
+@queue.command("grant", short_help="Grant operations on a queue to a role.")
 def grant_command(
-    name: QueueName, role: RoleName, operations: Operations, db_uri: AdminUri = None, data_dir: DataDir = None
+    name: QueueName, role: RoleName, operations: Operations, db_uri: OwnerUri = None, data_dir: DataDir = None
 ) -> None:
-    """Let a role do these operations. With row-level security on, policies then decide on which messages."""
+    """Grant operations on a queue to a role. With row-level security, policies restrict it to some messages."""
     sql = "select pgmq_admin.grant_queue($1, $2, $3)"
     _value(db_uri, data_dir, "queue grant", sql, name, role, operations)
-    print(f"{role} may {', '.join(operations)} on queue {name}")
+    print(f"granted {', '.join(operations)} on queue {name} to {role}")
 
 
 @queue.command("revoke")
 def revoke_command(
-    name: QueueName, role: RoleName, operations: Operations, db_uri: AdminUri = None, data_dir: DataDir = None
+    name: QueueName, role: RoleName, operations: Operations, db_uri: OwnerUri = None, data_dir: DataDir = None
 ) -> None:
-    """Take these operations from a role."""
+    """Revoke operations on a queue from a role."""
     sql = "select pgmq_admin.revoke_queue($1, $2, $3)"
     _value(db_uri, data_dir, "queue revoke", sql, name, role, operations)
-    print(f"{role} may no longer {', '.join(operations)} on queue {name}")
+    print(f"revoked {', '.join(operations)} on queue {name} from {role}")
 
 
 def _rows(
     db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object
 ) -> list[Mapping[str, Any]]:
-    """The rows of one statement, run as the owner of the database."""
 
     async def fetch() -> list[Mapping[str, Any]]:
         directory = DataDirectory(data_dir or DEFAULT_NAME)

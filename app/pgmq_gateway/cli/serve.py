@@ -1,4 +1,4 @@
-"""What `serve` sets up around the gateway: settings, addresses, the embedded database, the dashboard."""
+"""Starts what `serve` needs: settings, sockets, the embedded database and the dashboard."""
 
 import logging
 import os
@@ -26,34 +26,34 @@ from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, load_settings, without_effect
 
 LOOPBACK = "127.0.0.1"
-API_PORT, HEALTH_PORT = "API, PGRST_SERVER_PORT", "health checks, PGRST_ADMIN_SERVER_PORT"
+API_PORT, ADMIN_PORT = "PGRST_SERVER_PORT", "PGRST_ADMIN_SERVER_PORT"
 
 logger = logging.getLogger("pgmq_gateway")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What somebody has asked `serve` for.
+    """The options of `serve`.
 
-    config     PostgREST's configuration file, if one was named
-    chosen     settings of the command line; None: not chosen
-    workers    how many processes
-    dashboard  its port; None: without it
-    data_dir   the folder of the embedded database, if one was named
+    config     the configuration file
+    options    settings given as options; None: not given
+    workers    worker processes
+    dashboard  the dashboard's port; None: no dashboard
+    data_dir   the folder of the embedded database
     """
 
     config: Path | None
-    chosen: Mapping[str, object]
+    options: Mapping[str, object]
     workers: int
     dashboard: int | None
     data_dir: Path | None
 
     def settings(self) -> Settings:
-        """The settings as they are in files and the environment now. Raises SettingsError."""
-        settings = load_settings(self.config, **self.chosen)
+        """Read the settings from options, files and the environment. Raises SettingsError."""
+        settings = load_settings(self.config, **self.options)
         logs.configure(settings.log_level, settings.log_format)
         if names := without_effect(self.config):
-            logger.warning("these settings have no effect here: %s", ", ".join(names))
+            logger.warning("these settings of PostgREST have no effect: %s", ", ".join(names))
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
 
     async def serve(self, settings: Settings) -> None:
@@ -65,7 +65,7 @@ class Launch:
             await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
 
     async def _on_database(self, settings: Settings, manager: Manager) -> None:
-        # Before anything is bound or connected: without keys nothing else matters.
+        # First: wrong keys are reported before anything is bound or connected.
         own_keys(settings)
         addresses = _addresses(settings)
         dashboard = self._dashboard(settings, addresses)
@@ -87,7 +87,7 @@ class Launch:
             signer = Signer.of(settings)
             postgres = await _started(directory)
 
-            def here(settings: Settings) -> Settings:
+            def complete(settings: Settings) -> Settings:
                 login = SecretStr(postgres.uri("authenticator"))
                 return with_keys(with_secret(settings, directory)).model_copy(update={"db_uri": login})
 
@@ -101,7 +101,12 @@ class Launch:
             try:
                 async with dashboard.running() if dashboard else nullcontext():
                     await self._run(
-                        here(settings), addresses, manager, ready, lambda: here(self.settings()), postgres.watch()
+                        complete(settings),
+                        addresses,
+                        manager,
+                        ready,
+                        lambda: complete(self.settings()),
+                        postgres.watch(),
                     )
             finally:
                 await postgres.stop()
@@ -115,7 +120,7 @@ class Launch:
         reread: Callable[[], Settings],
         *others: Awaitable[None],
     ) -> None:
-        # Imported here because that takes as long as all the rest, and only who serves needs it.
+        # Imported here because the import is slow and other commands do not need it.
         from pgmq_gateway.process.lifecycle import Lifecycle
         from pgmq_gateway.process.preflight import preflight
         from pgmq_gateway.process.reload import Reloading
@@ -135,25 +140,25 @@ class Launch:
             await run(settings, Lifecycle(addresses, manager, announced, reloading.run, others))
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
-        """The dashboard's process, to be started; its address is taken already."""
+        """The dashboard, not yet started, on a bound socket."""
         if self.dashboard is None:
             return None
         try:
             bound = bind(LOOPBACK, self.dashboard)
         except ServeError as error:
-            hint = "for the dashboard: choose another --dashboard-port, or --no-dashboard"
+            hint = "for the dashboard: give another --dashboard-port, or --no-dashboard"
             raise ServeError(f"{error} ({hint})") from None
-        for name, other in ((API_PORT, addresses.api), (HEALTH_PORT, addresses.admin)):
+        for name, other in ((API_PORT, addresses.api), (ADMIN_PORT, addresses.admin)):
             if overlap(bound, other):
                 raise ServeError(
-                    f"PGMQ_GATEWAY_DASHBOARD_PORT: {self.dashboard} is also the port of the {name}: "
-                    "set another --dashboard-port, or --no-dashboard"
+                    f"PGMQ_GATEWAY_DASHBOARD_PORT and {name} are both {self.dashboard}: "
+                    "give another --dashboard-port, or --no-dashboard"
                 )
         return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:
-    """The embedded database, with all that the gateway needs in it."""
+    """The embedded database, started and installed."""
     with progress() as tell:
         postgres = EmbeddedPostgres(directory, tell)
         await postgres.start()
@@ -167,23 +172,23 @@ async def _started(directory: DataDirectory) -> EmbeddedPostgres:
 
 
 def _addresses(settings: Settings) -> Addresses:
-    """The sockets of the API and of the health checks, passed on or bound before anything slow is begun."""
+    """The sockets of the API and of the admin port, bound early or passed by systemd."""
     found = passed(os.environ)
-    shared, health_host = settings.reuse_port, settings.admin_server_host or settings.server_host
+    shared, admin_host = settings.reuse_port, settings.admin_server_host or settings.server_host
     api = found[0] if found else bind(settings.server_host, settings.server_port, shared=shared)
-    admin = found[1] if len(found) > 1 else bind(health_host, settings.admin_server_port, shared=shared)
+    admin = found[1] if len(found) > 1 else bind(admin_host, settings.admin_server_port, shared=shared)
     return Addresses(api, admin)
 
 
 def with_secret(settings: Settings, directory: DataDirectory) -> Settings:
-    """Settings whose secret is the environment's, or else that of the data directory."""
+    """The settings with the secret of the data directory, unless they have one."""
     if settings.jwt_secret is not None:
         return settings
     return settings.model_copy(update={"jwt_secret": SecretStr(directory.secrets().jwt_secret)})
 
 
 def with_keys(settings: Settings) -> Settings:
-    """Settings with keys that belong to the secret, where the operator has named none."""
+    """The settings with keys derived from the secret, unless they have keys."""
     if settings.publishable_keys or settings.secret_keys:
         return settings
     publishable, secret = signing.derived_keys(settings)

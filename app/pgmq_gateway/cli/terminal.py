@@ -1,4 +1,4 @@
-"""What the commands share on a terminal: options that many have, progress, and running what is asynchronous."""
+"""Shared by the commands: common options, progress, and running coroutines."""
 
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,33 +15,34 @@ from pgmq_gateway.settings.sources import CONFIG_VARIABLE
 
 T = TypeVar("T")
 
-ADMIN_URI_VARIABLE = "PGMQ_GATEWAY_ADMIN_URI"
+OWNER_URI_VARIABLE = "PGMQ_GATEWAY_ADMIN_URI"
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help=f"Folder of the embedded database. Default: {DEFAULT_NAME} here.")
+    Path | None, typer.Option("--data-dir", help=f"Folder of the embedded database. Default: ./{DEFAULT_NAME}.")
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help=f"Settings in PostgREST's file format. Or: {CONFIG_VARIABLE}."),
+    typer.Option(
+        "--config", metavar="FILE", help=f"Configuration file in PostgREST's format. Or set {CONFIG_VARIABLE}."
+    ),
 ]
-AdminUri = Annotated[
+OwnerUri = Annotated[
     str | None,
     typer.Option(
         "--db-uri",
-        envvar=ADMIN_URI_VARIABLE,
+        envvar=OWNER_URI_VARIABLE,
         show_envvar=False,
-        help=f"Database to manage, as its owner. Better: {ADMIN_URI_VARIABLE}, which ps cannot show.",
+        help=f"URI of the database, with its owner. Prefer {OWNER_URI_VARIABLE}: ps shows options.",
     ),
 ]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do what is asynchronous to its end."""
     return uvloop.run(work)
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Says on a terminal what takes time; elsewhere nothing."""
+    """Show on a terminal what is taking time; print nothing elsewhere."""
     with Console(stderr=True).status("Working") as status:
         yield status.update

@@ -21,7 +21,7 @@ Progress = Callable[[str], None]
 LOGIN_ROLE = "authenticator"
 
 
-class AdminError(Exception):
+class OwnerError(Exception):
     """What the database refused its owner, in one line."""
 
 
@@ -31,7 +31,7 @@ async def owner(
 ) -> AsyncIterator[Connection]:
     """A connection of the owner: to `uri`, or to the embedded database of `directory`, which need not be running.
 
-    Raises AdminError with what Postgres said, in the block too.
+    Raises OwnerError with what Postgres said, in the block too.
     """
     try:
         if uri is not None:
@@ -47,11 +47,11 @@ async def owner(
             yield connection
     except asyncpg.PostgresError as error:
         more = "".join(f" {part}" for part in (error.detail, error.hint) if part)
-        raise AdminError(f"{error.message or error}{':' if more else ''}{more}") from None
+        raise OwnerError(f"{error.message or error}{':' if more else ''}{more}") from None
     except DataDirectoryHeld:
         raise
     except (OSError, asyncpg.InterfaceError, ValueError) as error:
-        raise AdminError(f"cannot connect to the database: {error}") from None
+        raise OwnerError(f"cannot connect to the database: {error}") from None
 
 
 @asynccontextmanager
@@ -64,11 +64,11 @@ async def _connected(uri: str) -> AsyncIterator[Connection]:
 
 
 async def require_installed(connection: Connection, *, embedded: bool, progress: Progress) -> None:
-    """Bring the embedded database up to date; with others that is their owner's decision: raises AdminError."""
+    """Bring the embedded database up to date; with others that is their owner's decision: raises OwnerError."""
     if embedded:
         await install(connection, progress=progress)
     elif not await is_complete(connection):
-        raise AdminError(
+        raise OwnerError(
             "this database is not installed or not up to date: run pgmq-gateway install with the same --db-uri"
         )
 
@@ -76,10 +76,10 @@ async def require_installed(connection: Connection, *, embedded: bool, progress:
 async def set_login_password(connection: Connection, password: str) -> None:
     """Let the login role log in with `password`. Only its SCRAM verifier is sent, so that no log can show it.
 
-    Raises AdminError for a password that SCRAM would first have to normalise (RFC 4013).
+    Raises OwnerError for a password that SCRAM would first have to normalise (RFC 4013).
     """
     if not password or not (password.isascii() and password.isprintable()):
-        raise AdminError("the login role's password must be made of printable ASCII characters")
+        raise OwnerError("the login role's password must be made of printable ASCII characters")
     await connection.execute(f"alter role {LOGIN_ROLE} login password '{_scram_verifier(password)}'")
 
 
