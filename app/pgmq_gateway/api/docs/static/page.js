@@ -1,10 +1,10 @@
-// Loads the description as the reader, and hands the reader's key and token to Swagger UI.
-const place = new URL("openapi.json", location.href).href;
+// Loads the OpenAPI document with the key and the token of the form, and passes them to Swagger UI.
+const documentUrl = new URL("openapi.json", location.href).href;
 const key = document.getElementById("key");
 const token = document.getElementById("token");
 const schema = document.getElementById("schema");
 const hint = document.getElementById("hint");
-const advice = "A publishable key and a token are right here: secret keys are refused from browsers. They stay in this page.";
+const advice = "Use a publishable key and a token: browsers cannot use secret keys. Both stay in this page.";
 
 function credentials() {
   return {
@@ -13,19 +13,19 @@ function credentials() {
   };
 }
 
-// Managing has a document of its own, which is asked for by the name of its schema.
-function asked() {
+// pgmq_admin has a document of its own, selected by Accept-Profile.
+function requestHeaders() {
   return { ...credentials(), ...(schema.value && { "Accept-Profile": schema.value }) };
 }
 
 function show() {
   const ui = SwaggerUIBundle({
-    url: place,
+    url: documentUrl,
     domNode: document.getElementById("api").appendChild(document.createElement("div")),
     deepLinking: true,
     validatorUrl: null,
     requestInterceptor: (request) => {
-      if (request.loadSpec) Object.assign(request.headers, asked());
+      if (request.loadSpec) Object.assign(request.headers, requestHeaders());
       return request;
     },
     onComplete: () => {
@@ -36,10 +36,10 @@ function show() {
 }
 
 async function load() {
-  const answer = await fetch(place, { headers: asked() });
+  const response = await fetch(documentUrl, { headers: requestHeaders() });
   document.getElementById("api").replaceChildren();
-  hint.textContent = answer.ok ? advice : `${(await answer.json()).message}. ${advice}`;
-  if (answer.ok) show();
+  hint.textContent = response.ok ? advice : `${(await response.json()).message}. ${advice}`;
+  if (response.ok) show();
 }
 
 document.getElementById("access").addEventListener("submit", (event) => {
