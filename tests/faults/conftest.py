@@ -1,4 +1,4 @@
-"""What the tests of faults share: a gateway whose way to Postgres can be disturbed."""
+"""A gateway behind a proxy to Postgres, for fault injection."""
 
 import uuid
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from tests.waiting import until
 
 @dataclass(frozen=True)
 class Faulty(RunningGateway):
-    """A gateway that connects to Postgres through a proxy. `client` is service_role, `sql` does not use the proxy."""
+    """A gateway connected to Postgres through a proxy. `client` is service_role, `sql` bypasses the proxy."""
 
     wire: Proxy
 
     def call(self, function: str, **arguments: object) -> httpx.Response:
-        """One call of a queue's function."""
+        """Call a function on the queue."""
         return self.client.post(f"/rpc/{function}", json=arguments)
 
     def serves(self) -> bool:
-        """Whether it is ready, and a call gets to the database."""
+        """Whether the gateway is ready and calls reach the database."""
         page = httpx.get(f"{self.server.admin_url}/ready")
         return page.status_code == 200 and self.call("pop", queue_name="idle").status_code == 200
 
@@ -43,11 +43,11 @@ def login(wire: Proxy, database: str) -> str:
 def faulty(
     directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, bearer: Bearer
 ) -> Iterator[Faulty]:
-    """A gateway of the module's own."""
+    """A gateway for the tests of the module."""
     with new_database(directory, template) as name, Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
 
         def sql(statement: str, *parameters: object) -> list[tuple[object, ...]]:
-            # A connection each time: the server may have been killed in between.
+            # A new connection each time, because the server may have been killed.
             with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
                 return runner(connection)(statement, *parameters)
 
@@ -63,7 +63,7 @@ def faulty(
 
 @pytest.fixture
 def jobs(faulty: Faulty) -> Iterator[str]:
-    """A queue of the test's own on a gateway that serves."""
+    """The test's own queue, once the gateway serves."""
     name = f"q{uuid.uuid4().hex[:12]}"
     faulty.sql("select pgmq_admin.create_queue(%s)", name)
     until(faulty.serves)

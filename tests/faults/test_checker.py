@@ -1,4 +1,4 @@
-"""The checker and the isolation run, for seconds: they find nothing, and they find what is planted in a real queue."""
+"""Short runs of the checker and the isolation test: no false alarms, and planted faults are found."""
 
 import asyncio
 import itertools
@@ -25,9 +25,8 @@ from tests.gateways import RunningGateway
 
 GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
 
-# Calls in a row before it is looked whether the fault has been found, and seconds in which it must be: leases have to
-# end, and clocks do not go faster where machines are.
-CALLS, SECONDS = 120, 60
+# Calls between two checks, and the time in which a fault must be found: leases must expire meanwhile.
+CALLS_PER_CHECK, DETECTION_TIMEOUT_SECONDS = 120, 60
 
 SEND = """
 create or replace function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0)
@@ -99,7 +98,7 @@ PLANTS = {
 
 @pytest.fixture(scope="module")
 def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
-    """The URI of the database's owner, in which the queues and functions of both runs are."""
+    """The URI of the owner of a database with the queues and functions of both runs."""
     ((name,),) = gateway.sql("select current_database()")
     uri = socket_uri(directory, database=name)
 
@@ -110,7 +109,7 @@ def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
     asyncio.run(lay())
     gateway.define(*FUNCTIONS)
     yield uri
-    # Roles belong to the whole server, where other tests look who has which rights.
+    # Roles belong to the whole server, and other tests list privileges.
     for team in TEAMS:
         gateway.sql(f"drop owned by {team}")
         gateway.sql(f"drop role {team}")
@@ -118,7 +117,7 @@ def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
 
 @pytest.fixture
 def owner(gateway: RunningGateway, laid: str) -> Iterator[str]:
-    """The same for one test, after which all is as it was."""
+    """The same for one test, restored afterwards."""
     yield laid
     assert server.run("install", "--replace", "--db-uri", laid).returncode == 0
     gateway.sql(LOOK)
@@ -127,15 +126,15 @@ def owner(gateway: RunningGateway, laid: str) -> Iterator[str]:
 
 
 async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
-    """What is found wrong, until the wanted thing is; without one, after some calls."""
+    """The violations found, until the wanted one is; without one, after some calls."""
     history = History()
     plan = Plan(
         [url], people(site.SECRET.encode(), 3, teams=False), ground.QUEUES, leases=(1, 1), patience=30, calm=True
     )
     found: set[Promise] = set()
-    end = time.monotonic() + (SECONDS if wanted else 0)
+    end = time.monotonic() + (DETECTION_TIMEOUT_SECONDS if wanted else 0)
     for look in itertools.count(1):
-        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS)  # noqa: B023 awaited here
+        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS_PER_CHECK)  # noqa: B023 awaited here
         async with ground.owning(owner) as connection:
             history.rest = {queue: await ground.rest(connection, queue) for queue in ground.QUEUES}
         found = {violation.promise for violation in judge(history)}
@@ -145,16 +144,16 @@ async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
 
 
 @pytest.mark.parametrize(("plant", "promise"), PLANTS.values(), ids=PLANTS)
-def test_what_is_wrong_is_found(gateway: RunningGateway, owner: str, plant: str, promise: Promise) -> None:
+def test_planted_faults_are_found(gateway: RunningGateway, owner: str, plant: str, promise: Promise) -> None:
     gateway.sql(plant)
     assert promise in asyncio.run(play(gateway.server.url, owner, promise))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(gateway: RunningGateway, owner: str) -> None:
+def test_a_correct_queue_has_no_violations(gateway: RunningGateway, owner: str) -> None:
     assert asyncio.run(play(gateway.server.url, owner, None)) == set()
 
 
-async def test_the_rest_of_a_queue_is_what_is_there(gateway: RunningGateway, owner: str) -> None:
+async def test_the_rest_is_the_contents_of_the_queue(gateway: RunningGateway, owner: str) -> None:
     gateway.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
     ((number,),) = gateway.sql("select min(msg_id) from pgmq.q_work")
     gateway.sql("select pgmq.archive('work', %s)", number)
@@ -165,7 +164,7 @@ async def test_the_rest_of_a_queue_is_what_is_there(gateway: RunningGateway, own
     assert [(one.id, one.message) for one in rest.archived] == [(number, {"mark": 1})]
 
 
-def test_f35_nothing_is_lost_shared_leaked_or_invented_whatever_breaks() -> None:
+def test_f35_no_promise_is_broken_under_faults() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.checker", "--minutes", "0.07", "--gateways", "1,1", "--clients", "8"],
         capture_output=True,
@@ -175,7 +174,7 @@ def test_f35_nothing_is_lost_shared_leaked_or_invented_whatever_breaks() -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^0 violations$", done.stdout, re.MULTILINE)
-    # It has not found nothing because nothing happened.
+    # There were calls and faults.
     kinds = re.findall(r"^ +\d+ (?!\d)(.+)$", done.stdout, re.MULTILINE)
     assert len(kinds) >= 2, done.stdout
     (acknowledged,) = re.findall(r"([\d,]+) acknowledged", done.stdout)
@@ -189,7 +188,7 @@ def callers(url: str) -> Tally:
 
 
 @pytest.mark.usefixtures("owner")
-def test_f40_calls_that_share_transactions_find_nothing_of_others(gateway: RunningGateway) -> None:
+def test_f40_shared_transactions_leak_nothing_between_callers(gateway: RunningGateway) -> None:
     tally = callers(gateway.server.url)
     assert tally.leaks == []
     assert tally.shared > 0
@@ -209,7 +208,7 @@ def test_f40_calls_that_share_transactions_find_nothing_of_others(gateway: Runni
     ids=["policies do not hold", "a setting outlives its transaction"],
 )
 @pytest.mark.usefixtures("owner")
-def test_a_leak_would_be_noticed(gateway: RunningGateway, plant: str) -> None:
+def test_planted_leaks_are_found(gateway: RunningGateway, plant: str) -> None:
     assert plant != LOOK
     gateway.sql(plant)
     assert callers(gateway.server.url).leaks

@@ -1,4 +1,4 @@
-"""Postgres on several servers: the right one is found, a lost one is noticed, and calls go on at the new primary."""
+"""Postgres on several servers: server selection, detection of lost servers, and failover."""
 
 import asyncio
 import shutil
@@ -36,14 +36,14 @@ from tests.waiting import until, until_async
 
 @pytest.fixture
 def wire(directory: DataDirectory) -> Iterator[Proxy]:
-    """A way to Postgres that can be disturbed."""
+    """A proxy to Postgres."""
     with Proxy(socket_folder(directory) / SOCKET_NAME) as proxy:
         yield proxy
 
 
 @pytest.fixture
 async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    """A gateway in this process that loses its patience soon."""
+    """A gateway in this process with short timeouts."""
     monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.05)
     monkeypatch.setattr(watch, "CHECK_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
@@ -56,7 +56,7 @@ async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(0)
 
 
-async def test_f21_a_listening_connection_lost_without_a_word_is_replaced_and_nothing_is_missed(
+async def test_f21_a_silently_lost_listening_connection_is_replaced_without_missing_changes(
     gateway: Gateway, wire: Proxy, database: str, directory: DataDirectory
 ) -> None:
     wire.freeze()
@@ -68,7 +68,7 @@ async def test_f21_a_listening_connection_lost_without_a_word_is_replaced_and_no
     await until_async(lambda: gateway.watch.ready and any(one.name == "late" for one in gateway.watch.catalog))
 
 
-async def test_a_postgres_that_is_frozen_ends_the_calls_that_wait_for_it(gateway: Gateway, wire: Proxy) -> None:
+async def test_calls_on_a_frozen_postgres_fail(gateway: Gateway, wire: Proxy) -> None:
     connections = gateway.database.pool
     async with connections.connection() as connection:
         sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
@@ -82,14 +82,14 @@ async def test_a_postgres_that_is_frozen_ends_the_calls_that_wait_for_it(gateway
 
 
 def refused() -> int:
-    """A port of this machine on which nobody listens."""
+    """An unused port of this machine."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
 
 
-async def test_a_server_that_is_not_there_or_silent_is_passed_over(
+async def test_an_unreachable_or_silent_server_is_skipped(
     wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.3)
@@ -106,7 +106,7 @@ async def test_a_server_that_is_not_there_or_silent_is_passed_over(
 
 @pytest.fixture
 def silent(directory: DataDirectory) -> Iterator[tuple[Proxy, set[int]]]:
-    """A server that accepts connections and never responds, and the numbers of the connections that tried it."""
+    """A server that accepts connections and never responds, and the numbers of these connections."""
     asked: set[int] = set()
     with Proxy(socket_folder(directory) / SOCKET_NAME, tap=lambda number, _: asked.add(number)) as proxy:
         proxy.freeze()
@@ -115,20 +115,20 @@ def silent(directory: DataDirectory) -> Iterator[tuple[Proxy, set[int]]]:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Callable[[str, float], ConnectionPool]]:
-    """pool(uri, patience): one connection, closed afterwards."""
+    """pool(uri, acquire_timeout): a pool of one connection, closed afterwards."""
     made: list[ConnectionPool] = []
 
-    def new(uri: str, patience: float) -> ConnectionPool:
-        made.append(ConnectionPool(1, patience, Connector(uri)))
+    def new(uri: str, acquire_timeout: float) -> ConnectionPool:
+        made.append(ConnectionPool(1, acquire_timeout, Connector(uri)))
         return made[-1]
 
     yield new
     for one in made:
-        # Far below the connect timeout: no attempt keeps the gateway from stopping.
+        # Far below the connect timeout: attempts to connect do not delay the shutdown.
         await asyncio.wait_for(one.close(), 5)
 
 
-async def test_d3_a_silent_server_is_remembered_although_its_callers_have_less_patience_than_an_attempt(
+async def test_d3_a_silent_server_is_remembered_with_an_acquire_timeout_below_the_connect_timeout(
     silent: tuple[Proxy, set[int]],
     wire: Proxy,
     database: str,
@@ -163,7 +163,7 @@ async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
     assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 1)
 
 
-async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stopping(
+async def test_d3_an_abandoned_attempt_to_connect_does_not_delay_the_shutdown(
     silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], ConnectionPool]
 ) -> None:
     proxy, _ = silent
@@ -173,12 +173,12 @@ async def test_d3_an_attempt_that_no_caller_waits_for_keeps_no_gateway_from_stop
     assert connections.open == 1
     await asyncio.wait_for(connections.close(), 5)
     assert connections.open == 0
-    # What is frozen does not see the end.
+    # A frozen server does not notice the close.
     proxy.heal()
     await until_async(lambda: not proxy.connections)
 
 
-async def test_d3_a_connect_timeout_is_unavailable_and_no_timeout_of_the_pool(
+async def test_d3_a_connect_timeout_is_unavailable_and_not_a_pool_timeout(
     silent: tuple[Proxy, set[int]],
     database: str,
     pool: Callable[[str, float], ConnectionPool],
@@ -191,7 +191,7 @@ async def test_d3_a_connect_timeout_is_unavailable_and_no_timeout_of_the_pool(
     assert (connections.timeouts, connections.failed, connections.open) == (0, 1, 0)
 
 
-async def test_keepalives_are_asked_for_as_the_uri_says(wire: Proxy, database: str) -> None:
+async def test_keepalive_options_are_those_of_the_uri(wire: Proxy, database: str) -> None:
     more = "&keepalives_idle=7&keepalives_interval=3&keepalives_count=2&tcp_user_timeout=9000"
     seen = []
     for uri in (login(wire, database), login(wire, database) + more, login(wire, database) + "&keepalives=0"):
@@ -204,7 +204,7 @@ async def test_keepalives_are_asked_for_as_the_uri_says(wire: Proxy, database: s
     assert seen == [(1, 15, 5, 3, 30000), (1, 7, 3, 2, 9000), (0, 15, 5, 3, 30000)]
 
 
-async def test_while_postgres_refuses_few_attempts_are_made_however_many_calls_come() -> None:
+async def test_attempts_to_connect_are_limited_while_postgres_refuses() -> None:
     attempts = 0
 
     async def refuse() -> Connection:
@@ -220,7 +220,7 @@ async def test_while_postgres_refuses_few_attempts_are_made_however_many_calls_c
     await connections.close()
 
 
-async def test_retired_connections_are_given_to_nobody_and_those_in_use_finish(directory: DataDirectory) -> None:
+async def test_retired_connections_are_not_reused_and_finish_their_calls(directory: DataDirectory) -> None:
     connections = ConnectionPool(3, 10, Connector(socket_uri(directory, "authenticator")))
     used, idle = await connections.acquire(), await connections.acquire()
     connections.release(idle)
@@ -278,7 +278,7 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
         yield start
 
 
-def test_f16_f17_calls_go_to_the_new_primary_and_a_standby_answers_as_postgrest_does(
+def test_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgrest(
     faulty: Faulty, jobs: str, standby: Path, serving: Callable[[Proxy], Faulty], directory: DataDirectory
 ) -> None:
     ((database,),) = faulty.sql("select current_database()")
@@ -293,7 +293,7 @@ def test_f16_f17_calls_go_to_the_new_primary_and_a_standby_answers_as_postgrest_
         until(lambda: there.execute(rows).fetchone() == ([1],))
         told = refusal(reading.call("send", queue_name=jobs, message=2))
         assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
-        # The address leads to the other server before that one has become the primary.
+        # The address leads to the standby before its promotion.
         moving.aim(standby / SOCKET_NAME)
         moving.cut()
         for _ in range(5):

@@ -1,4 +1,4 @@
-"""The gateway itself ends: asked to, killed, or to make room for the next one."""
+"""The gateway stops: graceful shutdown, kill, and rolling restart."""
 
 import signal
 import socket
@@ -37,9 +37,9 @@ def owner(database: str, directory: DataDirectory) -> Iterator["psycopg.Connecti
 
 @pytest.fixture
 def sharing(tmp_path: Path, database: str, directory: DataDirectory) -> Iterator[Successors]:
-    """sharing(): one more gateway on the same ports as those before, with --reuse-port."""
+    """sharing(): a further gateway on the same ports, with --reuse-port."""
     started: list[Server] = []
-    # Bound, not listening: the ports stay the same while nobody serves them.
+    # Bound but not listening, which reserves the ports while no gateway runs.
     held = [socket.socket() for _ in range(2)]
     for one in held:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -67,7 +67,7 @@ def request(number: int, connection: str = "keep-alive") -> bytes:
 
 
 def answer(connection: socket.socket) -> tuple[str, bool]:
-    """The status line of the next answer, and whether it is said to be the last."""
+    """The status line of the next response, and whether it has Connection: close."""
     text = b""
     while b"\r\n\r\n" not in text or not text.endswith(b"]"):
         chunk = connection.recv(65536)
@@ -77,7 +77,7 @@ def answer(connection: socket.socket) -> tuple[str, bool]:
     return head.splitlines()[0], "connection: close" in head
 
 
-def test_f26_sigterm_answers_what_is_in_flight_and_what_comes_on_idle_connections(
+def test_f26_sigterm_answers_requests_in_flight_and_on_idle_connections(
     serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
 ) -> None:
     gateway = serve(database)
@@ -95,7 +95,7 @@ def test_f26_sigterm_answers_what_is_in_flight_and_what_comes_on_idle_connection
         until(lambda: owner.execute(BLOCKED).fetchone() == (1,))
         gateway.process.terminate()
         until(lambda: refuses(gateway))
-        # An idle connection is kept for a second only.
+        # Idle connections are closed after a second.
         idle.sendall(request(3))
         for page in ("live", "ready"):
             assert httpx.get(f"{gateway.admin_url}/{page}").status_code == 500
@@ -107,7 +107,7 @@ def test_f26_sigterm_answers_what_is_in_flight_and_what_comes_on_idle_connection
     assert owner.execute("select array_agg(message::int order by message) from pgmq.q_tasks").fetchone() == ([1, 2, 3],)
 
 
-def test_f26_a_second_signal_waits_for_nobody_and_says_that_the_outcome_is_unknown(
+def test_f26_a_second_signal_stops_at_once_and_reports_an_unknown_outcome(
     serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
 ) -> None:
     gateway = serve(database)
@@ -131,7 +131,7 @@ def test_f26_a_second_signal_waits_for_nobody_and_says_that_the_outcome_is_unkno
 
 
 class Senders:
-    """Threads that send one message after another, two on fresh connections and two on kept ones.
+    """Threads that send messages, two on new connections and two on persistent ones.
 
     sent      how many calls were answered with 200
     answered  every other status
@@ -163,7 +163,7 @@ class Senders:
 
     def _send(self, connection: str) -> None:
         with httpx.Client(base_url=self._url, headers={**HEADERS, "Connection": connection}, timeout=30) as client:
-            # With a pause, for the sake of this machine: restarts are to meet requests, not a load.
+            # With a pause: the restart should meet requests, not saturate the machine.
             while not self._done.wait(0.05):
                 try:
                     status = client.post("/rpc/send", json={"queue_name": "tasks", "message": 1}).status_code
@@ -179,7 +179,7 @@ class Senders:
 def test_f27_a_rolling_restart_on_one_port_answers_every_call_that_it_runs(
     sharing: Successors, owner: "psycopg.Connection[Any]"
 ) -> None:
-    """A connection that is being opened when the first gateway closes its socket may be reset: its call has not run."""
+    """A connection that opens while the first gateway closes its socket can be reset before its call has run."""
     gateway = sharing()
     with Senders(gateway.url) as senders:
         for _ in range(3):
@@ -192,7 +192,7 @@ def test_f27_a_rolling_restart_on_one_port_answers_every_call_that_it_runs(
     assert owner.execute("select count(*) from pgmq.q_tasks").fetchone() == (senders.sent,)
 
 
-def test_f27_a_restart_on_a_socket_that_systemd_holds_fails_no_call(
+def test_f27_a_restart_with_systemd_socket_activation_fails_no_call(
     tmp_path: Path, database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
 ) -> None:
     env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
@@ -214,7 +214,7 @@ def test_f27_a_restart_on_a_socket_that_systemd_holds_fails_no_call(
 def test_f5_f40_a_gateway_killed_amid_a_transaction_leaves_all_of_a_batch_or_nothing(
     serve: Callable[..., Server], database: str, directory: DataDirectory, owner: "psycopg.Connection[Any]"
 ) -> None:
-    """Batches that run, some of them sharing a transaction, are caught before their commit; others are through."""
+    """Running batches, some in a shared transaction, are killed before their commit; others are committed."""
     sql = runner(owner)
     acknowledged: list[list[int]] = []
 

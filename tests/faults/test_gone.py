@@ -1,4 +1,4 @@
-"""Who goes away in the middle, a client or a gateway, leaves nothing half done."""
+"""Clients that disconnect and gateways that are killed leave no partial effects."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ class Held:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Whoever wants to write into the queue waits."""
+        """Block writes to the queue."""
         with self.owner.transaction():
             self.owner.execute("lock table pgmq.q_jobs in exclusive mode")
             yield
@@ -43,11 +43,11 @@ class Held:
         return self.gateway.sql("select pid from pg_locks where not granted and relation = 'pgmq.q_jobs'::regclass")
 
     def waiting(self) -> bool:
-        """Whether calls stand in line behind the one that runs."""
+        """Whether calls wait behind the running one."""
         return "pgrst_db_pool_waiting 1.0" in httpx.get(f"{self.gateway.server.admin_url}/metrics").text
 
     def call(self, function: str, arguments: Json) -> Json:
-        """The answer to a call that has to go well."""
+        """The result of a call that must succeed."""
         body = {"queue_name": "jobs", **arguments}
         answer = self.gateway.client.post(f"/rpc/{function}", json=body, headers=self.headers)
         assert answer.status_code == 200, answer.text
@@ -55,7 +55,7 @@ class Held:
 
     @contextmanager
     def asking(self, url: str, function: str, arguments: Json) -> Iterator[socket.socket]:
-        """A call that has been sent, and whose connection closes at the end of the block."""
+        """Send a call, and close its connection at the end of the block."""
         host, port = url.removeprefix("http://").split(":")
         body = json.dumps({"queue_name": "jobs", **arguments}).encode()
         lines = {"Host": host, "Content-Length": str(len(body)), **self.headers}
@@ -67,7 +67,7 @@ class Held:
 
 @pytest.fixture
 def held(gateway: RunningGateway, directory: DataDirectory, bearer: Bearer) -> Iterator[Held]:
-    """It, with all that callers need."""
+    """The gateway with its queue, and the helpers of these tests."""
     ((database,),) = gateway.sql("select current_database()")
     gateway.sql("select pgmq_admin.create_queue('jobs')")
     gateway.sql("select pgmq.send_batch('jobs', array['1', '2']::jsonb[])")
@@ -78,20 +78,20 @@ def held(gateway: RunningGateway, directory: DataDirectory, bearer: Bearer) -> I
 
 
 def two_go_away(held: Held, function: str, arguments: Json) -> None:
-    """One client goes while its call runs, another while its call waits for the connection."""
+    """Disconnect one client while its call runs, and another while its call waits."""
     url = held.gateway.server.url
     with held.locked(), held.asking(url, function, arguments):
         until(held.blocked)
-        # A body of another kind, so that they do not share.
+        # Another content type, so that the calls do not share a transaction.
         with held.asking(url, "send", {"message": None, "sleep_seconds": 0}):
             until(held.waiting)
-        # Asked later than both connections ended, so when it answers the gateway knows of that.
+        # Sent after both connections closed, so the gateway has noticed that when it responds.
         held.waiting()
-    # Served by the one connection, so everything before it is done.
+    # Runs on the only connection, so everything before it is finished.
     held.call("archive", {"message_id": 1000})
 
 
-def test_f7_what_a_client_has_read_that_went_away_comes_back_to_others(held: Held) -> None:
+def test_f7_messages_read_by_a_disconnected_client_become_visible_again(held: Held) -> None:
     two_go_away(held, "read", {"sleep_seconds": 1, "n": 1})
     assert held.gateway.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 1), (2, 0)]
     seen: list[int] = []
@@ -104,9 +104,9 @@ def test_f7_what_a_client_has_read_that_went_away_comes_back_to_others(held: Hel
     assert held.gateway.sql("select msg_id, read_ct from pgmq.q_jobs order by 1") == [(1, 2), (2, 1)]
 
 
-def test_f8_a_client_that_goes_away_loses_what_it_pops_and_no_more(held: Held) -> None:
+def test_f8_a_disconnected_client_loses_only_the_message_of_a_running_pop(held: Held) -> None:
     two_go_away(held, "pop", {})
-    # The documented loss is that of a call which was running; what waited in line has never begun.
+    # Only the running call can lose its message; the waiting one was never started.
     assert held.gateway.sql("select msg_id, message from pgmq.q_jobs") == [(2, 2)]
 
 
@@ -120,14 +120,14 @@ def test_f5_a_batch_is_there_as_a_whole_or_not_at_all_when_the_gateway_is_killed
             assert ended(client) == b""
             ((process,),) = held.blocked()
         until(lambda: not held.gateway.sql("select from pg_stat_activity where pid = %s", process))
-    # It had been sent as a whole, so Postgres did it as a whole.
+    # The whole statement had been sent, so Postgres executed all of it.
     ((count,),) = held.gateway.sql("select count(*) from pgmq.q_jobs")
     assert count in {2, 52}
     assert held.call("pop", {})[0]["msg_id"] == 1
 
 
 def ended(client: socket.socket) -> bytes:
-    """What still comes until the connection is closed."""
+    """The remaining bytes until the connection is closed."""
     try:
         return client.recv(1000)
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""What the metrics say of queues and of the database, while these are in trouble."""
+"""Metrics of queues and database under faults."""
 
 import httpx
 import psycopg
@@ -12,14 +12,14 @@ from tests.waiting import until
 
 GATEWAY = {"PGMQ_GATEWAY_QUEUE_METRICS": "2", "PGRST_DB_POOL": "1"}
 SAMPLE = "select pgmq_gateway.take_sample(0.001, 7)"
-# So that a sample counts for long.
+# The sample stays the newest for an hour.
 LASTING = "update pgmq_gateway.samples set spacing = 3600"
 
 Values = dict[tuple[str, tuple[str, ...]], float]
 
 
 def values(gateway: RunningGateway) -> Values:
-    """The metrics of queues and of the database now, by name and labels."""
+    """The current metrics of queues and database, by name and labels."""
     answer = httpx.get(f"{gateway.server.admin_url}/metrics", timeout=30)
     return {
         (sample.name.removeprefix("pgmq_gateway_"), tuple(sample.labels.values())): sample.value
@@ -31,7 +31,7 @@ def values(gateway: RunningGateway) -> Values:
 
 @pytest.fixture(scope="module")
 def sampled(gateway: RunningGateway) -> RunningGateway:
-    """Three queues, one of a name that Prometheus has to escape, with a sample."""
+    """Three queues with a sample; the name of one needs escaping in Prometheus' format."""
     for queue in ("a", "b", "c"):
         gateway.sql("select pgmq_admin.create_queue(%s)", queue)
     gateway.sql("update pgmq.meta set queue_name = %s where queue_name = %s", 'a"\\\n', "a")
@@ -44,7 +44,7 @@ def sampled(gateway: RunningGateway) -> RunningGateway:
     return gateway
 
 
-def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: RunningGateway) -> None:
+def test_queue_metrics_are_those_of_the_newest_sample(sampled: RunningGateway) -> None:
     until(lambda: ("queues_messages", ()) in values(sampled))
     found = values(sampled)
     assert (found["queues", ()], found["queues_messages", ()]) == (3, 8)
@@ -52,7 +52,7 @@ def test_queues_are_told_of_as_the_newest_sample_has_them(sampled: RunningGatewa
     states = {state: found["queue_messages", ("b", state)] for state in ("visible", "delayed", "in_flight")}
     assert states == {"visible": 3, "delayed": 0, "in_flight": 2}
     assert found["queue_sent_total", ("b",)] == 5
-    # No more of them than the operator wants, whatever they are called.
+    # At most as many queues as the setting allows.
     assert {labels[0] for _, labels in found if labels} == {'a"\\\n', "b"}
 
 
@@ -60,7 +60,7 @@ def test_f38_a_scrape_looks_at_no_queue_and_waits_for_none(sampled: RunningGatew
     (name,) = sampled.sql("select current_database()")[0]
     with psycopg.connect(socket_uri(directory, database=name)) as blocker:
         blocker.execute("lock table pgmq.q_b, pgmq.a_b in access exclusive mode")
-        # The gateway's only connection for calls is busy too.
+        # The only connection for calls is busy too.
         blocker.execute("select pg_advisory_lock(1)")
         until(lambda: values(sampled).get(("queue_sent_total", ("b",))) == 5)
 
@@ -84,18 +84,18 @@ def test_f31_an_old_transaction_shows(sampled: RunningGateway, directory: DataDi
     until(lambda: values(sampled).get(("database_oldest_xmin_transactions", ()), 0) < 20)
 
 
-def test_f18_what_a_failover_would_lose_is_told_where_there_is_a_standby(sampled: RunningGateway) -> None:
+def test_f18_the_lag_of_a_standby_is_a_metric(sampled: RunningGateway) -> None:
     found = values(sampled)
     assert {name: value for (name, _), value in found.items() if "standb" in name} == {
         "database_is_standby": 0,
         "database_standbys": 0,
         "database_synchronous_standbys": 0,
     }
-    # There is none, so nothing is said of how far it is behind.
+    # Without a standby there is no metric of its lag.
     assert ("database_lag_bytes", ()) not in found
 
 
-def test_what_is_not_known_is_left_out(sampled: RunningGateway) -> None:
+def test_unknown_values_are_left_out(sampled: RunningGateway) -> None:
     sampled.sql("update pgmq_gateway.samples set at = at - interval '1 day'")
     until(lambda: ("queues_messages", ()) not in values(sampled))
     assert values(sampled)["queues", ()] == 3

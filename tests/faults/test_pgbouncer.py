@@ -1,4 +1,4 @@
-"""A gateway behind PgBouncer in transaction mode: each transaction may run on another connection of the server."""
+"""A gateway behind PgBouncer in transaction mode, where each transaction can run on another server connection."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.waiting import until
 
-# Debian has it where only root looks.
+# Debian installs it outside the PATH of ordinary users.
 PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 CONFIGURATION = """
@@ -42,7 +42,7 @@ ignore_startup_parameters = statement_timeout
 
 
 def keeps_statements(program: str) -> bool:
-    """Whether it knows prepared statements in transaction mode: 1.21 and newer."""
+    """Whether PgBouncer supports prepared statements in transaction mode (1.21 and newer)."""
     found = re.search(
         r"PgBouncer (\d+)\.(\d+)", subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     )
@@ -54,7 +54,7 @@ def keeps_statements(program: str) -> bool:
 def pooled(
     directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, folder: Path
 ) -> Iterator[RunningGateway]:
-    """A database and a gateway whose four connections for calls share two of PgBouncer's."""
+    """A gateway whose four connections for calls share two server connections of PgBouncer."""
     if PROGRAM is None:
         missing("pgbouncer", "PgBouncer is not installed")
     place, owner = folder / "pgbouncer", directory.postgres.stat()
@@ -97,9 +97,7 @@ REST = (
 )
 
 
-def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(
-    pooled: RunningGateway, bearer: Bearer
-) -> None:
+def test_a16_a17_callers_behind_a_pooler_are_isolated_and_lose_nothing(pooled: RunningGateway, bearer: Bearer) -> None:
     pooled.sql("select pgmq_admin.create_queue('jobs')")
     pooled.define(WHO)
 
@@ -118,7 +116,7 @@ def test_a16_a17_callers_behind_a_pooler_are_themselves_and_lose_nothing(
     assert stored == [(list(range(0, 150, 3)),)]
 
 
-def test_f12_a_slow_call_behind_a_pooler_is_cancelled_and_nobody_else(pooled: RunningGateway, bearer: Bearer) -> None:
+def test_f12_only_the_slow_call_behind_a_pooler_is_cancelled(pooled: RunningGateway, bearer: Bearer) -> None:
     pooled.define(REST, WHO)
     with ThreadPoolExecutor(4) as threads:
         slow = threads.submit(pooled.client.post, "/rpc/rest")
@@ -145,7 +143,7 @@ def test_d2_a_thousand_calls_open_no_more_connections_than_the_pool_holds(
     assert opened() > 0
 
 
-def test_d2_an_encoding_that_a_function_left_behind_a_pooler_reaches_no_other_call(
+def test_d2_an_encoding_left_by_a_function_behind_a_pooler_reaches_no_other_call(
     pooled: RunningGateway, bearer: Bearer
 ) -> None:
     pooled.define(

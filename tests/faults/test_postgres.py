@@ -1,4 +1,4 @@
-"""Postgres killed, refusing, read-only, full, or out of reach: what callers are told, and what is stored."""
+"""Postgres killed, rejecting, read-only, full or unreachable: errors of callers, and stored messages."""
 
 import os
 import shutil
@@ -26,11 +26,11 @@ NOTES = "select array_agg(message::int order by message::int) from pgmq.q_{0}"
 
 
 def kill(directory: DataDirectory) -> None:
-    """End Postgres at once. Its gateway starts it again."""
+    """Kill Postgres. Its gateway restarts it."""
     os.kill(int((directory.postgres / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
-def test_f1_without_a_database_it_is_live_and_serves_once_there_is_one(
+def test_f1_the_gateway_is_live_without_a_database_and_serves_once_it_connects(
     database: str, directory: DataDirectory, tmp_path: Path
 ) -> None:
     with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
@@ -67,7 +67,7 @@ def test_f3_a_crash_during_sends_loses_and_repeats_nothing(faulty: Faulty, jobs:
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
 
 
-def test_f4_no_connection_that_was_ended_is_used_again(faulty: Faulty, jobs: str) -> None:
+def test_f4_terminated_connections_are_not_reused(faulty: Faulty, jobs: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda n: faulty.call("send", queue_name=jobs, message=n), range(20)))
     faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
@@ -78,7 +78,7 @@ def test_f4_no_connection_that_was_ended_is_used_again(faulty: Faulty, jobs: str
     assert faulty.sql(NOTES.format(jobs)) == [([*range(20), *sent],)]
 
 
-def test_f13_a_purge_that_waits_for_a_reader_waits_no_longer_than_its_role_may(
+def test_f13_a_purge_waits_for_a_reader_no_longer_than_its_statement_timeout(
     faulty: Faulty, jobs: str, directory: DataDirectory
 ) -> None:
     faulty.define("alter function pgmq_admin.purge_queue(text) set statement_timeout = '200ms'")
@@ -96,7 +96,7 @@ def test_f13_a_purge_that_waits_for_a_reader_waits_no_longer_than_its_role_may(
     assert purge().status_code == 200
 
 
-def test_f16_a_database_that_is_read_only_answers_as_postgrest_does(faulty: Faulty, jobs: str) -> None:
+def test_f16_a_read_only_database_answers_like_postgrest(faulty: Faulty, jobs: str) -> None:
     ((database,),) = faulty.sql("select current_database()")
     faulty.sql(f"alter database {database} set default_transaction_read_only = on")
     faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
@@ -114,7 +114,9 @@ def test_f16_a_database_that_is_read_only_answers_as_postgrest_does(faulty: Faul
     assert faulty.sql(NOTES.format(jobs)) == [([2],)]
 
 
-def test_f19_f20_what_a_crash_empties_mends_itself(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
+def test_f19_f20_unlogged_tables_emptied_by_a_crash_work_again(
+    faulty: Faulty, jobs: str, directory: DataDirectory
+) -> None:
     faulty.sql("select pgmq_admin.create_queue('volatile', 'unlogged'), pgmq_admin.enable_notify(%s)", jobs)
     faulty.call("send", queue_name="volatile", message=1)
     assert faulty.call("archive", queue_name="volatile", message_id=1).text == "true"
@@ -123,7 +125,7 @@ def test_f19_f20_what_a_crash_empties_mends_itself(faulty: Faulty, jobs: str, di
     kill(directory)
     until(faulty.serves)
     assert faulty.call("read", queue_name="volatile", sleep_seconds=0, n=9).json() == []
-    # The archive is logged, and the numbers of messages begin again.
+    # The archive is logged (WAL), and message ids start again.
     assert faulty.call("send", queue_name="volatile", message=3).text == "[1]"
     assert refusal(faulty.call("archive", queue_name="volatile", message_id=1))[:2] == (409, "23505")
     assert faulty.call("delete", queue_name="volatile", message_id=1).text == "true"
@@ -132,7 +134,7 @@ def test_f19_f20_what_a_crash_empties_mends_itself(faulty: Faulty, jobs: str, di
 
 
 @pytest.mark.parametrize("fault", ["latency", "slices", "trickle"])
-def test_f22_a_bad_line_delays_and_garbles_nothing(faulty: Faulty, jobs: str, fault: str) -> None:
+def test_f22_a_slow_or_fragmented_network_corrupts_nothing(faulty: Faulty, jobs: str, fault: str) -> None:
     if fault == "latency":
         faulty.wire.latency = 0.2
     elif fault == "slices":
@@ -148,7 +150,7 @@ def test_f22_a_bad_line_delays_and_garbles_nothing(faulty: Faulty, jobs: str, fa
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_f6_f22_a_line_that_is_cut_during_a_send_is_no_success(faulty: Faulty, jobs: str, side: str) -> None:
+def test_f6_f22_a_connection_cut_during_a_send_is_an_error(faulty: Faulty, jobs: str, side: str) -> None:
     faulty.call("send", queue_name=jobs, message=0)
     faulty.wire.cut_after("client" if side == "client" else "server", 20)
     answers = [faulty.call("send", queue_name=jobs, message=number) for number in range(1, 6)]
@@ -158,11 +160,11 @@ def test_f6_f22_a_line_that_is_cut_during_a_send_is_no_success(faulty: Faulty, j
     assert (answers[lost[0] - 1].status_code, told["code"]) == (503, "PGRST001")
     assert told["details"] == "The call may or may not have been executed."
     ((stored,),) = faulty.sql(NOTES.format(jobs))
-    # Postgres has it when only its answer was lost.
+    # The message is stored if only the response was lost.
     assert stored == [number for number in range(6) if number not in lost or side == "server"]
 
 
-def test_f23_no_connection_to_be_had_is_503(faulty: Faulty, jobs: str) -> None:
+def test_f23_too_many_connections_are_503(faulty: Faulty, jobs: str) -> None:
     faulty.sql("alter role authenticator connection limit 1")
     try:
         faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
@@ -181,7 +183,7 @@ def test_f23_no_connection_to_be_had_is_503(faulty: Faulty, jobs: str) -> None:
 
 @pytest.fixture
 def small_disk(faulty: Faulty, jobs: str, directory: DataDirectory) -> Iterator[Path]:
-    """Where a disk of a megabyte and a half is, with the test's queue on it."""
+    """A file system of 1.5 MB with the test's queue on it."""
     place = Path(tempfile.mkdtemp(prefix="pgmq-small-"))
     place.chmod(0o755)
     mounted = subprocess.run(
@@ -202,8 +204,8 @@ def small_disk(faulty: Faulty, jobs: str, directory: DataDirectory) -> Iterator[
         place.rmdir()
 
 
-def test_f23_a_full_disk_is_503_and_stores_nothing_half(faulty: Faulty, jobs: str, small_disk: Path) -> None:
-    # Not compressible, so that it takes its place.
+def test_f23_a_full_disk_is_503_and_stores_nothing_partially(faulty: Faulty, jobs: str, small_disk: Path) -> None:
+    # Incompressible, so that it fills the disk.
     faulty.sql(f"alter table pgmq.q_{jobs} alter column message set storage external")
     messages = [f"{number}" + "x" * 100_000 for number in range(4)]
     answers = [faulty.call("send_batch", queue_name=jobs, messages=messages) for _ in range(6)]
@@ -237,10 +239,8 @@ def test_f25_the_time_zone_of_a_role_changes_no_lease(faulty: Faulty, jobs: str)
         faulty.sql("notify pgrst")
 
 
-def test_f28_f29_a_queue_that_is_dropped_is_not_found_and_a_new_one_of_its_name_is_used(
-    faulty: Faulty, jobs: str
-) -> None:
-    # Often enough that Postgres keeps a plan.
+def test_f28_f29_a_dropped_queue_is_not_found_and_its_successor_is_used(faulty: Faulty, jobs: str) -> None:
+    # Often enough for a cached plan.
     for number in range(8):
         assert faulty.call("send", queue_name=jobs, message=number).text == f"[{number + 1}]"
         assert len(faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1).json()) == 1
@@ -255,9 +255,7 @@ def test_f28_f29_a_queue_that_is_dropped_is_not_found_and_a_new_one_of_its_name_
     assert [row["message"] for row in faulty.call("pop", queue_name=jobs).json()] == ["new"]
 
 
-def test_f30_a_table_that_gets_a_column_and_functions_that_are_replaced_cost_no_more_than_reads_in_their_midst(
-    faulty: Faulty, jobs: str
-) -> None:
+def test_f30_altered_tables_and_replaced_functions_fail_concurrent_reads_only(faulty: Faulty, jobs: str) -> None:
     def call(number: int) -> tuple[int, str]:
         sent = faulty.call("send", queue_name=jobs, message=number)
         read = faulty.call("read", queue_name=jobs, sleep_seconds=0, n=2)
@@ -273,7 +271,7 @@ def test_f30_a_table_that_gets_a_column_and_functions_that_are_replaced_cost_no_
         answers = [one.result() for one in calls]
     try:
         assert [sent for sent, _ in answers] == [200] * 80
-        # Postgres refuses a read that began before the change and met the table after it: it has another column.
+        # A read that began before the new attribute and reached it fails with 42804.
         assert {read for _, read in answers} <= {"ok", "42804"}
         assert [call(number) for number in range(80, 90)] == [(200, "ok")] * 10
         (row, *_) = faulty.call("read", queue_name=jobs, sleep_seconds=0, n=1).json()

@@ -1,4 +1,4 @@
-"""Calls whose time is up while the network is silent: what is said of them is what became of them."""
+"""Statement timeouts on a faulty network: the reported outcome is the real one."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +21,7 @@ SEND = {"queue_name": "jobs", "message": {"n": 1}}
 
 @pytest.fixture
 def owner(database: str, directory: DataDirectory) -> Iterator[psycopg.Connection[Any]]:
-    """The owner of a database in which callers have 200 ms, and of its queue."""
+    """The owner of a database with a queue and a statement timeout of 200 ms."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('jobs')")
         owner.execute("create role hasty nologin inherit in role service_role; grant hasty to authenticator")
@@ -37,7 +37,7 @@ def proxy(directory: DataDirectory) -> Iterator[Proxy]:
         yield proxy
 
 
-def test_f12_a_call_is_said_to_be_cancelled_only_if_it_was(
+def test_f12_a_call_is_reported_cancelled_only_if_it_was(
     owner: psycopg.Connection[Any], proxy: Proxy, serve: Serve, database: str, bearer: Bearer
 ) -> None:
     uri = f"postgresql://authenticator@127.0.0.1:{proxy.port}/{database}?sslmode=disable"
@@ -51,7 +51,7 @@ def test_f12_a_call_is_said_to_be_cancelled_only_if_it_was(
     with httpx.Client(base_url=gateway.url, headers=headers, timeout=60) as client, ThreadPoolExecutor(1) as aside:
 
         def silent() -> Future[httpx.Response]:
-            """A call that is done, but whose answer is stuck, so that the gateway asks to cancel it."""
+            """A committed call whose response is delayed, so that the gateway sends a cancel request."""
             before = stored()
             proxy.freeze("server")
             open_before = proxy.connections
@@ -67,7 +67,7 @@ def test_f12_a_call_is_said_to_be_cancelled_only_if_it_was(
             owner.execute("lock table pgmq.q_jobs in exclusive mode")
             assert refusal(client.post("/rpc/send", json=SEND))[:2] == (500, "57014")
         assert stored() == 2
-        # Its outcome cannot be known, and the gateway does not wait for ever.
+        # The outcome is unknown; the gateway closes the connection after a timeout.
         lost = silent()
         assert refusal(lost.result())[:2] == (503, "PGRST001")
         proxy.heal()
