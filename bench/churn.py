@@ -54,7 +54,7 @@ class Minute:
 
 def churn(
     minutes: Annotated[int, typer.Option(min=1, help="How long.")] = 10,
-    seconds: Annotated[int, typer.Option(min=1, help="What counts as a minute.")] = 60,
+    seconds: Annotated[int, typer.Option(min=1, help="Length of a minute.")] = 60,
     connections: Annotated[int, typer.Option(min=1, help="How many at once.")] = 32,
     backlog: Annotated[int, typer.Option(min=1, help="Messages that wait all the time.")] = 1000,
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,

@@ -63,7 +63,7 @@ def bench(
     connections: Annotated[str, typer.Option(help="How many at once: 1,8,32,128,512. Default: 32.")] = "",
     payload: Annotated[str, typer.Option(help="Size of a message: 100B,1KB,64KB. Default: 100B.")] = "",
     callers: Annotated[str, typer.Option(help="How many different tokens: 1,100. Default: 1.")] = "",
-    depth: Annotated[str, typer.Option(help="What is in the queue besides: 0,1m,400k-in-flight. Default: 0.")] = "",
+    depth: Annotated[str, typer.Option(help="Further messages in the queue: 0,1m,400k-in-flight. Default: 0.")] = "",
     contenders: Annotated[
         str,
         typer.Option(help="Of gateway, pgmq-api, postgres, postgrest, baseline, in this order. Default: those there."),

@@ -1,5 +1,6 @@
-"""Hundreds of identities call at once, so that calls share transactions, while things break: does anybody ever find
-anything of somebody else's? `python -m bench.isolation`.
+"""Isolation test: hundreds of identities call concurrently under faults, and no response may show data of another.
+
+Run `python -m bench.isolation`.
 """
 
 import asyncio
@@ -90,7 +91,7 @@ class Tally:
 
     answered  calls that something was said to, were it only that there is no database
     looks     calls that told their transaction, and `shared` of them with one of another call
-    leaks     what somebody was shown of somebody else
+    leaks     data of one identity shown to another
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)

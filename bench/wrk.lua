@@ -1,4 +1,4 @@
--- What one thread of wrk does. The file that wrk is given sets `plan` and then runs this one:
+-- The script of one thread of wrk. The file that wrk is given sets `plan` and then runs this one:
 --   plan.first    the first call: method, path, body
 --   plan.before   nil, or a call that takes turns with the first
 --   plan.delete   nil, or how to delete a message, with %s for its id

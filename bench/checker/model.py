@@ -42,7 +42,7 @@ def judge(history: History) -> list[Violation]:
     queues = {call.queue for call in history.calls} | set(history.rest)
     found = [violation for queue in sorted(queues) for violation in _Queue(history, queue).violations()]
     return found + [
-        Violation(Promise.STRANGER, f"a forged token was let in: {call.note}", (call,))
+        Violation(Promise.STRANGER, f"a forged token was accepted: {call.note}", (call,))
         for call in history.calls
         if call.forged and call.outcome is Outcome.OK
     ]
@@ -157,10 +157,12 @@ class _Queue:
             for sight in call.sights:
                 owner = sight.message.get("owner") if isinstance(sight.message, dict) else None
                 if owner != call.owner:
-                    yield self._of(sight.id, Promise.STRANGER, f"{call.owner} was handed what is {owner}'s")
+                    yield self._of(sight.id, Promise.STRANGER, f"{call.owner} received a message of {owner}")
             if call.found and owners.get(call.target, call.owner) != call.owner:
                 yield self._of(
-                    call.target, Promise.STRANGER, f"{call.owner} could {call.function} what is {owners[call.target]}'s"
+                    call.target,
+                    Promise.STRANGER,
+                    f"{call.owner} could {call.function} a message of {owners[call.target]}",
                 )
 
     def _invented(self) -> Iterator[Violation]:
@@ -168,7 +170,7 @@ class _Queue:
             mark = mark_of(message)
             sent = self.messages.get(mark) if mark in self._sends and mark is not None else None
             if sent is None:
-                yield self._of(number, Promise.INVENTED, f"nobody sent {str(message)[:100]}")
+                yield self._of(number, Promise.INVENTED, f"no client sent {str(message)[:100]}")
             elif sent != message:
                 yield self._of(number, Promise.INVENTED, f"{str(sent)[:100]} was sent, this is {str(message)[:100]}")
 
@@ -199,7 +201,7 @@ class _Queue:
                 yield self._of(numbers[0], Promise.LOST, f"gone, with {len(numbers) - 1} others of {owner}")
         for number in sorted(self._archived):
             if not any(call.function == "archive" for call in self._ended(number)):
-                yield self._of(number, Promise.LOST, "is in the archive, where nobody has put it")
+                yield self._of(number, Promise.LOST, "is in the archive, but no client archived it")
         yield from self._not_found()
 
     def _explained(self, number: int) -> bool:
