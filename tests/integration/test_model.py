@@ -88,16 +88,14 @@ def asked(moves: Sequence[tuple[str, str, int]]) -> list[Asked]:
 
 
 def turns(calls: Sequence[Asked]) -> list[int]:
-    """The positions of calls in the order in which they run: by caller and function."""
-    subs = dict.fromkeys(call.sub for call in calls)
-    return [
-        place
-        for sub in subs
-        for place in sorted(
-            (place for place, call in enumerate(calls) if call.sub == sub),
-            key=lambda place: (calls[place].function, calls[place].body),
-        )
-    ]
+    """The positions of calls in the order in which they run: by caller and function; calls that settle, by body too."""
+    subs = list(dict.fromkeys(call.sub for call in calls))
+
+    def key(place: int) -> tuple[int, str, str]:
+        call = calls[place]
+        return subs.index(call.sub), call.function, call.body if call.function in ("delete", "archive") else ""
+
+    return sorted(range(len(calls)), key=key)
 
 
 def told(answer: httpx.Response) -> Any:  # noqa: ANN401 as JSON has it
