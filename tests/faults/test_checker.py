@@ -20,7 +20,7 @@ from bench.checker.workload import Plan, work
 from bench.isolation import FUNCTIONS, LOOK, Tally, load
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests import server
+from pgmq_gateway.install.installer import install
 from tests.gateways import RunningGateway
 
 GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
@@ -119,10 +119,16 @@ def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
 def owner(gateway: RunningGateway, laid: str) -> Iterator[str]:
     """The same for one test, restored afterwards."""
     yield laid
-    assert server.run("install", "--replace", "--db-uri", laid).returncode == 0
+    asyncio.run(replace_functions(laid))
     gateway.sql(LOOK)
     gateway.sql("drop policy if exists everybody on pgmq.q_work")
     gateway.sql("truncate pgmq.q_work, pgmq.a_work, pgmq.q_takes, pgmq.a_takes")
+
+
+async def replace_functions(owner: str) -> None:
+    """Install pgmq_public's functions again."""
+    async with ground.owning(owner) as connection:
+        await install(connection, replace=True)
 
 
 async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
