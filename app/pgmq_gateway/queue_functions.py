@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-SCHEMA = "pgmq_public"
+from pgmq_gateway.schemas import QUEUES
 
 
 class Kind(StrEnum):
@@ -102,4 +102,4 @@ SIGNATURES = frozenset(signature for function in FUNCTIONS.values() for signatur
 
 def queue_function(schema: str, name: str) -> QueueFunction | None:
     """The row of a function; None for functions that are not of the Data API."""
-    return FUNCTIONS.get(name) if schema == SCHEMA else None
+    return FUNCTIONS.get(name) if schema == QUEUES else None

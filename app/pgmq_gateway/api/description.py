@@ -14,12 +14,13 @@ from pgmq_gateway import openapi
 from pgmq_gateway.api.executable import executable_oids
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
-from pgmq_gateway.calls.catalog import MANAGEMENT, Function
+from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import JSON, Response
 from pgmq_gateway.postgrest.profiles import Profiles
+from pgmq_gateway.schemas import MANAGEMENT
 from pgmq_gateway.settings.model import Settings
 
 YAML = "application/yaml; charset=utf-8"

@@ -14,7 +14,8 @@ from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.postgrest.resources import Resource, read_resource
-from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA, Kind
+from pgmq_gateway.queue_functions import FUNCTIONS, Kind
+from pgmq_gateway.schemas import QUEUES
 from pgmq_gateway.settings.model import Settings
 
 
@@ -34,7 +35,7 @@ class Queues:
     """The paths `/queues/{queue}/messages…`: 201 for a sent message, 404 for a missing one."""
 
     def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
-        self._exposed = SCHEMA in settings.db_schemas
+        self._exposed = QUEUES in settings.db_schemas
         self._watch = watch
         self._database = database
 
@@ -58,7 +59,7 @@ class Queues:
         )
 
     def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:
-        function = self._watch.catalog.resolve(SCHEMA, resource.function, resource.arguments.names, ())
+        function = self._watch.catalog.resolve(QUEUES, resource.function, resource.arguments.names, ())
         return Call(
             function,
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),

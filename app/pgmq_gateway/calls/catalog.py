@@ -12,8 +12,6 @@ from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
 from pgmq_gateway.errors import AmbiguousFunction, FunctionNotFound
 from pgmq_gateway.postgrest.hints import nearest
 
-# The schema of the functions that manage queues.
-MANAGEMENT = "pgmq_admin"
 MAX_RESOLVED_CALLS = 1024
 
 

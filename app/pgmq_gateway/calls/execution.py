@@ -7,7 +7,6 @@ import asyncpg
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
-from pgmq_gateway.calls.catalog import MANAGEMENT
 from pgmq_gateway.calls.failures import READ_ONLY_SQLSTATE, RETRIED_SQLSTATES, can_retry, ends_connection, error_of
 from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.connector import Connector
@@ -16,6 +15,7 @@ from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isol
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import ConnectionLost, GatewayError, Unavailable
+from pgmq_gateway.schemas import MANAGEMENT
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
 logger = logging.getLogger("pgmq_gateway")

@@ -13,7 +13,8 @@ from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping
-from pgmq_gateway.queue_functions import SCHEMA, SIGNATURES
+from pgmq_gateway.queue_functions import SIGNATURES
+from pgmq_gateway.schemas import QUEUES
 
 PLAIN = Shaping()
 SCALAR = "pgrst_scalar"
@@ -90,7 +91,7 @@ def _shaped(
 def _plain(function: Function, names: frozenset[str], representation: Representation) -> Statement:
     """Nearly all calls: arguments from a JSON object, and no shaping."""
     signature = f"{function.name}({','.join(sorted(names))})"
-    if function.schema == SCHEMA and signature in SIGNATURES and representation is ARRAY:
+    if function.schema == QUEUES and signature in SIGNATURES and representation is ARRAY:
         # pgmq_gateway.plain_call contains this statement, whose plan Postgres caches.
         return Statement(signature)
     source = _json_source(function, names)

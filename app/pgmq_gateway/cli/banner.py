@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pgmq_gateway.auth.signing import Signer, api_key
 from pgmq_gateway.embedded.datadir import DataDirectory
-from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
+from pgmq_gateway.queue_functions import FUNCTIONS
+from pgmq_gateway.schemas import QUEUES
 
 QUEUE = "hello"
 
@@ -54,6 +55,6 @@ def _program() -> str:
 def _curl(api_url: str, key: str, function: str) -> str:
     body = json.dumps({"queue_name": QUEUE, **FUNCTIONS[function].example})
     return (
-        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: {SCHEMA}' "
+        f"curl -sS {api_url}/rest/v1/rpc/{function} -H 'apikey: {key}' -H 'Content-Profile: {QUEUES}' "
         f"-H 'Content-Type: application/json' -d '{body}' -w '\\n'"
     )

@@ -6,9 +6,10 @@ import os
 import shlex
 import sys
 from importlib.metadata import version
-from typing import Annotated, Literal, Never
+from typing import Annotated, Never
 from urllib.parse import urlsplit
 
+import click
 import typer
 
 from pgmq_gateway import openapi
@@ -27,6 +28,7 @@ from pgmq_gateway.install.installer import check, install
 from pgmq_gateway.install.owner import OwnerError, left_to_do, owner, require_installed, set_login_password
 from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
+from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
 from pgmq_gateway.settings.model import SettingsError, load_settings
 
@@ -250,9 +252,12 @@ def _claim(text: str) -> tuple[str, object]:
 @app.command("openapi", short_help="Print the API as OpenAPI 3.1.")
 def openapi_command(
     schema: Annotated[
-        Literal["pgmq_public", "pgmq_admin"],
-        typer.Option(help="pgmq_public: using queues. pgmq_admin: managing them."),
-    ] = "pgmq_public",
+        str,
+        typer.Option(
+            help=f"{QUEUES}: using queues. {MANAGEMENT}: managing them.",
+            click_type=click.Choice((QUEUES, MANAGEMENT)),
+        ),
+    ] = QUEUES,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:

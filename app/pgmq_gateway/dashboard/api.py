@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from pgmq_gateway.dashboard.sessions import Session
+from pgmq_gateway.schemas import MANAGEMENT
 
-ADMIN_SCHEMA = "pgmq_admin"
 REQUEST_TIMEOUT_SECONDS = 30.0
 # Shared by all sessions.
 CONNECTION_LIMITS = httpx.Limits(max_connections=40, max_keepalive_connections=10)
@@ -55,7 +55,7 @@ class Api:
         function: str,
         arguments: Mapping[str, object] | None = None,
         *,
-        schema: str = ADMIN_SCHEMA,
+        schema: str = MANAGEMENT,
         query: Mapping[str, str] | None = None,
     ) -> Any | Problem:  # noqa: ANN401 the type of the result is the SQL function's
         """The function's result, decoded from JSON.
@@ -117,7 +117,7 @@ def connect(url: str) -> httpx.AsyncClient:
 
 async def check(http: httpx.AsyncClient, key: str) -> Problem | None:
     """None when the key may execute the admin functions, else the API's error."""
-    answer = await post(http, key, "list_queues", {}, ADMIN_SCHEMA, {"limit": "1"})
+    answer = await post(http, key, "list_queues", {}, MANAGEMENT, {"limit": "1"})
     return answer if isinstance(answer, Problem) else None
 
 

@@ -10,7 +10,8 @@ from pgmq_gateway.install.catalog import Entry, Key, entries
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.operator_settings import operator_settings, restore
 from pgmq_gateway.install.records import Shipped
-from pgmq_gateway.install.scripts import PUBLIC, Creation, Script, Statement
+from pgmq_gateway.install.scripts import Creation, Script, Statement
+from pgmq_gateway.schemas import QUEUES
 
 # Objects that depend on a function or a view, a view's rule counted as the view. A view is also a type.
 _DEPENDENTS = """
@@ -77,7 +78,7 @@ class Applying:
         former = [
             key
             for key, record in self._shipped.items()
-            if key.schema != PUBLIC and record.file in applied | gone and key not in self._made
+            if key.schema != QUEUES and record.file in applied | gone and key not in self._made
         ]
         for key in former:
             await self._drop(key)
@@ -164,7 +165,7 @@ class Applying:
             ours = {other.oid: other.key for other in present.values() if other.key in self._shipped}
             for row in await self._connection.fetch(_DEPENDENTS, entry.oid):
                 dependent = ours.get(row["oid"])
-                if dependent is None or dependent.schema == PUBLIC:
+                if dependent is None or dependent.schema == QUEUES:
                     raise InstallError(
                         f"cannot replace or drop {key}: {row['description']} depends on it; drop that, install again,"
                         " and create it again"

@@ -13,7 +13,8 @@ from pgmq_gateway.install.findings import Finding, InstallError
 from pgmq_gateway.install.migrations import Migration, Progress, lock, migrate, migrations, pending, repair
 from pgmq_gateway.install.public import Api
 from pgmq_gateway.install.records import Shipped
-from pgmq_gateway.install.scripts import PUBLIC, Script, function_scripts
+from pgmq_gateway.install.scripts import Script, function_scripts
+from pgmq_gateway.schemas import QUEUES
 
 _LOST_PRIVILEGES = "pgmq_gateway.lost_privileges"
 
@@ -112,12 +113,12 @@ class _Code:
     @property
     def public(self) -> Sequence[Script]:
         """The files of pgmq_public."""
-        return [script for script in self.scripts if script.schema == PUBLIC]
+        return [script for script in self.scripts if script.schema == QUEUES]
 
     @property
     def internal(self) -> Sequence[Script]:
         """The files of the other schemas."""
-        return [script for script in self.scripts if script.schema != PUBLIC]
+        return [script for script in self.scripts if script.schema != QUEUES]
 
     @property
     def has_former_files(self) -> bool:
@@ -137,7 +138,7 @@ class _Code:
         """Of all schemas."""
         found = [finding for each in self.differences(installer).values() for finding in each]
         if self.api is None and self.is_first:
-            found.append(Finding("missing", f"schema {PUBLIC}"))
+            found.append(Finding("missing", f"schema {QUEUES}"))
         return [*found, *public.findings(self.api, self.public, self.files, self.shipped, installer)]
 
 
@@ -148,7 +149,7 @@ async def _look(connection: Connection, scripts: Sequence[Script]) -> _Code:
         await records.files(connection),
         await records.shipped(connection),
         await entries(connection),
-        await public.look(connection, [script for script in scripts if script.schema == PUBLIC]),
+        await public.look(connection, [script for script in scripts if script.schema == QUEUES]),
     )
 
 
@@ -165,7 +166,7 @@ async def _install_functions(
     done = [finding for each in differences.values() for finding in each]
     api = code.api
     if api is None and (replace or code.is_first):
-        await connection.execute(f"create schema {PUBLIC}")
+        await connection.execute(f"create schema {QUEUES}")
         api = await public.look(connection, code.public)
     if api is not None:
         done += public.findings(api, code.public, code.files, code.shipped, installer)

@@ -10,8 +10,9 @@ from pgmq_gateway.install import records
 from pgmq_gateway.install.catalog import Entry, Key, entries
 from pgmq_gateway.install.findings import Finding
 from pgmq_gateway.install.records import Shipped
-from pgmq_gateway.install.scripts import PUBLIC, Script
+from pgmq_gateway.install.scripts import Script
 from pgmq_gateway.install.state import CALLERS
+from pgmq_gateway.schemas import QUEUES
 
 _USAGE = """
 select
@@ -42,10 +43,10 @@ class Api:
 
 async def look(connection: Connection, scripts: Sequence[Script]) -> Api | None:
     """The schema as it is; None where there is none. For after `use_catalog_names`."""
-    schema = await connection.fetchrow(_USAGE, PUBLIC)
+    schema = await connection.fetchrow(_USAGE, QUEUES)
     if schema is None:
         return None
-    by_oid = {entry.oid: entry for entry in (await entries(connection, [PUBLIC])).values()}
+    by_oid = {entry.oid: entry for entry in (await entries(connection, [QUEUES])).values()}
     signatures = {script.path: _signature(script) for script in scripts}
     rows = await connection.fetch(
         "select s as signature, to_regprocedure(s)::oid as oid from unnest($1::text[]) as s", list(signatures.values())
@@ -70,7 +71,7 @@ def findings(
         return
     for role in CALLERS:
         if role not in api.holders:
-            yield Finding("missing" if api.untouched else "revoked", f"USAGE on schema {PUBLIC} for {role}")
+            yield Finding("missing" if api.untouched else "revoked", f"USAGE on schema {QUEUES} for {role}")
     for script in scripts:
         entry = api.entries[script.path]
         if entry is None:
@@ -106,7 +107,7 @@ async def apply(
     if api.untouched:
         # Supabase's owner role is not on every server.
         await connection.execute(
-            f"grant usage on schema {PUBLIC} to {await connection.fetchval(_GRANTEES, [*CALLERS, 'postgres'])}"
+            f"grant usage on schema {QUEUES} to {await connection.fetchval(_GRANTEES, [*CALLERS, 'postgres'])}"
         )
     for script in scripts:
         entry = api.entries[script.path]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pgmq_gateway.schemas import INTERNAL, MANAGEMENT, QUEUES
+
 # In an installed package the files lie inside it, in a checkout beside it.
 FOLDER = next(
     folder for folder in (Path(__file__).parents[1] / "sql", Path(__file__).parents[3] / "sql") if folder.is_dir()
 )
 
-PUBLIC = "pgmq_public"
-SCHEMAS = ("pgmq_gateway", "pgmq_admin", PUBLIC)
+SCHEMAS = (INTERNAL, MANAGEMENT, QUEUES)
 
 # What may hold a semicolon that ends no statement, and the one that does.
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|;", re.DOTALL)

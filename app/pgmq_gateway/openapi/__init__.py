@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from pgmq_gateway.calls.catalog import MANAGEMENT, Function
+from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.openapi import functions as calls
 from pgmq_gateway.openapi import queues
 from pgmq_gateway.openapi.answers import HEADERS, REFUSALS
 from pgmq_gateway.openapi.schemas import SHARED, Schema, Schemas
-from pgmq_gateway.queue_functions import SCHEMA
+from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 
 SERVER = "/rest/v1"
 DESCRIPTION = """\
@@ -112,6 +112,6 @@ _Plain.add_representer(str, _Plain.represent_str)
 def _tags(functions: Iterable[Function]) -> list[Schema]:
     names = dict.fromkeys(function.schema for function in functions)
     tags = [{"name": name, "description": f"The functions of the schema {name}."} for name in names]
-    if SCHEMA in names:
+    if QUEUES in names:
         tags.append({"name": queues.TAG, "description": "The same operations as resources."})
     return tags

@@ -11,7 +11,7 @@ from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SLEEP_SE
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import JSON, TEXT, Schema, Schemas, component, given, in_url, one_of, reference
 from pgmq_gateway.postgrest.query import RESERVED
-from pgmq_gateway.queue_functions import SCHEMA
+from pgmq_gateway.schemas import QUEUES
 
 # The media type of the body for a single unnamed argument, by its type.
 BODIES = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "xml": "text/xml"}
@@ -150,7 +150,7 @@ def _body(overloads: list[Function], named: Schemas) -> Schema:
             content.setdefault(BODIES.get(whole, BYTES), []).append(schema)
         else:
             content.setdefault("application/json", []).append(_arguments(function, overloads, named))
-    examples = REQUESTS.get(overloads[0].name, {}) if overloads[0].schema == SCHEMA else {}
+    examples = REQUESTS.get(overloads[0].name, {}) if overloads[0].schema == QUEUES else {}
     return {
         "requestBody": {
             "required": any(function.required or function.whole_body for function in overloads),
@@ -175,7 +175,7 @@ def _arguments(function: Function, overloads: list[Function], named: Schemas) ->
 
 def _argument(function: Function, argument: Argument) -> Schema:
     schema = given(argument.sql_type)
-    if function.schema != SCHEMA:
+    if function.schema != QUEUES:
         return schema
     if argument.name == "sleep_seconds" and function.name in SLEEP_SECONDS:
         # Without a default: some client generators make a property with a default required.
@@ -207,5 +207,5 @@ def _answers(overloads: list[Function], named: Schemas) -> Schemas:
 
 
 def _examples(function: Function) -> Schema:
-    examples = ANSWERS.get(function.name, {}) if function.schema == SCHEMA else {}
+    examples = ANSWERS.get(function.name, {}) if function.schema == QUEUES else {}
     return {"examples": examples} if examples else {}

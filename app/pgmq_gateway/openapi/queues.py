@@ -8,7 +8,8 @@ from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, 
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
 from pgmq_gateway.postgrest.resources import ROUTES
-from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA, Kind
+from pgmq_gateway.queue_functions import FUNCTIONS, Kind
+from pgmq_gateway.schemas import QUEUES
 
 TAG = "queues"
 OPERATIONS = ("send_message", "read_messages", "pop_message", "delete_message", "archive_message")
@@ -42,7 +43,7 @@ INT32_RANGE = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
 
 def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
     """The paths of queues whose functions are in `functions`."""
-    found = {function.name: function for function in functions if function.schema == SCHEMA}
+    found = {function.name: function for function in functions if function.schema == QUEUES}
     described: Schemas = {}
     for (method, place), name in ROUTES.items():
         if name in found:

@@ -3,12 +3,12 @@
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.openapi.examples import ANSWERS, RECORD, ROW
 from pgmq_gateway.openapi.schemas import Schema, Schemas, component, returned
-from pgmq_gateway.queue_functions import SCHEMA
+from pgmq_gateway.schemas import QUEUES
 
 
 def answer(function: Function, named: Schemas) -> Schema:
     """The schema of a function's result. That of its rows is added to `named`."""
-    shipped = function.schema == SCHEMA and function.name in ANSWERS
+    shipped = function.schema == QUEUES and function.name in ANSWERS
     if function.result is Result.RECORD:
         row = _row(function, named) if function.columns else {"type": "object"}
         single = {"anyOf": [row, {"type": "null"}]}
@@ -19,7 +19,7 @@ def answer(function: Function, named: Schemas) -> Schema:
 
 def _row(function: Function, named: Schemas) -> Schema:
     columns = dict(function.columns)
-    if function.schema == SCHEMA and {*columns} == {*RECORD["properties"]} - ({"last_read_at"} - {*columns}):
+    if function.schema == QUEUES and {*columns} == {*RECORD["properties"]} - ({"last_read_at"} - {*columns}):
         name, schema = ROW, {**RECORD, "properties": {column: RECORD["properties"][column] for column in columns}}
     else:
         name = f"{function.name}_row"

@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from pgmq_gateway.schemas import INTERNAL, MANAGEMENT, QUEUES
 from pgmq_gateway.settings import sources
 from pgmq_gateway.settings.address import Address
 from pgmq_gateway.settings.configfile import ConfigFileError
@@ -112,7 +113,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     db_uri: SecretStr | None = None
-    db_schemas: Names = ("public", "pgmq_public", "pgmq_admin")
+    db_schemas: Names = ("public", QUEUES, MANAGEMENT)
     db_anon_role: str | None = "anon"
     db_extra_search_path: Names = ("public", "extensions")
     db_pool: int = Field(default=10, ge=1)
@@ -270,7 +271,7 @@ class Settings(BaseModel):
     def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("no schema is exposed: name at least one, such as pgmq_public")
-        if internal := {"pgmq_gateway", "pg_catalog", "information_schema"} & set(value):
+        if internal := {INTERNAL, "pg_catalog", "information_schema"} & set(value):
             raise ValueError(f"{', '.join(sorted(internal))} must not be exposed, because it is internal: remove it")
         return value
 

@@ -7,7 +7,8 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts.dialogs import confirm_by_name
 from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, words
-from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
+from pgmq_gateway.queue_functions import FUNCTIONS
+from pgmq_gateway.schemas import QUEUES
 
 EXPOSED = f"Requests can call {', '.join(FUNCTIONS)}, subject to permissions and policies."
 NOT_EXPOSED = "No request can use any queue, regardless of permissions."
@@ -32,7 +33,7 @@ class Exposure:
             self._unexpose = button("Unexpose…", self._ask)
 
     def show(self, exposed: bool) -> None:
-        self._badge.text = f"{SCHEMA} is {'exposed' if exposed else 'not exposed'}"
+        self._badge.text = f"{QUEUES} is {'exposed' if exposed else 'not exposed'}"
         self._badge.classes(add="good" if exposed else "warn", remove="warn" if exposed else "good")
         self._status.text = EXPOSED if exposed else NOT_EXPOSED
         self._expose.set_visibility(not exposed)
@@ -47,7 +48,7 @@ class Exposure:
         await self._changed()
 
     def _ask(self) -> None:
-        confirm_by_name(f"Unexpose {SCHEMA}?", CONSEQUENCES, SCHEMA, "Unexpose", self._do_unexpose)
+        confirm_by_name(f"Unexpose {QUEUES}?", CONSEQUENCES, QUEUES, "Unexpose", self._do_unexpose)
 
     async def _do_unexpose(self) -> object:
         answer = await self._api.call("unexpose")

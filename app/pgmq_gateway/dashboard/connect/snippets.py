@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pgmq_gateway.queue_functions import FUNCTIONS, SCHEMA
+from pgmq_gateway.queue_functions import FUNCTIONS
+from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 
 PLACEHOLDER = "YOUR_KEY"
 
@@ -34,11 +35,11 @@ class Snippet:
 
 
 def curl(snippet: Snippet) -> str:
-    return _curl(snippet.address, SCHEMA, snippet.arguments, snippet.key, snippet.bearer)
+    return _curl(snippet.address, QUEUES, snippet.arguments, snippet.key, snippet.bearer)
 
 
 def create_queue(url: str, queue: str, key: str) -> str:
-    return _curl(f"{url}/rest/v1/rpc/create_queue", "pgmq_admin", {"queue_name": queue}, key, key)
+    return _curl(f"{url}/rest/v1/rpc/create_queue", MANAGEMENT, {"queue_name": queue}, key, key)
 
 
 def _curl(address: str, schema: str, arguments: object, key: str, bearer: str) -> str:
@@ -59,7 +60,7 @@ def fetch(snippet: Snippet) -> str:
     headers = {
         "apikey": snippet.key,
         "Authorization": f"Bearer {snippet.bearer}",
-        "Content-Profile": SCHEMA,
+        "Content-Profile": QUEUES,
         "Content-Type": "application/json",
     }
     lines = "".join(f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in headers.items())
@@ -80,7 +81,7 @@ def supabase_js(snippet: Snippet) -> str:
 
 const supabase = createClient({json.dumps(snippet.url)}, {json.dumps(snippet.key)}{options});
 const {{ data, error }} = await supabase
-  .schema("{SCHEMA}")
+  .schema("{QUEUES}")
   .rpc("{snippet.operation}", {_json(snippet.arguments, 2)});
 if (error) throw error;
 console.log(data);"""
@@ -91,7 +92,7 @@ def supabase_py(snippet: Snippet) -> str:
     return f"""from supabase import create_client
 
 supabase = create_client({json.dumps(snippet.url)}, {json.dumps(snippet.key)}){session}
-response = supabase.schema("{SCHEMA}").rpc("{snippet.operation}", {_python(snippet.arguments)}).execute()
+response = supabase.schema("{QUEUES}").rpc("{snippet.operation}", {_python(snippet.arguments)}).execute()
 print(response.data)"""
 
 
@@ -104,7 +105,7 @@ final supabase = SupabaseClient(
   {_dart(snippet.key)}{session},
 );
 final data = await supabase
-    .schema('{SCHEMA}')
+    .schema('{QUEUES}')
     .rpc('{snippet.operation}', params: {_dart(snippet.arguments)});
 print(data);"""
 
@@ -124,7 +125,7 @@ let supabase = SupabaseClient(
 )
 let arguments: [String: AnyJSON] = {_swift(snippet.arguments)}
 let response = try await supabase
-  .schema("{SCHEMA}")
+  .schema("{QUEUES}")
   .rpc("{snippet.operation}", params: arguments)
   .execute()
 print(String(decoding: response.data, as: UTF8.self))"""
@@ -138,7 +139,7 @@ import io.github.jan.supabase.postgrest.postgrest
 import kotlinx.serialization.json.*
 
 val supabase = createSupabaseClient({_kotlin_text(snippet.url)}, {_kotlin_text(snippet.key)}) {{
-{session}    install(Postgrest) {{ defaultSchema = "{SCHEMA}" }}
+{session}    install(Postgrest) {{ defaultSchema = "{QUEUES}" }}
 }}
 val result = supabase.postgrest.rpc("{snippet.operation}", {_kotlin(snippet.arguments)})
 println(result.data)"""
