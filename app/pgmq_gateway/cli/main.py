@@ -35,7 +35,7 @@ from pgmq_gateway.settings.model import SettingsError, load_settings
 DASHBOARD_PORT = 3002
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
 
-SERVERS = EXECUTABLE.format(schema="$1", role="'service_role'")
+EXECUTABLE_BY_SERVICE_ROLE = EXECUTABLE.format(schema="$1", role="'service_role'")
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -183,14 +183,14 @@ def install_command(
 
 
 async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool) -> int:
-    with progress() as tell:
-        async with owner(db_uri, directory, "install", tell) as connection:
+    with progress() as report:
+        async with owner(db_uri, directory, "install", report) as connection:
             if only_check:
                 found = await check(connection)
                 up_to_date = all(finding.accepted for finding in found)
                 print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
                 return 0 if up_to_date else 1
-            done = await install(connection, replace=replace, progress=tell)
+            done = await install(connection, replace=replace, progress=report)
             if password := os.environ.get(PASSWORD_VARIABLE):
                 await set_login_password(connection, password)
             left = await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []
@@ -264,10 +264,10 @@ def openapi_command(
     """Print an OpenAPI 3.1 document (YAML) of the functions of a schema that service_role can execute."""
 
     async def read() -> list[Function]:
-        with progress() as tell:
-            async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", tell) as connection:
-                await require_installed(connection, embedded=db_uri is None, progress=tell)
-                row = await connection.fetchrow(SERVERS, schema)
+        with progress() as report:
+            async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", report) as connection:
+                await require_installed(connection, embedded=db_uri is None, progress=report)
+                row = await connection.fetchrow(EXECUTABLE_BY_SERVICE_ROLE, schema)
                 oids = set(json.loads(row["body"])) if row else set()
                 return [function for function in await load(connection, [schema]) if function.oid in oids]
 
@@ -301,8 +301,8 @@ def pg_dump_command(context: typer.Context, data_dir: DataDir = None) -> None:
 
     Other arguments are passed to pg_dump: -Fc -f backup.dump.
     """
-    with progress() as tell:
-        sys.exit(run(pg_dump(DataDirectory(data_dir or DEFAULT_NAME), context.args, tell)))
+    with progress() as report:
+        sys.exit(run(pg_dump(DataDirectory(data_dir or DEFAULT_NAME), context.args, report)))
 
 
 def _on_one_line(secret: str) -> str:

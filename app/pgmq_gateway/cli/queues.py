@@ -163,9 +163,9 @@ def _rows(
 
     async def fetch() -> list[Mapping[str, Any]]:
         directory = DataDirectory(data_dir or DEFAULT_NAME)
-        with progress() as tell:
-            async with owner(db_uri, directory, purpose, tell) as connection:
-                await require_installed(connection, embedded=db_uri is None, progress=tell)
+        with progress() as report:
+            async with owner(db_uri, directory, purpose, report) as connection:
+                await require_installed(connection, embedded=db_uri is None, progress=report)
                 return [dict(row) for row in await connection.fetch(sql, *arguments)]
 
     return run(fetch())

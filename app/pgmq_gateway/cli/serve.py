@@ -159,12 +159,12 @@ class Launch:
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:
     """The embedded database, started and installed."""
-    with progress() as tell:
-        postgres = EmbeddedPostgres(directory, tell)
+    with progress() as report:
+        postgres = EmbeddedPostgres(directory, report)
         await postgres.start()
         try:
-            async with owner(postgres.uri(), directory, "serve", tell) as connection:
-                await install(connection, progress=tell)
+            async with owner(postgres.uri(), directory, "serve", report) as connection:
+                await install(connection, progress=report)
         except BaseException:
             await postgres.stop()
             raise

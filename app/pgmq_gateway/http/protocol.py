@@ -236,8 +236,8 @@ class Protocol(HttpToolsProtocol):
     def _respond(self, error: GatewayError) -> None:
         response = error_response(error, verbose=self._bounds.verbose)
         headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
-        ours = ((name, value) for name, value in self.server_state.default_headers if name != b"connection")
-        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in ours]
+        defaults = self.server_state.default_headers
+        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in defaults if name != b"connection"]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
         self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
         self._client.half_close()
