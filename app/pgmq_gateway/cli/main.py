@@ -255,6 +255,7 @@ def openapi_command(
         str,
         typer.Option(
             help=f"{QUEUES}: using queues. {MANAGEMENT}: managing them.",
+            metavar=f"{QUEUES}|{MANAGEMENT}",
             click_type=click.Choice((QUEUES, MANAGEMENT)),
         ),
     ] = QUEUES,
