@@ -1,6 +1,7 @@
 """What tests share: one real server on one embedded Postgres, a database and queues of their own for each test."""
 
 import asyncio
+import functools
 import os
 import shutil
 import tempfile
@@ -36,6 +37,11 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 Token = Callable[..., str]
+
+
+# httpx loads all root certificates for each client, which takes 20 ms of CPU, and no test uses them.
+_patch = pytest.MonkeyPatch()
+_patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context))
 
 
 def missing(what: str, why: str) -> NoReturn:
@@ -114,6 +120,16 @@ def sql(directory: DataDirectory) -> Iterator[Sql]:
     """Run SQL as the owner in the running server's database: sql("select …", …) gives its rows."""
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         yield runner(connection)
+
+
+@pytest.fixture(scope="module")
+def shared_queue(directory: DataDirectory) -> Iterator[str]:
+    """A queue of the module's own, for tests that change its rows only and begin with a truncate."""
+    name = f"q{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
+        connection.execute("select pgmq_admin.create_queue(%s)", [name])
+        yield name
+        connection.execute("select pgmq.drop_queue(%s)", [name])
 
 
 @pytest.fixture

@@ -19,6 +19,13 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 each_function = pytest.mark.parametrize("function", CALLS)
 
 
+@pytest.fixture
+def queue(shared_queue: str, sql: Sql) -> str:
+    """A queue without messages, whose first one gets the id 1."""
+    sql(f"truncate pgmq.q_{shared_queue}, pgmq.a_{shared_queue} restart identity")
+    return shared_queue
+
+
 @pytest.fixture(autouse=True)
 def before(queue: str, sql: Sql, stored: Stored) -> list[tuple[Any, ...]]:
     """The rows of the test's queue at the beginning: one message with something secret in it."""

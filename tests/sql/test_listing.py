@@ -21,6 +21,13 @@ def fill(db: Sql, count: int, hours: int = -1, reads: int = 0) -> None:
     """Messages that are visible from some hours ahead."""
     db(FILL, hours, reads, count, count)
     # Else the statistics get to know of these after ANALYZE has, and count them twice.
+    flush(db)
+
+
+def flush(db: Sql) -> None:
+    """Add this session's counts to the statistics now."""
+    if db("select to_regproc('pg_stat_force_next_flush') is null") == [(True,)]:
+        pytest.skip("pg_stat_force_next_flush is new in Postgres 15")
     db("select pg_stat_force_next_flush()")
 
 
@@ -45,7 +52,7 @@ def test_a_long_queue_is_estimated_without_being_read(big: Sql) -> None:
     fill(big, 5_000, 1)
     fill(big, 5_000, 1, reads=1)
     big("analyze pgmq.q_big")
-    big("select pg_stat_force_next_flush()")
+    flush(big)
     ((messages, exact, visible, delayed, in_flight),) = big(f"select {LISTED}")
     assert (messages, exact) == (40_000, False)
     assert 20_000 < visible < 38_000
@@ -55,7 +62,7 @@ def test_a_long_queue_is_estimated_without_being_read(big: Sql) -> None:
     scans = "select seq_scan from pg_stat_all_tables where relid = 'pgmq.q_big'::regclass"
     before = big(scans)
     assert blocks(big, f"select {LISTED}") < size / 2
-    big("select pg_stat_force_next_flush()")
+    flush(big)
     assert big(scans) == before
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from importlib.resources import files
 
+import psycopg
 import pytest
 
 from pgmq_gateway.http.sockets import ServeError
@@ -24,6 +25,9 @@ PGMQ = files("pgmq") / "sql"
 @pytest.fixture
 def extended(virgin: Cluster) -> str:
     """The URI of a database whose server has pgmq as an extension; it is not created yet."""
+    with psycopg.connect(virgin.uri()) as connection:
+        if connection.info.server_version < 18_00_00:
+            pytest.skip("extension_control_path is new in Postgres 18")
     folder = virgin.folder / "share"
     version = (PGMQ / "VERSION").read_text().strip()
     if not folder.exists():
