@@ -23,7 +23,8 @@ begin
                 -- Roles belong to the whole server: the installer of another database may have created it meanwhile.
                 when duplicate_object or unique_violation then null;
                 when insufficient_privilege then
-                    raise exception 'role % is missing and % may not create it', wanted.name, current_user
+                    raise exception 'role % is missing, and role % has no permission to create it',
+                        wanted.name, current_user
                         using errcode = 'insufficient_privilege',
                               hint = format('As a superuser run "create role %I %s", then install again.',
                                             wanted.name, wanted.attributes);
@@ -82,7 +83,7 @@ begin
             execute format('alter role authenticator set %I = %L', wanted.name, wanted.value);
         exception
             when insufficient_privilege then
-                raise notice '% may not set % for authenticator', current_user, wanted.name;
+                raise notice 'role % has no permission to set % for role authenticator', current_user, wanted.name;
                 exit;
             when internal_error then
                 -- Postgres has no code of its own for this error.

@@ -418,7 +418,7 @@ begin
     perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public to %I', role);
     for wanted in
-        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
+        select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
         -- A producer sends without reading: more privileges would allow it to read.
         if wanted.operation <> 'send'
@@ -426,11 +426,11 @@ begin
             or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
         then
             execute format(
-                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+                'grant %s on %s to %I', array_to_string(wanted.queue_privileges, ', '), tables.queue_table, role);
         end if;
-        if wanted.archive_rights <> '{}' then
+        if wanted.archive_privileges <> '{}' then
             execute format(
-                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
+                'grant %s on %s to %I', array_to_string(wanted.archive_privileges, ', '), tables.archive_table, role);
         end if;
         for routine in
             select p.oid
@@ -443,7 +443,7 @@ begin
         end loop;
     end loop;
     if 'send' = any (operations)
-        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))) <> ''
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
@@ -826,13 +826,13 @@ begin
     where o <> all (operations);
     -- Operations share privileges: revoke those that no remaining operation needs.
     for privilege in
-        select distinct unnest(o.queue_rights)
-        from pgmq_gateway.operation_rights() as o
+        select distinct unnest(o.queue_privileges)
+        from pgmq_gateway.operation_privileges() as o
         where o.operation = any (operations)
     loop
         if not exists (
-            select from pgmq_gateway.operation_rights() as o
-            where o.operation = any (remaining) and privilege = any (o.queue_rights)
+            select from pgmq_gateway.operation_privileges() as o
+            where o.operation = any (remaining) and privilege = any (o.queue_privileges)
         ) then
             execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
         end if;
@@ -865,7 +865,7 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
         select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
         from pgmq_gateway.queue_tables(queue_name) as t
         cross join pgmq_gateway.request_roles() as r
-        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
         cross join lateral pgmq_gateway.judge(
             queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
     )
@@ -1390,7 +1390,7 @@ declare
 begin
     select o into unknown
     from unnest(operations) as o
-    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    where o is null or o not in (select operation from pgmq_gateway.operation_privileges());
     if found or coalesce(cardinality(operations), 0) = 0 then
         raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
@@ -1933,7 +1933,7 @@ begin
             path.seen::regrole, missing.privileges, missing.on_table);
     end loop;
     if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_rights(queue_table, path.seen);
+        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, path.seen);
         if throttle <> '' then
             reasons := reasons || format(
                 'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
@@ -2088,7 +2088,7 @@ CREATE FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_ac
             a.role, missing.privileges),
         format('Grant it with pgmq_admin.grant_queue(%L, %L, ''{send}'').', a.queue_name, a.role)
     from unnest(access) as a
-    cross join lateral pgmq_gateway.missing_throttle_rights(a.queue_table, a.oid) as missing (privileges)
+    cross join lateral pgmq_gateway.missing_throttle_privileges(a.queue_table, a.oid) as missing (privileges)
     where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
 $$;
 
@@ -2282,7 +2282,7 @@ CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_ta
       end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) RETURNS text
+CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2370,7 +2370,7 @@ CREATE FUNCTION pgmq_gateway.operation_policies() RETURNS TABLE(operation text, 
         ('delete', 'queue', 'd', false, false);
 $$;
 
-CREATE FUNCTION pgmq_gateway.operation_rights() RETURNS TABLE(operation text, queue_rights text[], archive_rights text[])
+CREATE FUNCTION pgmq_gateway.operation_privileges() RETURNS TABLE(operation text, queue_privileges text[], archive_privileges text[])
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2523,7 +2523,7 @@ CREATE FUNCTION pgmq_gateway.queue_access(only_queue text) RETURNS SETOF pgmq_ga
         select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
         from pgmq_gateway.request_roles() as r
         join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
-        cross join pgmq_gateway.operation_rights() as o
+        cross join pgmq_gateway.operation_privileges() as o
     )
     select
         q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.blockers,
@@ -2697,7 +2697,7 @@ CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURN
     AS $$
     select coalesce(array_agg(o.operation order by o.place), '{}')
     from pgmq_gateway.queue_tables(queue_name) as t
-    cross join pgmq_gateway.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
     where not exists (
         select from pgmq_gateway.missing_privileges(
             t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
@@ -3398,7 +3398,7 @@ GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
 
@@ -3406,7 +3406,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUB
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.operation_rights() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.operation_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;

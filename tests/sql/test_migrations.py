@@ -131,7 +131,9 @@ async def test_who_may_not_create_roles_is_told_what_to_ask_for(virgin: Cluster)
     name = virgin.create("limited")
     async with connected(virgin.uri(name, "limited", "x")) as connection:
         with pytest.raises(
-            InstallError, match=r"role anon is missing .*\(As a superuser run \"create role anon nologin"
+            InstallError,
+            match=r"role anon is missing, and role limited has no permission to create it"
+            r" \(As a superuser run \"create role anon nologin",
         ):
             await install(connection)
         assert await connection.fetchval("select to_regnamespace('pgmq_gateway') is null")

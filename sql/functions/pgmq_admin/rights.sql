@@ -23,7 +23,7 @@ as $rights$
         select r.oid, r.role, o.operation, o.place, t.queue_table, j.verdict, j.reasons, j.policies
         from pgmq_gateway.queue_tables(queue_name) as t
         cross join pgmq_gateway.request_roles() as r
-        cross join pgmq_gateway.operation_rights() with ordinality as o (operation, on_queue, on_archive, place)
+        cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
         cross join lateral pgmq_gateway.judge(
             queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
     )
@@ -57,7 +57,7 @@ begin
     perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public to %I', role);
     for wanted in
-        select * from pgmq_gateway.operation_rights() as o where o.operation = any (operations)
+        select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
         -- A producer sends without reading: more privileges would allow it to read.
         if wanted.operation <> 'send'
@@ -65,11 +65,11 @@ begin
             or 'send' <> all (pgmq_gateway.table_operations(queue_name, role))
         then
             execute format(
-                'grant %s on %s to %I', array_to_string(wanted.queue_rights, ', '), tables.queue_table, role);
+                'grant %s on %s to %I', array_to_string(wanted.queue_privileges, ', '), tables.queue_table, role);
         end if;
-        if wanted.archive_rights <> '{}' then
+        if wanted.archive_privileges <> '{}' then
             execute format(
-                'grant %s on %s to %I', array_to_string(wanted.archive_rights, ', '), tables.archive_table, role);
+                'grant %s on %s to %I', array_to_string(wanted.archive_privileges, ', '), tables.archive_table, role);
         end if;
         for routine in
             select p.oid
@@ -82,7 +82,7 @@ begin
         end loop;
     end loop;
     if 'send' = any (operations)
-        and pgmq_gateway.missing_throttle_rights(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))) <> ''
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
@@ -113,13 +113,13 @@ begin
     where o <> all (operations);
     -- Operations share privileges: revoke those that no remaining operation needs.
     for privilege in
-        select distinct unnest(o.queue_rights)
-        from pgmq_gateway.operation_rights() as o
+        select distinct unnest(o.queue_privileges)
+        from pgmq_gateway.operation_privileges() as o
         where o.operation = any (operations)
     loop
         if not exists (
-            select from pgmq_gateway.operation_rights() as o
-            where o.operation = any (remaining) and privilege = any (o.queue_rights)
+            select from pgmq_gateway.operation_privileges() as o
+            where o.operation = any (remaining) and privilege = any (o.queue_privileges)
         ) then
             execute format('revoke %s on %s from %I', privilege, tables.queue_table, role);
         end if;

@@ -55,7 +55,7 @@ as $access$
         select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
         from pgmq_gateway.request_roles() as r
         join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
-        cross join pgmq_gateway.operation_rights() as o
+        cross join pgmq_gateway.operation_privileges() as o
     )
     select
         q.queue_name, q.queue_table, q.archive_table, c.oid, c.role, c.operation, missing.lacks, c.blockers,
@@ -135,7 +135,7 @@ as $lint$
             a.role, missing.privileges),
         format('Grant it with pgmq_admin.grant_queue(%L, %L, ''{send}'').', a.queue_name, a.role)
     from unnest(access) as a
-    cross join lateral pgmq_gateway.missing_throttle_rights(a.queue_table, a.oid) as missing (privileges)
+    cross join lateral pgmq_gateway.missing_throttle_privileges(a.queue_table, a.oid) as missing (privileges)
     where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
 $lint$;
 revoke all on function pgmq_gateway.lint_notify_privileges from public;

@@ -1,8 +1,8 @@
--- The privileges on pgmq that Supabase gives and that are lost, each with the statement that gives them again.
+-- Supabase's privileges on pgmq that are missing, each with the statement that restores it.
 --
--- They are lost where a dump leaves privileges out (the list is null), and where pgmq or its schema was dropped and made
--- again. Other changes of a privilege list are the operator's and are kept, and what the caller cannot grant is left out.
--- For the roles see grant_public_functions().
+-- A dump without privileges loses them (the privilege list is null), and so does dropping pgmq or its schema. Any other
+-- change of a privilege list is the operator's and is kept. Privileges that the caller cannot grant are not returned.
+-- The roles are those of grant_public_functions().
 create or replace function pgmq_gateway.lost_privileges()
 returns table (what text, statement text)
 language sql

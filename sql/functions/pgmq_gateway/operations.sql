@@ -1,19 +1,19 @@
 -- The privileges that each operation needs on q_<queue> and on a_<queue>. INSERT and DELETE need SELECT too, because
 -- pgmq's statements have RETURNING; pop needs UPDATE, because it locks the row that it deletes.
-create or replace function pgmq_gateway.operation_rights()
-returns table (operation text, queue_rights text[], archive_rights text[])
+create or replace function pgmq_gateway.operation_privileges()
+returns table (operation text, queue_privileges text[], archive_privileges text[])
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
-as $rights$
+as $privileges$
     values
         ('send', array['INSERT', 'SELECT'], '{}'::text[]),
         ('read', array['SELECT', 'UPDATE'], '{}'),
         ('pop', array['SELECT', 'UPDATE', 'DELETE'], '{}'),
         ('archive', array['SELECT', 'DELETE'], array['INSERT', 'SELECT']),
         ('delete', array['SELECT', 'DELETE'], '{}');
-$rights$;
-revoke all on function pgmq_gateway.operation_rights from public;
+$privileges$;
+revoke all on function pgmq_gateway.operation_privileges from public;
 
 -- The same by columns, as Postgres checks them. columns: null for the whole table, empty where any one is enough.
 create or replace function pgmq_gateway.operation_columns()
@@ -109,7 +109,7 @@ declare
 begin
     select o into unknown
     from unnest(operations) as o
-    where o is null or o not in (select operation from pgmq_gateway.operation_rights());
+    where o is null or o not in (select operation from pgmq_gateway.operation_privileges());
     if found or coalesce(cardinality(operations), 0) = 0 then
         raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',

@@ -23,7 +23,7 @@ as $missing$
 $missing$;
 revoke all on function pgmq_gateway.missing_privileges from public;
 
--- The operations that a role has the privileges on the tables for, its own and those of roles that it is a member of.
+-- The operations for which a role has all privileges on the tables, its own or those of a role that it is a member of.
 create or replace function pgmq_gateway.table_operations(queue_name text, role name)
 returns text[]
 language sql
@@ -32,7 +32,7 @@ set search_path = pg_catalog, pg_temp
 as $held$
     select coalesce(array_agg(o.operation order by o.place), '{}')
     from pgmq_gateway.queue_tables(queue_name) as t
-    cross join pgmq_gateway.operation_rights() with ordinality as o (operation, queue_rights, archive_rights, place)
+    cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
     where not exists (
         select from pgmq_gateway.missing_privileges(
             t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
@@ -41,7 +41,7 @@ $held$;
 revoke all on function pgmq_gateway.table_operations from public;
 
 -- The privileges that a role lacks to send to a queue with notifications: a send records the time of the last one.
-create or replace function pgmq_gateway.missing_throttle_rights(queue_table regclass, role oid)
+create or replace function pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid)
 returns text
 language sql
 stable
@@ -63,4 +63,4 @@ as $throttle$
       and not p.prosecdef
       and throttle.oid is not null;
 $throttle$;
-revoke all on function pgmq_gateway.missing_throttle_rights from public;
+revoke all on function pgmq_gateway.missing_throttle_privileges from public;

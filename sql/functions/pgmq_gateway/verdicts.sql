@@ -76,7 +76,7 @@ begin
             path.seen::regrole, missing.privileges, missing.on_table);
     end loop;
     if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_rights(queue_table, path.seen);
+        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, path.seen);
         if throttle <> '' then
             reasons := reasons || format(
                 'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
