@@ -459,49 +459,20 @@ CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, sin
     AS $$
 #variable_conflict use_column
 declare
-    day_ago constant timestamptz := now() - interval '1 day';
     only_queue constant text := queue_name;
     step interval;
 begin
     perform pgmq_gateway.check_history(queue_name, since, buckets);
     step := (clock_timestamp() - since) / buckets;
     return query
-    with samples as not materialized (
-        -- A sample is valid until two more are missing; after a day there is only one in five minutes.
-        select s.*, make_interval(secs => greatest(2.5 * s.spacing, case when s.at < day_ago then 660 end)) as validity
-        from pgmq_gateway.samples as s
-    )
     select
         q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
         rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from pgmq.meta as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
-    left join lateral (
-        select s.* from samples as s
-        where s.queue_name = q.queue_name and s.at <= point.at
-        order by s.at desc
-        limit 1
-    ) as last on point.at - last.at <= last.validity
-    -- The last sample of the step before; where that is missing, the first one of this step.
-    left join lateral (
-        select nearest.* from (
-            select s.* from samples as s
-            where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
-            order by s.at desc
-            limit 1
-        ) as nearest
-        where least(last.at, point.at - step) - nearest.at <= nearest.validity
-        union all
-        (
-            select s.* from samples as s
-            where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
-            order by s.at
-            limit 1
-        )
-        order by at
-        limit 1
-    ) as before on true
+    left join lateral pgmq_gateway.last_sample(q.queue_name, point.at) as last on true
+    left join lateral pgmq_gateway.first_sample(q.queue_name, point.at - step, last.at) as before on true
     -- A counter that has shrunk was reset to zero.
     cross join lateral (
         select
@@ -1821,6 +1792,29 @@ CREATE FUNCTION pgmq_gateway.filter_members() RETURNS TABLE(member text, type te
         ('headers_contain', 'any', 'Use any JSON value.');
 $_$;
 
+CREATE FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(at timestamp with time zone, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    select nearest.at, nearest.sent, nearest.updated, nearest.deleted, nearest.archive_inserted
+    from (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = first_sample.queue_name and s.at < until and s.at <= since
+        order by s.at desc
+        limit 1
+    ) as nearest
+    where least(until, since) - nearest.at <= pgmq_gateway.sample_validity(nearest.at, nearest.spacing)
+    union all
+    (
+        select s.at, s.sent, s.updated, s.deleted, s.archive_inserted
+        from pgmq_gateway.samples as s
+        where s.queue_name = first_sample.queue_name and s.at < until and s.at > since
+        order by s.at
+        limit 1
+    )
+    order by at
+    limit 1;
+$$;
+
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2043,6 +2037,21 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
             from blocked),
         (select coalesce(bool_or(not free or restricted), false) from judged),
         (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    select
+        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        last.oldest_seconds, last.sent, last.updated, last.deleted, last.archive_inserted
+    from (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = last_sample.queue_name and s.at <= present
+        order by s.at desc
+        limit 1
+    ) as last
+    where present - last.at <= pgmq_gateway.sample_validity(last.at, last.spacing);
 $$;
 
 CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
@@ -2638,6 +2647,12 @@ begin
     delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) RETURNS interval
+    LANGUAGE sql STABLE
+    AS $$
+    select make_interval(secs => greatest(2.5 * spacing, case when at < now() - interval '1 day' then 660 end));
+$$;
 
 CREATE FUNCTION pgmq_gateway.selected_queues(only_queue text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
     LANGUAGE plpgsql STABLE
@@ -3355,6 +3370,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_rol
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_members() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_members() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
@@ -3373,6 +3390,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass,
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
 
@@ -3434,6 +3453,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_tabl
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
 

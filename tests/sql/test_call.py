@@ -1,6 +1,7 @@
 """pgmq_gateway.call: the caller's role and nothing more, for one transaction and no longer."""
 
 import json
+import re
 from typing import Any
 
 import psycopg
@@ -268,7 +269,7 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         paths = [setting for setting in settings or () if setting.startswith("search_path=")]
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
-        elif name.startswith(("pgmq_gateway.call", "pgmq_gateway.plain_call(", "pgmq_gateway.become(")):
+        elif re.match(r"pgmq_gateway\.(calls?|plain_call|become|(last|first)_sample|sample_validity)\(", name):
             assert paths == [], name
         else:
             assert paths in (['search_path=""'], ["search_path=pg_catalog, pg_temp"]), name

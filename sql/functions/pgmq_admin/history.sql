@@ -31,49 +31,20 @@ set jit = off
 as $history$
 #variable_conflict use_column
 declare
-    day_ago constant timestamptz := now() - interval '1 day';
     only_queue constant text := queue_name;
     step interval;
 begin
     perform pgmq_gateway.check_history(queue_name, since, buckets);
     step := (clock_timestamp() - since) / buckets;
     return query
-    with samples as not materialized (
-        -- A sample is valid until two more are missing; after a day there is only one in five minutes.
-        select s.*, make_interval(secs => greatest(2.5 * s.spacing, case when s.at < day_ago then 660 end)) as validity
-        from pgmq_gateway.samples as s
-    )
     select
         q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
         rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from pgmq.meta as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
-    left join lateral (
-        select s.* from samples as s
-        where s.queue_name = q.queue_name and s.at <= point.at
-        order by s.at desc
-        limit 1
-    ) as last on point.at - last.at <= last.validity
-    -- The last sample of the step before; where that is missing, the first one of this step.
-    left join lateral (
-        select nearest.* from (
-            select s.* from samples as s
-            where s.queue_name = q.queue_name and s.at < last.at and s.at <= point.at - step
-            order by s.at desc
-            limit 1
-        ) as nearest
-        where least(last.at, point.at - step) - nearest.at <= nearest.validity
-        union all
-        (
-            select s.* from samples as s
-            where s.queue_name = q.queue_name and s.at < last.at and s.at > point.at - step
-            order by s.at
-            limit 1
-        )
-        order by at
-        limit 1
-    ) as before on true
+    left join lateral pgmq_gateway.last_sample(q.queue_name, point.at) as last on true
+    left join lateral pgmq_gateway.first_sample(q.queue_name, point.at - step, last.at) as before on true
     -- A counter that has shrunk was reset to zero.
     cross join lateral (
         select

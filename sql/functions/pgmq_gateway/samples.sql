@@ -65,3 +65,67 @@ begin
 end;
 $check$;
 revoke all on function pgmq_gateway.check_history from public;
+
+-- The functions of history() that find samples. Without a search_path of their own they are inlined: a call for each
+-- point in time would take longer than the search. They return columns: with rows of the table as their type, it could
+-- not be dropped.
+
+-- How long a sample is valid: until two more are missing. After a day one in five minutes is left.
+create or replace function pgmq_gateway.sample_validity(at timestamptz, spacing real)
+returns interval
+language sql
+stable
+as $validity$
+    select make_interval(secs => greatest(2.5 * spacing, case when at < now() - interval '1 day' then 660 end));
+$validity$;
+revoke all on function pgmq_gateway.sample_validity from public;
+
+-- The sample that is valid at a time.
+create or replace function pgmq_gateway.last_sample(queue_name text, present timestamptz)
+returns table (
+    at timestamptz, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint,
+    oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint
+)
+language sql
+stable
+as $last$
+    select
+        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        last.oldest_seconds, last.sent, last.updated, last.deleted, last.archive_inserted
+    from (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = last_sample.queue_name and s.at <= present
+        order by s.at desc
+        limit 1
+    ) as last
+    where present - last.at <= pgmq_gateway.sample_validity(last.at, last.spacing);
+$last$;
+revoke all on function pgmq_gateway.last_sample from public;
+
+-- The sample that a rate up to the sample at `until` is counted from: the last one before the step that begins at
+-- `since`, if it is valid then; else the first one of the step.
+create or replace function pgmq_gateway.first_sample(queue_name text, since timestamptz, until timestamptz)
+returns table (at timestamptz, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+language sql
+stable
+as $first$
+    select nearest.at, nearest.sent, nearest.updated, nearest.deleted, nearest.archive_inserted
+    from (
+        select s.* from pgmq_gateway.samples as s
+        where s.queue_name = first_sample.queue_name and s.at < until and s.at <= since
+        order by s.at desc
+        limit 1
+    ) as nearest
+    where least(until, since) - nearest.at <= pgmq_gateway.sample_validity(nearest.at, nearest.spacing)
+    union all
+    (
+        select s.at, s.sent, s.updated, s.deleted, s.archive_inserted
+        from pgmq_gateway.samples as s
+        where s.queue_name = first_sample.queue_name and s.at < until and s.at > since
+        order by s.at
+        limit 1
+    )
+    order by at
+    limit 1;
+$first$;
+revoke all on function pgmq_gateway.first_sample from public;
