@@ -1603,8 +1603,6 @@ declare
     few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
     indexed name[];
-    hidden bigint;
-    estimate record;
 begin
     exact := pages <= few_pages;
     if pages is null then
@@ -1626,24 +1624,12 @@ begin
         if exact then
             return;
         end if;
-        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
-    select s.* into estimate
-    from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
-    -- Statistics lag behind: of a queue that has just been filled they know nothing.
-    messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
-    if hidden <= few_messages then
-        visible := messages - hidden;
-        in_flight := hidden - delayed;
-    else
-        -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
-        if visible is null or visible > few_messages then
-            visible := round(messages * estimate.visible_share);
-        end if;
-        delayed := round((messages - visible) * estimate.delayed_share);
-        in_flight := messages - visible - delayed;
-    end if;
+    select e.* into messages, visible, delayed, in_flight
+    from pgmq_gateway.estimate_messages(
+        queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
+    ) as e;
 exception
     -- The queue was dropped meanwhile.
     when undefined_table or syntax_error then exact := false;
@@ -1745,6 +1731,36 @@ begin
     end loop;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    hidden bigint;
+    estimate record;
+begin
+    if first_messages is not null then
+        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
+    end if;
+    select s.* into estimate from pgmq_gateway.sample_messages(queue_table, present, sampled_percent) as s;
+    -- Statistics lag behind: of a queue that has just been filled they know nothing.
+    messages := greatest(
+        case when live_tuples > few_messages then live_tuples else estimate.messages end, first_messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+        return;
+    end if;
+    -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
+    visible := case
+        when first_visible <= few_messages then first_visible
+        else round(messages * estimate.visible_share)
+    end;
+    delayed := round((messages - visible) * estimate.delayed_share);
+    in_flight := messages - visible - delayed;
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -3363,6 +3379,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seco
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;

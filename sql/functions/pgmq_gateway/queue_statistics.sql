@@ -158,8 +158,57 @@ end;
 $ages$;
 revoke all on function pgmq_gateway.queue_ages from public;
 
+-- The messages of a long queue by state. A state with at most `few_messages` is counted, the others are estimated from
+-- the statistics and a sample of the pages.
+--
+-- first_messages, first_visible   the number of messages among the first `few_messages` + 1 in the order of vt, and of
+--                                 the visible ones among those; null without an index on vt
+create or replace function pgmq_gateway.estimate_messages(
+    queue_table regclass,
+    present timestamptz,
+    sampled_percent real,
+    live_tuples bigint,
+    few_messages bigint,
+    first_messages bigint,
+    first_visible bigint,
+    out messages bigint,
+    out visible bigint,
+    out delayed bigint,
+    out in_flight bigint
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $estimate$
+declare
+    hidden bigint;
+    estimate record;
+begin
+    if first_messages is not null then
+        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
+    end if;
+    select s.* into estimate from pgmq_gateway.sample_messages(queue_table, present, sampled_percent) as s;
+    -- Statistics lag behind: of a queue that has just been filled they know nothing.
+    messages := greatest(
+        case when live_tuples > few_messages then live_tuples else estimate.messages end, first_messages);
+    if hidden <= few_messages then
+        visible := messages - hidden;
+        in_flight := hidden - delayed;
+        return;
+    end if;
+    -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
+    visible := case
+        when first_visible <= few_messages then first_visible
+        else round(messages * estimate.visible_share)
+    end;
+    delayed := round((messages - visible) * estimate.delayed_share);
+    in_flight := messages - visible - delayed;
+end;
+$estimate$;
+revoke all on function pgmq_gateway.estimate_messages from public;
+
 -- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
--- messages. Else a state with few messages is counted, and the others are estimated from the statistics and a sample.
+-- messages.
 create or replace function pgmq_gateway.count_messages(
     queue_table regclass,
     pages bigint,
@@ -184,8 +233,6 @@ declare
     few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
     indexed name[];
-    hidden bigint;
-    estimate record;
 begin
     exact := pages <= few_pages;
     if pages is null then
@@ -207,24 +254,12 @@ begin
         if exact then
             return;
         end if;
-        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
-    select s.* into estimate
-    from pgmq_gateway.sample_messages(queue_table, present, least(100.0 * few_pages / pages, 100)::real) as s;
-    -- Statistics lag behind: of a queue that has just been filled they know nothing.
-    messages := greatest(case when live_tuples > few_messages then live_tuples else estimate.messages end, messages);
-    if hidden <= few_messages then
-        visible := messages - hidden;
-        in_flight := hidden - delayed;
-    else
-        -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
-        if visible is null or visible > few_messages then
-            visible := round(messages * estimate.visible_share);
-        end if;
-        delayed := round((messages - visible) * estimate.delayed_share);
-        in_flight := messages - visible - delayed;
-    end if;
+    select e.* into messages, visible, delayed, in_flight
+    from pgmq_gateway.estimate_messages(
+        queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
+    ) as e;
 exception
     -- The queue was dropped meanwhile.
     when undefined_table or syntax_error then exact := false;
