@@ -6,6 +6,8 @@
 -- SECURITY INVOKER, for the login role only: they give it no privilege that set_config does not give.
 -- No search_path of their own, because the caller's must last until the commit, where deferred triggers run; so all
 -- names are qualified.
+-- No smaller functions: each further level of calls makes a send 5 to 8 % slower, and what follows the change of role
+-- could not call one.
 
 -- One of the eight plain calls of the six queue functions. The caller's role stays set.
 --
