@@ -1,4 +1,4 @@
-"""Queues whose tables are there but that pgmq does not list, as after `drop extension pgmq cascade`."""
+"""Adopts queues whose tables exist but that pgmq.meta does not list, as after `drop extension pgmq cascade`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.findings import InstallError
 
-# Tables with the columns of a queue, and their archives. A queue's name is in lower case in the names of its tables.
+# Tables with the columns of a queue and of its archive. pgmq folds a queue's name to lower case in table names.
 _ORPHANS = """
 with tables as (
     select c.oid, c.relname::text as name, c.relkind = 'p' as is_partitioned, c.relpersistence = 'u' as is_unlogged
@@ -43,7 +43,7 @@ limit 1
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A queue that pgmq.meta lacks; its kind is that of its table."""
+    """A queue that pgmq.meta does not list; its kind is that of its table."""
 
     name: str
     is_partitioned: bool
@@ -55,14 +55,14 @@ class Orphan:
 
 
 async def orphans(connection: Connection) -> Sequence[Orphan]:
-    """The queues that pgmq does not list. pgmq.meta must exist."""
+    """The queues that pgmq.meta does not list. It must exist."""
     return [Orphan(row["name"], row["is_partitioned"], row["is_unlogged"]) for row in await connection.fetch(_ORPHANS)]
 
 
 async def adopt(connection: Connection, found: Sequence[Orphan]) -> None:
-    """List these queues in pgmq.meta.
+    """Add these queues to pgmq.meta.
 
-    Raises InstallError where that would run another role's trigger as the installer: service_role may create one there.
+    Raises InstallError if that would run another role's trigger as the installer: service_role can create one there.
     """
     if not found:
         return

@@ -1,4 +1,7 @@
-"""Applying files of functions and views, and dropping what no file makes any more. Never with CASCADE."""
+"""Applies files of functions and views, and drops functions and views that no file creates any more.
+
+Never with CASCADE.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,7 +16,7 @@ from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import Creation, Script, Statement
 from pgmq_gateway.schemas import QUEUES
 
-# Objects that depend on a function or a view, a view's rule counted as the view. A view is also a type.
+# Objects that depend on a function or a view. A view depends by its rule, and is referenced by its row type too.
 _DEPENDENTS = """
 select distinct
     coalesce(v.oid, d.objid) as oid,
@@ -38,7 +41,7 @@ where d.deptype in ('n', 'a')
   )
 """
 
-# Why Postgres cannot replace a function or a view in place: other results, other columns, or another kind of object.
+# CREATE OR REPLACE refuses another result, other columns or another kind of object.
 _NOT_IN_PLACE = (asyncpg.InvalidFunctionDefinitionError, asyncpg.InvalidTableDefinitionError)
 
 
@@ -46,7 +49,7 @@ class Applying:
     """One run over the files, inside a transaction and after `use_catalog_names`.
 
     scripts  all files, in order
-    todo     the paths of those that are to be applied; more may turn out to be needed
+    todo     paths of the files to apply; dropping a function adds the files of its dependents
     """
 
     def __init__(
@@ -65,8 +68,8 @@ class Applying:
         self._made: dict[Key, str] = {}
 
     async def run(self) -> None:
-        """Apply files until nothing is left to do, then drop what no file makes any more."""
-        # As in a dump: functions call each other in any order.
+        """Apply the files and those of dependents, then drop functions and views that no file creates any more."""
+        # As in a dump: a function can call one that is created later.
         await self._connection.execute("set local check_function_bodies = off")
         applied = set()
         while self._todo:
@@ -74,11 +77,11 @@ class Applying:
             self._todo.remove(script.path)
             await self._apply(script)
             applied.add(script.path)
-        gone = {record.file for record in self._shipped.values()} - {script.path for script in self._scripts}
+        removed = {record.file for record in self._shipped.values()} - {script.path for script in self._scripts}
         former = [
             key
             for key, record in self._shipped.items()
-            if key.schema != QUEUES and record.file in applied | gone and key not in self._made
+            if key.schema != QUEUES and record.file in applied | removed and key not in self._made
         ]
         for key in former:
             await self._drop(key)
@@ -94,7 +97,7 @@ class Applying:
             made.append(await self._create(creation, statement))
             remaining.remove(creation)
             if creation not in remaining:
-                # Before statements that name the function without its arguments.
+                # Statements that follow can name the function without arguments, so it must have no overload.
                 for key in [key for key in self._shipped if _is(key, creation) and key not in made]:
                     await self._drop(key)
         present = await entries(self._connection, [script.schema])
@@ -124,7 +127,7 @@ class Applying:
         await self._own(entry)
         identity = await self._identity(entry.key)
         await restore(self._connection, identity, creation, settings.get(made[0], {}))
-        # GRANT and REVOKE know a view as a table.
+        # GRANT and REVOKE accept no keyword VIEW.
         await self._connection.execute(f"revoke all on {identity.removeprefix('view ')} from public")
         return entry.key
 
@@ -133,7 +136,7 @@ class Applying:
         return [entry for key, entry in present.items() if _is(key, creation)]
 
     async def _places(self, creation: Creation) -> dict[int, str]:
-        """Where the rows of all overloads lie in the catalog: replacing one moves its row."""
+        """The catalog row (ctid) of each overload, by oid: replacing an overload moves its row."""
         rows = await self._connection.fetch(
             "select oid, ctid::text from pg_catalog.pg_proc"
             " where $3 = 'function' and proname = $1 and pronamespace = to_regnamespace($2)"
@@ -158,13 +161,16 @@ class Applying:
             ) from None
 
     async def _drop(self, key: Key) -> None:
-        """Drop a function or a view, and first those of ours that depend on it; their files make them again."""
+        """Drop a function or a view, after the gateway's own dependents, whose files are applied again.
+
+        Raises InstallError for any other dependent.
+        """
         present = await entries(self._connection)
         entry = present.get(key)
         if entry is not None:
-            ours = {other.oid: other.key for other in present.values() if other.key in self._shipped}
+            own = {other.oid: other.key for other in present.values() if other.key in self._shipped}
             for row in await self._connection.fetch(_DEPENDENTS, entry.oid):
-                dependent = ours.get(row["oid"])
+                dependent = own.get(row["oid"])
                 if dependent is None or dependent.schema == QUEUES:
                     raise InstallError(
                         f"cannot replace or drop {key}: {row['description']} depends on it; drop that, install again,"

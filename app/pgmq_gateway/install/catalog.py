@@ -1,4 +1,4 @@
-"""The gateway's functions and views as the database has them."""
+"""The gateway's functions and views in the database's catalog."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.scripts import SCHEMAS
 
-# How privileges of all roles are listed; no role can have this name.
-EVERYBODY = "public"
+# The grantee of privileges of all roles; no role can have this name.
+PUBLIC = "public"
 
-# Everything that changes what a function does. Other settings than its search_path are the operator's, such as a
-# statement_timeout.
+# md5: everything that determines a function's behaviour. Of its settings it has the search_path; others, such as
+# a statement_timeout, are the operator's.
 _FUNCTIONS = """
 select
     'function' as kind, n.nspname as schema, p.proname as name,
@@ -51,7 +51,7 @@ where n.nspname = any ($1::text[]) and ($2::text is null or c.relname = $2) and 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What identifies a function or a view. arguments: as pg_get_function_identity_arguments writes them."""
+    """The identity of a function or a view; arguments as in pg_get_function_identity_arguments."""
 
     kind: str
     schema: str
@@ -66,8 +66,8 @@ class Key:
 class Entry:
     """A function or a view of the database.
 
-    md5         of all that decides what it does
-    untouched   the privilege list is null: no GRANT or REVOKE ever named it, or a dump left privileges out
+    md5         of its definition
+    untouched   the privilege list is null: no GRANT or REVOKE ever named it, or a dump had no privileges
     privileges  as grantee=PRIVILEGE
     """
 
@@ -79,19 +79,22 @@ class Entry:
     privileges: frozenset[str]
 
     def allows(self, grantee: str, privilege: str) -> bool:
-        """Whether this very role has the privilege; those it is a member of do not count."""
+        """Whether the privilege is granted to this role itself, not to one that it is a member of."""
         return f"{grantee}={privilege}" in self.privileges
 
 
 async def use_catalog_names(connection: Connection) -> None:
-    """Make the catalog qualify names with their schemas until the transaction ends, and hide other roles' operators."""
+    """Set a search_path with which the catalog qualifies all names, and other roles' operators are not found.
+
+    It lasts until the end of the transaction.
+    """
     await connection.execute("set local search_path = pg_catalog")
 
 
 async def entries(
     connection: Connection, schemas: Sequence[str] = SCHEMAS, name: str | None = None
 ) -> dict[Key, Entry]:
-    """The functions and views of these schemas, or those with one name. For after `use_catalog_names`."""
+    """The functions and views of these schemas, or those of one name. Call `use_catalog_names` first."""
     found = {}
     for row in await connection.fetch(f"{_FUNCTIONS} union all {_VIEWS}", schemas, name):
         key = Key(row["kind"], row["schema"], row["name"], row["arguments"])

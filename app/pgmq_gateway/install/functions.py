@@ -1,8 +1,8 @@
-"""What differs between the functions and views of a database and the files of sql/functions, pgmq_public aside."""
+"""Compares the functions and views of a database with the files of sql/functions, except pgmq_public."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pgmq_gateway.install.catalog import EVERYBODY, Entry, Key
+from pgmq_gateway.install.catalog import PUBLIC, Entry, Key
 from pgmq_gateway.install.findings import Finding
 from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import Script
@@ -15,11 +15,11 @@ def findings(
     present: Mapping[Key, Entry],
     installer: str | None,
 ) -> dict[str, list[Finding]]:
-    """What differs, by the path of the file that puts it right.
+    """The differences, by the path of the file that repairs them.
 
     files, shipped  the installer's records
-    present         what the database has
-    installer       the role that must own everything; None: leave owners aside
+    present         functions and views of the database
+    installer       the role that must own everything; None: owners are not compared
     """
     found = {}
     for script in scripts:
@@ -50,7 +50,7 @@ def _altered(key: Key, record: Shipped, entry: Entry | None, installer: str | No
         yield Finding("wrong owner", f"{key} ({entry.owner})")
     for privilege in sorted(entry.privileges):
         grantee, _, name = privilege.partition("=")
-        if grantee == EVERYBODY:
+        if grantee == PUBLIC:
             yield Finding("open", f"{name} on {key} for PUBLIC")
 
 

@@ -1,4 +1,4 @@
-"""Brings a database to what this version needs, and says how far it is from that."""
+"""Installs, updates and repairs a database, or only lists the differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class Release:
 
     @classmethod
     def this(cls) -> "Release":
-        """That of this version."""
+        """The SQL of this version."""
         return cls(migrations(), function_scripts())
 
     @property
     def state(self) -> Sequence[Script]:
-        """All that makes state, the installer's own tables first."""
+        """The scripts that create state, the installer's own tables first."""
         return [Script("", records.TABLES), *(migration.script for migration in self.migrations)]
 
 
@@ -44,14 +44,14 @@ async def install(
     release: Release | None = None,
     progress: Progress = lambda _: None,
 ) -> Sequence[str]:
-    """Install, update or repair a database, and return what was done, a line each.
+    """Install, update or repair a database. Returns a line for each change.
 
-    connection  of a role that may create roles and schemas; it owns what is made
-    replace     also replace what exists in pgmq_public, and create the schema if it was dropped
-    release     what to install; this version's without it
-    progress    told what is being done, a few words at a time
+    connection  its role must be able to create roles and schemas, and owns all that is created
+    replace     also replace existing functions of pgmq_public, and create the schema if it was dropped
+    release     the SQL to install; default: this version's
+    progress    called with a few words at the start of each step
 
-    Any number of installers at once are harmless: they wait for each other. Raises InstallError.
+    Concurrent installers wait for each other. Raises InstallError.
     """
     release = release or Release.this()
     try:
@@ -67,7 +67,7 @@ async def install(
 
 
 async def is_complete(connection: Connection) -> bool:
-    """Whether all functions and views of this version are there, which managing queues needs. Raises InstallError."""
+    """Whether all functions and views of this version exist, as commands on queues need. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
         if await pending(connection, release.migrations):
@@ -79,7 +79,7 @@ async def is_complete(connection: Connection) -> bool:
 
 
 async def check(connection: Connection) -> Sequence[Finding]:
-    """What `install` would do, and what it would leave as it is; writes nothing. Raises InstallError."""
+    """The differences that `install` would repair or respect. Writes nothing. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
         todo = await pending(connection, release.migrations)
@@ -94,7 +94,7 @@ async def check(connection: Connection) -> Sequence[Finding]:
             found += [
                 Finding("missing", f"row of pgmq.meta for {orphan}") for orphan in await adoption.orphans(connection)
             ]
-        # Never run a function that another role may have changed.
+        # A function that another role could have changed must not run as the installer.
         if not any(_LOST_PRIVILEGES in finding.what for finding in found if finding.kind != "open"):
             found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
     return _without_consequences(found)
@@ -102,7 +102,7 @@ async def check(connection: Connection) -> Sequence[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Code:
-    """The functions and views of a database beside those of this version."""
+    """The functions and views of a database, and those of this version."""
 
     scripts: Sequence[Script]
     files: Mapping[str, str]
@@ -122,7 +122,7 @@ class _Code:
 
     @property
     def has_former_files(self) -> bool:
-        """Whether a file was applied that this version does not have."""
+        """Whether a file was applied that this version no longer has."""
         return bool(self.files.keys() - {script.path for script in self.scripts})
 
     @property
@@ -131,11 +131,11 @@ class _Code:
         return not self.files
 
     def differences(self, installer: str | None = None) -> dict[str, list[Finding]]:
-        """Of the internal schemas, by the path of the file that puts it right; owners only with `installer`."""
+        """Those of the internal schemas, by the path of the file that repairs them; of owners only with `installer`."""
         return functions.findings(self.internal, self.files, self.shipped, self.present, installer)
 
     def findings(self, installer: str) -> list[Finding]:
-        """Of all schemas."""
+        """The differences of all schemas."""
         found = [finding for each in self.differences(installer).values() for finding in each]
         if self.api is None and self.is_first:
             found.append(Finding("missing", f"schema {QUEUES}"))
@@ -190,13 +190,13 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
 
 
 async def _lost_privileges(connection: Connection) -> Sequence[tuple[str, str]]:
-    """In words, each with the statement that gives them again."""
+    """Pairs of a description and the statement that restores the privilege."""
     rows = await connection.fetch(f"select what, statement from {_LOST_PRIVILEGES}()")
     return [(row["what"], row["statement"]) for row in rows]
 
 
 def _without_consequences(found: Sequence[Finding]) -> list[Finding]:
-    """Without what is missing only because its schema or its role is."""
+    """Leave out objects of missing schemas, and privileges of missing roles."""
     missing = {finding.what for finding in found if finding.kind == "missing"}
     schemas = [what.removeprefix("schema ") for what in missing if what.startswith("schema ")]
     roles = [what.removeprefix("role ") for what in missing if what.startswith("role ")]

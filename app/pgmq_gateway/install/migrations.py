@@ -1,7 +1,7 @@
-"""sql/migrations: the state, made once, in order, one transaction each, recorded with a checksum.
+"""Applies sql/migrations: each once, in order, in a transaction of its own, and records its checksum.
 
-A released migration is never edited, and a database that is ahead of the code is left alone. Every migration is safe to
-repeat, so what was dropped since is restored by running them all again.
+A released migration is never edited, and a database that is newer than the code is not changed. Every migration is safe
+to repeat, so objects that were dropped are restored by running all of them again.
 """
 
 import re
@@ -16,26 +16,26 @@ from pgmq_gateway.install.catalog import use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
 from pgmq_gateway.install.scripts import FOLDER, Script
 
-# Any number does, as long as no other program locks the same.
+# The key of the advisory lock; arbitrary, but different from that of other programs.
 LOCK = 0x70676D7147
 
 MIGRATIONS = FOLDER / "migrations"
 
-# pgmq's own SQL, in the package that carries it. Not imported: that would load another driver, a third of all the time
-# that a command takes to start.
+# pgmq's SQL, in the Python package pgmq. Importing the package would load another driver, which takes a third of a
+# command's start.
 _package = find_spec("pgmq")
 assert _package is not None
 assert _package.origin is not None
 PGMQ = Path(_package.origin).with_name("sql")
 
-# A name of the thirteen migrations that came before these.
+# One of the thirteen migrations of development versions before 0.1.0.
 _FORMER = (3, "expose")
 
 Progress = Callable[[str], None]
 
 
 class FormerInstallation(InstallError):
-    """A database that was installed before migrations and functions were apart."""
+    """The database was installed by a development version before 0.1.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,6 @@ class Migration:
 
     @property
     def script(self) -> Script:
-        """The file as a script."""
         return Script(f"{self}.sql", self.sql)
 
     @property
@@ -71,7 +70,7 @@ def migrations(folder: Path = MIGRATIONS) -> Sequence[Migration]:
 
 
 async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequence[Migration]:
-    """Those of `wanted` that this database lacks. Raises InstallError when the two do not fit together."""
+    """The migrations that were not applied. Raises InstallError for a newer database or an edited migration."""
     if await connection.fetchval("select to_regclass('pgmq_gateway.migrations')") is None:
         return wanted
     rows = await connection.fetch("select number, name, checksum from pgmq_gateway.migrations")
@@ -99,7 +98,7 @@ async def pending(connection: Connection, wanted: Sequence[Migration]) -> Sequen
 
 
 async def migrate(connection: Connection, wanted: Sequence[Migration], progress: Progress) -> Sequence[Migration]:
-    """Apply what is pending and return it. Each is whole or not at all; those before a failing one stay applied."""
+    """Apply and return the pending migrations. If one fails, those before it stay applied."""
     applied = []
     while done := await _apply_next(connection, wanted, progress):
         applied.append(done)
@@ -128,7 +127,7 @@ async def _apply_next(connection: Connection, wanted: Sequence[Migration], progr
 async def repair(
     connection: Connection, applied: Sequence[Migration], scripts: Sequence[Script], progress: Progress
 ) -> Sequence[Finding]:
-    """Make again what is missing of what `scripts` make, by repeating `applied`, and return what it was."""
+    """Restore missing objects of `scripts` by repeating the migrations `applied`. Returns the findings."""
     async with connection.transaction():
         await lock(connection)
         installer = await connection.fetchval("select current_user")
@@ -147,7 +146,7 @@ async def repair(
 
 
 async def lock(connection: Connection) -> None:
-    """Wait for other installers, until the end of the transaction."""
+    """Wait for other installers. The lock lasts until the end of the transaction."""
     await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
 
 

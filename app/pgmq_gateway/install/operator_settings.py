@@ -1,4 +1,4 @@
-"""Settings that ALTER FUNCTION … SET gave to a function: they outlive its replacement."""
+"""Keeps settings of `ALTER FUNCTION … SET` when a function is replaced."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ where p.proname = $1 and p.pronamespace = to_regnamespace($2) and s not like 'se
 
 
 async def operator_settings(connection: Connection, creation: Creation) -> dict[int, dict[str, str]]:
-    """Those of each overload by its oid, a statement_timeout for example; the search_path is ours."""
+    """The settings of each overload by its oid, except the search_path, which is the file's."""
     found: dict[int, dict[str, str]] = {}
     for row in await connection.fetch(_SETTINGS, creation.name, creation.schema):
         found.setdefault(row["oid"], {})[row["name"]] = row["value"]
@@ -21,7 +21,7 @@ async def operator_settings(connection: Connection, creation: Creation) -> dict[
 
 
 async def restore(connection: Connection, identity: str, creation: Creation, settings: Mapping[str, str]) -> None:
-    """Give `settings` to the function again, as far as its file does not set them itself."""
+    """Set `settings` again, except those that the function's file sets."""
     if not settings:
         return
     own = {name for others in (await operator_settings(connection, creation)).values() for name in others}

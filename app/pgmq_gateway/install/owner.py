@@ -1,4 +1,4 @@
-"""Connections of the database's owner, for installing and managing: never used to serve requests."""
+"""Connections of the database's owner, for installing and managing; requests never use them."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ LOGIN_ROLE = "authenticator"
 
 
 class OwnerError(Exception):
-    """What the database refused its owner, in one line."""
+    """A statement or a connection of the owner failed; the message is one line."""
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def owner(
 ) -> AsyncIterator[Connection]:
     """A connection of the owner: to `uri`, or to the embedded database of `directory`, which need not be running.
 
-    Raises OwnerError with what Postgres said, in the block too.
+    Raises OwnerError with the message of Postgres, for errors in the block too.
     """
     try:
         if uri is not None:
@@ -64,7 +64,7 @@ async def _connected(uri: str) -> AsyncIterator[Connection]:
 
 
 async def require_installed(connection: Connection, *, embedded: bool, progress: Progress) -> None:
-    """Bring the embedded database up to date; with others that is their owner's decision: raises OwnerError."""
+    """Update the embedded database. Raises OwnerError if another database is not up to date."""
     if embedded:
         await install(connection, progress=progress)
     elif not await is_complete(connection):
@@ -74,9 +74,9 @@ async def require_installed(connection: Connection, *, embedded: bool, progress:
 
 
 async def set_login_password(connection: Connection, password: str) -> None:
-    """Let the login role log in with `password`. Only its SCRAM verifier is sent, so that no log can show it.
+    """Set the login role's password. Only its SCRAM verifier is sent, so that no log can show it.
 
-    Raises OwnerError for a password that SCRAM would first have to normalise (RFC 4013).
+    Raises OwnerError for a password that SCRAM would have to normalise (RFC 4013).
     """
     if not password or not (password.isascii() and password.isprintable()):
         raise OwnerError("the login role's password must be made of printable ASCII characters")
@@ -84,7 +84,7 @@ async def set_login_password(connection: Connection, password: str) -> None:
 
 
 def _scram_verifier(password: str, iterations: int = 4096) -> str:
-    """What Postgres stores of a password (RFC 5803)."""
+    """The form in which Postgres stores a password (RFC 5803)."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
@@ -95,7 +95,7 @@ def _scram_verifier(password: str, iterations: int = 4096) -> str:
 
 
 async def left_to_do(connection: Connection, password_variable: str) -> list[str]:
-    """What keeps the gateway from serving this database, each with what to do about it, as far as can be seen."""
+    """Reasons for which the gateway cannot serve this database or should not, each with its remedy."""
     role = await connection.fetchrow(
         "select rolcanlogin, rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = $1", LOGIN_ROLE
     )
@@ -115,7 +115,7 @@ async def left_to_do(connection: Connection, password_variable: str) -> list[str
 
 
 async def _has_no_password(connection: Connection) -> bool:
-    """False also where only a superuser could tell."""
+    """False also if the role cannot read pg_authid."""
     if not await connection.fetchval("select has_table_privilege('pg_catalog.pg_authid', 'select')"):
         return False
     stored = await connection.fetchval("select rolpassword from pg_catalog.pg_authid where rolname = $1", LOGIN_ROLE)

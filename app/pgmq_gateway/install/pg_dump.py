@@ -1,4 +1,4 @@
-"""pg_dump of the embedded Postgres, for backups and for moving to another version."""
+"""Runs the embedded Postgres' pg_dump, for backups and for moving to another version."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from pgmq_gateway.install.migrations import Progress
 
 
 async def pg_dump(directory: DataDirectory, arguments: Sequence[str], progress: Progress) -> int:
-    """Run pg_dump on the embedded database, which is started unless it is being served; gives its exit status.
+    """Run pg_dump on the embedded database, which is started unless it is being served. Returns the exit status.
 
-    Raises DataDirectoryError where there is no database, and DataDirectoryHeld while another command has it.
+    Raises DataDirectoryError if there is no database, and DataDirectoryHeld while another command uses it.
     """
     if is_absent(directory.postgres):
         raise DataDirectoryError(f"there is no database in {directory.path}: choose another --data-dir")

@@ -1,4 +1,4 @@
-"""pgmq_public: created where it is missing, never replaced without being asked to, and never granted again."""
+"""Installs pgmq_public: creates missing functions, replaces others only on request, respects revoked privileges."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ _GRANTEES = "select string_agg(quote_ident(rolname), ', ') from pg_catalog.pg_ro
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Schema pgmq_public as it is.
+    """The schema pgmq_public in the database.
 
     untouched  whether its privilege list is null
     holders    the roles with USAGE
-    entries    the function of each file by its signature, overloads of others left aside; None: missing
+    entries    the function of each file, by the file's path; None: missing. Overloads with other arguments are ignored
     """
 
     untouched: bool
@@ -42,7 +42,7 @@ class Api:
 
 
 async def look(connection: Connection, scripts: Sequence[Script]) -> Api | None:
-    """The schema as it is; None where there is none. For after `use_catalog_names`."""
+    """The schema in the database; None if it does not exist. Call `use_catalog_names` first."""
     schema = await connection.fetchrow(_USAGE, QUEUES)
     if schema is None:
         return None
@@ -63,9 +63,9 @@ def findings(
     shipped: Mapping[Key, Shipped],
     installer: str,
 ) -> Iterator[Finding]:
-    """What differs. Nothing where the schema does not exist: it was dropped on purpose.
+    """The differences. None for a missing schema, which was dropped on purpose.
 
-    installer  the role that must own the functions that it made
+    installer  the role that must own the functions that it created
     """
     if api is None:
         return
@@ -90,7 +90,7 @@ def findings(
 
 
 def _escaped(entry: Entry, record: Shipped | None, installer: str) -> bool:
-    """Whether another role owns a function that the installer made."""
+    """Whether another role owns a function that the installer created."""
     return record is not None and record.md5 == entry.md5 and entry.owner != installer
 
 
@@ -103,9 +103,9 @@ async def apply(
     *,
     replace: bool,
 ) -> None:
-    """Create what is missing, restore privileges where the list is null, and with `replace` replace what is there."""
+    """Create missing functions, restore privileges whose list is null, with `replace` replace existing functions."""
     if api.untouched:
-        # Supabase's owner role is not on every server.
+        # The role postgres, which owns the schema at Supabase, does not exist on every server.
         await connection.execute(
             f"grant usage on schema {QUEUES} to {await connection.fetchval(_GRANTEES, [*CALLERS, 'postgres'])}"
         )
@@ -126,20 +126,20 @@ async def apply(
 
 async def _take_over(connection: Connection, script: Script, former: str) -> None:
     await connection.execute(f"alter function {_signature(script)} owner to current_user")
-    # The former owner's grant has become the new one's.
+    # Changing the owner turned the former owner's privilege into one of the new owner.
     for grant in script.grants:
         if grant.grantee == former:
             await connection.execute(f"grant execute on function {_signature(script)} to {former}")
 
 
 async def _replace(connection: Connection, script: Script, entry: Entry) -> None:
-    """Keep the privileges that there are."""
+    """Replace a function and keep its privileges."""
     signature = _signature(script)
     try:
         async with connection.transaction():
             await _execute(connection, script, "creation", "comment")
     except asyncpg.InvalidFunctionDefinitionError:
-        # It returns something else, or its parameters have other names.
+        # CREATE OR REPLACE refuses another result type or other names of parameters.
         await connection.execute(f"drop function {signature}")
         await _execute(connection, script, "creation", "comment")
         if not entry.untouched:
@@ -176,6 +176,6 @@ async def _record(connection: Connection, script: Script) -> None:
 
 
 def _signature(script: Script) -> str:
-    """Of the function that a file makes, as its grants have it: `pgmq_public.pop(text)`."""
+    """The function that a file creates, as in its grants: `pgmq_public.pop(text)`."""
     grant = next(grant for grant in script.grants if grant.kind == "function")
     return f"{grant.schema}.{grant.name}{grant.arguments}"

@@ -1,4 +1,4 @@
-"""The installer's own tables: which files were applied, and what they made."""
+"""The installer's own tables: applied files, and the functions and views that they created."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ comment on table pgmq_gateway.shipped is 'The functions and views that the insta
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """What the installer recorded of a function or a view when it made it."""
+    """The installer's record of a function or a view that it created."""
 
     md5: str
     file: str
 
 
 async def files(connection: Connection) -> Mapping[str, str]:
-    """The checksums of the files of sql/functions that were applied, by path."""
+    """Checksums of the applied files of sql/functions, by path."""
     if await connection.fetchval("select to_regclass('pgmq_gateway.function_files')") is None:
         return {}
     rows = await connection.fetch("select file, checksum from pgmq_gateway.function_files")
@@ -50,7 +50,7 @@ async def files(connection: Connection) -> Mapping[str, str]:
 
 
 async def shipped(connection: Connection) -> dict[Key, Shipped]:
-    """What the installer made."""
+    """Records of the functions and views that the installer created."""
     if await connection.fetchval("select to_regclass('pgmq_gateway.shipped')") is None:
         return {}
     rows = await connection.fetch("select kind, schema, name, arguments, md5, file from pgmq_gateway.shipped")
@@ -60,7 +60,7 @@ async def shipped(connection: Connection) -> dict[Key, Shipped]:
 
 
 async def record(connection: Connection, script: Script, made: Mapping[Key, str]) -> None:
-    """Note that a file was applied, and the md5 of all that it made."""
+    """Record that a file was applied, with the md5 of each function and view that it created."""
     await connection.execute(
         "insert into pgmq_gateway.function_files (file, checksum) values ($1, $2)"
         " on conflict (file) do update set checksum = excluded.checksum, applied_at = now()",
@@ -75,7 +75,7 @@ async def record(connection: Connection, script: Script, made: Mapping[Key, str]
 
 
 async def forget(connection: Connection, keys: Iterable[Key]) -> None:
-    """Drop the records of functions and views that were dropped."""
+    """Delete the records of dropped functions and views."""
     await connection.executemany(
         "delete from pgmq_gateway.shipped where (kind, schema, name, arguments) = ($1, $2, $3, $4)",
         [(key.kind, key.schema, key.name, key.arguments) for key in keys],
@@ -83,5 +83,5 @@ async def forget(connection: Connection, keys: Iterable[Key]) -> None:
 
 
 async def keep_files(connection: Connection, paths: Sequence[str]) -> None:
-    """Drop the records of all other files."""
+    """Delete the records of all files except `paths`."""
     await connection.execute("delete from pgmq_gateway.function_files where file <> all ($1::text[])", paths)

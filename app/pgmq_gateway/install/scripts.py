@@ -1,4 +1,4 @@
-"""The files of sql/functions, and what their text says they make: functions, views and privileges."""
+"""Parses the files of sql/functions: the functions, views and privileges that they create."""
 
 import hashlib
 import re
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pgmq_gateway.schemas import INTERNAL, MANAGEMENT, QUEUES
 
-# In an installed package the files lie inside it, in a checkout beside it.
+# The files are inside an installed package, and beside it in a checkout.
 FOLDER = next(
     folder for folder in (Path(__file__).parents[1] / "sql", Path(__file__).parents[3] / "sql") if folder.is_dir()
 )
 
 SCHEMAS = (INTERNAL, MANAGEMENT, QUEUES)
 
-# What may hold a semicolon that ends no statement, and the one that does.
+# Comments and quoted texts, whose semicolons end no statement, and the semicolon that does.
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|;", re.DOTALL)
 _CREATION = re.compile(r"create (?:or replace )?(function|view) (\w+)\.(\w+)\b")
 _GRANT = re.compile(r"grant ([a-z, ]+?) on (?:(function|table|schema) )?(.+) to ([\w, ]+)")
@@ -25,7 +25,7 @@ _OBJECT = re.compile(r"(?:(\w+)\.)?(\w+)(\(.*?\))?(?:, |$)")
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A statement that makes a function or a view."""
+    """A statement that creates a function or a view."""
 
     kind: str
     schema: str
@@ -37,10 +37,10 @@ class Creation:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A privilege that a statement gives.
+    """A privilege that a statement grants.
 
     kind       function, table (views too) or schema; a schema has no `schema` of its own
-    arguments  the argument types of a function in parentheses, where the statement has them
+    arguments  the argument types of a function in parentheses, if the statement has them
     """
 
     privilege: str
@@ -53,20 +53,20 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement as it is written, and its outline: without comments and quoted texts, in single spaces."""
+    """A statement's text, and its outline: without comments and quoted texts, with single spaces."""
 
     text: str
     outline: str
 
     @property
     def creation(self) -> Creation | None:
-        """The function or view that it makes."""
+        """The function or view that it creates."""
         found = _CREATION.match(self.outline)
         return Creation(found[1], found[2], found[3]) if found else None
 
     @property
     def grants(self) -> Iterator[Grant]:
-        """The privileges that it gives, one by one."""
+        """The privileges that it grants, one by one."""
         found = _GRANT.fullmatch(self.outline)
         if found is None:
             return
@@ -103,12 +103,12 @@ class Script:
 
     @cached_property
     def creations(self) -> Sequence[Creation]:
-        """The functions and views that it makes, an overload for each time."""
+        """The functions and views that it creates; one name several times if it has overloads."""
         return [made for statement in self.statements if (made := statement.creation)]
 
     @cached_property
     def grants(self) -> Sequence[Grant]:
-        """The privileges that it gives outside of blocks."""
+        """The privileges that it grants outside of blocks."""
         return [grant for statement in self.statements for grant in statement.grants]
 
 

@@ -1,4 +1,4 @@
-"""What is missing of the state: roles, pgmq, schemas, tables, types, and the privileges on them."""
+"""Finds missing state: roles, pgmq, schemas, tables, types, and privileges on them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,14 +64,14 @@ _Objects = Mapping[tuple[str, str, str], _Object]
 
 
 async def missing_roles(connection: Connection) -> Sequence[str]:
-    """Those of the four roles that the server lacks."""
+    """The roles, of the four, that the server does not have."""
     wanted = [*CALLERS, LOGIN_ROLE]
     there = {row["rolname"] for row in await connection.fetch(_ROLES, wanted)}
     return [role for role in wanted if role not in there]
 
 
 async def findings(connection: Connection, scripts: Sequence[Script], installer: str) -> list[Finding]:
-    """What differs from what the migrations `scripts` make, with pgmq itself.
+    """The differences between the database and the objects that the migrations `scripts` create, pgmq included.
 
     installer  the role that must own everything
     """
@@ -95,7 +95,7 @@ async def findings(connection: Connection, scripts: Sequence[Script], installer:
 
 
 async def take_over(connection: Connection, scripts: Sequence[Script], installer: str) -> None:
-    """Make `installer`, the role of this connection, own all that the migrations made. Raises InstallError."""
+    """Make `installer`, the role of this connection, owner of all objects of the migrations. Raises InstallError."""
     for each in _strangers(scripts, await _objects(connection), installer):
         path = [part for part in (each.schema, each.name) if part]
         quoted = await connection.fetchval("select string_agg(quote_ident(p), '.') from unnest($1::text[]) as p", path)
@@ -119,14 +119,14 @@ async def _objects(connection: Connection) -> _Objects:
 
 
 def _strangers(scripts: Sequence[Script], there: _Objects, installer: str) -> list[_Object]:
-    """What the migrations made and another role owns."""
-    ours = {made for script in scripts for made in _creations(script)}
-    return [each for key, each in there.items() if key in ours and each.owner != installer]
+    """The objects of the migrations that another role owns."""
+    made = {created for script in scripts for created in _creations(script)}
+    return [each for key, each in there.items() if key in made and each.owner != installer]
 
 
 def _missing_objects(script: Script, there: _Objects) -> Iterator[Finding]:
     for kind, schema, name in _creations(script):
-        # A missing schema says enough.
+        # For a missing schema, its objects are not reported too.
         if (kind, schema, name) not in there and (not schema or ("schema", "", schema) in there):
             yield Finding("missing", f"{kind} {schema}.{name}".replace(" .", " "))
 
@@ -134,11 +134,11 @@ def _missing_objects(script: Script, there: _Objects) -> Iterator[Finding]:
 def _lost_grants(grants: Sequence[Grant], there: _Objects, absent: Sequence[str]) -> Iterator[Finding]:
     for grant in grants:
         each = there.get((grant.kind, grant.schema, grant.name))
-        # What is missing itself is named already.
+        # Missing objects are reported already.
         if each and grant.grantee not in absent and f"{grant.grantee}={grant.privilege}" not in each.privileges:
             yield Finding("missing", f"{grant.privilege} on {each} for {grant.grantee}")
 
 
 def _creations(script: Script) -> Sequence[tuple[str, str, str]]:
-    """The schemas, tables and types that a migration makes, in blocks too; by kind, schema and name."""
+    """Kind, schema and name of the schemas, tables and types that a migration creates, also inside blocks."""
     return _CREATIONS.findall(script.text)
