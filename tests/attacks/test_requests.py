@@ -14,6 +14,7 @@ import pytest
 from tests.answers import error
 from tests.attacks.raw import Answer, answers, connected, endless, exchange, post
 from tests.gateways import RunningGateway
+from tests.process.metrics import metrics
 from tests.server import Server
 from tests.waiting import until
 
@@ -169,6 +170,21 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
         assert read > 12_000_000
     until(lambda: memory(server) < before + 40 * MEGABYTE)
     assert gateway.client.post("/rpc/long", json={"n": 5}).json() == "xxxxx"
+
+
+def test_a_request_that_is_rejected_within_its_body_is_counted_and_logged_once(gateway: RunningGateway) -> None:
+    def counted() -> dict[str, float]:
+        return {name: value for name, value in metrics(gateway.server).items() if "_answers_" in name}
+
+    before = counted()
+    (answer,) = exchange(gateway.server, post("/rpc/long", b"1\r\n{\r\nnonsense\r\n", CHUNKED, length=False))
+    assert (answer.status, answer.code) == (400, "PGMQ400")
+    assert gateway.client.get("/nowhere").status_code == 404
+    grown = {name: value - before.get(name, 0) for name, value in counted().items()}
+    assert {name: value for name, value in grown.items() if value} == {
+        'pgmq_gateway_answers_total{status="400"}': 1,
+        'pgmq_gateway_answers_total{status="404"}': 1,
+    }
 
 
 def trickled(steady: socket.socket, head: socket.socket, readers: list[socket.socket], began: float) -> int:

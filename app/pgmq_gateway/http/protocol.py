@@ -220,12 +220,14 @@ class Protocol(HttpToolsProtocol):
             self._client.half_close()
             return
         if begun:
+            # `Request.body` raises it, so that the application counts and logs it.
+            cycle.rejection = error  # type: ignore[attr-defined]
             cycle.disconnected = True
             cycle.message_event.set()
         elif not self._all_answered:
             self._rejection = error
             return
-        self._respond(error)
+        self._respond(error, counted=not begun)
 
     @property
     def _all_answered(self) -> bool:
@@ -233,7 +235,7 @@ class Protocol(HttpToolsProtocol):
             return True
         return self.cycle.response_complete
 
-    def _respond(self, error: GatewayError) -> None:
+    def _respond(self, error: GatewayError, *, counted: bool = True) -> None:
         response = error_response(error, verbose=self._bounds.verbose)
         headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
         defaults = self.server_state.default_headers
@@ -242,5 +244,5 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
         self._client.half_close()
         self.connections.discard(self)
-        if self._traffic is not None:
+        if self._traffic is not None and counted:
             self._traffic.answered(response.status, response.code, 0)

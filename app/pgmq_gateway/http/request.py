@@ -152,23 +152,31 @@ class Request:
 
         ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it already.
         """
-        return getattr(getattr(self._receive, "__self__", None), "disconnected", False)
+        return getattr(self._cycle, "disconnected", False)
 
     async def body(self) -> bytes:
-        """Receive the whole body. Raises ClientGone, and BodyTooLong as soon as the body exceeds the maximum."""
+        """Receive the whole body.
+
+        Raises ClientGone, BodyTooLong as soon as the body exceeds the maximum, and the error that the protocol rejected
+        the request with.
+        """
         if self._length is not None and int(self._length) > self._max_body:
             raise BodyTooLong(self._max_body)
         chunks = []
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ClientGone
+                raise getattr(self._cycle, "rejection", None) or ClientGone
             chunks.append(message.get("body", b""))
             self.received += len(chunks[-1])
             if self.received > self._max_body:
                 raise BodyTooLong(self._max_body)
             if not message.get("more_body"):
                 return b"".join(chunks)
+
+    @property
+    def _cycle(self) -> object:
+        return getattr(self._receive, "__self__", None)
 
     def sql_settings(self) -> RequestSettings:
         """The request as SQL sees it, as in PostgREST."""
