@@ -25,7 +25,7 @@ from bench.checker.people import ROTATED_PERCENT, TOKEN_SECONDS
 from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
 from bench.client import NO_CONNECTION, Client
-from bench.measurement import BenchError, told
+from bench.measurement import BenchError, first_message
 from pgmq_gateway.auth.signing import token
 
 # Returns the role, claims and settings of the call, and leaves a setting for later calls of its transaction to find.
@@ -214,7 +214,7 @@ def main(
         workers = tuple(map(int, gateways.split(",")))
         tally, faults, findings = asyncio.run(_isolation(minutes * 60, seed, identities, crowds, together, workers))
     except* BenchError as errors:
-        print(f"isolation: {told(errors)}", file=sys.stderr)
+        print(f"isolation: {first_message(errors)}", file=sys.stderr)
         sys.exit(1)
     show(tally, faults, identities)
     for line in findings:

@@ -7,10 +7,10 @@ class BenchError(Exception):
     """The bench cannot continue. The message is one line with the reason and what to do."""
 
 
-def told(errors: BaseExceptionGroup[BenchError]) -> str:
+def first_message(errors: BaseExceptionGroup[BenchError]) -> str:
     """The message of the first error of an exception group."""
     first = errors.exceptions[0]
-    return told(first) if isinstance(first, BaseExceptionGroup) else str(first)
+    return first_message(first) if isinstance(first, BaseExceptionGroup) else str(first)
 
 
 @dataclass(frozen=True, slots=True)

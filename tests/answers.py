@@ -1,4 +1,4 @@
-"""What the gateway answers when it does not do what was asked."""
+"""Error responses of the gateway."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 
 
 def error(answer: httpx.Response) -> dict[str, Any]:
-    """The body of an error answer, which has just these four members in this order."""
+    """The body of an error response, which must have exactly four members in PostgREST's order."""
     body = answer.json()
     assert isinstance(body, dict), answer.text
     assert list(body) == ["code", "details", "hint", "message"], answer.text
@@ -18,6 +18,6 @@ def error(answer: httpx.Response) -> dict[str, Any]:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str]:
-    """Status, code and message of an error answer."""
+    """Status, code and message of an error response."""
     body = error(answer)
     return answer.status_code, body["code"], body["message"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# The six functions with arguments that do something to message 1 of a queue.
+# Arguments for the six functions; those with a message id name message 1.
 CALLS: dict[str, dict[str, Any]] = {
     "send": {"message": {"n": 1}},
     "send_batch": {"messages": [{"n": 1}, {"n": 2}]},

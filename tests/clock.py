@@ -2,7 +2,7 @@
 
 
 class Clock:
-    """Seconds that pass only when a test changes `now`."""
+    """Seconds that change only when a test sets `now`."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0

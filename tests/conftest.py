@@ -1,4 +1,4 @@
-"""What tests share: one real server on one embedded Postgres, a database and queues of their own for each test."""
+"""Shared fixtures: one real server on one embedded Postgres, and databases and queues for single tests."""
 
 import asyncio
 import functools
@@ -28,12 +28,11 @@ from tests.server import SECRET, Serve, Server
 TEMPLATE = "template_gateway"
 
 MEMORY = Path("/dev/shm")  # noqa: S108
-# Bytes that it must have free: many times what the tests' databases need.
-ENOUGH = 6 * 1024**3
+# Far more than the tests' databases need.
+MIN_FREE_BYTES = 6 * 1024**3
 
-# The tests' databases are made and thrown away by the hundred, with all their fsyncs: in memory that takes half the
-# time. Whoever sets TMPDIR decides.
-if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+# Tests create and drop hundreds of databases, with fsync: in memory they take half the time. TMPDIR takes precedence.
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MIN_FREE_BYTES:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 Token = Callable[..., str]
@@ -45,19 +44,19 @@ _patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(h
 
 
 def missing(what: str, why: str) -> NoReturn:
-    """Skip a test for want of a tool; where everything is required, fail."""
+    """Skip a test that needs a missing tool; with REQUIRE_ALL, fail it."""
     if os.environ.get("REQUIRE_ALL"):
         pytest.fail(f"{what} is missing and REQUIRE_ALL is set: {why}")
     pytest.skip(f"{what} is missing: {why}")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: tests often wait, for processes to start or for time limits."""
+    """One worker more than processors: tests often wait, for processes to start or for timeouts."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many test functions ran, and in how many cases: pytest counts cases only."""
+    """Print the numbers of test functions and of cases; pytest counts cases only."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     cases = {report.nodeid for report in reports if isinstance(report, pytest.TestReport)}
     tests = {case.partition("[")[0] for case in cases}
@@ -66,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder for the whole run that any user may pass through, as a Postgres run by root must."""
+    """A folder for the whole run, which other users can traverse: under root, Postgres runs as another user."""
     path = Path(tempfile.mkdtemp(prefix="pgmq-gateway-test-"))
     path.chmod(0o755)
     yield path
@@ -94,7 +93,7 @@ def directory(embedded: Server, folder: Path) -> DataDirectory:  # noqa: ARG001 
 
 @pytest.fixture
 def api(embedded: Server) -> Iterator[httpx.Client]:
-    """An HTTP client of the running server that sends nothing by itself."""
+    """An HTTP client of the running server, without credentials."""
     with httpx.Client(base_url=embedded.url, headers={"Content-Profile": "pgmq_public"}, timeout=30) as client:
         yield client
 
@@ -117,14 +116,14 @@ def service_key() -> str:
 
 @pytest.fixture
 def sql(directory: DataDirectory) -> Iterator[Sql]:
-    """Run SQL as the owner in the running server's database: sql("select …", …) gives its rows."""
+    """Run SQL as the owner in the running server's database: sql("select …", …) returns the rows."""
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         yield runner(connection)
 
 
 @pytest.fixture(scope="module")
 def shared_queue(directory: DataDirectory) -> Iterator[str]:
-    """A queue of the module's own, for tests that change its rows only and begin with a truncate."""
+    """A queue for the tests of a module that change only its rows and begin with a truncate."""
     name = f"q{uuid.uuid4().hex[:12]}"
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         connection.execute("select pgmq_admin.create_queue(%s)", [name])
@@ -134,7 +133,7 @@ def shared_queue(directory: DataDirectory) -> Iterator[str]:
 
 @pytest.fixture
 def queue(sql: Sql) -> Iterator[str]:
-    """A queue of the test's own, with row-level security on and no rights given."""
+    """A queue for one test, with row-level security and without grants."""
     name = f"q{uuid.uuid4().hex[:12]}"
     sql("select pgmq_admin.create_queue(%s)", name)
     yield name
@@ -143,7 +142,7 @@ def queue(sql: Sql) -> Iterator[str]:
 
 @pytest.fixture
 def grant(sql: Sql, queue: str) -> Callable[..., None]:
-    """grant("anon", "send", "read"): rights on the test's queue."""
+    """grant("anon", "send", "read"): grant operations on the test's queue."""
 
     def give(role: str, *operations: str) -> None:
         sql("select pgmq_admin.grant_queue(%s, %s, %s)", queue, role, list(operations))
@@ -153,13 +152,13 @@ def grant(sql: Sql, queue: str) -> Callable[..., None]:
 
 @pytest.fixture
 def no_rls(sql: Sql, queue: str) -> None:
-    """Row-level security off on the test's queue, so that grants alone decide."""
+    """Disable row-level security on the test's queue, so that only grants apply."""
     sql(f"alter table pgmq.q_{queue} disable row level security")
 
 
 @pytest.fixture(scope="session")
 def template(directory: DataDirectory) -> str:
-    """The name of a database that is installed and that nobody is connected to, for cloning."""
+    """The name of an installed database without connections, for cloning."""
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         connection.execute(f"create database {TEMPLATE}")
 
@@ -174,20 +173,20 @@ def template(directory: DataDirectory) -> str:
 
 @pytest.fixture
 def new_database(directory: DataDirectory) -> Iterator[Callable[..., str]]:
-    """new_database() makes an empty database, new_database(template) a clone; gives its name. Dropped at the end."""
+    """new_database() returns the name of an empty database, new_database(template) of a clone. Dropped at the end."""
     with ExitStack() as stack:
         yield lambda template="template0": stack.enter_context(databases.new_database(directory, template))
 
 
 @pytest.fixture
 def database(new_database: Callable[..., str], template: str) -> str:
-    """The name of an installed database of the test's own."""
+    """The name of an installed database for one test."""
     return new_database(template)
 
 
 @pytest.fixture
 def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Serve]:
-    """serve(database, "--workers", "2", PGRST_X="…"): a gateway of the test's own on a database, stopped at the end."""
+    """serve(database, "--workers", "2", PGRST_X="…"): a gateway for one test on a database, stopped at the end."""
     started: list[Server] = []
 
     def start(database: str, *arguments: str, **settings: str) -> Server:
@@ -205,9 +204,9 @@ def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Serve]:
 def gateway(
     request: pytest.FixtureRequest, directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGateway]:
-    """A gateway on a database, one for all tests of a module.
+    """A gateway on a database, for all tests of a module.
 
-    The module may name settings in GATEWAY, and in SCHEMAS statements to run before the gateway starts.
+    The module can define its settings in GATEWAY, and SQL to run before the start in SCHEMAS.
     """
     with databases.new_database(directory, template) as name:
         with psycopg.connect(socket_uri(directory, database=name), autocommit=True) as connection:
@@ -220,14 +219,14 @@ def gateway(
 
 @pytest.fixture
 def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
-    """A client that may do everything."""
+    """A client as service_role."""
     api.headers.update(bearer("service_role"))
     return api
 
 
 @pytest.fixture
 def role(sql: Sql) -> Iterator[str]:
-    """A role that calls may run in."""
+    """A role that calls can run in."""
     sql("create role settled nologin noinherit")
     sql("grant settled to authenticator")
     yield "settled"
@@ -236,7 +235,7 @@ def role(sql: Sql) -> Iterator[str]:
 
 @pytest.fixture
 def stored(sql: Sql, queue: str) -> Callable[[], list[tuple[Any, ...]]]:
-    """stored() gives all rows of the test's queue and its archive, as they are now."""
+    """stored() returns the present rows of the test's queue and its archive."""
 
     def rows() -> list[tuple[Any, ...]]:
         return [

@@ -1,4 +1,4 @@
-"""Databases of the tests' own on the embedded server, and SQL in them."""
+"""Databases for tests on the embedded server, and SQL in them."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def runner(connection: psycopg.Connection[Any]) -> Sql:
 
 @contextmanager
 def new_database(directory: DataDirectory, template: str = "template0") -> Iterator[str]:
-    """Create a database, a clone of `template`, and drop it at the end. Yields its name."""
+    """A new database, cloned from `template` and dropped at the end. Yields its name."""
     name = f"db_{uuid.uuid4().hex[:12]}"
     maintain(directory, f"create database {name} template {template}")
     yield name
@@ -34,6 +34,6 @@ def new_database(directory: DataDirectory, template: str = "template0") -> Itera
 
 
 def maintain(directory: DataDirectory, statement: str) -> None:
-    """Run SQL in the database "postgres", over a connection of its own: tests may restart the server in between."""
+    """Run SQL in the database "postgres", on a new connection, because tests restart the server."""
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         connection.execute(statement.encode())

@@ -30,7 +30,7 @@ class RunningGateway:
     sql: Sql
 
     def define(self, *statements: str) -> None:
-        """Run SQL, and wait until the gateway knows what it changed."""
+        """Run SQL, and wait until the gateway has reloaded the functions."""
         marker = f"marker_{uuid.uuid4().hex}"
         for statement in statements:
             self.sql(statement)
@@ -43,7 +43,7 @@ class RunningGateway:
 def running_gateway(
     directory: DataDirectory, database: str, log: Path, settings: Mapping[str, str]
 ) -> Iterator[RunningGateway]:
-    """Run a gateway on a database of the server that has this data directory; it must stop without an error."""
+    """Run a gateway on a database of the server of this data directory. At the end it must exit with status 0."""
     uri = socket_uri(directory, "authenticator", database)
     running = server.start(log, env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2", **settings})
     with (

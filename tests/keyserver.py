@@ -12,9 +12,9 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class KeyServer(ThreadingHTTPServer):
-    """Answers every GET the same way.
+    """Sends the same response to every GET.
 
-    requests  the headers of those that came
+    requests  the headers of the received requests
     """
 
     daemon_threads = True
@@ -65,7 +65,7 @@ def content(body: bytes, status: int = 200, **headers: str) -> Answer:
 
 
 def trickle(body: bytes) -> Answer:
-    """A body over two seconds, padded with spaces."""
+    """A response whose body takes two seconds, padded with spaces."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
@@ -102,7 +102,7 @@ def chunks(body: bytes, size: int) -> Answer:
 
 @contextmanager
 def running(context: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
-    """A running key server; with TLS where a context is given."""
+    """A running key server; with TLS if there is a context."""
     with KeyServer() as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""Node.js and the packages in tests/clients/node. Tests that use them are skipped where they are missing."""
+"""Node.js and the packages in tests/clients/node. Tests that need them are skipped if they are missing."""
 
 import re
 import shutil

@@ -11,34 +11,34 @@ from typing import Any, Literal, Self, TypeVar
 
 T = TypeVar("T")
 
-# Where bytes come from.
+# The sender of bytes.
 Side = Literal["client", "server"]
 SIDES: tuple[Side, ...] = ("client", "server")
 # A host and a port, or a Unix socket.
 Address = tuple[str, int] | Path
-# Told the number of the connection and what its client sent, before that is forwarded.
+# Called with the number of the connection and the client's bytes before they are forwarded.
 Tap = Callable[[int, bytes], None]
 
 CHUNK = 65536
-PATIENCE = 30
-# With SO_LINGER on and no time given, closing sends RST.
-AT_ONCE = struct.pack("ii", 1, 0)
-# How many slices a second a slow line sends.
-PACE = 20
+TIMEOUT_SECONDS = 30
+# With SO_LINGER on and a time of 0, closing sends RST.
+NO_LINGER = struct.pack("ii", 1, 0)
+# With a rate, bytes are sent in this many slices.
+SLICES_PER_SECOND = 20
 
 
 class Proxy:
-    """Forwards connections to `target` for the length of a `with` block.
+    """Forwards connections to `target` during a `with` block.
 
-    These hold for all connections, from now on, in both directions:
+    The attributes apply to all connections in both directions, as soon as they are set:
 
-    latency  seconds that each chunk is held up
+    latency  seconds by which each chunk is delayed
     rate     bytes per second and direction of each connection; None: no limit
-    slicing  bytes that are sent at once at most; None: as they come
+    slicing  maximum bytes of one packet; None: chunks as received
     """
 
     def __init__(self, target: Address, listen: Path | None = None, tap: Tap | None = None) -> None:
-        """`listen` is where a Unix socket is made; without it, it is a free TCP port of 127.0.0.1."""
+        """`listen` is the path of the Unix socket; without it, the proxy listens on a free TCP port of 127.0.0.1."""
         self.latency = 0.0
         self.rate: float | None = None
         self.slicing: int | None = None
@@ -73,16 +73,16 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The TCP port of 127.0.0.1 that it listens on."""
+        """The TCP port of the proxy on 127.0.0.1."""
         return self._port
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         return len(self._links)
 
     def aim(self, target: Address) -> None:
-        """Forward new connections to another place."""
+        """Forward new connections to another address."""
         self._target = target
 
     def cut(self) -> None:
@@ -90,30 +90,30 @@ class Proxy:
         self._do(self._cut())
 
     def cut_after(self, side: Side, number: int = 0) -> None:
-        """Forward so many more bytes from this side, then reset the connection that brings the next.
+        """Forward this number of bytes from this side, then reset the connection that sends more.
 
-        cut_after("server"): the next answer is lost on its way, whatever it says has been done.
+        cut_after("server") loses the next response, after the statement was executed.
         """
         self._do(self._arm(side, number))
 
     def freeze(self, *sides: Side) -> None:
-        """Forward nothing and close nothing, as a network that is gone. New connections come about, and stay silent.
+        """Forward nothing and close nothing (a half-open network). New connections are accepted and get no response.
 
-        sides  only what comes from there; without any, all
+        sides  senders whose bytes are held back; default: both
         """
         self._do(self._freeze(sides or SIDES))
 
     def refuse(self) -> None:
-        """Refuse new connections (ECONNREFUSED); those that are open go on."""
+        """Refuse new connections (ECONNREFUSED); open ones continue."""
         self._do(self._refuse())
 
     def heal(self) -> None:
-        """End all faults. What was held up by `freeze` is forwarded now."""
+        """End all faults. Bytes held back by `freeze` are forwarded."""
         self.latency, self.rate, self.slicing = 0.0, None, None
         self._do(self._heal())
 
     def _do(self, task: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(task, self._loop).result(TIMEOUT_SECONDS)
 
     async def _listen(self) -> None:
         if self._path is not None:
@@ -165,7 +165,7 @@ class Proxy:
         except* OSError:
             link.reset()
         except* asyncio.CancelledError:
-            # The end of the proxy; a task that ends as cancelled would be complained about.
+            # The proxy stops; asyncio would log a task that ends as cancelled.
             pass
         finally:
             self._links.discard(link)
@@ -195,21 +195,21 @@ class Proxy:
             writer.write_eof()
 
     def _allowed(self, side: Side, number: int) -> int:
-        """How many of so many bytes may still pass."""
+        """The number of bytes, of `number`, that are still forwarded."""
         left = self._left.get(side)
         if left is None:
             return number
         if left >= number:
             self._left[side] = left - number
             return number
-        # Once: the connection that comes instead works.
+        # The fault happens once: the client's next connection works.
         del self._left[side]
         return left
 
     async def _send(self, writer: asyncio.StreamWriter, chunk: bytes) -> None:
         while chunk:
             rate = self.rate
-            size = min(self.slicing or CHUNK, max(1, int(rate / PACE)) if rate else CHUNK)
+            size = min(self.slicing or CHUNK, max(1, int(rate / SLICES_PER_SECOND)) if rate else CHUNK)
             writer.write(chunk[:size])
             await writer.drain()
             await asyncio.sleep(min(size, len(chunk)) / rate if rate else 0)
@@ -217,7 +217,7 @@ class Proxy:
 
 
 class _Link:
-    """One connection with its way on."""
+    """A client's connection and the one to the target."""
 
     def __init__(self, number: int, back: asyncio.StreamWriter) -> None:
         self.number = number
@@ -226,7 +226,7 @@ class _Link:
     def reset(self) -> None:
         for writer in self.writers:
             with contextlib.suppress(OSError):
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             writer.transport.abort()
 
     def close(self) -> None:
@@ -235,7 +235,7 @@ class _Link:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket on the port, which several may be bound to: one that does not listen keeps it while none does."""
+    """A socket bound with SO_REUSEPORT: one that does not listen reserves the port while none listens."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -18,8 +18,8 @@ from pgmq_gateway.auth.signing import api_key
 
 PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 SECRET = "a secret that is only ever used in these tests"
-PATIENCE = 60
-# What systemd does to pass a socket, the API's: descriptor 3, and variables that only the process with this id heeds.
+TIMEOUT_SECONDS = 60
+# Passes the API's socket as systemd does: descriptor 3, and variables with the process ID of the receiver.
 PASSES = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -30,7 +30,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @dataclass
 class Server:
-    """A running gateway: `url` is the API's, `admin_url` that of the admin port."""
+    """A running gateway with the URLs of its API and its admin port."""
 
     process: subprocess.Popen[str]
     url: str
@@ -39,10 +39,10 @@ class Server:
     log: Path = field(repr=False)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it with a signal and return its exit status."""
+        """Stop it with a signal and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(PATIENCE)
+        status = self.process.wait(TIMEOUT_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
@@ -61,7 +61,7 @@ def start(
 ) -> Server:
     """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
 
-    Without the dashboard, unless the arguments say where it is to be. `passed`: serve this socket, as from systemd.
+    Without the dashboard, unless the arguments name its port. `passed`: a socket to serve, as from systemd.
     """
     without = () if "--dashboard-port" in arguments else ("--no-dashboard",)
     passes = (sys.executable, "-c", PASSES, str(passed.fileno())) if passed else ()
@@ -83,24 +83,24 @@ def start(
 def run(
     *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command of `pgmq-gateway` to its end."""
+    """Run a command of `pgmq-gateway` and wait for its exit."""
     return subprocess.run(
         [PROGRAM, *arguments], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The machine's environment without settings of the gateway, and with `more`. Dashboards take any free port."""
+    """The environment without settings of the gateway, and with `more`. Dashboards use any free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGMQ_GATEWAY_", "PG"))}
-    # Samples of queues would be taken in the midst of what tests count.
-    ours = {"PGMQ_GATEWAY_HISTORY_INTERVAL": "0", "PGMQ_GATEWAY_DASHBOARD_PORT": "0"}
-    return {**kept, "COLUMNS": "200", **ours, **(more or {})}
+    # Samples would change the numbers of transactions that tests count.
+    fixed = {"PGMQ_GATEWAY_HISTORY_INTERVAL": "0", "PGMQ_GATEWAY_DASHBOARD_PORT": "0"}
+    return {**kept, "COLUMNS": "200", **fixed, **(more or {})}
 
 
 def banner(process: subprocess.Popen[str], log: Path, mark: str) -> str:
-    """What the process prints up to and with the first banner that has `mark` in it."""
+    """The output of the process up to the end of the first banner that contains `mark`."""
     assert process.stdout is not None
-    descriptor, output, deadline = process.stdout.fileno(), "", time.monotonic() + PATIENCE
+    descriptor, output, deadline = process.stdout.fileno(), "", time.monotonic() + TIMEOUT_SECONDS
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while mark not in output:
@@ -126,7 +126,7 @@ def ready(gateway: Server) -> bool:
 
 
 def refuses(gateway: Server) -> bool:
-    """Whether new connections are turned away."""
+    """Whether new connections are refused."""
     try:
         httpx.get(gateway.url)
     except httpx.TransportError:

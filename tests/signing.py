@@ -31,7 +31,7 @@ class Pair:
         return {name: value for name, value in {**found, "kid": self.kid, **members}.items() if value is not None}
 
     def token(self, algorithm: str | None = None, *, kid: str | None = "", **claims: object) -> str:
-        """A token of an authenticated user. kid: another one, or None for none."""
+        """A token of an authenticated user. kid: empty: the key's own; None: without one."""
         header = {} if kid is None else {"kid": kid or self.kid}
         payload = {"role": "authenticated", **claims}
         return jwt.encode(payload, self.private, algorithm or self.algorithms[0], header)

@@ -1,15 +1,15 @@
-"""Waiting for what other processes will do soon."""
+"""Waits for conditions that other processes meet."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from tests.server import PATIENCE
+from tests.server import TIMEOUT_SECONDS
 
 
 def until(condition: Callable[[], object]) -> None:
     """Wait until `condition` is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
@@ -17,7 +17,7 @@ def until(condition: Callable[[], object]) -> None:
 
 async def until_async(condition: Callable[[], object | Awaitable[object]]) -> None:
     """Wait until `condition` is true, while other tasks run. It may be a coroutine function."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         result = condition()
         if await result if isinstance(result, Awaitable) else result:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.checker.report import show
 from bench.checker.rounds import Tally, round_of
 from bench.checker.site import site
-from bench.measurement import BenchError, told
+from bench.measurement import BenchError, first_message
 
 WIDTH_COLUMNS = 120
 # Under load; after each round the queues are read and checked.
@@ -31,7 +31,7 @@ def main(
     try:
         tally, findings = asyncio.run(_rounds(minutes * 60, seed, clients, tuple(map(int, gateways.split(",")))))
     except* BenchError as errors:
-        print(f"checker: {told(errors)}", file=sys.stderr)
+        print(f"checker: {first_message(errors)}", file=sys.stderr)
         sys.exit(1)
     for line in findings:
         print(f"gateway: {line}")

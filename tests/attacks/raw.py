@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.server import PATIENCE, Server
+from tests.server import TIMEOUT_SECONDS, Server
 
 
 class Answer(msgspec.Struct):
@@ -32,7 +32,7 @@ def connected(server: Server, buffer: int | None = None) -> Iterator[socket.sock
     """A connection; `buffer`: the size of its receive buffer."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.socket() as connection:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT_SECONDS)
         if buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         connection.connect((host, int(port)))

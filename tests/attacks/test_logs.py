@@ -1,4 +1,4 @@
-"""What the log tells of requests, and what no log and no error may tell of them."""
+"""The request log, and secrets and payloads that no log and no error may contain."""
 
 import json
 import re
@@ -27,7 +27,7 @@ CANARY = "canary-7d41"
 RAISING = """
 create function public.blunder(text text) returns void language plpgsql as $f$ begin {} end $f$
 """
-# What goes wrong in functions with what they are given in the words that Postgres has for it.
+# Errors of functions whose Postgres messages quote an argument.
 BLUNDERS = (
     "perform text::integer;",
     "raise exception '%', text using detail = text, hint = text;",
@@ -40,8 +40,8 @@ BLUNDERS = (
 
 
 @contextmanager
-def told(gateway: RunningGateway) -> Iterator[list[dict[str, Any]]]:
-    """Collects the lines that the block adds to the log, once there is one of its last request."""
+def logged(gateway: RunningGateway) -> Iterator[list[dict[str, Any]]]:
+    """Collects the lines that the block adds to the log, up to that of its last request."""
     size = gateway.server.log.stat().st_size
     lines: list[dict[str, Any]] = []
     yield lines
@@ -58,7 +58,7 @@ def told(gateway: RunningGateway) -> Iterator[list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def tasks(gateway: RunningGateway) -> str:
-    """A queue without row-level security that anybody may use."""
+    """A queue without row-level security that every role can use."""
     gateway.sql("select pgmq_admin.create_queue('tasks', rls => false)")
     gateway.sql("select pgmq_admin.grant_queue('tasks', 'anon', '{send,read,pop,delete,archive}')")
     gateway.sql("select pgmq_admin.grant_queue('tasks', 'authenticated', '{send,read,pop,delete,archive}')")
@@ -68,7 +68,7 @@ def tasks(gateway: RunningGateway) -> str:
 def test_a_request_has_a_line_with_what_came_of_it(gateway: RunningGateway, bearer: Bearer, tasks: str) -> None:
     body = json.dumps({"queue_name": tasks, "message": 1})
     headers = {**bearer("authenticated"), "Content-Profile": "pgmq_public", "X-Request-Id": "of mine"}
-    with told(gateway) as lines:
+    with logged(gateway) as lines:
         answer = gateway.client.post("/rest/v1/rpc/send?select=", content=body, headers=headers)
         gateway.client.delete(f"/queues/{tasks}/messages/4711", headers=bearer("authenticated"))
         gateway.client.post("/rpc/nothing", json={}, headers={"Authorization": "Bearer a.b.c"})
@@ -102,7 +102,7 @@ def test_a_request_has_a_line_with_what_came_of_it(gateway: RunningGateway, bear
 
 def test_a_request_has_a_name_and_its_answer_says_it(gateway: RunningGateway) -> None:
     given = ["of mine", "x" * 128, "", "x" * 129, "a\tb", "ü"]
-    with told(gateway) as lines:
+    with logged(gateway) as lines:
         names = [
             gateway.client.get("/rpc/nothing", headers=[(b"x-request-id", name.encode())]).headers["x-request-id"]
             for name in given
@@ -115,7 +115,7 @@ def test_a_request_has_a_name_and_its_answer_says_it(gateway: RunningGateway) ->
 def test_a_client_that_goes_before_its_answer_has_a_line_too(gateway: RunningGateway) -> None:
     address = urlsplit(gateway.server.url)
     assert address.hostname
-    with told(gateway) as lines:
+    with logged(gateway) as lines:
         with socket.create_connection((address.hostname, address.port or 0)) as client:
             client.sendall(b"POST /rpc/send HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         until(lambda: '"status":499' in gateway.server.log.read_text())
@@ -124,7 +124,7 @@ def test_a_client_that_goes_before_its_answer_has_a_line_too(gateway: RunningGat
 
 def test_a35_no_line_is_forged(gateway: RunningGateway) -> None:
     path = "/rpc/a%0Apgmq-gateway:%20forged" + "x" * 1000
-    with told(gateway) as lines:
+    with logged(gateway) as lines:
         gateway.client.get(path, headers=[(b"x-request-id", b"a\xe2\x80\xa8b")])
         gateway.client.get("/rpc/\u2028".encode().decode("latin-1"))
     assert len(lines) == 2
@@ -162,12 +162,12 @@ def test_a35_no_log_has_a_token_a_key_or_a_payload(gateway: RunningGateway, bear
     surrogate = f'{{"text": "{CANARY} \\ud800"}}'
     gateway.client.post("/rpc/blunder", content=surrogate, headers=bearer("authenticated"))
     assert gateway.client.post("/rpc/read", json={"queue_name": tasks, "sleep_seconds": 0, "n": 9}, headers=mine).json()
-    with told(gateway):
+    with logged(gateway):
         pass
     log = gateway.server.log.read_text()
     parts = {part for one in tokens for part in one.removeprefix("Bearer ").split(".")}
     assert [secret for secret in (CANARY, SECRET, *parts) if secret in log] == []
-    # What went wrong on connections was told of, so there was something to leave out.
+    # The log has lines about failed connections, so there was data to leave out.
     assert "closing a connection" in log
 
 

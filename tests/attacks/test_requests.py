@@ -18,10 +18,10 @@ from tests.process.metrics import metrics
 from tests.server import Server
 from tests.waiting import until
 
-MOST = 200_000
+MAX_BODY = 200_000
 GATEWAY = {
     "PGRST_DB_POOL": "1",
-    "PGMQ_GATEWAY_MAX_BODY": str(MOST),
+    "PGMQ_GATEWAY_MAX_BODY": str(MAX_BODY),
     "PGMQ_GATEWAY_MAX_HEAD": "4096",
     "PGMQ_GATEWAY_HEAD_TIMEOUT": "2",
     "PGMQ_GATEWAY_BODY_TIMEOUT": "2",
@@ -43,7 +43,7 @@ def memory(server: Server) -> int:
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
-def told(answer: Answer) -> tuple[int, str, str | None]:
+def summary(answer: Answer) -> tuple[int, str, str | None]:
     """Status, code and Connection header of an error."""
     return answer.status, answer.code, answer.headers.get("connection")
 
@@ -52,14 +52,14 @@ def test_a28_a_body_with_too_large_a_content_length_is_refused_before_it_is_read
     with connected(gateway.server) as connection:
         connection.sendall(b"POST /rpc/long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n{")
         (answer,) = answers(connection)
-    assert told(answer) == (413, "PGMQ413", "close")
+    assert summary(answer) == (413, "PGMQ413", "close")
     # Nor is it requested with 100 Continue.
-    (answer,) = exchange(gateway.server, post("/rpc/long", b"x" * (MOST + 1), "Expect: 100-continue")[:200])
-    assert told(answer) == (413, "PGMQ413", "close")
-    refused = gateway.client.post("/rpc/long", content=b" " * MOST + b"{}", headers={"Origin": "https://a.example"})
+    (answer,) = exchange(gateway.server, post("/rpc/long", b"x" * (MAX_BODY + 1), "Expect: 100-continue")[:200])
+    assert summary(answer) == (413, "PGMQ413", "close")
+    refused = gateway.client.post("/rpc/long", content=b" " * MAX_BODY + b"{}", headers={"Origin": "https://a.example"})
     assert (refused.status_code, error(refused)["code"]) == (413, "PGMQ413")
     assert refused.headers["access-control-allow-origin"] == "*"
-    assert gateway.client.post("/rpc/long", content=b" " * (MOST - 9) + b'{"n": 10}').json() == "x" * 10
+    assert gateway.client.post("/rpc/long", content=b" " * (MAX_BODY - 9) + b'{"n": 10}').json() == "x" * 10
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -105,7 +105,7 @@ def test_a28_a_compressed_body_is_bytes_like_any_other(gateway: RunningGateway) 
 )
 def test_a28_a_head_that_is_too_long_is_refused_while_it_comes_in(gateway: RunningGateway, head: bytes) -> None:
     (answer,) = exchange(gateway.server, head)
-    assert told(answer) in [(431, "PGMQ431", "close"), (400, "PGMQ400", "close")]
+    assert summary(answer) in [(431, "PGMQ431", "close"), (400, "PGMQ400", "close")]
     assert answer.status == (400 if head.startswith(b"G\r") else 431)
     # After another request, and in pieces.
     with connected(gateway.server) as connection:
@@ -160,7 +160,7 @@ def test_a30_slow_requests_and_slow_readers_are_cut_and_hold_no_database_connect
         read = 1 + trickled(steady, heads[0], readers, began)
         assert answers(silent) == []
         assert [[one.status for one in answers(head)] for head in heads] == [[408], [404, 408]]
-        assert [[told(one) for one in answers(body)] for body in bodies] == 2 * [[(408, "PGMQ408", "close")]]
+        assert [[summary(one) for one in answers(body)] for body in bodies] == 2 * [[(408, "PGMQ408", "close")]]
         assert [one.status for one in answers(refused)] == [404]
         # The client that kept reading has the whole response.
         while chunk := steady.recv(MEGABYTE):
@@ -211,10 +211,10 @@ def test_a30_a_connection_beyond_the_limit_is_503_and_costs_nothing(gateway: Run
         before = [clients.enter_context(connected(gateway.server)) for _ in range(21)]
         until(lambda: select.select(before, [], [], 0)[0])
         found = [answers(connection) for connection in select.select(before, [], [], 0)[0]]
-        assert {told(*one) for one in found} == {(503, "PGMQ503", "close")}
+        assert {summary(*one) for one in found} == {(503, "PGMQ503", "close")}
         assert found[0][0].headers["retry-after"] == "1"
         (late,) = exchange(gateway.server, post("/rpc/long", b'{"n": 1}'))
-        assert told(late) == (503, "PGMQ503", "close")
+        assert summary(late) == (503, "PGMQ503", "close")
     until(lambda: exchange(gateway.server, post("/rpc/long", b'{"n": 1}', "Connection: close"))[0].status == 200)
 
 

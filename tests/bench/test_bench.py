@@ -1,4 +1,4 @@
-"""The bench from its command line to its results, on a real Postgres and real servers; how fast is not asked."""
+"""The bench from its command line to its results, on a real Postgres and real servers."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the bench to its end."""
+    """Run the bench and wait for its exit."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
         cwd=REPOSITORY,
@@ -32,7 +32,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
-    """One test for all of it, because a run takes so long: every kind of call, callers, and messages in flight."""
+    """One run for all of it, because a run takes long: every operation, several callers, and messages in flight."""
     if not shutil.which("wrk"):
         missing("wrk", "apt-get install wrk")
     output = tmp_path / "results.json"
@@ -48,14 +48,14 @@ def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
 
 
 def check_who_is_there(rows: list[dict[str, Any]]) -> None:
-    """pgmq.api knows no callers, so it is absent where there are three."""
+    """pgmq.api has no callers, so it does not run cells with three."""
     here = {(row["contender"], row["operation"], row["callers"]) for row in rows}
     everybody = {(name, what, 1) for name in ("gateway", "pgmq-api", "postgres") for what in ("send", "read")}
     assert here == everybody | {(name, what, 3) for name in ("gateway", "postgres") for what in ("send", "read")}
 
 
 def check_row(row: dict[str, Any]) -> None:
-    """Rate, latencies, CPU and memory; Postgres alone has no server in front of it."""
+    """Rate, latencies, CPU and memory; `postgres` has no HTTP server."""
     assert row["faults"] == []
     assert row["operations_per_second"] > 0
     calls = 2 if row["operation"] == "read" else 1
@@ -71,7 +71,7 @@ def check_row(row: dict[str, Any]) -> None:
 
 
 def check_machine(machine: dict[str, Any]) -> None:
-    """Figures mean nothing without what they were measured on; whose it is, is nobody's business."""
+    """The results describe the machine and do not identify it."""
     assert machine["cores"] > 0
     assert machine["postgres"].startswith("18")
     assert machine["packages"]["pgmq"]
@@ -79,7 +79,7 @@ def check_machine(machine: dict[str, Any]) -> None:
 
 
 def check_texts(printed: str, picture: Path) -> None:
-    """The table and the picture have every cell."""
+    """The table and the picture contain every cell."""
     texts = " ".join(element.text or "" for element in ET.parse(picture).iter())  # noqa: S314 made by us
     for cell in ("send, 4 connections, 100 B, depth 1k-in-flight", "read 1 + delete, 4 connections, 100 B, 3 callers"):
         assert cell in printed
@@ -99,7 +99,7 @@ def check_texts(printed: str, picture: Path) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_said_in_a_line(arguments: tuple[str, ...], complaint: str) -> None:
-    """Nobody likes a traceback."""
+    """Errors are one line, without a traceback."""
     done = bench(*arguments)
     assert done.returncode != 0
     assert complaint in " ".join(done.stderr.split())
@@ -107,7 +107,7 @@ def test_what_cannot_be_measured_is_said_in_a_line(arguments: tuple[str, ...], c
 
 
 def test_the_default_selection_has_the_cells_of_the_goals() -> None:
-    """And stays small enough for ten minutes: each cell is about 30 seconds."""
+    """The default selection takes ten minutes: about 30 seconds for each cell."""
     default = Selection().cells(Preset.DEFAULT)
     assert len(default) == len(set(default)) <= 18
     assert {Cell(), Cell(connections=1), Cell(connections=128), Cell(callers=100), Cell(Operation.READ)} <= set(default)
@@ -116,7 +116,7 @@ def test_the_default_selection_has_the_cells_of_the_goals() -> None:
 
 
 def test_a_selection_is_all_combinations_and_full_fills_in_the_rest() -> None:
-    """What was not said is one default value, or everything."""
+    """Without an option: one default value, or all values."""
     selection = Selection(operations=[Operation.POP, Operation.SEND], connections=[1, 8])
     assert len(selection.cells(Preset.DEFAULT)) == 4
     # Three sizes, one or a hundred callers, three depths; but no deep queues of 64 KB.

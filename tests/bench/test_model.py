@@ -1,4 +1,4 @@
-"""The checker's model, on histories written by hand: what is certain is reported, what may be otherwise is not."""
+"""The checker's model on hand-written histories: certain violations are reported, possible ones are not."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ OTHER = {"owner": "ann", "mark": 2}
 
 
 def call(function: str, invoked: float = 0, **how: Any) -> Call:  # noqa: ANN401
-    """An answered call that takes a second, of ann's on `q`, unless it is said otherwise."""
+    """A call of ann on `q` that takes a second and gets a response, unless `how` overrides that."""
     made = Call(function, "q", "ann", invoked, returned=invoked + 1, outcome=Outcome.OK)
     for name, value in how.items():
         setattr(made, name, value)

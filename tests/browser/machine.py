@@ -1,4 +1,4 @@
-"""What the tests in a browser need from the machine. They are skipped where it is missing."""
+"""Requirements of the tests in a browser, which are skipped if one is missing."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ def browser_program() -> str:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not program:
         missing("Chromium", "install chromium")
-    # Its driver is a Node.js of its own, which needs libatomic; Chromium does not bring that.
+    # Its driver is a bundled Node.js, which needs libatomic; Chromium's package does not depend on that.
     driver = subprocess.run(
         [sys.executable, "-m", "playwright", "--version"], capture_output=True, text=True, check=False
     )

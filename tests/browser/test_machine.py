@@ -1,4 +1,4 @@
-"""Tests in a browser are skipped, and say why, on a machine that lacks something for them."""
+"""Tests in a browser are skipped with a reason if the machine does not meet a requirement."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.browser.conftest import Client, Keys, Origins
 from tests.databases import Sql
-from tests.server import PATIENCE, SECRET, Server
+from tests.server import SECRET, TIMEOUT_SECONDS, Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -149,7 +149,7 @@ async def test_the_browser_sends_one_preflight_for_each_function(
     calls = [(name, {**queue, **arguments.get(name, {})}) for name in FUNCTIONS]
     seen = await alice.calls(*(call for call in calls for _ in range(2)))
     assert {call["status"] for call in seen} == {200}
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         found = [await made.get() for _ in FUNCTIONS]
     assert [request["url"] for request, _ in found] == [f"{alice.url}/rest/v1/rpc/{name}" for name in FUNCTIONS]
     wanted = "apikey,authorization,content-profile,content-type,x-client-info"

@@ -1,4 +1,4 @@
-"""What the tests with real clients share: the keys that the command line prints, a queue of messages with owners."""
+"""Fixtures of the tests with real clients: keys printed by the command line, and a queue of messages with owners."""
 
 import json
 import os
@@ -24,7 +24,7 @@ MAKEFILE_NEEDS = ("pyproject.toml", "requirements.lock")
 
 @dataclass(frozen=True)
 class Project:
-    """What a program needs to know of a gateway, as `pgmq-gateway keys` and `pgmq-gateway token` print it."""
+    """The output of `pgmq-gateway keys` and `pgmq-gateway token`, for programs."""
 
     url: str
     anon_key: str = field(repr=False)
@@ -33,7 +33,7 @@ class Project:
 
 
 def project(*arguments: str, secret: str | None = None, cwd: Path | None = None) -> Project:
-    """Ask the command line for the address, the keys, and a token of the user alice."""
+    """The address, the keys, and a token of the user alice, from the command line."""
     env = {"PGRST_JWT_SECRET": secret} if secret else {}
     printed = command("keys", *arguments, env=env, cwd=cwd)
     lines = dict(line.split("=", 1) for line in printed.splitlines())
@@ -42,7 +42,7 @@ def project(*arguments: str, secret: str | None = None, cwd: Path | None = None)
 
 
 def command(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run one command of `pgmq-gateway` that must succeed, and give what it prints."""
+    """Run a command of `pgmq-gateway`, which must succeed, and return its output."""
     done = server.run(*arguments, env=env, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -50,7 +50,7 @@ def command(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None
 
 @pytest.fixture(scope="session")
 def running(embedded: Server, folder: Path) -> Project:
-    """The server of the whole run, as its operator hands it on to programs."""
+    """The running server with its keys, for programs."""
     found = project("--data-dir", str(folder / "data"), secret=SECRET)
     assert found.url == embedded.url
     return found
@@ -58,7 +58,7 @@ def running(embedded: Server, folder: Path) -> Project:
 
 @pytest.fixture
 def owned(queue: str, sql: Sql, grant: Callable[..., None]) -> str:
-    """A queue where a user may send and read messages with their own name as `owner`, and no others."""
+    """A queue on which users can send and read only messages with their own name as `owner`."""
     grant("authenticated", "send", "read")
     sql(f"""
         create policy own on pgmq.q_{queue} to authenticated
@@ -75,21 +75,21 @@ def node(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN
 
 @pytest.fixture(scope="session")
 def made(folder: Path) -> Iterator[Path]:
-    """A folder where `make serve` runs, as in a checkout that is installed and was never served from."""
+    """A folder in which `make serve` runs, like an installed checkout that was never served."""
     place = folder / "checkout"
     (place / ".venv").mkdir(parents=True)
     (place / ".venv" / "bin").symlink_to(PROGRAM.parent)
     for name in MAKEFILE_NEEDS:
         (place / name).symlink_to(REPOSITORY / name)
-    # Newer than all that it depends on, so make installs nothing.
+    # Newer than its prerequisites, so make installs nothing.
     (place / ".venv" / "installed").touch()
     started = make_serve(place)
     try:
         yield place
     finally:
-        # Ctrl-C in a terminal goes to make and to its child alike; a second one would end make before its child.
+        # Ctrl-C in a terminal reaches make and its child; a second one would stop make before its child.
         os.killpg(started.process.pid, signal.SIGINT)
-        started.process.wait(server.PATIENCE)
+        started.process.wait(server.TIMEOUT_SECONDS)
         started.stop()
     assert DataDirectory(place / ".pgmq-gateway").holder() is None
 
@@ -119,7 +119,7 @@ def make_serve(place: Path) -> Server:
 
 
 def paste(script: str, folder: Path) -> str:
-    """What a shell in `folder` prints when this is pasted into it."""
+    """The output of a shell in `folder` for pasted commands."""
     if not shutil.which("curl"):
         missing("curl", "install curl")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The three commands of serve's banner, pasted as they stand into a shell elsewhere, and the mistake curl invites."""
+"""The three commands of serve's banner, pasted into a shell in another folder, and curl without a Content-Type."""
 
 import json
 import re
@@ -16,7 +16,7 @@ BODY = '{"queue_name": "hello", "message": {"hello": "world"}}'
 
 @pytest.fixture
 def commands(embedded: Server, sql: Sql) -> Iterator[list[str]]:
-    """The commands of the banner: create, send, read. Their queue is not there before nor after."""
+    """The commands of the banner: create, send, read. Their queue exists only during the test."""
     yield re.findall(r"^  (\S*/pgmq-gateway queue .*|curl .*)$", embedded.output, re.MULTILINE)
     sql("select pgmq.drop_queue(queue_name) from pgmq.meta where queue_name = 'hello'")
 

@@ -1,4 +1,4 @@
-"""Clients that generators make of openapi.yaml: made anew, checked by their compilers, and used for all operations."""
+"""Clients generated from openapi.yaml: generated anew, compiled, and run for all operations."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.server import PROGRAM
 
 DOCUMENT = REPOSITORY / "openapi.yaml"
 PYTHON = Path(__file__).with_name("python")
-# Programs, and the packages that bring them.
+# Programs, and the packages that contain them.
 TOOLS = {"openapi-typescript": "openapi-typescript", "openapi-ts": "@hey-api/openapi-ts", "tsc": "typescript"}
 SEEN = {
     "functions": {
@@ -74,7 +74,7 @@ def test_a_generated_client_for_python_does_all_operations(made: Path, tmp_path:
 
 
 def used(made: Path, queue: str, arguments: list[Any], folder: Path) -> None:
-    """Run a program of all operations on a queue of its own; check what it saw, and the rows that it left."""
+    """Run a program of all operations on a new queue; check its output, and the rows left behind."""
     command("queue", "create", queue, cwd=made)
     mine = project(cwd=made)
     printed = done(arguments, folder, SUPABASE_URL=mine.url, SUPABASE_KEY=mine.service_key, QUEUE=queue)
@@ -96,7 +96,7 @@ def node(folder: Path, tool: str, *arguments: object) -> None:
 
 
 def done(arguments: list[Any], folder: Path, **variables: str) -> str:
-    """What a program prints that must succeed, run in a folder with the tools of the virtual environment at hand."""
+    """The output of a program, which must succeed, run in a folder with the virtual environment's tools on the PATH."""
     path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
         [str(argument) for argument in arguments],

@@ -1,4 +1,4 @@
-"""Tests that run Node.js are skipped, and say why, where Node.js or its packages are missing."""
+"""Tests that run Node.js are skipped with a reason if Node.js or its packages are missing."""
 
 from pathlib import Path
 

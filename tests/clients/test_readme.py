@@ -1,4 +1,4 @@
-"""The README's commands and program, in its order, as a newcomer pastes them, against `make serve`."""
+"""The README's commands and program, pasted in its order, against `make serve`."""
 
 import json
 import re
@@ -12,7 +12,7 @@ README = (REPOSITORY / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """The README's fenced blocks in a language."""
+    """The README's code blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -33,7 +33,7 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
         script.unlink()
     assert (row["msg_id"], row["message"]) == (2, {"hello": "world"})
 
-    # A shell that has pasted the first block knows its variables and functions; its queue is there already.
+    # The first block defines variables and functions for the following ones; its queue exists already.
     setup = first.partition("call send")[0]
     granted, *shown = paste(setup + grants, made).splitlines()[1:]
     assert granted == "authenticated may send, read, delete on queue tasks"
@@ -43,7 +43,7 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
     assert (policy_made, own, json.loads(foreign)["code"]) == ("CREATE POLICY", "[3]", "42501")
     assert [row["message"]["user_id"] for row in json.loads(mine_only)] == ["user-1"]
 
-    # Postgres begins a new line with each row.
+    # Postgres separates rows by line breaks.
     made_too, seen, rights = map(json.loads, paste(managing, made).replace(", \n", ", ").splitlines())
     assert made_too is True
     assert seen

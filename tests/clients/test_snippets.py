@@ -1,4 +1,4 @@
-"""The code that the dashboard's page Connect offers, run as it stands: what it prints, and the rows that it leaves."""
+"""The code of the dashboard's page Connect, run unchanged: its output, and the rows left behind."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests import nodejs, server
 from tests.clients.conftest import Project, paste
 from tests.databases import Sql
 
-# Each after the one before, on one queue.
+# In this order, on one queue.
 PRINTED = {
     "send": [1],
     "send_batch": [2, 3],
@@ -25,17 +25,17 @@ PRINTED = {
 
 
 def fetch(code: str, _: Path) -> str:
-    """What Node.js prints when it runs the code as a module."""
+    """The output of the code as a module of Node.js."""
     return nodejs.run("--input-type=module", "--eval", code)
 
 
 def supabase_js(code: str, _: Path) -> str:
-    """What Node.js prints when it runs the code as a module beside supabase-js."""
+    """The output of the code as a module of Node.js with supabase-js."""
     return nodejs.run("--input-type=module", "--eval", code, packages=["@supabase/supabase-js"])
 
 
 def python(code: str, folder: Path) -> str:
-    """What Python prints when it runs the code."""
+    """The output of the code as a Python program."""
     command = [sys.executable, "-W", "ignore", "-c", code]
     env = server.environment()
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -57,7 +57,7 @@ def test_the_code_works_as_it_stands(
 ) -> None:
     grant("authenticated", "send", "read", "archive", "delete")
     sql(f"alter table pgmq.q_{queue} disable row level security")
-    # The key and a user's token: the first of them alone for one half, both for the other.
+    # Half of the calls use the key alone, half the key and a user's token.
     tokens = {"send": None, "send_batch": running.alice, "archive": running.alice, "delete": None}
     key = running.service_key
     for operation, printed in PRINTED.items():

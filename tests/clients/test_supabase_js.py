@@ -1,4 +1,4 @@
-"""The programs in node/ with the real supabase-js: what they saw, and the rows that they left."""
+"""The programs in node/ with the real supabase-js: their output, and the rows left behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +16,12 @@ FUNCTIONS = ["send", "send_batch", "read", "pop", "archive", "delete"]
 
 
 def ok(data: object) -> dict[str, object]:
-    """What a program prints of a call that went well."""
+    """The output of a program for a successful call."""
     return {"data": data, "error": None, "count": None, "status": 200}
 
 
 def data(seen: dict[str, Any]) -> dict[str, Any]:
-    """The data of each call, all of which went well."""
+    """The data of each call, all of which must be successful."""
     assert seen == {name: ok(call["data"]) for name, call in seen.items()}
     return {name: call["data"] for name, call in seen.items()}
 
@@ -107,7 +107,7 @@ def test_no_rows_one_row_and_large_ids_come_as_the_client_promises(running: Proj
     sql(f"alter table pgmq.q_{queue} alter column msg_id restart with {first}")
     seen = node("shapes.mjs", running.url, running.service_key, QUEUE=queue, FIRST_ID=str(first))
     assert (seen["readNothing"], seen["popNothing"], seen["popNothingMaybeSingle"]) == (ok([]), ok([]), ok(None))
-    # The server sends every digit; it is JSON.parse that makes the nearest double of it.
+    # The server sends every digit; JSON.parse rounds to the nearest double.
     assert seen["sendMaybeSingle"] == ok(first - 1)
     assert (seen["archiveBigint"], seen["deleteBigint"]) == (ok(True), ok(True))
     assert seen["popMaybeSingle"]["data"]["message"] == "c"

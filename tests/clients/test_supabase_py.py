@@ -1,4 +1,4 @@
-"""The real supabase client for Python, sync and async: what it answers, and the rows that it leaves."""
+"""The real supabase client for Python, sync and async: its results, and the rows left behind."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ from tests.clients.conftest import Project
 from tests.databases import Sql
 
 pytestmark = [
-    # supabase itself passes these on to postgrest, which warns of them; fixing that is up to supabase.
+    # supabase passes options to postgrest that postgrest warns of.
     pytest.mark.filterwarnings("ignore:The 'timeout' parameter is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'verify' parameter is deprecated:DeprecationWarning"),
 ]
 
 SCHEMA = "pgmq_public"
-# Makes a call of a client and gives what execute() answers: db(lambda client: client.rpc("pop", {…})).
+# Runs a client's call and returns the result of execute(): db(lambda client: client.rpc("pop", {…})).
 Db = Callable[[Callable[[Any], Any]], Any]
 Connect = Callable[..., Db]
 
@@ -58,12 +58,12 @@ def _async(stack: ExitStack, url: str, key: str, headers: dict[str, str], schema
 
 @pytest.fixture
 def db(connect: Connect, running: Project) -> Db:
-    """A client that may do everything."""
+    """A client as service_role."""
     return connect(running.service_key)
 
 
 def rpc(function: str, **arguments: object) -> Callable[[Any], Any]:
-    """The call of a function in the schema that the client was made with."""
+    """A call of a function in the client's schema."""
     return lambda client: client.rpc(function, arguments)
 
 

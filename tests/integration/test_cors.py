@@ -130,7 +130,7 @@ def test_a_preflight_of_another_page_is_an_ordinary_question(gateway: RunningGat
 
 
 def test_options_names_one_origin(api: httpx.Client, gateway: RunningGateway) -> None:
-    """Browsers refuse an answer with two, and `*` beside the listed origins would let every page read."""
+    """Browsers refuse a response with two, and `*` beside the listed origins would allow every page to read it."""
     path, headers = "/", {"Accept-Profile": "pgmq_public"}
     asked = [
         api.options(path, headers=headers),

@@ -98,7 +98,7 @@ def turns(calls: Sequence[Asked]) -> list[int]:
     return sorted(range(len(calls)), key=key)
 
 
-def told(answer: httpx.Response) -> Any:  # noqa: ANN401 as JSON has it
+def predicted_part(answer: httpx.Response) -> Any:  # noqa: ANN401 as JSON has it
     """The parts of a response that the model predicts."""
     body = answer.json()
     if answer.is_error:
@@ -129,7 +129,7 @@ async def _compare(gateway: RunningGateway, bearer: Bearer, calls: Sequence[Aske
             tasks = await crowd.in_turn(*(call.send(crowd, callers) for call in calls))
         answers = await asyncio.gather(*tasks)
     expected = {place: model.run(calls[place]) for place in turns(calls)}
-    assert [told(answer) for answer in answers] == [expected[place] for place in range(len(calls))]
+    assert [predicted_part(answer) for answer in answers] == [expected[place] for place in range(len(calls))]
     left = gateway.sql("select msg_id, message from pgmq.q_jobs order by 1")
     assert left == sorted(model.messages.items())
     assert gateway.sql("select msg_id from pgmq.a_jobs order by 1") == [(number,) for number in sorted(model.archived)]

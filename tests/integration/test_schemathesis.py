@@ -1,7 +1,7 @@
-"""Schemathesis: requests that it makes up from openapi.yaml, right and wrong ones, with every check that it has.
+"""Schemathesis: valid and invalid requests generated from openapi.yaml, with all of its checks.
 
-FUZZ_EXAMPLES=400 makes up to ten times as many requests of each operation, FUZZ_SEED=2 makes others. What is no
-failure, and why, is in fuzzing/premises.py.
+FUZZ_EXAMPLES=400 makes up to ten times as many requests of each operation, FUZZ_SEED=2 other ones. Accepted failures
+are in fuzzing/premises.py, with their reasons.
 """
 
 import json

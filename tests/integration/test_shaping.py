@@ -290,7 +290,7 @@ def test_count_planned_counts_nothing_and_estimated_all(get: Get) -> None:
 
 
 def test_an_offset_beyond_the_rows_is_416_and_rolled_back(post: Get, runs: Callable[[], int]) -> None:
-    """PostgREST commits, and whoever pops by offset loses messages: a departure on purpose."""
+    """A deliberate difference from PostgREST, which commits, so that a pop with an offset loses messages."""
     answer = post("draw", "offset=9", Prefer="count=exact")
     assert refusal(answer)[:2] == (416, "PGRST103")
     assert runs() == 0
@@ -362,7 +362,7 @@ def test_csv(get: Get) -> None:
 
 
 def test_csv_has_its_header_in_the_order_of_select(get: Get) -> None:
-    """PostgREST sorts the names while the values stay: a departure on purpose."""
+    """A deliberate difference from PostgREST, which sorts the names but not the values."""
     assert get("items", "select=name,id&id=eq.1", Accept="text/csv").text == "name,id\nalpha,1"
 
 

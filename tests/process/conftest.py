@@ -1,4 +1,4 @@
-"""What process tests share."""
+"""Fixtures of the process tests."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,6 @@ from tests.databases import Sql, runner
 
 @pytest.fixture
 def own_sql(database: str, directory: DataDirectory) -> Iterator[Sql]:
-    """Run SQL as the owner in the test's own database."""
+    """Run SQL as the owner of the test's database."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
         yield runner(connection)

@@ -1,4 +1,4 @@
-"""What /metrics prints."""
+"""Metrics of a running gateway."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +15,7 @@ QUERY_TIME = "pgrst_schema_cache_query_time_seconds"
 
 
 def metrics(gateway: Server) -> dict[str, float]:
-    """The values now, by name and labels as they are written."""
+    """The present values, by name with labels as in the text."""
     families = text_string_to_metric_families(httpx.get(f"{gateway.admin_url}/metrics").text)
     samples = [sample for family in families for sample in family.samples]
     return {sample.name + _labels(sample.labels): sample.value for sample in samples}

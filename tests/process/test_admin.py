@@ -1,4 +1,4 @@
-"""The admin port: what is counted, what is known, and nothing else."""
+"""The admin port: health, metrics, the schema cache, and no other page."""
 
 import signal
 import threading
@@ -34,7 +34,7 @@ def known(gateway: Server) -> dict[str, Any]:
 
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Iterator[Server]:
-    """A gateway whose database is not there."""
+    """A gateway whose database does not exist."""
     uri = f"postgresql://authenticator@/postgres?host={quote(str(tmp_path), safe='')}"
     running = server.start(tmp_path / "nowhere.log", env={"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET})
     yield running
@@ -43,7 +43,7 @@ def nowhere(tmp_path: Path) -> Iterator[Server]:
 
 @contextmanager
 def locked(directory: DataDirectory, database: str, table: str) -> Iterator[None]:
-    """Nobody else gets at the table."""
+    """The table, locked against all other sessions."""
     with psycopg.connect(socket_uri(directory, database=database)) as blocker:
         blocker.execute(f"lock table {table} in access exclusive mode".encode())
         yield
@@ -55,7 +55,7 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     types = dict(line.split()[2:] for line in answer.text.splitlines() if line.startswith("# TYPE"))
     shared = {name for name in types if name.startswith(SHARED_PREFIXES)}
-    # tests/faults/test_metrics.py looks at those.
+    # tests/faults/test_metrics.py covers those.
     assert {"pgmq_gateway_queue_messages", "pgmq_gateway_database_oldest_xmin_transactions"} <= shared
     assert {name: type_ for name, type_ in types.items() if name not in shared} == {
         TIMEOUTS: "counter",
@@ -77,7 +77,7 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, 
 
 
 def tokens(values: dict[str, float]) -> tuple[float, ...]:
-    """Tokens looked up, found and dropped, taken out of the values."""
+    """Requests, hits and evictions of the token cache, removed from the values."""
     return tuple(values.pop(f"pgrst_jwt_cache_{name}_total") for name in ("requests", "hits", "evictions"))
 
 
@@ -112,7 +112,7 @@ def test_answers_are_counted_by_status_and_errors_by_code(serve: Serve, database
         'pgmq_gateway_answers_total{status="418"}': 4,
     }
     errors = {name: value for name, value in values.items() if name.startswith("pgmq_gateway_errors_total")}
-    # What a function of somebody's calls its errors makes no labels without end.
+    # Functions can raise any code, so the number of labels must be bounded.
     assert errors == {
         'pgmq_gateway_errors_total{code="ABC12"}': 1,
         'pgmq_gateway_errors_total{code="PGRST202"}': 1,
@@ -149,7 +149,7 @@ def test_calls_without_a_connection_are_waiting_until_they_have_one(
     assert [answer.result().status_code for answer in answers] == [200, 200, 200]
     values = metrics(gateway)
     assert (values[WAITING], values[TIMEOUTS], values[AVAILABLE], values[MAX]) == (0, 0, 1, 1)
-    # One alone, and the two that waited together.
+    # One call alone, and the two that waited in one transaction.
     assert values['pgmq_gateway_transaction_calls_bucket{le="1"}'] == 1
     assert (values["pgmq_gateway_transaction_calls_count"], values["pgmq_gateway_transaction_calls_sum"]) == (2, 3)
 
@@ -198,7 +198,7 @@ def test_a_reload_for_an_unknown_function_that_is_cut_off_is_a_failure(
     enough = threading.Event()
 
     def ask() -> None:
-        # Only some of these reload: at most one a second does.
+        # At most one of these per second causes a reload.
         while not enough.is_set():
             assert call(gateway, "unknown").json()["code"] == "PGRST202"
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what it prints, what it returns, and that failures are one line."""
+"""The command line: output, exit status, and errors in one line."""
 
 import json
 import stat
@@ -22,7 +22,7 @@ def data(directory: DataDirectory) -> list[str]:
 
 @pytest.fixture
 def name(sql: Sql) -> Iterator[str]:
-    """A queue name that is free, and free again afterwards."""
+    """The name of a queue that the test creates; it is dropped at the end."""
     yield "made-by-cli"
     sql("select pgmq.drop_queue('made-by-cli')")
 

@@ -31,7 +31,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def uri(database: str, directory: DataDirectory) -> str:
-    """URI of the test's own database, as the login role."""
+    """URI of the test's database, as the login role."""
     return socket_uri(directory, "authenticator", database)
 
 

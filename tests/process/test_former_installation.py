@@ -1,4 +1,4 @@
-"""A data directory of the development versions before 0.1.0: refused with one line, and what that line says works."""
+"""A data directory of a development version before 0.1.0: refused with one line, whose instructions work."""
 
 import asyncio
 import shutil
@@ -16,7 +16,7 @@ from pgmq_gateway.embedded.server import running
 from pgmq_gateway.install.installer import install
 from tests import server
 
-# What the former installer recorded, and what it did not.
+# The records of the former installer.
 FORMER = """
 truncate pgmq_gateway.migrations;
 insert into pgmq_gateway.migrations (number, name, checksum)
@@ -50,7 +50,7 @@ def place() -> Iterator[Path]:
 
 
 async def fill(directory: DataDirectory) -> object:
-    """Make the directory as a former version did; gives the content of its queue."""
+    """Create the directory as a former version did. Returns the content of its queue."""
     async with running(directory, "test") as postgres:
         connection = await asyncpg.connect(postgres.uri())
         await install(connection)

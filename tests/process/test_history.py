@@ -22,7 +22,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture
 def sql(directory: DataDirectory, database: str) -> Iterator[Sql]:
-    """Run SQL as the owner in the test's own database, which has a queue."""
+    """Run SQL as the owner of the test's database, which has a queue."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
         run = runner(connection)
         run("select pgmq_admin.create_queue('jobs')")

@@ -1,4 +1,4 @@
-"""What `make test` installs for the tests that run Node.js, and what it says where it cannot."""
+"""Node.js packages that `make test` installs, and its message if it cannot."""
 
 import json
 import os
@@ -23,7 +23,7 @@ REMOTE = {"node_modules/remote": {"version": "1.0.0", "integrity": "sha512-" + "
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder where make finds a package of tests/clients/node that can be installed without a registry."""
+    """A folder in which make finds a package for Node.js that needs no registry."""
     local = tmp_path / FOLDER / "local"
     local.mkdir(parents=True)
     (local / "package.json").write_text(json.dumps({"name": "local", "version": "1.0.0"}))
@@ -63,14 +63,14 @@ def need_npm() -> None:
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> str:
-    """A PATH on which there are no programs at all."""
+    """A PATH without any program."""
     (tmp_path / "bin").mkdir()
     return str(tmp_path / "bin")
 
 
 @pytest.fixture
 def silent_registry() -> str:
-    """The address of a registry that is not there."""
+    """The address of a registry that does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         return f"http://127.0.0.1:{closed.getsockname()[1]}/"
 

@@ -1,4 +1,4 @@
-"""Settings read again while it serves: what is new holds, what is wrong changes nothing, and no call is lost."""
+"""Reloading settings: new ones apply, invalid ones change nothing, and no call is lost."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ class Manager:
                 self._told.put(states)
 
     def next(self) -> dict[str, str]:
-        """What comes next that is no sign of life."""
+        """The next notification other than the watchdog's."""
         return self._told.get(timeout=60)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ def manager() -> Iterator[Manager]:
 
 @pytest.fixture(scope="module")
 def connection(directory: DataDirectory, template: str) -> Iterator[psycopg.Connection[Any]]:
-    """The owner of a database of this file's own."""
+    """The owner of a database for the tests of this file."""
     name = f"db_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
         maintenance.execute(f"create database {name} template {template}".encode())
@@ -83,7 +83,7 @@ def connection(directory: DataDirectory, template: str) -> Iterator[psycopg.Conn
 def files(
     tmp_path_factory: pytest.TempPathFactory, connection: psycopg.Connection[Any], directory: DataDirectory
 ) -> Path:
-    """A folder with a configuration file, and a secret in a file of its own."""
+    """A folder with a configuration file, and a file with the secret."""
     folder = tmp_path_factory.mktemp("reload")
     uri = socket_uri(directory, "authenticator", connection.info.dbname)
     (folder / "secret").write_text(SECRET)
@@ -98,7 +98,7 @@ def change(files: Path, old: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def gateway(files: Path, manager: Manager) -> Iterator[Server]:
-    """A gateway with these files, which tells the manager; ready."""
+    """A ready gateway with these files, which notifies the service manager."""
     env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
     running = server.start(files / "log", "--config", str(files / "conf"), env=env)
     assert manager.next() == {"READY": "1", "STATUS": f"Serving {running.url}"}
@@ -107,7 +107,7 @@ def gateway(files: Path, manager: Manager) -> Iterator[Server]:
 
 
 def reload(gateway: Server, manager: Manager, number: signal.Signals = signal.SIGHUP) -> str:
-    """What systemctl reload does, and the status at its end."""
+    """Reload as systemctl does, and return the final status."""
     gateway.process.send_signal(number)
     begun = manager.next()
     assert begun["RELOADING"] == "1"
@@ -118,7 +118,7 @@ def reload(gateway: Server, manager: Manager, number: signal.Signals = signal.SI
 
 
 def statuses(gateway: Server, times: int = 1) -> set[tuple[int, ...]]:
-    """What keys of the first secret and of the other get, each time on connections of their own."""
+    """The statuses for keys of the former and the new secret, on new connections."""
     keys = [api_key(secret.encode(), "service_role") for secret in (SECRET, OTHER)]
     with httpx.Client(base_url=gateway.url, headers={"Connection": "close"}, timeout=30) as client:
 
@@ -174,7 +174,7 @@ def test_a_reload_loses_no_call_and_keeps_the_counts(
 
     def keep_sending() -> None:
         with httpx.Client(base_url=gateway.url, headers=headers, timeout=30) as client:
-            # With a pause, for the sake of this machine.
+            # With a pause, so that the load does not saturate the machine.
             while not done.wait(0.01):
                 send(client)
 
@@ -202,7 +202,7 @@ def test_a_reload_loses_no_call_and_keeps_the_counts(
     assert set(answers) == {200}
     assert sql("select count(*) from pgmq.q_tasks") == [(len(answers),)]
     until(lambda: metrics(gateway)[SENT] == counted + len(answers))
-    # What the gateways before were connected with is closed: the last one follows the functions, and has had no call.
+    # The connections of former gateways are closed; the last gateway has the catalog's connection only, without calls.
     connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
     until(lambda: sql(connected) == [(1,)])
 
@@ -229,7 +229,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def test_a_socket_that_systemd_passes_is_served_and_the_end_of_a_terminal_is_no_reload(files: Path) -> None:
-    ours, theirs = os.openpty()
+    terminal, theirs = os.openpty()
     command = [server.PROGRAM, "serve", "--no-dashboard", "--admin-port", "0", "--config", files / "conf"]
     with (
         (files / "passed.log").open("w") as log,
@@ -247,7 +247,7 @@ def test_a_socket_that_systemd_passes_is_served_and_the_end_of_a_terminal_is_no_
         port = process.stdout.readline().strip()
         assert f"http://127.0.0.1:{port} " in server.banner(process, files / "passed.log", "/ready")
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
-        os.close(ours)
+        os.close(terminal)
         assert process.wait(60) == 0
 
 
@@ -278,7 +278,7 @@ def test_one_port_for_api_and_health_checks_is_refused_by_a_reload_too(
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port that only who names it gets: bound, but not listening, so that SO_REUSEADDR lets others bind it."""
+    """A reserved port: bound but not listening, so that SO_REUSEADDR allows others to bind it."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The server as an operator meets it: start, banner, health, signals, faults of the database, an end without loss."""
+"""`serve`: start, banner, health, signals, faults of the database, and graceful shutdown."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ OTHERS = {"--port": "PGRST_SERVER_PORT", "--admin-port": "PGRST_ADMIN_SERVER_POR
 
 @pytest.fixture
 def serve_embedded(folder: Path, tmp_path: Path) -> Iterator[Serve]:
-    """serve_embedded("name"): `serve` on an embedded database of the test's own; the same name is the same database."""
+    """serve_embedded("name"): `serve` on an embedded database; an equal name is the same database."""
     started: list[Server] = []
 
     def start(name: str, **env: str) -> Server:
@@ -98,7 +98,7 @@ def test_one_port_for_api_and_health_checks_is_refused(
 def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host: str) -> None:
     ports = {"--port": "0", "--admin-port": "0", "--host": host}
     with socket.socket() as reserved:
-        # Bound, but not listening: with SO_REUSEADDR others can bind it as well.
+        # Bound but not listening: with SO_REUSEADDR other sockets can bind it.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         port = str(reserved.getsockname()[1])
@@ -220,7 +220,7 @@ def test_f5_every_acknowledged_message_survives_kill_9(serve_embedded: Serve, fo
     gateway.stop(signal.SIGKILL)
     for sender in senders:
         sender.join()
-    # Its Postgres may live on for a moment, but holds none of its ports.
+    # Its Postgres can run a moment longer, but holds none of its ports.
     for address in (gateway.url, gateway.admin_url):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)

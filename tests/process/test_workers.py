@@ -1,4 +1,4 @@
-"""Several workers on one port: all of them serve, one that dies is replaced, and none outlives the others' end."""
+"""Several workers on one port: all of them serve, one that exits is replaced, and all stop together."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from tests.waiting import until
 
 
 def workers_of(gateway: Server) -> list[psutil.Process]:
-    """The processes that serve, without their parent."""
+    """The worker processes."""
     return psutil.Process(gateway.process.pid).children()
 
 
@@ -39,7 +39,7 @@ def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve: Serve, dat
 def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     own_sql("select pgmq_admin.create_queue('tasks')")
     gateway = serve(database, "--workers", "2")
-    # Each worker has a connection to follow the functions, and another as soon as it has had a call.
+    # Each worker has a connection for the catalog, and another one after its first call.
     connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
     with ThreadPoolExecutor(16) as pool:
 
@@ -50,7 +50,7 @@ def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
         until(busy)
     sent = own_sql("select count(*), count(distinct msg_id) from pgmq.q_tasks")[0]
     assert sent[0] == sent[1] >= 64
-    # Some may be answered a moment before they are counted.
+    # A response can be sent a moment before it is counted.
     until(lambda: metrics(gateway)['pgmq_gateway_answers_total{status="200"}'] == sent[0])
     values = metrics(gateway)
     assert values["pgmq_gateway_workers"] == 2
@@ -58,7 +58,7 @@ def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     assert values["pgmq_gateway_transaction_calls_sum"] == sent[0]
     assert values["pgmq_gateway_connections_busy"] == 0
     assert (values["pgmq_gateway_ready"], values["pgmq_gateway_connections_opened_total"]) == (2, 2)
-    # Each worker says the same of the database.
+    # Each worker reports the same values of the database.
     own_sql("select pgmq_gateway.take_sample(3600, 7)")
     waiting = 'pgmq_gateway_queue_messages{queue="tasks",state="visible"}'
     until(lambda: metrics(gateway).get(waiting) == sent[0])

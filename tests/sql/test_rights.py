@@ -160,7 +160,7 @@ def works(sql: Sql, role: str, operation: str) -> bool:
         sql("rollback to savepoint attempt")
 
 
-def told(sql: Sql) -> dict[tuple[str, str], dict[str, Any]]:
+def verdicts(sql: Sql) -> dict[tuple[str, str], dict[str, Any]]:
     rows = sql("select role::text, operation, verdict, reasons, policies from pgmq_admin.rights('q')")
     return {
         (role, operation): {"verdict": verdict, "reasons": reasons, "policies": policies}
@@ -183,7 +183,7 @@ def test_rights_agree_with_reality(world: World) -> None:
                 done.append(statement)
             except psycopg.Error:
                 world.sql("rollback to savepoint change")
-        said = told(world.sql)
+        said = verdicts(world.sql)
         for role in world.callers:
             for operation in OPERATIONS:
                 truth = said.get((role, operation), {"verdict": "none", "reasons": ["not shown"]})

@@ -10,7 +10,7 @@ import pytest
 
 from tests.proxy import Proxy
 
-PATIENCE = 10
+TIMEOUT_SECONDS = 10
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def proxy(echo: tuple[str, int]) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def connected(proxy: Proxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), TIMEOUT_SECONDS) as client:
         yield client
 
 
@@ -111,7 +111,7 @@ def test_a_frozen_line_is_open_and_silent_until_it_heals(proxy: Proxy) -> None:
                     each.recv(1)
             proxy.heal()
             for each in (client, other):
-                each.settimeout(PATIENCE)
+                each.settimeout(TIMEOUT_SECONDS)
                 assert each.recv(10) == b"hello"
 
 
@@ -120,7 +120,7 @@ def test_who_is_refused_may_come_back(proxy: Proxy) -> None:
         asked(client)
         proxy.refuse()
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
+            socket.create_connection(("127.0.0.1", proxy.port), TIMEOUT_SECONDS)
         assert asked(client) == b"hello"
         proxy.heal()
         with connected(proxy) as other:

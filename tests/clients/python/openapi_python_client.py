@@ -27,7 +27,7 @@ CLIENT = AuthenticatedClient(base_url=f"{os.environ['SUPABASE_URL']}/rest/v1", t
 
 
 def had(answer: T | ApiError | KeyRefused | None) -> T:
-    """An answer that is no refusal."""
+    """A response without an error."""
     if answer is None or isinstance(answer, ApiError | KeyRefused):
         raise AssertionError(answer)
     return answer
@@ -78,7 +78,7 @@ def resources() -> dict[str, object]:
 
 
 def refusals() -> list[tuple[int, str | None]]:
-    """Status and code of calls that are refused."""
+    """Status and code of refused calls."""
     return [
         refusal(delete_message.sync_detailed(QUEUE, 6, client=CLIENT)),
         refusal(pop.sync_detailed(client=CLIENT, body=PopArguments("nowhere"))),
@@ -87,7 +87,7 @@ def refusals() -> list[tuple[int, str | None]]:
 
 
 def refusal(answer: Response[T]) -> tuple[int, str | None]:
-    """Status and code of an answer."""
+    """Status and code of a response."""
     return int(answer.status_code), answer.parsed.code if isinstance(answer.parsed, ApiError) else None
 
 

@@ -1,6 +1,6 @@
-"""What checks of schemathesis take for granted and PostgREST's contract has otherwise, case by case.
+"""Premises of schemathesis' checks that do not hold for PostgREST's contract, one by one.
 
-Each premise answers for one kind of request and its one answer; whatever else a check finds fails the run.
+Each premise covers one kind of request and its response. Every other failure of a check fails the run.
 """
 
 import re
