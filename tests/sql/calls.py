@@ -35,5 +35,5 @@ def calls(
 
 
 def giving(value: str) -> str:
-    """A statement that gives one row with a text."""
+    """A statement that returns one row with a text."""
     return f"select null::bigint, 1::bigint, ({value})::text"

@@ -1,4 +1,4 @@
-"""A Postgres of the tests' own: for servers without roles, with other superusers, and that ask for passwords."""
+"""Further Postgres servers: without roles, with another superuser, and with password authentication."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ from pgmq_gateway.embedded.cluster import binary
 from tests.conftest import missing
 from tests.server import run
 
-# Those of Debian's versions that have pg_partman, by its control files.
+# Control files of pg_partman for Debian's versions of Postgres.
 PARTMAN: list[Path | None] = [*sorted(Path("/usr/share/postgresql").glob("*/extension/pg_partman.control"))]
 SUPERUSER = "boss"
 PASSWORD = "boss's own"
@@ -36,7 +36,7 @@ class Cluster:
         return f"postgresql://{login}@/{database}?host={quote(str(self.folder), safe='')}&port=5432&sslmode=disable"
 
     def create(self, owner: str = SUPERUSER) -> str:
-        """Make an empty database and give its name."""
+        """Create an empty database and return its name."""
         name = f"db_{uuid.uuid4().hex[:12]}"
         self.execute(f"create database {name} owner {owner} template template0")
         return name
@@ -48,7 +48,7 @@ class Cluster:
                 connection.execute(statement.encode())
 
     def forget(self) -> None:
-        """Drop all databases and roles that initdb did not make."""
+        """Drop all databases and roles that initdb did not create."""
         with psycopg.connect(self.uri(), autocommit=True) as connection:
             for kind, query in (
                 (
@@ -63,7 +63,7 @@ class Cluster:
 
 @contextmanager
 def cluster(programs: Path | None = None) -> Iterator[Cluster]:
-    """A new server, listening on a Unix socket only, where everybody needs a password (SCRAM).
+    """A new server, listening on a Unix socket only, with password authentication (SCRAM).
 
     programs  the folder of its programs; without, those of the embedded Postgres
     """
@@ -88,7 +88,7 @@ def cluster(programs: Path | None = None) -> Iterator[Cluster]:
 
 @contextmanager
 def with_partman(control: Path | None, login_password: str = "") -> Iterator[Cluster]:
-    """A server of Debian's that has pg_partman and an installed database, by the extension's control file."""
+    """A server of Debian's Postgres with pg_partman, for its control file, and with an installed database."""
     if control is None:
         missing("pg_partman", "apt-get install postgresql-15-partman")
     login = {"AUTHENTICATOR_PASSWORD": login_password} if login_password else None
@@ -99,7 +99,7 @@ def with_partman(control: Path | None, login_password: str = "") -> Iterator[Clu
 
 
 def _run(program: Path, *arguments: str | Path) -> None:
-    """Run a program of Postgres, which refuses root, as its own user then."""
+    """Run a program of Postgres; under root, as Postgres' user, because it refuses root."""
     user, group = _account() if os.geteuid() == 0 else (None, None)
     subprocess.run(
         [program, *arguments],

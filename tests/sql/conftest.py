@@ -1,4 +1,4 @@
-"""What the tests of the SQL share: connections, custom roles, and a server that nothing was ever installed on."""
+"""Fixtures of the SQL tests: connections, custom roles, and a blank server."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,13 +37,13 @@ def connect() -> Iterator[Connect]:
 
 @pytest.fixture
 def db(directory: DataDirectory, database: str, connect: Connect) -> Sql:
-    """Run SQL as the owner in an installed database of the test's own."""
+    """Run SQL as the owner in an installed database for one test."""
     return runner(connect(socket_uri(directory, database=database)))
 
 
 @pytest.fixture
 def consumer(sql: Sql) -> Iterator[str]:
-    """A new role that requests may run in, without any right."""
+    """A new role that requests can run in, without privileges."""
     name = f"consumer_{uuid.uuid4().hex[:12]}"
     sql(f"create role {name}")
     sql(f"grant {name} to authenticator")
@@ -54,15 +54,15 @@ def consumer(sql: Sql) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own(directory: DataDirectory) -> Iterator[Cluster]:
-    """A second server. The first has seen to it that Postgres' own user may read the programs."""
+    """A second server. The start of the first has made the programs readable for Postgres' user."""
     assert directory.postgres.exists()
     with cluster() as server:
         yield server
 
 
 @pytest.fixture
-def virgin(own: Cluster) -> Iterator[Cluster]:
-    """A server that nothing was ever installed on; it is put back to that."""
+def blank_server(own: Cluster) -> Iterator[Cluster]:
+    """A server on which nothing was ever installed; it is emptied after the test."""
     yield own
     own.forget()
 

@@ -1,4 +1,4 @@
-"""A dump of the schemas that the installer makes."""
+"""A dump of the schemas that the installer creates."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ NOISE = re.compile(r"^(?:--.*|SET .*;|SELECT pg_catalog\.set_config\(.*|\\(?:un)
 
 
 def dump(uri: str) -> str:
-    """The schemas as SQL, without what depends on the release of pg_dump."""
+    """The schemas as SQL, without lines that depend on the release of pg_dump."""
     chosen = [f"--schema={schema}" for schema in SCHEMAS]
     command = [str(binary("pg_dump")), "--schema-only", "--no-owner", *chosen, uri]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""What tests of repairs share: a database with something of everything in it, and whether it is still there."""
+"""Fills a database with all kinds of objects before a repair, and checks them afterwards."""
 
 from pgmq_gateway.install.installer import check, install
 from tests.databases import Sql

@@ -1,10 +1,10 @@
-"""pgmq as 1.5 shaped it, derived from the packaged SQL by taking out what came later: no registry carries 1.5."""
+"""pgmq in the shape of 1.5, derived from the packaged SQL by removing later additions: no registry has 1.5."""
 
 import re
 
 from tests.sql.conftest import PGMQ_SQL
 
-# What to take out, what to put there, how often it must be found.
+# Pattern, replacement, and the expected number of matches.
 LATER = [
     # Functions on groups, topics and notifications, with their two tables.
     (

@@ -1,4 +1,4 @@
-"""Messages as their manager sees them: browsed without a trace, found by what they say, and acted on many at a time."""
+"""Managing messages: browsing without effect, filters, and bulk actions."""
 
 import json
 import random
@@ -21,7 +21,7 @@ from tests.waiting import until
 Row = dict[str, Any]
 Act = Callable[..., None]
 
-# One message in each state but the last two, which are archived.
+# One message in each state; the last two are archived.
 MESSAGES = """
 insert into pgmq.{queue} (msg_id, read_ct, vt, enqueued_at, message, headers) {identity} values
     (1, 0, now() - interval '1 s', '2026-01-01T00:00Z', '{{"n": 1, "status": "ok", "tags": ["x", "y"]}}', null),
@@ -91,7 +91,7 @@ def ids(rows: list[Row]) -> list[int]:
 
 
 def walked(service: Sql, queue: str, filter_: Row, *, sort: str, descending: bool, direction: str) -> list[Row]:
-    """All pages one after the other, from the first by `after`, or from beyond the last by `before`."""
+    """All pages one after the other: forwards by `after`, or backwards by `before`."""
     lowest, highest = (-1, 2**62) if sort in ("msg_id", "read_ct") else ("-infinity", "infinity")
     key: Row = {} if direction == "after" else {"before": [lowest, -1] if descending else [highest, 2**62]}
     found: list[Row] = []
@@ -108,7 +108,7 @@ def test_pages_in_either_direction_are_the_sorted_whole(sql: Sql, service: Sql, 
     seed = random.random()  # noqa: S311 no secret
     sql("select setseed(%s)", seed)
     columns = "msg_id, read_ct, enqueued_at, vt, message"
-    # Few different values, so that many rows tie.
+    # Few different values, so that many rows are equal.
     sql(
         f"insert into pgmq.q_{queue} ({columns}) overriding system value"
         " select i, floor(random() * 3), '2026-01-01'::timestamptz + floor(random() * 4) * interval '1 s',"
@@ -396,7 +396,7 @@ def contents(sql: Sql, queue: str) -> tuple[list[Row], list[Row]]:
 
 @pytest.fixture(params=["by ids", "by filter"])
 def act(request: pytest.FixtureRequest, service: Sql, filled: str) -> Callable[..., None]:
-    """act("archive", [3, 1, 3, 99], [1, 3]): do it to a list of ids, or to what a filter for them matches."""
+    """act("archive", [3, 1, 3, 99], [1, 3]): an action on a list of ids, or on the messages of a filter for them."""
 
     def by_ids(action: str, given: list[int], there: list[int], seconds: int | None, to_queue: str | None) -> None:
         more = [value for value in (seconds, to_queue) if value is not None]
@@ -408,7 +408,7 @@ def act(request: pytest.FixtureRequest, service: Sql, filled: str) -> Callable[.
         filter_ = json.dumps({"msg_ids": given, **state})
         name = action.removesuffix("_archived")
         apply = "select pgmq_admin.apply(%s, %s, %s, %s, %s, %s)"
-        # A gateway answers 409.
+        # The gateway sends 409.
         with pytest.raises(
             psycopg.Error, match=f"{len(there)} messages match, not 7: nothing has been changed"
         ) as caught:
@@ -441,7 +441,7 @@ def test_postponing_until(sql: Sql, service: Sql, filled: str) -> None:
     service("select pgmq_admin.postpone(%s, '{1}', until => '2100-01-01Z')", filled)
     service("select pgmq_admin.postpone(%s, '{3}', until => '2000-01-01Z')", filled)
     assert sql(f"select msg_id from pgmq.q_{filled} where vt = '2100-01-01Z'") == [(1,)]
-    # Earlier than those that wait already it must not be: reads go by vt.
+    # It must not come before messages that are visible already: reads are ordered by vt.
     assert sql(f"select vt between now() - interval '1 s' and now() from pgmq.q_{filled} where msg_id = 3") == [(True,)]
 
 
@@ -524,7 +524,7 @@ def test_a_queue_in_partitions_by_time(sql: Sql, service: Sql, filled: str, othe
     )
     for partition, bounds in (("p1", "'2026-03-01') to (now()"), ("p2", "now()) to (maxvalue")):
         sql(f"create table pgmq.q_{other}_{partition} partition of pgmq.q_{other} for values from ({bounds})")
-    # There is no partition for the age of these, as when a retention has dropped it.
+    # No partition exists for the age of these, as after a retention has dropped it.
     assert service("select count(*) from pgmq_admin.move(%s, '{1,2,3}', %s)", filled, other) == [(3,)]
     sql(f"update pgmq.q_{other} set enqueued_at = '2026-04-01' where msg_id = 3")
     assert ids(browse(service, other, sort="enqueued_at")) == [3, 1, 2]
@@ -555,7 +555,7 @@ def test_names_and_values_are_never_code(sql: Sql, service: Sql) -> None:
 
 
 class Background:
-    """One statement that runs beside the test on a connection of its own."""
+    """A statement that runs concurrently on a connection of its own."""
 
     def __init__(self, sql: Sql, statement: str, *parameters: object) -> None:
         ((self._pid,),) = sql("select pg_backend_pid()")
@@ -577,7 +577,7 @@ class Background:
         until(lambda: sql("select cardinality(pg_blocking_pids(%s)) > 0", self._pid)[0][0])
 
     def result(self) -> list[tuple[Any, ...]]:
-        """Its rows, once it has ended."""
+        """The rows, when the statement has finished."""
         self._thread.join()
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -586,7 +586,7 @@ class Background:
 
 @pytest.fixture
 def consumer(directory: DataDirectory, connect: Connect) -> Sql:
-    """Run SQL on one more connection."""
+    """Run SQL on a further connection."""
     return runner(connect(socket_uri(directory)))
 
 

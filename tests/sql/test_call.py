@@ -1,4 +1,4 @@
-"""pgmq_gateway.call: the caller's role and nothing more, for one transaction and no longer."""
+"""pgmq_gateway.call: the caller's role, for one transaction."""
 
 import json
 import re
@@ -26,7 +26,7 @@ API_ROLES = ["anon", "authenticated", "service_role"]
 
 CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
-# What a statement, or a function in it, can see of its surroundings.
+# The state that a statement, or a function in it, can see.
 SEEN = """json_build_object(
     'role', current_user,
     'search_path', current_setting('search_path'),
@@ -59,7 +59,7 @@ def call(
     settings: list[str] | None = None,
     checks: tuple[bool, int | None, int | None] = (False, None, None),
 ) -> tuple[Any, ...]:
-    """One call, as the gateway makes it: total, row_count, body, response_headers, response_status."""
+    """One call, as the gateway runs it: total, row_count, body, response_headers, response_status."""
     schemas = '"pgmq_public", "public"'
     what = (statement, arguments, parameters or [])
     (row,) = gateway(CALL, role, claims, REQUEST, schemas, settings, read_only, None, *what, *checks)
@@ -67,7 +67,7 @@ def call(
 
 
 def seen(gateway: Sql) -> dict[str, Any]:
-    """What is set on the connection between two calls, as far as it is set to something."""
+    """Non-empty settings of the connection between two calls."""
     ((text,),) = gateway(f"select {SEEN}")
     return {name: value for name, value in json.loads(text).items() if value}
 

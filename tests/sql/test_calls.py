@@ -1,4 +1,4 @@
-"""pgmq_gateway.calls: several calls of one caller, each as if it were alone."""
+"""pgmq_gateway.calls: several calls of one caller with the outcomes that they would have alone."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def gateway(directory: DataDirectory, database: str, connect: Connect) -> Sql:
 
 
 def bodies(rows: list[tuple[Any, ...]]) -> list[Any]:
-    """What was given in turn; of a failure, its code."""
+    """The bodies of the calls in their order; for a failure its code."""
     return [row[2] if row[5] is None else row[5][0] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Debian's Postgres, whatever versions are installed: install, serve, and all six functions."""
+"""All installed versions of Debian's Postgres: install, serve, and all six functions."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Restoring dumps without owners, privileges or roles, then installing: nothing but what the dump left out is lost."""
+"""Restoring dumps without owners, privileges or roles, then installing: only data missing in the dump is lost."""
 
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ CALLERS = ("anon", "authenticated", "service_role")
 
 @pytest.fixture(scope="module", params=["embedded", *map(str, DEBIAN)])
 def programs(request: pytest.FixtureRequest) -> Path:
-    """Where the programs of a Postgres are."""
+    """The folder of the programs of a Postgres."""
     return binary("postgres").parent if request.param == "embedded" else Path(request.param)
 
 
@@ -32,20 +32,20 @@ def servers(programs: Path, directory: object) -> Iterator[tuple[Cluster, Cluste
 
 @pytest.fixture
 def source(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """A server with nothing on it."""
+    """A blank server."""
     yield servers[0]
     servers[0].forget()
 
 
 @pytest.fixture
 def target(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """Another server with nothing on it."""
+    """Another blank server."""
     yield servers[1]
     servers[1].forget()
 
 
 def copy(programs: Path, source: str, target: str, folder: Path, *options: str) -> str:
-    """pg_dump and pg_restore; gives what the latter complained of."""
+    """Run pg_dump and pg_restore, and return the errors of pg_restore."""
     archive = folder / "dump"
     subprocess.run([programs / "pg_dump", "-Fc", "-f", archive, source], check=True)
     restored = subprocess.run(
@@ -82,7 +82,7 @@ async def test_a_dump_without_owners_and_privileges_is_made_whole(
     assert await installed(copied) == []
     assert dump(copied) == whole
     assert survivors(sql) == survivors(runner(connect(original)))
-    # The dump left out who may use the queue.
+    # The dump does not contain the grants of the queue.
     sql("select pgmq_admin.grant_queue('mail', 'authenticated', '{send,read}')")
     works(sql)
 
@@ -93,7 +93,7 @@ async def test_a_dump_with_privileges_keeps_the_grants_of_queues(
     original = source.uri(source.create())
     await installed(original)
     fill(runner(connect(original)))
-    # The roles are there, as another database of the server has them.
+    # The roles exist, because another database of the server was installed.
     await installed(target.uri(target.create()))
     copied = target.uri(target.create())
     assert copy(programs, original, copied, tmp_path) == ""

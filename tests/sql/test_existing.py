@@ -1,4 +1,4 @@
-"""Installing on databases that have roles, pgmq or pgmq_public already: what is there stays as it is."""
+"""Installing on databases with existing roles, pgmq or pgmq_public, which are kept."""
 
 import pytest
 from psycopg import errors
@@ -9,7 +9,7 @@ from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import PGMQ_SQL, Connect, as_role, connected
 
-# Attributes, limits and settings that the installer would not choose by itself.
+# Attributes, limits and settings that differ from the installer's.
 ROLES = """
 create role postgres login createrole createdb bypassrls password 'pg';
 create role anon nologin inherit;
@@ -33,7 +33,7 @@ ROLE_STATE = (
     "select to_jsonb(s) from pg_db_role_setting as s order by setdatabase, setrole",
 )
 
-# Short versions of the six, as somebody may have written them by hand, and more of the same and of other names.
+# Hand-written versions of the six functions, overloads of them, and other functions.
 THEIRS = """
 create schema pgmq_public;
 create function pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer default 0) returns setof bigint
@@ -59,10 +59,10 @@ create function pgmq_public.send(queue_name text, message jsonb, headers jsonb, 
 
 
 @pytest.fixture
-def old(virgin: Cluster) -> str:
+def old(blank_server: Cluster) -> str:
     """The URI of a database whose server has the roles of a Supabase project."""
-    virgin.execute(*ROLES.split(";"))
-    return virgin.uri(virgin.create())
+    blank_server.execute(*ROLES.split(";"))
+    return blank_server.uri(blank_server.create())
 
 
 @pytest.fixture
@@ -77,12 +77,12 @@ async def bring_up(uri: str, *, replace: bool = False) -> None:
 
 
 def roles(sql: Sql) -> list[object]:
-    """Everything about roles: attributes, passwords, memberships, settings."""
+    """Attributes, passwords, memberships and settings of all roles."""
     return [sql(query) for query in ROLE_STATE]
 
 
 def functions(sql: Sql, schema: str) -> list[tuple[object, ...]]:
-    """Everything about the functions of a schema but who may call them."""
+    """The functions of a schema, without their privileges."""
     query = "select p.oid, to_jsonb(p) - 'proacl' from pg_proc as p where pronamespace = %s::regnamespace order by oid"
     return sql(query, schema)
 
@@ -93,7 +93,7 @@ def run_all(sql: Sql, script: str) -> None:
 
 
 async def test_roles_that_exist_keep_everything_they_have(old: str, old_sql: Sql) -> None:
-    # Limits that the login role lacks, it gets.
+    # The login role gets limits that it does not have.
     old_sql("alter role authenticator set idle_in_transaction_session_timeout = '10s'")
     before = roles(old_sql)
     await bring_up(old)
@@ -129,10 +129,10 @@ async def test_the_roles_of_supabase_get_supabases_rights(old: str, old_sql: Sql
 
 
 async def test_an_owner_who_is_no_superuser_can_install_where_the_roles_exist(
-    virgin: Cluster, connect: Connect
+    blank_server: Cluster, connect: Connect
 ) -> None:
-    virgin.execute(*ROLES.split(";"))
-    uri = virgin.uri(virgin.create("postgres"), "postgres", "pg")
+    blank_server.execute(*ROLES.split(";"))
+    uri = blank_server.uri(blank_server.create("postgres"), "postgres", "pg")
     await bring_up(uri)
     sql = runner(connect(uri))
     sql("select pgmq_admin.create_queue('q')")
@@ -227,8 +227,8 @@ async def test_replacing_keeps_the_rights_of_custom_roles(old: str, old_sql: Sql
     assert as_role(old_sql, "dashboard_user", "select * from pgmq_public.send('q', '1')") == [(1,)]
 
 
-async def test_a_server_without_a_role_postgres_can_be_installed(virgin: Cluster, connect: Connect) -> None:
-    uri = virgin.uri(virgin.create())
+async def test_a_server_without_a_role_postgres_can_be_installed(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
     await bring_up(uri)
     sql = runner(connect(uri))
     assert sql("select to_regrole('postgres') is null, current_user::text") == [(True, "boss")]

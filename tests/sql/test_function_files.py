@@ -1,4 +1,4 @@
-"""The files of sql/functions: applied when they change, with what they no longer make dropped, and nothing else."""
+"""The files of sql/functions: applied when they change; functions that they no longer create are dropped."""
 
 from collections.abc import Sequence
 
@@ -105,7 +105,7 @@ async def test_a_view_of_the_operator_that_depends_on_it_stops_the_change(uri: s
         await apply(uri)
     assert db("select * from public.theirs") == [(1,)]
     assert signatures(db) == ["pgmq_gateway.x_one()"]
-    # In place, nothing needs to be dropped.
+    # A replacement in place drops nothing.
     await apply(uri, one=function("x_one", body="select 2"))
     assert db("select * from public.theirs") == [(2,)]
 

@@ -1,4 +1,4 @@
-"""Samples of queues: one at a time whoever asks, thinned and forgotten; and the history that is made of them."""
+"""Samples of queues: one per interval for all gateways, thinned out, deleted; and the history made of them."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ def jobs(db: Sql) -> Sql:
 
 
 def about(rate: float) -> object:
-    """A rate, as exactly as clocks allow."""
+    """A rate, within the precision of clocks."""
     return pytest.approx(rate, rel=0.01)
 
 
 def sample(db: Sql, ago: str, counters: Sequence[int] = (0, 0, 0, 0), *, lasting: bool = True) -> None:
-    """A sample of the queue as it was some time ago: sent, updated, deleted, archived."""
+    """A sample of the queue at an earlier time: sent, updated, deleted, archived."""
     db(
         "insert into pgmq_gateway.samples (queue_name, at, spacing, lasting, messages, sent, updated, deleted,"
         " archive_inserted) values ('jobs', now() - %s::interval, 30, %s, 7, %s, %s, %s, %s)",

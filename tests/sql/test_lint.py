@@ -1,4 +1,4 @@
-"""The lint: each rule finds what it is for, and is silent about a queue in order."""
+"""The lint: each rule finds its mistake, and nothing in a correct queue."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ IN_ORDER = {
 
 @pytest.fixture
 def lint(db: Sql) -> Iterator[Sql]:
-    """An installed database with a queue `q`; everything is undone at the end, roles' rights too."""
+    """An installed database with a queue `q`. All changes are undone at the end, also those of roles."""
     db("begin")
     db("select pgmq_admin.create_queue('q')")
     yield db

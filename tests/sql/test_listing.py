@@ -1,4 +1,4 @@
-"""Listing queues: exact while that is cheap, estimated when not, and never a whole queue read."""
+"""Listing queues: exact counts of short queues, estimates of long ones, without reading a whole queue."""
 
 import re
 
@@ -18,9 +18,9 @@ FILL = """
 
 
 def fill(db: Sql, count: int, hours: int = -1, reads: int = 0) -> None:
-    """Messages that are visible from some hours ahead."""
+    """Messages that become visible in so many hours."""
     db(FILL, hours, reads, count, count)
-    # Else the statistics get to know of these after ANALYZE has, and count them twice.
+    # Otherwise the statistics receive these rows after ANALYZE has counted them, and count them twice.
     flush(db)
 
 
@@ -32,7 +32,7 @@ def flush(db: Sql) -> None:
 
 
 def blocks(db: Sql, statement: str) -> int:
-    """How many blocks a statement touches."""
+    """The number of blocks that a statement reads."""
     plan = "\n".join(line for (line,) in db(f"explain (analyze, buffers, timing off) {statement}"))
     touched = re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", plan)
     assert touched

@@ -1,4 +1,4 @@
-"""Installing: once, again, many at once, half, edited, ahead, and from the command line."""
+"""Installing: first, repeated, concurrent, failed, with edited or newer migrations, and from the command line."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ async def install_at_once(uris: Sequence[str]) -> list[Sequence[str]]:
 
 
 def write(folder: Path, **statements: str) -> Sequence[Migration]:
-    """Migrations of the test's own: write(folder, a="…", b="…") makes 0001_a.sql and 0002_b.sql."""
+    """Migrations of a test: write(folder, a="…", b="…") makes 0001_a.sql and 0002_b.sql."""
     for number, (name, sql) in enumerate(statements.items(), start=1):
         (folder / f"{number:04}_{name}.sql").write_text(sql)
     return migrations(folder)
@@ -99,10 +99,10 @@ async def test_twenty_installers_of_one_database_wait_for_each_other(uri: str) -
     assert [f"{row['number']:04}_{row['name']}" for row in await recorded(uri)] == ALL
 
 
-async def test_eight_databases_of_a_server_without_roles_can_be_installed_at_once(virgin: Cluster) -> None:
-    names = [virgin.create() for _ in range(8)]
-    assert await install_at_once([virgin.uri(name) for name in names]) == [INSTALLED] * 8
-    async with connected(virgin.uri()) as connection:
+async def test_eight_databases_of_a_server_without_roles_can_be_installed_at_once(blank_server: Cluster) -> None:
+    names = [blank_server.create() for _ in range(8)]
+    assert await install_at_once([blank_server.uri(name) for name in names]) == [INSTALLED] * 8
+    async with connected(blank_server.uri()) as connection:
         members = await connection.fetch(
             "select roleid::regrole::text as role, count(*) from pg_auth_members"
             " where member = 'authenticator'::regrole group by 1 order by 1"
@@ -110,8 +110,8 @@ async def test_eight_databases_of_a_server_without_roles_can_be_installed_at_onc
     assert [tuple(row) for row in members] == [("anon", 1), ("authenticated", 1), ("service_role", 1)]
 
 
-async def test_the_roles_have_no_more_power_than_they_need(virgin: Cluster) -> None:
-    uri = virgin.uri(virgin.create())
+async def test_the_roles_have_no_more_power_than_they_need(blank_server: Cluster) -> None:
+    uri = blank_server.uri(blank_server.create())
     async with connected(uri) as connection:
         await install(connection)
         rows = await connection.fetch(
@@ -126,10 +126,10 @@ async def test_the_roles_have_no_more_power_than_they_need(virgin: Cluster) -> N
     ]
 
 
-async def test_who_may_not_create_roles_is_told_what_to_ask_for(virgin: Cluster) -> None:
-    virgin.execute("create role limited login password 'x'")
-    name = virgin.create("limited")
-    async with connected(virgin.uri(name, "limited", "x")) as connection:
+async def test_who_may_not_create_roles_is_told_what_to_ask_for(blank_server: Cluster) -> None:
+    blank_server.execute("create role limited login password 'x'")
+    name = blank_server.create("limited")
+    async with connected(blank_server.uri(name, "limited", "x")) as connection:
         with pytest.raises(
             InstallError,
             match=r"role anon is missing, and role limited has no permission to create it"
@@ -160,8 +160,8 @@ async def test_installing_goes_on_where_it_failed(uri: str, tmp_path: Path) -> N
     async with connected(uri) as connection:
         with pytest.raises(InstallError):
             await install(connection, release=Release(broken, []))
-        mended = write(tmp_path, good="create table kept ()", bad="create table mended ()")
-        assert [str(migration) for migration in await migrate(connection, mended, print)] == ["0002_bad"]
+        fixed = write(tmp_path, good="create table kept ()", bad="create table fixed ()")
+        assert [str(migration) for migration in await migrate(connection, fixed, print)] == ["0002_bad"]
 
 
 async def test_an_edited_file_is_refused_by_name(uri: str) -> None:
@@ -219,43 +219,43 @@ def test_the_command_line_says_in_one_line_what_a_database_refused(uri: str) -> 
 
 
 @pytest.mark.parametrize("password", ["correct horse", """a'b"c\\d$1 %s :/?#@"""])
-async def test_a_password_lets_the_login_role_in_and_no_other_does(virgin: Cluster, password: str) -> None:
-    name = virgin.create()
-    async with connected(virgin.uri(name)) as connection:
+async def test_a_password_lets_the_login_role_in_and_no_other_does(blank_server: Cluster, password: str) -> None:
+    name = blank_server.create()
+    async with connected(blank_server.uri(name)) as connection:
         await install(connection)
         await set_login_password(connection, password)
-    with psycopg.connect(virgin.uri(name, "authenticator", password)) as login:
+    with psycopg.connect(blank_server.uri(name, "authenticator", password)) as login:
         assert login.execute("select current_user").fetchone() == ("authenticator",)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(virgin.uri(name, "authenticator", password + "x"))
+        psycopg.connect(blank_server.uri(name, "authenticator", password + "x"))
 
 
-async def test_f2_a_wrong_password_ends_the_gateway_with_one_line(virgin: Cluster) -> None:
-    name = virgin.create()
-    async with connected(virgin.uri(name)) as connection:
+async def test_f2_a_wrong_password_ends_the_gateway_with_one_line(blank_server: Cluster) -> None:
+    name = blank_server.create()
+    async with connected(blank_server.uri(name)) as connection:
         await install(connection)
         await set_login_password(connection, "right")
-    env = {"PGRST_DB_URI": virgin.uri(name, "authenticator", "wrong"), "PGRST_JWT_SECRET": "x" * 32}
+    env = {"PGRST_DB_URI": blank_server.uri(name, "authenticator", "wrong"), "PGRST_JWT_SECRET": "x" * 32}
     failed = await asyncio.to_thread(server.run, "serve", "--port", "0", "--admin-port", "0", env=env)
     refused = 'the database rejects PGRST_DB_URI: password authentication failed for user "authenticator"'
     assert (failed.returncode, failed.stderr) == (1, f"pgmq-gateway: {refused}\n")
 
 
-async def test_the_login_role_gets_limits_and_keeps_those_it_has(virgin: Cluster) -> None:
+async def test_the_login_role_gets_limits_and_keeps_those_it_has(blank_server: Cluster) -> None:
     async def limits() -> list[str]:
-        async with connected(virgin.uri(virgin.create())) as connection:
+        async with connected(blank_server.uri(blank_server.create())) as connection:
             await install(connection)
             rows = await connection.fetch("select unnest(setconfig) from pg_db_role_setting order by 1")
         return [row[0] for row in rows]
 
     assert await limits() == ["idle_in_transaction_session_timeout=1min", "statement_timeout=5min"]
-    virgin.execute("alter role authenticator set statement_timeout = '8s'")
-    virgin.execute("alter role authenticator reset idle_in_transaction_session_timeout")
+    blank_server.execute("alter role authenticator set statement_timeout = '8s'")
+    blank_server.execute("alter role authenticator reset idle_in_transaction_session_timeout")
     assert await limits() == ["idle_in_transaction_session_timeout=1min", "statement_timeout=8s"]
 
 
-def test_the_password_from_the_environment_is_kept_as_its_verifier_alone(virgin: Cluster) -> None:
-    uri = virgin.uri(virgin.create())
+def test_the_password_from_the_environment_is_kept_as_its_verifier_alone(blank_server: Cluster) -> None:
+    uri = blank_server.uri(blank_server.create())
     done = server.run("install", "--db-uri", uri, env={"AUTHENTICATOR_PASSWORD": "pencil"})
     assert done.returncode == 0, done.stderr
     assert "left to do" not in done.stdout
@@ -270,8 +270,10 @@ def test_the_password_from_the_environment_is_kept_as_its_verifier_alone(virgin:
     assert stored == scram_keys("pencil", base64.b64decode(salt), int(iterations))
 
 
-def test_a_password_that_would_need_normalising_is_refused(virgin: Cluster) -> None:
-    failed = server.run("install", "--db-uri", virgin.uri(virgin.create()), env={"AUTHENTICATOR_PASSWORD": "pässword"})
+def test_a_password_that_would_need_normalising_is_refused(blank_server: Cluster) -> None:
+    failed = server.run(
+        "install", "--db-uri", blank_server.uri(blank_server.create()), env={"AUTHENTICATOR_PASSWORD": "pässword"}
+    )
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
     assert "printable ASCII" in failed.stderr
     assert "pässword" not in failed.stderr
@@ -288,8 +290,8 @@ def test_a_password_that_would_need_normalising_is_refused(virgin: Cluster) -> N
         ("select pgmq_admin.create_queue('open', rls => false)", ["no row-level security on open: "]),
     ],
 )
-async def test_what_is_left_to_do_is_said(virgin: Cluster, meanwhile: str, said: list[str]) -> None:
-    async with connected(virgin.uri(virgin.create())) as connection:
+async def test_what_is_left_to_do_is_said(blank_server: Cluster, meanwhile: str, said: list[str]) -> None:
+    async with connected(blank_server.uri(blank_server.create())) as connection:
         await install(connection)
         await set_login_password(connection, "pencil")
         await connection.execute(meanwhile)
@@ -298,8 +300,8 @@ async def test_what_is_left_to_do_is_said(virgin: Cluster, meanwhile: str, said:
     assert all(step.startswith(start) for step, start in zip(steps, said, strict=True)), steps
 
 
-def test_the_command_line_says_what_is_left_to_do(virgin: Cluster) -> None:
-    done = server.run("install", "--db-uri", virgin.uri(virgin.create()))
+def test_the_command_line_says_what_is_left_to_do(blank_server: Cluster) -> None:
+    done = server.run("install", "--db-uri", blank_server.uri(blank_server.create()))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith(
         "left to do: authenticator has no password: install again with AUTHENTICATOR_PASSWORD set"

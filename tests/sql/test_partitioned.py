@@ -1,4 +1,4 @@
-"""Partitioned queues on Debian's Postgres with pg_partman: whole, closed, and gone when they are dropped."""
+"""Partitioned queues on Debian's Postgres with pg_partman: their functions, their privileges, and dropping them."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ LEAVES = "select relid::regclass::text from pg_partition_tree(%s) where isleaf"
 
 @pytest.fixture(scope="module", params=PARTMAN or [None], ids=lambda path: path and path.parts[4])
 def partman(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A server of Debian's that has pg_partman and an installed database."""
+    """A server of Debian's Postgres with pg_partman and an installed database."""
     with with_partman(request.param) as own:
         yield own
 
@@ -54,7 +54,7 @@ def test_all_is_done_with_it_that_is_done_with_others(db: Sql, interval: str, re
     assert db("select messages, visible, delayed, in_flight, archived, sent from pgmq_admin.queue_status('q')") == [
         (2498, 2497, 0, 1, 1, 2500)
     ]
-    # Few pages, so counted; and the sizes are those of the partitions.
+    # Few pages, so the count is exact; the sizes are those of the partitions.
     assert db(
         "select messages, exact, visible, in_flight, archived, sent, rls, table_bytes = (select sum(pg_table_size("
         "relid)) from pg_partition_tree('pgmq.q_q') where isleaf) from pgmq_admin.list_queues()"
@@ -85,10 +85,10 @@ def test_partitions_are_closed_and_stored_like_other_queues_those_to_come_too(db
     assert ("pgmq.q_q_p500",) in leaves
     for (leaf,) in leaves:
         assert set(db("select unnest(reloptions) from pg_class where oid = %s::regclass", leaf)) == wanted
-    # One that was made later has no rights to lose: without those defaults nobody but service_role has any.
+    # Without extended default privileges, only service_role has privileges on later partitions.
     with pytest.raises(errors.InsufficientPrivilege):
         as_role(db, "anon", "select * from pgmq.q_q_p500")
-    # More than the partitions that were made ahead hold, before the next maintenance.
+    # More messages than fit into the existing partitions, before the next maintenance.
     behind = "select level, message from pgmq_admin.lint() where rule = 'partitions_missing'"
     assert db(behind) == []
     db("select pgmq_public.send_batch('q', array(select to_jsonb(n) from generate_series(1, 2000) as n))")

@@ -1,4 +1,4 @@
-"""The six functions on a pgmq of the shape of 1.5, and on one that is upgraded while they are installed."""
+"""The six functions on a pgmq in the shape of 1.5, and after its upgrade."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ def old(directory: DataDirectory, template_15: str, new_database: Callable[..., 
 
 
 def call(sql: Sql, function: str) -> list[object]:
-    """What a function answers to service_role, rows as dicts with the keys in order."""
+    """The result of a function for service_role; rows as dicts in the order of columns."""
     return [value for (value,) in as_role(sql, "service_role", f"select to_json(r) from pgmq_public.{function} as r")]
 
 
@@ -164,7 +164,7 @@ def test_a_table_with_other_columns_in_another_order_is_read_by_name(old: Sql) -
 
 
 async def test_an_upgrade_that_drops_read_and_pop_is_mended_by_installing_again(old: Sql) -> None:
-    # What pgmq's own upgrade to 1.10 does: the type goes, and with it (CASCADE) every function that returns it.
+    # As pgmq's upgrade to 1.10: it drops the type, with CASCADE also every function that returns it.
     old("drop type pgmq.message_record cascade")
     assert old("select to_regproc('pgmq_public.read'), to_regproc('pgmq_public.pop')") == [(None, None)]
     (record,) = re.findall(r"CREATE TYPE pgmq\.message_record AS \(.*?\);", PGMQ_SQL, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Policies from templates and the switch of row-level security: what they make, what they refuse, and no way around."""
+"""Policies from templates, and switching row-level security: effects, refused arguments, and bypasses."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ HOSTILE = """x' = '' or true); drop table pgmq.meta; --"\\ {a,b} %s %L $$"""
 
 @pytest.fixture
 def undone(db: Sql) -> Iterator[Sql]:
-    """An installed database with a queue `q`; everything is undone at the end, roles' rights too."""
+    """An installed database with a queue `q`. All changes are undone at the end, also those of roles."""
     db("begin")
     db("select pgmq_admin.create_queue('q')")
     yield db
@@ -143,7 +143,7 @@ def test_row_level_security_is_switched_with_partitions_and_archive(undone: Sql)
 
 
 def test_nothing_of_a_callers_is_found_first_by_a_definer_function(db: Sql) -> None:
-    """Types and tables are looked up in pg_temp first, which callers fill, unless search_path says otherwise."""
+    """Types and tables are looked up first in pg_temp, where callers create some, unless search_path names it last."""
     unsafe = db("""
         select p.oid::regprocedure::text, p.proconfig from pg_proc as p
         where p.prosecdef and p.pronamespace::regnamespace::text in ('pgmq_admin', 'pgmq_gateway')

@@ -1,4 +1,4 @@
-"""The six functions of pgmq_public: order, cost, many readers at once, odd queues, and names laid as traps."""
+"""The six functions of pgmq_public: order, cost, concurrent readers, unusual queues, and hostile names."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ READ = "select msg_id from pgmq_public.read(%s, %s, %s)"
 
 @pytest.fixture
 def plans(queue: str, directory: DataDirectory, connect: Connect) -> tuple[Sql, list[dict[str, Any]]]:
-    """A connection on which every plan that is executed, in functions too, is collected."""
+    """A connection that collects every executed plan, also of statements in functions."""
     assert queue
     connection, found = connect(socket_uri(directory)), []
 
@@ -47,7 +47,7 @@ def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def touched(plans: list[dict[str, Any]], queue: str) -> tuple[int, int]:
-    """Rows of the queue's table that were looked at, and pages that were, in the statement that claims."""
+    """Rows and pages of the queue's table that the statement of the claim read."""
     (claim,) = [plan for plan in plans if f'"{queue}"' not in plan["Query Text"] and "claimed" in plan["Query Text"]]
     rows = sum(
         scan["Actual Loops"] * (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0))
@@ -57,7 +57,7 @@ def touched(plans: list[dict[str, Any]], queue: str) -> tuple[int, int]:
 
 
 async def drain(uri: str, statement: str, queue: str) -> list[int]:
-    """Call until nothing comes any more; all the ids that came."""
+    """Call until the result is empty. Returns all ids."""
     found: list[int] = []
     async with connected(uri) as connection:
         while rows := await connection.fetch(statement, queue):

@@ -1,4 +1,4 @@
-"""Queues and who may use them: exactly the rights that each operation needs, given, shown and taken away."""
+"""Grants on queues: exactly the privileges that each operation needs are granted, shown and revoked."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
 from tests.sql.conftest import OPERATIONS, Connect, as_role
 
-# What each operation needs on q_<queue> and on a_<queue>.
+# Privileges that each operation needs on q_<queue> and on a_<queue>.
 NEEDED = {
     "send": ({"INSERT", "SELECT"}, set()),
     "read": ({"SELECT", "UPDATE"}, set()),
@@ -33,7 +33,7 @@ SINGLE_RIGHTS = [
 
 
 def rights(sql: Sql, table: str, role: str) -> set[str]:
-    """The rights that are given to a role itself on a table of pgmq."""
+    """The privileges granted to a role itself on a table of pgmq."""
     rows = sql(
         "select a.privilege_type from pg_class as c, aclexplode(c.relacl) as a"
         " where c.oid = %s::regclass and a.grantee = %s::regrole",
@@ -43,12 +43,12 @@ def rights(sql: Sql, table: str, role: str) -> set[str]:
 
 
 def both(sql: Sql, queue: str, role: str) -> tuple[set[str], set[str]]:
-    """The rights of a role on a queue and on its archive."""
+    """The privileges of a role on a queue and on its archive."""
     return rights(sql, f"q_{queue}", role), rights(sql, f"a_{queue}", role)
 
 
 def attempt(sql: Sql, role: str, operation: str, queue: str) -> list[tuple[object, ...]]:
-    """Do an operation in a role, with a message in the queue, whose id is 1000."""
+    """Run an operation in a role; the queue has a message with the id 1000."""
     message = "(msg_id, vt, message) overriding system value values (1000, now(), '{}')"
     sql(f"insert into pgmq.q_{queue} {message} on conflict do nothing")
     return as_role(sql, role, f"select * from pgmq_public.{operation}({ARGUMENTS[operation]})", queue)

@@ -1,4 +1,4 @@
-"""Installing again on a damaged database: what is missing comes back, and messages and archives survive."""
+"""Installing again on a damaged database restores missing objects and keeps messages and archives."""
 
 import asyncio
 from importlib.resources import files
@@ -23,12 +23,12 @@ PGMQ = files("pgmq") / "sql"
 
 
 @pytest.fixture
-def extended(virgin: Cluster) -> str:
-    """The URI of a database whose server has pgmq as an extension; it is not created yet."""
-    with psycopg.connect(virgin.uri()) as connection:
+def extended(blank_server: Cluster) -> str:
+    """The URI of a database on a server that has the extension pgmq, which is not created yet."""
+    with psycopg.connect(blank_server.uri()) as connection:
         if connection.info.server_version < 18_00_00:
             pytest.skip("extension_control_path is new in Postgres 18")
-    folder = virgin.folder / "share"
+    folder = blank_server.folder / "share"
     version = (PGMQ / "VERSION").read_text().strip()
     if not folder.exists():
         (folder / "extension").mkdir(parents=True)
@@ -36,9 +36,9 @@ def extended(virgin: Cluster) -> str:
             f"default_version = '{version}'\nschema = 'pgmq'\nrelocatable = false\nsuperuser = false\n"
         )
         (folder / "extension" / f"pgmq--{version}.sql").write_text((PGMQ / "pgmq.sql").read_text())
-    name = virgin.create()
-    virgin.execute(f"alter database {name} set extension_control_path = '$system:{folder}'")
-    return virgin.uri(name)
+    name = blank_server.create()
+    blank_server.execute(f"alter database {name} set extension_control_path = '$system:{folder}'")
+    return blank_server.uri(name)
 
 
 async def test_dropping_pgmq_and_creating_it_again_is_repaired(extended: str, connect: Connect) -> None:
@@ -83,8 +83,8 @@ async def test_pgmq_that_was_dropped_is_created_again(extended: str, connect: Co
     works(sql)
 
 
-async def test_partitioned_queues_are_adopted_as_such(virgin: Cluster, connect: Connect) -> None:
-    uri = virgin.uri(virgin.create())
+async def test_partitioned_queues_are_adopted_as_such(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
     await installed(uri)
     sql = runner(connect(uri))
     sql("select pgmq.create('plain')")
@@ -99,8 +99,8 @@ async def test_partitioned_queues_are_adopted_as_such(virgin: Cluster, connect: 
     ]  # fmt: skip
 
 
-async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(virgin: Cluster, connect: Connect) -> None:
-    uri = virgin.uri(virgin.create())
+async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
     await installed(uri)
     sql = runner(connect(uri))
     sql("grant create on schema public to service_role")
@@ -123,8 +123,8 @@ async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(virgin: Cl
     assert sql("select * from pgmq.meta") == []
 
 
-async def test_many_installers_repair_once(virgin: Cluster, connect: Connect) -> None:
-    uri = virgin.uri(virgin.create())
+async def test_many_installers_repair_once(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
     await installed(uri)
     whole = dump(uri)
     sql = runner(connect(uri))
@@ -144,9 +144,9 @@ async def test_many_installers_repair_once(virgin: Cluster, connect: Connect) ->
 
 
 @pytest.fixture
-async def uri(virgin: Cluster) -> str:
+async def uri(blank_server: Cluster) -> str:
     """The URI of an installed database."""
-    made = virgin.uri(virgin.create())
+    made = blank_server.uri(blank_server.create())
     await installed(made)
     return made
 
@@ -206,7 +206,7 @@ async def test_damage_is_named_and_repaired(uri: str, sql: Sql, damage: str, lac
     # Without its records, the installer does not know functions of pgmq_public as its own.
     assert [line for line in await found(uri) if not line.startswith("kept: ")] == []
     assert await installed(uri) == []
-    # Privileges come back in another order.
+    # Restored privileges are in another order.
     assert sorted(dump(uri).splitlines()) == sorted(whole.splitlines())
 
 
@@ -233,7 +233,7 @@ async def test_a_dropped_api_stays_away_until_it_is_asked_for(uri: str, sql: Sql
     sql("drop schema pgmq_public cascade")
     assert await found(uri) == []
     assert await installed(uri) == []
-    # A repair of the state leaves it away too.
+    # A repair of the state does not restore it either.
     sql("drop table pgmq_gateway.samples")
     await installed(uri)
     assert sql("select to_regnamespace('pgmq_public') is null") == [(True,)]
@@ -275,15 +275,15 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
     assert (looked.returncode, looked.stdout) == (0, "up to date\n")
 
 
-async def damaged(virgin: Cluster, connect: Connect, damage: str) -> str:
-    """The login role's URI of a new database that was installed and then damaged."""
-    name = virgin.create()
-    async with connected(virgin.uri(name)) as connection:
+async def damaged(blank_server: Cluster, connect: Connect, damage: str) -> str:
+    """The login role's URI of a database that was installed and then damaged."""
+    name = blank_server.create()
+    async with connected(blank_server.uri(name)) as connection:
         await install(connection)
         await set_login_password(connection, "pencil")
     for statement in damage.split(";"):
-        runner(connect(virgin.uri(name)))(statement)
-    return virgin.uri(name, "authenticator", "pencil")
+        runner(connect(blank_server.uri(name)))(statement)
+    return blank_server.uri(name, "authenticator", "pencil")
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,10 @@ async def damaged(virgin: Cluster, connect: Connect, damage: str) -> str:
         ("drop owned by authenticator; drop role authenticator", "the database rejects PGRST_DB_URI: "),
     ],
 )
-async def test_serving_a_damaged_database_is_refused(virgin: Cluster, connect: Connect, damage: str, said: str) -> None:
-    settings = load_settings(db_uri=await damaged(virgin, connect, damage), jwt_secret="x" * 32)
+async def test_serving_a_damaged_database_is_refused(
+    blank_server: Cluster, connect: Connect, damage: str, said: str
+) -> None:
+    settings = load_settings(db_uri=await damaged(blank_server, connect, damage), jwt_secret="x" * 32)
     with pytest.raises(ServeError) as refused:
         await preflight(settings)
     assert str(refused.value).startswith(said)
@@ -306,8 +308,8 @@ async def test_serving_a_damaged_database_is_refused(virgin: Cluster, connect: C
         assert str(refused.value).endswith(": run pgmq-gateway install")
 
 
-async def test_serving_a_damaged_database_ends_with_one_line(virgin: Cluster, connect: Connect) -> None:
-    login = await damaged(virgin, connect, "drop function pgmq_admin.lint")
+async def test_serving_a_damaged_database_ends_with_one_line(blank_server: Cluster, connect: Connect) -> None:
+    login = await damaged(blank_server, connect, "drop function pgmq_admin.lint")
     env = {"PGRST_DB_URI": login, "PGRST_JWT_SECRET": "x" * 32}
     failed = server.run("serve", "--port", "0", "--admin-port", "0", "--no-dashboard", env=env)
     line = "pgmq-gateway: this database lacks function pgmq_admin.lint: run pgmq-gateway install\n"

@@ -1,4 +1,4 @@
-"""rights() against reality: whatever is granted, revoked, switched or written into policies, it says what happens."""
+"""rights() compared with real calls, after random grants, revocations, policies and switches of row-level security."""
 
 import os
 import random
@@ -39,13 +39,13 @@ FUNCTIONS = (
 )
 COLUMNS = ("msg_id", "read_ct", "vt", "message", "headers", "enqueued_at", "last_read_at")
 COMMANDS = ("select", "insert", "update", "delete", "all")
-# True of every row, but not to somebody who only reads the policy.
+# True for every row, which the text of the policy does not show.
 OPAQUE = "msg_id > 0"
 
 
 @dataclass(frozen=True)
 class World:
-    """A queue `q` with one message, and roles: a member of a group, the group, a stranger."""
+    """A queue `q` with one message, and three roles: a member of a group, the group, and another role."""
 
     sql: Sql
     member: str
@@ -63,7 +63,7 @@ class World:
 
 @pytest.fixture
 def world(directory: DataDirectory, database: str) -> Iterator[World]:
-    """Statements are never prepared: a plan that is kept does not ask for USAGE again."""
+    """Without prepared statements: a cached plan does not check USAGE again."""
     names = [f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("member", "group", "stranger")]
     with psycopg.connect(
         socket_uri(directory, database=database), autocommit=True, prepare_threshold=None
@@ -81,7 +81,7 @@ def world(directory: DataDirectory, database: str) -> Iterator[World]:
 
 
 def beginnings(world: World, dice: random.Random) -> Iterator[str]:
-    """Rights and policies to begin with: mostly enough."""
+    """Initial privileges and policies, mostly sufficient ones."""
     yield f"grant {world.group} to {world.member}"
     for who in dice.sample(world.grantees, dice.randint(1, 4)):
         if who != "public":
@@ -97,7 +97,7 @@ def beginnings(world: World, dice: random.Random) -> Iterator[str]:
 
 
 def changes(world: World, dice: random.Random, number: int) -> str:
-    """One change at random."""
+    """A random change."""
     who, table = dice.choice(world.grantees), dice.choice("qqa")
     privilege = dice.choice(["select", "insert", "update", "delete"])
     column = f"({dice.choice(COLUMNS)})" if dice.random() < 0.5 and privilege != "delete" else ""
@@ -142,13 +142,13 @@ def policy(world: World, dice: random.Random, number: int) -> str:
 
 def definer(world: World, dice: random.Random) -> str:
     function, owner = dice.choice(FUNCTIONS), dice.choice([world.group, world.stranger, "service_role"])
-    # An owner needs CREATE of the schema only to become one.
+    # A role needs CREATE on the schema to become the owner, not to remain it.
     return f"alter function {function} owner to {owner}; alter function {function} security definer"
 
 
 def works(sql: Sql, role: str, operation: str) -> bool:
-    """Whether an operation of a role does something to the message."""
-    # What a plan was made with, and for whom, must not count.
+    """Whether an operation of a role has an effect on the message."""
+    # Earlier plans, made for other roles and policies, must not be reused.
     sql("discard plans")
     sql("savepoint attempt")
     try:

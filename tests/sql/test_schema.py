@@ -1,4 +1,4 @@
-"""What the migrations make, compared with the committed schema.sql."""
+"""The dump of an installed database, compared with the committed schema.sql."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Trying as a caller leaves nothing behind: no row, no notification, no setting, in a shared transaction neither."""
+"""Trying as a caller leaves no row, no notification and no setting behind, also in a shared transaction."""
 
 import pytest
 from psycopg import errors
@@ -18,7 +18,7 @@ TRACING = "set_config('app.trace', current_user, false) is not null"
 
 @pytest.fixture
 def gateway(directory: DataDirectory, database: str, connect: Connect, db: Sql) -> Sql:
-    """The gateway's login role, where anon may do everything with a queue that notifies."""
+    """The gateway's login role, with all operations on a notifying queue granted to anon."""
     db("select pgmq_admin.create_queue('q'), pgmq_admin.grant_queue('q', 'anon', '{send, read, pop, archive, delete}')")
     db(f"create policy p on pgmq.q_q to anon using ({TRACING})")
     db("select pgmq_admin.grant_queue('q', 'anon', '{send}') from pgmq.enable_notify_insert('q', 0)")

@@ -1,4 +1,4 @@
-"""The compatibility page names only cases and settings that there are, and says of no setting the wrong thing."""
+"""docs/compatibility.md names existing cases and settings only, and all settings."""
 
 import json
 import re

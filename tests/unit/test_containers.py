@@ -1,4 +1,4 @@
-"""The container files say the same as the code: settings, ports and secrets, as far as reading can tell."""
+"""The container files agree with the code: settings, ports and secrets."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The plain calls that the gateway names by their signature are those that its SQL knows."""
+"""The signatures of plain calls are those in pgmq_gateway.plain_call."""
 
 import re
 from pathlib import Path

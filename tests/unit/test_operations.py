@@ -1,4 +1,4 @@
-"""What the page on operations shows works as it stands."""
+"""The examples in docs/operations.md work unchanged."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     names = []
     for unit in re.findall(r"```ini\n(# \S+/(\S+)\n.*?)```", PAGE, re.DOTALL):
         names.append(unit[1])
-        # Older versions do not know the type, nor is the program there.
+        # Older versions have neither the type nor the program.
         text = unit[0].replace("Type=notify-reload", "Type=notify").replace("/opt/pgmq-gateway/bin/", "/bin/false ")
         (tmp_path / unit[1]).write_text(text)
     assert names == ["pgmq-gateway.service", "pgmq-gateway.socket"]

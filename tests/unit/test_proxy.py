@@ -1,4 +1,4 @@
-"""The tests' own proxy does what its faults say."""
+"""The faults of the tests' proxy."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 10
 
 @pytest.fixture
 def echo() -> Iterator[tuple[str, int]]:
-    """The address of a server that sends back what it gets."""
+    """The address of a server that sends received bytes back."""
 
     def serve(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
@@ -37,7 +37,7 @@ def echo() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def proxy(echo: tuple[str, int]) -> Iterator[Proxy]:
-    """A proxy before it."""
+    """A proxy in front of it."""
     with Proxy(echo) as proxy:
         yield proxy
 

@@ -1,4 +1,4 @@
-"""docs/reliability.md says of every fault and attack which test shows what happens, or why there is none."""
+"""docs/reliability.md names the tests of every fault and attack, or the reason why there is none."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""When tracing is enabled, and the warnings where it cannot start."""
+"""When tracing is enabled, and the warnings if it cannot start."""
 
 import logging
 import sys

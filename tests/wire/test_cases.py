@@ -1,6 +1,6 @@
-"""Recorded requests and PostgREST's responses, which the gateway must equal.
+"""Recorded requests with PostgREST's responses, which the gateway must equal.
 
-cases.json was recorded from running servers; rows.json goes through the contract row by row, with functions of its own.
+cases.json was recorded from running servers; rows.json has a case for each rule, with functions of its own.
 """
 
 import asyncio
