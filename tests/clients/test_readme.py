@@ -36,7 +36,7 @@ def test_everything_in_the_readme_works_as_it_stands(made: Path) -> None:
     # The first block defines variables and functions for the following ones; its queue exists already.
     setup = first.partition("call send")[0]
     granted, *shown = paste(setup + grants, made).splitlines()[1:]
-    assert granted == "authenticated may send, read, delete on queue tasks"
+    assert granted == "granted send, read, delete on queue tasks to authenticated"
     assert any(re.fullmatch(r"Role authenticated +send, read, pop, delete", line.rstrip()) for line in shown)
 
     _, policy_made, own, foreign, mine_only = paste(setup + policy, made).splitlines()

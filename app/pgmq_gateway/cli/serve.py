@@ -71,10 +71,10 @@ class Launch:
         dashboard = self._dashboard(settings, addresses)
 
         def ready() -> None:
-            page = dashboard.url if dashboard else None
-            print(banner.external(url(addresses.api), url(addresses.admin), page), flush=True)
             if dashboard:
                 dashboard.ready()
+            page = dashboard.url if dashboard else None
+            print(banner.external(url(addresses.api), url(addresses.admin), page), flush=True)
 
         async with dashboard.running() if dashboard else nullcontext():
             await self._run(settings, addresses, manager, ready, self.settings)
@@ -94,9 +94,9 @@ class Launch:
             def ready() -> None:
                 hold.announce(url(addresses.api))
                 link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
-                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
                 if dashboard:
                     dashboard.ready()
+                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
 
             try:
                 async with dashboard.running() if dashboard else nullcontext():

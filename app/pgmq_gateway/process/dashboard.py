@@ -44,7 +44,11 @@ class Dashboard(Child):
         return f"{self.url}/sign-in?code={code}"
 
     def ready(self) -> None:
-        """Start the dashboard: the API accepts requests."""
+        """Start the dashboard: the API accepts requests.
+
+        From now on a connection is accepted, and waits until the process serves.
+        """
+        self._bound.listen(socket.SOMAXCONN)
         self._ready.set()
 
     @asynccontextmanager
@@ -63,8 +67,6 @@ class Dashboard(Child):
 
     async def _keep_when_ready(self) -> None:
         await self._ready.wait()
-        # From now on a browser that opens the link waits until the process serves.
-        self._bound.listen(socket.SOMAXCONN)
         await self.keep()
 
     async def start(self) -> Process:
