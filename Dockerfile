@@ -1,4 +1,4 @@
-# The gateway with nothing that builds anything: what the first stage makes is copied as it is.
+# The gateway without build tools: the first stage's installation is copied.
 FROM python:3.13-slim AS build
 RUN python -m venv /opt/pgmq-gateway
 WORKDIR /src
@@ -21,5 +21,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3001/live', timeout=2)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["pgmq-gateway"]
-# The dashboard is a container of its own: docs/dashboard.md.
+# The dashboard runs in a container of its own: docs/dashboard.md.
 CMD ["serve", "--no-dashboard"]

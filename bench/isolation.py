@@ -71,8 +71,8 @@ QUEUE = "work"
 MOVES = {"look": 30, "send": 24, "read": 14, "pop": 20, "delete": 6, "complain": 4, "scribble": 2}
 NAME = re.compile(r"user\d{4}")
 CALL_TIMEOUT_SECONDS = 10.0
-GONE_PERCENT = 2
-GONE_SECONDS = 0.02
+DISCONNECT_PERCENT = 2
+DISCONNECT_SECONDS = 0.02
 SHOWN = 20
 # Age at which unread messages are deleted, and interval: each read scans the messages of all other identities.
 KEPT = "1 s"
@@ -89,9 +89,9 @@ _markers = itertools.count(1)
 class Tally:
     """Counters of calls, and violations of isolation.
 
-    answered  calls that something was said to, were it only that there is no database
-    looks     calls that told their transaction, and `shared` of them with one of another call
-    leaks     data of one identity shown to another
+    answered  calls with a response, error responses included
+    looks     calls that reported their transaction; `shared` of them shared it with another call
+    leaks     responses with data of another identity
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
@@ -142,15 +142,15 @@ class Crowd:
 
     async def _call(self, client: Client, sub: str, bearer: str, move: str) -> str | None:
         """Make a call, check its response, and return its transaction id if known."""
-        gone = self._chance.randrange(100) < GONE_PERCENT
-        patience = self._chance.uniform(0, GONE_SECONDS) if gone else CALL_TIMEOUT_SECONDS
+        disconnects = self._chance.randrange(100) < DISCONNECT_PERCENT
+        patience = self._chance.uniform(0, DISCONNECT_SECONDS) if disconnects else CALL_TIMEOUT_SECONDS
         marker = f"m{next(_markers)}"
         reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
         self._tally.notes[reply.note] += bool(reply.note)
         self._tally.answered += bool(reply.text)
         if wrong := strange(move, sub, marker, reply):
-            self._tally.leaks.append(f"{sub} called {move} and was told {wrong}")
+            self._tally.leaks.append(f"{sub} called {move} and received {wrong}")
         if reply.note == NO_CONNECTION:
             await asyncio.sleep(RECONNECT_SECONDS)
         return reply.body["transaction"] if move == "look" and reply.outcome is Outcome.OK else None
@@ -260,7 +260,7 @@ def show(tally: Tally, faults: Counter[str], identities: int) -> None:
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
     )
     screen.print(f"{tally.total:,} calls of {identities} identities, {tally.answered:,} of them answered: {by_outcome}")
-    screen.print(f"{tally.shared:,} of {tally.looks:,} that told their transaction shared it")
+    screen.print(f"{tally.shared:,} of {tally.looks:,} calls that reported their transaction shared it")
     screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
     screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))
     screen.print(f"{len(tally.leaks)} leaks")

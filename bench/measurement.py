@@ -17,9 +17,9 @@ def first_message(errors: BaseExceptionGroup[BenchError]) -> str:
 class Load:
     """Counts of the load generator. Latencies in milliseconds, of a call or, with `whole`, of an operation.
 
-    requests   calls that were answered
-    messages   messages that were acknowledged to be in, or gone for good
-    faults     what must not happen, in words; a run with any counts for nothing
+    requests   calls with a response
+    messages   messages whose send or deletion was acknowledged
+    faults     errors of the run, as text; any of them makes the run fail
     """
 
     seconds: float

@@ -19,11 +19,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The requests of a cell. `tokens` are values of the header Authorization, taken in turn; empty for none.
+    """The requests of a cell. `tokens` are values of the header Authorization, in rotation; empty: without the header.
 
-    first   what is done again and again
-    delete  what is done with each message that `first` has answered
-    before  what takes turns with `first`
+    first   the repeated request
+    delete  the request for each message in the response to `first`
+    before  a request that alternates with `first`
     """
 
     first: Step

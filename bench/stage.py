@@ -36,7 +36,7 @@ class Database:
 class Cast:
     """The contenders, and the addresses of those that the bench cannot start.
 
-    database   one that is there already; None: an embedded one is made, and thrown away afterwards
+    database   an existing database; None: a temporary embedded one
     postgrest  the URL of a PostgREST that serves `database`
     baseline   another checkout of the gateway, installed in its .venv
     settings   of the gateway, as environment variables

@@ -1,4 +1,4 @@
-"""The schemas of the database that the gateway makes."""
+"""The schemas that the gateway creates in a database."""
 
 # The functions of Supabase Queues' Data API.
 QUEUES = "pgmq_public"

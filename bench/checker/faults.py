@@ -70,8 +70,8 @@ class Faults:
             "latency": lambda: self._slow("latency", 0.02, 0.2),
             "trickle": lambda: self._slow("rate", 2000, 20000),
             "packets in slices": lambda: self._slow("slicing", 1, 20),
-            "half-open, then cut": lambda: self._half_open(mended=False),
-            "half-open, then mended": lambda: self._half_open(mended=True),
+            "half-open, then cut": lambda: self._half_open(restored=False),
+            "half-open, then restored": lambda: self._half_open(restored=True),
             "database refuses connections": self._refuse,
         }
 
@@ -146,11 +146,11 @@ class Faults:
         await asyncio.sleep(self._duration(self._network))
         proxy.heal()
 
-    async def _half_open(self, *, mended: bool) -> None:
+    async def _half_open(self, *, restored: bool) -> None:
         proxy = self._gateway().proxy
         proxy.freeze()
         await asyncio.sleep(self._duration(self._network))
-        if not mended:
+        if not restored:
             proxy.cut()
         proxy.heal()
 

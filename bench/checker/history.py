@@ -13,9 +13,9 @@ Json = Any
 class Outcome(StrEnum):
     """The outcome of a call, as far as its client knows.
 
-    OK       it was done
-    REFUSED  it was not done, and never will be
-    UNKNOWN  either, now or later: there was no answer, or the answer says so
+    OK       executed
+    REFUSED  not executed, now or later
+    UNKNOWN  executed or not: no response arrived, or the response says that the outcome is unknown
     """
 
     OK = "ok"
@@ -44,15 +44,15 @@ class Sight:
 class Call:
     """A call and its outcome. Times in seconds of this machine's clock, which the database shares.
 
-    owner     who called: messages of others are none of its business
-    sent      the marks of the messages that it sends
-    lease     seconds for which it reads
-    target    the message that it deletes or archives
-    returned  when its outcome was known
-    note      status and code of an answer that refuses, or what broke
-    ids       of the messages that `send` stored
-    found     whether there was something to delete or to archive
-    forged    whether its token is not to be trusted, so that it must not do anything
+    owner     the caller, who has access to its own messages only
+    sent      marks of the messages to send
+    lease     visibility timeout of a read, in seconds
+    target    id of the message to delete or archive
+    returned  time at which the outcome was known
+    note      status and code of an error response, or the failure of the connection
+    ids       ids of the messages that `send` stored
+    found     whether the message to delete or archive existed
+    forged    whether the token is forged, so that the call must have no effect
     """
 
     function: str

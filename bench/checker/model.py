@@ -18,14 +18,14 @@ class Promise(StrEnum):
     """Promises of a queue, by their violation."""
 
     LOST = "an acknowledged message is lost"
-    SHARED = "delivered to two consumers inside one visibility window"
-    STRANGER = "seen or touched by another identity"
-    UNDEAD = "seen after it was acknowledged to be gone"
+    SHARED = "delivered to two consumers within one visibility timeout"
+    STRANGER = "delivered to or finished by another identity"
+    UNDEAD = "delivered after its deletion was acknowledged"
     INVENTED = "delivered or stored, but never sent"
     DOUBLED = "stored more than once"
     HALVED = "a batch is stored in part"
-    REFUSED = "done although it was refused"
-    UNCOUNTED = "the number of its reads does not grow"
+    REFUSED = "executed although the response was an error"
+    UNCOUNTED = "read_ct does not grow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class _Queue:
         for mark, ids in self._ids.items():
             call = self._sends.get(mark)
             if call is not None and call.outcome is Outcome.REFUSED:
-                yield self._of(min(ids), Promise.REFUSED, f"its sender was told: {call.note}")
+                yield self._of(min(ids), Promise.REFUSED, f"the response to its send: {call.note}")
 
     def _lost(self) -> Iterator[Violation]:
         missing: defaultdict[str, list[int]] = defaultdict(list)
@@ -198,7 +198,7 @@ class _Queue:
         for owner, numbers in missing.items():
             # Each pop whose response was lost can have taken any one of them.
             if len(numbers) > self._lost_pops[owner]:
-                yield self._of(numbers[0], Promise.LOST, f"gone, with {len(numbers) - 1} others of {owner}")
+                yield self._of(numbers[0], Promise.LOST, f"missing, with {len(numbers) - 1} others of {owner}")
         for number in sorted(self._archived):
             if not any(call.function == "archive" for call in self._ended(number)):
                 yield self._of(number, Promise.LOST, "is in the archive, but no client archived it")

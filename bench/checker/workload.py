@@ -23,8 +23,8 @@ UNRULY = frozenset({"forge", "break"})
 BATCH = 12
 RACERS = 6
 # Calls whose client disconnects before the response.
-GONE_PERCENT = 3
-GONE_SECONDS = 0.02
+DISCONNECT_PERCENT = 3
+DISCONNECT_SECONDS = 0.02
 # Message ids kept for each identity, to finish or to race for.
 MAX_KNOWN_IDS = 64
 LONG_PERCENT = 2
@@ -155,8 +155,8 @@ class Client:
 
     async def _make(self, call: Call, person: Person, what: dict[str, Any]) -> None:
         chance, plan = self._chance, self._plan
-        gone = not plan.calm and chance.randrange(100) < GONE_PERCENT
-        patience = chance.uniform(0, GONE_SECONDS) if gone else plan.patience
+        disconnects = not plan.calm and chance.randrange(100) < DISCONNECT_PERCENT
+        patience = chance.uniform(0, DISCONNECT_SECONDS) if disconnects else plan.patience
         bearer = person.forged(chance) if call.forged else person.token(chance)
         arguments = {"queue_name": call.queue, **what}
         self._history.calls.append(call)

@@ -125,13 +125,13 @@ def test_a_selection_is_all_combinations_and_full_fills_in_the_rest() -> None:
 
 @pytest.mark.parametrize("text", ["0", "50k", "1m", "400k-in-flight"])
 def test_a_depth_is_written_as_it_is_read(text: str) -> None:
-    """So that a table's words can be asked for again."""
+    """A depth in a table can be used as an option."""
     assert str(Depth.parse(text)) == text
 
 
 @pytest.mark.parametrize("size", [100, 1024, 64 * 1024])
 def test_a_message_is_as_long_as_it_says(size: int) -> None:
-    """And is JSON."""
+    """The message is JSON of that length."""
     message = Cell(payload=size).message
     assert len(message) == size
     assert set(json.loads(message)) == {"data"}

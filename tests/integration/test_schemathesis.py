@@ -57,8 +57,8 @@ CHECKS = {
 class Exchange:
     """A generated request, valid or not, and the status of its response.
 
-    linked  whether it came from the answer to another one
-    checks  what was checked
+    linked  whether it was made from the response to another request
+    checks  names of the checks
     """
 
     operation: tuple[str, str]

@@ -15,7 +15,7 @@ from tests.sql.conftest import Connect
 
 CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
 REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
-# What functions of management that have the rights of service_role and no more are made of.
+# The internal functions that management functions call with the privileges of service_role.
 HELPERS = {
     "become", "can_switch_to", "change_messages", "change_part", "check_caller", "check_filter", "check_filter_value",
     "check_move", "check_page", "check_queue_exists", "check_request_role", "filter_condition", "filter_members",

@@ -67,7 +67,7 @@ def from_secret(secret: bytes) -> Key:
     if len(secret) < MIN_SECRET_BYTES:
         raise BadKey(secret_too_short(len(secret)))
     try:
-        # Used as an HMAC secret, a public key would let everybody sign (algorithm confusion).
+        # With a public key as an HMAC secret, anyone could sign tokens (algorithm confusion).
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except jwt.InvalidKeyError:
         raise BadKey("a public key or a certificate cannot be a secret: write the public key as a JWK") from None

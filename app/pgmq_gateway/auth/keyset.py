@@ -72,7 +72,7 @@ def parsed(text: str, *, is_base64: bool) -> list[Key]:
 
     is_base64  the text is base64 of one of these
 
-    Raises BadKey, also for a malformed JWK set: used as plain text, a public set would be a secret known to everybody.
+    Raises BadKey, also for a malformed JWK set: used as plain text, a public set would be a publicly known secret.
     """
     secret = _decoded(text) if is_base64 else text.encode()
     if not JWK_MEMBER.search(secret):

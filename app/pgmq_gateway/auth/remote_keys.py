@@ -184,7 +184,7 @@ def public_keys(body: bytes) -> tuple[list[Key], list[str]]:
 
 
 def _public(key: Key) -> Key:
-    """The key itself. Raises BadKey for a secret or private key, which everybody could fetch and sign with."""
+    """The key itself. Raises BadKey for a secret or private key, which anyone could fetch and sign with."""
     if isinstance(key.verifying, bytes) or key.signing is not None:
         raise BadKey("a published secret or private key is not accepted")
     return key

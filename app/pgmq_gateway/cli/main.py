@@ -172,10 +172,10 @@ def install_command(
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Replace pgmq_public functions made by others, and create the schema again."),
+        typer.Option("--replace", help="Also replace existing functions of pgmq_public, and create a dropped schema."),
     ] = False,
 ) -> None:
-    """Install, update or repair roles, pgmq and the API functions in a database. Repeating is harmless.
+    """Install, update or repair roles, pgmq and the API functions in a database. It is safe to repeat.
 
     AUTHENTICATOR_PASSWORD, when set, becomes the password of the role that the gateway logs in with.
     """

@@ -1,6 +1,6 @@
 """The web page: a client of the HTTP API, in its own process, limited to what the signed-in key may do.
 
-What protects it:
+Protection:
 
 - The key stays in this process' memory, in a session (sessions.py). The browser has a signed cookie that names the
   session, HttpOnly and SameSite=Strict. Nothing is written to disk: none of NiceGUI's storages is used.

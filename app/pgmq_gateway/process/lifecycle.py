@@ -47,11 +47,11 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """What surrounds a service.
+    """Addresses, service manager and tasks of a service.
 
     ready      called once, when the service accepts requests
-    reloading  runs beside the service and calls its argument to apply other settings
-    others     run beside the service too
+    reloading  runs beside the service; calls its argument to apply new settings
+    others     further tasks beside the service
     """
 
     addresses: Addresses

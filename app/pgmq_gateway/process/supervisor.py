@@ -138,7 +138,7 @@ class Supervisor:
 
 
 async def serve_many(count: int, settings: Settings, lifecycle: Lifecycle) -> None:
-    """Serve with `count` processes until SIGTERM or SIGINT, then let them finish the requests in flight."""
+    """Serve with `count` processes until SIGTERM or SIGINT, then shut them down gracefully."""
     with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
         await lifecycle.run(Supervisor(settings, count, lifecycle.addresses.api, Path(folder)))
 

@@ -1,1 +1,1 @@
-"""What the pages share."""
+"""Elements that pages share."""

@@ -36,7 +36,7 @@ COLOURS = {
     "rate-out": ("#9c4f00", "#f0a75a"),
 }
 
-# Quasar's names of colours, and ours.
+# Quasar's names of colours, with those of COLOURS.
 QUASAR = {"primary": "accent", "negative": "bad", "positive": "good", "warning": "warn", "dark": "surface"}
 
 # The values of NiceGUI's dark mode; None follows the system.
