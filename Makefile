@@ -1,14 +1,14 @@
 # make serve   a working queue API on an embedded Postgres
-# make test    every check there is: format, lint, types, tests; COVERAGE=1 prints the lines that no test runs
-# make bench   how fast it is, beside its peers, in ten minutes; BENCH="--quick" in one
+# make test    all checks: format, lint, types, tests; COVERAGE=1 prints the lines that no test runs
+# make bench   performance, compared with other servers, in ten minutes; BENCH="--quick" in one
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/clients/node
-# npm writes this file when all packages are there.
+# npm writes this file when all packages are installed.
 NODE_PACKAGES := $(NODE)/node_modules/.package-lock.json
-# A registry that is not available is given up after seconds, not minutes.
+# Without a registry, npm gives up after seconds instead of minutes.
 NPM_CI := npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error \
 	--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000
 # Files in the order of their names: with its own order, xdist starts long files of few tests last.
@@ -38,7 +38,7 @@ check: $(VENV)/installed-test
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench $(BENCH)
 
-# Packages for the tests that run Node.js. Where they cannot be had, those tests are skipped; with REQUIRE_ALL=1 it is
+# Packages for the tests that run Node.js. If they cannot be installed, those tests are skipped; with REQUIRE_ALL=1 it is
 # an error.
 $(NODE_PACKAGES): $(NODE)/package-lock.json
 	@if ! command -v npm >/dev/null; then \
@@ -50,17 +50,17 @@ $(NODE_PACKAGES): $(NODE)/package-lock.json
 	if [ "$$REQUIRE_ALL" ]; then echo "$$problem" >&2; exit 1; fi; \
 	echo "$$problem" | { read -r line; echo "Skipping tests that need packages for Node.js: $$line"; }
 
-# What the locks pin, from pyproject.toml's ranges.
+# The locks: versions within pyproject.toml's ranges.
 lock:
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
-# The committed dump of what the migrations make; the diff is part of the review.
+# The committed dump of an installed database; the diff is part of the review.
 schema: $(VENV)/installed-test
 	UPDATE_SCHEMA=1 $(BIN)/pytest -q tests/sql/test_schema.py
 
-# Secrets for docker-compose.yml; an .env that is there is kept.
+# Secrets for docker-compose.yml; an existing .env is kept.
 .env:
 	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(32)}") for name in ("POSTGRES_PASSWORD", "AUTHENTICATOR_PASSWORD", "PGRST_JWT_SECRET")]' > $@
 	@echo "Wrote .env"
