@@ -1,7 +1,7 @@
--- What is probably wrong with queues, and what to do about it.
+-- Probable mistakes in the configuration of queues, each with a remedy.
 --
--- Why: Postgres opens a queue to everybody, closes it to the role that needs it, or loses it in a crash, all without a
--- warning. The lint reads catalogs only, never messages.
+-- Why: Postgres gives every role access to a queue, hides it from the role that needs it, or empties it in a crash, all
+-- without a warning. The lint reads catalogs only, never messages.
 -- Why SECURITY DEFINER: as in rights.sql; nothing is changed here.
 
 create or replace function pgmq_admin.lint(queue_name text default null)

@@ -11,9 +11,9 @@
 
 -- One of the eight plain calls of the six queue functions. The caller's role stays set.
 --
--- Parsing and planning a statement takes longer than most calls do. So these, nearly all calls that there are, stand
--- here as statements of their own, which Postgres plans once for a connection. The caller's privileges are checked each
--- time all the same: those on a function when its statement begins, those on tables, and policies, inside it.
+-- Parsing and planning a statement takes longer than most calls. The most frequent calls are therefore static
+-- statements, which Postgres plans once for each connection. The caller's privileges are checked at each call: those on
+-- a function when its statement begins, those on tables, and policies, inside it.
 --
 -- statement   name(arguments), in alphabetical order
 create or replace function pgmq_gateway.plain_call(
@@ -98,9 +98,9 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 
 -- One call, in its caller's role, which stays set: the end of the transaction or `calls` undoes that.
 --
--- Everything is set for this transaction only: the next request on this connection finds nothing of it. Settings that a
--- request must not inherit even from a function that set them for the whole session (its claims, the response's headers
--- and status) are set each time, whether the request has a value for them or not.
+-- Everything is set for this transaction only, so the next request on this connection inherits nothing. Claims, and
+-- headers and status of the response, are set at each call, also to an empty value: a function may have set them for
+-- the whole session.
 --
 -- role          the caller's role; the login role must be a member of it
 -- claims        its claims, as JSON text
@@ -111,11 +111,11 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 -- prepare       a statement to run before the call, in its role (db-pre-request), or null
 -- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count and body; or an EXPLAIN
 --               of that, whose lines become the body; or, without any space, the signature of a plain call
--- singular      fails unless there is one row
--- max_affected  fails when there are more rows, unless null
--- row_offset    fails when rows were counted and there are fewer, unless null
+-- singular      raise GW116 unless the result is one row
+-- max_affected  raise GW124 for more rows; null: no limit
+-- row_offset    raise GW103 if rows were counted and there are fewer; null: no check
 --
--- The failures have the codes GW116, GW124 and GW103 and the number of rows as their message.
+-- The message of these errors is the number of rows.
 create or replace function pgmq_gateway.call(
     role text,
     claims text,
@@ -192,17 +192,17 @@ $call$;
 revoke all on function pgmq_gateway.call from public;
 grant execute on function pgmq_gateway.call to authenticator;
 
--- Several calls of one caller, in one transaction. All must be of one and the same caller: a setting that one call
--- makes for its transaction is still there when the next begins.
+-- Several calls in one transaction. All must be of the same caller: the next call finds transaction-local settings of
+-- the one before.
 --
 -- requests    method, path, headers and cookies of each call in turn
 -- arguments   the JSON of each call, the $1 of its statement, which has no $2
--- careful     whether each call has a savepoint of its own: one that fails then leaves nothing behind and the others go
---             on; else the first failure is that of all of them. A savepoint costs as much as a small call.
--- failure     of a call that failed: SQLSTATE, message, detail, hint and context; else null
+-- careful     whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
+--             first error is that of the whole transaction. A savepoint costs as much as a small call.
+-- failure     SQLSTATE, message, detail, hint and context of a failed call, otherwise null
 --
--- A result stands in the row of its call. A cancelled statement ends all of them, because a time limit is one of a
--- single call: the gateway runs them again, one by one. The other arguments are those of `call`.
+-- The rows are in the order of the calls. If the statement is cancelled, all calls fail, and the gateway runs them one
+-- by one, because a time limit is that of a single call. The other arguments are those of `call`.
 create or replace function pgmq_gateway.calls(
     role text,
     claims text,

@@ -1,4 +1,4 @@
--- When a message becomes visible: after some seconds, or at a time, which is now if it has passed.
+-- The time at which a message becomes visible: in some seconds, or at a time; now if it has passed.
 create or replace function pgmq_gateway.visible_from(seconds integer, at timestamptz)
 returns timestamptz
 language plpgsql

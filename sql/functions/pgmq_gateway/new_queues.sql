@@ -1,7 +1,7 @@
 -- The storage parameters of q_<queue>. A message is written once, again at each read, and deleted, so the table
 -- collects dead rows however few messages it has: vacuum must not wait for a share of the table, nor pause between
 -- pages. fillfactor stays 100: a read changes the indexed vt, so free space on a page cannot make it a HOT update.
--- Archives only grow, which the defaults are right for.
+-- Archives only grow, for which the defaults are good.
 create or replace function pgmq_gateway.queue_storage()
 returns text
 language sql

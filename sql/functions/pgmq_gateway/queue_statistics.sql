@@ -120,8 +120,8 @@ end;
 $sample$;
 revoke all on function pgmq_gateway.sample_messages from public;
 
--- The first columns of a queue's indexes. An index leads through dead rows too, until vacuum removes them: with very
--- many of them it is no short cut, and none is returned.
+-- The first columns of a queue's indexes. An index has entries of dead rows until vacuum removes them: with very many
+-- of them it is not faster than the table, and none is returned.
 create or replace function pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint)
 returns name[]
 language sql

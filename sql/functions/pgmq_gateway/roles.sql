@@ -73,7 +73,7 @@ end;
 $check$;
 revoke all on function pgmq_gateway.check_role from public;
 
--- Raises unless the session can become this caller.
+-- Raises unless the session can switch to this caller.
 create or replace function pgmq_gateway.check_caller(role name, claims jsonb)
 returns void
 language plpgsql
@@ -91,8 +91,8 @@ $check$;
 revoke all on function pgmq_gateway.check_caller from public;
 grant execute on function pgmq_gateway.check_caller to service_role;
 
--- Becomes this caller, as a request does, until the block ends. No search_path of its own: leaving the function would
--- reset the caller's.
+-- Switches to this caller, as a request does, until the end of the block. Without a search_path of its own, because
+-- leaving the function would reset the caller's.
 create or replace function pgmq_gateway.become(role name, claims jsonb)
 returns void
 language plpgsql
