@@ -1,7 +1,8 @@
 """Several workers on one port: all of them serve, one that exits is replaced, and all stop together."""
 
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from pgmq_gateway.process.admin_port_of_workers import merged
 from tests import server
 from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
-from tests.server import SECRET, Serve, Server, call, ready
+from tests.server import SECRET, Serve, Server, call, ready, refuses
 from tests.waiting import until
 
 
@@ -76,9 +77,11 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(serve: Serve, database: 
     assert "a worker exited with status -9" in gateway.log.read_text()
 
 
-def test_f26_sigterm_lets_all_finish_what_they_have_begun(
+@pytest.fixture
+def pending(
     serve: Serve, database: str, directory: DataDirectory, own_sql: Sql
-) -> None:
+) -> Iterator[tuple[Server, psycopg.Connection, list[Future[httpx.Response]]]]:
+    """Two workers with four calls that wait for a lock of this connection."""
     own_sql("select pgmq_admin.create_queue('tasks')")
     gateway = serve(database, "--workers", "2")
     with psycopg.connect(socket_uri(directory, database=database)) as blocker, ThreadPoolExecutor(4) as pool:
@@ -90,11 +93,34 @@ def test_f26_sigterm_lets_all_finish_what_they_have_begun(
             return blocked + metrics(gateway)[WAITING] == 4
 
         until(begun)
-        gateway.process.send_signal(signal.SIGTERM)
-        blocker.rollback()
-        assert [one.result().status_code for one in sent] == [200] * 4
+        yield gateway, blocker, sent
+
+
+# systemd and terminals signal the workers too, besides their parent.
+@pytest.mark.parametrize("workers_too", [False, True])
+def test_f26_sigterm_lets_all_finish_what_they_have_begun(
+    pending: tuple[Server, psycopg.Connection, list[Future[httpx.Response]]], own_sql: Sql, *, workers_too: bool
+) -> None:
+    gateway, blocker, sent = pending
+    for worker in workers_of(gateway) if workers_too else ():
+        worker.send_signal(signal.SIGTERM)
+    gateway.process.send_signal(signal.SIGTERM)
+    until(lambda: refuses(gateway))
+    blocker.rollback()
+    assert [one.result().status_code for one in sent] == [200] * 4
     assert gateway.process.wait(60) == 0
     assert own_sql("select count(*) from pgmq.q_tasks") == [(4,)]
+
+
+def test_a_second_sigterm_waits_for_no_call(
+    pending: tuple[Server, psycopg.Connection, list[Future[httpx.Response]]],
+) -> None:
+    gateway, _, sent = pending
+    gateway.process.send_signal(signal.SIGTERM)
+    until(lambda: refuses(gateway))
+    gateway.process.send_signal(signal.SIGTERM)
+    assert [(one.result().status_code, one.result().json()["code"]) for one in sent] == 4 * [(503, "PGRST001")]
+    assert gateway.process.wait(60) == 0
 
 
 def test_signals_reload_the_functions_and_the_settings_of_all(serve: Serve, database: str, tmp_path: Path) -> None:

@@ -49,9 +49,10 @@ class Service(Protocol):
 class Lifecycle:
     """Addresses, service manager and tasks of a service.
 
-    ready      called once, when the service accepts requests
-    reloading  runs beside the service; calls its argument to apply new settings
-    others     further tasks beside the service
+    ready       called once, when the service accepts requests
+    reloading   runs beside the service; calls its argument to apply new settings
+    others      further tasks beside the service
+    supervised  whether another gateway process supervises this one, and sends SIGQUIT to hurry it
     """
 
     addresses: Addresses
@@ -59,6 +60,7 @@ class Lifecycle:
     ready: Callable[[], None]
     reloading: Callable[[Apply], Awaitable[None]]
     others: Sequence[Awaitable[None]] = ()
+    supervised: bool = False
 
     async def run(self, service: Service) -> None:
         """Run a service until SIGTERM or SIGINT, or until a task beside it fails. Raises what that task raised."""
@@ -87,14 +89,19 @@ class Lifecycle:
 
     @contextmanager
     def _signals(self, service: Service) -> Iterator[None]:
-        """SIGTERM and SIGINT drain, a second one hurries; SIGUSR1 reloads the functions, as in PostgREST."""
+        """SIGTERM and SIGINT drain, a second one hurries; SIGUSR1 reloads the functions, as in PostgREST.
+
+        A supervised process gets two of the first kind where systemd or a terminal signals it as well as its parent.
+        """
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            (service.hurry if service.draining else service.drain)()
+            (service.hurry if service.draining and not self.supervised else service.drain)()
             self.manager.stopping()
 
         handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGUSR1: service.reload_functions}
+        if self.supervised:
+            handlers[signal.SIGQUIT] = service.hurry
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:

@@ -127,7 +127,7 @@ class Supervisor:
         self._stop.set()
 
     def hurry(self) -> None:
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGQUIT)
 
     def reload_functions(self) -> None:
         self._signal(signal.SIGUSR1)

@@ -45,7 +45,8 @@ async def _serve(stdin: IO[bytes], message: dict[str, Any]) -> None:
             _print("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await serve(_settings(message), Lifecycle(addresses, Manager(), lambda: _print("ready"), reloading))
+    lifecycle = Lifecycle(addresses, Manager(), lambda: _print("ready"), reloading, supervised=True)
+    await serve(_settings(message), lifecycle)
 
 
 async def _applied(apply: Apply, settings: Settings) -> bool:
