@@ -23,7 +23,7 @@ Grant = Callable[..., None]
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """A gateway on a database of its own. `client` adds no headers: it calls functions of `public` as anon."""
+    """A gateway with its own database. `client` adds no headers: it calls functions of `public` as anon."""
 
     server: Server
     client: httpx.Client

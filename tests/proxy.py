@@ -1,4 +1,4 @@
-"""A TCP proxy with faults that tests switch on and off while it runs, in a thread of its own."""
+"""A TCP proxy, in a thread, with faults that tests switch on and off."""
 
 import asyncio
 import contextlib

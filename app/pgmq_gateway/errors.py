@@ -293,7 +293,7 @@ class KeysMissing(GatewayError):
 
 
 class AnonymousDisabled(GatewayError):
-    """A request without a token where there is no anonymous role."""
+    """A request without a token if there is no anonymous role."""
 
     status, code = 401, "PGRST302"
     headers = (("WWW-Authenticate", "Bearer"),)

@@ -20,7 +20,7 @@ ENTRY = re.compile(r"^pgmq-gateway: ", re.MULTILINE)
 
 
 class Gateway:
-    """`pgmq-gateway serve` with so many workers, connected to the database through `proxy`."""
+    """`pgmq-gateway serve` with this number of workers, connected to the database through `proxy`."""
 
     def __init__(self, log: Path, proxy: Proxy, secret: str, workers: int, settings: Mapping[str, str]) -> None:
         self.proxy = proxy

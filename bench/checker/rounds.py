@@ -29,7 +29,7 @@ class Tally:
 
 
 async def round_of(site: Site, seed: int, seconds: float, clients: int, tally: Tally) -> None:
-    """Run a round with so many seconds of load. Raises BenchError where the site does not become idle."""
+    """Run a round with load for `seconds`. Raises BenchError if the site does not become idle."""
     history, faults, began = History(), Faults(site, seed), time.monotonic()
     plan = Plan(site.urls, people(SECRET.encode(), USERS), ground.QUEUES)
     await site.start()

@@ -63,7 +63,7 @@ class Known:
 
 
 async def work(plan: Plan, history: History, seed: int, clients: int, over: Callable[[], bool]) -> None:
-    """Run so many clients until the end."""
+    """Run this number of clients until the end."""
     known = Known()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
@@ -119,7 +119,7 @@ class Client:
         self._known.ids[person.owner, queue].extend(call.ids)
 
     async def read(self, person: Person, queue: str, number: int, lease: int) -> Call:
-        """Read up to so many messages, leased for so many seconds."""
+        """Read at most `number` messages with this lease."""
         call = Call("read", queue, person.owner, 0, lease=lease)
         await self._make(call, person, {"sleep_seconds": lease, "n": number})
         self._known.ids[person.owner, queue].extend(sight.id for sight in call.sights)

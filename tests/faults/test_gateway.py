@@ -29,7 +29,7 @@ Successors = Callable[..., Server]
 
 @pytest.fixture
 def owner(database: str, directory: DataDirectory) -> Iterator["psycopg.Connection[Any]"]:
-    """The owner of the test's own database, which has a queue `tasks`."""
+    """The owner of the test's database, which has a queue `tasks`."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
         connection.execute("select pgmq_admin.create_queue('tasks')")
         yield connection

@@ -11,6 +11,6 @@ from tests.gateways import RunningGateway, running_gateway
 
 @pytest.fixture
 def alone(database: str, directory: DataDirectory, tmp_path: Path) -> Iterator[RunningGateway]:
-    """A gateway of the test's own with one database connection."""
+    """A gateway with one database connection for one test."""
     with running_gateway(directory, database, tmp_path / "alone.log", {"PGRST_DB_POOL": "1"}) as running:
         yield running

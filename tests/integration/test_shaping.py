@@ -120,7 +120,7 @@ Get = Callable[..., httpx.Response]
 
 @pytest.fixture
 def get(gateway: RunningGateway) -> Get:
-    """get("items", "select=id", Accept="…") calls a function by GET with a query string as it stands."""
+    """get("items", "select=id", Accept="…") calls a function by GET with an unchanged query string."""
 
     def ask(function: str, query: str = "", **headers: str) -> httpx.Response:
         pairs = [pair.partition("=") for pair in query.split("&") if pair]

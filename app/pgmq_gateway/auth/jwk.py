@@ -110,7 +110,7 @@ def members(text: str) -> list[object]:
 
 
 def check_distinct(keys: Iterable[Key]) -> None:
-    """Raises BadKey where two keys have the same kid."""
+    """Raises BadKey if two keys have the same kid."""
     seen: set[str] = set()
     for kid in (key.kid for key in keys if key.kid is not None):
         if kid in seen:

@@ -27,7 +27,7 @@ class KeySet:
                     self._by_header.setdefault((kid, algorithm), []).append(key)
 
     def candidates(self, kid: str | None, algorithm: str) -> list[Key]:
-        """The keys to try: the one of this kid, or all where the token has none (as in PostgREST)."""
+        """The keys to try: the one of this kid, or all if the token has none (as in PostgREST)."""
         return self._by_header.get((kid, algorithm), [])
 
 

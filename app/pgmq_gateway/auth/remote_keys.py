@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pgmq_gateway")
 
-# Until the next fetch, where the response has no max-age, and the bounds of a max-age.
+# Until the next fetch, if the response has no max-age, and the bounds of a max-age.
 REFRESH_SECONDS, MIN_REFRESH_SECONDS, MAX_REFRESH_SECONDS = 600.0, 60.0, 3600.0
 # Seconds after a failed attempt.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0

@@ -45,7 +45,7 @@ class RoleClaim:
         return cls(tuple(steps))
 
     def find(self, claims: object) -> object:
-        """The value at the path; MISSING where there is none."""
+        """The value at the path; MISSING if there is none."""
         for step in self.steps:
             claims = step(claims)
         return claims

@@ -30,7 +30,7 @@ class Signer:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The first secret or private key of PGRST_JWT_SECRET. Raises SettingsError where there is none."""
+        """The first secret or private key of PGRST_JWT_SECRET. Raises SettingsError if there is none."""
         signer = cls._first(current_keys(settings), settings.jwt_issuer)
         if signer is None:
             state = "is not set" if settings.jwt_secret is None else "has public keys only"
@@ -85,7 +85,7 @@ def token(signer: Signer | bytes, role: str, claims: Mapping[str, object], lifet
 def derived_keys(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The publishable keys, and the secret keys as `name=key`, derived from the current and the previous secret.
 
-    They are valid for as long as the tokens of those secrets. Raises SettingsError where no key can sign.
+    They are valid for as long as the tokens of those secrets. Raises SettingsError if no key can sign.
     """
     signers = {"default": Signer.of(settings), "previous": Signer.previous(settings)}
     pairs = {name: derived(signer.seed) for name, signer in signers.items() if signer is not None}

@@ -95,7 +95,7 @@ class CatalogWatch:
         return self.catalog
 
     async def ask(self, query: str, *arguments: object, patience: float) -> list[asyncpg.Record]:
-        """The rows of a query of the gateway's own, without a connection of the pool; none without a connection.
+        """The rows of a query of the gateway's own, on the catalog's connection; no rows without it.
 
         Raises what the driver raises, and TimeoutError after `patience` seconds.
         """

@@ -102,7 +102,7 @@ class EmbeddedPostgres:
             await self._launch(may_create=True)
 
     async def stop(self) -> None:
-        """Stop the server: fast shutdown, after 30 s immediate shutdown. No-op where it does not run."""
+        """Stop the server: fast shutdown, after 30 s immediate shutdown. No-op if it does not run."""
         self._stopping = True
         if self._child:
             await _stop_process(self._child)
@@ -227,7 +227,7 @@ class EmbeddedPostgres:
 async def running(
     directory: DataDirectory, purpose: str, progress: Callable[[str], None] | None = None
 ) -> AsyncIterator[EmbeddedPostgres]:
-    """Postgres within a `with` block. Raises DataDirectoryHeld where another process uses the directory."""
+    """Postgres within a `with` block. Raises DataDirectoryHeld if another process uses the directory."""
     with directory.hold(purpose):
         server = EmbeddedPostgres(directory, progress)
         await server.start()

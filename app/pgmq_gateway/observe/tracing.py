@@ -24,7 +24,7 @@ def enabled(environment: Mapping[str, str]) -> bool:
 
 
 def tracing(environment: Mapping[str, str] = os.environ) -> "Tracing | None":
-    """Tracing if enabled; None if not, or, with a warning, where it cannot start."""
+    """Tracing if enabled; None if not, or, with a warning, if it cannot start."""
     if not enabled(environment):
         return None
     protocol = next((value for name in PROTOCOLS if (value := environment.get(name))), PROTOCOL)

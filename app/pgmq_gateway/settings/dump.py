@@ -25,7 +25,7 @@ def dump(settings: Settings) -> str:
 
 
 def _shown(field: str, value: Any) -> str | float:  # noqa: ANN401 a field's
-    """A field's value as an operator would write it, masked where it is secret."""
+    """A field's value as an operator would write it, masked if it is secret."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):
