@@ -17,6 +17,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.conftest import missing
 from tests.server import SECRET, call
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,13 +108,21 @@ def test_the_wheel_serves_from_a_folder_with_packages_of_the_same_names(
     try:
         dashboard = re.search(r"dashboard: (.+)\)", gateway.output)
         assert dashboard is not None
-        assert httpx.get(f"{dashboard[1]}/sign-in", timeout=30).status_code == 200
+        until(lambda: shows_sign_in(dashboard[1]))
         assert call(gateway, "pop", queue_name="missing").json()["code"] == "42P01"
         children = psutil.Process(gateway.process.pid).children()
         assert {Path(child.cmdline()[0]).parent for child in children} == {installed.parent}
     finally:
         assert gateway.stop() == 0
     assert gateway.log.read_text() == ""
+
+
+def shows_sign_in(dashboard: str) -> bool:
+    """Whether the dashboard serves; its process starts after the gateway serves."""
+    try:
+        return httpx.get(f"{dashboard}/sign-in", timeout=30).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_the_wheel_is_what_runs(installed: Path) -> None:
