@@ -141,6 +141,9 @@ async def test_without_a_session_only_the_sign_in_page_and_assets_are_served(gat
     assert (await ask(gate, path="/assets/dashboard.css")).text == "False"
     cookie = sessions.open("key")
     assert (await ask(gate, cookie=f"a=b; {COOKIE}={cookie}")).text == "True"
+    # Other services of this machine set cookies for the same host, and not all have valid names (RFC 6265, 4.1.1).
+    for other in ("a/b=c", "a[b]=c", 'a={"b": 1}'):
+        assert (await ask(gate, cookie=f"{other}; {COOKIE}={cookie}")).text == "True"
     session = sessions.find(cookie)
     assert session is not None
     session.end("over")

@@ -2,10 +2,10 @@
 
 import secrets
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Session, Sessions
@@ -77,11 +77,9 @@ class Gate:
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path + (query and f'?{query}')})}", 303)
 
     def _session(self, scope: Scope) -> Session | None:
-        try:
-            found = SimpleCookie(Headers(scope=scope).get("cookie", "")).get(self._cookie)
-        except CookieError:
-            return None
-        return self._sessions.find(found.value) if found else None
+        # SimpleCookie rejects all cookies when the name or value of one is invalid.
+        found = cookie_parser(Headers(scope=scope).get("cookie", "")).get(self._cookie)
+        return self._sessions.find(found) if found else None
 
     def _watched(self, receive: Receive, session: Session) -> Receive:
         """Messages of a WebSocket; those with an event keep the session from expiring."""
