@@ -102,7 +102,7 @@ class ScrapeWindow:
         low, below = 0.0, 0.0
         for bound, number in buckets:
             if number >= rank:
-                # The last bucket has no upper bound: give its lower one, as Prometheus does.
-                return low if bound == float("inf") else low + (bound - low) * (rank - below) / (number - below)
+                break
             low, below = bound, number
-        return low
+        # The last bucket has no upper bound: give its lower one, as Prometheus does.
+        return low if bound == float("inf") else low + (bound - low) * (rank - below) / (number - below)
