@@ -66,7 +66,7 @@ class Api:
             return Problem(401, self.session.end_reason)
         answer = await post(self._http, self.session.key, function, arguments or {}, schema, query)
         if isinstance(answer, Problem) and answer.status == 401:
-            self.session.end(f"The gateway no longer accepts your key: {answer.message} Sign in with a valid key.")
+            self.session.end(f"The gateway no longer accepts your key ({answer.message}). Sign in with a valid key.")
         return answer
 
     async def rows(
@@ -77,12 +77,9 @@ class Api:
         return answer
 
     async def row(self, function: str, arguments: Mapping[str, object] | None = None) -> Row | Problem:
-        """The first row of a function's result; empty when there is none."""
-        answer = await self.call(function, arguments)
-        if isinstance(answer, list):
-            return dict(answer[0]) if answer else {}
-        found: Row | Problem = answer
-        return found
+        """The result of a function that returns one row."""
+        answer: Row | Problem = await self.call(function, arguments)
+        return answer
 
     async def queues(self) -> list[Row] | Problem:
         return await self.rows("list_queues")
