@@ -5,18 +5,22 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from starlette.applications import Starlette
 
+from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts import quantities, theme
 from pgmq_gateway.dashboard.parts.rates import Rates
 from pgmq_gateway.dashboard.sessions import (
     CODE_LIFETIME_SECONDS,
     IDLE_TIMEOUT_SECONDS,
     MAX_SESSION_SECONDS,
+    MAX_SESSIONS,
     SESSION,
     Code,
     Sessions,
 )
 from pgmq_gateway.dashboard.web.gate import Gate
+from pgmq_gateway.dashboard.web.signin import MAX_FORM_BYTES, SignIn
 from pgmq_gateway.http.asgi import Message, Receive, Scope, Send
 from tests.clock import Clock
 
@@ -63,6 +67,16 @@ def test_a_session_expires_after_twelve_hours_or_with_its_token(sessions: Sessio
     assert long.end_reason == short.end_reason
 
 
+def test_the_oldest_session_ends_when_there_are_too_many(sessions: Sessions) -> None:
+    cookies = [sessions.open(f"key {number}") for number in range(MAX_SESSIONS)]
+    oldest = sessions.find(cookies[0])
+    assert oldest is not None
+    newest = sessions.open("one more")
+    assert (oldest.key, sessions.find(cookies[0])) == ("", None)
+    assert f"more than {MAX_SESSIONS} sessions" in oldest.end_reason
+    assert all(sessions.find(cookie) for cookie in (cookies[1], cookies[-1], newest))
+
+
 def test_a_forged_cookie_or_one_of_another_process_has_no_session(sessions: Sessions, clock: Clock) -> None:
     cookie = sessions.open("the key")
     name, _, signature = cookie.partition(".")
@@ -79,6 +93,49 @@ def test_a_code_is_redeemed_once_and_before_it_expires(clock: Clock) -> None:
     clock.now += CODE_LIFETIME_SECONDS
     assert late.redeem("right") is None
     assert used == [True]
+
+
+async def test_a_session_ends_when_the_api_no_longer_accepts_its_key(sessions: Sessions) -> None:
+    session = sessions.find(sessions.open("the key"))
+    assert session is not None
+    asked: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["apikey"])
+        return httpx.Response(401, json={"code": "PGRST303", "message": "JWT expired"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refuse), base_url="http://gateway") as http:
+        api = Api(http, session, "http://gateway")
+        first, second = await api.queues(), await api.queues()
+    assert isinstance(first, Problem)
+    assert (first.code, asked) == ("PGRST303", ["the key"])
+    reason = "The gateway no longer accepts your key (JWT expired). Sign in with a valid key."
+    assert (second, session.end_reason, session.key) == (Problem(401, reason), reason, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "error"),
+    [
+        ("x" * MAX_FORM_BYTES, 413, "longer than 65,536 bytes"),
+        ("", 400, "keys are printable ASCII"),
+        ("Schlüssel", 400, "keys are printable ASCII"),
+        ("a\tb", 400, "keys are printable ASCII"),
+        ("fine", 403, "The response is not JSON: &lt;h1&gt;Hello&lt;/h1&gt;"),
+    ],
+)
+async def test_a_form_without_a_valid_key_opens_no_session(
+    sessions: Sessions, key: str, status: int, error: str
+) -> None:
+    website = httpx.MockTransport(lambda _: httpx.Response(200, text="<h1>Hello</h1>"))
+    async with httpx.AsyncClient(transport=website, base_url="http://website") as http:
+        sign_in = SignIn(http, "http://website", sessions, None, COOKIE)
+        app = Gate(Starlette(routes=sign_in.routes()), sessions, [], COOKIE)
+        own = "http://127.0.0.1:3002"
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=own) as client:
+            answer = await client.post("/sign-in", data={"key": key}, headers={"Origin": own})
+    assert answer.status_code == status
+    assert error in answer.text
+    assert "set-cookie" not in answer.headers
 
 
 async def inner(scope: Scope, _: Receive, send: Send) -> None:
@@ -217,6 +274,7 @@ def test_quantities_as_text() -> None:
         "1157d",
     ]
     assert [quantities.rate(n) for n in (None, 0, 0.04, 12.34, 1234.5)] == ["-", "0", "<0.1", "12.3", "1,234"]
+    assert [quantities.duration(n) for n in (None, 0.0012, 0.05, 1.25)] == ["-", "1.2 ms", "50 ms", "1.2 s"]
     assert [quantities.size(n) for n in (None, 999, 8192, 123_456_789)] == ["-", "999 B", "8.2 kB", "123 MB"]
 
 
