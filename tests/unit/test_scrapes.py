@@ -88,6 +88,22 @@ def test_missing_metrics_are_explained() -> None:
     assert "--admin URL" in unknown.hint
 
 
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(404), "/metrics responds with 404."),
+        (httpx.Response(200, text="<h1>Hello, world</h1>"), "/metrics does not return metrics: "),
+    ],
+)
+async def test_an_address_without_metrics_is_explained(answer: httpx.Response, error: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as client:
+        problem = await scrape(client, "http://website/", 0.0)
+    assert isinstance(problem, Problem)
+    assert problem.status == answer.status_code
+    assert problem.message.startswith(f"http://website{error}")
+    assert "--admin" in problem.hint
+
+
 def test_a_sparkline_has_gaps_where_values_are_missing() -> None:
     drawn = path([1.0, None, 1.0, 0.0])
     assert drawn.count("M") == 2
