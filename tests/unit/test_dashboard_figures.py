@@ -8,6 +8,9 @@ from pgmq_gateway.dashboard.access.matrix import permissions_of
 from pgmq_gateway.dashboard.access.policies import example
 from pgmq_gateway.dashboard.access.trial import not_an_object, not_json
 from pgmq_gateway.dashboard.health.database import warnings
+from pgmq_gateway.dashboard.queue.payload import lines, pretty
+from pgmq_gateway.dashboard.queue.sending import json_error
+from pgmq_gateway.dashboard.queues.creation import name_error
 
 HEALTHY = {
     "connections": 10,
@@ -17,6 +20,8 @@ HEALTHY = {
     "live_tuples": 1_000_000,
     "dead_tuples": 20_000,
 }
+# More levels than Python can read.
+NESTED = "[" * 100_000 + "]" * 100_000
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,32 @@ def test_claims_must_be_a_json_object() -> None:
     assert not_an_object("[]") is not None
     assert not_an_object("{") is not None
     assert not_json("[]") is None
+    assert not_json(NESTED) == "This JSON is nested too deeply to be read."
+
+
+def test_a_message_must_be_json() -> None:
+    assert [json_error(text) for text in ('{"n": 1.10}', "null", '"NaN"')] == [None] * 3
+    assert json_error('{\n"n": }') == "Line 2, column 6: Expecting value"
+    assert json_error("[NaN]") == "NaN is not JSON."
+    assert json_error(NESTED) == "This JSON is nested too deeply to be checked."
+
+
+def test_a_queue_needs_a_name() -> None:
+    assert name_error("") == "Enter a name."
+    assert name_error("a-queue_1") is None
+
+
+def test_json_is_shown_with_its_own_digits_and_without_invisible_characters() -> None:
+    text = '{"n": 1.10, "on": true, "none": [null, {}], "\u202eevil": "\u200b"}'
+    assert pretty(text) == (
+        '{\n  "n": 1.10,\n  "on": true,\n  "none": [\n    null,\n    {}\n  ],\n  "\\u202eevil": "\\u200b"\n}'
+    )
+    assert (pretty("{"), pretty(NESTED)) == ("{", NESTED)
+
+
+def test_json_of_too_many_lines_is_shown_without_folding() -> None:
+    assert lines("[1]") == [[0, "", "[", "open", 2], [1, "", "1", "number", 0], [0, "", "]", "close", 0]]
+    assert (lines(NESTED), lines(json.dumps([0] * 5000))) == (None, None)
 
 
 def test_a_permission_tells_grants_from_effective_access() -> None:
