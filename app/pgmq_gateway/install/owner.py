@@ -12,7 +12,7 @@ import asyncpg
 from pgmq_gateway.database.connector import connect
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.cluster import socket_uri
-from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
+from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.embedded.server import running
 from pgmq_gateway.install.installer import install, is_complete
 
@@ -48,8 +48,6 @@ async def owner(
     except asyncpg.PostgresError as error:
         more = "".join(f" {part}" for part in (error.detail, error.hint) if part)
         raise OwnerError(f"{error.message or error}{':' if more else ''}{more}") from None
-    except DataDirectoryHeld:
-        raise
     except (OSError, asyncpg.InterfaceError, ValueError) as error:
         raise OwnerError(f"cannot connect to the database: {error}") from None
 
