@@ -32,11 +32,11 @@ class Metered:
             # The call may have been executed, so its charge remains.
             raise
         except GatewayError:
-            charge.settle(-estimate, MESSAGES)
+            charge.settle(-estimate)
             raise
         # A client can limit the rows of a response below the number of messages sent.
         actual = answer.row_count if function.kind is Kind.RECEIVE else max(answer.row_count, estimate)
-        charge.settle(actual - estimate, MESSAGES)
+        charge.settle(actual - estimate)
         return answer
 
 

@@ -137,11 +137,10 @@ class Charge:
         for buckets, key in charged:
             buckets.take(key, amount)
 
-    def settle(self, amount: int, unit: str) -> None:
-        """Correct an estimated charge: take the difference, or return it (negative)."""
+    def settle(self, amount: int) -> None:
+        """Correct an estimated charge of messages: take the difference, or return it (negative)."""
         for buckets, key in self._charged:
-            if buckets.limit.unit == unit:
-                buckets.take(key, amount)
+            buckets.take(key, amount)
 
     def headers(self) -> Headers:
         """The limits and their remaining tokens (draft-ietf-httpapi-ratelimit-headers-11)."""
