@@ -1,5 +1,6 @@
 """The data directory: its modes, its secret and its lock, with real processes."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -197,6 +198,13 @@ def test_a_child_does_not_inherit_the_lock(directory: DataDirectory) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_lock_without_a_note_is_another_process(directory: DataDirectory) -> None:
+    directory.prepare()
+    with open(directory.lock, "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert str(directory.holder()) == "another process"
 
 
 def test_reading_the_holder_does_not_prevent_a_hold(directory: DataDirectory) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 DEFAULT_NAME = ".pgmq-gateway"
 
 _OWN_NAMES = frozenset({"lock", "secret.json", "postgres"})
@@ -161,7 +163,7 @@ class DataDirectory:
             if note is None:
                 return None
             holder = _parse_note(note)
-            if holder.pid and _is_running(holder.pid):
+            if holder.pid and psutil.pid_exists(holder.pid):
                 return holder
             # Locked, but the new holder has not yet replaced the note of the last one.
             if time.monotonic() > deadline:
@@ -280,13 +282,3 @@ def _parse_note(note: bytes) -> Holder:
         return Holder(int(content["pid"]), str(content["purpose"]), content["url"])
     except (ValueError, KeyError, TypeError):
         return Holder(0, "", None)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
