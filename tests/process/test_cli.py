@@ -1,6 +1,7 @@
 """The command line: output, exit status, and errors in one line."""
 
 import json
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql
 from tests.server import SECRET, Server, run
+from tests.signing import secret_jwk
 
 
 @pytest.fixture
@@ -98,6 +100,8 @@ def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
         (["serve"], 1, "is in use by"),
         (["token", "--role", "anon", "--ttl", "5y"], 2, "5y is not a duration: write 90s, 15m, 1h or 30d"),
         (["token", "--role", "anon", "--claim", "org=acme"], 2, "acme is not JSON"),
+        (["token", "--role", "anon", "--claim", "acme"], 2, "acme is not KEY=JSON"),
+        (["serve", "--db-uri", "postgresql://127.0.0.1:1/x"], 2, "--db-uri and --data-dir exclude each other"),
         (["token"], 2, "Missing option '--role'"),
     ],
 )
@@ -134,6 +138,14 @@ def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[st
     assert claims["role"] == "service_role"
 
 
+def test_a_key_set_is_printed_in_one_line_for_the_shell(data: list[str]) -> None:
+    pretty = json.dumps({"keys": [secret_jwk(SECRET.encode())]}, indent=2)
+    result = run("keys", *data, env={"PGRST_JWT_SECRET": pretty})
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("JWT_SECRET=")]
+    (word,) = shlex.split(line.removeprefix("JWT_SECRET="))
+    assert json.loads(word) == json.loads(pretty)
+
+
 def test_a_token_has_the_claims_that_were_asked_for(data: list[str]) -> None:
     arguments = ["--role", "authenticated", "--sub", "u1", "--claim", 'org="acme"', "--claim", "n=1.5", "--ttl", "15m"]
     result = run("token", *arguments, *data, env={"PGRST_JWT_SECRET": SECRET})
@@ -160,8 +172,16 @@ def test_everything_works_on_a_database_that_nobody_serves(folder: Path) -> None
     assert stat.S_IMODE((folder / "unserved" / "secret.json").stat().st_mode) == 0o600
 
 
+def test_psql_needs_a_gateway_that_serves(data: list[str], folder: Path) -> None:
+    assert run("psql", *data, "-Atc", "select current_user").stdout == "postgres\n"
+    status, line = failure("psql", "--data-dir", str(folder / "no-gateway"))
+    assert (status, line) == (1, f"no gateway serves {folder / 'no-gateway'}: run pgmq-gateway serve first")
+
+
 def test_queues_of_another_database_are_managed_by_its_uri(database: str, directory: DataDirectory) -> None:
     uri = socket_uri(directory, database=database)
+    none = run("queue", "list", "--db-uri", uri).stdout
+    assert none == "no queues yet: create one with pgmq-gateway queue create NAME\n"
     assert run("queue", "create", "elsewhere", "--db-uri", uri).stdout == "created basic queue elsewhere\n"
     listed = json.loads(run("queue", "list", "--json", env={"PGMQ_GATEWAY_ADMIN_URI": uri}).stdout)
     assert [row["queue_name"] for row in listed] == ["elsewhere"]
