@@ -6,6 +6,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from pgmq_gateway.errors import Unauthorized
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 from tests.server import SECRET
-from tests.signing import curve_pair, edwards_pair, rsa_pair, secret_jwk
+from tests.signing import Pair, curve_pair, edwards_pair, rsa_pair, secret_jwk
 
 PEM = rsa_pair().private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 BYTES = bytes(range(64))
@@ -58,6 +59,10 @@ WEAK: dict[str, tuple[str, str]] = {
     "half a key": (a_set(curve_pair().jwk(y=None)), "key 1: the members of kty EC are missing or invalid"),
     "off the curve": (a_set(curve_pair().jwk(y="A" * 43)), "key 1: the members of kty EC are missing or invalid"),
     "another curve": (a_set(curve_pair().jwk(crv="P-384")), "key 1: the members of kty EC are missing or invalid"),
+    "a curve of no algorithm": (
+        a_set(Pair("k1", ec.generate_private_key(ec.SECP256K1()), ("ES256",)).jwk()),
+        "key 1: crv must be P-256, P-384 or P-521",
+    ),
     "another algorithm": (a_set(curve_pair().jwk(alg="ES384")), "key 1: kty, crv or size does not fit alg"),
     "a secret's algorithm": (a_set(rsa_pair().jwk(alg="HS256")), "key 1: kty, crv or size does not fit alg"),
     "a kid that is not a string": (a_set(rsa_pair().jwk(kid=["rsa"])), "key 1: kid must be a string"),
@@ -93,6 +98,11 @@ def test_a_secret_in_base64_is_decoded_also_one_that_is_a_set() -> None:
     for wrong, message in (("!" * 40, "not base64"), (base64.b64encode(b"x" * 31).decode(), "has 31 bytes")):
         with pytest.raises(BadKey, match=message):
             parsed(wrong, is_base64=True)
+
+
+def test_a_set_in_base64_must_be_text() -> None:
+    with pytest.raises(BadKey, match="not text in UTF-8"):
+        parsed(base64.b64encode(b'{"kty": "oct", "k": "' + b"\xff" * 40 + b'"}').decode(), is_base64=True)
 
 
 def test_a_key_is_for_what_its_size_its_alg_and_its_uses_allow() -> None:

@@ -15,7 +15,7 @@ from pgmq_gateway.errors import GatewayError, InvalidQuery, InvalidRange
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, QUANTIFIABLE, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, CSV, OBJECT, Representation
-from pgmq_gateway.postgrest.query import read_columns, read_query, within_range
+from pgmq_gateway.postgrest.query import MAX_PARAMETERS, read_columns, read_query, within_range
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping, Step
 
 A, B = Field("a"), Field("b")
@@ -493,3 +493,9 @@ def test_types_of_casts_are_quoted() -> None:
     made = statement(ROWS, Arguments(()), read_shaping([("select", "a::text,b::my type")]), ARRAY, counted=False)
     assert 'cast(pgrst_call."a" as "text")' in made.sql
     assert 'cast(pgrst_call."b" as "my type")' in made.sql
+
+
+def test_the_number_of_parameters_is_bounded() -> None:
+    assert len(read_query([("a", "1")] * MAX_PARAMETERS, arguments=True)[0]) == MAX_PARAMETERS
+    with pytest.raises(InvalidQuery, match=f"The query string has {MAX_PARAMETERS + 1} parameters"):
+        read_query([("a", "1")] * (MAX_PARAMETERS + 1), arguments=True)

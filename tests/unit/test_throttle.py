@@ -132,6 +132,8 @@ def test_the_keys_of_buckets() -> None:
         ("2001:db8::1", "2001:db8::2", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("192.0.2.1", "::ffff:192.0.2.1", True),
+        # A proxy can name a client without an address (RFC 7239, section 6).
+        ("unknown", "192.0.2.1", False),
     ],
 )
 def test_ipv6_addresses_of_one_network_share_a_bucket(first: str, second: str, *, same: bool) -> None:

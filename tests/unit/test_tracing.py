@@ -47,3 +47,10 @@ def test_another_protocol_is_a_warning(caplog: pytest.LogCaptureFixture) -> None
     assert record.getMessage() == (
         "no traces: the protocol grpc is not supported; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
     )
+
+
+def test_an_invalid_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
+    assert tracing(ENDPOINT) is None
+    (record,) = caplog.records
+    assert record.getMessage().startswith("no traces, because a variable OTEL_… is invalid: max_queue_size must be")
