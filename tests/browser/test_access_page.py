@@ -169,6 +169,13 @@ async def test_trying_as_a_caller_gives_the_results_of_the_api(
     for number in ("1.10", "123456789012345678901234567890", "9007199254740993"):
         await expect(seen).to_contain_text(f": {number}")
     assert sql(f"select count(*), max(read_ct) from pgmq.q_{queue}") == [(2, 1)]
+    sql("select pgmq_admin.grant_queue(%s, 'authenticated', '{delete}')", queue)
+    await claims.fill("{")
+    await claims.fill('{"sub": "elsewhere"}')
+    await expect(desk.page.get_by_label("Subject (claim sub)")).to_have_value("elsewhere")
+    await desk.page.get_by_role("button", name="Try", exact=True).click()
+    deleted = result.get_by_role("table", name="Operations").get_by_role("row").filter(has_text="delete")
+    await expect(deleted).to_contain_text("no effect")
     await desk.picture("access-try-as", dark=True)
 
 
@@ -196,6 +203,31 @@ async def test_row_level_security_is_turned_off_only_after_a_confirmation(desk: 
     assert sql(rls) == [(True,)]
 
 
+async def test_warnings_are_fixed_by_their_buttons(desk: Desk, sql: Sql, queue: str) -> None:
+    sql("select pgmq_admin.grant_queue(%s, 'authenticated', '{read}'), pgmq_admin.enable_notify(%s)", queue, queue)
+    sql("delete from pgmq.notify_insert_throttle where queue_name = %s", queue)
+    sql(f"create policy calm on pgmq.q_{queue} as restrictive for select to anon using (true)")
+    await desk.open(f"/access?queue={queue}")
+    await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("restrictive")
+    warnings = desk.page.get_by_role("region", name="Warnings")
+    notify = warnings.get_by_role("button", name="Re-enable notifications")
+    await notify.click()
+    await expect(notify).to_have_count(0)
+    assert sql("select 1 from pgmq.notify_insert_throttle where queue_name = %s", queue) == [(1,)]
+
+    await warnings.get_by_role("button", name="Create policies").click()
+    dialog = desk.page.get_by_role("dialog", name="Create policies")
+    await dialog.get_by_role("radio", name="Consumer").click()
+    await expect(dialog.get_by_label("Token claim")).to_be_hidden()
+    await dialog.get_by_label("Role").fill("nobody")
+    await dialog.get_by_role("button", name="Create", exact=True).click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("nobody")
+    await dialog.get_by_label("Role").fill("authenticated")
+    await dialog.get_by_role("button", name="Create", exact=True).click()
+    await expect(verdict(desk, "authenticated can read all messages.")).to_be_visible()
+    await expect(warnings).to_be_hidden()
+
+
 async def test_a_policy_is_dropped_with_the_keyboard_on_a_narrow_screen(desk: Desk, sql: Sql, queue: str) -> None:
     sql("select pgmq_admin.create_policy(%s, 'consumer')", queue)
     policies = "select count(distinct polname) from pg_policy where polrelid in (%s::regclass, %s::regclass)"
@@ -214,6 +246,12 @@ async def test_a_policy_is_dropped_with_the_keyboard_on_a_narrow_screen(desk: De
     await desk.page.get_by_role("button", name="Drop policy consumer of authenticated: select").focus()
     await keyboard.press("Enter")
     dialog = desk.page.get_by_role("dialog", name="Drop this policy?")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await keyboard.press("Enter")
+    await expect(dialog).to_have_count(0)
+    assert sql(policies, *tables) == [(number,)]
+    await desk.page.get_by_role("button", name="Drop policy consumer of authenticated: select").focus()
+    await keyboard.press("Enter")
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await keyboard.press("Tab")
     await expect(dialog.get_by_role("button", name="Drop")).to_be_focused()
@@ -251,9 +289,18 @@ async def test_no_queue_can_be_used_until_pgmq_public_is_exposed_again(
     assert sql(f"select message from pgmq.q_{queue}") == [(1,), (3,)]
 
 
-@pytest.mark.usefixtures("queue")
-async def test_a_queue_that_does_not_exist_is_reported(desk: Desk) -> None:
+async def test_a_queue_that_does_not_exist_is_reported_and_another_selected(desk: Desk, sql: Sql, queue: str) -> None:
     await desk.open("/access?queue=nowhere")
     problem = desk.page.get_by_role("alert")
     await expect(problem).to_contain_text('queue "nowhere" does not exist')
     await expect(problem).to_contain_text("42P01")
+    await desk.page.get_by_label("Queue", exact=True).fill(queue)
+    await desk.page.get_by_role("option", name=queue).click()
+    await desk.page.wait_for_url(f"**/access?queue={queue}")
+    sql("select pgmq.drop_queue(%s)", queue)
+    try:
+        await desk.open("/access")
+        await expect(desk.page.get_by_text("There are no queues yet.")).to_be_visible()
+    finally:
+        # For the fixture, which drops it.
+        sql("select pgmq.create(%s)", queue)
