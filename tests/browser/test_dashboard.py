@@ -145,6 +145,8 @@ async def test_a_queue_that_cannot_be_created_is_explained(signed_in: Page) -> N
     ):
         await name.fill(text)
         await expect(dialog.get_by_text(error)).to_be_visible()
+    await dialog.get_by_role("button", name="Create").click()
+    await expect(dialog.get_by_text(error)).to_be_visible()
     await name.fill("parts")
     await dialog.get_by_text("Partitioned").click()
     await expect(dialog.get_by_label("time to keep")).to_have_value("100000")
@@ -224,6 +226,33 @@ async def test_connect_masks_the_key_until_it_is_shown(
     )
     await accessible(signed_in)
     await screenshot(signed_in, f"connect-1440-{theme}")
+
+
+async def test_a_token_that_cannot_be_created_is_explained(signed_in: Page, dashboard: Dashboard) -> None:
+    await signed_in.goto(f"{dashboard.url}/connect")
+    create = signed_in.get_by_role("button", name="Create token")
+    problem = signed_in.get_by_label("Test token").locator(".problem")
+    secret, role = signed_in.get_by_label("JWT secret"), signed_in.get_by_label("Role")
+    await create.click()
+    await expect(problem).to_contain_text("The JWT secret is missing.")
+    await secret.fill("short")
+    await create.click()
+    await expect(problem).to_contain_text("This secret cannot sign tokens: ")
+    await role.fill("")
+    await secret.fill(SECRET)
+    await create.click()
+    await expect(problem).to_contain_text("The token has no role.")
+    await signed_in.get_by_label("More claims (JSON)").fill("{")
+    await signed_in.get_by_label("Expires in").fill("soon")
+    await expect(signed_in.get_by_text("Not JSON: ")).to_be_visible()
+    await create.click()
+    await expect(problem).to_have_count(0)
+    await expect(signed_in.get_by_role("region", name="token", exact=True)).to_have_count(0)
+    code = signed_in.get_by_role("region", name="send with curl")
+    await signed_in.get_by_role("button", name="Use the key I signed in with").click()
+    await expect(code).to_contain_text("apikey: ********")
+    await signed_in.get_by_role("button", name="Use the placeholder").click()
+    await expect(code).to_contain_text("apikey: YOUR_KEY")
 
 
 async def create(page: Page, name: str, kind: str, *, rls: bool = True) -> None:
