@@ -130,7 +130,14 @@ async def test_a_message_is_sent_found_and_opened(
     await message.fill('{\n"n": }')
     await expect(dialog.get_by_text("Line 2, column 6")).to_be_visible()
     await accessible(desk)
+    await button(dialog, "Format").click()
+    await button(dialog, "Send").click()
+    await expect(message).to_have_value('{\n"n": }')
     await message.fill(EXACT)
+    await dialog.get_by_label("Headers").fill("[")
+    await expect(dialog.get_by_text("Line 1, column 2")).to_be_visible()
+    await button(dialog, "Format").click()
+    await expect(message).to_have_value(re.compile(r'^{\n  "n": 1.10,\n'))
     await dialog.get_by_label("Headers").fill('{"trace": "<b>7</b>"}')
     await dialog.get_by_label("Delay").fill("3600")
     await dialog.get_by_label("Copies").fill("2")
@@ -184,6 +191,13 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     await button(desk, "Make visible").click()
     await expect(desk.get_by_role("row").nth(1)).to_contain_text("visible")
     assert rows("vt <= clock_timestamp()") == [(True,)] * 5
+    await desk.get_by_role("checkbox", name="Select message 5").click()
+    await button(desk, "Postpone").click()
+    await dialog.get_by_label("Or until").fill("2040-06-01T12:00:00")
+    await button(dialog, "Postpone 1 message").click()
+    await expect(dialog).to_have_count(0)
+    noon = await desk.evaluate("new Date('2040-06-01T12:00:00').toISOString()")
+    assert sql(f"select msg_id from pgmq.q_{queue} where vt = %s", noon) == [(5,)]
 
     for one in (2, 3, 4):
         await desk.get_by_role("checkbox", name=f"Select message {one}").click()
@@ -238,6 +252,13 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await desk.get_by_label("Payload path").fill("$.n > 10")
     await expect(ids(desk).first).to_have_text("11")
     await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("menuitem", name="Postpone").click()
+    dialog = desk.get_by_role("dialog").filter(has_text="Postpone 50 messages?")
+    await dialog.get_by_label("Or until").fill("2040-06-01T12:00:00")
+    await button(dialog, "Postpone 50 messages").click()
+    await expect(dialog).to_have_count(0)
+    assert rows("vt between '2040-05-31' and '2040-06-02'") == [(n > 10,) for n in range(1, 61)]
+    await button(desk, "Actions on all matching messages").click()
     await desk.get_by_role("menuitem", name="Delete").click()
     dialog = desk.get_by_role("dialog").filter(has_text="Filter: path")
     sure = dialog.get_by_role("button", name="Delete 50 messages")
@@ -252,8 +273,11 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await screenshot(desk, "queue-bulk-delete-1440-light")
     await button(dialog, "Count again").click()
     await button(dialog, "Delete 51 messages").click()
-    await expect(desk.get_by_text("No message matches the filter.")).to_be_visible()
+    await expect(desk.get_by_role("main").get_by_text("No message matches the filter.")).to_be_visible()
     assert rows("msg_id") == [(n,) for n in range(1, 11)]
+    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("menuitem", name="Delete").click()
+    await expect(desk.locator(".q-notification").get_by_text("No message matches the filter.")).to_be_visible()
 
 
 async def test_row_level_security_is_turned_from_the_menu(
@@ -332,6 +356,69 @@ async def test_viewing_messages_changes_no_row(
     assert rows(traces) == before
 
 
+async def test_a_long_message_is_shown_without_folding_and_copied(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql("select pgmq.send(%s, to_jsonb(array['\u200b'] || array_fill('x'::text, array[5000])))", queue)
+    await visit(desk, dashboard, queue)
+    await ids(desk).first.click()
+    panel = desk.get_by_role("dialog", name="Message")
+    payload = panel.get_by_role("region", name="payload")
+    await expect(payload).to_contain_text('["\\u200b", "x", ')
+    await expect(button(panel, "Fold payload")).to_have_count(0)
+    await desk.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await button(panel, "Copy payload").click()
+    await expect(desk.get_by_text("Copied: payload")).to_be_visible()
+    copied: str = await desk.evaluate("navigator.clipboard.readText()")
+    assert copied.splitlines()[:3] == ["[", '  "\\u200b",', '  "x",']
+    assert len(copied.splitlines()) == 5003
+
+
+async def test_actions_on_a_dropped_queue_show_the_error(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    fill(sql, queue, 1)
+    await visit(desk, dashboard, queue)
+    await button(desk, "Pause updates").click()
+    sql("select pgmq.drop_queue(%s)", queue)
+    try:
+        await ids(desk).first.click()
+        panel = desk.get_by_role("dialog", name="Message")
+        await expect(panel.get_by_role("alert")).to_contain_text(queue)
+        await button(panel, "Close").click()
+        await button(desk, "Send message").click()
+        sending = desk.get_by_role("dialog", name="Send a message")
+        await button(sending, "Send").click()
+        await expect(sending.get_by_role("alert")).to_contain_text(queue)
+        await button(sending, "Cancel").click()
+        for action in ("Purge", "Drop"):
+            await button(desk, "More").click()
+            await desk.get_by_role("menuitem", name=action).click()
+            dialog = desk.get_by_role("dialog").filter(has_text=f"{action} {queue}?")
+            await dialog.get_by_role("textbox").fill(queue)
+            await button(dialog, f"{action} queue").click()
+            await expect(dialog.get_by_role("alert")).to_contain_text(queue)
+            await button(dialog, "Cancel").click()
+            await expect(dialog).to_have_count(0)
+        error = desk.get_by_role("dialog", name="Error")
+        await desk.get_by_role("checkbox", name="Select message 1").click()
+        await button(desk, "Make visible").click()
+        await expect(error).to_contain_text("Make visible failed.")
+        await button(error, "Close").click()
+        await expect(error).to_have_count(0)
+        await button(desk, "Actions on all matching messages").click()
+        await desk.get_by_role("menuitem", name="Delete").click()
+        await expect(error).to_contain_text("The messages could not be counted.")
+        await button(error, "Close").click()
+        await expect(error).to_have_count(0)
+        await button(desk, "More").click()
+        await desk.get_by_role("menuitem", name="Turn row-level security off").click()
+        await expect(error).to_contain_text("Row-level security was not changed.")
+    finally:
+        # For the fixture, which drops it.
+        sql("select pgmq.create(%s)", queue)
+
+
 async def test_pages_are_turned_forward_and_back(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
     fill(sql, queue, 120)
     await visit(desk, dashboard, queue)
@@ -358,6 +445,12 @@ async def test_pages_are_turned_forward_and_back(desk: Page, dashboard: Dashboar
     await expect(ids(desk).first).to_have_text("90")
     await expect(ids(desk)).to_have_count(50)
     await expect(older).to_be_disabled()
+    await newer.click()
+    await expect(ids(desk).first).to_have_text("40")
+    sql(f"delete from pgmq.q_{queue} where msg_id <= 40")
+    await expect(ids(desk)).to_have_count(0)
+    await older.click()
+    await expect(ids(desk).first).to_have_text("90")
 
 
 async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, queue: str, sql: Sql) -> None:
@@ -373,6 +466,11 @@ async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, qu
     await screenshot(desk, "queue-error-1440-light")
     await button(desk, "Clear").click()
     await expect(problem).to_have_count(0)
+    await desk.get_by_label("Payload contains").fill("{")
+    await expect(desk.get_by_text("Not JSON: ")).to_be_visible()
+    await button(desk, "More filters").click()
+    await expect(desk.get_by_label("Payload path")).to_be_hidden()
+    await expect(ids(desk)).to_have_count(1)
 
 
 async def test_it_is_used_with_the_keyboard_alone(
