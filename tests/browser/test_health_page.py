@@ -20,7 +20,11 @@ def tile(desk: Desk, name: str) -> Locator:
     return desk.page.locator(".total").filter(has=title).get_by_role("definition")
 
 
-async def test_it_shows_figures_of_the_gateway_and_of_the_database(desk: Desk, embedded: Server, sql: Sql) -> None:
+async def test_it_shows_figures_of_the_gateway_and_of_the_database(
+    desk: Desk, embedded: Server, sql: Sql, queue: str
+) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    sql("select pgmq.delete(%s, 1), pg_stat_force_next_flush()", queue)
     await desk.open("/health")
     await expect(tile(desk, "Connections in use")).to_contain_text("of 4")
     key = token(SECRET.encode(), "anon", {}, 600)
@@ -40,5 +44,7 @@ async def test_it_shows_figures_of_the_gateway_and_of_the_database(desk: Desk, e
     await expect(tile(desk, "Postgres")).to_contain_text(version.split(" ")[0])
     await expect(tile(desk, "pgmq")).to_contain_text(pgmq)
     await expect(tile(desk, "Size")).to_contain_text("MB")
+    dead = desk.page.get_by_role("table", name="Queues with the most dead rows")
+    await expect(dead.get_by_role("row").filter(has_text=queue)).to_contain_text("never")
     await expect(desk.page.get_by_role("img", name=re.compile("^Requests over the last minutes"))).to_be_visible()
     await desk.picture("health", dark=True)
