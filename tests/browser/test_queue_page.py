@@ -377,13 +377,18 @@ async def test_a_long_message_is_shown_without_folding_and_copied(
 async def test_actions_on_a_dropped_queue_show_the_error(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql
 ) -> None:
-    fill(sql, queue, 1)
+    fill(sql, queue, 2)
     await visit(desk, dashboard, queue)
     await button(desk, "Pause updates").click()
+    sql(f"delete from pgmq.q_{queue} where msg_id = 2")
+    await ids(desk).last.click()
+    panel = desk.get_by_role("dialog", name="Message")
+    await expect(panel).to_contain_text("This message no longer exists here")
+    await button(panel, "Close").click()
+    await expect(panel).to_have_count(0)
     sql("select pgmq.drop_queue(%s)", queue)
     try:
         await ids(desk).first.click()
-        panel = desk.get_by_role("dialog", name="Message")
         await expect(panel.get_by_role("alert")).to_contain_text(queue)
         await button(panel, "Close").click()
         await button(desk, "Send message").click()
