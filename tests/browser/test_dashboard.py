@@ -156,6 +156,48 @@ async def test_a_queue_that_cannot_be_created_is_explained(signed_in: Page) -> N
     await screenshot(signed_in, "create-1440-light")
 
 
+async def test_many_warnings_are_folded_and_have_a_hint_or_a_button(
+    own_origin: Page, dashboard: Dashboard, sql: Sql
+) -> None:
+    names = [f"warned-{number}" for number in range(4)]
+    sql("select pgmq.create_unlogged(name), pgmq.send(name, '1') from unnest(%s::text[]) as name", names)
+    try:
+        await dashboard.enter(own_origin)
+        # Each queue is without row-level security, and unlogged.
+        more = own_origin.get_by_label("Warnings").get_by_text("5 more warnings")
+        hint = own_origin.get_by_label("Warnings").get_by_text("create a queue of type basic").last
+        await expect(more).to_be_visible()
+        await expect(hint).to_be_hidden()
+        await more.click()
+        await expect(hint).to_be_visible()
+        await own_origin.goto(f"{dashboard.url}/access?queue=warned-0")
+        await expect(own_origin.get_by_label("Warnings")).to_contain_text("create a queue of type basic")
+    finally:
+        sql("select pgmq.drop_queue(name) from unnest(%s::text[]) as name", names)
+
+
+async def test_a_role_without_permissions_sees_the_errors(
+    own_origin: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql("create role clerk nologin noinherit")
+    try:
+        sql("grant clerk to authenticator")
+        sql("grant usage on schema pgmq_admin to clerk")
+        sql("grant execute on function pgmq_admin.list_queues() to clerk")
+        await dashboard.sign_in(own_origin, "/access", token(SECRET.encode(), "clerk", {}, 600))
+        content = own_origin.get_by_role("main")
+        await expect(content).to_contain_text("permission denied for function policy_templates")
+        sql("revoke execute on function pgmq_admin.list_queues() from clerk")
+        for path in ("/", "/access", "/connect", f"/queues/{queue}"):
+            await own_origin.goto(dashboard.url + path)
+            await expect(content).to_contain_text("permission denied for function list_queues")
+        await own_origin.goto(f"{dashboard.url}/health")
+        await expect(content).to_contain_text("permission denied for function database_status")
+    finally:
+        sql("drop owned by clerk")
+        sql("drop role clerk")
+
+
 async def test_the_keyboard_alone_is_enough(signed_in: Page, sql: Sql) -> None:
     press = signed_in.keyboard.press
     await press("Tab")
