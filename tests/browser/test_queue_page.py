@@ -556,3 +556,16 @@ async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashbo
     await expect(desk.get_by_label("Message (JSON)")).to_be_visible()
     await screenshot(desk, "queue-send-390-dark")
     await accessible(desk)
+
+
+async def test_a_long_queue_is_counted_after_its_page_is_shown(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql("select count(*) from pgmq.send_batch(%s, array_fill('{\"n\": 1}'::jsonb, array[20000]))", queue)
+    assert sql("select exact from pgmq_admin.list_queues() where queue_name = %s", queue) == [(False,)]
+    await visit(desk, dashboard, queue)
+    await expect(total(desk, "Messages")).to_have_text("20,000")
+    await expect(total(desk, "Visible")).to_have_text("20,000")
+    sql(f"delete from pgmq.q_{queue} where msg_id > 1")
+    sql(f"vacuum full pgmq.q_{queue}")
+    await expect(total(desk, "Messages")).to_have_text("1")
