@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,28 @@ def run(
     return subprocess.run(
         [PROGRAM, *arguments], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+@contextmanager
+def dashboard(log: Path, *arguments: str, cwd: Path | None = None) -> Iterator[str]:
+    """The address of a running `pgmq-gateway dashboard`, which must exit with 0 and log nothing."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [PROGRAM, "dashboard", "--port", "0", *arguments],
+            env=environment(),
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    with process:
+        try:
+            # The banner's first address is the API's.
+            yield re.findall(r"http://[\d.]+:\d+", banner(process, log, "\n"))[1]
+        finally:
+            process.terminate()
+        assert process.wait(TIMEOUT_SECONDS) == 0
+    assert log.read_text() == ""
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """The page Health: figures of the gateway and of its database."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.async_api import Locator, expect
 
-from pgmq_gateway.auth.signing import token
+from pgmq_gateway.auth.signing import api_key, token
+from tests import server
 from tests.browser.conftest import Desk
 from tests.databases import Sql
 from tests.server import SECRET, Server
@@ -48,3 +50,13 @@ async def test_it_shows_figures_of_the_gateway_and_of_the_database(
     await expect(dead.get_by_role("row").filter(has_text=queue)).to_contain_text("never")
     await expect(desk.page.get_by_role("img", name=re.compile("^Requests over the last minutes"))).to_be_visible()
     await desk.picture("health", dark=True)
+
+
+async def test_without_an_admin_address_only_the_metrics_are_missing(embedded: Server, tmp_path: Path) -> None:
+    with server.dashboard(tmp_path / "log", "--api", embedded.url) as address:
+        async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+            form = {"key": api_key(SECRET.encode(), "service_role")}
+            assert (await client.post("/sign-in", data=form, headers={"Origin": address})).is_success
+            page = (await client.get("/health")).text
+    assert "--admin URL" in page
+    assert "Cache hit ratio" in page

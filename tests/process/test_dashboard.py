@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,7 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
-from tests.server import PROGRAM, SECRET, Server
+from tests.server import SECRET, Server
 from tests.waiting import until
 
 
@@ -82,30 +81,18 @@ def test_a_port_in_use_is_reported_in_one_line(directory: DataDirectory, databas
 
 
 def test_the_command_serves_a_remote_gateway_and_writes_no_file(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with log.open("w") as errors:
-        started = subprocess.Popen(
-            [PROGRAM, "dashboard", "--api", "http://127.0.0.1:9", "--port", "0", "--allow-host", "dash.example"],
-            env=server.environment(),
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    output = server.banner(started, log, "\n")
-    address = re.findall(r"http://[\d.]+:\d+", output)[1]
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with (
+        server.dashboard(
+            tmp_path / "log", "--api", "http://127.0.0.1:9", "--allow-host", "dash.example", cwd=tmp_path
+        ) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
         refused = client.post("/sign-in", data={"key": "a.b.c"}, headers={"Origin": address})
         assert refused.status_code == 403
         assert "The gateway at http://127.0.0.1:9 cannot be reached" in refused.text
         assert client.get("/", headers={"Host": "dash.example"}).status_code == 303
         assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
-    started.terminate()
-    assert started.wait(30) == 0
-    assert started.stdout is not None
-    started.stdout.close()
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
-    assert log.read_text() == ""
 
 
 @pytest.mark.parametrize("address", ["localhost:3000"])
