@@ -176,6 +176,11 @@ async def test_trying_as_a_caller_gives_the_results_of_the_api(
     await desk.page.get_by_role("button", name="Try", exact=True).click()
     deleted = result.get_by_role("table", name="Operations").get_by_role("row").filter(has_text="delete")
     await expect(deleted).to_contain_text("no effect")
+    await desk.page.get_by_label("Role", exact=True).fill("nobody")
+    await desk.page.keyboard.press("Enter")
+    await desk.page.get_by_role("button", name="Try", exact=True).click()
+    await expect(desk.page.get_by_role("alert").filter(has_text="nobody")).to_be_visible()
+    await expect(result).to_be_hidden()
     await desk.picture("access-try-as", dark=True)
 
 
@@ -209,6 +214,10 @@ async def test_warnings_are_fixed_by_their_buttons(desk: Desk, sql: Sql, queue: 
     sql(f"create policy calm on pgmq.q_{queue} as restrictive for select to anon using (true)")
     await desk.open(f"/access?queue={queue}")
     await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("restrictive")
+    await desk.page.get_by_role("button", name="Drop policy calm").click()
+    sql(f"drop policy calm on pgmq.q_{queue}")
+    await desk.page.get_by_role("dialog", name="Drop this policy?").get_by_role("button", name="Drop").click()
+    await expect(desk.page.get_by_role("alert").filter(has_text="calm")).to_be_visible()
     warnings = desk.page.get_by_role("region", name="Warnings")
     notify = warnings.get_by_role("button", name="Re-enable notifications")
     await notify.click()
