@@ -1,5 +1,8 @@
 """Listening sockets: which of them clash, and when two processes can share a port."""
 
+import subprocess
+import sys
+
 import pytest
 
 from pgmq_gateway.http.sockets import bind, overlap
@@ -26,3 +29,17 @@ def test_a_port_is_shared_only_by_those_who_say_so() -> None:
         taken.listen()
         with pytest.raises(Exception, match="Address already in use"):
             bind("127.0.0.1", taken.getsockname()[1], shared=True)
+
+
+PASSES_A_UNIX_SOCKET = """
+import os, socket
+from pgmq_gateway.http.sockets import passed
+unix = socket.socket(socket.AF_UNIX)
+os.dup2(unix.fileno(), 3)
+passed({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "api"})
+"""
+
+
+def test_a_passed_socket_must_be_tcp() -> None:
+    result = subprocess.run([sys.executable, "-c", PASSES_A_UNIX_SOCKET], capture_output=True, text=True, check=False)
+    assert "ServeError: systemd passed a socket that is not TCP: set ListenStream to a port" in result.stderr
