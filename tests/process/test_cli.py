@@ -3,6 +3,8 @@
 import json
 import shlex
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,6 +115,23 @@ def test_failures_are_one_line(data: list[str], arguments: list[str], status: in
 
 def test_an_unknown_command_is_one_line() -> None:
     assert failure("frobnicate") == (2, "No such command 'frobnicate'. (see --help)")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "stderr"),
+    [
+        (
+            "ZeroDivisionError('by zero')",
+            1,
+            "pgmq-gateway: unexpected error: ZeroDivisionError: by zero; set PGRST_LOG_LEVEL=debug for the traceback\n",
+        ),
+        ("KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_a_bug_is_one_line_and_an_interrupt_none(raised: str, status: int, stderr: str) -> None:
+    script = f"from pgmq_gateway.cli import main\ndef app(**_): raise {raised}\nmain.app = app\nmain.main()"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (status, stderr)
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["install"], ["keys"], ["token"], ["queue"], ["queue", "show"]])
