@@ -30,6 +30,8 @@ def test_body_status_and_headers_are_the_functions(gateway: RunningGateway) -> N
         ('{"code": "42"}', '{"status": 418, "headers": {}}'),
         ('{"code": "42", "message": "x"}', '{"status": 418}'),
         ('{"code": "42", "message": "x"}', "[]"),
+        ('{"code": "42", "message": "x"}', '{"status": 418, "headers": {"X A": "1"}}'),
+        ('{"code": "42", "message": "x"}', '{"status": 418, "headers": {"Content-Length": "9"}}'),
         ('["code"]', '{"status": "x", "headers": {}}'),
     ],
 )

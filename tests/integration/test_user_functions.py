@@ -454,3 +454,8 @@ def test_a_large_response_arrives_whole(gateway: RunningGateway) -> None:
     answer: httpx.Response = gateway.client.post("/rpc/many", json={"n": 5000})
     assert len(answer.content) == int(answer.headers["content-length"])
     assert answer.json() == ["é" * 1000] * 5000
+
+
+def test_queues_are_no_resources_unless_their_schema_is_exposed(gateway: RunningGateway) -> None:
+    answer = gateway.client.post("/queues/tasks/messages", json={})
+    assert (answer.status_code, answer.json()["code"]) == (404, "PGRST125")

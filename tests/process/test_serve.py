@@ -125,6 +125,10 @@ def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host:
             {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_SCHEMAS": "pgmq_gateway"},
             "pgmq_gateway must not be exposed, because it is internal: remove it",
         ),
+        (
+            {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_URI": "postgresql://127.0.0.1:1/x?sslmode=never"},
+            "PGRST_DB_URI is not a usable connection URI: `sslmode` parameter must be one of",
+        ),
     ],
 )
 def test_settings_that_cannot_work_end_it_at_once(
