@@ -1,5 +1,6 @@
 """Databases for tests on the embedded server, and SQL in them."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,3 +38,9 @@ def maintain(directory: DataDirectory, statement: str) -> None:
     """Run SQL in the database "postgres", on a new connection, because tests restart the server."""
     with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
         connection.execute(statement.encode())
+
+
+def account(directory: DataDirectory) -> dict[str, Any]:
+    """Arguments that start a program as the account of Postgres. Only root needs them."""
+    owner = directory.postgres.stat()
+    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}

@@ -27,6 +27,7 @@ from pgmq_gateway.settings import address
 from pgmq_gateway.settings.model import Settings
 from tests import server
 from tests.answers import refusal
+from tests.databases import account
 from tests.faults.conftest import Faulty, login
 from tests.gateways import Bearer
 from tests.proxy import Proxy
@@ -246,8 +247,8 @@ def standby(directory: DataDirectory) -> Iterator[Path]:
 
     def run(program: str, *arguments: str | Path) -> None:
         subprocess.run(
-            [binary(program), *arguments], user=owner.st_uid, group=owner.st_gid, extra_groups=[], cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LANG": "C"}, stdout=subprocess.DEVNULL, check=True,
+            [binary(program), *arguments], cwd="/", env={"PATH": "/usr/bin:/bin", "LANG": "C"},
+            stdout=subprocess.DEVNULL, check=True, **account(directory),
         )  # fmt: skip
 
     run("pg_basebackup", "-h", host, "-U", "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")

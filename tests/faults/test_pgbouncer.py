@@ -17,7 +17,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.answers import refusal
 from tests.conftest import missing
-from tests.databases import runner
+from tests.databases import account, runner
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.waiting import until
@@ -64,8 +64,10 @@ def pooled(
     more = "max_prepared_statements = 50" if kept else ""
     (place / "users").write_text('"authenticator" ""\n')
     (place / "ini").write_text(CONFIGURATION.format(target=socket_folder(directory), folder=place, more=more))
-    account = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    with (place / "log").open("w") as log, subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **account) as bouncer:  # type: ignore[call-overload]
+    with (
+        (place / "log").open("w") as log,
+        subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **account(directory)) as bouncer,
+    ):
         until((place / ".s.PGSQL.6432").exists)
         with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
             maintenance.execute(f"create database pooled template {template}")

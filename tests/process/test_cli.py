@@ -192,7 +192,9 @@ def test_everything_works_on_a_database_that_nobody_serves(folder: Path) -> None
 
 
 def test_psql_needs_a_gateway_that_serves(data: list[str], folder: Path) -> None:
-    assert run("psql", *data, "-Atc", "select current_user").stdout == "postgres\n"
+    # No other psql is on the PATH.
+    found = run("psql", *data, "-Atc", "select current_user", env={"PATH": str(folder)})
+    assert (found.stdout, found.stderr) == ("postgres\n", "")
     status, line = failure("psql", "--data-dir", str(folder / "no-gateway"))
     assert (status, line) == (1, f"no gateway serves {folder / 'no-gateway'}: run pgmq-gateway serve first")
 

@@ -25,6 +25,7 @@ from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, in
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.leftovers import servers
 from pgmq_gateway.embedded.server import EmbeddedPostgres, running
+from tests.databases import account
 from tests.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
@@ -302,9 +303,8 @@ async def test_backends_without_a_server_do_not_block_the_start(directory: DataD
 
 async def test_another_process_named_in_the_pid_files_is_left_alone(directory: DataDirectory) -> None:
     async with running(directory, "install"):
-        owner = directory.postgres.stat()
-    switch = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    unrelated = await asyncio.create_subprocess_exec("sleep", "600", **switch)  # type: ignore[arg-type]
+        switch = account(directory)
+    unrelated = await asyncio.create_subprocess_exec("sleep", "600", **switch)
     (directory.postgres / "postmaster.pid").write_text(f"{unrelated.pid}\n")
     (socket_folder(directory) / f"{SOCKET_NAME}.lock").write_text(f"{unrelated.pid}\n")
     async with running(directory, "install"):

@@ -289,7 +289,9 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     if directory.holder() is None:
         raise DataDirectoryError(f"no gateway serves {directory.path}: run pgmq-gateway serve first")
-    os.execv(binary("psql"), ["psql", socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
+    # psql looks for its own folder in argv[0], or else on PATH, where there may be none.
+    program = str(binary("psql"))
+    os.execv(program, [program, socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
 
 
 @app.command(
