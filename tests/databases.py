@@ -40,7 +40,7 @@ def maintain(directory: DataDirectory, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def account(directory: DataDirectory) -> dict[str, Any]:
+def postgres_account(directory: DataDirectory) -> dict[str, Any]:
     """Arguments that start a program as the account of Postgres. Only root needs them."""
     owner = directory.postgres.stat()
     return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}

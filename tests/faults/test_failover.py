@@ -27,7 +27,7 @@ from pgmq_gateway.settings import address
 from pgmq_gateway.settings.model import Settings
 from tests import server
 from tests.answers import refusal
-from tests.databases import account
+from tests.databases import postgres_account
 from tests.faults.conftest import Faulty, login
 from tests.gateways import Bearer
 from tests.proxy import Proxy
@@ -248,7 +248,7 @@ def standby(directory: DataDirectory) -> Iterator[Path]:
     def run(program: str, *arguments: str | Path) -> None:
         subprocess.run(
             [binary(program), *arguments], cwd="/", env={"PATH": "/usr/bin:/bin", "LANG": "C"},
-            stdout=subprocess.DEVNULL, check=True, **account(directory),
+            stdout=subprocess.DEVNULL, check=True, **postgres_account(directory),
         )  # fmt: skip
 
     run("pg_basebackup", "-h", host, "-U", "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")

@@ -17,7 +17,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.answers import refusal
 from tests.conftest import missing
-from tests.databases import account, runner
+from tests.databases import postgres_account, runner
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.waiting import until
@@ -66,7 +66,7 @@ def pooled(
     (place / "ini").write_text(CONFIGURATION.format(target=socket_folder(directory), folder=place, more=more))
     with (
         (place / "log").open("w") as log,
-        subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **account(directory)) as bouncer,
+        subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **postgres_account(directory)) as bouncer,
     ):
         until((place / ".s.PGSQL.6432").exists)
         with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:

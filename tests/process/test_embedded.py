@@ -25,7 +25,7 @@ from pgmq_gateway.embedded.cluster import SOCKET_NAME, EmbeddedPostgresError, in
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryHeld
 from pgmq_gateway.embedded.leftovers import servers
 from pgmq_gateway.embedded.server import EmbeddedPostgres, running
-from tests.databases import account
+from tests.databases import postgres_account
 from tests.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
@@ -303,7 +303,7 @@ async def test_backends_without_a_server_do_not_block_the_start(directory: DataD
 
 async def test_another_process_named_in_the_pid_files_is_left_alone(directory: DataDirectory) -> None:
     async with running(directory, "install"):
-        switch = account(directory)
+        switch = postgres_account(directory)
     unrelated = await asyncio.create_subprocess_exec("sleep", "600", **switch)
     (directory.postgres / "postmaster.pid").write_text(f"{unrelated.pid}\n")
     (socket_folder(directory) / f"{SOCKET_NAME}.lock").write_text(f"{unrelated.pid}\n")
