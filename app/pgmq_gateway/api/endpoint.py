@@ -21,7 +21,7 @@ from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.limits.throttle import NO_CHARGE, Throttle
-from pgmq_gateway.observe.observed import UNOBSERVED, Observed, Observer
+from pgmq_gateway.observe.observed import UNOBSERVED, Observed, Observer, Unobserved
 from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
 
@@ -87,9 +87,8 @@ class Api:
                 request.timing.lap("response")
         except (Exception, CancelledError) as error:
             response = self._failed(request, error)
-        named = observed.headers or self._trace(request)
-        timing = self._server_timing(request, response)
-        await response.send(send, *self._cors.headers(request), *timing, *named, *charge.headers())
+        more = self._more_headers(request, response, observed)
+        await response.send(send, *more, *charge.headers())
         self.traffic.answered(response.status, response.code, request.timing.elapsed)
         observed.ended(response)
 
@@ -117,11 +116,13 @@ class Api:
                 logger.error("failed on %s %s", request.method, request.path, exc_info=error)
                 return error_response(InternalError(), verbose=self._verbose)
 
-    def _trace(self, request: Request) -> Headers:
-        """The request's trace header, echoed (server-trace-header)."""
-        value = self._trace_header and request.headers.get(self._trace_header.lower())
-        return ((self._trace_header, value),) if self._trace_header and value else ()
-
-    def _server_timing(self, request: Request, response: Response) -> Headers:
-        stages = request.timing.stages
-        return (("Server-Timing", server_timing(stages)),) if self._timed and stages and response.status < 400 else ()
+    def _more_headers(self, request: Request, response: Response, observed: Unobserved) -> Headers:
+        """CORS, Server-Timing, and the request's name: from an observer, or its trace header, echoed."""
+        headers = self._cors.headers(request)
+        if self._timed and response.status < 400 and (stages := request.timing.stages):
+            headers += (("Server-Timing", server_timing(stages)),)
+        if observed.headers:
+            headers += observed.headers
+        elif self._trace_header and (value := request.headers.get(self._trace_header.lower())):
+            headers += ((self._trace_header, value),)
+        return headers

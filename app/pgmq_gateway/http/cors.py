@@ -28,8 +28,9 @@ class Cors:
     def headers(self, request: Request) -> Headers:
         """Headers for any response to this request."""
         allowed = self._allowed(request)
-        readable = () if _is_preflight(request) else (("Access-Control-Expose-Headers", self._exposed),)
-        return (*allowed, *readable) if allowed else ()
+        if not allowed or _is_preflight(request):
+            return allowed
+        return (*allowed, ("Access-Control-Expose-Headers", self._exposed))
 
     def preflight(self, request: Request) -> Response | None:
         """The response to a preflight request from an allowed origin, without those of `headers`; None for others."""

@@ -129,6 +129,8 @@ class Charge:
 
     def take(self, amount: int, unit: str) -> None:
         """Take from all buckets of this unit, or from none. Raises TooMany or TooManyAtOnce."""
+        if not self._charged:
+            return
         charged = [(buckets, key) for buckets, key in self._charged if buckets.limit.unit == unit]
         for buckets, key in charged:
             if wait := buckets.wait(key, amount):
