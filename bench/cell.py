@@ -34,7 +34,7 @@ class Operation(StrEnum):
 
     @property
     def removes(self) -> bool:
-        """Whether the operation removes messages from the queue."""
+        """True if the operation removes messages from the queue."""
         return self.consumes and self is not Operation.LEASE
 
     @property
@@ -44,7 +44,7 @@ class Operation(StrEnum):
 
     @property
     def consumes(self) -> bool:
-        """Whether the operation hides messages from other readers, by consuming or leasing them."""
+        """True if the operation hides messages from other readers, by consuming or leasing them."""
         return self not in {Operation.SEND, Operation.SEND_BATCH}
 
     @property

@@ -38,7 +38,7 @@ class Contender(Protocol):
     queues: Queues
 
     def covers(self, cell: Cell) -> bool:
-        """Whether the contender supports the cell."""
+        """True if the contender supports the cell."""
 
     async def load(self, cell: Cell, seconds: int) -> Load:
         """Run the load for some seconds."""

@@ -89,7 +89,7 @@ class Queues:
         return Health(*row.values())
 
     async def busy(self) -> bool:
-        """Whether a client runs a statement in this database."""
+        """True if a client runs a statement in this database."""
         return bool(
             await self._owner.fetchval(
                 "select exists(select from pg_stat_activity where datname = current_database() and state <> 'idle'"

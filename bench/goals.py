@@ -30,7 +30,7 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether `reach` is reached."""
+        """True if `reach` is reached."""
         return self.found >= self.reach if self.least else self.found <= self.reach
 
 

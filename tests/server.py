@@ -149,7 +149,7 @@ def ready(gateway: Server) -> bool:
 
 
 def refuses(gateway: Server) -> bool:
-    """Whether new connections are refused."""
+    """True if new connections are refused."""
     try:
         httpx.get(gateway.url)
     except httpx.TransportError:

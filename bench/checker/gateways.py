@@ -49,7 +49,7 @@ class Gateway:
 
     @property
     def runs(self) -> bool:
-        """Whether the process runs."""
+        """True if the process runs."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:

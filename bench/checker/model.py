@@ -205,7 +205,7 @@ class _Queue:
         yield from self._not_found()
 
     def _explained(self, number: int) -> bool:
-        """Whether a call removed the message from the queue, or possibly did; the archive keeps it."""
+        """True if a call removed the message from the queue, or possibly did; the archive keeps it."""
         return any(call.function != "archive" for call in self._ended(number))
 
     def _ended(self, number: int) -> list[Call]:

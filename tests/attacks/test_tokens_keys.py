@@ -91,7 +91,7 @@ def send(client: httpx.Client, token: str) -> httpx.Response:
 
 
 def opens(client: httpx.Client, token: str) -> bool:
-    """Whether the token authenticates."""
+    """True if the token authenticates."""
     answer = send(client, token)
     code = error(answer)["code"]
     assert (answer.status_code, code) in {(404, "PGRST202"), (401, "PGRST301")}

@@ -29,7 +29,7 @@ class Faulty(RunningGateway):
         return self.client.post(f"/rpc/{function}", json=arguments)
 
     def serves(self) -> bool:
-        """Whether the gateway is ready and calls reach the database."""
+        """True if the gateway is ready and calls reach the database."""
         page = httpx.get(f"{self.server.admin_url}/ready")
         return page.status_code == 200 and self.call("pop", queue_name="idle").status_code == 200
 

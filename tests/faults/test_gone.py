@@ -43,7 +43,7 @@ class Held:
         return self.gateway.sql("select pid from pg_locks where not granted and relation = 'pgmq.q_jobs'::regclass")
 
     def waiting(self) -> bool:
-        """Whether calls wait behind the running one."""
+        """True if calls wait behind the running one."""
         return "pgrst_db_pool_waiting 1.0" in httpx.get(f"{self.gateway.server.admin_url}/metrics").text
 
     def call(self, function: str, arguments: Json) -> Json:

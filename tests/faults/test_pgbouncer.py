@@ -42,7 +42,7 @@ ignore_startup_parameters = statement_timeout
 
 
 def keeps_statements(program: str) -> bool:
-    """Whether PgBouncer supports prepared statements in transaction mode (1.21 and newer)."""
+    """True if PgBouncer supports prepared statements in transaction mode (1.21 and newer)."""
     found = re.search(
         r"PgBouncer (\d+)\.(\d+)", subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     )

@@ -41,7 +41,7 @@ class Collector(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def has_refused(self, times: int) -> bool:
-        """Whether it has rejected so many exports."""
+        """True if it has rejected so many exports."""
         return self.refused >= times
 
     def named(self, trace: str) -> list[Any]:

@@ -118,7 +118,7 @@ def test_the_wheel_serves_from_a_folder_with_packages_of_the_same_names(
 
 
 def shows_sign_in(dashboard: str) -> bool:
-    """Whether the dashboard serves; its process starts after the gateway serves."""
+    """True if the dashboard serves; its process starts after the gateway serves."""
     try:
         return httpx.get(f"{dashboard}/sign-in", timeout=30).status_code == 200
     except httpx.TransportError:

@@ -147,7 +147,7 @@ def definer(world: World, dice: random.Random) -> str:
 
 
 def works(sql: Sql, role: str, operation: str) -> bool:
-    """Whether an operation of a role has an effect on the message."""
+    """True if an operation of a role has an effect on the message."""
     # Earlier plans, made for other roles and policies, must not be reused.
     sql("discard plans")
     sql("savepoint attempt")

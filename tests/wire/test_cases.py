@@ -194,7 +194,7 @@ def departures(expect: Json, answer: Json) -> Iterator[str]:
 
 
 def same(wanted: Json, value: Json, *, subset: bool = False) -> bool:
-    """Whether a value matches: $any, $int, re:…, or an equal value; objects can have further members."""
+    """True if a value matches: $any, $int, re:…, or an equal value; objects can have further members."""
     if wanted == "$any":
         return True
     if wanted == "$int":

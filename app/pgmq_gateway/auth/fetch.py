@@ -118,7 +118,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
 
 def on_internet(address: Address) -> bool:
-    """Whether an address is globally routable: not of a private network, this machine or a link-local service."""
+    """True if an address is globally routable: not of a private network, this machine or a link-local service."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else None)
         if inner is None:

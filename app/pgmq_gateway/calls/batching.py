@@ -57,7 +57,7 @@ class WaitingCall:
 
     @property
     def pending(self) -> bool:
-        """Whether it still waits: neither taken nor finished."""
+        """True if it still waits: neither taken nor finished."""
         return not self.taken and not self.future.done()
 
     def end(self, outcome: Answer | Exception) -> None:

@@ -35,7 +35,7 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def singular(self) -> bool:
-        """Whether a number of rows other than one is an error."""
+        """True if a number of rows other than one is an error."""
         single = self.representation.shape is Shape.OBJECT and self.representation.plan is None
         return single and self.function.returns_set
 

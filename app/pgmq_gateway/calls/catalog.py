@@ -68,7 +68,7 @@ class Function:
         object.__setattr__(self, "required", frozenset(a.name for a in self.arguments if a.required))
 
     def takes(self, names: Collection[str]) -> bool:
-        """Whether these argument names include all required ones and no unknown one."""
+        """True if these argument names include all required ones and no unknown one."""
         return self.whole_body is None and self.names.issuperset(names) and self.required.issubset(names)
 
     @property
@@ -252,7 +252,7 @@ class Catalog:
 
 
 def _by_name(body_types: Collection[str]) -> bool:
-    """Whether the request names its arguments; a body of text or bytes does not."""
+    """True if the request names its arguments; a body of text or bytes does not."""
     return not body_types or "json" in body_types
 
 

@@ -92,7 +92,7 @@ class Database:
         raise failure
 
     def shares(self, call: Call) -> bool:
-        """Whether a call can share a transaction with other calls of its caller."""
+        """True if a call can share a transaction with other calls of its caller."""
         without_settings = call.preferences.timezone is None and call.function.settings is DEFAULTS
         short = call.body is None or len(call.body) <= MAX_SHARED_BODY_CHARACTERS
         return (
@@ -156,7 +156,7 @@ class Database:
         return True
 
     async def _is_unfit(self, connection: Connection, error: ServerError, call: Call) -> bool:
-        """Whether the session causes the error: its server has become a standby, or a function ran SET without LOCAL.
+        """True if the session causes the error: its server has become a standby, or a function ran SET without LOCAL.
 
         In the first case a write fails, in the second the session's role cannot call pgmq_gateway.call.
         """
@@ -186,7 +186,7 @@ class Database:
         return True
 
     def _exceeds_session_timeout(self, call: Call) -> bool:
-        """Whether the statement timeout of the call is longer than that of its connection."""
+        """True if the statement timeout of the call is longer than that of its connection."""
         session, own = self._connector.statement_timeout, call.statement_timeout
         return session > 0 and own is not None and not 0 < own <= session
 
@@ -268,7 +268,7 @@ class Database:
         return [*call.settings.pairs, *timezone, *call.function.settings.pairs, *self._app_settings] or None
 
     def _rolls_back(self, call: Call) -> bool:
-        """Whether the transaction ends with a rollback, by the client's preference or db-tx-end."""
+        """True if the transaction ends with a rollback, by the client's preference or db-tx-end."""
         preferred = call.preferences.rollback
         return self._rollback if preferred is None else preferred
 

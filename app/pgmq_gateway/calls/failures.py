@@ -26,12 +26,12 @@ READ_ONLY_SQLSTATE = "25006"
 
 
 def can_retry(error: ServerError) -> bool:
-    """Whether the call was rolled back for a reason that a second attempt probably does not meet."""
+    """True if the call was rolled back for a reason that a second attempt probably does not meet."""
     return error.sqlstate in RETRIED_SQLSTATES or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
 def ends_connection(error: ServerError) -> bool:
-    """Whether the server closes the connection with this error, or the driver found it broken."""
+    """True if the server closes the connection with this error, or the driver found it broken."""
     # The driver raises class 08 for a broken connection, without a severity.
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return True

@@ -69,7 +69,7 @@ class CatalogWatch:
 
     @property
     def ready(self) -> bool:
-        """Whether the catalog is loaded and its connection open."""
+        """True if the catalog is loaded and its connection open."""
         return self._catalog is not None and self._connection is not None and not self._connection.is_closed()
 
     @property

@@ -77,7 +77,7 @@ class ConnectionPool:
 
     @property
     def available(self) -> bool:
-        """Whether `acquire` needs no connection that is in use."""
+        """True if `acquire` needs no connection that is in use."""
         return bool(self._idle) or self._opened < self._size
 
     @asynccontextmanager
@@ -123,7 +123,7 @@ class ConnectionPool:
 
     @property
     def can_retire(self) -> bool:
-        """Whether RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
+        """True if RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
         return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL_SECONDS
 
     def release(self, connection: Connection) -> None:
@@ -221,7 +221,7 @@ class ConnectionPool:
 
     @property
     def _short(self) -> bool:
-        """Whether more calls wait than connections are being opened."""
+        """True if more calls wait than connections are being opened."""
         return len(self._waiting) > len(self._attempts)
 
     def _first_waiting(self) -> "asyncio.Future[Connection] | None":
@@ -273,7 +273,7 @@ def terminate(connection: Connection) -> None:
 
 
 def _has_leftovers(connection: Connection) -> bool:
-    """Whether a transaction is open, or a SET without LOCAL changed client_encoding.
+    """True if a transaction is open, or a SET without LOCAL changed client_encoding.
 
     With encodings other than UTF-8 the driver sends text from freed memory.
     """

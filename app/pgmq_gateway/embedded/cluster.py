@@ -76,7 +76,7 @@ def binary(name: str) -> Path:
 
 
 def is_absent(cluster: Path) -> bool:
-    """Whether the cluster is still to be created. Raises EmbeddedPostgresError for files that are not a cluster."""
+    """True if the cluster is still to be created. Raises EmbeddedPostgresError for files that are not a cluster."""
     if not cluster.exists() or not os.listdir(cluster):
         return True
     if not (cluster / "PG_VERSION").exists() or not (cluster / "global" / "pg_control").exists():

@@ -148,7 +148,7 @@ class Request:
         self.function: CalledFunction | None = None
 
     def abandoned(self) -> bool:
-        """Whether the client has closed its connection, as far as is known without waiting.
+        """True if the client has closed its connection, as far as is known without waiting.
 
         ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it already.
         """

@@ -44,7 +44,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def overlap(one: socket.socket, other: socket.socket) -> bool:
-    """Whether a connection could go to either. With SO_REUSEADDR, bind(2) allows that while neither listens."""
+    """True if a connection could go to either. With SO_REUSEADDR, bind(2) allows that while neither listens."""
     (host, port), (other_host, other_port) = one.getsockname()[:2], other.getsockname()[:2]
     any_host = bool(ALL_HOSTS & {host, other_host})
     return bool(port == other_port and (any_host or host == other_host))

@@ -79,7 +79,7 @@ class Entry:
     privileges: frozenset[str]
 
     def allows(self, grantee: str, privilege: str) -> bool:
-        """Whether the privilege is granted to this role itself, not to one that it is a member of."""
+        """True if the privilege is granted to this role itself, not to one that it is a member of."""
         return f"{grantee}={privilege}" in self.privileges
 
 

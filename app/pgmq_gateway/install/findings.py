@@ -24,7 +24,7 @@ class Finding:
 
     @property
     def accepted(self) -> bool:
-        """Whether `install` respects the difference."""
+        """True if `install` respects the difference."""
         return self.kind in ("revoked", "kept")
 
     @property

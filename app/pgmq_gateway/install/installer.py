@@ -67,7 +67,7 @@ async def install(
 
 
 async def is_complete(connection: Connection) -> bool:
-    """Whether all functions and views of this version exist, as commands on queues need. Raises InstallError."""
+    """True if all functions and views of this version exist, as commands on queues need. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
         if await pending(connection, release.migrations):
@@ -122,12 +122,12 @@ class _Code:
 
     @property
     def has_former_files(self) -> bool:
-        """Whether a file was applied that this version no longer has."""
+        """True if a file was applied that this version no longer has."""
         return bool(self.files.keys() - {script.path for script in self.scripts})
 
     @property
     def is_first(self) -> bool:
-        """Whether no function was ever installed here."""
+        """True if no function was ever installed here."""
         return not self.files
 
     def differences(self, installer: str | None = None) -> dict[str, list[Finding]]:

@@ -90,7 +90,7 @@ def findings(
 
 
 def _escaped(entry: Entry, record: Shipped | None, installer: str) -> bool:
-    """Whether another role owns a function that the installer created."""
+    """True if another role owns a function that the installer created."""
     return record is not None and record.md5 == entry.md5 and entry.owner != installer
 
 

@@ -173,7 +173,7 @@ class Throttle:
 
     @property
     def count_messages(self) -> bool:
-        """Whether any limit counts messages."""
+        """True if any limit counts messages."""
         return any(buckets.limit.unit == "messages" for buckets in self.all)
 
     def of_request(self, caller: Caller, head: Head, scope: Scope) -> Charge:

@@ -16,7 +16,7 @@ PROTOCOL = "http/protobuf"
 
 
 def enabled(environment: Mapping[str, str]) -> bool:
-    """Whether OpenTelemetry's variables enable traces."""
+    """True if OpenTelemetry's variables enable traces."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip()

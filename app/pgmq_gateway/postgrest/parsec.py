@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
     @property
     def unknown(self) -> bool:
-        """Whether it has a position and no messages."""
+        """True if it has a position and no messages."""
         return not (self.found or self.refused or self.expected)
 
     def merge(self, other: Fault) -> Fault:

@@ -33,7 +33,7 @@ class Service(Protocol):
 
     @property
     def draining(self) -> bool:
-        """Whether `drain` has been called."""
+        """True if `drain` has been called."""
 
     def drain(self) -> None:
         """Start a graceful shutdown."""

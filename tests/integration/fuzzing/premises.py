@@ -57,7 +57,7 @@ def after_call(_: HookContext, case: Case, response: Response) -> None:
 
 @schemathesis.hook
 def filter_failure(_: HookContext, failure: Failure, case: Case, response: Response) -> bool:
-    """Whether a failure is a real one."""
+    """True if a failure is a real one."""
     return not any(premise(failure, case, response) for premise in PREMISES)
 
 
