@@ -113,13 +113,13 @@ def test_f8_a_disconnected_client_loses_only_the_message_of_a_running_pop(held: 
 def test_f5_a_batch_is_there_as_a_whole_or_not_at_all_when_the_gateway_is_killed(held: Held, serve: Serve) -> None:
     ((database,),) = held.gateway.sql("select current_database()")
     other = serve(database, PGRST_DB_POOL="1")
-    with held.asking(other.url, "send_batch", {"messages": [{"n": n} for n in range(50)]}) as client:
-        with held.locked():
-            until(held.blocked)
-            other.stop(signal.SIGKILL)
-            assert ended(client) == b""
-            ((process,),) = held.blocked()
-        until(lambda: not held.gateway.sql("select from pg_stat_activity where pid = %s", process))
+    messages = [{"n": n} for n in range(50)]
+    with held.locked(), held.asking(other.url, "send_batch", {"messages": messages}) as client:
+        until(held.blocked)
+        other.stop(signal.SIGKILL)
+        assert ended(client) == b""
+        ((process,),) = held.blocked()
+    until(lambda: not held.gateway.sql("select from pg_stat_activity where pid = %s", process))
     # The whole statement had been sent, so Postgres executed all of it.
     ((count,),) = held.gateway.sql("select count(*) from pgmq.q_jobs")
     assert count in {2, 52}
