@@ -12,6 +12,7 @@ import pytest
 from pgmq_gateway.auth.signing import api_key, token
 from tests import server
 from tests.answers import refusal
+from tests.attacks.raw import exchange
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET, Serve
 
@@ -116,6 +117,24 @@ def test_no_key(gateway: RunningGateway) -> None:
     assert refused(answer) == NO_KEY
     assert refused(who(gateway, "/rpc/nothing")) == NO_KEY
     assert refused(gateway.client.get("/")) == NO_KEY
+
+
+@pytest.mark.parametrize("authorization", ["", "x", "Basic dTpw", "Bearer", "bearer", "Basic sb_x"])
+def test_an_authorization_without_a_token_is_no_key(gateway: RunningGateway, authorization: str) -> None:
+    page = {"Origin": "https://example.org"}
+    assert refused(who(gateway, Authorization=authorization)) == NO_KEY
+    assert refused(who(gateway, Authorization=authorization, **page)) == NO_KEY
+    # Nor is a text that only looks like a legacy key.
+    unverified = who(gateway, apikey="x.y.z", Authorization=authorization)
+    assert refusal(unverified)[:2] == (401, "PGRST301")
+
+
+def test_white_space_behind_a_key_is_no_part_of_it(gateway: RunningGateway) -> None:
+    head = (
+        f"POST /rpc/who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\napikey: {WORKER} \t \r\n\r\n"
+    )
+    (answer,) = exchange(gateway.server, head.encode())
+    assert (answer.status, answer.body) == (200, b'"service_role"')
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ TOKEN = "header.claims.signature"
         (f"Bearer {TOKEN}", "a.legacy.key", TOKEN, None),
         (f"Bearer {TOKEN}", None, TOKEN, None),
         ("Basic dTpw", SECRET, None, None),
+        ("Basic dTpw", TOKEN, TOKEN, None),
         ("Bearer", PUBLISHABLE, "", None),
     ],
 )
@@ -47,10 +48,19 @@ def refused(key: str | None, **headers: str) -> dict[str, Any]:
     return body
 
 
-def test_no_key() -> None:
-    body = refused(None)
+@pytest.mark.parametrize(
+    "authorization", [None, "", "x", "Basic dTpw", "Bearer", "bearer", "Bearer ", "Bearer   ", "Bearer\tx", "a.b.c"]
+)
+def test_no_key(authorization: str | None) -> None:
+    body = refused(None, **({} if authorization is None else {"authorization": authorization}))
     assert body["message"] == "No API key found in request"
     assert body["hint"] == "No `apikey` request header or url param was found."
+
+
+def test_a_short_error_has_no_hint() -> None:
+    with pytest.raises(KeyRefused) as caught:
+        RING.credential({}, None)
+    assert json.loads(caught.value.body(verbose=False)) == {"message": "No API key found in request"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +76,11 @@ def test_a_bearer_key_must_be_the_key() -> None:
     assert refused(PUBLISHABLE, authorization=f"Bearer {SECRET}")["message"] == "Invalid API key"
     assert refused(SECRET, authorization=f"Bearer {OTHER}")["message"] == "Invalid API key"
     assert refused(None, authorization=f"Bearer {SECRET}")["message"] == "Invalid API key"
+
+
+@pytest.mark.parametrize("authorization", ["", "x", "Basic dTpw"])
+def test_an_unknown_key_is_refused_with_any_authorization(authorization: str) -> None:
+    assert refused("", authorization=authorization)["message"] == "Invalid API key"
 
 
 def test_an_unknown_key_is_refused_with_a_token_too() -> None:

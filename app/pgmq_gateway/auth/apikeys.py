@@ -23,9 +23,10 @@ class KeyRefused(GatewayError):
 
     status, code = 401, "PGRST301"
 
-    def body(self, *, verbose: bool = True) -> bytes:  # noqa: ARG002 Supabase's body is the same for all
-        """`message` and `hint`, which Supabase's clients read."""
-        return json.dumps({"message": self.message, "hint": self.hint}, separators=(",", ":")).encode()
+    def body(self, *, verbose: bool = True) -> bytes:
+        """`message` and `hint`, which Supabase's clients read; only the message unless verbose."""
+        members = {"message": self.message, **({"hint": self.hint} if verbose else {})}
+        return json.dumps(members, separators=(",", ":")).encode()
 
 
 class KeyMissing(KeyRefused):
@@ -56,19 +57,22 @@ class KeyRing:
         headers  by name in lower case
         key      from the header apikey or else from the query string
 
-        Both are None for an Authorization of another scheme than Bearer: the anonymous role. Raises KeyRefused.
+        Both are None for a publishable or secret key beside an Authorization of another scheme than Bearer: the
+        anonymous role, as on hosted Supabase. Raises KeyRefused.
         """
         authorization = headers.get("authorization")
-        scheme, _, token = (authorization or "").partition(" ")
-        opaque = token.strip() if scheme.lower() == "bearer" and token.strip().startswith("sb_") else None
-        if key is None and authorization is None:
+        token = bearer(authorization)
+        if key is None and not token:
             raise KeyMissing("No API key found in request", hint="No `apikey` request header or url param was found.")
         kind = None if key is None else self._kind(key, headers)
-        if opaque is not None and opaque != key:
+        if token is not None and not token.startswith("sb_"):
+            return token, None
+        if token is not None and token != key:
             raise _invalid()
-        if authorization is not None and opaque is None:
-            return (token.strip() if scheme.lower() == "bearer" else None), None
-        return (key, None) if kind == "token" else (None, kind)
+        if kind == "token":
+            # A legacy key takes the token's place and is verified: otherwise any text with two dots would be a key.
+            return key, None
+        return None, kind if authorization is None or token is not None else None
 
     def _kind(self, key: str, headers: Mapping[str, str]) -> str:
         if key.count(".") == 2 and not key.startswith("sb_"):
@@ -83,6 +87,12 @@ class KeyRing:
         if any(_equal(key, known) for known in self.publishable):
             return "publishable"
         raise _invalid()
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token of an Authorization header, which can be empty; None for another scheme."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def derived(secret: bytes) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Self
 import jwt
 
 from pgmq_gateway import strictjson
-from pgmq_gateway.auth.apikeys import PRIVILEGED_ROLE, KeyRing
+from pgmq_gateway.auth.apikeys import PRIVILEGED_ROLE, KeyRing, bearer
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.auth.jwk import ASYMMETRIC, Key
 from pgmq_gateway.auth.keyset import KeySet, own_keys
@@ -244,10 +244,7 @@ class Authenticator:
 def _token(headers: Mapping[str, str], key: str | None) -> str | None:
     """The bearer token; without an Authorization header the apikey, as Supabase's gateway passes it on."""
     authorization = headers.get("authorization")
-    if authorization is None:
-        return key
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return key if authorization is None else bearer(authorization)
 
 
 def _text(claims: Claims) -> str:

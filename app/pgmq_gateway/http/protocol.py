@@ -115,7 +115,8 @@ class Protocol(HttpToolsProtocol):
         if self._stage == BODY:
             # A trailer: it may not act as a header (RFC 9110, section 6.5.1).
             return
-        name = name.lower()
+        # The parser keeps white space behind a value, which is not part of it (RFC 9110, section 5.5).
+        name, value = name.lower(), value.rstrip(b" \t")
         if name in CHECKED:
             self._check_header(name, value)
         self.headers.append((name, value))
