@@ -16,6 +16,7 @@ from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
@@ -104,7 +105,7 @@ class Application:
         """Send new requests to this gateway. The former one finishes its requests in flight."""
         self.gateway = gateway
         self._api = gateway.api
-        self._pages = self._with_pages(gateway)
+        self._pages = Uncached(self._with_pages(gateway))
 
     async def start(self, gateway: Gateway) -> None:
         """Run a gateway that gets no requests yet."""

@@ -106,7 +106,8 @@ def test_a33_a_listed_page_may_call_with_credentials(gateway: RunningGateway, or
     answer = gateway.client.post("/rpc/nothing", headers={"Origin": origin})
     assert (answer.status_code, cors(answer)) == (404, {**allowed, "access-control-expose-headers": EXPOSED})
     # A cache must not serve this response to a page of another origin.
-    assert answer.headers["vary"] == preflight.headers["vary"] == "Origin"
+    assert "Origin" in answer.headers["vary"]
+    assert "Origin" in preflight.headers["vary"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ def answered(answer: Answer, call: Call, profile: str | None) -> Response:
             headers.append(("Content-Profile", profile))
     if applied := call.preferences.applied:
         headers.append(("Preference-Applied", applied))
-    headers.append(("Vary", "Accept, Prefer, Range"))
     status = _own_status(answer) or _status(answer)
     return Response(status, _with_own_headers(headers, answer), (answer.body or "").encode())
 

@@ -49,8 +49,7 @@ class Description:
         content_type = CONTENT_TYPES[request.path]
         functions = await self._executable(caller, request)
         body = await asyncio.to_thread(_document, functions, self._schemas, self._server, content_type)
-        # It depends on the caller's privileges, which can change at any time.
-        return Response(200, (("Content-Type", content_type), ("Cache-Control", "no-store")), body)
+        return Response(200, (("Content-Type", content_type),), body)
 
     async def _executable(self, caller: Caller, request: Request) -> tuple[Function, ...]:
         catalog = self._watch.catalog

@@ -52,11 +52,8 @@ class Queues:
         request.timing.lap("transaction")
         if resource.message_id is not None and answer.body == "false":
             raise MessageNotFound(resource.queue, resource.message_id)
-        response = answered(answer, call, None)
-        headers = (*response.headers, ("Cache-Control", "no-store"))
-        return msgspec.structs.replace(
-            response, headers=headers, status=201 if FUNCTIONS[resource.function].kind is Kind.SEND else 200
-        )
+        status = 201 if FUNCTIONS[resource.function].kind is Kind.SEND else 200
+        return msgspec.structs.replace(answered(answer, call, None), status=status)
 
     def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:
         function = self._watch.catalog.resolve(QUEUES, resource.function, resource.arguments.names, ())

@@ -56,11 +56,7 @@ class Cors:
             return (("Access-Control-Allow-Origin", "*"),)
         if origin not in self._origins:
             return ()
-        return (
-            ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Credentials", "true"),
-            ("Vary", "Origin"),
-        )
+        return (("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"))
 
 
 def _is_preflight(request: Request) -> bool:

@@ -238,7 +238,7 @@ class Protocol(HttpToolsProtocol):
 
     def _respond(self, error: GatewayError, *, counted: bool = True) -> None:
         response = error_response(error, verbose=self._bounds.verbose)
-        headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.headers]
+        headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.all_headers]
         defaults = self.server_state.default_headers
         default = [b"".join((name, b": ", value, b"\r\n")) for name, value in defaults if name != b"connection"]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)

@@ -6,6 +6,7 @@ import msgspec
 
 from pgmq_gateway.errors import GatewayError, Headers
 from pgmq_gateway.http.asgi import Send
+from pgmq_gateway.http.caching import caching
 from pgmq_gateway.http.request import Request
 
 JSON = "application/json; charset=utf-8"
@@ -19,9 +20,14 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes = b""
     code: str = ""
 
+    @property
+    def all_headers(self) -> Headers:
+        """The headers with those for caches."""
+        return (*self.headers, *caching(self.headers))
+
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send the response. `more` are headers to append."""
-        headers = [_encoded(name, value) for name, value in (*self.headers, *more)]
+        headers = [_encoded(name, value) for name, value in (*self.all_headers, *more)]
         if self.status not in (204, 304):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

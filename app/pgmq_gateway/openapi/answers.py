@@ -48,7 +48,7 @@ def _refusal(description: str, examples: Schemas, *more: str, schema: Schema | N
     content = {"schema": schema or reference("schemas", "ApiError"), "examples": examples}
     return {
         "description": description,
-        "headers": headers("Proxy-Status", *more),
+        "headers": headers("Proxy-Status", "Vary", "Cache-Control", *more),
         "content": {"application/json": content},
     }
 

@@ -184,10 +184,10 @@ def _argument(function: Function, argument: Argument) -> Schema:
 
 
 def _answers(overloads: list[Function], named: Schemas) -> Schemas:
-    own = headers("Content-Range", "Content-Profile", "Preference-Applied", "Vary")
+    own = headers("Content-Range", "Content-Profile", "Preference-Applied", "Vary", "Cache-Control")
     found: Schemas = {}
     if any(function.result is Result.VOID for function in overloads):
-        empty = headers("Content-Range", "Preference-Applied", "Vary")
+        empty = headers("Content-Range", "Preference-Applied", "Vary", "Cache-Control")
         found["204"] = {"description": "Done; the function returns nothing.", "headers": empty}
     rows = [answer(function, named) for function in overloads if function.result is not Result.VOID]
     if rows:
