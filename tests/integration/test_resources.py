@@ -44,6 +44,54 @@ def test_many_messages_are_sent_at_once_and_one_is_popped(service: httpx.Client,
     assert sql(f"select msg_id, message from pgmq.a_{queue}") == [(2, 2)]
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        "[[1, 2], [3, 4]]",
+        "[[], []]",
+        "[null]",
+        '[{"a": null}, null, [null], [[1], [2, 3]]]',
+        r'["null", "[1]", "{}", "\"", "\\", "a,b", "é\u00e9", [ "{\"1\",2}", "\\" ], ""]',
+        "[1.10, [12345678901234567890.123456789012345678901234567890], -0.0, true]",
+        "[ [ ] , 1 ]",
+        "[]",
+    ],
+)
+def test_each_member_of_a_batch_is_one_message(service: httpx.Client, queue: str, messages: str, sql: Sql) -> None:
+    answer = service.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
+    assert answer.status_code == 201
+    expected = sql(
+        "select n, value::jsonb::text from json_array_elements(%s::json) with ordinality as m (value, n)", messages
+    )
+    assert answer.json() == [n for n, _ in expected]
+    assert sql(f"select msg_id, message::text from pgmq.q_{queue} order by msg_id") == expected
+
+
+def test_a_delayed_batch_of_arrays_is_invisible(service: httpx.Client, queue: str, sql: Sql) -> None:
+    path = f"/queues/{queue}/messages?sleep_seconds=600"
+    assert service.post(path, json={"messages": [[1], None]}).text == "[1, 2]"
+    assert sql(f"select count(*) from pgmq.q_{queue} where vt > now() + '500 s'") == [(2,)]
+
+
+def test_a_message_null_is_json_null(service: httpx.Client, queue: str, sql: Sql) -> None:
+    answer = service.post(f"/queues/{queue}/messages", content=b" null ")
+    assert (answer.status_code, answer.text) == (201, "[1]")
+    assert sql(f"select message::text from pgmq.q_{queue}") == [("null",)]
+
+
+@pytest.mark.parametrize("messages", ["null", "{}", "1", '"{1,2}"', '"[1]"', "true"])
+def test_messages_that_are_no_array_store_nothing(service: httpx.Client, queue: str, messages: str, sql: Sql) -> None:
+    answer = service.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "code": "PGRST102",
+        "details": "A body whose only member is messages is a batch.",
+        "hint": 'To send it as one message: {"messages": [{"messages": …}]}',
+        "message": "messages must be an array",
+    }
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+
+
 def test_names_in_a_path_are_decoded(service: httpx.Client, queue: str, sql: Sql) -> None:
     encoded = "".join(f"%{ord(character):02x}" for character in queue)
     assert service.post(f"/queues/{encoded}/messages", json=1).text == "[1]"

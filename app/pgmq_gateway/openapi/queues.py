@@ -18,8 +18,8 @@ IDS = dict(zip(ROUTES.values(), OPERATIONS, strict=True))
 TEXTS = {
     "send": (
         "Sends a message or a batch",
-        'Sends the body, any JSON, as a message. `{"messages": […]}`, without other members, is a batch: either all of '
-        "its messages are sent or none.",
+        'Sends the body, any JSON, as a message. `{"messages": […]}`, without other members, is a batch: each member '
+        "is a message, arrays and `null` too, and either all of them are sent or none.",
     ),
     "read": (
         "Reads messages",

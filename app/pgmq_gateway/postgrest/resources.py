@@ -1,7 +1,7 @@
 """Requests to `/queues/…`: each method and path stands for a function of pgmq_public."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +20,8 @@ ROUTES: Mapping[tuple[str, str], str] = {
 }
 
 _json = msgspec.json.Decoder(msgspec.Raw)
-_batch = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,14 @@ async def read_resource(request: Request) -> Resource:
     Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody.
     """
     queue, message_id, function = _route(request)
-    values = {"queue_name": _text(queue)}
+    if function == "send":
+        delay = _numbers(request, {"sleep_seconds": "0"})
+        function, arguments = _messages(queue, await request.body(), delay)
+        return Resource(function, queue, arguments)
+    given = _numbers(request, {"n": "1", "sleep_seconds": "30"}) if function == "read" else {}
     if message_id is not None:
-        values["message_id"] = _text(message_id)
-    elif function == "read":
-        values |= _numbers(request, {"n": "1", "sleep_seconds": "30"})
-    elif function == "send":
-        function, given = _messages(await request.body())
-        values |= {**given, **_numbers(request, {"sleep_seconds": "0"})}
-    return Resource(function, queue, _arguments(values), message_id)
+        given["message_id"] = _text(message_id)
+    return Resource(function, queue, _as_json(queue, given), message_id)
 
 
 def _route(request: Request) -> tuple[str, str | None, str]:
@@ -67,20 +67,48 @@ def _route(request: Request) -> tuple[str, str | None, str]:
     return queue, message_id, methods[request.method]
 
 
-def _messages(body: bytes) -> tuple[str, dict[str, str]]:
-    """The function and its argument for a body: `{"messages": […]}` is a batch, any other JSON one message."""
+def _messages(queue: str, body: bytes, delay: Mapping[str, str]) -> tuple[str, Arguments]:
+    """The function and its arguments for a body: `{"messages": […]}` is a batch, any other JSON one message.
+
+    json_to_record makes SQL NULL of null, and a matrix of an array of arrays, of which pgmq sends each element. Such
+    messages are passed as text instead.
+    """
     try:
-        message = body.decode()
+        message = body.decode().strip()
         _json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
+    batch = _batch(body)
+    if batch is None:
+        given = _as_text if message == "null" else _as_json
+        return "send", given(queue, {"message": message, **delay})
+    if any(member == "null" or member.startswith("[") for member in batch):
+        return "send_batch", _as_text(queue, {"messages": _array_literal(batch), **delay})
+    return "send_batch", _as_json(queue, {"messages": f"[{', '.join(batch)}]", **delay})
+
+
+def _batch(body: bytes) -> list[str] | None:
+    """The messages of a batch as JSON texts; None if the body is one message. Raises InvalidBody."""
     try:
-        members = _batch.decode(body)
+        members = _object.decode(body)
     except msgspec.ValidationError:
-        members = {}
-    if members.keys() == {"messages"}:
-        return "send_batch", {"messages": bytes(members["messages"]).decode()}
-    return "send", {"message": message}
+        return None
+    if members.keys() != {"messages"}:
+        return None
+    try:
+        return [bytes(member).decode().strip() for member in _array.decode(members["messages"])]
+    except msgspec.ValidationError:
+        raise InvalidBody(
+            "messages must be an array",
+            "A body whose only member is messages is a batch.",
+            'To send it as one message: {"messages": [{"messages": …}]}',
+        ) from None
+
+
+def _array_literal(texts: Iterable[str]) -> str:
+    """Texts as a Postgres array literal."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f"""{{{",".join(f'"{text}"' for text in quoted)}}}"""
 
 
 def _numbers(request: Request, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +128,14 @@ def _text(value: str) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _arguments(values: Mapping[str, str]) -> Arguments:
-    """A JSON object of JSON texts, copied byte for byte."""
-    members = ", ".join(f"{_text(name)}: {value}" for name, value in values.items())
-    return Arguments(tuple(values), body=f"{{{members}}}")
+def _as_json(queue: str, values: Mapping[str, str]) -> Arguments:
+    """Arguments as members of a JSON object: JSON texts, copied byte for byte."""
+    members = {"queue_name": _text(queue), **values}
+    listed = ", ".join(f"{_text(name)}: {value}" for name, value in members.items())
+    return Arguments(tuple(members), body=f"{{{listed}}}")
+
+
+def _as_text(queue: str, values: Mapping[str, str]) -> Arguments:
+    """Arguments as texts that Postgres converts to the argument's type."""
+    members = {"queue_name": queue, **values}
+    return Arguments(tuple(members), values={name: [text] for name, text in members.items()})
