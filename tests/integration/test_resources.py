@@ -1,6 +1,7 @@
 """Queues as REST resources."""
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -92,6 +93,55 @@ def test_messages_that_are_no_array_store_nothing(service: httpx.Client, queue: 
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
 
 
+@pytest.mark.parametrize(("method", "rest"), [("DELETE", ""), ("POST", "/archive")])
+def test_an_id_has_only_digits(service: httpx.Client, queue: str, method: str, rest: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 10) n", queue)
+    for message_id in (
+        "0x2",
+        "1_0",
+        " 2",
+        "2 ",
+        "2\n",
+        "+2",
+        "-2",
+        "\N{FULLWIDTH DIGIT TWO}",
+        "1e0",
+        "2.0",
+        str(2**63),
+        "2" * 5000,
+    ):
+        answer = service.request(method, f"/queues/{queue}/messages/{quote(message_id)}{rest}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "PGRST100"), message_id
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(10,)]
+    assert service.request(method, f"/queues/{queue}/messages/002{rest}").text == "true"
+    assert service.request(method, f"/queues/{queue}/messages/{2**63 - 1}{rest}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "messages", "sleep_seconds"),
+        ("GET", "messages", "n, sleep_seconds"),
+        ("POST", "messages/pop", "none"),
+        ("DELETE", "messages/1", "none"),
+        ("POST", "messages/1/archive", "none"),
+    ],
+)
+def test_unknown_parameters_are_refused(
+    service: httpx.Client, queue: str, method: str, path: str, allowed: str, sql: Sql
+) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    answer = service.request(method, f"/queues/{queue}/{path}?queue_name=other", json=1)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "code": "PGRST100",
+        "details": None,
+        "hint": f"Allowed parameters: {allowed}.",
+        "message": "Unknown parameter queue_name",
+    }
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
+
+
 def test_names_in_a_path_are_decoded(service: httpx.Client, queue: str, sql: Sql) -> None:
     encoded = "".join(f"%{ord(character):02x}" for character in queue)
     assert service.post(f"/queues/{encoded}/messages", json=1).text == "[1]"
@@ -123,7 +173,7 @@ def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, m
     ("method", "path", "status", "code"),
     [
         ("GET", "/queues/no-such-queue/messages", 404, "42P01"),
-        ("DELETE", "/queues/no-such-queue/messages/x", 400, "22P02"),
+        ("DELETE", "/queues/q/messages/x", 400, "PGRST100"),
         ("PUT", "/queues/q/messages", 405, "PGRST101"),
         ("GET", "/queues/q/messages/pop", 405, "PGRST101"),
         ("GET", "/queues/q", 404, "PGRST125"),

@@ -80,7 +80,8 @@ def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
 
 def _parameters(name: str) -> list[Schema]:
     if FUNCTIONS[name].kind is Kind.SETTLE:
-        return [_in_path("message_id", {**given("pg_catalog.int8"), **ARGUMENTS["message_id"]})]
+        digits = {"minimum": 0, "pattern": "^[0-9]{1,18}$"}
+        return [_in_path("message_id", {**given("pg_catalog.int8"), **digits, **ARGUMENTS["message_id"]})]
     if name == "read":
         return [
             _number("n", 1, ARGUMENTS["n"]["description"], minimum=0),

@@ -19,6 +19,8 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "messages/{id}/archive"): "archive",
 }
 
+MAX_MESSAGE_ID = 2**63 - 1
+
 _json = msgspec.json.Decoder(msgspec.Raw)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -44,9 +46,9 @@ async def read_resource(request: Request) -> Resource:
         delay = _numbers(request, {"sleep_seconds": "0"})
         function, arguments = _messages(queue, await request.body(), delay)
         return Resource(function, queue, arguments)
-    given = _numbers(request, {"n": "1", "sleep_seconds": "30"}) if function == "read" else {}
+    given = _numbers(request, {"n": "1", "sleep_seconds": "30"} if function == "read" else {})
     if message_id is not None:
-        given["message_id"] = _text(message_id)
+        given["message_id"] = _checked_id(message_id)
     return Resource(function, queue, _as_json(queue, given), message_id)
 
 
@@ -111,12 +113,24 @@ def _array_literal(texts: Iterable[str]) -> str:
     return f"""{{{",".join(f'"{text}"' for text in quoted)}}}"""
 
 
+def _checked_id(message_id: str) -> str:
+    """A message id as JSON. Postgres accepts other spellings too, such as `0x2`. Raises InvalidQuery."""
+    if re.fullmatch("[0-9]{1,19}", message_id) and int(message_id) <= MAX_MESSAGE_ID:
+        return str(int(message_id))
+    raise InvalidQuery(
+        "The message id must be an integer",
+        f"The path has {message_id}.",
+        f"Message ids have digits only, and are at most {MAX_MESSAGE_ID}.",
+    )
+
+
 def _numbers(request: Request, defaults: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the query string, all integers. Raises InvalidQuery for any other parameter or value."""
     given = {**defaults, **dict(request.query)}
     for name, value in given.items():
         if name not in defaults:
-            raise InvalidQuery(f"Unknown parameter {name}", hint=f"Allowed parameters: {', '.join(defaults)}.")
+            allowed = ", ".join(defaults) or "none"
+            raise InvalidQuery(f"Unknown parameter {name}", hint=f"Allowed parameters: {allowed}.")
         if not re.fullmatch(r"-?[0-9]{1,10}", value):
             raise InvalidQuery(
                 f"{name} must be an integer", f"The request has {name}={value}.", f"Example: ?{name}={defaults[name]}"
