@@ -27,7 +27,7 @@ class Crowd:
     def __init__(self, gateway: RunningGateway, client: httpx.AsyncClient, connections: int = 1) -> None:
         self.sql = gateway.sql
         self.client = client
-        self._admin = gateway.server.admin_url
+        self.admin_url = gateway.server.admin_url
         self._connections = connections
 
     def call(
@@ -91,7 +91,7 @@ class Crowd:
 
     async def queued(self) -> int:
         """The number of calls that wait for a connection."""
-        text = (await self.client.get(f"{self._admin}/metrics")).text
+        text = (await self.client.get(f"{self.admin_url}/metrics")).text
         (line,) = (line for line in text.splitlines() if line.startswith("pgrst_db_pool_waiting "))
         return int(float(line.split()[1]))
 

@@ -1,76 +1,42 @@
-"""Calls that share a transaction have the outcomes that they would have alone."""
+"""Plain calls on a plain queue share a transaction, and each has the outcome that it would have alone."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.crowd import HOLD, Crowd, crowd_of
+from tests.integration.crowd import HOLD, Crowd, Json, crowd_of
+from tests.waiting import until_async
 
 GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
 
-# `place` comes first in the body, so calls of it run in that order; the marker is the request's own.
-ACT = """
-create function public.act(place int, code text default 'select 1') returns json volatile language plpgsql as $f$
-begin
-    insert into public.trace values (place, pg_current_xact_id()::text);
-    execute code;
-    return json_build_object(
-        'place', place,
-        'transaction', pg_current_xact_id()::text,
-        'marker', 'é ' || (current_setting('request.headers')::json->>'x-marker'),
-        'user', current_user,
-        'claims', current_setting('request.jwt.claims'),
-        'path', current_setting('search_path'),
-        'read_only', current_setting('transaction_read_only'),
-        'zone', current_setting('timezone'),
-        'status', current_setting('response.status'),
-        'headers', current_setting('response.headers'));
-end $f$
-"""
+PROFILE = {"Content-Profile": "pgmq_public"}
+ALL = "{send, read, pop, archive, delete}"
+# As Supabase publishes it.
+UID = (
+    "create schema auth; grant usage on schema auth to public;"
+    "create function auth.uid() returns uuid language sql stable as $f$ select coalesce("
+    "nullif(current_setting('request.jwt.claim.sub', true), ''),"
+    "(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'))::uuid $f$"
+)
+ANN = "0a000000-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(scope="module")
 def gateway(gateway: RunningGateway) -> RunningGateway:
-    """A gateway with one connection, and functions that run given SQL."""
-    gateway.define(
-        "create table public.trace (place int, transaction text); grant all on public.trace to public",
-        "create table public.secret (a int)",
-        "create table public.parent (a int primary key); grant all on public.parent to public",
-        "create table public.child (a int references public.parent deferrable initially deferred);"
-        "grant all on public.child to public",
-        HOLD,
-        ACT,
-        "create sequence public.tries; grant all on sequence public.tries to public",
-        # A read-only transaction has no number; its start identifies it as well.
-        "create function public.mine(pad text default '') returns table (value text) volatile language sql as "
-        "'select now()::text'",
-        "create function pgmq_admin.mine() returns table (value text) volatile language sql as 'select now()::text';"
-        "grant usage on schema pgmq_admin to authenticated; grant execute on function pgmq_admin.mine to authenticated",
-        "create function public.strict() returns table (value text) volatile language sql "
-        "set default_transaction_isolation = serializable as 'select * from public.mine()'",
-        "create function public.limited() returns table (value text) volatile language sql "
-        "set statement_timeout = '1h' as 'select * from public.mine()'",
-        "create function public.reading() returns table (value text) stable language sql "
-        "as 'select now()::text as value'",
-        "create function public.gather(place int) returns bigint volatile language plpgsql as "
-        "$f$ declare rows bigint; begin create temporary table if not exists work (a int) on commit drop;"
-        "insert into work values (place); select count(*) into rows from work; return rows; end $f$",
-        "create function public.long(pad text) returns text volatile language sql as 'select pad'",
-        "create function public.several(place int, rows int) returns setof json volatile language plpgsql as "
-        "$f$ begin insert into public.trace values (place, pg_current_xact_id()::text);"
-        "return query select to_json(pg_current_xact_id()::text) from generate_series(1, rows); end $f$",
-    )
+    """A gateway with one connection on a database with Supabase's auth.uid()."""
+    gateway.define(HOLD, UID)
     return gateway
 
 
 @pytest.fixture
 async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
-    """Its callers, with an empty record."""
-    gateway.sql("truncate public.trace, public.parent, public.child")
+    """Its callers."""
     async with crowd_of(gateway) as crowd:
         yield crowd
         await crowd.waiting(0)
@@ -79,330 +45,203 @@ async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
 @pytest.fixture
 def ann(bearer: Bearer) -> Headers:
     """The headers of one caller."""
-    return bearer("authenticated", sub="ann")
+    return {**PROFILE, **bearer("authenticated", sub=ANN)}
 
 
-def act(crowd: Crowd, caller: Headers, place: int, code: str = "select 1") -> Any:  # noqa: ANN401
-    """A call that runs given SQL and must return its marker."""
-    return crowd.call("act", {"place": place, "code": code}, {**caller, "X-Marker": str(place)})
+@pytest.fixture
+def jobs(gateway: RunningGateway) -> str:
+    """A queue for one test on which each caller owns the messages with its id."""
+    return create_queue(gateway)
 
 
-def transactions(answers: list[httpx.Response]) -> list[str]:
-    """The transaction of each of these calls."""
-    return [answer.json()["transaction"] for answer in answers]
+def create_queue(gateway: RunningGateway) -> str:
+    """Create a queue with policies as Supabase's users write them. Returns its name."""
+    name, own = f"q{uuid.uuid4().hex[:12]}", "(message->>'owner')::uuid = (select auth.uid())"
+    gateway.sql("select pgmq_admin.create_queue(%s)", name)
+    gateway.sql(f"alter table pgmq.a_{name} enable row level security")
+    for role in ("authenticated", "anon", "service_role"):
+        gateway.sql("select pgmq_admin.grant_queue(%s, %s, %s)", name, role, ALL)
+    for table in (f"q_{name}", f"a_{name}"):
+        gateway.sql(f"create policy own on pgmq.{table} to authenticated using ({own}) with check ({own})")
+    return name
 
 
-def seen(answer: httpx.Response) -> dict[str, Any]:
-    """The parts of a response that do not depend on the time."""
-    body = answer.json()
-    if isinstance(body, dict):
-        body.pop("transaction", None)
-    headers = {name: value for name, value in answer.headers.items() if name not in ("date", "content-length")}
-    return {"status": answer.status_code, "headers": headers, "body": body}
+Response = Coroutine[Any, Any, httpx.Response]
+Send = Callable[..., Response]
 
 
-def traces(crowd: Crowd) -> list[int]:
-    """The positions of the calls whose effects are in the database."""
-    return [place for (place,) in crowd.sql("select place from public.trace order by place")]
+@pytest.fixture
+def send(crowd: Crowd, jobs: str, ann: Headers) -> Send:
+    """A call that sends a message: send(n, headers, sleep_seconds=0)."""
+
+    def call(n: int, headers: Headers | None = None, queue: str = jobs, **more: Any) -> Response:  # noqa: ANN401 as JSON has it
+        message = {"owner": ANN, "n": n}
+        return crowd.call("send", {"queue_name": queue, "message": message, **more}, headers or ann)
+
+    return call
 
 
-def raising(code: str, message: str = "mine", more: str = "") -> str:
-    """SQL that raises."""
-    return f"do $d$ begin raise sqlstate '{code}' using message = $m${message}$m$ {more}; end $d$"
+def transactions(crowd: Crowd, queue: str) -> dict[int, str]:
+    """The transaction that stored or changed each message, by its n."""
+    rows = crowd.sql(f"select (message->>'n')::int, xmin::text from pgmq.q_{queue} where message->>'n' is not null")
+    return dict(rows)
 
 
-TEA = '{"code": "7", "message": "tea"}'
-FAILING = {
-    "42501": "select * from public.secret",
-    "42P01": "select * from nowhere",
-    "22P02": "select 'x'::int",
-    "P0001": raising("P0001", "mine", ", detail = 'its detail', hint = 'its hint'"),
-    "PT402": raising("PT402"),
-    "PGRST": raising("PGRST", TEA, """, detail = '{"status": 418, "headers": {"X-T": "1"}}'"""),
-    "PGRST without sense": raising("PGRST", "tea"),
-    "PGRST too deep": raising("PGRST", "[" * 20000),
-    "PGRST without end": raising("PGRST", TEA, """, detail = '{"status": 1e999, "headers": {}}'"""),
-    "a check of the gateway's": raising("GW116", "3"),
-    "a warning": raising("01000"),
-    "no data": raising("02000"),
-    "an assertion": "do $d$ begin assert false, 'mine'; end $d$",
-    "a cancel": raising("57014"),
-    "a shutdown": raising("57P01"),
-    "a broken wire": raising("08006"),
-    "a deadlock": raising("40P01"),
-    "commit": "commit",
-    "rollback": "rollback",
-    "savepoint": "savepoint a",
-    "rollback to savepoint": "rollback to savepoint a",
-    "begin": "begin",
-    "stack": "do $d$ begin raise exception 'x' using errcode = '54001'; end $d$",
-    "deferred": "insert into public.child values (1)",
-    "zero byte": "select chr(0)",
-}  # fmt: skip
+async def count_transactions(crowd: Crowd) -> int:
+    """The number of transactions so far, by the metrics."""
+    text = (await crowd.client.get(f"{crowd.admin_url}/metrics")).text
+    (line,) = (line for line in text.splitlines() if line.startswith("pgmq_gateway_transaction_calls_count "))
+    return int(float(line.split()[1]))
 
 
-@pytest.mark.parametrize("code", FAILING.values(), ids=FAILING)
-async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
-    crowd: Crowd, ann: Headers, code: str
+async def until_shared(calls: Callable[[], Sequence[Response]], crowd: Crowd) -> None:
+    """Make these calls, all waiting together, until they share a transaction: a queue is judged in the background."""
+
+    async def shared() -> bool:
+        before = await count_transactions(crowd)
+        await crowd.together(*calls())
+        # One more keeps the connection busy.
+        return await count_transactions(crowd) - before == 2
+
+    await until_async(shared)
+
+
+@pytest.fixture
+async def sharing(crowd: Crowd, jobs: str, send: Send) -> str:
+    """The queue, once sends to it share transactions; without messages."""
+    await until_shared(lambda: [send(n) for n in range(3)], crowd)
+    crowd.sql(f"truncate pgmq.q_{jobs}")
+    return jobs
+
+
+MESSAGE = {"owner": ANN}
+CALLS: dict[str, tuple[str, Json]] = {
+    "send": ("send", {"message": MESSAGE}),
+    "send with a delay": ("send", {"message": MESSAGE, "sleep_seconds": 1}),
+    "send_batch": ("send_batch", {"messages": [MESSAGE]}),
+    "send_batch with a delay": ("send_batch", {"messages": [MESSAGE], "sleep_seconds": 1}),
+    "read": ("read", {"n": 1, "sleep_seconds": 600}),
+    "pop": ("pop", {}),
+    "delete": ("delete", {"message_id": 1}),
+    "archive": ("archive", {"message_id": 1}),
+}
+
+
+@pytest.mark.parametrize(("function", "arguments"), CALLS.values(), ids=CALLS)
+async def test_waiting_calls_of_one_function_share_a_transaction(
+    crowd: Crowd, jobs: str, ann: Headers, function: str, arguments: Json
 ) -> None:
-    single = [seen(await act(crowd, ann, place, code if place % 2 else "select 1")) for place in range(1, 6)]
-    assert traces(crowd) == [2, 4]
-    crowd.sql("truncate public.trace")
-    answers = await crowd.together(
-        *(act(crowd, ann, place, code if place % 2 else "select 1") for place in range(1, 6))
-    )
-    assert [seen(answer) for answer in answers] == single
-    assert [answer.is_success for answer in answers] == [False, True, False, True, False]
-    assert [answers[n].json()["marker"] for n in (1, 3)] == ["é 2", "é 4"]
-    assert traces(crowd) == [2, 4]
+    crowd.sql(f"select pgmq.send_batch('{jobs}', array_fill(%s::jsonb, array[100]))", json.dumps(MESSAGE))
+    asked = {"queue_name": jobs, **arguments}
+    await until_shared(lambda: [crowd.call(function, asked, ann) for _ in range(5)], crowd)
 
 
-LEAVING = {
-    "role": "set local role service_role",
-    "claims": """set local request.jwt.claims = '{"sub": "eve"}'""",
-    "search path": "set local search_path = pgmq",
-    "empty search path": "set local search_path = ''",
-    "status": "set local response.status = '418'",
-    "unusable status": "set local response.status = 'tea'",
-    "headers": """set local response.headers = '[{"X-Tea": "1"}]'""",
-    "request headers": """set local request.headers = '{"x-marker": "eve"}'""",
-    "read only": "set local transaction_read_only = on",
-    "time zone": "set local timezone = 'Asia/Tokyo'",
-    "time limit": "set local statement_timeout = '1ms'",
-    "row security": "set local row_security = off",
-    "encoding": "set local client_encoding = 'latin1'",
-    "session's role": "set role service_role",
-    "session's role as a setting": "select set_config('role', 'service_role', false)",
-    "session's search path": "set search_path = pgmq",
-    "session's claims": """set request.jwt.claims = '{"sub": "eve"}'""",
-    "session's status": "set response.status = '418'",
-    "session's headers": """set response.headers = '[{"X-Tea": "1"}]'""",
-    "session's reading": "set default_transaction_read_only = on",
-    "session's isolation": "set default_transaction_isolation = 'serializable'",
-    "session's encoding": "set client_encoding = 'latin1'",
-    "session authorization": "set session authorization default",
-    "all reset": "reset all",
-    "advisory lock": "select pg_advisory_xact_lock(1)",
-    "temporary table": "create temporary table trace (place int, transaction text) on commit drop",
-    "constraints": "set constraints all immediate",
-}
-
-
-@pytest.mark.parametrize("code", LEAVING.values(), ids=LEAVING)
-async def test_settings_of_one_call_do_not_reach_the_others(crowd: Crowd, ann: Headers, code: str) -> None:
-    single = seen(await act(crowd, ann, 9))
-    crowd.sql("truncate public.trace")
-    codes = ["select 1", code, "select 1", code, "select 1"]
-    answers = await crowd.together(*(act(crowd, ann, place, code) for place, code in enumerate(codes)))
-    for place in (0, 2, 4):
-        found = seen(answers[place])
-        assert (found["body"].pop("place"), found["body"].pop("marker")) == (place, f"é {place}")
-        assert found == {**single, "body": {n: v for n, v in single["body"].items() if n not in ("place", "marker")}}
-    assert [place for place in traces(crowd) if place % 2 == 0] == [0, 2, 4]
-
-
-ONCE_ONLY = {
-    "temporary table": "create temporary table work (a int) on commit drop",
-    "cursor": "declare mine cursor for select 1",
-    "constraints": "set constraints all immediate; insert into public.parent values (1) on conflict do nothing",
-    "child before parent": "insert into public.child values (2);"
-    "insert into public.parent values (2) on conflict do nothing; set constraints all immediate",
-    "snapshot": "do $d$ begin if (select count(*) from public.trace t where transaction = "
-    "pg_current_xact_id()::text) > 1 then raise 'not alone'; end if; end $d$",
-}
-
-
-@pytest.mark.parametrize("code", ONCE_ONLY.values(), ids=ONCE_ONLY)
-async def test_each_call_can_do_what_a_transaction_can_do_once(crowd: Crowd, ann: Headers, code: str) -> None:
-    answers = await crowd.together(*(act(crowd, ann, place, code) for place in range(4)))
-    assert [(answer.status_code, answer.json().get("place")) for answer in answers] == [(200, n) for n in range(4)]
-    assert traces(crowd) == [0, 1, 2, 3]
-
-
-async def test_a_temporary_table_does_not_reach_the_other_calls(crowd: Crowd, ann: Headers) -> None:
-    answers = await crowd.together(*(crowd.call("gather", {"place": place}, ann) for place in range(4)))
-    assert [answer.json() for answer in answers] == [1] * 4
-
-
-async def test_an_encoding_of_the_session_garbles_nothing_for_others(crowd: Crowd, ann: Headers) -> None:
-    for _ in range(3):
-        await act(crowd, ann, 1, "set client_encoding = 'latin1'")
-        texts = [f"{n}€" * 30000 for n in range(3)]
-        answers = await crowd.together(*(crowd.call("long", {"pad": text}) for text in texts))
-        assert [answer.json() == text for answer, text in zip(answers, texts, strict=True)] == [True] * 3
-
-
-async def test_calls_that_wait_share_a_transaction_and_others_do_not(crowd: Crowd, ann: Headers) -> None:
-    answers = await crowd.together(*(act(crowd, ann, place) for place in range(5)))
-    assert len(set(transactions(answers))) == 1
-    assert [answer.json()["place"] for answer in answers] == list(range(5))
-    assert len({(await act(crowd, ann, place)).json()["transaction"] for place in range(5)}) == 5
-
-
-async def test_a_transaction_has_a_limited_number_of_calls(crowd: Crowd, ann: Headers) -> None:
-    answers = await crowd.together(*(act(crowd, ann, place) for place in range(70)))
-    found = transactions(answers)
+async def test_a_transaction_has_a_limited_number_of_calls(crowd: Crowd, sharing: str, send: Send) -> None:
+    await crowd.together(*(send(n) for n in range(70)))
+    found = list(transactions(crowd, sharing).values())
     assert sorted(found.count(one) for one in set(found)) == [6, 32, 32]
-    assert traces(crowd) == list(range(70))
 
 
-async def test_callers_that_differ_in_one_byte_do_not_share(crowd: Crowd, bearer: Bearer) -> None:
-    subs = ["ann", "anm", "ann ", "Ann", "änn", "a\u0308nn", "ann\u0000"]
-    callers = [bearer("authenticated", sub=sub) for sub in subs]
-    callers += [bearer("authenticated", sub="ann", n=n) for n in (1, 1.0, "1", True, None)]
-    callers += [bearer("service_role", sub="ann"), bearer("anon", sub="ann"), bearer("anon"), {}]
-    answers = await crowd.together(*(act(crowd, caller, n) for n, caller in enumerate(callers * 2)))
-    by_caller = transactions(answers)
-    assert by_caller[: len(callers)] == by_caller[len(callers) :]
-    # Without a token the caller equals one with an empty token, except for its times.
-    assert len(set(by_caller)) == len(callers)
-    asked = [json.loads(answer.json()["claims"]) for answer in answers]
-    assert [claims.get("sub") for claims in asked] == [*subs, *["ann"] * 7, None, None] * 2
+async def test_calls_that_do_not_wait_have_a_transaction_each(crowd: Crowd, sharing: str, send: Send) -> None:
+    for n in range(5):
+        await send(n)
+    assert len(set(transactions(crowd, sharing).values())) == 5
 
 
-async def test_a_value_that_postgres_cannot_read_is_its_senders(crowd: Crowd, ann: Headers) -> None:
-    single = seen(await act(crowd, ann, 2, "\0"))
-    answers = await crowd.together(act(crowd, ann, 1), act(crowd, ann, 2, "\0"), act(crowd, ann, 3))
-    assert seen(answers[1]) == single
-    assert not answers[1].is_success
-    assert [answers[n].json()["place"] for n in (0, 2)] == [1, 3]
-    assert traces(crowd) == [1, 3]
+async def test_callers_that_differ_in_one_byte_do_not_share(
+    gateway: RunningGateway, crowd: Crowd, sharing: str, send: Send, bearer: Bearer
+) -> None:
+    gateway.sql(f"create policy everybody on pgmq.q_{sharing} using (true)")
+    subs = ["ann", "anm", "ann ", "Ann", "änn", "a\u0308nn"]
+    callers = [bearer("authenticated", sub=ANN, name=name) for name in subs]
+    callers += [bearer("authenticated", sub=ANN, n=n) for n in (1, 1.0, "1", True, None)]
+    callers += [bearer("service_role", sub=ANN), bearer("anon", sub=ANN), bearer("anon"), {}]
+    both = [{**PROFILE, **caller} for caller in callers * 2]
+    # The policy is new, so the queue is judged again.
+    await until_shared(lambda: [send(n, both[0]) for n in range(3)], crowd)
+    for caller in both[-4:]:
+        assert (await send(0, caller)).status_code == 200
+    crowd.sql(f"truncate pgmq.q_{sharing}")
+    answers = await crowd.together(*(send(n, caller) for n, caller in enumerate(both)))
+    assert [answer.status_code for answer in answers] == [200] * len(both)
+    found = transactions(crowd, sharing)
+    first, second = ([found[n + start] for n in range(len(callers))] for start in (0, len(callers)))
+    assert len(set(first)) == len(set(second)) == len(callers)
+    assert {(one in second, first[n] == second[n]) for n, one in enumerate(first)} == {(True, True)}
 
 
-async def test_checks_of_the_result_are_each_calls_own(crowd: Crowd, ann: Headers) -> None:
-    single = {**ann, "Accept": "application/vnd.pgrst.object+json"}
-    few = {**ann, "Prefer": "handling=strict, max-affected=2"}
-    counted = {**ann, "Prefer": "count=exact"}
-    answers = await crowd.together(
-        crowd.call("several", {"place": 1, "rows": 0}, single),
-        crowd.call("several", {"place": 2, "rows": 1}, single),
-        crowd.call("several", {"place": 3, "rows": 3}, few),
-        crowd.call("several", {"place": 4, "rows": 2}, few),
-        crowd.call("several", {"place": 5, "rows": 3}, counted, params={"offset": 4}),
-        crowd.call("several", {"place": 6, "rows": 3}, counted, params={"offset": 1, "limit": 1}),
-    )
-    assert [(a.status_code, a.json()["code"] if a.is_error else len(a.json())) for a in answers] == [
-        (406, "PGRST116"), (200, 1), (400, "PGRST124"), (200, 2), (416, "PGRST103"), (206, 1)
-    ]  # fmt: skip
-    assert answers[5].headers["content-range"] == "1-1/3"
-    assert traces(crowd) == [2, 4, 6]
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"headers": {"Prefer": "timezone=Asia/Tokyo"}},
+        {"headers": {"Accept": "text/csv"}},
+        {"arguments": {"message": {"owner": ANN, "n": -1, "pad": "x" * 65536}}},
+    ],
+    ids=["a time zone", "CSV", "a long body"],
+)
+async def test_shaped_and_long_calls_have_a_transaction_of_their_own(
+    crowd: Crowd, sharing: str, send: Send, ann: Headers, asked: Json
+) -> None:
+    arguments = {"queue_name": sharing, "message": {"owner": ANN, "n": -1}, **asked.get("arguments", {})}
+    shaped = crowd.call("send", arguments, {**ann, **asked.get("headers", {})}, params=asked.get("params"))
+    answers = await crowd.together(send(1), shaped, send(2))
+    assert [answer.is_success for answer in answers] == [True] * 3, [answer.text for answer in answers]
+    found = transactions(crowd, sharing)
+    assert found[1] == found[2] != found[-1]
 
 
-async def test_a_huge_offset_is_its_senders(crowd: Crowd, ann: Headers) -> None:
-    arguments, huge = {"place": 2, "rows": 1}, {"offset": "9" * 30}
-    single = await crowd.call("several", arguments, ann, params=huge)
-    crowd.sql("truncate public.trace")
-    answers = await crowd.together(
-        act(crowd, ann, 1), crowd.call("several", arguments, ann, params=huge), act(crowd, ann, 3)
-    )
-    assert [answer.status_code for answer in answers] == [200, single.status_code, 200]
-    assert [place for place in traces(crowd) if place != 2] == [1, 3]
-
-
-ALONE: dict[str, dict[str, Any]] = {
-    "a time zone": {"headers": {"Prefer": "timezone=Asia/Tokyo"}},
-    "a rollback": {"headers": {"Prefer": "tx=rollback"}},
-    "a condition": {"params": {"value": "neq.0"}},
-    "management": {"headers": {"Content-Profile": "pgmq_admin"}},
-    "a long body": {"arguments": {"pad": "x" * 65536}},
-    "a function with settings": {"function": "strict"},
-    "a function with a time limit": {"function": "limited"},
-    "a reading function": {"function": "reading"},
-    "a reading call": {"method": "GET"},
+FAILING: dict[str, tuple[Json, int, str]] = {
+    "a policy": ({"message": {"owner": str(uuid.UUID(int=1))}}, 403, "42501"),
+    "a message that the policy cannot read": ({"message": {"owner": "x"}}, 400, "22P02"),
+    "a zero character": ({"message": {"owner": ANN, "text": "\0"}}, 400, "22P05"),
+    "a constraint": ({"message": {"owner": ANN, "n": -1}}, 400, "23514"),
+    "a delay out of range": ({"sleep_seconds": 2**31}, 400, "22003"),
 }
 
 
-@pytest.mark.parametrize("asked", ALONE.values(), ids=ALONE)
-async def test_calls_that_need_a_transaction_of_their_own_have_one(
-    crowd: Crowd, ann: Headers, asked: dict[str, Any]
+@pytest.mark.parametrize(("wrong", "status", "code"), FAILING.values(), ids=FAILING)
+async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
+    crowd: Crowd, jobs: str, send: Send, wrong: Json, status: int, code: str
 ) -> None:
-    given = {"function": "mine", "arguments": {}, **asked, "headers": {**ann, **asked.get("headers", {})}}
-    plain = [crowd.call("mine", {}, ann) for _ in range(2)]
-    answers = await crowd.together(crowd.call(**given), *plain, crowd.call(**given))
-    assert [answer.status_code for answer in answers] == [200] * 4, [answer.text for answer in answers]
-    first, *shared, last = (answer.json()[0]["value"] for answer in answers)
-    assert shared[0] == shared[1]
-    assert len({first, last, shared[0]}) == 3
+    crowd.sql(f"alter table pgmq.q_{jobs} add check ((message->>'n')::int >= 0)")
+    await until_shared(lambda: [send(n) for n in range(3)], crowd)
+    crowd.sql(f"truncate pgmq.q_{jobs}")
+    single = await send(0, **wrong)
+    answers = await crowd.together(send(1), send(0, **wrong), send(2), send(0, **wrong), send(3))
+    assert [answers[n].status_code for n in (0, 2, 4)] == [200] * 3
+    for answer in (single, answers[1], answers[3]):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.json() == single.json()
+    assert sorted(transactions(crowd, jobs)) == [1, 2, 3]
+    assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(3,)]
 
 
-async def test_a_plan_runs_in_a_transaction_of_its_own(crowd: Crowd, ann: Headers) -> None:
-    plan = {**ann, "Accept": "application/vnd.pgrst.plan+json"}
-    answers = await crowd.together(act(crowd, ann, 1), crowd.call("act", {"place": 2}, plan), act(crowd, ann, 3))
-    assert answers[1].json()[0]["Plan"]
-    assert len(set(transactions([answers[0], answers[2]]))) == 1
-    assert traces(crowd) == [1, 3]
-
-
-async def test_a_serialization_failure_is_tried_again_alone(crowd: Crowd, ann: Headers) -> None:
-    crowd.sql("select setval('public.tries', 1, false)")
-    once = "do $d$ begin if nextval('public.tries') <= 2 then raise sqlstate '40001'; end if; end $d$"
-    answers = await crowd.together(act(crowd, ann, 1, once), act(crowd, ann, 2), act(crowd, ann, 3))
-    first, *others = transactions(answers)
-    assert others[0] == others[1] != first
-    assert traces(crowd) == [1, 2, 3]
-
-
-async def test_a_call_that_fails_at_the_commit_does_not_fail_the_others(crowd: Crowd, ann: Headers) -> None:
-    orphan = "insert into public.child values (7)"
-    answers = await crowd.together(
-        *(act(crowd, ann, place, orphan if place == 3 else "select 1") for place in range(8))
-    )
-    assert (answers[3].status_code, answers[3].json()["code"]) == (409, "23503")
-    assert [a.json()["place"] for n, a in enumerate(answers) if n != 3] == [0, 1, 2, 4, 5, 6, 7]
-    assert traces(crowd) == [0, 1, 2, 4, 5, 6, 7]
-    assert crowd.sql("select count(*) from public.child") == [(0,)]
-
-
-async def test_a_slow_call_is_cancelled_and_its_neighbours_are_not(
-    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
+async def test_calls_that_settle_messages_in_opposite_orders_do_not_deadlock(
+    crowd: Crowd, jobs: str, ann: Headers
 ) -> None:
-    gateway.sql(f"alter role {role} set statement_timeout = '1s'")
+    """In a shared transaction they run in the order of the ids as numbers."""
+    crowd.sql(f"select pgmq.send_batch('{jobs}', array_fill(%s::jsonb, array[12]))", json.dumps(MESSAGE))
+    ids = [*range(1, 13)]
+    calls = [crowd.call("delete", {"queue_name": jobs, "message_id": n}, ann) for n in (*ids[::-1], *ids)]
+    answers = await crowd.together(*calls)
+    assert sorted(answer.json() for answer in answers) == [False] * 12 + [True] * 12
+    assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(0,)]
+
+
+async def test_calls_that_wait_longer_than_they_may_are_cancelled_alone(
+    gateway: RunningGateway, crowd: Crowd, sharing: str, send: Send, bearer: Bearer
+) -> None:
+    """The time limit of a role counts for each call."""
+    gateway.sql("alter role service_role set statement_timeout = '200ms'")
     gateway.define()
-    hurried = bearer(role)
-    answers = await crowd.together(
-        act(crowd, hurried, 1), act(crowd, hurried, 2, "select pg_sleep(600)"), act(crowd, hurried, 3)
-    )
-    assert [answer.status_code for answer in answers] == [200, 500, 200]
-    assert answers[1].json()["code"] == "57014"
-    assert traces(crowd) == [1, 3]
-
-
-async def test_a_group_may_take_longer_than_one_call(
-    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
-) -> None:
-    gateway.sql(f"alter role {role} set statement_timeout = '1s'")
-    gateway.define()
-    hurried = bearer(role)
-    answers = await crowd.together(*(act(crowd, hurried, place, "select pg_sleep(0.3)") for place in range(5)))
-    assert [answer.status_code for answer in answers] == [200] * 5
-    assert traces(crowd) == list(range(5))
-
-
-async def test_a_role_with_a_level_of_its_own_does_not_share(
-    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
-) -> None:
-    gateway.sql(f"alter role {role} set default_transaction_isolation = 'repeatable read'")
-    gateway.define()
-    strict = bearer(role)
-    answers = await crowd.together(*(act(crowd, strict, place) for place in range(3)))
-    assert len(set(transactions(answers))) == 3
-
-
-async def test_settings_of_a_role_hold_for_each_call(
-    gateway: RunningGateway, crowd: Crowd, role: str, bearer: Bearer
-) -> None:
-    gateway.sql(f"alter role {role} set timezone = 'Asia/Tokyo'")
-    gateway.define()
-    codes = ["select 1", "set local timezone = 'Europe/Paris'", "select 1"]
-    caller = bearer(role)
-    answers = await crowd.together(*(act(crowd, caller, place, code) for place, code in enumerate(codes)))
-    assert [answer.json()["zone"] for answer in answers] == ["Asia/Tokyo", "Europe/Paris", "Asia/Tokyo"]
-    assert len(set(transactions(answers))) == 1
-
-
-async def test_nothing_is_left_of_a_group_for_the_next_caller(crowd: Crowd, ann: Headers) -> None:
-    before = seen(await act(crowd, {}, 1))
-    await crowd.together(*(act(crowd, ann, place, code) for place, code in enumerate(LEAVING.values())))
-    after = seen(await act(crowd, {}, 1))
-    assert after == before
-    assert crowd.sql("select count(*) from pg_locks where locktype = 'advisory' and granted") == [(0,)]
+    service = {**PROFILE, **bearer("service_role")}
+    try:
+        async with crowd.busy():
+            calls = await crowd.in_turn(*(send(n, service) for n in range(3)))
+            gateway.sql(f"begin; lock table pgmq.q_{sharing} in exclusive mode")
+        answers = await asyncio.gather(*calls)
+    finally:
+        gateway.sql("rollback; alter role service_role reset statement_timeout")
+        gateway.define()
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(500, "57014")}
+    assert transactions(crowd, sharing) == {}
