@@ -1,4 +1,4 @@
-"""The connection pool: its size, the order of waiting callers, and connections that are not reused."""
+"""The connection pool: its size, the order of waiting callers, clean sessions, and connections that are not reused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +17,10 @@ from tests.waiting import until_async
 
 Make = Callable[..., ConnectionPool]
 
+LOCK, LOCKS = (
+    "select pg_advisory_lock(11)",
+    "select count(*) from pg_locks where locktype = 'advisory' and pid = any (%s)",
+)
 SERVED = "select pid from pg_stat_activity where pid = any (%s)"
 
 
@@ -125,6 +129,61 @@ async def test_a_connection_with_leftover_session_state_is_closed(make: Make, le
     clean = await pool.acquire()
     assert await clean.fetchval("select current_setting('client_encoding')") == "UTF8"
     pool.release(clean)
+
+
+async def test_a_caller_gets_its_own_connection_back_and_another_caller_a_clean_one(
+    make: Make, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database.pool, "CLEAN_AFTER_SECONDS", 3600)
+    pool = make(2)
+    left, clean = await pool.acquire("ann"), await pool.acquire("bob")
+    await left.execute(LOCK)
+    pool.release(clean)
+    pool.release(left, left_by="ann")
+    # The newest connection is the one that is not clean.
+    assert await pool.acquire("bob") is clean
+    assert await pool.acquire("ann") is left
+    pool.release(left)
+    assert sql(LOCKS, [await backend(left)]) == [(1,)]
+    assert await pool.acquire("bob") is left
+    assert sql(LOCKS, [await backend(left)]) == [(0,)]
+    pool.release(clean)
+    pool.release(left)
+
+
+async def test_a_waiting_caller_gets_a_connection_that_was_cleaned_first(make: Make, sql: Sql) -> None:
+    pool = make()
+    left = await pool.acquire("ann")
+    waiting = asyncio.create_task(pool.acquire("bob"))
+    await settled()
+    await left.execute(LOCK)
+    pool.release(left, left_by="ann")
+    assert await waiting is left
+    assert sql(LOCKS, [await backend(left)]) == [(0,)]
+    pool.release(left)
+
+
+async def test_an_idle_connection_is_cleaned(make: Make, sql: Sql) -> None:
+    pool = make()
+    left = await pool.acquire("ann")
+    await left.execute(LOCK)
+    pid = await backend(left)
+    pool.release(left, left_by="ann")
+    await until_async(lambda: sql(LOCKS, [pid]) == [(0,)])
+    assert await pool.acquire("ann") is left
+    pool.release(left)
+
+
+async def test_a_connection_that_cannot_be_cleaned_is_replaced(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database.cleaning, "CLEANING", "select 1/0")
+    pool = make()
+    left = await pool.acquire("ann")
+    pool.release(left, left_by="ann")
+    other = await pool.acquire("bob")
+    assert other is not left
+    assert left.is_closed()
+    assert (pool.lost, pool.opened) == (1, 2)
+    pool.release(other)
 
 
 async def test_d2_another_spelling_of_utf8_is_no_reason_to_close(make: Make) -> None:

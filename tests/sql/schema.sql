@@ -1542,6 +1542,21 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.clean_session() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    left_behind name;
+begin
+    perform pg_advisory_unlock_all();
+    for left_behind in select s.name from pg_prepared_statements as s where s.from_sql loop
+        execute format('deallocate %I', left_behind);
+    end loop;
+    perform setseed(('x' || left(gen_random_uuid()::text, 8))::bit(32)::integer / 2147483648.0);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.command_word(command "char") RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3360,6 +3375,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_request_role(login name, role name) TO 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.clean_session() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.clean_session() TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.command_word(command "char") FROM PUBLIC;
 

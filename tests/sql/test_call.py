@@ -192,6 +192,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
     """) == [
         ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
         ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[],boolean)",),
+        ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.plain_call(text,text,text,json)",),
         ("pgmq_gateway.queue_metrics(integer)",),

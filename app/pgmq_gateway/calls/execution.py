@@ -72,7 +72,7 @@ class Database:
         retries = MAX_RETRIES
         # If every connection is unfit, the last attempt gets a new one.
         for _ in range(self._size + 1 + MAX_RETRIES):
-            connection = await self.pool.acquire()
+            connection = await self.pool.acquire(caller)
             try:
                 if call.isolation is not None or self._rolls_back(call) or self._exceeds_session_timeout(call):
                     return await self._run_in_transaction(connection, caller, call)
@@ -88,7 +88,7 @@ class Database:
                 self._close_if_lost(connection, error)
                 raise ConnectionLost from None
             finally:
-                self.pool.release(connection)
+                self.pool.release(connection, left_by=caller)
         raise failure
 
     def shares(self, call: Call) -> bool:
@@ -112,7 +112,7 @@ class Database:
 
         Raises ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
         """
-        connection = await self.pool.acquire()
+        connection = await self.pool.acquire(caller)
         try:
             # Savepoints cost time, and most transactions have no error: they are for the second attempt.
             for savepoints in (False, True):

@@ -1,19 +1,21 @@
 """The connection pool. Connections are opened on demand and kept.
 
-It replaces the driver's pool, whose reset of the session after each use costs as much as the call itself. The gateway's
-calls leave no session state behind.
+It replaces the driver's pool, whose reset of the session after each use costs as much as the call itself. This pool
+knows which caller may have left something in a session. It prefers connections that are clean for the next caller, and
+cleans the others while they are idle, or at the latest before another caller gets them.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
 from pgmq_gateway.backoff import Backoff
-from pgmq_gateway.database.driver import BROKEN, Connection, loggable
+from pgmq_gateway.database.cleaning import clean
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
 logger = logging.getLogger("pgmq_gateway")
@@ -22,6 +24,8 @@ logger = logging.getLogger("pgmq_gateway")
 IDLE_TIMEOUT_SECONDS = 300
 IDLE_CHECK_SECONDS = 60
 CLOSE_TIMEOUT_SECONDS = 5
+# After this time without use a connection is cleaned. A caller that calls in a loop gets it again before that.
+CLEAN_AFTER_SECONDS = 0.01
 # Back-off after a failed attempt to connect.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 1.0
 # Between two retirements: their cause may persist.
@@ -34,7 +38,7 @@ class ConnectionPool:
     acquire_timeout  seconds that a caller waits for a free connection
     timeouts         callers so far that got none in time
     opened           connections opened so far
-    lost             connections that broke, or were closed because of leftover session state
+    lost             connections that broke, or could not be cleaned
     failed           failed attempts to open one
     """
 
@@ -51,6 +55,8 @@ class ConnectionPool:
         # The loop's time before which there are no attempts to connect.
         self._again = 0.0
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        # The caller that may have left something in the session of an open connection.
+        self._left_by: dict[Connection, Hashable] = {}
         # Each with the loop's time of its release. Last in, first out: surplus connections reach the idle timeout.
         self._idle: deque[tuple[Connection, float]] = deque()
         # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
@@ -58,7 +64,10 @@ class ConnectionPool:
         self._attempts: set[asyncio.Task[Connection]] = set()
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
+        # Tasks that clean connections, which are not idle meanwhile.
+        self._cleaning: set[asyncio.Task[None]] = set()
         self._idle_check: asyncio.TimerHandle | None = None
+        self._cleaning_check: asyncio.TimerHandle | None = None
         self._all_released: asyncio.Future[None] | None = None
         self.timeouts = 0
         self.opened = 0
@@ -89,21 +98,21 @@ class ConnectionPool:
         finally:
             self.release(connection)
 
-    async def acquire(self) -> Connection:
-        """A connection, which the caller must release.
+    async def acquire(self, caller: Hashable = None) -> Connection:
+        """A connection on which no other caller has left anything. It must be released. None: nobody has.
 
         Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
         """
-        while self._idle:
-            connection, _ = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-            self.lost += 1
-            self._opened -= 1
-            self._open.discard(connection)
+        connection = self._take_idle(caller)
+        if connection is not None and self._is_clean_for(connection, caller):
+            return connection
         try:
             async with asyncio.timeout(self._acquire_timeout):
-                return await self._opened_or_free()
+                while True:
+                    connection = connection or await self._opened_or_free()
+                    if self._is_clean_for(connection, caller) or await self._cleaned(connection):
+                        return connection
+                    connection = None
         except TimeoutError:
             self.timeouts += 1
             raise PoolTimeout from None
@@ -126,9 +135,14 @@ class ConnectionPool:
         """True if RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
         return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL_SECONDS
 
-    def release(self, connection: Connection) -> None:
-        """Return a connection to the pool. One with leftover session state is closed instead."""
-        if not connection.is_closed() and (connection in self._retired or _has_leftovers(connection)):
+    def release(self, connection: Connection, *, left_by: Hashable = None) -> None:
+        """Return a connection to the pool. One with an open transaction or another encoding is closed instead.
+
+        left_by  the caller whose transaction may have left something in the session; None: nothing new was left
+        """
+        if left_by is not None:
+            self._left_by[connection] = left_by
+        if not connection.is_closed() and (connection in self._retired or _is_unusable(connection)):
             connection.terminate()
         if connection.is_closed():
             self.lost += 1
@@ -139,8 +153,9 @@ class ConnectionPool:
     async def close(self) -> None:
         """Close all connections, those in use on their release."""
         self._all_released = asyncio.get_running_loop().create_future()
-        if self._idle_check is not None:
-            self._idle_check.cancel()
+        for check in (self._idle_check, self._cleaning_check):
+            if check is not None:
+                check.cancel()
         while self._idle:
             self._close(self._idle.pop()[0])
         if not self._waiting:
@@ -149,10 +164,30 @@ class ConnectionPool:
         if self._opened:
             await self._all_released
 
+    def _is_clean_for(self, connection: Connection, caller: Hashable) -> bool:
+        return connection not in self._left_by or self._left_by[connection] == caller
+
+    def _take_idle(self, caller: Hashable) -> Connection | None:
+        """The newest idle connection that is clean for the caller, or else the oldest one; None without any.
+
+        The caller that left something on the oldest one is the least likely to come back.
+        """
+        while self._idle:
+            newest_first = range(len(self._idle) - 1, -1, -1)
+            place = next((n for n in newest_first if self._is_clean_for(self._idle[n][0], caller)), 0)
+            connection, _ = self._idle[place]
+            del self._idle[place]
+            if not connection.is_closed():
+                return connection
+            self.lost += 1
+            self._removed(connection)
+        return None
+
     async def _opened_or_free(self) -> Connection:
         future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        if self._opened < self._size:
+        # A connection that is being cleaned is free sooner than a new one.
+        if self._opened < self._size and len(self._waiting) > len(self._cleaning):
             self._attempt()
         try:
             return await future
@@ -174,6 +209,8 @@ class ConnectionPool:
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
             self._idle_check = self._idle_check or loop.call_later(IDLE_CHECK_SECONDS, self._close_idle)
+            if connection in self._left_by and self._cleaning_check is None:
+                self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle)
 
     def _attempt(self) -> None:
         self._opened += 1
@@ -237,6 +274,7 @@ class ConnectionPool:
         if connection is not None:
             self._open.discard(connection)
             self._retired.discard(connection)
+            self._left_by.pop(connection, None)
         if self._all_released is not None:
             if not self._opened and not self._all_released.done():
                 self._all_released.set_result(None)
@@ -248,6 +286,38 @@ class ConnectionPool:
         while self._idle and self._idle[0][1] < loop.time() - IDLE_TIMEOUT_SECONDS:
             self._close(self._idle.popleft()[0])
         self._idle_check = loop.call_later(IDLE_CHECK_SECONDS, self._close_idle) if self._idle else None
+
+    def _clean_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        unclean = [idle for idle in self._idle if idle[0] in self._left_by]
+        due = [idle for idle in unclean if idle[1] + CLEAN_AFTER_SECONDS <= loop.time()]
+        for idle in due:
+            self._idle.remove(idle)
+            task = loop.create_task(self._clean(idle[0]))
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+        waits = len(unclean) > len(due)
+        self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle) if waits else None
+
+    async def _clean(self, connection: Connection) -> None:
+        if await self._cleaned(connection):
+            self.release(connection)
+
+    async def _cleaned(self, connection: Connection) -> bool:
+        """Clean a connection. False if that failed: then it is closed."""
+        cleaned = False
+        try:
+            await clean(connection)
+            cleaned = True
+        except (*BROKEN, *SERVER_ERRORS) as error:
+            logger.warning("closing a connection that cannot be cleaned: %s", loggable(error))
+        finally:
+            if cleaned:
+                self._left_by.pop(connection, None)
+            else:
+                self.lost += 1
+                self._end(connection)
+        return cleaned
 
     def _close(self, connection: Connection) -> None:
         task = asyncio.ensure_future(self._closed(connection))
@@ -272,7 +342,7 @@ def terminate(connection: Connection) -> None:
         connection.terminate()
 
 
-def _has_leftovers(connection: Connection) -> bool:
+def _is_unusable(connection: Connection) -> bool:
     """True if a transaction is open, or a SET without LOCAL changed client_encoding.
 
     With encodings other than UTF-8 the driver sends text from freed memory.
