@@ -77,7 +77,7 @@ def start(
             text=True,
         )
     output = banner(process, log, "/ready")
-    api, admin = re.findall(r"http://[\d.]+:\d+", output)[:2]
+    api, admin = addresses(output)
     return Server(process, api, admin, output, log)
 
 
@@ -118,6 +118,11 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     # Samples would change the numbers of transactions that tests count.
     fixed = {"PGMQ_GATEWAY_HISTORY_INTERVAL": "0", "PGMQ_GATEWAY_DASHBOARD_PORT": "0"}
     return {**kept, "COLUMNS": "200", **fixed, **(more or {})}
+
+
+def addresses(banner: str) -> list[str]:
+    """The URLs of the API and of the admin port."""
+    return re.findall(r"http://[\d.]+:\d+", banner)[:2]
 
 
 def banner(process: subprocess.Popen[str], log: Path, mark: str) -> str:

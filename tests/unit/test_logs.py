@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pgmq_gateway.observe.logs import Json, Text
+from pgmq_gateway.observe.output import STDERR
 
 CANARY = "canary-4e1f"
 
@@ -76,7 +77,7 @@ def test_a35_what_asyncio_says_of_the_objects_in_question_is_left_out(event: Eve
     assert CANARY not in told
 
 
-def test_a_crash_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
     before = sys.excepthook, logging.root.handlers[:], logging.getLogger("pgmq_gateway").level
     try:
         from pgmq_gateway.observe import logs
@@ -84,8 +85,9 @@ def test_a_crash_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
         logs.configure("error", "json")
         error = failure()
         sys.excepthook(type(error), error, error.__traceback__)
+        assert STDERR.flush()
     finally:
         sys.excepthook, logging.root.handlers[:] = before[0], before[1]
         logging.getLogger("pgmq_gateway").setLevel(before[2])
-    found = json.loads(capsys.readouterr().err)
+    found = json.loads(capfd.readouterr().err)
     assert (found["level"], CANARY in str(found)) == ("critical", False)

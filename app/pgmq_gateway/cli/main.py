@@ -28,6 +28,7 @@ from pgmq_gateway.install.installer import check, install
 from pgmq_gateway.install.owner import OwnerError, left_to_do, owner, require_installed, set_login_password
 from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
+from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
 from pgmq_gateway.settings.model import SettingsError, load_settings
@@ -160,7 +161,7 @@ def dashboard_command(
     from pgmq_gateway.dashboard.web.server import Options, serve
 
     options = Options(api, public or "", admin, (host, *(allow_host or ())))
-    run(serve(options, bound, lambda: print(f"the dashboard of {api} is on {url(bound)}", flush=True)))
+    run(serve(options, bound, lambda: STDOUT.write(f"the dashboard of {api} is on {url(bound)}")))
 
 
 @app.command("install", short_help="Install, update or repair a database.")

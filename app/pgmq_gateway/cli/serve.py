@@ -21,6 +21,7 @@ from pgmq_gateway.http.sockets import Addresses, ServeError, bind, overlap, pass
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import owner
 from pgmq_gateway.observe import logs
+from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.dashboard import Dashboard
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, load_settings, without_effect
@@ -74,7 +75,7 @@ class Launch:
             if dashboard:
                 dashboard.ready()
             page = dashboard.url if dashboard else None
-            print(banner.external(url(addresses.api), url(addresses.admin), page), flush=True)
+            STDOUT.write(banner.external(url(addresses.api), url(addresses.admin), page))
 
         async with dashboard.running() if dashboard else nullcontext():
             await self._run(settings, addresses, manager, ready, self.settings)
@@ -96,7 +97,7 @@ class Launch:
                 link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
                 if dashboard:
                     dashboard.ready()
-                print(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link), flush=True)
+                STDOUT.write(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link))
 
             try:
                 async with dashboard.running() if dashboard else nullcontext():

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 
+from pgmq_gateway.observe.output import STDERR
+
 # PostgREST's names.
 LEVELS = {
     "crit": logging.CRITICAL,
@@ -32,7 +34,8 @@ def configure(level: str, form: str) -> None:
     level  one of LEVELS, for the gateway's own events; libraries log at warning
     form   `json`: one object a line; otherwise text
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Handler()
+    STDERR.report = handler.report
     handler.setFormatter(Json() if form == "json" else Text())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logger.setLevel(LEVELS.get(level, logging.WARNING))
@@ -43,6 +46,18 @@ def fields(record: logging.LogRecord) -> Mapping[str, object]:
     """Named values of an event, passed as `extra={"fields": …}`."""
     found: Mapping[str, object] = getattr(record, "fields", {})
     return found
+
+
+class Handler(logging.Handler):
+    """Logs to stderr without waiting for its reader."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        STDERR.write(self.format(record))
+
+    def report(self, missing: int) -> str:
+        """The line that replaces dropped ones."""
+        text = "%d lines of the log were dropped because stderr was not read"
+        return self.format(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, (missing,), None))
 
 
 class Text(logging.Formatter):

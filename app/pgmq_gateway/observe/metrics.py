@@ -13,6 +13,7 @@ from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.traffic import BUCKETS_SECONDS, Traffic, buckets
 from pgmq_gateway.observe.gauges import Gauges
+from pgmq_gateway.observe.output import STDERR
 from pgmq_gateway.settings.model import Settings
 
 # Upper bounds of the histogram of calls in a transaction.
@@ -124,7 +125,7 @@ class _Components(Collector):
 
 
 class _Traffic(Collector):
-    """Metrics of responses and of shared transactions."""
+    """Metrics of responses, of shared transactions and of the process."""
 
     def __init__(self, traffic: Traffic, admission: AdmissionQueue) -> None:
         self._traffic = traffic
@@ -148,6 +149,9 @@ class _Traffic(Collector):
         )
         yield self._transactions()
         yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Database connections in use", self._admission.busy)
+        yield CounterMetricFamily(
+            "pgmq_gateway_log_lines_dropped", "Lines of the log dropped because stderr was not read", STDERR.dropped
+        )
         # Summed over the worker processes, this is their number.
         yield GaugeMetricFamily("pgmq_gateway_workers", "Serving processes", 1)
 
