@@ -164,6 +164,7 @@ COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, rol
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -186,6 +187,7 @@ begin
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
     perform pgmq_gateway.check_new_name(queue_name, queue_type);
+    perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
     case queue_type
         when 'basic' then
             perform pgmq.create_non_partitioned(queue_name);
@@ -271,10 +273,12 @@ COMMENT ON FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]
 CREATE FUNCTION pgmq_admin.disable_notify(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
         perform pgmq.disable_notify_insert(queue_name);
     end if;
 end;
@@ -310,9 +314,12 @@ COMMENT ON FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) IS
 CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_foreign_code(
+        array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
@@ -326,6 +333,7 @@ COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue wit
 CREATE FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer DEFAULT 250) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
     queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
@@ -349,6 +357,7 @@ begin
         raise exception 'throttle_interval_ms is %, but must be 0 or more', coalesce(throttle_interval_ms::text, 'null')
             using errcode = 'invalid_parameter_value', hint = 'Leave it out for 250, pgmq''s default.';
     end if;
+    perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
     perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
     -- From now on each send also records the time of the last notification.
     for sender in
@@ -735,9 +744,11 @@ COMMENT ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], secon
 CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 begin
-    perform pgmq_gateway.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_foreign_code(
+        array[to_regclass(format('pgmq.%I', pgmq_gateway.message_table(queue_name, 'q')))], truncating => true);
     return pgmq.purge_queue(queue_name := purge_queue.queue_name);
 end;
 $$;
@@ -1085,6 +1096,17 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.caller_roles() RETURNS TABLE(oid oid, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.oid, r.rolname
+    from pg_roles as r
+    where exists (
+        select from pgmq_gateway.request_roles() as q
+        where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
+$$;
+
 CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
@@ -1284,6 +1306,51 @@ exception
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.check_foreign_code(tables regclass[], truncating boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    mode constant text := case when truncating then 'share update exclusive' else 'row exclusive' end;
+    reached oid[] := '{}';
+    remaining oid[] := array_remove(tables, null);
+    relation regclass;
+    trigger record;
+begin
+    while remaining <> '{}' loop
+        foreach relation in array remaining loop
+            -- A role other than the owner can write a table that references this one without a privilege on it.
+            if has_table_privilege(relation, 'UPDATE, DELETE, TRUNCATE') then
+                execute format('lock table %s in %s mode', relation, mode);
+            end if;
+        end loop;
+        reached := reached || remaining;
+        select coalesce(array_agg(distinct n.oid), '{}') into remaining
+        from (
+            select i.inhrelid from pg_inherits as i where i.inhparent = any (reached)
+            union all
+            select c.conrelid from pg_constraint as c where c.contype = 'f' and c.confrelid = any (reached)
+        ) as n (oid)
+        where n.oid <> all (reached);
+    end loop;
+    perform pgmq_gateway.check_owners(reached);
+    select t.* into trigger
+    from pgmq_gateway.foreign_triggers(reached) as t
+    where t.truncate = truncating
+    limit 1;
+    if found then
+        raise exception 'trigger "%" on % %', trigger.trigger_name, trigger.on_table,
+            coalesce('runs a function of role ' || trigger.owner, 'has a WHEN condition')
+            using
+                errcode = 'insufficient_privilege',
+                detail = format('It would run with the privileges of %s.', quote_ident(current_user)),
+                hint = format(
+                    'Find out who created it, then run: drop trigger %I on %s;',
+                    trigger.trigger_name, trigger.on_table);
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.check_history(queue_name text, since timestamp with time zone, buckets integer) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1366,6 +1433,31 @@ begin
         raise exception 'operation "%" is unknown', coalesce(unknown, '') using
             errcode = 'invalid_parameter_value',
             hint = 'Use send, read, pop, archive or delete.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_owners(tables oid[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    owned record;
+begin
+    select o.* into owned
+    from (
+        select 'table ' || c.oid::regclass as what, c.relowner as owner from pg_class as c where c.oid = any (tables)
+        union all
+        select 'function ' || p.oid::regprocedure, p.proowner from pg_proc as p
+        where p.pronamespace = to_regnamespace('pgmq')
+    ) as o
+    join pgmq_gateway.caller_roles() as r on r.oid = o.owner
+    limit 1;
+    if found then
+        raise exception '% is owned by role %, which requests can run as', owned.what, owned.owner::regrole using
+            errcode = 'insufficient_privilege',
+            detail = format('Code of that role would run with the privileges of %s.', quote_ident(current_user)),
+            hint = format('Check it, then run: alter %s owner to %I;', owned.what, current_user);
     end if;
 end;
 $$;
@@ -1844,6 +1936,24 @@ CREATE FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with 
     )
     order by at
     limit 1;
+$$;
+
+CREATE FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) RETURNS TABLE(on_table regclass, trigger_name name, owner regrole, conditional boolean, truncate boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.tgrelid, t.tgname, f.owner, t.tgqual is not null, t.tgtype & 32 <> 0
+    from pg_trigger as t
+    cross join lateral (
+        -- Functions of Postgres itself are not in pg_depend.
+        select min(p.proowner)::regrole as owner
+        from pg_depend as d
+        join pg_proc as p on p.oid = d.refobjid
+        where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_proc'::regclass
+          and not pg_has_role(p.proowner, current_user, 'member')
+    ) as f
+    where t.tgrelid = any (tables) and not t.tgisinternal and t.tgenabled <> 'D'
+      and (f.owner is not null or t.tgqual is not null);
 $$;
 
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
@@ -2447,6 +2557,13 @@ exception
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.partman_config() RETURNS regclass
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select to_regclass(format('%I.part_config', s)) from pgmq_gateway.partman_schema() as s where s is not null;
+$$;
+
 CREATE FUNCTION pgmq_gateway.partman_schema() RETURNS name
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2770,6 +2887,7 @@ begin
     if due > present then
         return extract(epoch from due - present);
     end if;
+    perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.samples'::regclass]);
     insert into pgmq_gateway.samples
     select
         q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
@@ -3331,6 +3449,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidd
 REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
 
@@ -3352,6 +3472,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_foreign_code(tables regclass[], truncating boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_history(queue_name text, since timestamp with time zone, buckets integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
@@ -3360,6 +3482,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_owners(tables oid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) TO service_role;
@@ -3407,6 +3531,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.filter_members() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_members() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
@@ -3465,6 +3591,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.partman_config() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.partman_schema() FROM PUBLIC;
 

@@ -177,3 +177,24 @@ def test_messages_are_found_and_moved_across_partitions(db: Sql, interval: str, 
     }.items():
         assert as_role(db, "service_role", f"select * from pgmq_admin.{call}") == answer
     assert db("select count(*), count(distinct message) from pgmq.q_q") == [(32, 32)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "call"),
+    [
+        ("before truncate on pgmq.q_q_default", "purge_queue('q')"),
+        ("before insert on partman.part_config", "create_queue('other', 'partitioned')"),
+        ("before delete on partman.part_config", "drop_queue('q')"),
+    ],
+)
+def test_a_trigger_of_another_role_is_not_run(db: Sql, trigger: str, call: str) -> None:
+    db("select pgmq_admin.create_queue('q', 'partitioned')")
+    db("begin")
+    db("grant usage on schema partman to service_role")
+    db("grant trigger on pgmq.q_q_default, partman.part_config to service_role")
+    db("set local role service_role")
+    db("create function pg_temp.f() returns trigger language plpgsql as 'begin raise ''ran as %'', user; end'")
+    db(f"create trigger t {trigger} execute function pg_temp.f()")
+    with pytest.raises(errors.InsufficientPrivilege, match=r'trigger "t" on .* runs a function of role service_role'):
+        db(f"select pgmq_admin.{call}")
+    db("rollback")

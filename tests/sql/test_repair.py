@@ -261,7 +261,7 @@ async def test_a_time_limit_of_one_function_outlives_a_repair(uri: str, sql: Sql
     sql("alter function pgmq_admin.purge_queue security invoker")
     await installed(uri)
     assert sql("select proconfig, prosecdef from pg_proc where oid = 'pgmq_admin.purge_queue'::regproc") == [
-        (['search_path=pg_catalog, pg_temp', 'statement_timeout=10min'], True)
+        (['search_path=pg_catalog, pg_temp', 'lock_timeout=3s', 'statement_timeout=10min'], True)
     ]  # fmt: skip
 
 

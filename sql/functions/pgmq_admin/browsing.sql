@@ -2,8 +2,8 @@
 --
 -- Why: pgmq shows a message only by reading it, which hides it from its consumers for a while. These functions have no
 -- effect on messages, and find them by their contents.
--- SECURITY INVOKER: service_role has all privileges on the tables anyway, and it can create triggers on them, which
--- must not run with the privileges of the owner. The same holds for sending.sql and changing.sql.
+-- SECURITY INVOKER: service_role can read and write the tables anyway, and code of other roles on them must not run with
+-- the privileges of the owner. The same holds for sending.sql and changing.sql.
 
 create or replace function pgmq_admin.list_messages(
     queue_name text,

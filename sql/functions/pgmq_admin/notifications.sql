@@ -3,6 +3,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $enable$
 declare
     queue_table constant regclass := to_regclass(format('pgmq.%I', lower('q_' || queue_name)));
@@ -26,6 +27,7 @@ begin
         raise exception 'throttle_interval_ms is %, but must be 0 or more', coalesce(throttle_interval_ms::text, 'null')
             using errcode = 'invalid_parameter_value', hint = 'Leave it out for 250, pgmq''s default.';
     end if;
+    perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
     perform pgmq.enable_notify_insert(queue_name, throttle_interval_ms);
     -- From now on each send also records the time of the last notification.
     for sender in
@@ -50,10 +52,12 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $disable$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.disable_notify_insert(text)') is not null then
+        perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
         perform pgmq.disable_notify_insert(queue_name);
     end if;
 end;

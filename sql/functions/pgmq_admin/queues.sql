@@ -3,10 +3,11 @@
 -- Why: migrations, psql, the command line and, over HTTP, service_role manage queues through these functions. They
 -- prevent mistakes that pgmq allows: names that share one table, and queues without row-level security.
 -- Why SECURITY DEFINER: only their owner can create and drop tables, triggers and policies, and service_role owns none.
--- It has all privileges on pgmq's tables and bypasses row-level security anyway, so it gains no access to data. The
+-- It can read and write pgmq's tables and bypasses row-level security anyway, so it gains no access to data. The
 -- owner's privileges are used for nothing else: names of tables come from pgmq.meta and the catalog, and arguments are
--- values, never SQL. search_path ends with pg_temp: with an empty path Postgres would look for types there first, and
--- the check of a domain that the caller created would run as the owner.
+-- values, never SQL. Before a table is written, check_foreign_code refuses triggers of other roles on it. search_path
+-- ends with pg_temp: with an empty path Postgres would look for types there first, and the check of a domain that the
+-- caller created would run as the owner.
 
 create or replace function pgmq_admin.create_queue(
     queue_name text,
@@ -19,6 +20,7 @@ returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $create$
 declare
     wanted constant boolean := rls is distinct from false;
@@ -41,6 +43,7 @@ begin
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
     perform pgmq_gateway.check_new_name(queue_name, queue_type);
+    perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
     case queue_type
         when 'basic' then
             perform pgmq.create_non_partitioned(queue_name);
@@ -69,9 +72,12 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $drop$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_foreign_code(
+        array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
@@ -88,9 +94,11 @@ returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $purge$
 begin
-    perform pgmq_gateway.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_foreign_code(
+        array[to_regclass(format('pgmq.%I', pgmq_gateway.message_table(queue_name, 'q')))], truncating => true);
     return pgmq.purge_queue(queue_name := purge_queue.queue_name);
 end;
 $purge$;

@@ -12,6 +12,17 @@ as $partman$
 $partman$;
 revoke all on function pgmq_gateway.partman_schema from public;
 
+-- pg_partman's table of partitioned tables; null where the database does not have it.
+create or replace function pgmq_gateway.partman_config()
+returns regclass
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $config$
+    select to_regclass(format('%I.part_config', s)) from pgmq_gateway.partman_schema() as s where s is not null;
+$config$;
+revoke all on function pgmq_gateway.partman_config from public;
+
 -- Raises unless both intervals are numbers of messages, or both times, and make 1 to 1000 partitions.
 create or replace function pgmq_gateway.check_partitioning(partition_interval text, retention_interval text)
 returns void

@@ -24,6 +24,7 @@ begin
     if due > present then
         return extract(epoch from due - present);
     end if;
+    perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.samples'::regclass]);
     insert into pgmq_gateway.samples
     select
         q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),

@@ -1,0 +1,160 @@
+"""SECURITY DEFINER functions run no code of other roles, whatever triggers are on the tables that they write."""
+
+from contextlib import suppress
+
+import pytest
+from psycopg import errors
+
+from tests.databases import Sql
+
+ESCALATE = """create function pg_temp.escalate() returns trigger language plpgsql as
+    'begin alter role service_role superuser; return null; end'"""
+REPORT = "create function pg_temp.report() returns trigger language plpgsql as $$ begin raise 'ran as %', user; end $$"
+# A call of each SECURITY DEFINER function, on the queue `x`, which notifies.
+CALLS = {
+    "pgmq_admin.create_policy": "pgmq_admin.create_policy('x', 'consumer')",
+    "pgmq_admin.create_queue": "pgmq_admin.create_queue('y')",
+    "pgmq_admin.database_status": "pgmq_admin.database_status()",
+    "pgmq_admin.disable_notify": "pgmq_admin.disable_notify('x')",
+    "pgmq_admin.drop_policy": "pgmq_admin.drop_policy('x', 'p')",
+    "pgmq_admin.drop_queue": "pgmq_admin.drop_queue('x')",
+    "pgmq_admin.enable_notify": "pgmq_admin.enable_notify('x')",
+    "pgmq_admin.expose": "pgmq_admin.expose()",
+    "pgmq_admin.exposed": "pgmq_admin.exposed()",
+    "pgmq_admin.grant_queue": "pgmq_admin.grant_queue('x', 'anon', '{send,read,pop,archive,delete}')",
+    "pgmq_admin.history": "pgmq_admin.history()",
+    "pgmq_admin.lint": "pgmq_admin.lint()",
+    "pgmq_admin.list_grants": "pgmq_admin.list_grants('x')",
+    "pgmq_admin.list_policies": "pgmq_admin.list_policies('x')",
+    "pgmq_admin.list_queues": "pgmq_admin.list_queues()",
+    "pgmq_admin.purge_queue": "pgmq_admin.purge_queue('x')",
+    "pgmq_admin.queue_status": "pgmq_admin.queue_status('x')",
+    "pgmq_admin.revoke_queue": "pgmq_admin.revoke_queue('x', 'anon', '{send}')",
+    "pgmq_admin.rights": "pgmq_admin.rights('x')",
+    "pgmq_admin.set_rls": "pgmq_admin.set_rls('x', true)",
+    "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
+    "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
+    "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
+    "pgmq_gateway.take_sample": "pgmq_gateway.take_sample(30, 7)",
+}
+REFUSED = (
+    r'^(trigger "\w+" on \S+ (runs a function of role service_role|has a WHEN condition)|table \S+ is owned by role)'
+)
+
+
+@pytest.fixture
+def attacked(db: Sql) -> Sql:
+    """A database with a queue `x`, where somebody has granted everything to service_role. Changes are undone."""
+    db("begin")
+    db("select pgmq_admin.create_queue('x'), pgmq_admin.enable_notify('x'), pgmq_public.send('x', '{}')")
+    db("create policy p on pgmq.q_x using (true)")
+    db("grant all on all tables in schema pgmq, pgmq_gateway to service_role")
+    db("grant create on schema pgmq, public to service_role")
+    return db
+
+
+def serve(sql: Sql, call: str) -> None:
+    """Run a call as service_role, or as the login role if that is who calls it."""
+    sql(f"set local role {'authenticator' if call.startswith('pgmq_gateway.') else 'service_role'}")
+    sql(f"select * from {call}")
+
+
+@pytest.mark.parametrize(
+    ("attack", "call"),
+    [
+        ("create trigger t before truncate on pgmq.q_x {}", "purge_queue('x')"),
+        ("create trigger t after truncate on pgmq.q_x {}", "purge_queue('x')"),
+        ("create trigger t before insert on pgmq.meta {}", "create_queue('y')"),
+        ("create trigger t after delete on pgmq.meta {}", "drop_queue('x')"),
+        ("create constraint trigger t after insert on pgmq.meta deferrable initially deferred for each row {}",
+         "create_queue('y')"),
+        # By the foreign keys of pgmq and of another table.
+        ("create trigger t before delete on pgmq.topic_bindings {}", "drop_queue('x')"),
+        ("create table public.mine (queue_name text references pgmq.meta (queue_name) on delete cascade);"
+         "insert into public.mine values ('x'); create trigger t after delete on public.mine {}", "drop_queue('x')"),
+    ],
+)  # fmt: skip
+def test_a_trigger_of_service_role_does_not_make_it_a_superuser(attacked: Sql, attack: str, call: str) -> None:
+    attacked("set local role service_role")
+    attacked(ESCALATE)
+    for statement in attack.format("execute function pg_temp.escalate()").split(";"):
+        attacked(statement)
+    attacked("savepoint attack")
+    with pytest.raises(errors.InsufficientPrivilege, match=REFUSED) as caught:
+        serve(attacked, f"pgmq_admin.{call}")
+    assert (caught.value.diag.message_hint or "").endswith(";")
+    attacked("rollback to attack; reset role; set constraints all immediate")
+    assert attacked("select rolsuper from pg_roles where rolname = 'service_role'") == [(False,)]
+
+
+def test_a_condition_of_a_trigger_is_not_evaluated(attacked: Sql) -> None:
+    attacked("set local role service_role")
+    condition = "query_to_xml('select 1 / 0', true, true, '') is null"
+    function = "suppress_redundant_updates_trigger()"
+    attacked(f"create trigger t before truncate on pgmq.q_x when ({condition}) execute function {function}")
+    with pytest.raises(errors.InsufficientPrivilege, match=REFUSED):
+        serve(attacked, "pgmq_admin.purge_queue('x')")
+
+
+def test_triggers_of_the_owner_do_not_matter(attacked: Sql) -> None:
+    attacked("create table public.noted (a text)")
+    attacked("create function public.note() returns trigger language plpgsql as"
+             " 'begin insert into public.noted values (tg_op); return null; end'")  # fmt: skip
+    attacked("create trigger t after truncate on pgmq.q_x execute function public.note()")
+    attacked("create trigger t after delete on pgmq.meta execute function public.note()")
+    serve(attacked, "pgmq_admin.purge_queue('x')")
+    serve(attacked, "pgmq_admin.drop_queue('x')")
+    attacked("reset role")
+    assert {a for (a,) in attacked("select a from public.noted")} == {"TRUNCATE", "DELETE"}
+
+
+def test_a_purge_is_not_refused_for_triggers_that_it_does_not_fire(attacked: Sql) -> None:
+    attacked("set local role service_role")
+    attacked(REPORT)
+    attacked("create trigger t after insert or update or delete on pgmq.q_x execute function pg_temp.report()")
+    serve(attacked, "pgmq_admin.purge_queue('x')")
+    assert attacked("select count(*) from pgmq.q_x") == [(0,)]
+
+
+@pytest.mark.parametrize("what", ["table pgmq.q_x", "function pgmq.purge_queue(text)"])
+def test_what_a_role_of_requests_owns_is_not_used(attacked: Sql, what: str) -> None:
+    attacked(f"alter {what} owner to service_role")
+    with pytest.raises(errors.InsufficientPrivilege, match="is owned by role service_role") as caught:
+        serve(attacked, "pgmq_admin.purge_queue('x')")
+    assert what in str(caught.value.diag.message_hint)
+
+
+def test_the_calls_are_those_of_all_definer_functions(db: Sql) -> None:
+    rows = db("""
+        select format('%s.%s', n.nspname, p.proname)
+        from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+        where p.prosecdef and n.nspname like 'pgmq%'
+    """)
+    assert {name for (name,) in rows} == CALLS.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, name: str) -> None:
+    tables = [
+        table for (table,) in attacked("""
+            select format('%s.%s', n.nspname, c.relname)
+            from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+            where c.relkind in ('r', 'p') and n.nspname in ('pgmq', 'pgmq_gateway')
+        """)
+    ]  # fmt: skip
+    assert {"pgmq.meta", "pgmq.q_x", "pgmq.a_x", "pgmq_gateway.samples"} <= set(tables)
+    attacked("set local role service_role")
+    attacked(REPORT)
+    attacked("savepoint attack")
+    serve(attacked, CALLS[name])
+    attacked("rollback to attack")
+    for table in tables:
+        for kind, events in (
+            ("statement", "insert or update or delete or truncate"),
+            ("row", "insert or update or delete"),
+        ):
+            on = f"{table} for each {kind}"
+            attacked(f"create trigger {kind} before {events} on {on} execute function pg_temp.report()")
+        with suppress(errors.InsufficientPrivilege):
+            serve(attacked, CALLS[name])
+        attacked("rollback to attack")
