@@ -12,6 +12,8 @@ from bench.checker.requests import Reply
 
 # Recorded for a call whose connection was refused.
 NO_CONNECTION = "no connection"
+COMMON_HEADERS = "Content-Profile: pgmq_public\r\nContent-Type: application/json\r\n"
+PATIENCE_SECONDS = 60.0
 
 
 class Client:
@@ -22,16 +24,20 @@ class Client:
         assert place.hostname
         assert place.port
         self._host, self._port = place.hostname, place.port
-        self._common = f"Host: {place.netloc}\r\nContent-Profile: pgmq_public\r\nContent-Type: application/json\r\n"
+        self._host_line = f"Host: {place.netloc}\r\n"
         self._connection: _Connection | None = None
 
     async def ask(
         self, function: str, arguments: dict[str, Any], token: str, patience: float, marker: str = ""
     ) -> Reply:
         """Make a call, and disconnect if there is no response in time. `marker`: the header X-Marker."""
-        body = json.dumps(arguments)
+        headers = f"Authorization: Bearer {token}\r\nX-Marker: {marker}\r\n"
+        return await self.call(function, json.dumps(arguments), headers, patience)
+
+    async def call(self, function: str, body: str, headers: str = "", patience: float = PATIENCE_SECONDS) -> Reply:
+        """Make a call with further header lines, and disconnect if there is no response in time."""
         request = (
-            f"POST /rpc/{function} HTTP/1.1\r\n{self._common}Authorization: Bearer {token}\r\nX-Marker: {marker}\r\n"
+            f"POST /rpc/{function} HTTP/1.1\r\n{self._host_line}{COMMON_HEADERS}{headers}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode("ascii")
         try:

@@ -50,6 +50,12 @@ class Queues:
         await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete}')", name, ROLE)
         await self._owner.execute(f"create policy bench on pgmq.q_{name} to {ROLE} using (true)")
 
+    async def run(self, *statements: str) -> None:
+        """Run SQL as the owner, and let the gateways load new functions."""
+        for statement in statements:
+            await self._owner.execute(statement)
+        await self._owner.execute("notify pgrst, 'reload schema'")
+
     async def drop(self, name: str) -> None:
         """Drop a queue if it exists."""
         if await self._owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):

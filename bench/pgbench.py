@@ -34,10 +34,15 @@ reset role;
 
 async def run_pgbench(uri: str, cell: Cell, queue: str, clients: int, seconds: int) -> Load:
     """Call the cell's functions with `clients` clients for some seconds. `uri` is that of the login role."""
+    protocol = "simple" if cell.operation.deletes else "prepared"
+    return await run_script(uri, _script(cell, queue), cell, clients, seconds, protocol)
+
+
+async def run_script(uri: str, script: str, cell: Cell, clients: int, seconds: int, protocol: str = "prepared") -> Load:
+    """Run a script with `clients` clients for some seconds, each run an operation of the cell."""
     with TemporaryDirectory(prefix="pgmq-gateway-bench-") as name:
         folder = Path(name)
-        (folder / "script.sql").write_text(_script(cell, queue))
-        protocol = "simple" if cell.operation.deletes else "prepared"
+        (folder / "script.sql").write_text(script)
         process = await asyncio.create_subprocess_exec(
             binary("pgbench"), "--no-vacuum", f"--protocol={protocol}", "--define=ready=0", "--file=script.sql",
             f"--client={clients}", "--jobs=1", f"--time={seconds}", "--log", "--log-prefix=times", uri,
@@ -91,7 +96,12 @@ def _script(cell: Cell, queue: str) -> str:
         Operation.LEASE: f"select * from pgmq_public.read('{queue}', {LEASE_SECONDS}, 1)",
     }
     claims = f"""'{{"role":"{ROLE}","sub":"user-' || :caller || '"}}'"""
-    lines += ["\\startpipeline", f"{_become(claims)};", f"{calls[cell.operation]};", "\\endpipeline"]
+    return "\n".join(lines) + "\n" + in_role(claims, calls[cell.operation])
+
+
+def in_role(claims: str, statement: str) -> str:
+    """The script of one statement in the caller's role. `claims` is an SQL expression."""
+    lines = ["\\startpipeline", f"{_become(claims)};", f"{statement};", "\\endpipeline"]
     return _BEGIN_PREPARED.format(role=ROLE) + "\n".join(lines) + "\n"
 
 
