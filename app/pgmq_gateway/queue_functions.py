@@ -1,10 +1,8 @@
 """The functions of Supabase Queues' Data API (schema pgmq_public), in one table that all rooms read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-import msgspec
 
 from pgmq_gateway.schemas import QUEUES
 
@@ -17,18 +15,6 @@ class Kind(StrEnum):
     SETTLE = "settle"
 
 
-class _Batch(msgspec.Struct):
-    messages: list[msgspec.Raw]
-
-
-class _Read(msgspec.Struct):
-    n: int
-
-
-_batch = msgspec.json.Decoder(_Batch)
-_read = msgspec.json.Decoder(_Read)
-
-
 @dataclass(frozen=True, slots=True)
 class QueueFunction:
     """One function.
@@ -37,7 +23,7 @@ class QueueFunction:
     optional       arguments with a default
     example        example arguments, besides the queue's name
     permission     the operation to grant, where functions share one
-    requested      number of messages that a call sends, or receives at most, from its body; raises msgspec.DecodeError
+    counted_by     the argument by which the number of messages can be told before the call runs; one message without
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
                    of their bodies, so that two transactions cannot deadlock
     """
@@ -48,7 +34,7 @@ class QueueFunction:
     optional: tuple[str, ...] = ()
     example: Mapping[str, object] = field(default_factory=dict)
     permission: str = ""
-    requested: Callable[[str], int] = lambda _: 1
+    counted_by: str = ""
     locks_message: bool = False
 
     @property
@@ -80,7 +66,7 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
             ("sleep_seconds",),
             {"messages": [{"hello": "world"}, {"hello": "again"}]},
             permission="send",
-            requested=lambda body: len(_batch.decode(body).messages),
+            counted_by="messages",
         ),
         QueueFunction(
             "read",
@@ -88,7 +74,7 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
             ("queue_name", "sleep_seconds", "n"),
             (),
             {"sleep_seconds": 30, "n": 1},
-            requested=lambda body: _read.decode(body).n,
+            counted_by="n",
         ),
         QueueFunction("pop", Kind.RECEIVE, ("queue_name",)),
         QueueFunction("archive", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),

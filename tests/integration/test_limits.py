@@ -7,6 +7,7 @@ import pytest
 
 from tests.answers import error
 from tests.gateways import RunningGateway
+from tests.waiting import until
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -15,6 +16,7 @@ GATEWAY = {
     "PGMQ_GATEWAY_RATE_LIMITS": "anon=3/h, authenticated=4/h by sub, authenticated=1000/h burst 100, "
     "service_role=10 messages/h by sub",
     "PGRST_SERVER_CORS_ALLOWED_ORIGINS": "https://app.example",
+    "PGRST_DB_PLAN_ENABLED": "true",
 }
 PROFILE = {"Content-Profile": "pgmq_public"}
 
@@ -92,23 +94,140 @@ def test_reads_of_an_empty_queue_are_free(gateway: RunningGateway, bearer: Beare
         assert (answer.status_code, answer.json()) == (200, [])
 
 
-def test_limiting_the_rows_does_not_lower_the_charge_of_sending(
+JSON = {"Content-Type": "application/json"}
+CSV = {"Content-Type": "text/csv"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PLAN = "application/vnd.pgrst.plan+json"
+EIGHT = '{"queue_name": "limited", "messages": [1, 2, 3, 4, 5, 6, 7, 8]}'
+SENDS = {
+    "json": ("/rpc/send_batch", EIGHT, JSON),
+    "limit": ("/rpc/send_batch?limit=1", EIGHT, JSON),
+    "offset": ("/rpc/send_batch?offset=3", EIGHT, JSON),
+    "filter": ("/rpc/send_batch?pgrst_scalar=lt.0", EIGHT, JSON),
+    "select": ("/rpc/send_batch?select=id:pgrst_scalar&limit=2", EIGHT, JSON),
+    "count": ("/rpc/send_batch?limit=0", EIGHT, {**JSON, "Prefer": "count=exact"}),
+    "minimal": ("/rpc/send_batch?limit=1", EIGHT, {**JSON, "Prefer": "return=minimal"}),
+    "object": ("/rpc/send_batch?limit=1", EIGHT, {**JSON, "Accept": "application/vnd.pgrst.object+json"}),
+    "csv out": ("/rpc/send_batch?limit=1", EIGHT, {**JSON, "Accept": "text/csv"}),
+    "columns": ("/rpc/send_batch?columns=queue_name,messages&limit=1", f"[{EIGHT}]", JSON),
+    "literal": ("/rpc/send_batch?limit=1", '{"queue_name": "limited", "messages": "{1,2,3,4,5,6,7,8}"}', JSON),
+    "matrix": ("/rpc/send_batch?limit=1", '{"queue_name": "limited", "messages": [[1, 2, 3, 4], [5, 6, 7, 8]]}', JSON),
+    "form": ("/rpc/send_batch?limit=1", "queue_name=limited&messages={1,2,3,4,5,6,7,8}", FORM),
+    "quoted": (
+        "/rpc/send_batch",
+        r'queue_name=limited&messages={"\"1,2,\"",2,"[3,3,3]",4,"{\"a\":5,\"b\":5}",6,7,8}',
+        FORM,
+    ),
+    "csv": ("/rpc/send_batch?limit=1", 'queue_name,messages\nlimited,"{1,2,3,4,5,6,7,8}"', CSV),
+    "plan": ("/rpc/send_batch", EIGHT, {**JSON, "Accept": f"{PLAN}; options=analyze"}),
+    "shaped plan": ("/rpc/send_batch?limit=1", EIGHT, {**JSON, "Accept": f"{PLAN}; options=analyze"}),
+    "resource": ("/queues/limited/messages", '{"messages": [1, 2, 3, 4, 5, 6, 7, 8]}', JSON),
+    "arrays": ("/queues/limited/messages", '{"messages": [[1, 1], 2, [], null, 5, 6, 7, [8]]}', JSON),
+}
+READS = {
+    "json": ("/rpc/read", '{"queue_name": "limited", "sleep_seconds": 60, "n": 8}', JSON),
+    "text": ("/rpc/read?limit=1", '{"queue_name": "limited", "sleep_seconds": 60, "n": "8"}', JSON),
+    "filter": ("/rpc/read?msg_id=eq.0", '{"queue_name": "limited", "sleep_seconds": 60, "n": 8}', JSON),
+    "select": ("/rpc/read?select=msg_id&offset=7", '{"queue_name": "limited", "sleep_seconds": 60, "n": 8}', JSON),
+    "form": ("/rpc/read?limit=1", "queue_name=limited&sleep_seconds=60&n=8", FORM),
+    "csv": ("/rpc/read?limit=1", "queue_name,sleep_seconds,n\nlimited,60,8", CSV),
+    "plan": (
+        "/rpc/read?limit=1",
+        "queue_name=limited&sleep_seconds=60&n=%208",
+        {**FORM, "Accept": f"{PLAN}; options=analyze"},
+    ),
+}
+
+
+def left(answer: httpx.Response) -> int:
+    """The messages that the caller can still send or read."""
+    return int(answer.headers["ratelimit"].partition(";r=")[2].partition(";")[0])
+
+
+@pytest.mark.parametrize("way", SENDS)
+def test_each_way_of_sending_is_charged_by_what_it_stores(
+    gateway: RunningGateway, queue: str, bearer: Bearer, way: str
+) -> None:
+    path, content, headers = SENDS[way]
+    gateway.sql(f"truncate pgmq.q_{queue}")
+    answer = gateway.client.post(
+        path, content=content, headers={**PROFILE, **headers, **bearer("service_role", sub=f"sends {way}")}
+    )
+    assert answer.is_success, answer.text
+    assert (rows(gateway), left(answer)) == (8, 2)
+
+
+@pytest.mark.parametrize("way", READS)
+def test_each_way_of_reading_is_charged_by_what_it_leases(
+    gateway: RunningGateway, queue: str, bearer: Bearer, way: str
+) -> None:
+    path, content, headers = READS[way]
+    gateway.sql(f"truncate pgmq.q_{queue}")
+    gateway.sql("select pgmq.send_batch(%s, array(select to_jsonb(n) from generate_series(1, 9) as n))", queue)
+    answer = gateway.client.post(
+        path, content=content, headers={**PROFILE, **headers, **bearer("service_role", sub=f"reads {way}")}
+    )
+    assert answer.is_success, answer.text
+    leased = gateway.sql("select count(*) from pgmq.q_limited where read_ct = 1")
+    assert (leased, left(answer)) == ([(8,)], 2)
+
+
+@pytest.mark.parametrize("shown", ["/rpc/{}?limit=0", "/rpc/{}"])
+@pytest.mark.parametrize("function", ["send_batch", "read"])
+def test_what_does_not_run_is_free(
+    gateway: RunningGateway, queue: str, bearer: Bearer, function: str, shown: str
+) -> None:
+    """With limit=0, and for a plan, Postgres does not call the function."""
+    before = rows(gateway)
+    accept = {} if "limit" in shown else {"Accept": PLAN}
+    given = {"messages": [1, 2, 3]} if function == "send_batch" else {"n": 3, "sleep_seconds": 60}
+    answer = gateway.client.post(
+        shown.format(function),
+        json={"queue_name": queue, **given},
+        headers={**PROFILE, **accept, **bearer("service_role", sub=f"free {function} {shown}")},
+    )
+    assert (answer.status_code, left(answer), rows(gateway)) == (200, 10, before)
+
+
+def test_more_messages_than_the_burst_are_refused_in_texts_too(
     gateway: RunningGateway, queue: str, bearer: Bearer
 ) -> None:
-    mine = bearer("service_role", sub="shaped")
+    mine = {**PROFILE, **bearer("service_role", sub="texts")}
     before = rows(gateway)
-    statuses = [
+    many = f"{{{','.join(map(str, range(1000)))}}}"
+    for answer in (
+        gateway.client.post("/rpc/send_batch?limit=1", data={"queue_name": queue, "messages": many}, headers=mine),
+        gateway.client.post("/rpc/send_batch?limit=1", json={"queue_name": queue, "messages": many}, headers=mine),
         gateway.client.post(
-            "/rpc/send_batch?limit=0", json={"queue_name": queue, "messages": [1, 2, 3, 4]}, headers={**PROFILE, **mine}
-        ).status_code
-        for _ in range(3)
-    ]
-    assert statuses == [200, 200, 429]
-    # A form is charged by its result.
-    form = {"queue_name": queue, "messages": '{"1","2","3"}'}
-    for _ in range(2):
-        gateway.client.post("/rpc/send_batch", data=form, headers={**PROFILE, **mine})
-    assert gateway.client.post("/rpc/send_batch", data=form, headers={**PROFILE, **mine}).status_code == 429
-    assert rows(gateway) - before <= 8 + 3
-    resource = gateway.client.post(f"/queues/{queue}/messages", json={"messages": [1, 2, 3]}, headers=mine)
-    assert resource.status_code == 429
+            "/rpc/send_batch", json={"queue_name": queue, "messages": [[[1] * 100] * 10]}, headers=mine
+        ),
+        gateway.client.post(f"/queues/{queue}/messages", json={"messages": [[]] * 1000}, headers=mine),
+        gateway.client.post("/rpc/read", data={"queue_name": queue, "sleep_seconds": 60, "n": 1000}, headers=mine),
+        gateway.client.post("/rpc/read", json={"queue_name": queue, "sleep_seconds": 60, "n": "1000"}, headers=mine),
+    ):
+        assert (answer.status_code, error(answer)["code"], left(answer)) == (413, "PGMQ413", 10)
+    assert rows(gateway) == before
+
+
+def test_a_function_that_returns_more_than_requested_leaves_a_debt(
+    gateway: RunningGateway, queue: str, bearer: Bearer
+) -> None:
+    gateway.sql(
+        "create function pgmq_public.pop(queue_name text, messages int) returns setof int language sql as "
+        "'select * from generate_series(1, messages)'"
+    )
+    gateway.sql("notify pgrst, 'reload schema'")
+    mine = bearer("service_role", sub="debt")
+    until(lambda: call(gateway, "pop", mine, queue_name=queue, messages=0).status_code == 200)
+    assert len(call(gateway, "pop", mine, queue_name=queue, messages=1000).json()) == 1000
+    refused = call(gateway, "send", mine, queue_name=queue, message=1)
+    assert refused.status_code == 429
+    # 991 messages are missing, and one returns every six minutes.
+    assert int(refused.headers["retry-after"]) > 990 * 360
+
+
+def test_a_failed_call_is_free_whatever_its_shape(gateway: RunningGateway, queue: str, bearer: Bearer) -> None:
+    mine = {**PROFILE, **bearer("service_role", sub="failed"), "Accept": "application/vnd.pgrst.object+json"}
+    before = rows(gateway)
+    answer = gateway.client.post("/rpc/send_batch", json={"queue_name": queue, "messages": [1, 2]}, headers=mine)
+    assert (answer.status_code, left(answer), rows(gateway)) == (406, 10, before)

@@ -1041,7 +1041,7 @@ CREATE FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding nam
         array_to_string(forbidding, ', '));
 $_$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1077,11 +1077,13 @@ begin
         end if;
         if pg_catalog.starts_with(statement, 'explain') then
             body := '';
+            perform pg_catalog.set_config('pgmq_gateway.returned', '0', true);
             for line in execute statement using given, parameters loop
                 body := body || line || E'\n';
             end loop;
+            returned := pg_catalog.current_setting('pgmq_gateway.returned');
         else
-            execute statement into total, row_count, body using given, parameters;
+            execute statement into total, row_count, body, returned using given, parameters;
         end if;
     end if;
     if singular and row_count <> 1 then
@@ -3446,8 +3448,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_ro
 
 REVOKE ALL ON FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding name[], operation text, fails boolean, commands "char"[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 

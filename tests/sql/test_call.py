@@ -24,7 +24,10 @@ HELPERS = {
 }  # fmt: skip
 API_ROLES = ["anon", "authenticated", "service_role"]
 
-CALL = "select * from pgmq_gateway.call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+CALL = f"""
+select total, row_count, body, response_headers, response_status
+from pgmq_gateway.call({", ".join(["%s"] * 13)})
+"""
 
 # The state that a statement, or a function in it, can see.
 SEEN = """json_build_object(

@@ -83,6 +83,7 @@ class Functions:
             preferences,
             read_only=request.method != "POST" or not function.volatile,
             body=arguments.body,
+            values=arguments.values,
             offset=shaping.offset,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,

@@ -65,6 +65,7 @@ class Queues:
             Preferences(),
             read_only=False,
             body=resource.arguments.body,
+            values=resource.arguments.values,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
         )

@@ -1,6 +1,6 @@
 """A call of a function, and its answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ class Call(msgspec.Struct, frozen=True):
     """One call of a function.
 
     body       the JSON that the statement takes as $1
+    values     the arguments that were sent as texts, as in Arguments
     read_only  whether the transaction is read-only
     offset     rows that the client skips, for Content-Range
     settings   those of the caller's role; the function's own override them
@@ -29,6 +30,7 @@ class Call(msgspec.Struct, frozen=True):
     preferences: Preferences
     read_only: bool
     body: str | None = None
+    values: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     offset: int = 0
     settings: TransactionSettings = DEFAULTS
     abandoned: Callable[[], bool] = bool
@@ -59,6 +61,7 @@ class Answer(msgspec.Struct, frozen=True):
     body       JSON or CSV text; None for a function that returns void
     headers    response.headers as the function set it: JSON or empty
     status     response.status as the function set it
+    returned   rows of the function before limit, offset and filters; None: those in `body`
     """
 
     total: int | None
@@ -66,6 +69,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: str | None
     headers: str | None = None
     status: str | None = None
+    returned: int | None = None
 
 
 # The OIDs of the functions of a schema that a role can execute, with the columns of an answer.

@@ -21,7 +21,7 @@ from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 logger = logging.getLogger("pgmq_gateway")
 
 CALL = """
-select total, row_count, body, response_headers, response_status
+select total, row_count, body, response_headers, response_status, returned
 from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 

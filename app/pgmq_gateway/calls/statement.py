@@ -1,4 +1,4 @@
-"""Renders a call as one SQL statement that returns total, row_count and body.
+"""Renders a call as one SQL statement that returns total, row_count, body and, for some, returned.
 
 The statement consists of fixed words and of quoted identifiers. All values of the client are parameters: $1 is the JSON
 body as sent, $2 an array of texts.
@@ -13,7 +13,7 @@ from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping
-from pgmq_gateway.queue_functions import SIGNATURES
+from pgmq_gateway.queue_functions import SIGNATURES, Kind, queue_function
 from pgmq_gateway.schemas import QUEUES
 
 PLAIN = Shaping()
@@ -56,7 +56,8 @@ def statement(
     function: Function, arguments: Arguments, shaping: Shaping, representation: Representation, *, counted: bool
 ) -> Statement:
     """The statement that calls `function` and shapes its result. `counted` adds the total before limit and offset."""
-    if shaping == PLAIN and not counted and not arguments.values and function.whole_body is None:
+    unshaped = shaping == PLAIN and not counted and not arguments.values and function.whole_body is None
+    if unshaped and (representation.plan is None or not _returns_messages(function)):
         rendered = _plain(function, frozenset(arguments.names), representation)
     else:
         rendered = _shaped(function, arguments, shaping, representation, counted=counted)
@@ -81,10 +82,30 @@ def _shaped(
     total = f"(select pg_catalog.count(*) from source as {name}{where})" if counted else "null::pg_catalog.int8"
     sql = (
         f"with source as (select call.* from {source}) "
-        f"select {total}, pg_catalog.count(*), {_body(function, shaping, representation, parameters)} "
-        f"from ({rows}) as answer"
+        f"select {total}, pg_catalog.count(*), {_body(function, shaping, representation, parameters)}"
+        f"{_returned(function, shaping, representation, counted=counted)} from ({rows}) as answer"
     )
     return Statement(sql, tuple(parameters.texts))
+
+
+def _returned(function: Function, shaping: Shaping, representation: Representation, *, counted: bool) -> str:
+    """A column with the rows before shaping, which rate limits on messages count.
+
+    In a plan, whose columns EXPLAIN discards, it is a setting of the transaction.
+    """
+    # To count the rows would call the function.
+    if not _returns_messages(function) or (shaping.limit == 0 and not counted):
+        return ""
+    count = "(select pg_catalog.count(*) from source)"
+    if representation.plan is None:
+        return f", {count}"
+    return f", pg_catalog.set_config('pgmq_gateway.returned', {count}::pg_catalog.text, true)"
+
+
+def _returns_messages(function: Function) -> bool:
+    """True if each row is a message that the function sends or reads."""
+    known = queue_function(function.schema, function.name)
+    return known is not None and known.kind is not Kind.SETTLE
 
 
 @lru_cache(maxsize=1024)

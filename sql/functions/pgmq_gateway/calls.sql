@@ -109,11 +109,14 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 -- settings      more settings for the call: name, value, name, value …
 -- read_only     whether the call is kept from writing
 -- prepare       a statement to run before the call, in its role (db-pre-request), or null
--- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count and body; or an EXPLAIN
---               of that, whose lines become the body; or, without any space, the signature of a plain call
+-- statement     the call as SQL: $1 is `arguments`, $2 `parameters`; returns total, row_count, body and, if a message is
+--               each row of the function, returned; or an EXPLAIN of that, whose lines become the body; or, without any
+--               space, the signature of a plain call
 -- singular      raise GW116 unless the result is one row
 -- max_affected  raise GW124 for more rows; null: no limit
 -- row_offset    raise GW103 if rows were counted and there are fewer; null: no check
+-- returned      rows of the function before they were shaped; null: row_count. Those of an EXPLAIN are in a setting,
+--               which the statement sets if the plan is run.
 --
 -- The message of these errors is the number of rows.
 create or replace function pgmq_gateway.call(
@@ -134,7 +137,8 @@ create or replace function pgmq_gateway.call(
     out row_count bigint,
     out body text,
     out response_headers text,
-    out response_status text
+    out response_status text,
+    out returned bigint
 )
 language plpgsql
 as $call$
@@ -171,11 +175,13 @@ begin
         end if;
         if pg_catalog.starts_with(statement, 'explain') then
             body := '';
+            perform pg_catalog.set_config('pgmq_gateway.returned', '0', true);
             for line in execute statement using given, parameters loop
                 body := body || line || E'\n';
             end loop;
+            returned := pg_catalog.current_setting('pgmq_gateway.returned');
         else
-            execute statement into total, row_count, body using given, parameters;
+            execute statement into total, row_count, body, returned using given, parameters;
         end if;
     end if;
     if singular and row_count <> 1 then
