@@ -21,6 +21,7 @@ GATEWAY = {
     "PGMQ_GATEWAY_LOG_FORMAT": "json",
     "PGMQ_GATEWAY_LOG_REQUESTS": "true",
     "PGRST_LOG_LEVEL": "debug",
+    "PGMQ_GATEWAY_ADMIN_HOSTS": "metrics.example, gateway",
 }
 CANARY = "canary-7d41"
 
@@ -230,3 +231,19 @@ def test_a44_the_public_port_has_nothing_of_the_admin_port(gateway: RunningGatew
 def test_a44_the_admin_port_has_nothing_of_the_public_port(gateway: RunningGateway, path: str) -> None:
     answer = httpx.get(f"{gateway.server.admin_url}{path}")
     assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 200) for host in ("localhost", "LOCALHOST:1", "127.0.0.1:3001", "[::1]:3001", "10.0.0.9:3001")),
+        *((host, 200) for host in ("metrics.example", "gateway:3001")),
+        *((host, 421) for host in ("evil.example", "localhost.evil.example:3001", "127.0.0.1.evil.example", "", "[")),
+    ],
+)
+def test_a44_the_admin_port_answers_to_no_name_of_others(gateway: RunningGateway, host: str, status: int) -> None:
+    for page in ("live", "ready", "metrics", "schema_cache"):
+        answer = httpx.get(f"{gateway.server.admin_url}/{page}", headers={"Host": host})
+        assert (answer.status_code, answer.headers["cache-control"]) == (status, "no-store")
+    if status == 421:
+        assert answer.text.startswith(f"Host {host!r} is not allowed.")

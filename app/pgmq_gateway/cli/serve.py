@@ -17,6 +17,7 @@ from pgmq_gateway.cli import banner
 from pgmq_gateway.cli.terminal import progress
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.embedded.server import EmbeddedPostgres
+from pgmq_gateway.http.hosts import Hosts
 from pgmq_gateway.http.sockets import Addresses, ServeError, bind, overlap, passed, url
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import owner
@@ -138,7 +139,8 @@ class Launch:
         reloading = Reloading(settings, reread, manager, status)
         run = serve if self.workers == 1 else partial(serve_many, self.workers)
         with reloading.on_signals():
-            await run(settings, Lifecycle(addresses, manager, announced, reloading.run, others))
+            lifecycle = Lifecycle(addresses, manager, announced, reloading.run, others, admin_hosts(settings))
+            await run(settings, lifecycle)
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
         """The dashboard, not yet started, on a bound socket."""
@@ -179,6 +181,11 @@ def _addresses(settings: Settings) -> Addresses:
     api = found[0] if found else bind(settings.server_host, settings.server_port, shared=shared)
     admin = found[1] if len(found) > 1 else bind(admin_host, settings.admin_server_port, shared=shared)
     return Addresses(api, admin)
+
+
+def admin_hosts(settings: Settings) -> Hosts:
+    """The hosts that the admin port answers to. An address is no danger, and probes of containers use one."""
+    return Hosts((settings.admin_server_host or settings.server_host, *settings.admin_hosts), addresses=True)
 
 
 def with_secret(settings: Settings, directory: DataDirectory) -> Settings:

@@ -4,10 +4,13 @@ import json
 from collections.abc import Awaitable, Callable
 
 from fastapi import Response
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.gateway import Gateway
-from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.asgi import App, Receive, Scope, Send
+from pgmq_gateway.http.hosts import Hosts
 
 
 class AdminApp:
@@ -52,6 +55,26 @@ class AdminApp:
         functions = watch.catalog if watch.loaded.is_set() else ()
         text = json.dumps({"functions": [_function(function) for function in functions]}, ensure_ascii=False)
         return Response(text, media_type="application/json")
+
+
+class HostCheck:
+    """ASGI middleware: requests to other hosts get 421."""
+
+    def __init__(self, app: App, hosts: Hosts) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host")
+        app: App = self._app
+        # Without Host the request is HTTP/1.0, which no browser sends.
+        if host is not None and not self._hosts.accept(host):
+            text = (
+                f"Host {host!r} is not allowed. The admin port accepts addresses and the names of its own machine, to "
+                "prevent DNS rebinding. To allow this name, add it to PGMQ_GATEWAY_ADMIN_HOSTS."
+            )
+            app = PlainTextResponse(text, 421)
+        await app(scope, receive, send)
 
 
 def _function(function: Function) -> dict[str, object]:

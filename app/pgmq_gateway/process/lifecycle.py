@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pgmq_gateway.http.asgi import App
+from pgmq_gateway.http.caching import Uncached
+from pgmq_gateway.http.hosts import Hosts
 from pgmq_gateway.http.server import server_for
 from pgmq_gateway.http.sockets import Addresses
+from pgmq_gateway.process.admin_port import HostCheck
 from pgmq_gateway.process.reload import Apply
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings
@@ -49,10 +52,11 @@ class Service(Protocol):
 class Lifecycle:
     """Addresses, service manager and tasks of a service.
 
-    ready       called once, when the service accepts requests
-    reloading   runs beside the service; calls its argument to apply new settings
-    others      further tasks beside the service
-    supervised  whether another gateway process supervises this one, and sends SIGQUIT to hurry it
+    ready        called once, when the service accepts requests
+    reloading    runs beside the service; calls its argument to apply new settings
+    others       further tasks beside the service
+    admin_hosts  host names of the admin port; None: any
+    supervised   whether another gateway process supervises this one, and sends SIGQUIT to hurry it
     """
 
     addresses: Addresses
@@ -60,11 +64,13 @@ class Lifecycle:
     ready: Callable[[], None]
     reloading: Callable[[Apply], Awaitable[None]]
     others: Sequence[Awaitable[None]] = ()
+    admin_hosts: Hosts | None = None
     supervised: bool = False
 
     async def run(self, service: Service) -> None:
         """Run a service until SIGTERM or SIGINT, or until a task beside it fails. Raises what that task raised."""
-        admin = server_for(service.admin)
+        pages = HostCheck(service.admin, self.admin_hosts) if self.admin_hosts else service.admin
+        admin = server_for(Uncached(pages))
         announced = asyncio.create_task(self._announce(service))
         tasks = (*self.others, *self.manager.tasks(), self.reloading(service.apply))
         beside = [asyncio.ensure_future(task) for task in tasks]

@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGUSR2)
 # How long the new gateway may take to load the functions before the new settings are rejected.
 LOAD_TIMEOUT_SECONDS = 10
 # Settings that only a restart changes.
-FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "reuse_port")
+FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "admin_hosts", "reuse_port")
 
 Reread = Callable[[], Settings]
 Apply = Callable[[Settings], Awaitable[None]]

@@ -102,6 +102,7 @@ class Settings(BaseModel):
     log_requests            log each request, whatever the log level
     queue_metrics           maximum number of queues in the metrics; 0: no metrics of queues
     rate_limits             rate limits per caller (settings/ratelimit.py)
+    admin_hosts             host names of the admin port besides its own
     reuse_port              SO_REUSEPORT, so that a new gateway can take over the ports
     max_body, max_head      bytes of a request's body; of its request line and headers
     head_timeout            seconds for receiving a request line and headers; body_timeout: a body
@@ -163,6 +164,7 @@ class Settings(BaseModel):
     log_requests: bool = False
     queue_metrics: int = Field(default=100, ge=0, le=10_000)
     rate_limits: Names = ()
+    admin_hosts: Names = ()
     reuse_port: bool = False
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
     max_head: int = Field(default=32 * 1024, ge=1024)
@@ -182,6 +184,7 @@ class Settings(BaseModel):
         "publishable_keys",
         "secret_keys",
         "rate_limits",
+        "admin_hosts",
         mode="before",
     )
     @classmethod

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Session, Sessions
 from pgmq_gateway.http.asgi import App, Message, Receive, Scope, Send
+from pgmq_gateway.http.hosts import Hosts, split
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Paths that need no session: the sign-in page, and the static files of public packages.
 PUBLIC_PATHS = (SIGN_IN, "/assets/", "/_nicegui/", "/favicon.ico")
 # Methods that change nothing (RFC 9110, 9.2.1).
@@ -31,7 +31,7 @@ class Gate:
     def __init__(self, app: App, sessions: Sessions, hosts: Collection[str], cookie: str) -> None:
         self._app = app
         self._sessions = sessions
-        self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._hosts = Hosts(hosts)
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,7 @@ class Gate:
     def _refusal(self, scope: Scope, session: Session | None) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
-        if _split(f"//{host}")[0] not in self._hosts:
+        if not self._hosts.accept(host):
             text = (
                 f"Host {host!r} is not allowed. The dashboard accepts names of its own machine, to prevent DNS "
                 "rebinding. To allow this name, start it with: pgmq-gateway dashboard --allow-host NAME"
@@ -150,13 +150,4 @@ def _same_origin(headers: Headers, host: str, *, required: bool) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return not required or headers.get("sec-fetch-site") == "same-origin"
-    return _split(origin)[1] == host.lower()
-
-
-def _split(address: str) -> tuple[str, str]:
-    """Host name, and host with port, of a URL; empty strings when it is malformed."""
-    try:
-        parts = urlsplit(address)
-        return parts.hostname or "", parts.netloc.lower()
-    except ValueError:
-        return "", ""
+    return split(origin)[1] == host.lower()
