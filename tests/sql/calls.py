@@ -1,4 +1,4 @@
-"""Calls of pgmq_gateway.calls, the function that runs several calls of one caller."""
+"""Calls of pgmq_gateway.calls, the function that runs several plain calls of one caller."""
 
 import json
 from typing import Any
@@ -6,34 +6,41 @@ from typing import Any
 from tests.databases import Sql
 
 CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
+JUDGEMENT = "select obstacles, relations::text, functions, fingerprint from pgmq_gateway.judgement(%s, %s)"
 CALLS = (
-    "select total, row_count, body, response_headers, response_status, failure "
-    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[], %s::bigint[], %s)"
-)
-PLAIN = (False, None, None)
-Checks = tuple[bool, int | None, int | None]
+    "select row_count, body, failure "
+    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s::oid[], %s, %s, %s)"
+)  # fmt: skip
+SEND = "send(message,queue_name)"
+
+
+def sends(*messages: object, queue: str = "q") -> list[str]:
+    """The arguments of calls of send."""
+    return [json.dumps({"queue_name": queue, "message": message}) for message in messages]
 
 
 def calls(
     gateway: Sql,
-    *statements: str,
+    arguments: list[str],
+    *,
+    statement: str = SEND,
     role: str = "anon",
+    queue: str = "q",
     settings: list[str] | None = None,
-    prepare: str | None = None,
-    schemas: list[str] | None = None,
-    checks: list[Checks] | None = None,
     careful: bool = True,
+    judgement: tuple[Any, ...] | None = None,
 ) -> list[tuple[Any, ...]]:
-    """Calls with the numbers 0, 1 … as their arguments, and as the header of their requests."""
-    numbers = range(len(statements))
-    requests = [text for n in numbers for text in ("POST", f"/rpc/{n}", f'{{"n": "{n}"}}', "{}")]
-    singular, most, first = zip(*(checks or [PLAIN] * len(statements)), strict=True)
+    """Several calls; the header n of their requests counts them."""
+    count = range(len(arguments))
+    requests = [text for n in count for text in ("POST", f"/rpc/{n}", json.dumps({"n": str(n)}), "{}")]
+    obstacles, *compared = judgement or gateway(JUDGEMENT, queue, statement.partition("(")[0])[0]
+    assert obstacles == []
+    statements = [statement] * len(arguments)
     return gateway(
-        CALLS, role, CLAIMS, settings, prepare, requests, schemas or ["public"] * len(statements), list(statements),
-        [f'{{"n": {n}}}' for n in numbers], list(singular), list(most), list(first), careful,
+        CALLS, role, CLAIMS, settings, requests, "public", statements, arguments, queue, *compared, careful
     )  # fmt: skip
 
 
-def giving(value: str) -> str:
-    """A statement that returns one row with a text."""
-    return f"select null::bigint, 1::bigint, ({value})::text"
+def bodies(rows: list[tuple[Any, ...]]) -> list[Any]:
+    """The bodies of the calls in their order; for a failure its code."""
+    return [body if failure is None else failure[0] for _, body, failure in rows]

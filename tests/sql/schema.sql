@@ -1109,30 +1109,49 @@ CREATE FUNCTION pgmq_gateway.caller_roles() RETURNS TABLE(oid oid, role name)
         where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
-    answer record;
+    given constant json[] := arguments;
+    plain record;
     code text;
     message text;
     detail text;
     hint text;
     context text;
-    zone constant text := pg_catalog.current_setting('timezone');
-    encoding constant text := pg_catalog.current_setting('client_encoding');
 begin
-    for n in 1 .. pg_catalog.cardinality(statements) loop
-        -- The call before may have changed it, or created a table that was to be dropped with its transaction.
-        perform pg_catalog.set_config('timezone', zone, true);
-        if n > 1 and pg_catalog.pg_my_temp_schema() <> 0 then
-            discard temp;
+    -- With another isolation level, the last comparison would not see what was committed since the first one.
+    if pg_catalog.current_setting('transaction_isolation') <> 'read committed'
+        or pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint
+    then
+        raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
+    end if;
+    for n in 1 .. pg_catalog.cardinality(given) loop
+        if given[n] ->> 'queue_name' is distinct from queue_name then
+            raise sqlstate 'GW130' using message = 'the calls name several queues';
         end if;
+    end loop;
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    for n in 1 .. pg_catalog.cardinality(given) loop
+        -- Policies may read them.
+        perform
+            pg_catalog.set_config('request.method', requests[4 * n - 3], true),
+            pg_catalog.set_config('request.path', requests[4 * n - 2], true),
+            pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
+            pg_catalog.set_config('request.cookies', requests[4 * n], true);
         if careful then
             begin
-                answer := pgmq_gateway.call(
-                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
-                    arguments[n], null, singular[n], max_affected[n], row_offset[n]);
+                plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
                 failure := null;
             exception when others then
                 get stacked diagnostics
@@ -1144,25 +1163,22 @@ begin
                 failure := array[code, message, detail, hint, context];
             end;
         else
-            answer := pgmq_gateway.call(
-                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
-                arguments[n], null, singular[n], max_affected[n], row_offset[n]);
+            plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
         end if;
         if failure is null then
-            total := answer.total;
-            row_count := answer.row_count;
-            body := answer.body;
-            response_headers := answer.response_headers;
-            response_status := answer.response_status;
+            row_count := plain.row_count;
+            body := plain.body;
+        else
+            row_count := null;
+            body := null;
         end if;
-        -- The next call is run by the login role: the caller has no privilege on `call`.
+        -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
-    -- All results leave in one encoding, which the driver must know.
-    perform pg_catalog.set_config('client_encoding', encoding, true);
-    -- Deferred triggers run at the commit, in the caller's role.
-    perform pg_catalog.set_config('role', role, true);
+    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+        raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
+    end if;
 end;
 $$;
 
@@ -1917,6 +1933,35 @@ CREATE FUNCTION pgmq_gateway.filter_members() RETURNS TABLE(member text, type te
         ('headers_contain', 'any', 'Use any JSON value.');
 $_$;
 
+CREATE FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    combined bigint;
+begin
+    select bit_xor(hashtidextended(v.place, hashint8extended(v.writer::text::bigint, v.kind)))
+    into combined
+    from (
+        select 1, c.ctid, c.xmin from pg_class as c where c.oid = any (relations)
+        union all
+        select 2, d.ctid, d.xmin from pg_depend as d
+        where d.refclassid = 'pg_class'::regclass and d.refobjid = any (relations)
+        union all
+        select 3, d.ctid, d.xmin from pg_depend as d
+        where d.classid = 'pg_class'::regclass and d.objid = any (relations)
+        union all
+        select 4, p.ctid, p.xmin from pg_proc as p where p.proname = any (functions)
+        union all
+        select 5, o.ctid, o.xmin from pg_operator as o where o.oid >= 16384 and o.oprname = any (functions)
+    ) as v (kind, place, writer);
+    return concat_ws(' ', to_regnamespace('pgmq')::oid, to_regnamespace('pgmq_public')::oid, combined);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(at timestamp with time zone, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
     LANGUAGE sql STABLE
     AS $$
@@ -2180,6 +2225,32 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
             from blocked),
         (select coalesce(bool_or(not free or restricted), false) from judged),
         (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    relations := array(
+        select c.oid
+        from pg_class as c
+        join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'pgmq' and c.relname in (lower('q_' || queue_name), lower('a_' || queue_name)));
+    functions := array[function_name, 'format_table_name'];
+    fingerprint := pgmq_gateway.fingerprint(relations, functions);
+    obstacles := array(
+        select 'the queue does not exist'
+        where cardinality(relations) < 2
+        union all
+        select format('%s is not an ordinary table', c.relname)
+        from pg_class as c
+        where c.oid = any (relations) and c.relkind <> 'r'
+        union all
+        select format('%s has the trigger %s', t.tgrelid::regclass, t.tgname)
+        from pg_trigger as t
+        where t.tgrelid = any (relations));
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
@@ -3453,8 +3524,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], prepare text, requests text[], schemas text[], statements text[], arguments text[], singular boolean[], max_affected bigint[], row_offset bigint[], careful boolean, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT failure text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
@@ -3532,6 +3603,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_rol
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_members() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_members() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
@@ -3554,6 +3628,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass,
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 

@@ -194,9 +194,11 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         order by 1
     """) == [
         ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
-        ("pgmq_gateway.calls(text,text,text[],text,text[],text[],text[],text[],boolean[],bigint[],bigint[],boolean)",),
+        ("pgmq_gateway.calls(text,text,text[],text[],text,text[],text[],text,oid[],text[],text,boolean)",),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
+        ("pgmq_gateway.fingerprint(oid[],text[])",),
+        ("pgmq_gateway.judgement(text,text)",),
         ("pgmq_gateway.plain_call(text,text,text,json)",),
         ("pgmq_gateway.queue_metrics(integer)",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),

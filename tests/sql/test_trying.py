@@ -1,4 +1,4 @@
-"""Trying as a caller leaves no row, no notification and no setting behind, also in a shared transaction."""
+"""Trying as a caller leaves no row, no notification and no setting behind, even for the rest of its transaction."""
 
 import pytest
 from psycopg import errors
@@ -6,12 +6,13 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
-from tests.sql.calls import CLAIMS, calls, giving
+from tests.sql.calls import CLAIMS
 from tests.sql.conftest import Connect
 
 SETTINGS = ("role", "request.jwt.claims", "lock_timeout", "search_path", "app.trace")
 STATE = " || ' ' || ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
-TRY = "select null::bigint, count(*), string_agg(coalesce(code, 'ok'), ' ') from pgmq_admin.try_as('q', {}, '{}')"
+STATE = f"select {STATE}"
+TRY = "select string_agg(coalesce(code, 'ok'), ' ') from pgmq_admin.try_as('q', {}, '{}')"
 # A policy with a side effect on the session.
 TRACING = "set_config('app.trace', current_user, false) is not null"
 
@@ -26,19 +27,31 @@ def gateway(directory: DataDirectory, database: str, connect: Connect, db: Sql) 
     return runner(connect(socket_uri(directory, "authenticator", database)))
 
 
-@pytest.mark.parametrize("careful", [True, False])
-def test_a_shared_transaction_goes_on_as_before(gateway: Sql, db: Sql, careful: bool) -> None:
+def in_transaction(gateway: Sql, *statements: str) -> list[str]:
+    """The text that each statement returns as service_role, or the code of its error."""
+    gateway("begin")
+    gateway(
+        "select set_config('role', 'service_role', true), set_config('request.jwt.claims', %s, true), "
+        "set_config('search_path', 'pgmq_admin', true)", CLAIMS,
+    )  # fmt: skip
+    found = []
+    for statement in statements:
+        gateway("savepoint one")
+        try:
+            found.append(gateway(statement)[0][0])
+        except errors.DatabaseError as error:
+            gateway("rollback to one")
+            found.append(error.sqlstate)
+    gateway("commit")
+    return found
+
+
+def test_a_transaction_goes_on_as_before(gateway: Sql, db: Sql) -> None:
     stored = db("select * from pgmq.q_q")
     anon, forged = TRY.format("'anon'", '{"sub": "x"}'), TRY.format("'authenticated'", "{}")
-    rows = calls(
-        gateway, giving(STATE), anon, giving(STATE), forged, giving(STATE), role="service_role",
-        schemas=["pgmq_admin"] * 5, careful=careful,
-    )  # fmt: skip
-    assert [row[5] for row in rows] == [None] * 5
-    assert rows[0][2] == f"service_role {CLAIMS} 0 pgmq_admin "
-    assert rows[2][2] == rows[4][2] == rows[0][2]
-    assert rows[1][2] == "ok ok ok ok ok"
-    assert rows[3][2] == "42501 42501 42501 42501 42501"
+    before = f"service_role {CLAIMS} 0 pgmq_admin "
+    allowed, refused = " ".join(["ok"] * 5), " ".join(["42501"] * 5)
+    assert in_transaction(gateway, STATE, anon, STATE, forged, STATE) == [before, allowed, before, refused, before]
     assert db("select * from pgmq.q_q") == stored
     assert db("select count(*) from pgmq.a_q") == [(0,)]
 
@@ -46,15 +59,15 @@ def test_a_shared_transaction_goes_on_as_before(gateway: Sql, db: Sql, careful: 
 def test_what_fails_before_it_begins_leaves_nothing_either(gateway: Sql) -> None:
     callers = {"nobody": "{}", "postgres": "{}", "authenticator": "{}", "anon": "[]"}
     wrong = [TRY.format(f"'{role}'", claims) for role, claims in callers.items()]
-    rows = calls(gateway, giving(STATE), *wrong, giving(STATE), role="service_role", schemas=["pgmq_admin"] * 6)
-    assert [row[5] and row[5][0] for row in rows] == [None, "42704", "42501", "42501", "22023", None]
-    assert rows[5][2] == rows[0][2]
+    before, *codes, after = in_transaction(gateway, STATE, *wrong, STATE)
+    assert codes == ["42704", "42501", "42501", "22023"]
+    assert before == after
 
 
 def test_nobody_is_notified(gateway: Sql, db: Sql, connect: Connect, directory: DataDirectory, database: str) -> None:
     listener = connect(socket_uri(directory, database=database))
     listener.execute('listen "pgmq.q_q.INSERT"')
-    calls(gateway, TRY.format("'anon'", "{}"), role="service_role")
+    in_transaction(gateway, TRY.format("'anon'", "{}"))
     db("notify \"pgmq.q_q.INSERT\", 'the end'")
     assert [notification.payload for notification in listener.notifies(timeout=30, stop_after=1)] == ["the end"]
 

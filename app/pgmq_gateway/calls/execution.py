@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import asyncpg
+import msgspec
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
@@ -15,7 +16,7 @@ from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isol
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import ConnectionLost, GatewayError, Unavailable
-from pgmq_gateway.schemas import MANAGEMENT
+from pgmq_gateway.queue_functions import SIGNATURES
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -26,9 +27,11 @@ from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 CALLS = """
-select total, row_count, body, response_headers, response_status, failure
+select row_count, body, failure
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+
+JUDGEMENT = "select obstacles, relations, functions, fingerprint from pgmq_gateway.judgement($1, $2)"
 
 # asyncpg's names of the isolation levels.
 ISOLATION_LEVELS: Mapping[str, Isolation] = {
@@ -41,6 +44,10 @@ ISOLATION_LEVELS: Mapping[str, Isolation] = {
 MAX_RETRIES = 3
 # In a shared transaction, a long body would delay the other calls.
 MAX_SHARED_BODY_CHARACTERS = 65536
+
+
+class _Named(msgspec.Struct):
+    queue_name: str
 
 
 class Database:
@@ -92,15 +99,15 @@ class Database:
         raise failure
 
     def shares(self, call: Call) -> bool:
-        """True if a call can share a transaction with other calls of its caller."""
-        without_settings = call.preferences.timezone is None and call.function.settings is DEFAULTS
-        short = call.body is None or len(call.body) <= MAX_SHARED_BODY_CHARACTERS
+        """True if a call may share a transaction with other calls of its caller: a plain call of a queue function."""
         return (
-            without_settings
-            and short
-            # Functions that manage whole queues can take long.
-            and call.function.schema != MANAGEMENT
-            and not call.statement.texts
+            call.statement.sql in SIGNATURES
+            and self._prepare is None
+            and call.body is not None
+            and len(call.body) <= MAX_SHARED_BODY_CHARACTERS
+            and call.preferences.timezone is None
+            and call.preferences.max_affected is None
+            and call.function.settings is DEFAULTS
             and not call.read_only
             and call.isolation is None
             and call.representation.plan is None
@@ -112,12 +119,21 @@ class Database:
 
         Raises ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
         """
+        queue, *others = {(_queue_name(call), call.function.name) for call in calls}
+        if others:
+            return [None] * len(calls)
         connection = await self.pool.acquire(caller)
         try:
+            judgement = await connection.fetchrow(JUDGEMENT, *queue)
+            assert judgement is not None
+            if judgement["obstacles"]:
+                return [None] * len(calls)
             # Savepoints cost time, and most transactions have no error: they are for the second attempt.
             for savepoints in (False, True):
                 try:
-                    rows = await self._run_together(connection, caller, calls, savepoints=savepoints)
+                    rows = await self._run_together(
+                        connection, caller, calls, queue[0], judgement, savepoints=savepoints
+                    )
                     return _outcomes(rows, caller, calls)
                 except SERVER_ERRORS as error:
                     if self._close_if_lost(connection, error):
@@ -191,18 +207,32 @@ class Database:
         return session > 0 and own is not None and not 0 < own <= session
 
     async def _run_together(
-        self, connection: Connection, caller: Caller, calls: Sequence[Call], *, savepoints: bool
+        self,
+        connection: Connection,
+        caller: Caller,
+        calls: Sequence[Call],
+        queue_name: str | None,
+        judgement: asyncpg.Record,
+        *,
+        savepoints: bool,
     ) -> list[asyncpg.Record]:
         timeout = calls[0].statement_timeout
         if not timeout:
-            return await self._fetch_together(connection, caller, calls, savepoints=savepoints)
+            return await self._fetch_together(connection, caller, calls, queue_name, judgement, savepoints=savepoints)
         # Postgres' own timer, so that a cancelled transaction is known to be rolled back.
         async with connection.transaction():
             await connection.execute(f"set local statement_timeout = {int(1000 * timeout) or 1}")
-            return await self._fetch_together(connection, caller, calls, savepoints=savepoints)
+            return await self._fetch_together(connection, caller, calls, queue_name, judgement, savepoints=savepoints)
 
     async def _fetch_together(
-        self, connection: Connection, caller: Caller, calls: Sequence[Call], *, savepoints: bool
+        self,
+        connection: Connection,
+        caller: Caller,
+        calls: Sequence[Call],
+        queue_name: str | None,
+        judgement: asyncpg.Record,
+        *,
+        savepoints: bool,
     ) -> list[asyncpg.Record]:
         requests = [text for call in calls for text in call.request.texts]
         return await connection.fetch(
@@ -210,14 +240,14 @@ class Database:
             caller.role,
             caller.claims,
             self._settings(calls[0]),
-            self._prepare,
             requests,
-            [self._search_paths[call.function.schema] for call in calls],
+            self._search_paths[calls[0].function.schema],
             [call.statement.sql for call in calls],
             [call.body for call in calls],
-            [call.singular for call in calls],
-            [call.preferences.max_affected for call in calls],
-            [call.offset or None for call in calls],
+            queue_name,
+            judgement["relations"],
+            judgement["functions"],
+            judgement["fingerprint"],
             savepoints,
         )
 
@@ -284,23 +314,30 @@ def _outcomes(
 ) -> list[Answer | GatewayError | None]:
     """The outcomes of calls that shared a transaction.
 
-    A call that failed after another one succeeded runs again alone, because the first may have caused the failure: by a
-    cursor of the same name, a read-only transaction, a lock timeout, constraints that are no longer deferred. The
+    A call that failed after another one succeeded runs again alone, because the first may have caused the failure. The
     savepoint of the failed call was rolled back.
     """
     outcomes: list[Answer | GatewayError | None] = []
     succeeded = False
     for row, call in zip(rows, calls, strict=True):
-        *answer, failure = row.values()
+        row_count, body, failure = row.values()
         if failure is None:
             succeeded = True
-            outcomes.append(Answer(*answer))
+            outcomes.append(Answer(None, row_count, body))
         else:
             refusal = Refusal(*(text or None for text in failure))
             # A write on a standby runs again too: `execute` looks for the primary.
             again = succeeded or refusal.sqlstate in RETRIED_SQLSTATES or refusal.sqlstate == READ_ONLY_SQLSTATE
             outcomes.append(None if again else error_of(refusal, caller, call))
     return outcomes
+
+
+def _queue_name(call: Call) -> str | None:
+    """The queue that a call names, as far as it can be read; `pgmq_gateway.calls` reads it too."""
+    try:
+        return msgspec.json.decode(call.body or "", type=_Named).queue_name
+    except msgspec.DecodeError:
+        return None
 
 
 async def _is_true(connection: Connection, condition: str) -> bool:

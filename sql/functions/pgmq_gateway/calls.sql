@@ -198,14 +198,18 @@ $call$;
 revoke all on function pgmq_gateway.call from public;
 grant execute on function pgmq_gateway.call to authenticator;
 
--- Several calls in one transaction. All must be of the same caller: the next call finds transaction-local settings of
--- the one before.
+-- Plain calls of one function on one queue, for one caller, in one transaction that no caller can distinguish from
+-- several (`sharing.sql`). Raises GW130, and so undoes all, if that is not sure: then the gateway runs them one by one.
 --
--- requests    method, path, headers and cookies of each call in turn
--- arguments   the JSON of each call, the $1 of its statement, which has no $2
--- careful     whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
---             first error is that of the whole transaction. A savepoint costs as much as a small call.
--- failure     SQLSTATE, message, detail, hint and context of a failed call, otherwise null
+-- requests     method, path, headers and cookies of each call in turn
+-- schemas      the search_path of all calls
+-- statements   the signature of each call
+-- arguments    the JSON of each call
+-- queue_name   the queue that all calls name
+-- relations    as returned by `judgement`, like `functions` and `fingerprint`
+-- careful      whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
+--              first error is that of the whole transaction. A savepoint costs as much as a small call.
+-- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
 --
 -- The rows are in the order of the calls. If the statement is cancelled, all calls fail, and the gateway runs them one
 -- by one, because a time limit is that of a single call. The other arguments are those of `call`.
@@ -213,46 +217,62 @@ create or replace function pgmq_gateway.calls(
     role text,
     claims text,
     settings text[],
-    prepare text,
     requests text[],
-    schemas text[],
+    schemas text,
     statements text[],
     arguments text[],
-    singular boolean[],
-    max_affected bigint[],
-    row_offset bigint[],
+    queue_name text,
+    relations oid[],
+    functions text[],
+    fingerprint text,
     careful boolean,
-    out total bigint,
     out row_count bigint,
     out body text,
-    out response_headers text,
-    out response_status text,
     out failure text[]
 )
 returns setof record
 language plpgsql
 as $calls$
 declare
-    answer record;
+    given constant json[] := arguments;
+    plain record;
     code text;
     message text;
     detail text;
     hint text;
     context text;
-    zone constant text := pg_catalog.current_setting('timezone');
-    encoding constant text := pg_catalog.current_setting('client_encoding');
 begin
-    for n in 1 .. pg_catalog.cardinality(statements) loop
-        -- The call before may have changed it, or created a table that was to be dropped with its transaction.
-        perform pg_catalog.set_config('timezone', zone, true);
-        if n > 1 and pg_catalog.pg_my_temp_schema() <> 0 then
-            discard temp;
+    -- With another isolation level, the last comparison would not see what was committed since the first one.
+    if pg_catalog.current_setting('transaction_isolation') <> 'read committed'
+        or pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint
+    then
+        raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
+    end if;
+    for n in 1 .. pg_catalog.cardinality(given) loop
+        if given[n] ->> 'queue_name' is distinct from queue_name then
+            raise sqlstate 'GW130' using message = 'the calls name several queues';
         end if;
+    end loop;
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
+    perform
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    for n in 1 .. pg_catalog.cardinality(given) loop
+        -- Policies may read them.
+        perform
+            pg_catalog.set_config('request.method', requests[4 * n - 3], true),
+            pg_catalog.set_config('request.path', requests[4 * n - 2], true),
+            pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
+            pg_catalog.set_config('request.cookies', requests[4 * n], true);
         if careful then
             begin
-                answer := pgmq_gateway.call(
-                    role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
-                    arguments[n], null, singular[n], max_affected[n], row_offset[n]);
+                plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
                 failure := null;
             exception when others then
                 get stacked diagnostics
@@ -264,25 +284,22 @@ begin
                 failure := array[code, message, detail, hint, context];
             end;
         else
-            answer := pgmq_gateway.call(
-                role, claims, requests[4 * n - 3 : 4 * n], schemas[n], settings, false, prepare, statements[n],
-                arguments[n], null, singular[n], max_affected[n], row_offset[n]);
+            plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
         end if;
         if failure is null then
-            total := answer.total;
-            row_count := answer.row_count;
-            body := answer.body;
-            response_headers := answer.response_headers;
-            response_status := answer.response_status;
+            row_count := plain.row_count;
+            body := plain.body;
+        else
+            row_count := null;
+            body := null;
         end if;
-        -- The next call is run by the login role: the caller has no privilege on `call`.
+        -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         perform pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
-    -- All results leave in one encoding, which the driver must know.
-    perform pg_catalog.set_config('client_encoding', encoding, true);
-    -- Deferred triggers run at the commit, in the caller's role.
-    perform pg_catalog.set_config('role', role, true);
+    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+        raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
+    end if;
 end;
 $calls$;
 revoke all on function pgmq_gateway.calls from public;
