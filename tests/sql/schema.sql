@@ -2023,8 +2023,12 @@ begin
     loop
         execute format('grant execute on function %s to %s', routine, callers);
     end loop;
-    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
-    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
+    grant select, insert, update, delete on all tables in schema pgmq to service_role;
+    alter default privileges in schema pgmq grant select, insert, update, delete on tables to service_role;
+    if owner = 'postgres' then
+        grant all on all tables in schema pgmq to postgres;
+        alter default privileges in schema pgmq grant all on tables to postgres;
+    end if;
     grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
     alter default privileges in schema pgmq
         grant usage, select, update on sequences to anon, authenticated, service_role;
@@ -2406,11 +2410,12 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     with roles as (
         select
             string_agg(quote_ident(rolname), ', ' order by rolname) as all_roles,
-            string_agg(quote_ident(rolname), ', ' order by rolname)
-                filter (where rolname in ('postgres', 'service_role')) as owners,
             string_agg(quote_ident(rolname), ', ' order by rolname) filter (where rolname <> 'postgres') as callers
         from pg_roles
         where rolname in ('anon', 'authenticated', 'service_role', 'postgres')
+    ), users (role, privileges) as (
+        select u.* from (values ('postgres', 'all'), ('service_role', 'select, insert, update, delete')) as u
+        where to_regrole(u.column1) is not null
     ), relations as (
         select
             c.oid::regclass as relation, c.relname, c.relkind, c.relacl is null as untouched,
@@ -2428,10 +2433,10 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
       )
     union all
     select
-        format('privileges on table %s for %s', t.relation, r.owners),
-        format('grant all on table %s to %s', t.relation, r.owners)
-    from roles as r, relations as t
-    where t.relkind <> 'S' and r.owners is not null
+        format('privileges on table %s for %s', t.relation, u.role),
+        format('grant %s on table %s to %s', u.privileges, t.relation, u.role)
+    from users as u, relations as t
+    where t.relkind <> 'S'
       and (t.untouched or (t.relname in ('meta', 'notify_insert_throttle', 'topic_bindings') and not t.served))
     union all
     select
@@ -2443,9 +2448,10 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     select
         format('default privileges on %s in schema pgmq for %s', d.objects, d.roles),
         format('alter default privileges in schema pgmq grant %s on %s to %s', d.privileges, d.objects, d.roles)
-    from roles as r
-    cross join lateral (
-        values ('tables', 'r', 'all', r.owners), ('sequences', 'S', 'usage, select, update', r.callers)
+    from (
+        select 'tables', 'r', u.privileges, u.role from users as u
+        union all
+        select 'sequences', 'S', 'usage, select, update', r.callers from roles as r
     ) as d (objects, kind, privileges, roles)
     where d.roles is not null and not exists (
         select from pg_default_acl as l, aclexplode(l.defaclacl) as a

@@ -104,6 +104,7 @@ async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(blank_serv
     await installed(uri)
     sql = runner(connect(uri))
     sql("grant create on schema public to service_role")
+    sql("grant trigger on pgmq.meta to service_role")
     sql("select pgmq.create('kept')")
     sql("delete from pgmq.meta")
     as_role(

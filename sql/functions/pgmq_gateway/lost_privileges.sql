@@ -12,11 +12,12 @@ as $lost$
     with roles as (
         select
             string_agg(quote_ident(rolname), ', ' order by rolname) as all_roles,
-            string_agg(quote_ident(rolname), ', ' order by rolname)
-                filter (where rolname in ('postgres', 'service_role')) as owners,
             string_agg(quote_ident(rolname), ', ' order by rolname) filter (where rolname <> 'postgres') as callers
         from pg_roles
         where rolname in ('anon', 'authenticated', 'service_role', 'postgres')
+    ), users (role, privileges) as (
+        select u.* from (values ('postgres', 'all'), ('service_role', 'select, insert, update, delete')) as u
+        where to_regrole(u.column1) is not null
     ), relations as (
         select
             c.oid::regclass as relation, c.relname, c.relkind, c.relacl is null as untouched,
@@ -34,10 +35,10 @@ as $lost$
       )
     union all
     select
-        format('privileges on table %s for %s', t.relation, r.owners),
-        format('grant all on table %s to %s', t.relation, r.owners)
-    from roles as r, relations as t
-    where t.relkind <> 'S' and r.owners is not null
+        format('privileges on table %s for %s', t.relation, u.role),
+        format('grant %s on table %s to %s', u.privileges, t.relation, u.role)
+    from users as u, relations as t
+    where t.relkind <> 'S'
       and (t.untouched or (t.relname in ('meta', 'notify_insert_throttle', 'topic_bindings') and not t.served))
     union all
     select
@@ -49,9 +50,10 @@ as $lost$
     select
         format('default privileges on %s in schema pgmq for %s', d.objects, d.roles),
         format('alter default privileges in schema pgmq grant %s on %s to %s', d.privileges, d.objects, d.roles)
-    from roles as r
-    cross join lateral (
-        values ('tables', 'r', 'all', r.owners), ('sequences', 'S', 'usage, select, update', r.callers)
+    from (
+        select 'tables', 'r', u.privileges, u.role from users as u
+        union all
+        select 'sequences', 'S', 'usage, select, update', r.callers from roles as r
     ) as d (objects, kind, privileges, roles)
     where d.roles is not null and not exists (
         select from pg_default_acl as l, aclexplode(l.defaclacl) as a

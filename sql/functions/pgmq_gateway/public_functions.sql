@@ -1,7 +1,8 @@
 -- Supabase's six queue functions and their grants. The functions themselves are in ../pgmq_public.
 --
 -- Why: supabase-js and other clients call this API. Names, parameters, defaults, results and grants are Supabase's, so
--- that an existing project behaves the same. No privileges on tables are granted here: those are granted per queue.
+-- that an existing project behaves the same, but for the tables of pgmq: service_role can read and write them, and
+-- cannot add triggers. No privileges on tables are granted to anon and authenticated: those are granted per queue.
 
 -- The six functions by signature, as overloads may exist, and null for those that are missing.
 create or replace function pgmq_gateway.public_functions()
@@ -39,8 +40,12 @@ begin
     loop
         execute format('grant execute on function %s to %s', routine, callers);
     end loop;
-    execute format('grant all on all tables in schema pgmq to %I, service_role', owner);
-    execute format('alter default privileges in schema pgmq grant all on tables to %I, service_role', owner);
+    grant select, insert, update, delete on all tables in schema pgmq to service_role;
+    alter default privileges in schema pgmq grant select, insert, update, delete on tables to service_role;
+    if owner = 'postgres' then
+        grant all on all tables in schema pgmq to postgres;
+        alter default privileges in schema pgmq grant all on tables to postgres;
+    end if;
     grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
     alter default privileges in schema pgmq
         grant usage, select, update on sequences to anon, authenticated, service_role;
