@@ -39,9 +39,8 @@ MISTAKES: list[tuple[str, dict[str, Any], int, str]] = [
     ("list_messages", {"filter": {"colour": 1}}, 400, 'filter member "colour" is unknown'),
     ("list_messages", {"queue_name": "no-such"}, 404, 'queue "no-such" does not exist'),
     ("count_messages", {"filter": None}, 400, "filter must be a JSON object, not null"),
-    ("send", {"message": None}, 400, "message must not be null"),
-    ("send_batch", {"messages": [1, None]}, 400, "message 2 of the batch is null"),
-    ("send_batch", {"messages": [[1], [2]]}, 400, "a message of a batch cannot be a JSON array"),
+    ("send_batch", {"messages": None}, 400, "messages must be an array"),
+    ("send_batch", {"messages": "{1,2}"}, 400, "messages must be an array"),
     ("postpone", {"msg_ids": [1], "seconds": -1}, 400, "a message cannot be delayed by -1 seconds"),
     ("move", {"msg_ids": [1], "to_queue": "no-such"}, 404, 'queue "no-such" does not exist'),
 ]

@@ -868,49 +868,50 @@ CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DE
     AS $$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if message is null then
-        raise exception 'message must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
-    end if;
     return (
         select id
         from pgmq.send(
-            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            queue_name => send.queue_name, msg => coalesce(send.message, 'null'), headers => send.headers,
             delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
 end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds a message with headers to a queue and returns its id; invisible for sleep_seconds or until visible_at.';
 
-CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[] DEFAULT NULL::jsonb[], sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if array_ndims(messages) > 1 then
-        -- Postgres reads an array of arrays as a matrix, and pgmq would make a message of each element.
-        raise exception 'a message of a batch cannot be a JSON array' using
-            errcode = 'invalid_parameter_value', hint = 'Send it alone, or put it into an object.';
-    elsif array_position(messages, null) is not null then
-        raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
-    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
-        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+    if jsonb_typeof(messages) is distinct from 'array' or jsonb_typeof(headers) <> 'array' then
+        raise exception '% must be an array', case jsonb_typeof(messages)
+            when 'array' then 'headers' else 'messages' end
+            using errcode = 'invalid_parameter_value', hint = 'Use [{}, {}] for two messages.';
+    elsif headers is not null and jsonb_array_length(headers) <> jsonb_array_length(messages) then
+        raise exception 'there are % headers for % messages', jsonb_array_length(headers), jsonb_array_length(messages)
             using errcode = 'invalid_parameter_value', hint = 'Use one for each message, null for a message without.';
-    elsif coalesce(cardinality(messages), 0) = 0 then
+    elsif jsonb_array_length(messages) = 0 then
         return;
     end if;
     return query
     select id
     from pgmq.send_batch(
-        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        queue_name => send_batch.queue_name,
+        msgs => (
+            select array_agg(e.value order by e.n)
+            from jsonb_array_elements(send_batch.messages) with ordinality as e (value, n)
+        ),
+        headers => (
+            select array_agg(nullif(e.value, 'null') order by e.n)
+            from jsonb_array_elements(send_batch.headers) with ordinality as e (value, n)
+        ),
         delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
     order by id;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
+COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages, an array of any JSON, to a queue, all or none, each with its headers, and returns their ids in order.';
 
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3508,8 +3509,8 @@ GRANT ALL ON FUNCTION pgmq_admin.rights(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb[], headers jsonb[], sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;

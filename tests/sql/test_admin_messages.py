@@ -306,7 +306,7 @@ def test_a_page_that_cannot_be_is_refused(service: Sql, shown: str, arguments: R
 
 CALLS = [
     "list_messages('no-such')", "count_messages('no-such')", "get_message('no-such', 1)", "send('no-such', '1')",
-    "send_batch('no-such', '{1}')", "postpone('no-such', '{1}', 5)", "make_visible('no-such', '{1}')",
+    "send_batch('no-such', '[1]')", "postpone('no-such', '{1}', 5)", "make_visible('no-such', '{1}')",
     "archive('no-such', '{1}')", "delete('no-such', '{1}')", "delete_archived('no-such', '{1}')",
     "move('no-such', '{1}', 'no-such-either')", "requeue('no-such', '{1}')", "apply('no-such', 'delete', '{}', null)",
 ]  # fmt: skip
@@ -332,10 +332,10 @@ def test_sending(sql: Sql, service: Sql, queue: str) -> None:
 
 
 def test_sending_many(sql: Sql, service: Sql, queue: str) -> None:
-    send = "select * from pgmq_admin.send_batch(%s, %s::jsonb[], %s::jsonb[], %s)"
-    assert service(send, queue, ["1", "2"], None, 0) == [(1,), (2,)]
-    assert service(send, queue, ["3", "[4]"], ['{"h": 3}', None], 60) == [(3,), (4,)]
-    assert service(send, queue, [], None, 0) == service(send, queue, None, None, 0) == []
+    send = "select * from pgmq_admin.send_batch(%s, %s, %s, %s)"
+    assert service(send, queue, "[1, 2]", None, 0) == [(1,), (2,)]
+    assert service(send, queue, "[3, [4]]", '[{"h": 3}, null]', 60) == [(3,), (4,)]
+    assert service(send, queue, "[]", None, 0) == service(send, queue, "[]", "[]", 0) == []
     assert sql(f"select msg_id, message, headers, vt > now() + interval '50 s' from pgmq.q_{queue} order by 1") == [
         (1, 1, None, False),
         (2, 2, None, False),
@@ -344,17 +344,24 @@ def test_sending_many(sql: Sql, service: Sql, queue: str) -> None:
     ]
 
 
+def test_each_member_of_a_batch_is_a_message(sql: Sql, service: Sql, queue: str) -> None:
+    members = ["[[1, 2], [3, 4.50]]", "[]", "null", "[null]", '"{1,2}"']
+    assert service("select pgmq_admin.send(%s, null)", queue) == [(1,)]
+    assert len(service("select pgmq_admin.send_batch(%s, %s)", queue, f"[{', '.join(members)}]")) == 5
+    assert sql(f"select message::text from pgmq.q_{queue} order by msg_id") == [(text,) for text in ("null", *members)]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("send(%s, null)", "message must not be null"),
         ("send(%s, '1', sleep_seconds => -1)", "cannot be delayed by -1 seconds"),
         ("send(%s, '1', sleep_seconds => 1, visible_at => now())", "exclude each other"),
-        ("send_batch(%s, array['1', null]::jsonb[])", "message 2 of the batch is null"),
-        ("send_batch(%s, array[array['1', '2']]::jsonb[])", "cannot be a JSON array"),
-        ("send_batch(%s, array['1', '2']::jsonb[], array['{}']::jsonb[])", "1 headers for 2 messages"),
-        ("send_batch(%s, '{}', array['{}']::jsonb[])", "1 headers for 0 messages"),
-        ("send_batch(%s, array['1']::jsonb[], sleep_seconds => -1)", "cannot be delayed by -1 seconds"),
+        ("send_batch(%s, null)", "messages must be an array"),
+        ("send_batch(%s, '{}')", "messages must be an array"),
+        ("send_batch(%s, '[1]', '{}')", "headers must be an array"),
+        ("send_batch(%s, '[1, 2]', '[{}]')", "1 headers for 2 messages"),
+        ("send_batch(%s, '[]', '[{}]')", "1 headers for 0 messages"),
+        ("send_batch(%s, '[1]', sleep_seconds => -1)", "cannot be delayed by -1 seconds"),
         ("postpone(%s, '{1}')", "seconds and until are both null"),
         ("postpone(%s, '{1}', 5, now())", "exclude each other"),
         ("postpone(%s, '{1}', -5)", "cannot be delayed by -5 seconds"),

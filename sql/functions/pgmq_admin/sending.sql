@@ -1,3 +1,6 @@
+-- Over HTTP a JSON null arrives as SQL NULL, and is sent as JSON null. A batch is one JSON array, because as jsonb[] an
+-- array of arrays is a matrix, of which pgmq would send each element.
+
 create or replace function pgmq_admin.send(
     queue_name text,
     message jsonb,
@@ -11,14 +14,10 @@ set search_path = ''
 as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if message is null then
-        raise exception 'message must not be null' using
-            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
-    end if;
     return (
         select id
         from pgmq.send(
-            queue_name => send.queue_name, msg => send.message, headers => send.headers,
+            queue_name => send.queue_name, msg => coalesce(send.message, 'null'), headers => send.headers,
             delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
 end;
 $send$;
@@ -29,8 +28,8 @@ grant execute on function pgmq_admin.send to service_role;
 
 create or replace function pgmq_admin.send_batch(
     queue_name text,
-    messages jsonb[],
-    headers jsonb[] default null,
+    messages jsonb,
+    headers jsonb default null,
     sleep_seconds integer default 0,
     visible_at timestamptz default null
 )
@@ -40,28 +39,34 @@ set search_path = ''
 as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
-    if array_ndims(messages) > 1 then
-        -- Postgres reads an array of arrays as a matrix, and pgmq would make a message of each element.
-        raise exception 'a message of a batch cannot be a JSON array' using
-            errcode = 'invalid_parameter_value', hint = 'Send it alone, or put it into an object.';
-    elsif array_position(messages, null) is not null then
-        raise exception 'message % of the batch is null', array_position(messages, null) using
-            errcode = 'null_value_not_allowed', hint = 'Use any other JSON value: {} for example.';
-    elsif headers is not null and cardinality(headers) <> coalesce(cardinality(messages), 0) then
-        raise exception 'there are % headers for % messages', cardinality(headers), coalesce(cardinality(messages), 0)
+    if jsonb_typeof(messages) is distinct from 'array' or jsonb_typeof(headers) <> 'array' then
+        raise exception '% must be an array', case jsonb_typeof(messages)
+            when 'array' then 'headers' else 'messages' end
+            using errcode = 'invalid_parameter_value', hint = 'Use [{}, {}] for two messages.';
+    elsif headers is not null and jsonb_array_length(headers) <> jsonb_array_length(messages) then
+        raise exception 'there are % headers for % messages', jsonb_array_length(headers), jsonb_array_length(messages)
             using errcode = 'invalid_parameter_value', hint = 'Use one for each message, null for a message without.';
-    elsif coalesce(cardinality(messages), 0) = 0 then
+    elsif jsonb_array_length(messages) = 0 then
         return;
     end if;
     return query
     select id
     from pgmq.send_batch(
-        queue_name => send_batch.queue_name, msgs => send_batch.messages, headers => send_batch.headers,
+        queue_name => send_batch.queue_name,
+        msgs => (
+            select array_agg(e.value order by e.n)
+            from jsonb_array_elements(send_batch.messages) with ordinality as e (value, n)
+        ),
+        headers => (
+            select array_agg(nullif(e.value, 'null') order by e.n)
+            from jsonb_array_elements(send_batch.headers) with ordinality as e (value, n)
+        ),
         delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
     order by id;
 end;
 $send$;
 comment on function pgmq_admin.send_batch is
-    'Adds messages to a queue, all or none, each with its headers, and returns their ids in order.';
+    'Adds messages, an array of any JSON, to a queue, all or none, each with its headers, and returns their ids in '
+    'order.';
 revoke all on function pgmq_admin.send_batch from public;
 grant execute on function pgmq_admin.send_batch to service_role;
