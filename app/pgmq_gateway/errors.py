@@ -366,5 +366,13 @@ class StatementTimeout(GatewayError):
 
     status, code = 500, "57014"
 
-    def __init__(self) -> None:
-        super().__init__("canceling statement due to statement timeout")
+    def __init__(self, hint: str | None = None) -> None:
+        super().__init__("canceling statement due to statement timeout", hint=hint)
+
+    @classmethod
+    def of_filters(cls, seconds: float) -> Self:
+        """The time limit of calls with filters that match patterns or search text."""
+        return cls(
+            f"The limit is {seconds:g} seconds for a call whose filters match patterns or search text. Use simpler"
+            " patterns, or read fewer messages."
+        )

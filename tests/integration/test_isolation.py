@@ -248,7 +248,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("caller", "other"), OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize(("code", "shown"), LEFT_BEHIND.values(), ids=LEFT_BEHIND)
-def test_s9_a_caller_finds_nothing_that_another_caller_left_in_the_session(
+def test_a15_a_caller_finds_nothing_that_another_caller_left_in_the_session(
     alone: RunningGateway, bearer: Bearer, code: str, shown: str, caller: tuple[str, str], other: tuple[str, str]
 ) -> None:
     def show(role: str, sub: str) -> object:

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 
+from tests.answers import error
+from tests.calls import ENDLESS_FILTER, ENDLESS_TEXT
 from tests.gateways import RunningGateway
 
 Bearer = Callable[..., dict[str, str]]
+
+GATEWAY = {"PGMQ_GATEWAY_FILTER_TIMEOUT": "0.2"}
 
 SHOW = (
     "create or replace function public.show() returns json language sql volatile as $f$ select json_build_array("
@@ -44,6 +48,36 @@ def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(
     assert gateway.sql("select count(*) from public.trace") == [(0,)]
     assert gateway.client.post("/rpc/rest", json={"seconds": 0.4}).text == "1"
     assert gateway.client.post("/rpc/rest", json={"seconds": 0}, headers=bearer(role)).text == "1"
+
+
+def test_a42_a_call_whose_filters_take_longer_than_they_may_is_cancelled(
+    gateway: RunningGateway, bearer: Bearer
+) -> None:
+    gateway.sql("select pgmq_admin.create_queue('jobs')")
+    gateway.sql("select pgmq.send('jobs', jsonb_build_object('x', %s::text))", ENDLESS_TEXT)
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    body = {"queue_name": "jobs", "sleep_seconds": 600, "n": 1}
+    answer = gateway.client.post(f"/rpc/read?{ENDLESS_FILTER}", json=body, headers=headers)
+    assert (answer.status_code, error(answer)) == (
+        500,
+        {
+            "code": "57014",
+            "details": None,
+            "hint": "The limit is 0.2 seconds for a call whose filters match patterns or search text. Use "
+            "simpler patterns, or read fewer messages.",
+            "message": "canceling statement due to statement timeout",
+        },
+    )
+    assert gateway.client.post("/rpc/read", json=body, headers=headers).json()[0]["read_ct"] == 1
+
+
+def test_a_slow_function_whose_result_is_compared_only_has_the_time_of_its_role(gateway: RunningGateway) -> None:
+    gateway.define(
+        "create function public.slow() returns table (n text) volatile language sql as "
+        "$f$ select 'a' from pg_sleep(0.4) $f$"
+    )
+    assert gateway.client.post("/rpc/slow?n=eq.a").json() == [{"n": "a"}]
+    assert error(gateway.client.post("/rpc/slow?or=(n.eq.a,n.fts.a)"))["code"] == "57014"
 
 
 def test_f14_a_deadlock_is_tried_again(gateway: RunningGateway) -> None:

@@ -48,6 +48,15 @@ class Call(msgspec.Struct, frozen=True):
         return self.settings.statement_timeout if own is None else own
 
     @property
+    def ends_with_client(self) -> bool:
+        """True if the call is cancelled when its client disconnects: only the client needs what it does.
+
+        Calls that write without filters, such as send, are finished: a client may send and not wait. What filters
+        select is for the client; cancelled, the call is rolled back, and its messages are not leased.
+        """
+        return self.read_only or self.statement.filtered
+
+    @property
     def isolation(self) -> str | None:
         """The isolation level that the function or the role sets; None for read committed."""
         return self.function.settings.isolation or self.settings.isolation

@@ -1,7 +1,8 @@
 """Runs calls in their caller's role: one transaction, one statement, one round trip."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -15,11 +16,13 @@ from pgmq_gateway.database.deadline import within
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, loggable
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
-from pgmq_gateway.errors import ConnectionLost, GatewayError, Unavailable
+from pgmq_gateway.errors import ConnectionLost, GatewayError, StatementTimeout, Unavailable
 from pgmq_gateway.queue_functions import SIGNATURES
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
 logger = logging.getLogger("pgmq_gateway")
+
+T = TypeVar("T")
 
 CALL = """
 select total, row_count, body, response_headers, response_status, returned
@@ -66,6 +69,7 @@ class Database:
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas
         }
+        self._filter_timeout = settings.filter_timeout
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
         self._app_settings = (*(text for pair in settings.app_settings for text in pair), *_caps(settings))
@@ -287,10 +291,21 @@ class Database:
             call.preferences.max_affected,
             call.offset or None,
         )
-        timeout = call.statement_timeout
-        row = await (within(timeout, connection, result) if timeout else result)
+        row = await self._supervised(connection, call, result)
         assert row is not None
         return Answer(*row.values())
+
+    async def _supervised(self, connection: Connection, call: Call, work: Coroutine[Any, Any, T]) -> T:
+        """The result of the call's statement within its time limits. Raises StatementTimeout, ClientGone."""
+        seconds = call.statement_timeout or 0
+        abandoned = call.abandoned if call.ends_with_client else None
+        filters = self._filter_timeout if call.statement.searching else 0
+        if filters and not 0 < seconds <= filters:
+            error = StatementTimeout.of_filters(filters)
+            return await within(filters, connection, work, abandoned=abandoned, error=error)
+        if seconds or abandoned:
+            return await within(seconds, connection, work, abandoned=abandoned)
+        return await work
 
     def _settings(self, call: Call) -> list[str] | None:
         """Names and values in turn of the call's own settings, in PostgREST's order; the last one of a name wins."""

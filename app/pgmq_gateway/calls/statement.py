@@ -17,6 +17,8 @@ from pgmq_gateway.queue_functions import SIGNATURES, Kind, queue_function
 from pgmq_gateway.schemas import QUEUES
 
 PLAIN = Shaping()
+# Operators whose time depends on more than the length of what they compare.
+SEARCHES = frozenset({"like", "ilike", "match", "imatch", *TEXT_SEARCHES})
 SCALAR = "pgrst_scalar"
 # Type names of SQL's grammar, which cannot be quoted.
 UNQUOTED_TYPES = frozenset({
@@ -41,10 +43,16 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL, and the texts of $2."""
+    """SQL, and the texts of $2.
+
+    filtered   whether it filters the result
+    searching  whether a filter matches patterns or searches text: a short pattern can take hours
+    """
 
     sql: str
     texts: tuple[str, ...] = ()
+    filtered: bool = False
+    searching: bool = False
 
 
 def quote(identifier: str) -> str:
@@ -85,7 +93,7 @@ def _shaped(
         f"select {total}, pg_catalog.count(*), {_body(function, shaping, representation, parameters)}"
         f"{_returned(function, shaping, representation, counted=counted)} from ({rows}) as answer"
     )
-    return Statement(sql, tuple(parameters.texts))
+    return Statement(sql, tuple(parameters.texts), bool(shaping.conditions), _searches(shaping.conditions))
 
 
 def _returned(function: Function, shaping: Shaping, representation: Representation, *, counted: bool) -> str:
@@ -258,6 +266,11 @@ def _where(function: Function, shaping: Shaping, parameters: Parameters) -> str:
     if not shaping.conditions:
         return ""
     return " where " + " and ".join(_condition(function, one, parameters) for one in shaping.conditions)
+
+
+def _searches(conditions: Iterable[Condition | Group]) -> bool:
+    """True if one of the filters matches patterns or searches text."""
+    return any(_searches(one.members) if isinstance(one, Group) else one.operator in SEARCHES for one in conditions)
 
 
 def _condition(function: Function, condition: Condition | Group, parameters: Parameters) -> str:

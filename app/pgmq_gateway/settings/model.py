@@ -96,6 +96,7 @@ class Settings(BaseModel):
     key_layer               require an API key; None: if keys are configured
     listen_uri              database URI for LISTEN and the catalog, instead of db_uri: LISTEN fails through a pooler
     call_timeout            statement timeout of calls in seconds; None: that of the login role
+    filter_timeout          the same for calls whose filters match patterns or search text; 0: none
     history_interval        seconds between samples of the queues; 0: no samples
     history_keep            days for which samples are kept
     log_format              of all lines on stderr
@@ -158,6 +159,7 @@ class Settings(BaseModel):
     key_layer: bool | None = None
     listen_uri: SecretStr | None = None
     call_timeout: float | None = Field(default=None, gt=0, le=86400, allow_inf_nan=False)
+    filter_timeout: float = Field(default=3, ge=0, le=86400, allow_inf_nan=False)
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
     log_format: Literal["text", "json"] = "text"

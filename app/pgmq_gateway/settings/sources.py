@@ -32,6 +32,7 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-key-layer": "key_layer",
     "pgmq-gateway-listen-uri": "listen_uri",
     "pgmq-gateway-call-timeout": "call_timeout",
+    "pgmq-gateway-filter-timeout": "filter_timeout",
     "pgmq-gateway-jwt-previous-secret": "jwt_previous_secret",
     "pgmq-gateway-jwt-issuer": "jwt_issuer",
     "pgmq-gateway-jwks-url": "jwks_url",
