@@ -174,10 +174,12 @@ async def test_callers_that_differ_in_one_byte_do_not_share(
     "asked",
     [
         {"headers": {"Prefer": "timezone=Asia/Tokyo"}},
+        {"headers": {"Prefer": "tx=commit"}, "params": {"limit": "1"}},
+        {"headers": {"Accept": "application/vnd.pgrst.object+json"}},
         {"headers": {"Accept": "text/csv"}},
         {"arguments": {"message": {"owner": ANN, "n": -1, "pad": "x" * 65536}}},
     ],
-    ids=["a time zone", "CSV", "a long body"],
+    ids=["a time zone", "a limit", "one object", "CSV", "a long body"],
 )
 async def test_shaped_and_long_calls_have_a_transaction_of_their_own(
     crowd: Crowd, sharing: str, send: Send, ann: Headers, asked: Json
