@@ -96,6 +96,34 @@ def test_f13_a_purge_waits_for_a_reader_no_longer_than_its_statement_timeout(
     assert purge().status_code == 200
 
 
+def test_f13_a_purge_waits_for_a_lock_no_longer_than_its_lock_timeout(
+    faulty: Faulty, jobs: str, directory: DataDirectory
+) -> None:
+    def purge() -> httpx.Response:
+        headers = {"Content-Profile": "pgmq_admin"}
+        return faulty.client.post("/rpc/purge_queue", json={"queue_name": jobs}, headers=headers)
+
+    def waits() -> bool:
+        return bool(faulty.sql("select from pg_locks where relation = %s::regclass and not granted", f"pgmq.q_{jobs}"))
+
+    faulty.define("alter function pgmq_admin.purge_queue(text) reset statement_timeout")
+    faulty.define("alter function pgmq_admin.purge_queue(text) set lock_timeout = '1s'")
+    faulty.call("send", queue_name=jobs, message=1)
+    ((database,),) = faulty.sql("select current_database()")
+    with psycopg.connect(socket_uri(directory, database=str(database))) as dump, ThreadPoolExecutor() as pool:
+        # What pg_dump does.
+        dump.execute(f"lock table pgmq.q_{jobs} in access share mode")
+        purging = pool.submit(purge)
+        until(lambda: waits() or purging.done())
+        # Whether the purge still waits or not.
+        assert faulty.call("send", queue_name="idle", message=1).status_code == 200
+        assert refusal(purging.result())[:2] == (503, "55P03")
+        assert purging.result().headers["retry-after"] == "1"
+        assert faulty.call("send", queue_name=jobs, message=2).status_code == 200
+    assert faulty.sql(NOTES.format(jobs)) == [([1, 2],)]
+    assert purge().json() == 2
+
+
 def test_f16_a_read_only_database_answers_like_postgrest(faulty: Faulty, jobs: str) -> None:
     ((database,),) = faulty.sql("select current_database()")
     faulty.sql(f"alter database {database} set default_transaction_read_only = on")

@@ -42,6 +42,9 @@ class DatabaseError(GatewayError):
             return 401
         if self.code == "22023" and self.message.startswith("role ") and self.message.endswith("does not exist"):
             return 401
+        if self.code == "55P03" and self.message == "canceling statement due to lock timeout":
+            # Not PostgREST's 500: nothing has been changed, and another attempt can succeed.
+            return 503
         if self.code == "21000" and self.message.endswith("requires a WHERE clause"):
             return 400
         if self.code == "42883" and self.message.startswith("function xmlagg("):
