@@ -123,6 +123,7 @@ declare
     given record;
     wanted record;
 begin
+    perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_role(role);
     select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
@@ -317,6 +318,7 @@ CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     SET lock_timeout TO '3s'
     AS $$
 begin
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_foreign_code(
         array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
@@ -342,6 +344,7 @@ declare
     );
     sender oid;
 begin
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
         raise exception 'this version of pgmq cannot throttle notifications' using
@@ -377,12 +380,14 @@ COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_
 CREATE FUNCTION pgmq_admin.expose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 begin
     if to_regnamespace('pgmq_public') is null then
         raise exception 'schema "pgmq_public" does not exist' using
             errcode = 'invalid_schema_name', hint = 'Create it with pgmq-gateway install --replace.';
     end if;
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.grant_public_functions();
 end;
 $$;
@@ -416,12 +421,14 @@ COMMENT ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archi
 CREATE FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
     tables record;
     wanted record;
     routine regprocedure;
 begin
+    perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
@@ -793,6 +800,7 @@ COMMENT ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) IS 'Mo
 CREATE FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
     tables record;
@@ -800,6 +808,7 @@ declare
     kept text[];
     privilege text;
 begin
+    perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
@@ -981,6 +990,7 @@ COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, 
 CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
     callers text;
@@ -989,6 +999,7 @@ begin
     if to_regnamespace('pgmq_public') is null then
         return;
     end if;
+    perform pgmq_gateway.lock_privileges();
     select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
     execute format('revoke usage on schema pgmq_public from public, %s', callers);
     for routine in select f.function from pgmq_gateway.public_functions() as f where f.function is not null loop
@@ -1263,6 +1274,17 @@ begin
     if jsonb_typeof(claims) is distinct from 'object' then
         raise exception 'claims must be a JSON object' using
             errcode = 'invalid_parameter_value', hint = 'For example: {"sub": "1234"}';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.check_dropped(code text, message text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if code = 'XX000' and message !~ '^(could not open relation|cache lookup failed)' then
+        raise exception '%', message using errcode = code;
     end if;
 end;
 $$;
@@ -1702,7 +1724,9 @@ begin
     end if;
     return archived;
 exception
-    when undefined_table or syntax_error then return null;
+    when undefined_table or syntax_error or internal_error then
+        perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
+        return null;
 end;
 $$;
 
@@ -1719,7 +1743,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_sort TO 'off'
@@ -1733,7 +1757,9 @@ begin
     exact := pages <= few_pages;
     if pages is null then
         return;
-    elsif pages = 0 then
+    end if;
+    sent := pgmq_gateway.count_sent(queue_table);
+    if pages = 0 then
         select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
         return;
     elsif exact then
@@ -1757,8 +1783,9 @@ begin
         queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
     ) as e;
 exception
-    -- The queue was dropped meanwhile.
-    when undefined_table or syntax_error then exact := false;
+    when undefined_table or syntax_error or internal_error then
+        perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
+        exact := false;
 end;
 $$;
 
@@ -1773,6 +1800,17 @@ begin
     ) into messages, visible, delayed, in_flight, oldest, newest using present;
 end;
 $_$;
+
+CREATE FUNCTION pgmq_gateway.count_sent(queue_table regclass) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(pg_sequence_last_value(s.oid), 0)
+    from pg_depend as d
+    join pg_class as s on s.oid = d.objid and s.relkind = 'S'
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+      and d.refobjid = queue_table and d.deptype = 'i';
+$$;
 
 CREATE FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) RETURNS void
     LANGUAGE plpgsql
@@ -2402,6 +2440,13 @@ CREATE FUNCTION pgmq_gateway.lint_tables(only_queue text) RETURNS SETOF pgmq_adm
     where exists (
         select from pg_partitioned_table as p
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
+$$;
+
+CREATE FUNCTION pgmq_gateway.lock_privileges() RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pg_advisory_xact_lock(hashtext('pgmq_gateway.lock_privileges'));
 $$;
 
 CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statement text)
@@ -3342,10 +3387,7 @@ CREATE VIEW pgmq_gateway.queues AS
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
     (EXTRACT(epoch FROM (clock_timestamp() - m.oldest)))::double precision AS oldest_seconds,
     (EXTRACT(epoch FROM (clock_timestamp() - m.newest)))::double precision AS newest_seconds,
-    ( SELECT COALESCE(pg_sequence_last_value((s.oid)::regclass), (0)::bigint) AS "coalesce"
-           FROM (pg_depend d
-             JOIN pg_class s ON (((s.oid = d.objid) AND (s.relkind = 'S'::"char"))))
-          WHERE ((d.classid = ('pg_class'::regclass)::oid) AND (d.refclassid = ('pg_class'::regclass)::oid) AND (d.refobjid = (live.relation)::oid) AND (d.deptype = 'i'::"char"))) AS sent,
+    m.sent,
     live.table_bytes,
     live.index_bytes,
     (archive.table_bytes + archive.index_bytes) AS archive_bytes,
@@ -3357,7 +3399,7 @@ CREATE VIEW pgmq_gateway.queues AS
    FROM (((pgmq.meta q
      LEFT JOIN pgmq_gateway.tables live ON ((live.name = lower(('q_'::text || (q.queue_name)::text)))))
      LEFT JOIN pgmq_gateway.tables archive ON ((archive.name = lower(('a_'::text || (q.queue_name)::text)))))
-     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest) ON (true));
+     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest, sent) ON (true));
 
 CREATE TABLE pgmq_gateway.samples (
     queue_name text NOT NULL,
@@ -3546,6 +3588,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.change_part(action text, queue_name text, sou
 REVOKE ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_dropped(code text, message text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
 
@@ -3591,9 +3635,11 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_sent(queue_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
@@ -3652,6 +3698,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_acce
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
 

@@ -7,12 +7,14 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $expose$
 begin
     if to_regnamespace('pgmq_public') is null then
         raise exception 'schema "pgmq_public" does not exist' using
             errcode = 'invalid_schema_name', hint = 'Create it with pgmq-gateway install --replace.';
     end if;
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.grant_public_functions();
 end;
 $expose$;
@@ -41,6 +43,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $unexpose$
 declare
     callers text;
@@ -49,6 +52,7 @@ begin
     if to_regnamespace('pgmq_public') is null then
         return;
     end if;
+    perform pgmq_gateway.lock_privileges();
     select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
     execute format('revoke usage on schema pgmq_public from public, %s', callers);
     for routine in select f.function from pgmq_gateway.public_functions() as f where f.function is not null loop

@@ -12,6 +12,7 @@ declare
     );
     sender oid;
 begin
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.check_queue_exists(queue_name);
     if to_regprocedure('pgmq.enable_notify_insert(text,integer)') is null then
         raise exception 'this version of pgmq cannot throttle notifications' using

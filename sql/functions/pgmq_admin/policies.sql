@@ -107,6 +107,7 @@ declare
     given record;
     wanted record;
 begin
+    perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_role(role);
     select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);

@@ -75,6 +75,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $drop$
 begin
+    perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_foreign_code(
         array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);

@@ -1,3 +1,14 @@
+-- Waits until no other transaction changes privileges through these functions. Without that, of two GRANTs on one object
+-- one fails: Postgres raises "tuple concurrently updated".
+create or replace function pgmq_gateway.lock_privileges()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $lock$
+    select pg_advisory_xact_lock(hashtext('pgmq_gateway.lock_privileges'));
+$lock$;
+revoke all on function pgmq_gateway.lock_privileges from public;
+
 -- The privileges on the tables of a queue that a role lacks for an operation.
 create or replace function pgmq_gateway.missing_privileges(
     queue_table regclass, archive_table regclass, role oid, operation text

@@ -47,6 +47,22 @@ cross join lateral (
     ) as p
 ) as f;
 
+-- Raises an error again unless it is one of a table that was dropped meanwhile: its name has become a number then, which
+-- is a syntax error, and opening it by that number has no SQLSTATE of its own.
+create or replace function pgmq_gateway.check_dropped(code text, message text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if code = 'XX000' and message !~ '^(could not open relation|cache lookup failed)' then
+        raise exception '%', message using errcode = code;
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_dropped from public;
+
 -- Counts the rows of `source`, the SQL of a table or of a subquery, by state. It reads them all.
 create or replace function pgmq_gateway.count_rows(
     source text,
@@ -207,8 +223,23 @@ end;
 $estimate$;
 revoke all on function pgmq_gateway.estimate_messages from public;
 
+-- The number of messages that were ever sent to a queue.
+create or replace function pgmq_gateway.count_sent(queue_table regclass)
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $count$
+    select coalesce(pg_sequence_last_value(s.oid), 0)
+    from pg_depend as d
+    join pg_class as s on s.oid = d.objid and s.relkind = 'S'
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+      and d.refobjid = queue_table and d.deptype = 'i';
+$count$;
+revoke all on function pgmq_gateway.count_sent from public;
+
 -- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
--- messages.
+-- messages. All are null for a queue that is dropped meanwhile.
 create or replace function pgmq_gateway.count_messages(
     queue_table regclass,
     pages bigint,
@@ -220,7 +251,8 @@ create or replace function pgmq_gateway.count_messages(
     out delayed bigint,
     out in_flight bigint,
     out oldest timestamptz,
-    out newest timestamptz
+    out newest timestamptz,
+    out sent bigint
 )
 language plpgsql
 stable
@@ -237,7 +269,9 @@ begin
     exact := pages <= few_pages;
     if pages is null then
         return;
-    elsif pages = 0 then
+    end if;
+    sent := pgmq_gateway.count_sent(queue_table);
+    if pages = 0 then
         select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
         return;
     elsif exact then
@@ -261,8 +295,9 @@ begin
         queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
     ) as e;
 exception
-    -- The queue was dropped meanwhile.
-    when undefined_table or syntax_error then exact := false;
+    when undefined_table or syntax_error or internal_error then
+        perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
+        exact := false;
 end;
 $count$;
 revoke all on function pgmq_gateway.count_messages from public;
@@ -282,7 +317,9 @@ begin
     end if;
     return archived;
 exception
-    when undefined_table or syntax_error then return null;
+    when undefined_table or syntax_error or internal_error then
+        perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
+        return null;
 end;
 $count$;
 revoke all on function pgmq_gateway.count_archived from public;
@@ -302,13 +339,7 @@ select
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) as archived,
     extract(epoch from clock_timestamp() - m.oldest)::double precision as oldest_seconds,
     extract(epoch from clock_timestamp() - m.newest)::double precision as newest_seconds,
-    (
-        select coalesce(pg_sequence_last_value(s.oid), 0)
-        from pg_catalog.pg_depend as d
-        join pg_catalog.pg_class as s on s.oid = d.objid and s.relkind = 'S'
-        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-          and d.refobjid = live.relation and d.deptype = 'i'
-    ) as sent,
+    m.sent,
     live.table_bytes,
     live.index_bytes,
     archive.table_bytes + archive.index_bytes as archive_bytes,
