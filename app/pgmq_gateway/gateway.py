@@ -13,6 +13,7 @@ from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.remote_keys import RemoteKeys
 from pgmq_gateway.calls.batching import AdmissionQueue
 from pgmq_gateway.calls.execution import Database
+from pgmq_gateway.calls.sharing import Sharing
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
@@ -49,7 +50,8 @@ class Gateway:
         self.database = Database(settings)
         self.watch = CatalogWatch(settings, self.database.pool)
         self.history = History(settings, self.database.pool, self.watch)
-        self.admission = AdmissionQueue(settings, self.database)
+        self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
+        self.admission = AdmissionQueue(settings, self.database, self.sharing)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
         self.authenticator = Authenticator.of(settings, self.remote_keys)
         # A reload cannot change its variables.
@@ -84,6 +86,7 @@ class Gateway:
             for task in running:
                 with suppress(asyncio.CancelledError):
                     await task
+            await self.sharing.close()
             await self.database.pool.close()
 
 

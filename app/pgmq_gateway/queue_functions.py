@@ -25,7 +25,7 @@ class QueueFunction:
     permission     the operation to grant, where functions share one
     counted_by     the argument by which the number of messages can be told before the call runs; one message without
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
-                   of their bodies, so that two transactions cannot deadlock
+                   of the messages' ids, so that two transactions cannot deadlock
     """
 
     name: str

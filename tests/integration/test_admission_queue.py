@@ -5,20 +5,23 @@ import contextlib
 import gc
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from pgmq_gateway.calls.batching import MAX_WAITING_PER_CONNECTION, AdmissionQueue, WaitingCall
+from pgmq_gateway.calls.batching import MAX_WAITING_PER_CONNECTION, AdmissionQueue
+from pgmq_gateway.calls.waiting import WaitingCall
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway, create_app
 from pgmq_gateway.settings.model import Settings
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
+from tests.integration.test_sharing import until_shared
 from tests.server import SECRET, Serve
 from tests.waiting import until_async
 
@@ -69,26 +72,24 @@ async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[
     return tasks
 
 
-async def test_the_oldest_waiting_call_runs_first(crowd: Crowd, bearer: Bearer) -> None:
+async def test_waiting_callers_take_turns(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob, eve = (bearer("authenticated", sub=sub) for sub in ("ann", "bob", "eve"))
     async with crowd.busy():
-        tasks = await stand(crowd, ("a1", ann), ("b1", bob), ("a2", ann), ("e1", eve), ("b2", bob))
+        tasks = await stand(crowd, ("a1", ann), ("a2", ann), ("a3", ann), ("b1", bob), ("e1", eve))
     await asyncio.gather(*tasks)
-    assert notes(crowd) == ["a1", "a2", "b1", "b2", "e1"]
+    assert notes(crowd)[:3] == ["a1", "b1", "e1"]
+    assert notes(crowd)[3:] == ["a2", "a3"]
 
 
 async def test_many_calls_of_one_caller_do_not_delay_another(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob = (bearer("authenticated", sub=sub) for sub in ("ann", "bob"))
     async with crowd.busy():
-        flood = [note(crowd, "ann", ann) for _ in range(10)]
-        await crowd.waiting(10)
+        flood = [note(crowd, "ann", ann) for _ in range(100)]
+        await crowd.waiting(100)
         late = note(crowd, "bob", bob)
-        await crowd.waiting(11)
-        flood += [note(crowd, "ann", ann) for _ in range(90)]
         await crowd.waiting(101)
     assert {answer.status_code for answer in await asyncio.gather(late, *flood)} == {200}
-    # After the calls before it and the rest of their transaction.
-    assert notes(crowd).index("bob") == 32
+    assert notes(crowd).index("bob") <= 1
     assert len(notes(crowd)) == 101
 
 
@@ -157,19 +158,21 @@ async def test_a_call_that_waits_too_long_gets_504_and_does_not_run(
     assert notes(crowd) == []
 
 
-async def test_a_call_beyond_the_longest_queue_gets_504_at_once(
-    gateway: RunningGateway, crowd: Crowd, directory: DataDirectory
+async def test_one_caller_cannot_fill_the_admission_queue(
+    gateway: RunningGateway, crowd: Crowd, directory: DataDirectory, bearer: Bearer
 ) -> None:
+    share = MAX_WAITING_PER_CONNECTION * 3 // 4
     async with inside(gateway, directory) as many:
         async with many.busy():
-            tasks = [note(many, f"{n:04}", {}) for n in range(MAX_WAITING_PER_CONNECTION)]
-            await many.waiting(MAX_WAITING_PER_CONNECTION)
+            tasks = [note(many, f"{n:04}", {}) for n in range(share)]
+            await many.waiting(share)
             refused = await note(many, "too many", {})
             assert (refused.status_code, refused.json()["code"]) == (504, "PGRST003")
-            assert await many.queued() == MAX_WAITING_PER_CONNECTION
+            tasks.append(note(many, "another", bearer("authenticated", sub="ann")))
+            await many.waiting(share + 1)
         assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
         assert await many.queued() == 0
-    assert sorted(notes(crowd)) == [f"{n:04}" for n in range(MAX_WAITING_PER_CONNECTION)]
+    assert sorted(notes(crowd)) == [*(f"{n:04}" for n in range(share)), "another"]
 
 
 async def test_a_call_that_timed_out_leaves_the_queue(
@@ -178,7 +181,8 @@ async def test_a_call_that_timed_out_leaves_the_queue(
     async with inside(gateway, directory, patience=0.2) as hasty, hasty.busy():
         await asyncio.gather(*(note(hasty, f"{n}", {}) for n in range(5)))
         gc.collect()
-        assert [one for one in gc.get_objects() if isinstance(one, WaitingCall)] == []
+        left = [one for one in gc.get_objects() if isinstance(one, WaitingCall)]
+        assert [one for one in left if not one.taken] == []
     assert notes(crowd) == []
 
 
@@ -235,6 +239,7 @@ async def lossy(
 
 
 LOST = (503, "PGRST001")
+Sends = Callable[[], list[Coroutine[Any, Any, httpx.Response]]]
 
 
 def outcomes(answers: list[httpx.Response]) -> list[tuple[int, str]]:
@@ -242,35 +247,65 @@ def outcomes(answers: list[httpx.Response]) -> list[tuple[int, str]]:
     return [(answer.status_code, answer.json()["code"]) for answer in answers]
 
 
-async def test_a_connection_lost_before_the_commit(lossy: tuple[Crowd, Cut]) -> None:
+@pytest.fixture
+async def sends(lossy: tuple[Crowd, Cut], bearer: Bearer) -> Sends:
+    """Three sends to a queue whose sends share a transaction."""
+    crowd, _ = lossy
+    crowd.sql("select pgmq_admin.create_queue('jobs')")
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+
+    def calls() -> list[Coroutine[Any, Any, httpx.Response]]:
+        return [crowd.call("send", {"queue_name": "jobs", "message": {"n": n}}, headers) for n in range(3)]
+
+    await until_shared(calls, crowd)
+    crowd.sql("delete from pgmq.q_jobs")
+    return calls
+
+
+def sent(crowd: Crowd) -> list[int]:
+    """The messages that are stored."""
+    return [n for (n,) in crowd.sql("select (message->>'n')::int from pgmq.q_jobs order by 1")]
+
+
+async def test_a_connection_lost_before_the_commit(lossy: tuple[Crowd, Cut], sends: Sends) -> None:
     crowd, wire = lossy
-    async with crowd.gate():
-        async with crowd.busy():
-            tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
-            await crowd.waiting(3)
-        await until_async(lambda: crowd.blocked(GATE) == 1)
-        ((process,),) = crowd.sql(f"select pid from pg_locks where objid = {GATE} and not granted")
+    async with crowd.busy():
+        tasks = [asyncio.create_task(call) for call in sends()]
+        await crowd.waiting(3)
+        crowd.sql("begin; lock table pgmq.q_jobs in exclusive mode")
+    try:
+        await until_async(lambda: locked_out(crowd))
+        ((process,),) = locked_out(crowd)
         wire.cut()
         assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
         crowd.sql("select pg_terminate_backend(%s)", process)
-        await until_async(lambda: not crowd.blocked(GATE))
-    assert (await note(crowd, "next", {})).text == '"next"'
-    assert notes(crowd) == ["next"]
+        await until_async(lambda: not locked_out(crowd))
+    finally:
+        crowd.sql("rollback")
+    assert sent(crowd) == []
+    assert {answer.status_code for answer in await asyncio.gather(*sends())} == {200}
+    assert sent(crowd) == [0, 1, 2]
 
 
-async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut]) -> None:
+async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut], sends: Sends) -> None:
     crowd, wire = lossy
-    async with crowd.gate():
-        async with crowd.busy():
-            tasks = [note(crowd, f"{n}", {}, wait=n == 1) for n in range(3)]
-            await crowd.waiting(3)
-        await until_async(lambda: crowd.blocked(GATE) == 1)
-        wire.mute = True
-    await until_async(lambda: len(notes(crowd)) == 3)
+    async with crowd.busy():
+        tasks = [asyncio.create_task(call) for call in sends()]
+        await crowd.waiting(3)
+        crowd.sql("begin; lock table pgmq.q_jobs in exclusive mode")
+    await until_async(lambda: locked_out(crowd))
+    wire.mute = True
+    crowd.sql("rollback")
+    await until_async(lambda: len(sent(crowd)) == 3)
     wire.cut()
     assert outcomes(await asyncio.gather(*tasks)) == [LOST] * 3
     assert (await note(crowd, "next", {})).text == '"next"'
-    assert sorted(notes(crowd)) == ["0", "1", "2", "next"]
+    assert sent(crowd) == [0, 1, 2]
+
+
+def locked_out(crowd: Crowd) -> list[tuple[int]]:
+    """The processes that wait for the lock on the queue."""
+    return crowd.sql("select pid from pg_locks where relation = 'pgmq.q_jobs'::regclass and not granted")
 
 
 @pytest.mark.parametrize("limited", [False, True])

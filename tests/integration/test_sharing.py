@@ -110,7 +110,7 @@ async def until_shared(calls: Callable[[], Sequence[Response]], crowd: Crowd) ->
 async def sharing(crowd: Crowd, jobs: str, send: Send) -> str:
     """The queue, once sends to it share transactions; without messages."""
     await until_shared(lambda: [send(n) for n in range(3)], crowd)
-    crowd.sql(f"truncate pgmq.q_{jobs}")
+    crowd.sql(f"delete from pgmq.q_{jobs}")
     return jobs
 
 
@@ -161,7 +161,7 @@ async def test_callers_that_differ_in_one_byte_do_not_share(
     await until_shared(lambda: [send(n, both[0]) for n in range(3)], crowd)
     for caller in both[-4:]:
         assert (await send(0, caller)).status_code == 200
-    crowd.sql(f"truncate pgmq.q_{sharing}")
+    crowd.sql(f"delete from pgmq.q_{sharing}")
     answers = await crowd.together(*(send(n, caller) for n, caller in enumerate(both)))
     assert [answer.status_code for answer in answers] == [200] * len(both)
     found = transactions(crowd, sharing)
@@ -207,7 +207,7 @@ async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
 ) -> None:
     crowd.sql(f"alter table pgmq.q_{jobs} add check ((message->>'n')::int >= 0)")
     await until_shared(lambda: [send(n) for n in range(3)], crowd)
-    crowd.sql(f"truncate pgmq.q_{jobs}")
+    crowd.sql(f"delete from pgmq.q_{jobs}")
     single = await send(0, **wrong)
     answers = await crowd.together(send(1), send(0, **wrong), send(2), send(0, **wrong), send(3))
     assert [answers[n].status_code for n in (0, 2, 4)] == [200] * 3

@@ -1,24 +1,27 @@
-"""The admission queue: waiting calls of equal callers share a transaction.
+"""The admission queue: which calls run now, and which of them together.
 
-An idle gateway runs a call at once, in a transaction of its own. While other calls run, a call waits for the end of the
-current turn of the event loop, so that calls that arrive together share a transaction: clients that receive the results
-of one transaction send their next calls at the same time. While all connections are busy, calls wait; the next free
-connection takes the oldest waiting call, with further calls of the same caller. Callers are never mixed: role, claims
-and whatever a function sets for its transaction apply to all calls in it.
+An idle gateway runs a call at once. A call that cannot share a transaction takes a free connection at once. Others wait
+for the end of the current turn of the event loop while calls run, so that calls that arrive together share a
+transaction: clients that receive the results of one transaction send their next calls at the same time. While all
+connections are busy, calls wait. The next free connection takes the call of the flow whose turn it is (`fairness.py`),
+with waiting calls of its group (`grouping.py`) if these can share a transaction (`sharing.py`).
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from time import monotonic
+from typing import NamedTuple, Protocol
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
-from pgmq_gateway.calls.execution import Database
+from pgmq_gateway.calls.execution import Database, Stale
+from pgmq_gateway.calls.fairness import FairQueue
+from pgmq_gateway.calls.grouping import Group, place_of
+from pgmq_gateway.calls.sharing import Judgement, Sharing
+from pgmq_gateway.calls.waiting import WaitingCall
 from pgmq_gateway.errors import GatewayError, InternalError, PoolTimeout
-from pgmq_gateway.http.request import ClientGone
-from pgmq_gateway.queue_functions import queue_function
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -34,64 +37,36 @@ class Executor(Protocol):
     async def execute(self, caller: Caller, call: Call) -> Answer: ...
 
 
-class WaitingCall:
-    """A call in the admission queue.
+class Turn(NamedTuple):
+    """Calls that run next on one connection: one, or several of one group in a shared transaction."""
 
-    future    its answer or its error
-    deadline  the event loop's time at which it ends with PoolTimeout
-    shares    whether it can share a transaction
-    taken     whether a connection has taken it
-    """
-
-    __slots__ = ("call", "caller", "deadline", "future", "shares", "taken")
-
-    def __init__(
-        self, caller: Caller, call: Call, future: asyncio.Future[Answer], deadline: float, *, shares: bool
-    ) -> None:
-        self.caller = caller
-        self.call = call
-        self.future = future
-        self.deadline = deadline
-        self.shares = shares
-        self.taken = False
-
-    @property
-    def pending(self) -> bool:
-        """True if it still waits: neither taken nor finished."""
-        return not self.taken and not self.future.done()
-
-    def end(self, outcome: Answer | Exception) -> None:
-        """Deliver its outcome, unless it has one or its task was cancelled."""
-        if self.future.done():
-            return
-        if isinstance(outcome, Exception):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+    calls: Sequence[WaitingCall]
+    group: Group | None = None
+    judgement: Judgement | None = None
 
 
 class AdmissionQueue:
     """Runs as many transactions at a time as there are connections, and queues the calls beyond.
 
-    waiting             calls that wait now
     timeouts            calls that ended with PoolTimeout
     transaction_sizes   the number of transactions by the number of their calls
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, sharing: Sharing) -> None:
         self._database = database
+        self.sharing = sharing
         self._free = self._size = settings.db_pool
         self._wait_seconds = settings.db_pool_acquisition_timeout
-        self._max_waiting = MAX_WAITING_PER_CONNECTION * settings.db_pool
-        # Waiting calls in order of arrival, and those that can share by caller. Calls that are taken or ended stay in
-        # them until they are reached.
+        self._fair = FairQueue(self._size, MAX_WAITING_PER_CONNECTION * self._size, monotonic)
+        # Waiting calls in order of their deadlines, and those that can share by group. Calls that are taken or ended
+        # stay in them until they are reached.
         self._calls: deque[WaitingCall] = deque()
-        self._sharing: dict[Caller, deque[WaitingCall]] = {}
+        self._groups: dict[Group, deque[WaitingCall]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._limit_timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
         # Whether waiting calls are dispatched at the end of this turn of the event loop.
         self._dispatch_scheduled = False
-        self.waiting = 0
         self.timeouts = 0
         self.transaction_sizes = [0] * (MAX_CALLS_PER_TRANSACTION + 1)
 
@@ -100,42 +75,59 @@ class AdmissionQueue:
         """Connections in use."""
         return self._size - self._free
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait now."""
+        return self._fair.waiting
+
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call at once or after waiting. Raises what the database raises, PoolTimeout and ClientGone."""
-        if self._free < self._size:
-            if not self._dispatch_scheduled and self._free:
-                self._dispatch_scheduled = True
-                asyncio.get_running_loop().call_soon(self._end_turn)
-            return await self._wait(caller, call)
+        place = place_of(caller, call, shares=self._database.shares(call))
+        flow, lane = self._fair.flow(caller if call.flow is None else call.flow), self._fair.lane(place.queue)
+        waiting = WaitingCall(caller, call, flow, lane, place.group, place.message_id)
+        at_once = self._free and (place.group is None or self._free == self._size)
+        if at_once and self._fair.can_start(flow, lane):
+            return await self._run_at_once(waiting)
+        return await self._wait(waiting)
+
+    async def _run_at_once(self, waiting: WaitingCall) -> Answer:
         self._free -= 1
+        self._fair.start([waiting])
         self.transaction_sizes[1] += 1
+        began = monotonic()
         try:
-            return await self._database.execute(caller, call)
+            return await self._database.execute(waiting.caller, waiting.call)
         finally:
+            self._fair.end([waiting], monotonic() - began)
             self._free += 1
             self._dispatch()
 
-    async def _wait(self, caller: Caller, call: Call) -> Answer:
-        if self.waiting >= self._max_waiting:
+    async def _wait(self, waiting: WaitingCall) -> Answer:
+        if not self._fair.has_place(waiting.flow):
+            self._fair.forget(waiting.flow, waiting.lane)
             self.timeouts += 1
             raise PoolTimeout
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        deadline = loop.time() + self._wait_seconds
-        waiting = WaitingCall(caller, call, future, deadline, shares=self._database.shares(call))
-        self._calls.append(waiting)
-        self._timer = self._timer or loop.call_at(deadline, self._expire)
-        if waiting.shares:
-            self._sharing.setdefault(caller, deque()).append(waiting)
-        self.waiting += 1
+        waiting.future = asyncio.get_running_loop().create_future()
+        self._add(waiting)
+        if waiting.group is not None:
+            self._groups.setdefault(waiting.group, deque()).append(waiting)
+        if self._free:
+            self._dispatch_soon()
         try:
-            return await future
+            return await waiting.future
         finally:
             if not waiting.taken:
                 self._remove(waiting)
 
+    def _add(self, waiting: WaitingCall, *, first: bool = False) -> None:
+        waiting.deadline = monotonic() + self._wait_seconds
+        self._calls.append(waiting)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(waiting.deadline, self._expire)
+        self._fair.add(waiting, first=first)
+
     def _expire(self) -> None:
-        """End calls past their deadline. Deadlines are in order of arrival, so one timer, for the oldest, is enough."""
+        """End calls past their deadline. Deadlines are in order, so one timer, for the first, is enough."""
         loop = asyncio.get_running_loop()
         for waiting in self._calls:
             if not waiting.pending:
@@ -147,93 +139,128 @@ class AdmissionQueue:
             waiting.end(PoolTimeout())
         self._timer = None
 
+    def _dispatch_soon(self) -> None:
+        """Dispatch waiting calls at the end of this turn of the event loop."""
+        if not self._dispatch_scheduled:
+            self._dispatch_scheduled = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
     def _end_turn(self) -> None:
         self._dispatch_scheduled = False
         self._dispatch()
 
     def _dispatch(self) -> None:
-        while self._free and (group := self._take_next()):
+        while self._free and (turn := self._next_turn()):
             self._free -= 1
-            worker = asyncio.create_task(self._work(group))
+            worker = asyncio.create_task(self._work(turn))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    async def _work(self, group: Sequence[WaitingCall]) -> None:
-        while group:
-            await self._run(group)
-            group = self._take_next()
+    async def _work(self, turn: Turn | None) -> None:
+        while turn:
+            await self._run(turn)
+            turn = self._next_turn()
+            if self._free and self._fair.ready:
+                # Two limits may have ended, but this connection runs one turn.
+                self._dispatch_soon()
         self._free += 1
 
-    async def _run(self, group: Sequence[WaitingCall]) -> None:
-        self.transaction_sizes[len(group)] += 1
-        if len(group) > 1:
-            await _end_with_error(group, self._run_together(group))
-        for waiting in group:
-            if not waiting.future.done():
-                await _end_with_error([waiting], self._run_alone(waiting))
+    def _next_turn(self) -> Turn | None:
+        """The calls that run next, started; None if none waits or all wait for a limit."""
+        turn = self._take_next()
+        if turn is not None:
+            self._fair.start(turn.calls)
+        elif self._limit_timer is None and (limited_until := self._fair.limited_until) is not None:
+            self._limit_timer = asyncio.get_running_loop().call_at(limited_until, self._reconsider)
+        return turn
 
-    async def _run_together(self, group: Sequence[WaitingCall]) -> None:
-        outcomes = await self._database.execute_together(group[0].caller, [waiting.call for waiting in group])
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if outcome is not None:
-                waiting.end(outcome)
+    def _reconsider(self) -> None:
+        self._limit_timer = None
+        self._fair.reconsider()
+        self._dispatch()
+
+    def _take_next(self) -> Turn | None:
+        first = self._fair.take()
+        while self._calls and not self._calls[0].pending:
+            self._calls.popleft()
+        if first is None:
+            return None
+        group = first.group
+        if group is None:
+            return Turn([first])
+        if not self._others_wait(group) or not (judgement := self.sharing.judgement(group.queue, group.function)):
+            return Turn([first])
+        calls = [first, *self._taken_from(group)]
+        # The order in which messages are locked. Others keep their order of arrival.
+        calls.sort(key=lambda waiting: waiting.message_id)
+        return Turn(calls, group, judgement)
+
+    def _others_wait(self, group: Group) -> bool:
+        """True if calls of the group wait."""
+        waiting = self._groups.get(group)
+        while waiting and not waiting[0].startable():
+            waiting.popleft()
+        if not waiting:
+            self._groups.pop(group, None)
+        return bool(waiting)
+
+    def _taken_from(self, group: Group) -> list[WaitingCall]:
+        """Waiting calls of a group, taken, as many as one more call leaves room for in a transaction."""
+        waiting, calls = self._groups[group], list[WaitingCall]()
+        while waiting and len(calls) < MAX_CALLS_PER_TRANSACTION - 1:
+            call = waiting.popleft()
+            if call.startable():
+                self._fair.took(call)
+                calls.append(call)
+        if not waiting:
+            del self._groups[group]
+        return calls
+
+    async def _run(self, turn: Turn) -> None:
+        calls = turn.calls
+        self.transaction_sizes[len(calls)] += 1
+        began = monotonic()
+        if turn.group and turn.judgement:
+            await _end_with_error(calls, self._run_together(calls, turn.group, turn.judgement))
+        else:
+            await _end_with_error(calls, self._run_alone(calls[0]))
+        seconds = monotonic() - began
+        # Before the end is noted, which forgets flows without calls.
+        self._run_again([waiting for waiting in calls if not waiting.future.done()])
+        self._fair.end(calls, seconds)
 
     async def _run_alone(self, waiting: WaitingCall) -> None:
         waiting.end(await self._database.execute(waiting.caller, waiting.call))
 
-    def _take_next(self) -> Sequence[WaitingCall]:
-        """Take the oldest waiting call, with calls of its caller if it can share; empty without waiting calls."""
-        while self._calls:
-            oldest = self._calls.popleft()
-            if self._take(oldest):
-                return sorted(self._with_others(oldest), key=_order) if oldest.shares else [oldest]
-        return ()
+    async def _run_together(self, calls: Sequence[WaitingCall], group: Group, judgement: Judgement) -> None:
+        queue, function, began = group.queue, group.function, monotonic()
+        try:
+            shared = await self._database.execute_together(group, [waiting.call for waiting in calls], judgement)
+        except Stale:
+            self.sharing.was_stale(queue, function, judgement)
+            return
+        if shared.deadlock:
+            self.sharing.deadlocked(queue, function)
+        self.sharing.took(queue, function, monotonic() - began)
+        for waiting, outcome in zip(calls, shared.outcomes, strict=True):
+            if outcome is not None:
+                waiting.end(outcome)
 
-    def _with_others(self, oldest: WaitingCall) -> list[WaitingCall]:
-        """A call that was taken, with the calls of its caller that share its transaction."""
-        sharing = self._sharing[oldest.caller]
-        group = [oldest]
-        while sharing and len(group) < MAX_CALLS_PER_TRANSACTION:
-            waiting = sharing.popleft()
-            if self._take(waiting):
-                group.append(waiting)
-        if not sharing:
-            del self._sharing[oldest.caller]
-        return group
-
-    def _take(self, waiting: WaitingCall) -> bool:
-        """Take a call out of the queue to run it. False if it does not wait any more or its client has disconnected."""
-        if not waiting.pending:
-            return False
-        if waiting.call.abandoned():
-            waiting.end(ClientGone())
-            return False
-        waiting.taken = True
-        self.waiting -= 1
-        return True
+    def _run_again(self, calls: Sequence[WaitingCall]) -> None:
+        """Let calls whose transaction had to be undone wait once more, before others, to run alone."""
+        for waiting in reversed(calls):
+            waiting.group = None
+            waiting.taken = False
+            self._add(waiting, first=True)
 
     def _remove(self, waiting: WaitingCall) -> None:
         """Remove a call that ended while it waited."""
-        self.waiting -= 1
+        self._fair.remove(waiting)
         # No connection may come free for long, and the oldest calls end first.
         while self._calls and not self._calls[0].pending:
             self._calls.popleft()
-        sharing = self._sharing.get(waiting.caller)
-        if sharing is not None and waiting in sharing:
-            sharing.remove(waiting)
-            if not sharing:
-                del self._sharing[waiting.caller]
-
-
-def _order(waiting: WaitingCall) -> tuple[str, str]:
-    """The order of calls in a shared transaction.
-
-    By name: `delete` runs before `read`, which skips locked messages. Calls that lock a message run in the order of
-    their bodies, so that two transactions cannot deadlock. Other calls keep their order of arrival.
-    """
-    function = waiting.call.function
-    known = queue_function(function.schema, function.name)
-    return function.name, (waiting.call.body or "") if known and known.locks_message else ""
+        if waiting.group is not None:
+            self._others_wait(waiting.group)
 
 
 async def _end_with_error(group: Sequence[WaitingCall], work: Awaitable[None]) -> None:

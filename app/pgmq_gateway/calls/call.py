@@ -1,6 +1,6 @@
 """A call of a function, and its answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ class Call(msgspec.Struct, frozen=True):
     offset     rows that the client skips, for Content-Range
     settings   those of the caller's role; the function's own override them
     abandoned  whether the client has disconnected
+    flow       whose turn it takes, if that is not the caller: an anonymous client's address
     """
 
     function: Function
@@ -34,6 +35,7 @@ class Call(msgspec.Struct, frozen=True):
     offset: int = 0
     settings: TransactionSettings = DEFAULTS
     abandoned: Callable[[], bool] = bool
+    flow: Hashable = None
 
     @property
     def singular(self) -> bool:

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
-import msgspec
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.failures import READ_ONLY_SQLSTATE, RETRIED_SQLSTATES, can_retry, ends_connection, error_of
+from pgmq_gateway.calls.grouping import Group
+from pgmq_gateway.calls.sharing import Judgement
 from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
@@ -45,12 +46,26 @@ ISOLATION_LEVELS: Mapping[str, Isolation] = {
 }
 
 MAX_RETRIES = 3
-# In a shared transaction, a long body would delay the other calls.
-MAX_SHARED_BODY_CHARACTERS = 65536
+JUDGEMENT_TIMEOUT_SECONDS = 5
+
+# Raised by pgmq_gateway.calls for another queue or another fingerprint than was judged.
+STALE_SQLSTATE = "GW130"
+DEADLOCK_SQLSTATE = "40P01"
 
 
-class _Named(msgspec.Struct):
-    queue_name: str
+class Stale(Exception):
+    """A shared transaction relied on a judgement that no longer applies. Nothing was executed."""
+
+
+class Shared(NamedTuple):
+    """What became of a shared transaction.
+
+    outcomes  of each call its answer, its error, or None if it must run alone
+    deadlock  whether it met a deadlock
+    """
+
+    outcomes: Sequence[Answer | GatewayError | None]
+    deadlock: bool = False
 
 
 class Database:
@@ -103,48 +118,47 @@ class Database:
         raise failure
 
     def shares(self, call: Call) -> bool:
-        """True if a call may share a transaction with other calls of its caller: a plain call of a queue function."""
+        """True if a call may share a transaction with others of its group: it is one of the plain statements, whose
+        effects are known, and has no settings of its own."""
         return (
             call.statement.sql in SIGNATURES
             and self._prepare is None
-            and call.body is not None
-            and len(call.body) <= MAX_SHARED_BODY_CHARACTERS
+            and not call.read_only
+            and call.function.settings is DEFAULTS
             and call.preferences.timezone is None
             and call.preferences.max_affected is None
-            and call.function.settings is DEFAULTS
-            and not call.read_only
             and call.isolation is None
-            and call.representation.plan is None
             and not self._rolls_back(call)
         )
 
-    async def execute_together(self, caller: Caller, calls: Sequence[Call]) -> list[Answer | GatewayError | None]:
-        """Run calls in one transaction. The outcome of each: its answer, its error, or None if it must run alone.
+    async def judge(self, queue: str, function: str) -> Judgement:
+        """Whether calls of a function on a queue can share a transaction. Raises what the driver and the pool raise."""
+        async with self.pool.connection() as connection:
+            row = await connection.fetchrow(JUDGEMENT, queue, function, timeout=JUDGEMENT_TIMEOUT_SECONDS)
+        assert row is not None
+        return Judgement(*row.values())
 
-        Raises ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
+    async def execute_together(self, group: Group, calls: Sequence[Call], judgement: Judgement) -> Shared:
+        """Run calls of a group in one transaction.
+
+        Raises Stale, ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
         """
-        queue, *others = {(_queue_name(call), call.function.name) for call in calls}
-        if others:
-            return [None] * len(calls)
-        connection = await self.pool.acquire(caller)
+        connection = await self.pool.acquire(group.caller)
         try:
-            judgement = await connection.fetchrow(JUDGEMENT, *queue)
-            assert judgement is not None
-            if judgement["obstacles"]:
-                return [None] * len(calls)
             # Savepoints cost time, and most transactions have no error: they are for the second attempt.
             for savepoints in (False, True):
                 try:
-                    rows = await self._run_together(
-                        connection, caller, calls, queue[0], judgement, savepoints=savepoints
-                    )
-                    return _outcomes(rows, caller, calls)
+                    rows = await self._run_together(connection, group, calls, judgement, savepoints=savepoints)
+                    return _outcomes(rows, group.caller, calls)
                 except SERVER_ERRORS as error:
                     if self._close_if_lost(connection, error):
                         raise ConnectionLost from None
-                    if isinstance(error, asyncpg.QueryCanceledError):
-                        break
-            return [None] * len(calls)
+                    if error.sqlstate == STALE_SQLSTATE:
+                        raise Stale from None
+                    deadlock = error.sqlstate == DEADLOCK_SQLSTATE
+                    if deadlock or isinstance(error, asyncpg.QueryCanceledError):
+                        return Shared([None] * len(calls), deadlock)
+            return Shared([None] * len(calls))
         except BROKEN as error:
             self._close_if_lost(connection, error)
             raise ConnectionLost from None
@@ -211,47 +225,33 @@ class Database:
         return session > 0 and own is not None and not 0 < own <= session
 
     async def _run_together(
-        self,
-        connection: Connection,
-        caller: Caller,
-        calls: Sequence[Call],
-        queue_name: str | None,
-        judgement: asyncpg.Record,
-        *,
-        savepoints: bool,
+        self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool
     ) -> list[asyncpg.Record]:
         timeout = calls[0].statement_timeout
         if not timeout:
-            return await self._fetch_together(connection, caller, calls, queue_name, judgement, savepoints=savepoints)
+            return await self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
         # Postgres' own timer, so that a cancelled transaction is known to be rolled back.
         async with connection.transaction():
             await connection.execute(f"set local statement_timeout = {int(1000 * timeout) or 1}")
-            return await self._fetch_together(connection, caller, calls, queue_name, judgement, savepoints=savepoints)
+            return await self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
 
     async def _fetch_together(
-        self,
-        connection: Connection,
-        caller: Caller,
-        calls: Sequence[Call],
-        queue_name: str | None,
-        judgement: asyncpg.Record,
-        *,
-        savepoints: bool,
+        self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool
     ) -> list[asyncpg.Record]:
         requests = [text for call in calls for text in call.request.texts]
         return await connection.fetch(
             CALLS,
-            caller.role,
-            caller.claims,
+            group.caller.role,
+            group.caller.claims,
             self._settings(calls[0]),
             requests,
             self._search_paths[calls[0].function.schema],
             [call.statement.sql for call in calls],
             [call.body for call in calls],
-            queue_name,
-            judgement["relations"],
-            judgement["functions"],
-            judgement["fingerprint"],
+            group.queue,
+            judgement.relations,
+            judgement.functions,
+            judgement.fingerprint,
             savepoints,
         )
 
@@ -324,16 +324,14 @@ def _caps(settings: Settings) -> list[str]:
     return [text for name, cap, default in caps if cap != default for text in (f"pgmq_gateway.{name}", str(cap))]
 
 
-def _outcomes(
-    rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Call]
-) -> list[Answer | GatewayError | None]:
+def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Call]) -> Shared:
     """The outcomes of calls that shared a transaction.
 
     A call that failed after another one succeeded runs again alone, because the first may have caused the failure. The
     savepoint of the failed call was rolled back.
     """
     outcomes: list[Answer | GatewayError | None] = []
-    succeeded = False
+    succeeded = deadlock = False
     for row, call in zip(rows, calls, strict=True):
         row_count, body, failure = row.values()
         if failure is None:
@@ -341,18 +339,11 @@ def _outcomes(
             outcomes.append(Answer(None, row_count, body))
         else:
             refusal = Refusal(*(text or None for text in failure))
+            deadlock = deadlock or refusal.sqlstate == DEADLOCK_SQLSTATE
             # A write on a standby runs again too: `execute` looks for the primary.
             again = succeeded or refusal.sqlstate in RETRIED_SQLSTATES or refusal.sqlstate == READ_ONLY_SQLSTATE
             outcomes.append(None if again else error_of(refusal, caller, call))
-    return outcomes
-
-
-def _queue_name(call: Call) -> str | None:
-    """The queue that a call names, as far as it can be read; `pgmq_gateway.calls` reads it too."""
-    try:
-        return msgspec.json.decode(call.body or "", type=_Named).queue_name
-    except msgspec.DecodeError:
-        return None
+    return Shared(outcomes, deadlock)
 
 
 async def _is_true(connection: Connection, condition: str) -> bool:

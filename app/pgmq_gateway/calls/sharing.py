@@ -1,0 +1,176 @@
+"""Whether calls of a function on a queue can share a transaction: judgements of Postgres, and bad experience.
+
+No caller waits for a judgement: it is asked for when two calls could share, and meanwhile calls run alone. A judgement
+can be stale: the shared transaction compares its fingerprint (`pgmq_gateway.calls`).
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from pgmq_gateway.backoff import Backoff
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, loggable
+from pgmq_gateway.errors import GatewayError
+
+logger = logging.getLogger("pgmq_gateway")
+
+# Judgements kept, and those that wait to be made: clients can name queues that do not exist.
+MAX_JUDGEMENTS = 10_000
+MAX_WANTED = 1000
+# Judging takes at most a tenth of one connection.
+PAUSE_PER_SECOND_OF_WORK = 9
+# Between two judgements of the same calls, doubled each time that one was stale, and after one that found obstacles.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
+OBSTACLES_SECONDS = 60.0
+# A group that takes longer keeps its calls apart for a while, doubled each time until a group is fast again.
+SLOW_GROUP_SECONDS = 0.05
+FIRST_APART_SECONDS, LONGEST_APART_SECONDS = 10.0, 300.0
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What Postgres says about the calls of a function on a queue (`pgmq_gateway.judgement`).
+
+    obstacles    why they cannot share a transaction; empty: they can
+    relations    OIDs of the tables, and names of the functions, that the fingerprint covers
+    fingerprint  their state when they were judged
+    """
+
+    obstacles: Sequence[str]
+    relations: Sequence[int]
+    functions: Sequence[str]
+    fingerprint: str
+
+
+Judge = Callable[[str, str], Awaitable[Judgement]]
+
+
+class Standing:
+    """What is known about a function on a queue.
+
+    judgement   the last one, unless it was stale
+    judge_at    the time from which it may be judged anew
+    generation  the load of the catalog at which it was judged
+    apart_until the time until which its calls run alone
+    """
+
+    __slots__ = ("_apart", "_retry", "apart_until", "generation", "judge_at", "judgement")
+
+    def __init__(self) -> None:
+        self._retry = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        self._apart = Backoff(FIRST_APART_SECONDS, LONGEST_APART_SECONDS)
+        self.judgement: Judgement | None = None
+        self.judge_at = self.apart_until = float("-inf")
+        self.generation = -1
+
+    @property
+    def can_share(self) -> bool:
+        return self.judgement is not None and not self.judgement.obstacles
+
+    def judged(self, judgement: Judgement, generation: int, now: float) -> None:
+        if now - self.judge_at > LONGEST_RETRY_SECONDS:
+            self._retry.reset()
+        self.judgement, self.generation = judgement, generation
+        self.judge_at = now + (OBSTACLES_SECONDS if judgement.obstacles else self._retry.delay())
+
+    def failed(self, now: float) -> None:
+        self.judge_at = now + self._retry.delay()
+
+    def keep_apart(self, now: float) -> bool:
+        """Let the calls run alone for a while. False if they do already: groups that ran at once count once."""
+        if now < self.apart_until:
+            return False
+        self.apart_until = now + self._apart.delay()
+        return True
+
+    def fast(self, now: float) -> None:
+        if now >= self.apart_until:
+            self._apart.reset()
+
+
+class Sharing:
+    """The standing of the functions and queues that were called lately.
+
+    deadlocks, slow, stale  shared transactions that ended in a deadlock, took too long, or relied on a stale judgement
+    """
+
+    def __init__(
+        self, judge: Judge, generation: Callable[[], int] = int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._judge = judge
+        self._generation = generation
+        self._clock = clock
+        self._standings: OrderedDict[tuple[str, str], Standing] = OrderedDict()
+        self._wanted: dict[tuple[str, str], None] = {}
+        self._judging: asyncio.Task[None] | None = None
+        self.deadlocks = self.slow = self.stale = 0
+
+    def judgement(self, queue: str, function: str) -> Judgement | None:
+        """The judgement that allows calls to share a transaction; None if they must run alone now."""
+        standing, now = self._standing(queue, function), self._clock()
+        if now < standing.apart_until:
+            return None
+        if standing.can_share:
+            return standing.judgement
+        if now >= standing.judge_at or (standing.judgement and standing.generation != self._generation()):
+            self._want((queue, function))
+        return None
+
+    def was_stale(self, queue: str, function: str, judgement: Judgement) -> None:
+        """Something that the judgement relies on has changed."""
+        self.stale += 1
+        standing = self._standing(queue, function)
+        if standing.judgement is judgement:
+            standing.judgement = None
+
+    def deadlocked(self, queue: str, function: str) -> None:
+        self.deadlocks += 1
+        self._standing(queue, function).keep_apart(self._clock())
+
+    def took(self, queue: str, function: str, seconds: float) -> None:
+        """Note the duration of a shared transaction."""
+        standing, now = self._standing(queue, function), self._clock()
+        if seconds <= SLOW_GROUP_SECONDS:
+            standing.fast(now)
+        elif standing.keep_apart(now):
+            self.slow += 1
+
+    async def close(self) -> None:
+        """Stop judging."""
+        if self._judging is not None:
+            self._judging.cancel()
+            await asyncio.wait([self._judging])
+
+    def _standing(self, queue: str, function: str) -> Standing:
+        key = queue, function
+        standing = self._standings.get(key)
+        if standing is None:
+            standing = self._standings[key] = Standing()
+            if len(self._standings) > MAX_JUDGEMENTS:
+                self._standings.popitem(last=False)
+        else:
+            self._standings.move_to_end(key)
+        return standing
+
+    def _want(self, key: tuple[str, str]) -> None:
+        if len(self._wanted) < MAX_WANTED:
+            self._wanted[key] = None
+            if self._judging is None or self._judging.done():
+                self._judging = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        """Judge what is wanted, one after another."""
+        while self._wanted:
+            key = next(iter(self._wanted))
+            began = self._clock()
+            standing = self._standing(*key)
+            try:
+                standing.judged(await self._judge(*key), self._generation(), self._clock())
+            except (GatewayError, *SERVER_ERRORS, *BROKEN, TimeoutError) as error:
+                logger.debug("cannot judge whether calls can share a transaction: %s", loggable(error))
+                standing.failed(self._clock())
+            del self._wanted[key]
+            await asyncio.sleep(PAUSE_PER_SECOND_OF_WORK * (self._clock() - began))
