@@ -173,6 +173,25 @@ async def test_a_message_is_sent_found_and_opened(
     await expect(ids(desk)).to_have_text(["4", "5", "6"])
 
 
+async def test_times_that_are_no_dates_are_shown_as_they_are(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql(
+        f"insert into pgmq.q_{queue} (vt, enqueued_at, message) values ('infinity', '-infinity', '1'), "
+        "('10000-01-01Z', '0044-03-15Z BC', '2'), ('-infinity', 'infinity', '3')"
+    )
+    await visit(desk, dashboard, queue)
+    cells = [await row.locator("td").all_inner_texts() for row in await desk.locator(".messages tbody tr").all()]
+    assert [(row[6], row[7]) for row in cells] == [
+        ("-infinity", "infinity"),
+        ("0044-03-15T00:00:00+00:00 BC", "10000-01-01T00:00:00+00:00"),
+        ("infinity", "now"),
+    ]
+    await ids(desk).first.click()
+    facts = desk.get_by_role("dialog", name="Message").locator(".message-facts")
+    await expect(facts).to_contain_text(re.compile(r"Sent-infinity.*Visibleinfinity"))
+
+
 async def test_messages_are_postponed_archived_requeued_and_moved(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:

@@ -773,7 +773,8 @@ begin
         $query$
         select
             count(*), %s, (select count(*) from pgmq.%I),
-            extract(epoch from $1 - min(q.enqueued_at)), extract(epoch from $1 - max(q.enqueued_at)),
+            case when isfinite(min(q.enqueued_at)) then extract(epoch from $1 - min(q.enqueued_at)) end,
+            case when isfinite(max(q.enqueued_at)) then extract(epoch from $1 - max(q.enqueued_at)) end,
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,
@@ -3385,8 +3386,16 @@ CREATE VIEW pgmq_gateway.queues AS
     m.delayed,
     m.in_flight,
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
-    (EXTRACT(epoch FROM (clock_timestamp() - m.oldest)))::double precision AS oldest_seconds,
-    (EXTRACT(epoch FROM (clock_timestamp() - m.newest)))::double precision AS newest_seconds,
+    (
+        CASE
+            WHEN isfinite(m.oldest) THEN EXTRACT(epoch FROM (clock_timestamp() - m.oldest))
+            ELSE NULL::numeric
+        END)::double precision AS oldest_seconds,
+    (
+        CASE
+            WHEN isfinite(m.newest) THEN EXTRACT(epoch FROM (clock_timestamp() - m.newest))
+            ELSE NULL::numeric
+        END)::double precision AS newest_seconds,
     m.sent,
     live.table_bytes,
     live.index_bytes,

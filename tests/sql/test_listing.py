@@ -100,6 +100,15 @@ def test_the_ages_are_those_of_the_ends(big: Sql) -> None:
     assert 0 <= newest < 30
 
 
+@pytest.mark.parametrize("sent", ["infinity", "-infinity", "4713-01-01 BC", "294276-12-31"])
+def test_a_message_sent_at_any_time_has_an_age_or_none(big: Sql, sent: str) -> None:
+    big("insert into pgmq.q_big (vt, enqueued_at, message) values (%s, %s, '1')", sent, sent)
+    listed = big("select oldest_seconds, newest_seconds from pgmq_admin.list_queues()")
+    status = big("select oldest_seconds, newest_seconds from pgmq_admin.queue_status('big')")
+    none = "infinity" in sent
+    assert [age is None for ages in (*listed, *status) for age in ages] == [none] * 4
+
+
 def test_a_queue_that_somebody_is_dropping_holds_nobody_up(
     directory: DataDirectory, connect: Connect, big: Sql
 ) -> None:

@@ -1,5 +1,6 @@
 """The dashboard's protection without a browser: sessions, the sign-in code, the gate. Rates, quantities, contrast."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -276,6 +277,23 @@ def test_quantities_as_text() -> None:
     assert [quantities.rate(n) for n in (None, 0, 0.04, 12.34, 1234.5)] == ["-", "0", "<0.1", "12.3", "1,234"]
     assert [quantities.duration(n) for n in (None, 0.0012, 0.05, 1.25)] == ["-", "1.2 ms", "50 ms", "1.2 s"]
     assert [quantities.size(n) for n in (None, 999, 8192, 123_456_789)] == ["-", "999 B", "8.2 kB", "123 MB"]
+
+
+@pytest.mark.parametrize(
+    ("time", "age"),
+    [
+        ("2026-01-01T00:00:00+00:00", "1d 0h"),
+        ("2026-01-02T05:30:00.123456+05:30", "0s"),
+        ("2027-01-01T00:00:00+00:00", "0s"),
+        ("0001-01-01T00:00:00+14:00", "739617d"),
+        *(
+            (time, time)
+            for time in ("infinity", "-infinity", "10000-01-01T00:00:00+00:00", "0044-03-15T00:00:00+00:00 BC")
+        ),
+    ],
+)
+def test_an_age_is_that_of_a_date_or_the_time_itself(time: str, age: str) -> None:
+    assert quantities.age_of(time, datetime(2026, 1, 2, tzinfo=UTC)) == age
 
 
 @pytest.mark.parametrize("dark", [False, True])

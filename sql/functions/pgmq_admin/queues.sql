@@ -181,7 +181,8 @@ begin
         $query$
         select
             count(*), %s, (select count(*) from pgmq.%I),
-            extract(epoch from $1 - min(q.enqueued_at)), extract(epoch from $1 - max(q.enqueued_at)),
+            case when isfinite(min(q.enqueued_at)) then extract(epoch from $1 - min(q.enqueued_at)) end,
+            case when isfinite(max(q.enqueued_at)) then extract(epoch from $1 - max(q.enqueued_at)) end,
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,

@@ -325,7 +325,7 @@ $count$;
 revoke all on function pgmq_gateway.count_archived from public;
 
 -- All queues, with the columns of list_queues() and of the history; numbers are null where the tables are locked, or
--- were dropped without pgmq.
+-- were dropped without pgmq, and ages also for an infinite time, from which Postgres 16 and earlier cannot subtract.
 create or replace view pgmq_gateway.queues as
 select
     q.queue_name::text as queue_name,
@@ -337,8 +337,10 @@ select
     m.delayed,
     m.in_flight,
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) as archived,
-    extract(epoch from clock_timestamp() - m.oldest)::double precision as oldest_seconds,
-    extract(epoch from clock_timestamp() - m.newest)::double precision as newest_seconds,
+    case when isfinite(m.oldest) then extract(epoch from clock_timestamp() - m.oldest) end::double precision
+        as oldest_seconds,
+    case when isfinite(m.newest) then extract(epoch from clock_timestamp() - m.newest) end::double precision
+        as newest_seconds,
     m.sent,
     live.table_bytes,
     live.index_bytes,

@@ -129,9 +129,5 @@ def _operation(row: Row) -> Cells:
 def _message(row: Row) -> Cells:
     text = str(row["message"])
     short = text if len(text) <= MAX_MESSAGE_CHARACTERS else f"{text[:MAX_MESSAGE_CHARACTERS]}…"
-    age = quantities.age(_seconds_since(row["enqueued_at"]))
+    age = quantities.age_of(row["enqueued_at"], datetime.now(UTC))
     return (str(row["msg_id"]), quantities.count(row["read_ct"]), age, short)
-
-
-def _seconds_since(moment: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

@@ -121,6 +121,4 @@ def _dead(queues: Sequence[Row]) -> list[Cells]:
 
 
 def _ago(moment: str | None) -> str:
-    if moment is None:
-        return "never"
-    return f"{quantities.age((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())} ago"
+    return "never" if moment is None else quantities.age_of(moment, datetime.now(UTC), " ago")

@@ -1,5 +1,7 @@
 """Numbers, durations and sizes as text; `-` for None."""
 
+from datetime import datetime
+
 TIME_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 # The smallest count that is written in millions.
 MIN_COUNT_IN_MILLIONS = 10_000_000
@@ -24,6 +26,20 @@ def age(seconds: float | None) -> str:
             below, name = TIME_UNITS[index + 1]
             return f"{whole}{unit} {rest // below}{name}" if whole < 100 else f"{whole}{unit}"
     return f"{left}s"
+
+
+def seconds_between(time: str, now: datetime) -> float | None:
+    """Seconds from a time in JSON of Postgres; None for infinity and other times that datetime does not have."""
+    try:
+        return (now - datetime.fromisoformat(time)).total_seconds()
+    except ValueError:
+        return None
+
+
+def age_of(time: str, now: datetime, ago: str = "") -> str:
+    """The age of a time, with `ago` after it; the time itself if datetime does not have it."""
+    seconds = seconds_between(time, now)
+    return time if seconds is None else age(seconds) + ago
 
 
 def rate(per_second: float | None) -> str:

@@ -85,17 +85,17 @@ def _row(row: Row, now: datetime) -> Row:
         "state": STATES[row["state"]],
         "bytes": quantities.size(row["bytes"]),
         "read_ct": quantities.count(row["read_ct"]),
-        "enqueued_at": quantities.age(_since(row["enqueued_at"], now)),
+        "enqueued_at": quantities.age_of(row["enqueued_at"], now),
         "vt": _visible(row, now),
-        "archived_at": f"{quantities.age(_since(row['archived_at'], now))} ago" if row["archived_at"] else "-",
+        "archived_at": quantities.age_of(row["archived_at"], now, " ago") if row["archived_at"] else "-",
     }
     return {**row, "words": shown}
 
 
-def _since(time: str, now: datetime) -> float:
-    return (now - datetime.fromisoformat(time)).total_seconds()
-
-
 def _visible(row: Row, now: datetime) -> str:
-    left = -_since(row["vt"], now)
-    return f"in {quantities.age(left)}" if row["state"] != "visible" and left > 0 else "now"
+    if row["state"] == "visible":
+        return "now"
+    passed = quantities.seconds_between(row["vt"], now)
+    if passed is None:
+        return str(row["vt"])
+    return f"in {quantities.age(-passed)}" if passed < 0 else "now"

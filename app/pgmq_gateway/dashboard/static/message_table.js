@@ -50,7 +50,8 @@ export default {
       this.$emit("select", { ids, on });
     },
     local(time) {
-      return new Date(time).toLocaleString();
+      const date = new Date(time);
+      return isNaN(date) ? time : date.toLocaleString();
     },
   },
 };
