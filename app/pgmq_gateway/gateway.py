@@ -18,6 +18,7 @@ from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.caching import Uncached
+from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
@@ -58,7 +59,8 @@ class Gateway:
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
-        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, self._observers())
+        addresses = Addresses(settings.trusted_proxies)
+        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, addresses, self._observers())
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
         self.metrics = Metrics(

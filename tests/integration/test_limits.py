@@ -14,7 +14,8 @@ Bearer = Callable[..., dict[str, str]]
 # Periods so long that no tokens return during a test.
 GATEWAY = {
     "PGMQ_GATEWAY_RATE_LIMITS": "anon=3/h, authenticated=4/h by sub, authenticated=1000/h burst 100, "
-    "service_role=10 messages/h by sub",
+    "service_role=10 messages/h by sub, guest=1/h by ip",
+    "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1",
     "PGRST_SERVER_CORS_ALLOWED_ORIGINS": "https://app.example",
     "PGRST_DB_PLAN_ENABLED": "true",
 }
@@ -231,3 +232,13 @@ def test_a_failed_call_is_free_whatever_its_shape(gateway: RunningGateway, queue
     before = rows(gateway)
     answer = gateway.client.post("/rpc/send_batch", json={"queue_name": queue, "messages": [1, 2]}, headers=mine)
     assert (answer.status_code, left(answer), rows(gateway)) == (406, 10, before)
+
+
+def test_behind_a_trusted_proxy_each_address_has_its_own_limit(gateway: RunningGateway, bearer: Bearer) -> None:
+    def status(*forwarded: str) -> int:
+        headers = [*bearer("guest").items(), *(("X-Forwarded-For", value) for value in forwarded)]
+        return gateway.client.post("/rpc/send", headers=headers).status_code
+
+    assert [status("198.51.100.1") == 429 for _ in range(2)] == [False, True]
+    assert status("198.51.100.2, 198.51.100.1") == 429
+    assert status("198.51.100.1", "198.51.100.2") != 429

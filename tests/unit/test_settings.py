@@ -149,6 +149,8 @@ def test_a_secret_file_must_be_utf8(config: Config, tmp_path: Path) -> None:
             "{}:1: pgmq-gateway-secret-keys: ******** is what --dump-config prints",
         ),
         ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 is malformed: "),
+        ('pgmq-gateway-trusted-proxies = "10.0.0.1/8"', "{}:1: pgmq-gateway-trusted-proxies: 10.0.0.1/8 has host bits"),
+        ('pgmq-gateway-trusted-proxies = "::1, proxy"', "{}:1: pgmq-gateway-trusted-proxies: 'proxy' does not appear"),
         ('pgmq-gateway-reuse-port = "s3cret"', "{}:1: pgmq-gateway-reuse-port: Input should be a valid boolean"),
         (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: ******** is what --dump-config prints"),
     ],

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.http.client import network_of
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.limits import throttle
 from pgmq_gateway.limits.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
@@ -95,7 +96,7 @@ def caller(role: str, claims: str = "{}") -> Caller:
 
 def spend(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> None:
     raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
-    limits.of_request(who, Head("GET", b"/", b"", raw), {"client": (address, 1)}).take(1, "requests")
+    limits.of_request(who, Head("GET", b"/", b"", raw), network_of(address)).take(1, "requests")
 
 
 def refused(limits: Throttle, who: Caller, address: str = "192.0.2.1", **headers: str) -> bool:

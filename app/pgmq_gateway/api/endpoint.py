@@ -15,6 +15,7 @@ from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalError
 from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
@@ -50,6 +51,7 @@ class Api:
         watch: CatalogWatch,
         database: Executor,
         limits: Throttle,
+        addresses: Addresses,
         observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
@@ -60,6 +62,7 @@ class Api:
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
+        self._addresses = addresses
         self._cors = Cors(settings.server_cors_allowed_origins, RATE_LIMIT_HEADERS if limits.all else ())
         self._max_body = settings.max_body
         self._timed = settings.server_timing_enabled
@@ -81,7 +84,10 @@ class Api:
                 caller = self._authenticator.caller(request.head)
                 request.role = caller.role
                 request.timing.lap("jwt")
-                charge = self._limits.of_request(caller, request.head, scope)
+                address = self._addresses.of(scope, request.head)
+                # One anonymous client must not use the turns of all others.
+                request.flow = address if caller.anonymous else caller
+                charge = self._limits.of_request(caller, request.head, address)
                 charge.take(1, "requests")
                 response = await self._endpoint(request).response(caller, request)
                 request.timing.lap("response")

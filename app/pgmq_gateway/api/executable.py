@@ -13,7 +13,7 @@ async def executable_oids(database: Executor, caller: Caller, request: Request, 
     """The OIDs of the functions of `schemas` that the caller can execute. Raises what the executor raises."""
     oids = set[int]()
     for schema in schemas:
-        answer = await database.execute(caller, executable(schema, request.sql_settings()))
+        answer = await database.execute(caller, executable(schema, request.sql_settings(), request.flow))
         oids.update(json.loads(answer.body or "[]"))
     request.timing.lap("transaction")
     return oids

@@ -87,6 +87,7 @@ class Functions:
             offset=shaping.offset,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
+            flow=request.flow,
         )
 
     async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:

@@ -68,4 +68,5 @@ class Queues:
             values=resource.arguments.values,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
+            flow=request.flow,
         )

@@ -21,7 +21,7 @@ class Call(msgspec.Struct, frozen=True):
     offset     rows that the client skips, for Content-Range
     settings   those of the caller's role; the function's own override them
     abandoned  whether the client has disconnected
-    flow       whose turn it takes, if that is not the caller: an anonymous client's address
+    flow       whose turn it takes: the caller, or the address of an anonymous client; None: the caller
     """
 
     function: Function
@@ -98,7 +98,8 @@ where n.nspname = {schema}
 EXECUTABLE_BY_CALLER = EXECUTABLE.format(schema="($2)[1]", role="current_user")
 
 
-def executable(schema: str, request: RequestSettings) -> Call:
+def executable(schema: str, request: RequestSettings, flow: Hashable = None) -> Call:
     """A call that returns the OIDs of the functions of `schema` that its caller can execute, as a JSON array."""
     placeholder = Function(schema, "", (), Result.SCALAR, returns_set=False, volatile=False)
-    return Call(placeholder, Statement(EXECUTABLE_BY_CALLER, (schema,)), request, ARRAY, Preferences(), read_only=True)
+    statement = Statement(EXECUTABLE_BY_CALLER, (schema,))
+    return Call(placeholder, statement, request, ARRAY, Preferences(), read_only=True, flow=flow)

@@ -1,6 +1,6 @@
 """HTTP requests, and the settings that show them to SQL."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import unquote, unquote_plus
@@ -106,6 +106,7 @@ class Request:
     received          bytes of the body so far
     replaced_headers  headers that SQL sees in place of the client's; an empty one is removed
     role              the caller's role, once it is known
+    flow              whose turn it takes, once the caller is known: the caller, or the address of an anonymous client
     function          the called function, once it is known
     """
 
@@ -113,6 +114,7 @@ class Request:
         "_length",
         "_max_body",
         "_receive",
+        "flow",
         "function",
         "head",
         "headers",
@@ -145,6 +147,7 @@ class Request:
         self.received = 0
         self.replaced_headers: Mapping[str, str] = {}
         self.role = ""
+        self.flow: Hashable = None
         self.function: CalledFunction | None = None
 
     def abandoned(self) -> bool:

@@ -9,12 +9,10 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Self
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.errors import GatewayError, Headers
-from pgmq_gateway.http.asgi import Scope
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.settings.ratelimit import ADDRESS, EVERY_OTHER, HEADER, RateLimit, read_rate_limits
@@ -27,12 +25,10 @@ MAX_BUCKETS = 20_000
 SHARED_KEY = "\0"
 # Between removals of full buckets.
 SWEEP_INTERVAL_SECONDS = 1.0
-# Cached bucket keys of claims and of addresses.
+# Cached bucket keys of claims.
 MAX_CACHED_KEYS = 1024
 # Tolerance for rounding errors of floating-point sums.
 EPSILON_SECONDS = 1e-6
-# IPv6 providers assign at least a /64 to each customer.
-IPV6_PREFIX_BITS = 64
 
 
 class TooMany(GatewayError):
@@ -176,11 +172,11 @@ class Throttle:
         """True if any limit counts messages."""
         return any(buckets.limit.unit == "messages" for buckets in self.all)
 
-    def of_request(self, caller: Caller, head: Head, scope: Scope) -> Charge:
-        """The charge of a request."""
+    def of_request(self, caller: Caller, head: Head, address: str) -> Charge:
+        """The charge of a request of a client with this address."""
         if not self.all:
             return NO_CHARGE
-        pairs = ((buckets, _bucket_key(buckets.limit.by, caller, head, scope)) for buckets in self._of(caller))
+        pairs = ((buckets, _bucket_key(buckets.limit.by, caller, head, address)) for buckets in self._of(caller))
         return Charge([(buckets, f"{caller.role} {key}") for buckets, key in pairs])
 
     def of_messages(self, caller: Caller) -> Charge:
@@ -192,11 +188,10 @@ class Throttle:
         return self._by_role.get(caller.role, self._others)
 
 
-def _bucket_key(by: str, caller: Caller, head: Head, scope: Scope) -> str:
+def _bucket_key(by: str, caller: Caller, head: Head, address: str) -> str:
     """The key that separates a caller from others of its role."""
     if by == ADDRESS:
-        client = scope.get("client")
-        return _network(client[0]) if client else ""
+        return address
     if by.startswith(HEADER):
         return _digest(head.headers.get(by.removeprefix(HEADER).lower(), ""))
     return _claimed(by, caller)
@@ -204,18 +199,6 @@ def _bucket_key(by: str, caller: Caller, head: Head, scope: Scope) -> str:
 
 def _claimed(by: str, caller: Caller) -> str:
     return _claim(caller.claims, by) if by else ""
-
-
-@lru_cache(MAX_CACHED_KEYS)
-def _network(address: str) -> str:
-    """An IPv4 address, or the /64 network of an IPv6 address: a client can use any address of its network."""
-    try:
-        found: IPv4Address | IPv6Address = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Network((int(found), IPV6_PREFIX_BITS), strict=False))
-    return address
 
 
 @lru_cache(MAX_CACHED_KEYS)

@@ -1,6 +1,7 @@
 """The settings, under PostgREST's names where PostgREST has them."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -103,6 +104,7 @@ class Settings(BaseModel):
     log_requests            log each request, whatever the log level
     queue_metrics           maximum number of queues in the metrics; 0: no metrics of queues
     rate_limits             rate limits per caller (settings/ratelimit.py)
+    trusted_proxies         networks of proxies whose X-Forwarded-For names the client
     admin_hosts             host names of the admin port besides its own
     reuse_port              SO_REUSEPORT, so that a new gateway can take over the ports
     max_body, max_head      bytes of a request's body; of its request line and headers
@@ -166,6 +168,7 @@ class Settings(BaseModel):
     log_requests: bool = False
     queue_metrics: int = Field(default=100, ge=0, le=10_000)
     rate_limits: Names = ()
+    trusted_proxies: Names = ()
     admin_hosts: Names = ()
     reuse_port: bool = False
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
@@ -186,6 +189,7 @@ class Settings(BaseModel):
         "publishable_keys",
         "secret_keys",
         "rate_limits",
+        "trusted_proxies",
         "admin_hosts",
         mode="before",
     )
@@ -269,6 +273,16 @@ class Settings(BaseModel):
     @classmethod
     def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_rate_limits(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"{error}: write an address or a network, such as 10.0.0.0/8") from None
         return value
 
     @field_validator("db_schemas")

@@ -43,6 +43,7 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-log-requests": "log_requests",
     "pgmq-gateway-queue-metrics": "queue_metrics",
     "pgmq-gateway-rate-limits": "rate_limits",
+    "pgmq-gateway-trusted-proxies": "trusted_proxies",
     "pgmq-gateway-admin-hosts": "admin_hosts",
     "pgmq-gateway-reuse-port": "reuse_port",
     "pgmq-gateway-max-body": "max_body",
