@@ -64,6 +64,19 @@ def test_health_says_live_and_ready(embedded: Server) -> None:
     assert httpx.get(f"{embedded.url}/live").status_code == 404
 
 
+def test_a_low_limit_of_open_files_is_reported(database: str, directory: DataDirectory, tmp_path: Path) -> None:
+    limited = tmp_path / "limited"
+    limited.write_text(f'#!/bin/sh\nulimit -n 139\nexec {server.PROGRAM} "$@"\n')
+    limited.chmod(0o755)
+    env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
+    running = server.start(tmp_path / "log", env=env, program=limited)
+    assert running.stop() == 0
+    assert (
+        "the limit of client connections is 1, because the limit of open files (ulimit -n) is 139, and 10 are for "
+        "the database and 128 for other files: set it to 10138 for 10000 connections"
+    ) in running.log.read_text()
+
+
 def test_a_second_server_on_a_folder_says_who_holds_it(embedded: Server, directory: DataDirectory) -> None:
     result = server.run("serve", "--data-dir", str(directory.path), "--port", "0", "--admin-port", "0")
     assert result.returncode == 1

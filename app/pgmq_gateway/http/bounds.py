@@ -8,6 +8,8 @@ from pgmq_gateway.settings.model import Settings
 
 # Open files besides client connections and the pool: listening sockets, logs, connections that are being closed.
 OTHER_FILES = 128
+# Fewer connections than this are reported, unless the settings allow no more.
+FEW_CONNECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,35 @@ class Bounds:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The limits from the settings, with no more connections than the process may open files."""
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = settings.max_connections if files == resource.RLIM_INFINITY else files - settings.db_pool - OTHER_FILES
         return cls(
             settings.max_head,
             settings.max_body,
             settings.head_timeout,
             settings.body_timeout,
             settings.send_timeout,
-            max_connections=max(1, min(settings.max_connections, room)),
+            max_connections=_max_connections(settings),
             verbose=settings.client_error_verbosity == "verbose",
         )
+
+
+def too_few_files(settings: Settings) -> str | None:
+    """A warning if the limit of open files leaves few connections."""
+    connections = _max_connections(settings)
+    if connections >= min(settings.max_connections, FEW_CONNECTIONS):
+        return None
+    wanted = settings.max_connections + settings.db_pool + OTHER_FILES
+    return (
+        f"the limit of client connections is {connections}, because the limit of open files (ulimit -n) is "
+        f"{_max_files()}, and {settings.db_pool} are for the database and {OTHER_FILES} for other files: set it to "
+        f"{wanted} for {settings.max_connections} connections"
+    )
+
+
+def _max_connections(settings: Settings) -> int:
+    files = _max_files()
+    room = settings.max_connections if files == resource.RLIM_INFINITY else files - settings.db_pool - OTHER_FILES
+    return max(1, min(settings.max_connections, room))
+
+
+def _max_files() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,13 +1,18 @@
 """Checks settings before they are used."""
 
+import logging
+
 import asyncpg
 
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import BROKEN, Connection
 from pgmq_gateway.database.login import UnsafeLogin, check_login
+from pgmq_gateway.http.bounds import too_few_files
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.settings.model import Settings
+
+logger = logging.getLogger("pgmq_gateway")
 
 # By name: how the catalog writes the types of arguments depends on the search_path of the login role.
 _MISSING = """
@@ -28,10 +33,14 @@ limit 1
 
 
 async def preflight(settings: Settings) -> None:
-    """Fail fast on settings that waiting cannot fix. A database that is unreachable now is not an error.
+    """Fail fast on settings that waiting cannot fix, and warn of a low limit of open files.
+
+    A database that is unreachable now is not an error.
 
     Raises SettingsError or ServeError.
     """
+    if warning := too_few_files(settings):
+        logger.warning("%s", warning)
     # Not a whole Gateway: that would already start traces.
     Authenticator.of(settings)
     for name, uri in (("PGRST_DB_URI", settings.db_uri), ("PGMQ_GATEWAY_LISTEN_URI", settings.listen_uri)):
