@@ -72,6 +72,18 @@ def test_nobody_is_notified(gateway: Sql, db: Sql, connect: Connect, directory: 
     assert [notification.payload for notification in listener.notifies(timeout=30, stop_after=1)] == ["the end"]
 
 
+def test_each_operation_on_a_locked_queue_is_refused(
+    gateway: Sql, directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    other = connect(socket_uri(directory, database=database))
+    other.execute("begin; lock table pgmq.q_q in access exclusive mode")
+    expected = " ".join(["55P03"] * 5)
+    assert in_transaction(gateway, TRY.format("'anon'", "{}"), STATE) == [
+        expected,
+        f"service_role {CLAIMS} 0 pgmq_admin ",
+    ]
+
+
 def test_a_locked_queue_is_an_error_soon(
     gateway: Sql, connect: Connect, directory: DataDirectory, database: str
 ) -> None:

@@ -24,10 +24,19 @@ begin
         -- A sender to a queue with notifications may hold a row that this insert needs too.
         perform set_config('lock_timeout', '1s', true);
         -- A message to read, as old as can be, so that it is the first one.
-        execute format(
-            'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
-            pgmq.format_table_name(queue_name, 'q')
-        ) into sample using '-infinity'::timestamptz, message;
+        begin
+            execute format(
+                'insert into pgmq.%I (vt, message) values ($1, $2) returning msg_id',
+                pgmq.format_table_name(queue_name, 'q')
+            ) into sample using '-infinity'::timestamptz, message;
+        exception when lock_not_available then
+            -- The operations would wait for the same lock, a second each.
+            select jsonb_agg(jsonb_build_object(
+                'operation', o.name, 'allowed', false, 'code', sqlstate, 'error', sqlerrm, 'rows', 0))
+            into results
+            from unnest(operations) as o (name);
+            raise sqlstate 'GW000';
+        end;
         foreach operation in array operations loop
             results := results
                 || to_jsonb(pgmq_gateway.try_operation(operation, queue_name, role, claims, message, sample));
