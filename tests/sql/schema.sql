@@ -1936,6 +1936,50 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_table regclass, grantor name, grantee name, privileges text, revocation text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with granted as (
+        select c.oid as relation, c.relowner as owner, a.grantor, a.grantee, a.privilege_type as privilege
+        from pg_class as c
+        cross join lateral (
+            select c.relacl as acl
+            union all
+            select t.attacl from pg_attribute as t where t.attrelid = c.oid and t.attacl is not null
+        ) as p
+        cross join aclexplode(p.acl) as a
+        where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+          and c.relkind in ('r', 'p', 'f', 'v', 'm')
+        union all
+        select null, d.defaclrole, a.grantor, a.grantee, a.privilege_type
+        from pg_default_acl as d, aclexplode(d.defaclacl) as a
+        where d.defaclnamespace = to_regnamespace('pgmq') and d.defaclobjtype = 'r'
+    ), excess as (
+        select
+            g.relation, g.grantor, coalesce(r.role, 'public') as role,
+            case g.grantee when 0 then 'public' else quote_ident(r.role) end as quoted,
+            g.grantor = g.owner and pg_has_role(g.owner, 'usage') as revocable,
+            string_agg(distinct g.privilege, ', ' order by g.privilege) as privileges
+        from granted as g
+        left join pgmq_gateway.caller_roles() as r on r.oid = g.grantee
+        where g.privilege in ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'MAINTAIN') and (g.grantee = 0 or r.oid is not null)
+        group by g.relation, g.owner, g.grantor, g.grantee, r.role
+    )
+    select
+        coalesce('table ' || e.relation::regclass, format('new tables of %s in schema pgmq', e.grantor::regrole)),
+        e.relation, pg_get_userbyid(e.grantor), e.role, e.privileges,
+        case
+            when not e.revocable then null
+            when e.relation is null then format(
+                'alter default privileges for role %s in schema pgmq revoke %s on tables from %s',
+                e.grantor::regrole, e.privileges, e.quoted)
+            else format('revoke %s on table %s from %s', e.privileges, e.relation::regclass, e.quoted)
+        end
+    from excess as e
+    order by e.relation is null, 1, 4;
+$$;
+
 CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -2304,6 +2348,13 @@ begin
         from pg_trigger as t
         where t.tgrelid = any (relations));
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
 $$;
 
 CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
@@ -3321,6 +3372,13 @@ CREATE TABLE pgmq_gateway.function_files (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE pgmq_gateway.install_options (
+    name text NOT NULL,
+    value text NOT NULL
+);
+
+COMMENT ON TABLE pgmq_gateway.install_options IS 'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables.';
+
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -3449,6 +3507,9 @@ COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the insta
 
 ALTER TABLE ONLY pgmq_gateway.function_files
     ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
+
+ALTER TABLE ONLY pgmq_gateway.install_options
+    ADD CONSTRAINT install_options_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY pgmq_gateway.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
@@ -3668,6 +3729,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.excess_privileges() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
 
@@ -3702,6 +3765,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 

@@ -175,15 +175,26 @@ def install_command(
         bool,
         typer.Option("--replace", help="Also replace existing functions of pgmq_public, and create a dropped schema."),
     ] = False,
+    keep_trigger: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-trigger/--revoke-trigger",
+            help="Keep or revoke privileges of API roles to add triggers to pgmq's tables. Later installs do the same.",
+            show_default="revoke",
+        ),
+    ] = None,
 ) -> None:
     """Install, update or repair roles, pgmq and the API functions in a database. It is safe to repeat.
 
     AUTHENTICATOR_PASSWORD, when set, becomes the password of the role that the gateway logs in with.
     """
-    sys.exit(run(_install(db_uri, DataDirectory(data_dir or DEFAULT_NAME), only_check=only_check, replace=replace)))
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    sys.exit(run(_install(db_uri, directory, only_check=only_check, replace=replace, keep_trigger=keep_trigger)))
 
 
-async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool) -> int:
+async def _install(
+    db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool, keep_trigger: bool | None
+) -> int:
     with progress() as report:
         async with owner(db_uri, directory, "install", report) as connection:
             if only_check:
@@ -191,7 +202,7 @@ async def _install(db_uri: str | None, directory: DataDirectory, *, only_check: 
                 up_to_date = all(finding.accepted for finding in found)
                 print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
                 return 0 if up_to_date else 1
-            done = await install(connection, replace=replace, progress=report)
+            done = await install(connection, replace=replace, keep_trigger=keep_trigger, progress=report)
             if password := os.environ.get(PASSWORD_VARIABLE):
                 await set_login_password(connection, password)
             left = await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []

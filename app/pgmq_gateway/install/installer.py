@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from pgmq_gateway.database.driver import Connection
-from pgmq_gateway.install import adoption, functions, public, records, state
+from pgmq_gateway.install import adoption, excess, functions, public, records, state
 from pgmq_gateway.install.applying import Applying
 from pgmq_gateway.install.catalog import Entry, Key, entries, use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
@@ -16,7 +16,18 @@ from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import Script, function_scripts
 from pgmq_gateway.schemas import QUEUES
 
-_LOST_PRIVILEGES = "pgmq_gateway.lost_privileges"
+# The functions that the installer calls.
+_CALLED = tuple(
+    f"function pgmq_gateway.{name}"
+    for name in (
+        "lost_privileges",
+        "excess_privileges",
+        "keeps_excess_privileges",
+        "caller_roles",
+        "request_roles",
+        "can_switch_to",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +52,17 @@ async def install(
     connection: Connection,
     *,
     replace: bool = False,
+    keep_trigger: bool | None = None,
     release: Release | None = None,
     progress: Progress = lambda _: None,
 ) -> Sequence[str]:
     """Install, update or repair a database. Returns a line for each change.
 
-    connection  its role must be able to create roles and schemas, and owns all that is created
-    replace     also replace existing functions of pgmq_public, and create the schema if it was dropped
-    release     the SQL to install; default: this version's
-    progress    called with a few words at the start of each step
+    connection    its role must be able to create roles and schemas, and owns all that is created
+    replace       also replace existing functions of pgmq_public, and create the schema if it was dropped
+    keep_trigger  whether roles of requests keep TRIGGER and the like on pgmq's tables; default: as the last time
+    release       the SQL to install; default: this version's
+    progress      called with a few words at the start of each step
 
     Concurrent installers wait for each other. Raises InstallError.
     """
@@ -60,6 +73,10 @@ async def install(
         async with connection.transaction():
             await lock(connection)
             done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)
+            done += await _restore_pgmq(connection)
+            if keep_trigger is not None:
+                await excess.keep(connection, keep_trigger)
+            done += await excess.revoke(connection)
     except asyncpg.PostgresError as error:
         more = "".join(f" ({part})" for part in (error.detail, error.hint) if part)
         raise InstallError(f"{error.message}{more}") from None
@@ -95,8 +112,10 @@ async def check(connection: Connection) -> Sequence[Finding]:
                 Finding("missing", f"row of pgmq.meta for {orphan}") for orphan in await adoption.orphans(connection)
             ]
         # A function that another role could have changed must not run as the installer.
-        if not any(_LOST_PRIVILEGES in finding.what for finding in found if finding.kind != "open"):
+        if not any(finding.what.startswith(_CALLED) for finding in found if finding.kind != "open"):
             found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
+            if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:
+                found += await excess.findings(connection)
     return _without_consequences(found)
 
 
@@ -174,10 +193,7 @@ async def _install_functions(
         if code.is_first or code.api is None:
             await connection.execute("select pgmq_gateway.grant_public_functions()")
     first = [f"installed: functions of {', '.join(dict.fromkeys(script.schema for script in scripts))}"]
-    return [
-        *(first if code.is_first else [finding.repair for finding in done if not finding.accepted]),
-        *await _restore_pgmq(connection),
-    ]
+    return first if code.is_first else [finding.repair for finding in done if not finding.accepted]
 
 
 async def _restore_pgmq(connection: Connection) -> list[str]:
@@ -191,7 +207,7 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
 
 async def _lost_privileges(connection: Connection) -> Sequence[tuple[str, str]]:
     """Pairs of a description and the statement that restores the privilege."""
-    rows = await connection.fetch(f"select what, statement from {_LOST_PRIVILEGES}()")
+    rows = await connection.fetch("select what, statement from pgmq_gateway.lost_privileges()")
     return [(row["what"], row["statement"]) for row in rows]
 
 
