@@ -50,8 +50,8 @@ class TooSlow(GatewayError):
 
     status, code = 408, "PGMQ408"
 
-    def __init__(self, part: str, seconds: float) -> None:
-        super().__init__(f"Timed out waiting for the request {part}", f"The limit is {seconds:g} seconds.", "Retry.")
+    def __init__(self, part: str, details: str) -> None:
+        super().__init__(f"Timed out waiting for the request {part}", details, "Retry.")
 
 
 class BodyTooLong(GatewayError):
@@ -87,6 +87,18 @@ class TooManyConnections(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("Too many connections", hint="Retry after a second, and reuse connections (keep-alive).")
+
+
+class MemoryFull(GatewayError):
+    """A body for which there is no room in memory now. Nothing was executed, and the connection is closed."""
+
+    status, code = 503, "PGMQ503"
+    headers = (("Retry-After", "1"), ("Connection", "close"))
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too much data in transfer", "The request body does not fit into the gateway's memory.", "Retry later."
+        )
 
 
 class InternalError(GatewayError):

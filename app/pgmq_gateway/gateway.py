@@ -19,6 +19,7 @@ from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.client import Addresses
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
@@ -48,6 +49,7 @@ class Gateway:
             raise SettingsError("PGRST_DB_URI is not set: set it to the URI of the database to serve")
         self.settings = settings
         self.bounds = Bounds.of(settings)
+        self.memory: Memory = earlier.memory if earlier else Memory(self.bounds.max_buffered_bytes)
         self.database = Database(settings)
         self.watch = CatalogWatch(settings, self.database.pool)
         self.history = History(settings, self.database.pool, self.watch)
@@ -60,7 +62,9 @@ class Gateway:
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
         addresses = Addresses(settings.trusted_proxies)
-        self.api = Api(settings, self.authenticator, self.watch, executor, self.limits, addresses, self._observers())
+        self.api = Api(
+            settings, self.authenticator, self.watch, executor, self.limits, addresses, self.memory, self._observers()
+        )
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
         self.metrics = Metrics(
@@ -109,6 +113,7 @@ class Application:
     def switch(self, gateway: Gateway) -> None:
         """Send new requests to this gateway. The former one finishes its requests in flight."""
         self.gateway = gateway
+        gateway.memory.limit = gateway.bounds.max_buffered_bytes
         self._api = gateway.api
         self._pages = Uncached(self._with_pages(gateway))
 

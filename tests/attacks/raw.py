@@ -85,8 +85,8 @@ def _parsed(received: bytes) -> Iterator[Answer]:
         received = received[length:]
 
 
-def post(path: str, body: bytes, *lines: str, length: bool = True) -> bytes:
-    """A POST of JSON with further header lines."""
+def post(path: str, body: bytes, *lines: str, length: bool = True, content_type: str = "application/json") -> bytes:
+    """A POST with further header lines."""
     framing = (f"Content-Length: {len(body)}",) if length else ()
-    head = (f"POST {path} HTTP/1.1", "Host: gateway", "Content-Type: application/json", *framing, *lines, "", "")
+    head = (f"POST {path} HTTP/1.1", "Host: gateway", f"Content-Type: {content_type}", *framing, *lines, "", "")
     return "\r\n".join(head).encode("latin-1") + body

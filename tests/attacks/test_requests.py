@@ -15,7 +15,7 @@ from tests.answers import error
 from tests.attacks.raw import Answer, answers, connected, endless, exchange, post
 from tests.gateways import RunningGateway
 from tests.process.metrics import metrics
-from tests.server import Server
+from tests.server import Serve, Server
 from tests.waiting import until
 
 MAX_BODY = 200_000
@@ -216,6 +216,22 @@ def test_a30_a_connection_beyond_the_limit_is_503_and_costs_nothing(gateway: Run
         (late,) = exchange(gateway.server, post("/rpc/long", b'{"n": 1}'))
         assert summary(late) == (503, "PGMQ503", "close")
     until(lambda: exchange(gateway.server, post("/rpc/long", b'{"n": 1}', "Connection: close"))[0].status == 200)
+
+
+def test_a30_a_body_that_does_not_fit_into_memory_is_503_and_does_not_run(
+    gateway: RunningGateway, serve: Serve
+) -> None:
+    gateway.define(
+        "create table public.texts (text text)",
+        "grant insert on public.texts to anon",
+        "create function public.keep(text) returns void language sql as 'insert into public.texts values ($1)'",
+    )
+    small = serve(gateway.sql("select current_database()")[0][0], PGMQ_GATEWAY_MAX_BUFFERED="1000")
+    for size, status in ((2000, 503), (900, 204), (1001, 503)):
+        (answer,) = exchange(small, post("/rpc/keep", b"x" * size, "Connection: close", content_type="text/plain"))
+        assert answer.status == status
+    assert summary(answer) == (503, "PGMQ503", "close")
+    assert gateway.sql("select length(text) from public.texts") == [(900,)]
 
 
 def test_a25_a_batch_and_a_read_have_a_number_of_messages(gateway: RunningGateway) -> None:

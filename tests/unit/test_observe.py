@@ -4,6 +4,7 @@ import pytest
 
 from pgmq_gateway.http import timing
 from pgmq_gateway.http.asgi import Message
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import CLIENT_GONE
 from pgmq_gateway.http.timing import StageStopwatch
@@ -31,7 +32,7 @@ def test_the_stages_of_a_request_never_take_longer_than_the_request(monkeypatch:
     moments = iter([100.0, 107.0, 108.0, 109.0])
     monkeypatch.setattr(timing, "perf_counter", lambda: next(moments))
     elapsed = Elapsed()
-    request = Request(SCOPE, receive, 0, StageStopwatch())
+    request = Request(SCOPE, receive, 0, Memory(0), StageStopwatch())
     observed = Observed(request, SCOPE, [elapsed])
     request.timing.lap("transaction")
     observed.ended(CLIENT_GONE)

@@ -17,6 +17,7 @@ from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalE
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
@@ -52,6 +53,7 @@ class Api:
         database: Executor,
         limits: Throttle,
         addresses: Addresses,
+        memory: Memory,
         observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
@@ -65,6 +67,7 @@ class Api:
         self._addresses = addresses
         self._cors = Cors(settings.server_cors_allowed_origins, RATE_LIMIT_HEADERS if limits.all else ())
         self._max_body = settings.max_body
+        self._memory = memory
         self._timed = settings.server_timing_enabled
         self._stopwatch = StageStopwatch if self._timed or observers else Stopwatch
         self._trace_header = settings.server_trace_header
@@ -76,7 +79,7 @@ class Api:
 
         preflight → authenticate → rate limits → endpoint (resolve, execute, respond) → send → count
         """
-        request = Request(scope, receive, self._max_body, self._stopwatch())
+        request = Request(scope, receive, self._max_body, self._memory, self._stopwatch())
         observed = Observed(request, scope, self._observers) if self._observers else UNOBSERVED
         charge = NO_CHARGE
         try:
@@ -94,9 +97,19 @@ class Api:
         except (Exception, CancelledError) as error:
             response = self._failed(request, error)
         more = self._more_headers(request, response, observed)
-        await response.send(send, *more, *charge.headers())
+        await self._send(request, response, send, *more, *charge.headers())
         self.traffic.answered(response.status, response.code, request.timing.elapsed)
         observed.ended(response)
+
+    async def _send(self, request: Request, response: Response, send: Send, *more: tuple[str, str]) -> None:
+        # Sending waits while the client has not taken its former response.
+        size = len(response.body)
+        self._memory.hold(size)
+        try:
+            await response.send(send, *more)
+        finally:
+            self._memory.release(size)
+            request.release()
 
     def _endpoint(self, request: Request) -> Endpoint:
         match request.segments:

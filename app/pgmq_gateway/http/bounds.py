@@ -4,6 +4,7 @@ import resource
 from dataclasses import dataclass
 from typing import Self
 
+from pgmq_gateway.http.memory import MAX_DEFAULT_BYTES, default_limit
 from pgmq_gateway.settings.model import Settings
 
 # Open files besides client connections and the pool: listening sockets, logs, connections that are being closed.
@@ -16,21 +17,25 @@ FEW_CONNECTIONS = 100
 class Bounds:
     """The limits of one server. Times are in seconds.
 
-    head_timeout  from the first byte of a head to its last; also from the connection to the first byte
-    body_timeout  from the end of a head to the last byte of its body
-    send_timeout  how long a client may leave waiting data unread
-    idle_timeout  how long a connection is kept between requests: longer than a load balancer's usual 60 s, so that the
-                  balancer closes first and no request meets a closed connection
-    verbose       whether errors carry details and hint
+    head_timeout   from the first byte of a head to its last; also from the connection to the first byte
+    min_rate       bytes that a client must send of a body, and take of a response, in each second on average
+    body_timeout   the period in which the rate of a body is measured
+    send_timeout   the same of a response
+    idle_timeout   how long a connection is kept between requests: longer than a load balancer's usual 60 s, so that
+                   the balancer closes first and no request meets a closed connection
+    max_buffered_bytes  request bodies and responses that clients have not taken yet, of all connections
+    verbose        whether errors carry details and hint
     """
 
     max_head_bytes: int = 32 * 1024
     max_body_bytes: int = 16 * 1024 * 1024
     head_timeout: float = 10
-    body_timeout: float = 60
-    send_timeout: float = 30
+    min_rate: float = 8192
+    body_timeout: float = 10
+    send_timeout: float = 10
     idle_timeout: float = 75
     max_connections: int = 10_000
+    max_buffered_bytes: int = MAX_DEFAULT_BYTES
     verbose: bool = True
 
     @classmethod
@@ -40,9 +45,11 @@ class Bounds:
             settings.max_head,
             settings.max_body,
             settings.head_timeout,
+            settings.min_rate,
             settings.body_timeout,
             settings.send_timeout,
             max_connections=_max_connections(settings),
+            max_buffered_bytes=settings.max_buffered or default_limit(),
             verbose=settings.client_error_verbosity == "verbose",
         )
 

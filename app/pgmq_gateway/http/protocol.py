@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from pgmq_gateway.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.response import error_response
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
@@ -37,6 +38,7 @@ class Protocol(HttpToolsProtocol):
         self,
         bounds: Callable[[], Bounds],
         traffic: Traffic | None,
+        memory: Memory,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -45,9 +47,11 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._bounds = bounds()
         self._traffic = traffic
+        self._memory = memory
         self._stage = IDLE
-        # The loop's time at which the present stage began; None until the data that began it has been read.
+        # The time at which `sweep` first found the present stage, and bytes of a body since then.
         self._since: float | None = None
+        self._arrived = 0
         # Of the present request: Host headers, Transfer-Encoding, and bytes of its body received after the response.
         self._hosts = 0
         self._transfer_encoding: bytes | None = None
@@ -58,9 +62,8 @@ class Protocol(HttpToolsProtocol):
         self._rejection: GatewayError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._client = ClientTransport(transport, self.loop, lambda: self._stage != IDLE)
+        self._client = ClientTransport(transport, self.loop, lambda: self._stage != IDLE, self._memory)
         super().connection_made(self._client)  # type: ignore[arg-type]
-        self._since = self.loop.time()
         if len(self.connections) > self._bounds.max_connections:
             self._reject(TooManyConnections())
 
@@ -81,8 +84,6 @@ class Protocol(HttpToolsProtocol):
             return
         if self._stage == IDLE:
             return
-        if self._since is None:
-            self._since = self.loop.time()
         if self._stage == HEAD:
             # Data in which another request ends is not counted: where the head began in it is unknown.
             self._earlier = self._earlier + len(data) if self.cycle is cycle and stage != BODY else 0
@@ -145,7 +146,7 @@ class Protocol(HttpToolsProtocol):
                 raise Malformed("CONNECT is not supported: this server is not a proxy")
             return
         HttpToolsProtocol.on_headers_complete(self)
-        self._stage, self._since, self._earlier = BODY, None, 0
+        self._stage, self._since, self._arrived, self._earlier = BODY, None, 0, 0
 
     def _check_head(self) -> None:
         """RFC 9112: section 2.3 (version), 3.2 (target, Host), 6.1 (Transfer-Encoding)."""
@@ -161,6 +162,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Receive a part of a body. After an early response the rest is discarded, up to the size limit of a body."""
+        self._arrived += len(body)
         if not self.cycle.response_complete:
             HttpToolsProtocol.on_body(self, body)
             return
@@ -173,7 +175,7 @@ class Protocol(HttpToolsProtocol):
             # The head asked for an upgrade; it is parsed once more without.
             return
         HttpToolsProtocol.on_message_complete(self)
-        self._stage = IDLE
+        self._stage, self._since = IDLE, None
 
     def on_response_complete(self) -> None:
         """Start the next pipelined request, or wait for one."""
@@ -186,23 +188,27 @@ class Protocol(HttpToolsProtocol):
         elif self._rejection is not None:
             self._respond(self._rejection)
         elif self._stage == IDLE:
-            self._since = self.loop.time()
+            self._since = None
 
     def sweep(self, now: float) -> None:
-        """Apply the timeouts. `now`: the event loop's time."""
-        self._client.reset_if_stalled(now, self._bounds.send_timeout)
-        if self._since is None or self._rejection is not None or self._client.ended:
+        """Apply the timeouts and the minimum rates. `now`: the server's time."""
+        bounds = self._bounds
+        self._client.reset_if_slow(now, bounds.send_timeout, bounds.min_rate)
+        if self._rejection is not None or self._client.ended:
+            return
+        if self._since is None or (self._stage != IDLE and self.flow.read_paused):
+            # While the server does not read, the client is not late.
+            self._since, self._arrived = now, 0
             return
         taken = now - self._since
         if self._stage == IDLE:
             self._close_idle(taken)
-        elif self.flow.read_paused:
-            # The server paused reading, so the client is not late.
-            self._since = now
-        elif self._stage == HEAD and taken > self._bounds.head_timeout:
-            self._reject(TooSlow("headers", self._bounds.head_timeout))
-        elif self._stage == BODY and taken > self._bounds.body_timeout:
-            self._reject(TooSlow("body", self._bounds.body_timeout))
+        elif self._stage == HEAD and taken > bounds.head_timeout:
+            self._reject(TooSlow("headers", f"They took longer than {bounds.head_timeout:g} seconds."))
+        elif self._stage == BODY and taken >= bounds.body_timeout:
+            if self._arrived <= bounds.min_rate * taken:
+                self._reject(TooSlow("body", f"Less than {bounds.min_rate:g} bytes a second arrived."))
+            self._since, self._arrived = now, 0
 
     def _close_idle(self, taken: float) -> None:
         timeout = self._bounds.idle_timeout

@@ -7,8 +7,9 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from pgmq_gateway.errors import BodyTooLong
+from pgmq_gateway.errors import BodyTooLong, MemoryFull
 from pgmq_gateway.http.asgi import Receive, Scope
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.timing import Stopwatch
 
 # Supabase's clients expect the API here. The prefix is optional.
@@ -103,7 +104,7 @@ class Request:
     """An HTTP request.
 
     timing            a stopwatch that runs since the head was received
-    received          bytes of the body so far
+    received          bytes of the body so far, held in memory until `release`
     replaced_headers  headers that SQL sees in place of the client's; an empty one is removed
     role              the caller's role, once it is known
     flow              whose turn it takes, once the caller is known: the caller, or the address of an anonymous client
@@ -113,6 +114,7 @@ class Request:
     __slots__ = (
         "_length",
         "_max_body",
+        "_memory",
         "_receive",
         "flow",
         "function",
@@ -128,7 +130,7 @@ class Request:
         "timing",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, max_body: int, stopwatch: Stopwatch) -> None:
+    def __init__(self, scope: Scope, receive: Receive, max_body: int, memory: Memory, stopwatch: Stopwatch) -> None:
         self.timing = stopwatch
         headers = scope["headers"]
         self._length = next((value for name, value in headers if name == b"content-length"), None)
@@ -144,6 +146,7 @@ class Request:
         self.headers = self.head.headers
         self._receive = receive
         self._max_body = max_body
+        self._memory = memory
         self.received = 0
         self.replaced_headers: Mapping[str, str] = {}
         self.role = ""
@@ -160,22 +163,33 @@ class Request:
     async def body(self) -> bytes:
         """Receive the whole body.
 
-        Raises ClientGone, BodyTooLong as soon as the body exceeds the maximum, and the error that the protocol rejected
-        the request with.
+        Raises ClientGone, BodyTooLong as soon as the body exceeds the maximum, MemoryFull as soon as it does not fit
+        into memory, and the error that the protocol rejected the request with.
         """
-        if self._length is not None and int(self._length) > self._max_body:
-            raise BodyTooLong(self._max_body)
+        announced = int(self._length or 0)
+        self._check_size(announced, announced)
         chunks = []
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise getattr(self._cycle, "rejection", None) or ClientGone
             chunks.append(message.get("body", b""))
+            self._memory.hold(len(chunks[-1]))
             self.received += len(chunks[-1])
-            if self.received > self._max_body:
-                raise BodyTooLong(self._max_body)
+            self._check_size(self.received, 0)
             if not message.get("more_body"):
                 return b"".join(chunks)
+
+    def release(self) -> None:
+        """The request is over: its body is no longer in memory."""
+        self._memory.release(self.received)
+
+    def _check_size(self, whole: int, more: int) -> None:
+        """Check a size against the maximum, and whether memory has room for so many `more` bytes."""
+        if whole > self._max_body:
+            raise BodyTooLong(self._max_body)
+        if not self._memory.fits(more):
+            raise MemoryFull
 
     @property
     def _cycle(self) -> object:

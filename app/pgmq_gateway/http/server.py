@@ -10,6 +10,7 @@ import uvicorn
 
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.memory import MAX_DEFAULT_BYTES, Memory
 from pgmq_gateway.http.protocol import Protocol
 from pgmq_gateway.http.traffic import Traffic
 
@@ -20,6 +21,7 @@ LINGER_SECONDS = 1.0
 POLL_SECONDS = 0.05
 # How often timeouts of connections are checked.
 SWEEP_SECONDS = 1
+MAX_SWEEP_SECONDS = 2
 
 CONNECTION_CLOSE = (b"connection", b"close")
 
@@ -34,6 +36,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listening = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
+        # The clients' time, and the loop's time of the last sweep. The first stands still while the process is paused.
+        self._time = self._swept = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -55,9 +59,11 @@ class Server(uvicorn.Server):
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        self._time += min(now - self._swept, MAX_SWEEP_SECONDS)
+        self._swept = now
         for connection in tuple(self.server_state.connections):
             assert isinstance(connection, Protocol)
-            connection.sweep(now)
+            connection.sweep(self._time)
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _announce_close(self) -> None:
@@ -86,15 +92,17 @@ def server_for(
     *,
     bounds: Callable[[], Bounds] = Bounds,
     traffic: Traffic | None = None,
+    memory: Memory | None = None,
 ) -> Server:
     """A server for an application; `serve` takes its sockets.
 
     bounds   called for each new connection
     traffic  counts responses to requests that are rejected before they reach the application
+    memory   counts bytes that are held for clients
     """
     config = uvicorn.Config(
         app,
-        http=partial(Protocol, bounds, traffic),  # type: ignore[arg-type]
+        http=partial(Protocol, bounds, traffic, memory or Memory(MAX_DEFAULT_BYTES)),  # type: ignore[arg-type]
         ws="none",
         interface="asgi3",
         lifespan="on" if lifespan == "on" else "off",

@@ -10,10 +10,14 @@ from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any
 
+from pgmq_gateway.http.memory import Memory
+
 # How long a half-closed connection is kept for a client that is still sending.
 LINGER_SECONDS = 2
 # Half-closed connections at once. Further ones are closed in both directions.
 MAX_LINGERING = 64
+# The kernel takes that much at once, so that only a client with unsent data has more in memory.
+SMALL_BYTES = 16 * 1024
 
 
 class ClientTransport:
@@ -22,21 +26,28 @@ class ClientTransport:
     uvicorn writes head and body separately, and each write is a system call and often a packet of its own.
 
     receiving  whether a part of a request is still to come
+    memory     counts what the client has not taken
     ended      nothing more is written, and received data is discarded
     """
 
     lingering = 0
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, receiving: Callable[[], bool]
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        receiving: Callable[[], bool],
+        memory: Memory,
     ) -> None:
         self._transport = transport
         self._loop = loop
         self._receiving = receiving
+        self._memory = memory
         self._buffer: list[bytes] = []
         self._written = 0
+        # Since when the client's rate has been measured, None while it has taken everything; acknowledged until then.
+        self._measured_at: float | None = None
         self._acknowledged = 0
-        self._acknowledged_at = 0.0
         self._linger: asyncio.TimerHandle | None = None
         self.ended = False
 
@@ -79,25 +90,37 @@ class ClientTransport:
     def lost(self) -> None:
         """The connection is closed."""
         self.ended = True
+        self._memory.forget(self)
         if self._linger is not None:
             ClientTransport.lingering -= 1
             self._linger.cancel()
             self._linger = None
 
-    def reset_if_stalled(self, now: float, timeout: float) -> None:
-        """Reset the connection if data is waiting and the client has acknowledged none for `timeout` seconds.
+    @property
+    def unsent(self) -> int:
+        size: int = self._transport.get_write_buffer_size()
+        return size
 
-        now  the event loop's time
+    def reset_if_slow(self, now: float, period: float, min_rate: float) -> None:
+        """Reset the connection if its client has taken less than `min_rate` bytes a second during the last period.
+
+        now  the server's time
         """
-        unsent = self._transport.get_write_buffer_size()
-        acknowledged = self._written - unsent - (self._unacknowledged() if unsent else 0)
-        if not unsent or acknowledged != self._acknowledged:
-            self._acknowledged, self._acknowledged_at = acknowledged, now
-        elif now - self._acknowledged_at > timeout:
-            self._reset()
+        unsent = self.unsent
+        if not unsent:
+            self._measured_at = None
+            self._memory.forget(self)
+            return
+        acknowledged = self._written - unsent - self._unacknowledged()
+        if self._measured_at is not None and now - self._measured_at < period:
+            return
+        if self._measured_at is not None and acknowledged - self._acknowledged <= min_rate * (now - self._measured_at):
+            self.reset()
+        self._measured_at, self._acknowledged = now, acknowledged
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         """Close with RST: the kernel would keep unsent data for a client that reads none of it."""
+        self.ended = True
         client = self._transport.get_extra_info("socket")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
@@ -113,9 +136,16 @@ class ClientTransport:
     def _flush(self) -> None:
         data, self._buffer = b"".join(self._buffer), []
         # The connection may have been closed since the write.
-        if data and not self._transport.is_closing():
-            self._written += len(data)
-            self._transport.write(data)
+        if not data or self._transport.is_closing():
+            return
+        if len(data) > SMALL_BYTES or self.unsent:
+            self._memory.fits(len(data))
+            # It may have been the slowest client itself.
+            if self._transport.is_closing():
+                return
+            self._memory.await_reader(self, len(data))
+        self._written += len(data)
+        self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 everything else is the transport's
         return getattr(self._transport, name)

@@ -1,6 +1,7 @@
 """Serves the API in this process."""
 
 from pgmq_gateway.gateway import create_app
+from pgmq_gateway.http.memory import return_large_blocks
 from pgmq_gateway.http.server import server_for
 from pgmq_gateway.process.admin_port import AdminApp
 from pgmq_gateway.process.lifecycle import Lifecycle
@@ -10,6 +11,7 @@ from pgmq_gateway.settings.model import Settings
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
+    return_large_blocks()
     await lifecycle.run(OneProcess(settings, lifecycle))
 
 
@@ -24,6 +26,7 @@ class OneProcess:
             lifespan="on",
             bounds=lambda: application.gateway.bounds,
             traffic=application.gateway.api.traffic,
+            memory=application.gateway.memory,
         )
         self.apply = Reload(application, self._server).apply
         self.admin = AdminApp(lambda: application.gateway, self._serving)

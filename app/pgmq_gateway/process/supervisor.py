@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from pgmq_gateway.http.memory import default_limit
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.process.admin_port_of_workers import Overview
 from pgmq_gateway.process.child import Child, run_module
@@ -88,13 +89,20 @@ class Supervisor:
     def __init__(self, settings: Settings, count: int, api: socket.socket, folder: Path) -> None:
         self._count = count
         self._api = api
-        share = self._share(settings)
+        share = self.share(settings, count)
         self._workers = [Worker(share, api, folder / str(number)) for number in range(count)]
         self._stop = asyncio.Event()
         self.admin = Overview([worker.admin for worker in self._workers], self._stop)
 
-    def _share(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"db_pool": max(1, settings.db_pool // self._count)})
+    @staticmethod
+    def share(settings: Settings, count: int) -> Settings:
+        """The settings of each of so many workers: they divide the connections and the memory."""
+        return settings.model_copy(
+            update={
+                "db_pool": max(1, settings.db_pool // count),
+                "max_buffered": settings.max_buffered or default_limit() // count,
+            }
+        )
 
     async def run(self) -> None:
         self._api.listen(socket.SOMAXCONN)
@@ -114,7 +122,7 @@ class Supervisor:
             await worker.serving.wait()
 
     async def apply(self, settings: Settings) -> None:
-        share = self._share(settings)
+        share = self.share(settings, self._count)
         applied = await asyncio.gather(*(worker.apply(share) for worker in self._workers))
         if kept := applied.count(False):
             raise ServeError(f"{kept} of {self._count} workers rejected the new settings")

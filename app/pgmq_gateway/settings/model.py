@@ -108,8 +108,10 @@ class Settings(BaseModel):
     admin_hosts             host names of the admin port besides its own
     reuse_port              SO_REUSEPORT, so that a new gateway can take over the ports
     max_body, max_head      bytes of a request's body; of its request line and headers
-    head_timeout            seconds for receiving a request line and headers; body_timeout: a body
-    send_timeout            seconds in which a client must accept part of its response
+    head_timeout            seconds for receiving a request line and headers
+    min_rate                bytes a second at which a client must send a body and take a response
+    body_timeout            seconds over which the rate of a body is measured; send_timeout: of a response
+    max_buffered            bytes of bodies and of responses not taken yet, of one process; None: http/memory.py
     max_connections         open connections of one process
     max_batch, max_read     messages of one send_batch; of one read, whatever n asks for
     """
@@ -174,8 +176,10 @@ class Settings(BaseModel):
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
     max_head: int = Field(default=32 * 1024, ge=1024)
     head_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
-    body_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
-    send_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    min_rate: float = Field(default=8192, ge=0, allow_inf_nan=False)
+    body_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    send_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    max_buffered: int | None = Field(default=None, ge=1)
     max_connections: int = Field(default=10_000, ge=1)
     max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
     max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)

@@ -51,6 +51,8 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-head-timeout": "head_timeout",
     "pgmq-gateway-body-timeout": "body_timeout",
     "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-min-rate": "min_rate",
+    "pgmq-gateway-max-buffered": "max_buffered",
     "pgmq-gateway-max-connections": "max_connections",
     "pgmq-gateway-max-batch": "max_batch",
     "pgmq-gateway-max-read": "max_read",
