@@ -87,8 +87,13 @@ def embedded(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def directory(embedded: Server, folder: Path) -> DataDirectory:  # noqa: ARG001 it is there once the server is
-    """The data directory of the running server."""
-    return DataDirectory(folder / "data")
+    """The data directory of the running server, whose roles have a time limit that no test reaches by being slow."""
+    directory = DataDirectory(folder / "data")
+    with psycopg.connect(socket_uri(directory), autocommit=True) as connection:
+        for role in ("anon", "authenticated"):
+            connection.execute(f"alter role {role} set statement_timeout = '4min'")
+        connection.execute("notify pgrst, 'reload schema'")
+    return directory
 
 
 @pytest.fixture

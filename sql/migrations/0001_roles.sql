@@ -2,7 +2,8 @@
 --
 -- Why: every request runs as the role of its caller; the gateway logs in as authenticator, which has no privileges of
 -- its own (NOINHERIT) and can only switch to one of the other three.
--- Safe to repeat: a role that exists is not changed.
+-- The two roles that strangers get have Supabase's time limits, so that a few slow calls cannot occupy all connections.
+-- Safe to repeat: a role that exists is not changed, so it keeps its limit, or its lack of one.
 
 do $roles$
 declare
@@ -10,15 +11,18 @@ declare
 begin
     for wanted in
         select * from (values
-            ('anon', 'nologin noinherit'),
-            ('authenticated', 'nologin noinherit'),
-            ('service_role', 'nologin noinherit bypassrls'),
-            ('authenticator', 'login noinherit')
-        ) as roles (name, attributes)
+            ('anon', 'nologin noinherit', '3s'),
+            ('authenticated', 'nologin noinherit', '8s'),
+            ('service_role', 'nologin noinherit bypassrls', null),
+            ('authenticator', 'login noinherit', null)
+        ) as roles (name, attributes, time_limit)
     loop
         if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
             begin
                 execute format('create role %I %s', wanted.name, wanted.attributes);
+                if wanted.time_limit is not null then
+                    execute format('alter role %I set statement_timeout = %L', wanted.name, wanted.time_limit);
+                end if;
             exception
                 -- Roles belong to the whole server: the installer of another database may have created it meanwhile.
                 when duplicate_object or unique_violation then null;

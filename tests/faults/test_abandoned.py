@@ -60,7 +60,8 @@ def test_f7_a42_calls_whose_clients_disconnect_give_their_connections_back(
     with ExitStack() as clients:
         for _ in range(CALLS):
             clients.enter_context(sent(gateway.server.url, line, {**profile, **bearer("service_role")}, body))
-        until(lambda: gateway.sql(RUNNING) == [(CALLS,)])
+        # Some wait, because neither a caller nor a queue gets all connections.
+        until(lambda: gateway.sql(RUNNING)[0][0] > CALLS / 2)
     until(lambda: gateway.sql(RUNNING) == [(0,)])
     assert gateway.sql("select count(*), max(read_ct) from pgmq.q_jobs where vt <= now()") == [(CALLS, 0)]
     headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}

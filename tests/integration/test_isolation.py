@@ -116,7 +116,7 @@ CLEAN = {
     "headers": "",
     "method": "POST",
     "cookies": "{}",
-    "timeout": "5min",
+    "timeout": "4min",
 }
 
 

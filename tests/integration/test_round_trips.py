@@ -69,5 +69,6 @@ def test_a_request_is_one_round_trip(
             assert client.post("/rpc/send", json=message).text == f"[{number}]"
         assert client.post("/rpc/send", json={**message, "queue_name": "nope"}).status_code == 404
         assert client.post("/rpc/read", json={"queue_name": "kept", "sleep_seconds": 0, "n": 20}).status_code == 200
-    # Only Bind, Execute and Sync, sent together: 12 requests, 12 round trips.
-    assert bytes(kinds.seen) == b"BES" * 12
+    # Only Bind, Execute and Sync, sent together: 12 requests, 12 round trips. A query cleans the connection while it is
+    # idle, if the next request takes longer to come.
+    assert bytes(kinds.seen).replace(b"Q", b"") == b"BES" * 12

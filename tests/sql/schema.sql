@@ -530,11 +530,13 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_tables(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
+        union all
+        select * from pgmq_gateway.lint_time_limits() where lint.queue_name is null
     ) as f
     order by f.level, f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2503,6 +2505,28 @@ CREATE FUNCTION pgmq_gateway.lint_tables(only_queue text) RETURNS SETOF pgmq_adm
         where p.partrelid in (q.queue_table, q.archive_table) and pg_relation_size(p.partdefid) > 0);
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_time_limits() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        null::text, 'no_time_limit', 'warning',
+        format('%s has no statement_timeout: a few slow calls occupy all connections until authenticator''s ends them.',
+            r.role),
+        format(
+            'alter role %I set statement_timeout = %L; the gateway applies it after notify pgrst, ''reload schema''.',
+            r.role, case r.role when 'anon' then '3s' else '8s' end)
+    from pgmq_gateway.request_roles() as r
+    join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+    where not exists (
+        select
+        from pg_db_role_setting as s
+        cross join lateral unnest(s.setconfig) as c (setting)
+        where s.setrole = r.oid
+          and s.setdatabase in (0, (select d.oid from pg_database as d where d.datname = current_database()))
+          and c.setting ~ '^statement_timeout=[^0]');
+$$;
+
 CREATE FUNCTION pgmq_gateway.lock_privileges() RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3781,6 +3805,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_acce
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_time_limits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 

@@ -19,6 +19,7 @@ BROKEN = {
     "notify_row": ["select pgmq.enable_notify_insert('q')", f"truncate {THROTTLE}"],
     "notify_right": ["select pgmq_admin.create_policy('q', 'producer')", "select pgmq.enable_notify_insert('q')"],
     "half_right": ["grant insert on pgmq.q_q to anon"],
+    "no_time_limit": ["alter role anon reset statement_timeout"],
 }  # fmt: skip
 IN_ORDER = {
     "rls_off": ["select pgmq_admin.set_rls('q', false)", "select pgmq_admin.unexpose()"],
@@ -29,6 +30,8 @@ IN_ORDER = {
     "notify_row": ["select pgmq.enable_notify_insert('q')"],
     "notify_right": ["select pgmq.enable_notify_insert('q')", "select pgmq_admin.create_policy('q', 'producer')"],
     "half_right": ["select pgmq_admin.create_policy('q', 'producer')"],
+    "no_time_limit": ["alter role anon set statement_timeout = '1min'",
+                      "alter role service_role reset statement_timeout"],
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pgmq_gateway.install.migrations import Migration, Progress, lock, migrate, 
 from pgmq_gateway.install.public import Api
 from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import Script, function_scripts
+from pgmq_gateway.install.time_limits import time_limits
 from pgmq_gateway.schemas import QUEUES
 
 # The functions that the installer calls.
@@ -68,8 +69,11 @@ async def install(
     """
     release = release or Release.this()
     try:
+        before = await time_limits(connection)
         done = [f"installed: {migration}" for migration in await migrate(connection, release.migrations, progress)]
         done += [finding.repair for finding in await repair(connection, release.migrations, release.state, progress)]
+        limits = (await time_limits(connection)).items() - before.items()
+        done += [f"set: statement_timeout of role {role} to {limit}" for role, limit in sorted(limits)]
         async with connection.transaction():
             await lock(connection)
             done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)

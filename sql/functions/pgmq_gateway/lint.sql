@@ -263,3 +263,29 @@ as $lint$
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
 $lint$;
 revoke all on function pgmq_gateway.lint_functions from public;
+
+-- Roles of callers, except those that bypass policies, whose statements have no time limit of their own.
+create or replace function pgmq_gateway.lint_time_limits()
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        null::text, 'no_time_limit', 'warning',
+        format('%s has no statement_timeout: a few slow calls occupy all connections until authenticator''s ends them.',
+            r.role),
+        format(
+            'alter role %I set statement_timeout = %L; the gateway applies it after notify pgrst, ''reload schema''.',
+            r.role, case r.role when 'anon' then '3s' else '8s' end)
+    from pgmq_gateway.request_roles() as r
+    join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+    where not exists (
+        select
+        from pg_db_role_setting as s
+        cross join lateral unnest(s.setconfig) as c (setting)
+        where s.setrole = r.oid
+          and s.setdatabase in (0, (select d.oid from pg_database as d where d.datname = current_database()))
+          and c.setting ~ '^statement_timeout=[^0]');
+$lint$;
+revoke all on function pgmq_gateway.lint_time_limits from public;
