@@ -1982,6 +1982,35 @@ CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_ta
     order by e.relation is null, 1, 4;
 $$;
 
+CREATE FUNCTION pgmq_gateway.expressions(relation oid, written boolean) RETURNS TABLE(class oid, object oid, title text, tree text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        'pg_policy'::regclass, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
+        concat_ws(' ', p.polqual, p.polwithcheck)
+    from pg_policy as p
+    where p.polrelid = relation
+    union all
+    select
+        'pg_attrdef'::regclass, d.oid, format('The default of column %I of %s', a.attname, relation::regclass),
+        d.adbin::text
+    from pg_attrdef as d
+    join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+    where d.adrelid = relation and (written or a.attgenerated <> '')
+    union all
+    select
+        'pg_constraint'::regclass, c.oid, format('Constraint %I of %s', c.conname, relation::regclass), c.conbin::text
+    from pg_constraint as c
+    where c.conrelid = relation and written and c.conbin is not null
+    union all
+    select
+        'pg_class'::regclass, i.indexrelid, format('Index %s', i.indexrelid::regclass),
+        concat_ws(' ', i.indexprs, i.indpred)
+    from pg_index as i
+    where i.indrelid = relation and written;
+$$;
+
 CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -2098,6 +2127,92 @@ CREATE FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) RETURNS TABLE(on_tab
       and (f.owner is not null or t.tgqual is not null);
 $$;
 
+CREATE FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    code record;
+begin
+    select
+        p.prosrc, p.prosqlbody::text as body, p.provolatile = 'v' as volatile, l.lanname as language,
+        coalesce(p.proconfig, '{}') as settings
+    into code
+    from pg_proc as p
+    join pg_language as l on l.oid = p.prolang
+    where p.oid = routine;
+    if not found then
+        faults := '{"does not exist"}';
+    elsif routine < 16384 and pgmq_gateway.is_harmless_builtin(routine) then
+        faults := '{}';
+    elsif routine < 16384 then
+        faults := '{"can leave something behind"}';
+    elsif code.language not in ('sql', 'plpgsql') then
+        faults := array[format('is written in %s', code.language)];
+    elsif exists (select from unnest(code.settings) as s where s not like 'search\_path=%') then
+        faults := '{"changes settings"}';
+    elsif code.body is not null then
+        faults := pgmq_gateway.tree_faults(code.body);
+    elsif code.volatile then
+        faults := '{"is volatile"}';
+    else
+        select s.faults, s.names
+        into faults, names
+        from pgmq_gateway.source_faults(
+            code.prosrc, code.settings && array['search_path=""', 'search_path=pg_catalog']) as s;
+    end if;
+    names := coalesce(names, '{}');
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.function_md5(routine oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select md5(concat_ws(
+        E'\n', btrim(regexp_replace(p.prosrc, '\s+', ' ', 'g')), l.lanname, p.prosecdef, p.provolatile, p.proisstrict,
+        p.proconfig, pg_get_function_result(p.oid), pg_get_function_arguments(p.oid)
+    ))
+    from pg_proc as p
+    join pg_language as l on l.oid = p.prolang
+    where p.oid = routine;
+$$;
+
+CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with recursive routines as (
+        select p.oid, n.nspname, p.proname, p.prosrc
+        from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname in ('pgmq', 'pgmq_public')
+    ), used as (
+        select r.* from routines as r where r.nspname = 'pgmq_public' and r.proname = function_name
+        union
+        -- All overloads: which one is called depends on those that exist.
+        select r.*
+        from used as u
+        cross join lateral regexp_matches(u.prosrc, 'pgmq\.(\w+)\s*\(', 'gi') as c
+        join routines as r on r.nspname = 'pgmq' and r.proname = c[1]
+    )
+    select
+        array(
+            select format('Function %s is not that of pgmq or Supabase.', u.oid::regprocedure)
+            from used as u
+            where not exists (
+                select from pgmq_gateway.known_functions() as k
+                where k.schema = u.nspname and k.name = u.proname and k.md5 = pgmq_gateway.function_md5(u.oid))
+            union all
+            select format('pgmq_public has %s functions named %s.', count(*), function_name)
+            from used as u
+            where u.nspname = 'pgmq_public'
+            having count(*) <> 1
+            order by 1
+        ),
+        array(select function_name union select proname::text from used order by 1);
+$$;
+
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2183,6 +2298,33 @@ CREATE FUNCTION pgmq_gateway.is_about_archive(filter jsonb) RETURNS boolean
     SET search_path TO ''
     AS $$
     select coalesce(filter ->> 'state' = 'archived', false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.oid < 16384 and p.pronamespace = 'pg_catalog'::regnamespace
+        and (p.provolatile <> 'v'
+            or p.proname in (
+                'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'random', 'random_normal'))
+        -- They run SQL, or keep their first result until the end of the transaction.
+        and p.proname !~ '_to_xml|^pg_input_|^pg_stat_get_'
+        -- They read the text of any type, with its checks.
+        and not p.proargtypes::oid[] && array['cstring', 'internal']::regtype[]::oid[]
+    from pg_proc as p
+    where p.oid = routine;
+$$;
+
+CREATE FUNCTION pgmq_gateway.is_plain_type(type oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.oid < 16384 and t.typnamespace = 'pg_catalog'::regnamespace or coalesce(e.typtype, t.typtype) = 'e'
+    from pg_type as t
+    left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
+    where t.oid = type;
 $$;
 
 CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
@@ -2330,25 +2472,18 @@ CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT 
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    tables constant oid[] := pgmq_gateway.written_tables(queue_name, function_name);
+    by_tables constant record := pgmq_gateway.table_obstacles(tables);
+    by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
-    relations := array(
-        select c.oid
-        from pg_class as c
-        join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = 'pgmq' and c.relname in (lower('q_' || queue_name), lower('a_' || queue_name)));
-    functions := array[function_name, 'format_table_name'];
+    obstacles := by_function.obstacles || by_tables.obstacles;
+    if cardinality(tables) = (function_name not in ('send', 'send_batch', 'delete'))::integer then
+        obstacles := obstacles || 'The queue does not exist.'::text;
+    end if;
+    relations := by_tables.relations;
+    functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
-    obstacles := array(
-        select 'the queue does not exist'
-        where cardinality(relations) < 2
-        union all
-        select format('%s is not an ordinary table', c.relname)
-        from pg_class as c
-        where c.oid = any (relations) and c.relkind <> 'r'
-        union all
-        select format('%s has the trigger %s', t.tgrelid::regclass, t.tgname)
-        from pg_trigger as t
-        where t.tgrelid = any (relations));
 end;
 $$;
 
@@ -2357,6 +2492,71 @@ CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.known_functions() RETURNS TABLE(schema name, name name, md5 text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        -- pgmq 1.4.4 to 1.13.
+        ('pgmq', 'delete', '6e72740035a1d2c6c58669fc247afa5c'),
+        ('pgmq', 'delete', 'a76fc0642e8837286f85268bf5a5b3c4'),
+        ('pgmq', 'format_table_name', 'b9a76b74e7fbd2bf237451b0e5a532f6'),
+        -- pgmq 1.4.4, some of them also 1.5.0.
+        ('pgmq', 'archive', '3412a211d0c5b5b178ddccb7e74c9339'),
+        ('pgmq', 'archive', '4b62402a667bb8ddfbc5161c9d46b8aa'),
+        ('pgmq', 'pop', '589305f66082b81aa71bbe664e4e9c75'),
+        ('pgmq', 'read', '721ee129e98999f5017c9179c28e1912'),
+        ('pgmq', 'read', '7637518ff76c11559687ca31b8c3ea85'),
+        ('pgmq', 'send', 'ea62d369c3beb79125e18951fb3490ce'),
+        ('pgmq', 'send_batch', 'f36d1d297f0ff2fa672aae243da9723f'),
+        -- pgmq 1.5 to 1.10.
+        ('pgmq', 'archive', '14cfeb09a61e1798c71c420e6f44abbe'),
+        ('pgmq', 'archive', '9cfe6e81dc74f02e5ee4d7bb25274179'),
+        ('pgmq', 'read', '055882d24707d1a0cd6f7678c652f90a'),
+        ('pgmq', 'send_batch', 'cace85ea26eb90be56716645083f94da'),
+        -- pgmq 1.5.1 to 1.6.
+        ('pgmq', 'pop', '827b150fc62e78894e711ec9adfebf6f'),
+        -- pgmq 1.7 to 1.9.
+        ('pgmq', 'pop', 'e904c01b3f7efdccbab012964ddc5537'),
+        ('pgmq', 'read', 'fdaa36fc6c598451b63097b5ed7a7cd5'),
+        -- pgmq 1.5 to 1.13.
+        ('pgmq', 'send', '16c55e88e3d558c4c48557b6fc7ac63e'),
+        ('pgmq', 'send', '211bb2018c514a16fc7651a352cec29c'),
+        ('pgmq', 'send', '31062165e87f4fa1957261fad0910ac3'),
+        ('pgmq', 'send', '619a1bf3bcfc353ecb778422010263cf'),
+        ('pgmq', 'send', '6762f04b5373396d5aec0ea86b820452'),
+        ('pgmq', 'send', 'f43a2fa287fb21a1d05c328bb8e74b0d'),
+        ('pgmq', 'send_batch', '41b39822d28e38dd3bd9a7dd84520b3b'),
+        ('pgmq', 'send_batch', '5acffa67ab88bbc7ae78471113587b93'),
+        ('pgmq', 'send_batch', '9e61f4322fada632df1dc8c54735beb5'),
+        ('pgmq', 'send_batch', 'c7a7fb489662022fcaf8c74474451719'),
+        ('pgmq', 'send_batch', 'faad0b6e8871d3ba47e27f14b1dc3b2e'),
+        -- pgmq 1.11 to 1.13; read, pop and archive since 1.10.
+        ('pgmq', '_send_batch', 'cace85ea26eb90be56716645083f94da'),
+        ('pgmq', '_validate_batch_params', '121588dbdb25fb843bcb77703e5af145'),
+        ('pgmq', 'archive', '9aa5a6294c3b5d88840c808e993da4b5'),
+        ('pgmq', 'archive', 'a62c756fea26a66ad60cbfdecb23620c'),
+        ('pgmq', 'pop', 'f44587545a722681aff2bc14aff61439'),
+        ('pgmq', 'read', 'c2606cd35b92dfe75170f5b1eda042c8'),
+        ('pgmq', 'send_batch', '745ba6ac053e018075593c6f28e7549f'),
+        -- Supabase, for pgmq 1.4 and for later versions.
+        ('pgmq_public', 'archive', '3322e6c40499a38f0959b22eb9ba6d15'),
+        ('pgmq_public', 'delete', 'f3f2bab294149394cf62bc90b4e352e9'),
+        ('pgmq_public', 'pop', 'a79324390c83fa827624bc2cdad51911'),
+        ('pgmq_public', 'read', '02d94dec39b010e53cf0b71607d83b0d'),
+        ('pgmq_public', 'read', 'b1d84831a1108f27e9d05244e88c17a4'),
+        ('pgmq_public', 'read', 'dd7e868abc7191d5cbbcec559cbbc2b0'),
+        ('pgmq_public', 'send', '66752a2b17cb1a5aa54bce8d4dfa2d86'),
+        ('pgmq_public', 'send_batch', '010a6054a9392ba8899c497690b672f0'),
+        -- The gateway.
+        ('pgmq_public', 'archive', 'bbe1842b76ddf5f218a25badf4861a55'),
+        ('pgmq_public', 'delete', 'caed971796ca4e6d228a20cfdde96301'),
+        ('pgmq_public', 'pop', '5785c99a2199a661f40e158133d9b942'),
+        ('pgmq_public', 'read', 'c98d818dad411b254b3e22f723a9c501'),
+        ('pgmq_public', 'send', 'da4de259a110aa53c97805ec0802a05b'),
+        ('pgmq_public', 'send_batch', '711e1164e5b3444cb556895e428eb9b7')
 $$;
 
 CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
@@ -2742,6 +2942,19 @@ CREATE FUNCTION pgmq_gateway.operation_privileges() RETURNS TABLE(operation text
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
+CREATE FUNCTION pgmq_gateway.outline(source text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select lower(o.outline)
+    from regexp_replace(
+        source, $$--[^\n\r]*|/\*(?:[^*]|\*+[^*/])*\*+/|('(?:[^']|'')*')$$, ' \1 ', 'g'
+    ) as c (code)
+    cross join regexp_replace(c.code, $$'(?:[^']|'')*'$$, '''''', 'g') as o (outline)
+    -- Escapes, quoted names, dollar quotes and nested comments can hide the end of a string or the name of a function.
+    where source !~ '[\\"]|\$\D|[a-zA-Z0-9_]\$|/\*(?:[^*]|\*+[^*/])*/\*' and replace(o.outline, '''''', '') !~ '''|[^\x01-\x7f]|/\*';
+$_$;
+
 CREATE FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -2979,6 +3192,34 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) RETURNS TABLE(title text, ref_class oid, ref_object oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with code as (
+        select e.class, e.object, e.title, e.tree
+        from pgmq_gateway.expressions(referred.object, written) as e
+        where referred.class = 'pg_class'::regclass
+        union all
+        select referred.class, referred.object, null, p.prosqlbody::text
+        from pg_proc as p
+        where referred.class = 'pg_proc'::regclass and p.oid = referred.object and p.oid >= 16384
+        union all
+        select referred.class, referred.object, null, ''
+        where referred.class = 'pg_class'::regclass and written
+    )
+    select c.title, d.refclassid, d.refobjid
+    from code as c
+    join pg_depend as d on d.classid = c.class and d.objid = c.object
+    union
+    select c.title, 'pg_proc'::regclass, r[1]::oid
+    from code as c, regexp_matches(c.tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') as r
+    union
+    select c.title, 'pg_class'::regclass, r[1]::oid
+    from code as c, regexp_matches(c.tree, ':relid (\d+)', 'g') as r
+    where r[1] <> '0';
+$$;
+
 CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3033,6 +3274,93 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faults text[], OUT names text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with outline as (
+        -- Without the FROMs that read no table.
+        select regexp_replace(
+            regexp_replace(o, 'is\s+(?:not\s+)?distinct\s+from', '=', 'g'),
+            'extract\s*\(\s*(?:\w+|'''')\s+from\s', 'extract(', 'g') as code
+        from pgmq_gateway.outline(source) as o
+        where o is not null
+    ), words as (
+        select distinct w[1] as word from outline, regexp_matches(code, '([a-z_][a-z0-9_]*)', 'g') as w
+    ), called as (
+        -- A name behind a point can be a function too.
+        select distinct c[1] is not null as qualified, c[2] is null as field, coalesce(c[2], c[3]) as name
+        from outline,
+            regexp_matches(
+                code, '(pg_catalog\s*\.\s*)?([a-z_][a-z0-9_]*)\s*\(|(?:(?<!pg_catalog\s*)\.\s*)([a-z_][a-z0-9_]*)', 'g'
+            ) as c
+    ), functions as (
+        select c.name, k.catcode, c.field, p.oid, p.pronamespace = 'pg_catalog'::regnamespace as builtin
+        from called as c
+        left join pg_get_keywords() as k on k.word = c.name
+        left join pg_proc as p
+            on p.proname = c.name and (not (pinned or c.qualified) or p.pronamespace = 'pg_catalog'::regnamespace)
+    ), operators as (
+        select distinct o[1] as name from outline, regexp_matches(code, '([-+*/<>=~!@#%^&|`?]+)', 'g') as o
+        union
+        -- A sign can follow without a space.
+        select o[1] from outline, regexp_matches(code, '[*/<>=~!@#%^&|`?]([-+])', 'g') as o
+        union
+        -- Those behind words: =, for example, is behind CASE, IN and NULLIF.
+        select i.name
+        from (values
+            ('=', ''), ('<>', 'in'), ('>=', 'between'), ('<=', 'between'), ('<', 'between'), ('>', 'between'),
+            ('~~', 'like'), ('!~~', 'like'), ('~~*', 'ilike'), ('!~~*', 'ilike'), ('~', 'similar'), ('!~', 'similar')
+        ) as i (name, word)
+        where i.word = '' or exists (select from words where words.word = i.word)
+    ), faults (fault) as (
+        select 'cannot be read reliably' where not exists (select from outline)
+        union all
+        select format('contains the word %s', upper(w.word))
+        from words as w
+        where w.word in (
+            'from', 'join', 'table', 'execute', 'perform', 'call', 'do', 'operator', 'rowtype', 'type', 'cast', 'open',
+            'cursor', 'set', 'reset', 'lock', 'insert', 'update', 'delete', 'merge', 'notify', 'listen', 'copy')
+        union all
+        select format('calls %s', f.name)
+        from functions as f
+        where case
+            -- No function can have the name of such a keyword.
+            when f.catcode in ('R', 'C') then false
+            when f.oid is not null then not (f.builtin and pgmq_gateway.is_harmless_builtin(f.oid))
+            else f.catcode is null and not f.field
+                and f.name not in ('if', 'elsif', 'elseif', 'while', 'return', 'raise', 'assert', 'exit', 'continue')
+                and not exists (
+                    select from pg_type as t
+                    where t.typname = f.name and t.typnamespace = 'pg_catalog'::regnamespace)
+        end
+        union all
+        select format('names the schema %I', n.nspname)
+        from pg_namespace as n
+        where n.nspname <> 'pg_catalog'
+          and exists (select from outline where code ~ ('(?<![a-z0-9_.])' || n.nspname || '\s*\.'))
+        union all
+        select format('can use the type %I.%I', t.typnamespace::regnamespace, t.typname)
+        from words as w
+        join pg_type as t on t.typname = w.word
+        where not pinned and t.typnamespace <> 'pg_catalog'::regnamespace
+          and (t.typtype <> 'c' or exists (select from words where word = 'declare'))
+        union all
+        select format('can use the operator %s', o.oid::regoperator)
+        from operators
+        join pg_operator as o on o.oprname = operators.name and o.oid >= 16384
+        where not pinned
+          and (o.oprleft = 0 or o.oprleft < 16384) and (o.oprright = 0 or o.oprright < 16384)
+    )
+    select
+        array(select distinct fault from faults order by 1),
+        case when pinned then '{}' else array(
+            select name from functions where coalesce(catcode, '') not in ('R', 'C')
+            union
+            select name from operators
+        ) end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -3062,6 +3390,85 @@ CREATE FUNCTION pgmq_gateway.state_expression(present text) RETURNS text
     AS $$
     select format('case %s end', string_agg(format('when %s then %L', s.condition, s.state), ' '))
     from pgmq_gateway.message_states(present) as s;
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'is not an ordinary table'
+    from pg_class as c
+    -- pgmq.message_record is a row type. A default can refer to a sequence.
+    where c.oid = relation and c.relkind not in ('r', 'c', 'S')
+    union all
+    select 'inherits or is inherited'
+    where exists (select from pg_inherits as i where relation in (i.inhrelid, i.inhparent))
+    union all
+    select format('has the rule %I', r.rulename)
+    from pg_rewrite as r
+    where r.ev_class = relation and r.rulename <> '_RETURN'
+    union all
+    select format('has the foreign key %I', c.conname)
+    from pg_constraint as c
+    where written and c.contype = 'f' and relation in (c.conrelid, c.confrelid)
+    union all
+    select format('has the trigger %I', t.tgname)
+    from pg_trigger as t
+    where written and t.tgrelid = relation
+      and not exists (select from pg_constraint as c where c.oid = t.tgconstraint and c.contype = 'f')
+    union all
+    select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
+    from pg_index as i
+    where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with recursive used (title, class, object) as (
+        select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
+        union
+        select coalesce(u.title, r.title), r.ref_class, r.ref_object
+        from used as u
+        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
+        where not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
+    ), relations as (
+        select distinct object as oid from used where class = 'pg_class'::regclass
+    ), routines as (
+        select f.title, f.oid, p.proname, c.faults, c.names
+        from (select title, object from used where class = 'pg_proc'::regclass) as f (title, oid)
+        join pg_proc as p on p.oid = f.oid
+        cross join lateral pgmq_gateway.function_faults(f.oid) as c
+    ), sentences (sentence) as (
+        select format('Table %s %s.', r.oid::regclass, f.fault)
+        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (tables)) as f (fault)
+        union all
+        select format('%s %s.', e.title, f.fault)
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e,
+            unnest(pgmq_gateway.tree_faults(e.tree)) as f (fault)
+        union all
+        select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
+        from routines as r, unnest(r.faults) as f (fault)
+        union all
+        select format('%s uses %s.', coalesce(u.title, 'The table'), pg_describe_object(u.class, u.object, 0))
+        from used as u
+        left join pg_type as t on u.class = 'pg_type'::regclass and t.oid = u.object
+        where case u.class
+            when 'pg_type'::regclass then not pgmq_gateway.is_plain_type(t.oid) and t.typrelid <> all (tables)
+            else u.class not in (
+                'pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_language'::regclass,
+                'pg_constraint'::regclass, 'pg_collation'::regclass, 'pg_extension'::regclass)
+        end
+    )
+    select
+        array(select distinct sentence from sentences order by 1),
+        array(select oid from relations where oid >= 16384 order by 1),
+        array(
+            select proname::text from routines where oid >= 16384
+            union
+            select n from routines, unnest(names) as n
+            order by 1);
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
@@ -3193,6 +3600,20 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.tree_faults(tree text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array(
+        select fault
+        from (values
+            ('\{QUERY :commandType (?!1 )', 'contains a statement that is not a query'),
+            (':rowMarks \(', 'locks rows'),
+            (':varattno -[2-5] ', 'reads a system column')
+        ) as f (pattern, fault)
+        where tree ~ f.pattern);
+$$;
+
 CREATE FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3254,6 +3675,22 @@ CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL:
     SET search_path TO ''
     AS $$
     select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
+$$;
+
+CREATE FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) RETURNS oid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select array(
+        select c.oid
+        from pg_class as c
+        join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'pgmq'
+          and c.relname = any (
+              array[lower('q_' || queue_name)]
+              || case when function_name = 'archive' then lower('a_' || queue_name) end
+              || case when function_name in ('read', 'pop') then 'message_record' end)
+        order by c.relname desc);
 $$;
 
 CREATE FUNCTION pgmq_public.archive(queue_name text, message_id bigint) RETURNS boolean
@@ -3755,6 +4192,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, pres
 
 REVOKE ALL ON FUNCTION pgmq_gateway.excess_privileges() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
 
@@ -3768,6 +4208,15 @@ REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestam
 
 REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.function_md5(routine oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.function_md5(routine oid) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
@@ -3777,6 +4226,12 @@ GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
@@ -3791,6 +4246,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name tex
 GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.known_functions() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 
@@ -3832,6 +4290,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_privileges() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.outline(source text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.outline(source text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) TO service_role;
 
@@ -3857,6 +4318,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
@@ -3864,6 +4328,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, presen
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faults text[], OUT names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faults text[], OUT names text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
@@ -3875,6 +4342,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.state_counts(present text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.state_expression(present text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.state_expression(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
@@ -3890,6 +4363,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.throttle_row_exists(queue_table regclass) FR
 REVOKE ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.tree_faults(tree text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.tree_faults(tree text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) TO service_role;
 
@@ -3900,6 +4376,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp wi
 
 REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) TO authenticator;
 
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO anon;
 GRANT ALL ON FUNCTION pgmq_public.archive(queue_name text, message_id bigint) TO authenticated;

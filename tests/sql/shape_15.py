@@ -24,8 +24,11 @@ LATER = [
     # pop had no quantity.
     (r"FUNCTION pgmq\.pop\(queue_name TEXT, qty INTEGER DEFAULT 1\)", "FUNCTION pgmq.pop(queue_name TEXT)", 1),
     (r"(?s)(FUNCTION pgmq\.pop\(queue_name TEXT\).*?)LIMIT \$1(.*?) USING qty;", r"\1LIMIT 1\2;", 1),
-    # An empty batch was nothing to do.
-    (r" +PERFORM pgmq\._validate_batch_params\(msgs, headers\);\n", "", 1),
+    (r"msg_id IN (\(select msg_id from cte\)\n *RETURNING )msg_id[^;]*", r"msg_id = \1*", 1),
+    # An empty batch was nothing to do: one function less between send_batch and the table.
+    (r"(?ms)^CREATE FUNCTION pgmq\.(?:_validate_batch_params\(|send_batch\([^)]*\) RETURNS SETOF BIGINT AS \$\$\nBEGIN)"
+     r".*?\$\$ LANGUAGE plpgsql;$", "", 2),
+    (r"FUNCTION pgmq\._send_batch\(", "FUNCTION pgmq.send_batch(", 1),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.installer import install
+from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import databases
 from tests.databases import Sql, runner
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
@@ -112,6 +113,11 @@ def test_granting_an_operation_is_enough(old: Sql, operation: str) -> None:
     assert old(rights, operation) == [("all",)]
     ((possible,),) = old("select operations from pgmq_admin.list_grants('q') where role = 'anon'")
     assert operation in possible
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_calls_can_share_a_transaction(old: Sql, function: str) -> None:
+    assert old("select obstacles from pgmq_gateway.judgement('q', %s)", function) == [([],)]
 
 
 def test_rights_are_managed(old: Sql) -> None:

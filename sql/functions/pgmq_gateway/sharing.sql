@@ -41,7 +41,30 @@ $fingerprint$;
 revoke all on function pgmq_gateway.fingerprint from public;
 grant execute on function pgmq_gateway.fingerprint to authenticator;
 
--- Why calls of a function on a queue cannot share a transaction, and what a shared transaction has to compare.
+-- The tables that calls of a function write, and the row type that they return. The login role may not use the schema
+-- pgmq, so they are looked up by name.
+create or replace function pgmq_gateway.written_tables(queue_name text, function_name text)
+returns oid[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $tables$
+    select array(
+        select c.oid
+        from pg_class as c
+        join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'pgmq'
+          and c.relname = any (
+              array[lower('q_' || queue_name)]
+              || case when function_name = 'archive' then lower('a_' || queue_name) end
+              || case when function_name in ('read', 'pop') then 'message_record' end)
+        order by c.relname desc);
+$tables$;
+revoke all on function pgmq_gateway.written_tables from public;
+grant execute on function pgmq_gateway.written_tables to authenticator;
+
+-- Why calls of a function on a queue cannot share a transaction, and what a shared transaction has to compare. All of it
+-- is read with one snapshot.
 --
 -- obstacles  sentences; empty if the calls can share
 create or replace function pgmq_gateway.judgement(
@@ -56,25 +79,18 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $judgement$
+declare
+    tables constant oid[] := pgmq_gateway.written_tables(queue_name, function_name);
+    by_tables constant record := pgmq_gateway.table_obstacles(tables);
+    by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
-    relations := array(
-        select c.oid
-        from pg_class as c
-        join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = 'pgmq' and c.relname in (lower('q_' || queue_name), lower('a_' || queue_name)));
-    functions := array[function_name, 'format_table_name'];
+    obstacles := by_function.obstacles || by_tables.obstacles;
+    if cardinality(tables) = (function_name not in ('send', 'send_batch', 'delete'))::integer then
+        obstacles := obstacles || 'The queue does not exist.'::text;
+    end if;
+    relations := by_tables.relations;
+    functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
-    obstacles := array(
-        select 'the queue does not exist'
-        where cardinality(relations) < 2
-        union all
-        select format('%s is not an ordinary table', c.relname)
-        from pg_class as c
-        where c.oid = any (relations) and c.relkind <> 'r'
-        union all
-        select format('%s has the trigger %s', t.tgrelid::regclass, t.tgname)
-        from pg_trigger as t
-        where t.tgrelid = any (relations));
 end;
 $judgement$;
 revoke all on function pgmq_gateway.judgement from public;

@@ -1,0 +1,167 @@
+-- Why calls on tables cannot share a transaction: what these tables run that could leave something behind.
+
+-- The expressions that Postgres evaluates for a table.
+--
+-- written        whether the calls write the table; tables that policies read are only read
+-- class, object  as in pg_depend
+create or replace function pgmq_gateway.expressions(relation oid, written boolean)
+returns table (class oid, object oid, title text, tree text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $expressions$
+    select
+        'pg_policy'::regclass, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
+        concat_ws(' ', p.polqual, p.polwithcheck)
+    from pg_policy as p
+    where p.polrelid = relation
+    union all
+    select
+        'pg_attrdef'::regclass, d.oid, format('The default of column %I of %s', a.attname, relation::regclass),
+        d.adbin::text
+    from pg_attrdef as d
+    join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+    where d.adrelid = relation and (written or a.attgenerated <> '')
+    union all
+    select
+        'pg_constraint'::regclass, c.oid, format('Constraint %I of %s', c.conname, relation::regclass), c.conbin::text
+    from pg_constraint as c
+    where c.conrelid = relation and written and c.conbin is not null
+    union all
+    select
+        'pg_class'::regclass, i.indexrelid, format('Index %s', i.indexrelid::regclass),
+        concat_ws(' ', i.indexprs, i.indpred)
+    from pg_index as i
+    where i.indrelid = relation and written;
+$expressions$;
+revoke all on function pgmq_gateway.expressions from public;
+grant execute on function pgmq_gateway.expressions to authenticator;
+
+-- What an object refers to, by pg_depend and by the node trees of its expressions.
+--
+-- title  of the expression, if the object is a table
+create or replace function pgmq_gateway.referred(class oid, object oid, written boolean)
+returns table (title text, ref_class oid, ref_object oid)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $referred$
+    with code as (
+        select e.class, e.object, e.title, e.tree
+        from pgmq_gateway.expressions(referred.object, written) as e
+        where referred.class = 'pg_class'::regclass
+        union all
+        select referred.class, referred.object, null, p.prosqlbody::text
+        from pg_proc as p
+        where referred.class = 'pg_proc'::regclass and p.oid = referred.object and p.oid >= 16384
+        union all
+        select referred.class, referred.object, null, ''
+        where referred.class = 'pg_class'::regclass and written
+    )
+    select c.title, d.refclassid, d.refobjid
+    from code as c
+    join pg_depend as d on d.classid = c.class and d.objid = c.object
+    union
+    select c.title, 'pg_proc'::regclass, r[1]::oid
+    from code as c, regexp_matches(c.tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') as r
+    union
+    select c.title, 'pg_class'::regclass, r[1]::oid
+    from code as c, regexp_matches(c.tree, ':relid (\d+)', 'g') as r
+    where r[1] <> '0';
+$referred$;
+revoke all on function pgmq_gateway.referred from public;
+grant execute on function pgmq_gateway.referred to authenticator;
+
+-- Why a table itself is an obstacle, apart from its expressions.
+create or replace function pgmq_gateway.table_faults(relation oid, written boolean)
+returns setof text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $faults$
+    select 'is not an ordinary table'
+    from pg_class as c
+    -- pgmq.message_record is a row type. A default can refer to a sequence.
+    where c.oid = relation and c.relkind not in ('r', 'c', 'S')
+    union all
+    select 'inherits or is inherited'
+    where exists (select from pg_inherits as i where relation in (i.inhrelid, i.inhparent))
+    union all
+    select format('has the rule %I', r.rulename)
+    from pg_rewrite as r
+    where r.ev_class = relation and r.rulename <> '_RETURN'
+    union all
+    select format('has the foreign key %I', c.conname)
+    from pg_constraint as c
+    where written and c.contype = 'f' and relation in (c.conrelid, c.confrelid)
+    union all
+    select format('has the trigger %I', t.tgname)
+    from pg_trigger as t
+    where written and t.tgrelid = relation
+      and not exists (select from pg_constraint as c where c.oid = t.tgconstraint and c.contype = 'f')
+    union all
+    select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
+    from pg_index as i
+    where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+$faults$;
+revoke all on function pgmq_gateway.table_faults from public;
+grant execute on function pgmq_gateway.table_faults to authenticator;
+
+-- The obstacles of tables that calls write, and of what these tables use in turn.
+--
+-- obstacles  sentences
+-- relations  the tables, and those that their policies read
+-- functions  the names of functions and operators that they use
+create or replace function pgmq_gateway.table_obstacles(
+    tables oid[], out obstacles text[], out relations oid[], out functions text[]
+)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $obstacles$
+    with recursive used (title, class, object) as (
+        select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
+        union
+        select coalesce(u.title, r.title), r.ref_class, r.ref_object
+        from used as u
+        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
+        where not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
+    ), relations as (
+        select distinct object as oid from used where class = 'pg_class'::regclass
+    ), routines as (
+        select f.title, f.oid, p.proname, c.faults, c.names
+        from (select title, object from used where class = 'pg_proc'::regclass) as f (title, oid)
+        join pg_proc as p on p.oid = f.oid
+        cross join lateral pgmq_gateway.function_faults(f.oid) as c
+    ), sentences (sentence) as (
+        select format('Table %s %s.', r.oid::regclass, f.fault)
+        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (tables)) as f (fault)
+        union all
+        select format('%s %s.', e.title, f.fault)
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e,
+            unnest(pgmq_gateway.tree_faults(e.tree)) as f (fault)
+        union all
+        select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
+        from routines as r, unnest(r.faults) as f (fault)
+        union all
+        select format('%s uses %s.', coalesce(u.title, 'The table'), pg_describe_object(u.class, u.object, 0))
+        from used as u
+        left join pg_type as t on u.class = 'pg_type'::regclass and t.oid = u.object
+        where case u.class
+            when 'pg_type'::regclass then not pgmq_gateway.is_plain_type(t.oid) and t.typrelid <> all (tables)
+            else u.class not in (
+                'pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_language'::regclass,
+                'pg_constraint'::regclass, 'pg_collation'::regclass, 'pg_extension'::regclass)
+        end
+    )
+    select
+        array(select distinct sentence from sentences order by 1),
+        array(select oid from relations where oid >= 16384 order by 1),
+        array(
+            select proname::text from routines where oid >= 16384
+            union
+            select n from routines, unnest(names) as n
+            order by 1);
+$obstacles$;
+revoke all on function pgmq_gateway.table_obstacles from public;
+grant execute on function pgmq_gateway.table_obstacles to authenticator;
