@@ -152,7 +152,7 @@ def test_notifications_of_a_partitioned_queue_are_refused(db: Sql) -> None:
 def test_messages_are_found_and_moved_across_partitions(db: Sql, interval: str, retention: str) -> None:
     db("select pgmq_admin.create_queue('q', 'partitioned', true, %s, %s)", interval, retention)
     db("select pgmq_admin.create_queue('basic')")
-    batch = "pgmq_admin.send_batch('q', array(select to_jsonb(n) from generate_series(1, 35) as n))"
+    batch = "pgmq_admin.send_batch('q', (select jsonb_agg(n) from generate_series(1, 35) as n))"
     assert as_role(db, "service_role", f"select count(*) from {batch}") == [(35,)]
     for page, expected in {
         "after => '[18, 18]', max_rows => 4": [19, 20, 21, 22],
