@@ -532,11 +532,17 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_time_limits() where lint.queue_name is null
+        union all
+        select * from pgmq_gateway.lint_excess_privileges(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_triggers(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_owners(lint.queue_name)
     ) as f
     order by f.level, f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -770,7 +776,10 @@ CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OU
     AS $_$
 declare
     queue_table constant text := pgmq_gateway.message_table(queue_name, 'q');
+    archive_table constant text := pgmq_gateway.message_table(queue_name, 'a');
 begin
+    perform pgmq_gateway.check_owners(
+        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]);
     execute format(
         $query$
         select
@@ -780,7 +789,7 @@ begin
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,
-        pgmq_gateway.state_counts('$1'), pgmq.format_table_name(queue_name, 'a'), queue_table
+        pgmq_gateway.state_counts('$1'), archive_table, queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
@@ -1965,7 +1974,9 @@ CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_ta
             string_agg(distinct g.privilege, ', ' order by g.privilege) as privileges
         from granted as g
         left join pgmq_gateway.caller_roles() as r on r.oid = g.grantee
-        where g.privilege in ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'MAINTAIN') and (g.grantee = 0 or r.oid is not null)
+        where g.privilege in ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'MAINTAIN')
+          and (g.grantee = 0 or r.oid is not null)
+          and g.grantee <> g.owner
         group by g.relation, g.owner, g.grantor, g.grantee, r.role
     )
     select
@@ -2574,6 +2585,21 @@ CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with
     where present - last.at <= pgmq_gateway.sample_validity(last.at, last.spacing);
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        r.queue_name, 'excess_privilege', 'warning',
+        format('%s has privileges that no call needs: %s.', case e.grantee when 'public' then 'Every role' else e.grantee end,
+            string_agg(format('%s on %s', e.privileges, e.on_table), ', ' order by e.place)),
+        'pgmq-gateway install revokes them; with --keep-trigger it keeps them.'
+    from pgmq_gateway.excess_privileges() as e
+    join pgmq_gateway.lint_relations(only_queue) as r on r.oid = e.on_table
+    where not pgmq_gateway.keeps_excess_privileges()
+    group by r.queue_name, e.grantee;
+$$;
+
 CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2621,6 +2647,31 @@ CREATE FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_ac
     where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_owners(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with owned as (
+        select r.queue_name, 'table ' || r.oid::regclass as what, r.owner
+        from pgmq_gateway.lint_relations(only_queue) as r
+        union all
+        select null, 'function ' || p.oid::regprocedure, p.proowner
+        from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        where only_queue is null
+          and (
+              n.nspname in ('pgmq', 'pgmq_public', 'pgmq_admin', 'pgmq_gateway')
+              or n.nspname !~ '^pg_' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M'
+          )
+    )
+    select
+        o.queue_name, 'caller_owns', 'error',
+        format('%s is owned by %s, which requests can run as: it can change what other roles run.', o.what, c.role),
+        format('Check it, then run: alter %s owner to %I.', o.what, current_user)
+    from owned as o
+    join pgmq_gateway.caller_roles() as c on c.oid = o.owner;
+$$;
+
 CREATE FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2636,6 +2687,27 @@ CREATE FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) R
     cross join lateral unnest(a.silent_blockers) as b (blocker)
     where a.lacks is null and a.path_blockers = '{}'
     group by a.queue_name, a.role;
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_relations(only_queue text) RETURNS TABLE(queue_name text, oid oid, owner oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with parts as (
+        select q.queue_name, t.oid
+        from pgmq_gateway.selected_queues(only_queue) as q
+        cross join lateral (
+            select q.queue_table union select q.archive_table
+            union select relid from pg_partition_tree(q.queue_table)
+            union select relid from pg_partition_tree(q.archive_table)
+        ) as t (oid)
+    )
+    select p.queue_name, c.oid, c.relowner
+    from pg_class as c
+    left join parts as p on p.oid = c.oid
+    where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+      and c.relkind in ('r', 'p', 'f', 'v', 'm')
+      and (only_queue is null or p.queue_name is not null);
 $$;
 
 CREATE FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) RETURNS SETOF pgmq_admin.finding
@@ -2726,6 +2798,26 @@ CREATE FUNCTION pgmq_gateway.lint_time_limits() RETURNS SETOF pgmq_admin.finding
           and s.setdatabase in (0, (select d.oid from pg_database as d where d.datname = current_database()))
           and c.setting ~ '^statement_timeout=[^0]');
 $$;
+
+CREATE FUNCTION pgmq_gateway.lint_triggers(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        r.queue_name, 'foreign_trigger', case when c.oid is null then 'warning' else 'error' end,
+        format(
+            case when t.owner is null
+                then 'Trigger "%s" on %s has a WHEN condition, so functions that run as %s do not write the table.'
+                else 'Trigger "%s" on %s runs a function of %4$s, with the privileges of each role that writes the table.'
+            end,
+            t.trigger_name, t.on_table, quote_ident(current_user), t.owner),
+        format('Find out who created it, then drop it: drop trigger %I on %s.', t.trigger_name, t.on_table)
+    from (select array_agg(l.oid) as tables from pgmq_gateway.lint_relations(only_queue) as l) as l
+    cross join pgmq_gateway.foreign_triggers(l.tables) as t
+    join pgmq_gateway.lint_relations(only_queue) as r on r.oid = t.on_table
+    left join pgmq_gateway.caller_roles() as c on c.oid = t.owner
+    where c.oid is not null or t.truncate or r.queue_name is null;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.lock_privileges() RETURNS void
     LANGUAGE sql
@@ -3855,7 +3947,8 @@ CREATE VIEW pgmq_gateway.tables AS
             c_1.reltuples,
             c_1.relpages
            FROM pg_class c_1
-          WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (EXISTS ( SELECT
+          WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (c_1.relowner IN ( SELECT r.oid
+                   FROM pgmq_gateway.caller_roles() r(oid, role)))) AND (NOT (EXISTS ( SELECT
                    FROM pg_locks l
                   WHERE ((l.relation = c_1.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))))
         )
@@ -4252,19 +4345,27 @@ GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_owners(only_queue text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_relations(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_time_limits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_triggers(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 

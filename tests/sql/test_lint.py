@@ -10,6 +10,8 @@ from tests.sql.conftest import OPERATIONS
 
 THROTTLE = "pgmq.notify_insert_throttle"
 TOUCHING = "create function public.past() returns void {} language sql as 'delete from pgmq.meta where false'"
+NOTING = "create function public.note() returns trigger language plpgsql as 'begin return null; end'"
+LEVELS = {"notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
 BROKEN = {
     "rls_off": ["select pgmq_admin.set_rls('q', false)"],
     "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
@@ -20,6 +22,10 @@ BROKEN = {
     "notify_right": ["select pgmq_admin.create_policy('q', 'producer')", "select pgmq.enable_notify_insert('q')"],
     "half_right": ["grant insert on pgmq.q_q to anon"],
     "no_time_limit": ["alter role anon reset statement_timeout"],
+    "excess_privilege": ["grant trigger, references, truncate on pgmq.a_q to service_role"],
+    "foreign_trigger": [NOTING, "alter function public.note() owner to service_role",
+                        "create trigger t after insert on pgmq.q_q execute function public.note()"],
+    "caller_owns": [TOUCHING.format(""), "alter function public.past() owner to anon"],
 }  # fmt: skip
 IN_ORDER = {
     "rls_off": ["select pgmq_admin.set_rls('q', false)", "select pgmq_admin.unexpose()"],
@@ -32,6 +38,10 @@ IN_ORDER = {
     "half_right": ["select pgmq_admin.create_policy('q', 'producer')"],
     "no_time_limit": ["alter role anon set statement_timeout = '1min'",
                       "alter role service_role reset statement_timeout"],
+    "excess_privilege": ["grant trigger, references, truncate on pgmq.a_q to pg_monitor"],
+    "foreign_trigger": [NOTING, "create trigger t after insert on pgmq.q_q when (true) execute function public.note()"],
+    "caller_owns": ["create function public.other() returns void language sql as ''",
+                    "alter function public.other() owner to anon", TOUCHING.format("")],
 }  # fmt: skip
 
 
@@ -49,7 +59,7 @@ def test_a_rule_finds_what_it_is_for_and_nothing_else(lint: Sql, rule: str) -> N
     for statement in BROKEN[rule]:
         lint(statement)
     ((found, level, message, hint),) = lint("select rule, level, message, hint from pgmq_admin.lint()")
-    assert (found, level) == (rule, "error" if rule == "notify_right" else "warning")
+    assert (found, level) == (rule, LEVELS.get(rule, "warning"))
     assert message.endswith(".") or "lacks" in message
     assert hint.endswith(".")
 
@@ -122,3 +132,29 @@ def test_templates_leave_nothing_to_find(lint: Sql) -> None:
     lint("select pgmq_admin.create_policy('q', 'producer', 'anon')")
     assert lint("select * from pgmq_admin.lint()") == []
     assert set(OPERATIONS) == {row[0] for row in lint("select operation from pgmq_admin.rights('q')")}
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("alter table pgmq.a_q owner to service_role", "table pgmq.a_q is owned by service_role, which requests can"),
+        ("create trigger t before truncate on pgmq.q_q when (true) execute function public.note()",
+         'Trigger "t" on pgmq.q_q has a WHEN condition, so functions that run as '),
+        ("grant trigger on all tables in schema pgmq to public",
+         "Every role has privileges that no call needs: TRIGGER on pgmq.a_q, TRIGGER on pgmq.q_q."),
+    ],
+)  # fmt: skip
+def test_code_of_others_is_found_on_the_tables_of_one_queue(lint: Sql, statement: str, message: str) -> None:
+    lint(NOTING)
+    lint("select pgmq_admin.create_queue('other')")
+    lint(statement)
+    assert lint("select * from pgmq_admin.lint('other') where rule <> 'excess_privilege'") == []
+    ((queue, found),) = lint("select queue_name, message from pgmq_admin.lint('q')")
+    assert (queue, found[: len(message)]) == ("q", message)
+
+
+def test_privileges_that_the_operator_keeps_are_no_finding(lint: Sql) -> None:
+    lint("grant all on all tables in schema pgmq to service_role")
+    assert {row[0] for row in lint("select rule from pgmq_admin.lint()")} == {"excess_privilege"}
+    lint("insert into pgmq_gateway.install_options values ('keep_trigger', 'true')")
+    assert lint("select * from pgmq_admin.lint()") == []

@@ -124,6 +124,14 @@ def test_what_a_role_of_requests_owns_is_not_used(attacked: Sql, what: str) -> N
     assert what in str(caught.value.diag.message_hint)
 
 
+def test_rows_of_a_table_that_a_role_of_requests_owns_are_not_read(attacked: Sql) -> None:
+    attacked("alter table pgmq.q_x owner to service_role")
+    assert attacked("select queue_name, messages from pgmq_admin.list_queues()") == [("x", None)]
+    assert attacked("select pgmq_gateway.take_sample(30, 7)") == [(30,)]
+    with pytest.raises(errors.InsufficientPrivilege, match=r"table pgmq\.q_x is owned by role service_role"):
+        serve(attacked, "pgmq_admin.queue_status('x')")
+
+
 def test_the_calls_are_those_of_all_definer_functions(db: Sql) -> None:
     rows = db("""
         select format('%s.%s', n.nspname, p.proname)

@@ -30,11 +30,18 @@ as $lint$
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_time_limits() where lint.queue_name is null
+        union all
+        select * from pgmq_gateway.lint_excess_privileges(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_triggers(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_owners(lint.queue_name)
     ) as f
     order by f.level, f.queue_name, f.rule, f.message;
 $lint$;
 comment on function pgmq_admin.lint is
     'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions '
-    'that bypass policies, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit.';
+    'that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, '
+    'privileges that need another one, roles without a time limit.';
 revoke all on function pgmq_admin.lint from public;
 grant execute on function pgmq_admin.lint to service_role;

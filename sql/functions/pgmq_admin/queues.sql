@@ -176,7 +176,10 @@ set search_path = pg_catalog, pg_temp
 as $status$
 declare
     queue_table constant text := pgmq_gateway.message_table(queue_name, 'q');
+    archive_table constant text := pgmq_gateway.message_table(queue_name, 'a');
 begin
+    perform pgmq_gateway.check_owners(
+        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]);
     execute format(
         $query$
         select
@@ -186,7 +189,7 @@ begin
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,
-        pgmq_gateway.state_counts('$1'), pgmq.format_table_name(queue_name, 'a'), queue_table
+        pgmq_gateway.state_counts('$1'), archive_table, queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;

@@ -3,7 +3,8 @@
 -- Why: with TRIGGER a role can add code that other roles run when they write the table, with REFERENCES it can block
 -- deletes, and with TRUNCATE or MAINTAIN lock a table against everyone. Supabase grants ALL to service_role.
 
--- One row for each table and role, and for each default privilege for new tables in the schema pgmq.
+-- One row for each table and role other than its owner, and for each default privilege for new tables in the schema
+-- pgmq.
 --
 -- place       the table, or the new tables of a role
 -- on_table    null for default privileges
@@ -39,7 +40,9 @@ as $excess$
             string_agg(distinct g.privilege, ', ' order by g.privilege) as privileges
         from granted as g
         left join pgmq_gateway.caller_roles() as r on r.oid = g.grantee
-        where g.privilege in ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'MAINTAIN') and (g.grantee = 0 or r.oid is not null)
+        where g.privilege in ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'MAINTAIN')
+          and (g.grantee = 0 or r.oid is not null)
+          and g.grantee <> g.owner
         group by g.relation, g.owner, g.grantor, g.grantee, r.role
     )
     select

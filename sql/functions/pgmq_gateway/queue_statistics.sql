@@ -1,5 +1,6 @@
 -- The tables of queues and archives with Postgres' own statistics, summed over their partitions; no row is read. Tables
--- that another session is purging or dropping are left out: reading their size would wait for its lock.
+-- that another session is purging or dropping are left out, because reading their size would wait for its lock, and so
+-- are tables of roles of requests, because reading their rows can run code of their owner.
 create or replace view pgmq_gateway.tables as
 with free as materialized (
     select c.oid, c.relname, c.relkind, c.reltuples, c.relpages
@@ -7,6 +8,7 @@ with free as materialized (
     where c.relnamespace = 'pgmq'::regnamespace
       and c.relkind in ('r', 'p')
       and not c.relispartition
+      and c.relowner not in (select r.oid from pgmq_gateway.caller_roles() as r)
       and not exists (
           select from pg_catalog.pg_locks as l
           where l.relation = c.oid and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
