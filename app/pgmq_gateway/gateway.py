@@ -20,6 +20,7 @@ from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.memory import Memory
+from pgmq_gateway.http.parking import CROWD, Parking
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
@@ -62,8 +63,17 @@ class Gateway:
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
         addresses = Addresses(settings.trusted_proxies)
+        self.parking: Parking = earlier.parking if earlier else Parking()
         self.api = Api(
-            settings, self.authenticator, self.watch, executor, self.limits, addresses, self.memory, self._observers()
+            settings,
+            self.authenticator,
+            self.watch,
+            executor,
+            self.limits,
+            addresses,
+            self.memory,
+            self.parking,
+            self._observers(),
         )
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
@@ -108,7 +118,11 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pages = scope["type"] == "lifespan" or scope["raw_path"].startswith(DOCS_PATHS)
-        await (self._pages if pages else self._api)(scope, receive, send)
+        try:
+            await (self._pages if pages else self._api)(scope, receive, send)
+        finally:
+            if crowd := scope.get(CROWD):
+                crowd.leave()
 
     def switch(self, gateway: Gateway) -> None:
         """Send new requests to this gateway. The former one finishes its requests in flight."""

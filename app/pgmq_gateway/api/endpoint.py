@@ -18,6 +18,7 @@ from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.memory import Memory
+from pgmq_gateway.http.parking import CROWD, Parking
 from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
@@ -54,6 +55,7 @@ class Api:
         limits: Throttle,
         addresses: Addresses,
         memory: Memory,
+        parking: Parking,
         observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
@@ -65,6 +67,7 @@ class Api:
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
         self._addresses = addresses
+        self._parking = parking
         self._cors = Cors(settings.server_cors_allowed_origins, RATE_LIMIT_HEADERS if limits.all else ())
         self._max_body = settings.max_body
         self._memory = memory
@@ -90,6 +93,7 @@ class Api:
                 address = self._addresses.of(scope, request.head)
                 # One anonymous client must not use the turns of all others.
                 request.flow = address if caller.anonymous else caller
+                scope[CROWD] = self._parking.enter(request.flow, scope.get(CROWD))
                 charge = self._limits.of_request(caller, request.head, address)
                 charge.take(1, "requests")
                 response = await self._endpoint(request).response(caller, request)

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from pgmq_gateway.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.memory import Memory
+from pgmq_gateway.http.parking import CROWD, Crowd
 from pgmq_gateway.http.response import error_response
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
@@ -58,6 +60,9 @@ class Protocol(HttpToolsProtocol):
         self._discarded = 0
         # Bytes of the present head in earlier data, and of the data being read.
         self._earlier = self._now = 0
+        # Of the last request, and the data of the next one while that waits for its turn.
+        self._crowd: Crowd | None = None
+        self._parked = b""
         # The error response to send after the responses to earlier requests.
         self._rejection: GatewayError | None = None
 
@@ -74,6 +79,12 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._rejection is not None or self._client.ended:
             return
+        if self._crowd is not None and self._crowd.full and self._stage == IDLE and self._all_answered:
+            self._park(self._crowd, data)
+            return
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         stage, cycle = self._stage, self.cycle
         self._now = len(data)
         try:
@@ -89,6 +100,18 @@ class Protocol(HttpToolsProtocol):
             self._earlier = self._earlier + len(data) if self.cycle is cycle and stage != BODY else 0
             if self._earlier > self._bounds.max_head_bytes:
                 self._reject(HeadTooLong(self._bounds.max_head_bytes))
+
+    def _park(self, crowd: Crowd, data: bytes) -> None:
+        self._parked += data
+        self.flow.pause_reading()
+        crowd.park(self)
+
+    def resume(self) -> None:
+        """Process the data that waited for its turn, if any."""
+        data, self._parked = self._parked, b""
+        if data and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._receive(data)
 
     def _read(self, data: bytes) -> None:
         while data:
@@ -148,6 +171,12 @@ class Protocol(HttpToolsProtocol):
         HttpToolsProtocol.on_headers_complete(self)
         self._stage, self._since, self._arrived, self._earlier = BODY, None, 0, 0
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self._crowd is not None:
+            self._crowd.requests += 1
+            cycle.scope[CROWD] = self._crowd  # type: ignore[literal-required]
+        HttpToolsProtocol._start_asgi_task(self, cycle, app)
+
     def _check_head(self) -> None:
         """RFC 9112: section 2.3 (version), 3.2 (target, Host), 6.1 (Transfer-Encoding)."""
         version = self.parser.get_http_version()
@@ -189,12 +218,19 @@ class Protocol(HttpToolsProtocol):
             self._respond(self._rejection)
         elif self._stage == IDLE:
             self._since = None
+            self._crowd = self.cycle.scope.get(CROWD)  # type: ignore[assignment]
 
     def sweep(self, now: float) -> None:
         """Apply the timeouts and the minimum rates. `now`: the server's time."""
         bounds = self._bounds
         self._client.reset_if_slow(now, bounds.send_timeout, bounds.min_rate)
         if self._rejection is not None or self._client.ended:
+            return
+        if self._parked:
+            self._since = None
+            # The flow may be alone now.
+            if self._crowd is None or not self._crowd.full:
+                self.resume()
             return
         if self._since is None or (self._stage != IDLE and self.flow.read_paused):
             # While the server does not read, the client is not late.

@@ -69,7 +69,9 @@ class Server(uvicorn.Server):
     def _announce_close(self) -> None:
         state = self.server_state
         state.default_headers = [*state.default_headers, CONNECTION_CLOSE]
-        for connection in state.connections:
+        for connection in tuple(state.connections):
+            # Its request has been sent, so it gets a response.
+            connection.resume()  # type: ignore[union-attr]
             # Only where a response is still to come: uvicorn closes idle connections at once.
             if isinstance(connection, Protocol) and not getattr(connection.cycle, "response_complete", True):
                 connection.shutdown()

@@ -1,0 +1,176 @@
+"""Turns of connections, with the real server and a fake clock."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pgmq_gateway.activity import RECENT_SECONDS
+from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.parking import CROWD, MAX_IN_PROCESS, Parking
+from pgmq_gateway.http.protocol import Protocol
+from pgmq_gateway.http.response import Response
+from pgmq_gateway.http.server import Server, server_for
+from tests.clock import Clock
+from tests.waiting import until_async
+
+NOISY = MAX_IN_PROCESS + 8
+
+
+class Application:
+    """Requests of the flow that their path names, which end while `gate` is open."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.parking = Parking(clock)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.now = self.most = 0
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        crowd = scope[CROWD] = self.parking.enter(scope["path"], scope.get(CROWD))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await self.gate.wait()
+        await Response(200, (), b"done").send(send)
+        self.now -= 1
+        crowd.leave()
+
+
+class Client:
+    """A connection of a flow."""
+
+    def __init__(self, flow: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self._reader = reader
+        self._flow = flow
+
+    def send(self) -> None:
+        self.writer.write(f"GET /{self._flow} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    async def answer(self) -> bytes:
+        """The head of the next response."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert await self._reader.readexactly(4) == b"done"
+        return head
+
+
+class House:
+    """A server, and clients that have each got one response."""
+
+    def __init__(self, server: Server, application: Application, clock: Clock, address: tuple[str, int]) -> None:
+        self.server = server
+        self.application = application
+        self.clock = clock
+        self._address = address
+        self._clients: list[Client] = []
+
+    async def clients(self, flow: str, number: int) -> list[Client]:
+        clients = [Client(flow, *await asyncio.open_connection(*self._address)) for _ in range(number)]
+        for client in clients:
+            client.send()
+        for client in clients:
+            await client.answer()
+        self._clients += clients
+        return clients
+
+    async def close(self) -> None:
+        """Disconnect all clients, and stop the server."""
+        self.application.gate.set()
+        self.server.should_exit = self.server.force_exit = True
+        for client in self._clients:
+            client.writer.close()
+        await asyncio.gather(*(client.writer.wait_closed() for client in self._clients), return_exceptions=True)
+
+    @property
+    def connections(self) -> list[Protocol]:
+        return [one for one in self.server.server_state.connections if isinstance(one, Protocol)]
+
+    @property
+    def parked(self) -> int:
+        return sum(bool(connection._parked) for connection in self.connections)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    clock = Clock()
+    application = Application(clock)
+    server = server_for(application)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    running = asyncio.create_task(server.serve([listening]))
+    await server.listening.wait()
+    house = House(server, application, clock, listening.getsockname())
+    yield house
+    await house.close()
+    await running
+
+
+async def crowded(house: House) -> list[Client]:
+    """Noisy clients whose requests are all sent, as many of them in process as may be."""
+    noisy = await house.clients("noisy", NOISY)
+    await house.clients("quiet", 1)
+    house.application.gate.clear()
+    house.application.most = 0
+    for client in noisy:
+        client.send()
+    await until_async(lambda: (house.application.now, house.parked) == (MAX_IN_PROCESS, NOISY - MAX_IN_PROCESS))
+    return noisy
+
+
+async def test_beside_others_a_flow_has_a_limited_number_of_requests_in_process(house: House) -> None:
+    (quiet,) = await house.clients("quiet", 1)
+    noisy = await crowded(house)
+    quiet.send()
+    await until_async(lambda: house.application.now == MAX_IN_PROCESS + 1)
+    house.application.gate.set()
+    for client in (quiet, *noisy):
+        assert (await client.answer()).startswith(b"HTTP/1.1 200")
+    assert house.application.most == MAX_IN_PROCESS + 1
+    assert house.parked == 0
+
+
+async def test_a_flow_that_is_alone_has_no_limit(house: House) -> None:
+    noisy = await house.clients("noisy", NOISY)
+    house.application.gate.clear()
+    for client in noisy:
+        client.send()
+    await until_async(lambda: house.application.now == NOISY)
+
+
+async def test_a_parked_connection_is_not_idle(house: House) -> None:
+    noisy = await crowded(house)
+    now = asyncio.get_running_loop().time()
+    for hours in range(1, 4):
+        for connection in house.connections:
+            connection.sweep(now + 3600 * hours)
+    house.application.gate.set()
+    for client in noisy:
+        await client.answer()
+
+
+async def test_parked_connections_continue_once_the_flow_is_alone(house: House) -> None:
+    await crowded(house)
+    house.clock.now += RECENT_SECONDS
+    await until_async(lambda: house.application.now == NOISY)
+
+
+async def test_a_parked_connection_that_is_closed_does_not_keep_others_waiting(house: House) -> None:
+    noisy = await crowded(house)
+    parked = {connection.client for connection in house.connections if connection._parked}
+    gone = [client for client in noisy if client.writer.get_extra_info("sockname") in parked][::2]
+    for client in gone:
+        client.writer.close()
+    house.application.gate.set()
+    for client in set(noisy) - set(gone):
+        await client.answer()
+    await until_async(lambda: house.application.now == 0)
+
+
+async def test_the_last_response_of_a_parked_connection_is_sent_before_the_server_stops(house: House) -> None:
+    noisy = await crowded(house)
+    house.server.should_exit = True
+    await until_async(lambda: house.application.now == NOISY)
+    house.application.gate.set()
+    for client in noisy:
+        assert b"connection: close" in await client.answer()
