@@ -271,6 +271,8 @@ async def test_only_public_keys_for_signatures_are_taken(fetched: Fetched, caplo
         edwards_pair().jwk(),
         secret_jwk(b"x" * 64, kid="secret", alg="HS256"),
         OTHER.jwk(private=True),
+        # To recover the factors of such a key took a second of CPU for each.
+        rsa_pair("flood").jwk(d="A" * 300),
         weak.jwk(),
         curve_pair("ES384").jwk(use="enc"),
         curve_pair("ES384").jwk(key_ops=["deriveKey"]),
@@ -289,7 +291,8 @@ async def test_only_public_keys_for_signatures_are_taken(fetched: Fetched, caplo
     assert [(key.kid, key.algorithms) for key in fetched.keys] == [("rsa", ("RS512",)), ("ed", ("EdDSA",))]
     assert "key 3: a published secret or private key" in caplog.text
     assert "key 4: a published secret or private key" in caplog.text
-    assert "key 5: the RSA key has 1024 bits and needs 2048" in caplog.text
+    assert "key 5: a published secret or private key" in caplog.text
+    assert "key 6: the RSA key has 1024 bits and needs 2048" in caplog.text
     assert str(secret_jwk(b"x" * 64)["k"]) not in caplog.text
     keys = KeySet(fetched.keys)
     assert not keys.candidates(None, "HS256")

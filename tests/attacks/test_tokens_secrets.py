@@ -124,6 +124,38 @@ def test_a_key_is_for_what_its_size_its_alg_and_its_uses_allow() -> None:
     assert "\\x01" not in repr(from_jwk(secret_jwk(BYTES)))
 
 
+def edwards_jwk(curve: str, encoded: int) -> dict[str, object]:
+    """The JWK of a point: y, and the sign of x as the highest bit."""
+    x = encoded.to_bytes({"Ed25519": 32, "Ed448": 57}[curve], "little")
+    return {"kty": "OKP", "crv": curve, "x": base64.urlsafe_b64encode(x).rstrip(b"=").decode()}
+
+
+P25519, P448 = 2**255 - 19, 2**448 - 2**224 - 1
+ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+# y of the points of small order, then y as y + p.
+REFUSED_POINTS = {
+    "Ed25519": (1 << 255, (0, 1, P25519 - 1, ORDER_8, P25519 - ORDER_8, P25519, P25519 + 1, P25519 + 3, 2**255 - 1)),
+    "Ed448": (1 << 455, (0, 1, P448 - 1, P448, P448 + 1, 2**448 - 1, 2**454)),
+}
+
+
+@pytest.mark.parametrize("curve", REFUSED_POINTS)
+def test_a_point_of_small_order_or_of_two_forms_is_no_key(curve: str) -> None:
+    """With the point 1 as the key, the point 1 with the number 0 is a signature of every text."""
+    sign, refused = REFUSED_POINTS[curve]
+    for y in refused:
+        for encoded in (y, y | sign):
+            with pytest.raises(BadKey):
+                from_jwk(edwards_jwk(curve, encoded))
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 65536, 2**64 + 1, 2**2000 + 1])
+def test_an_rsa_exponent_is_odd_and_short(exponent: int) -> None:
+    e = base64.urlsafe_b64encode(exponent.to_bytes(exponent.bit_length() // 8 + 1)).rstrip(b"=").decode()
+    with pytest.raises(BadKey):
+        from_jwk(rsa_pair().jwk(e=e))
+
+
 WORDS = ("oct", "RSA", "EC", "OKP", "P-256", "P-521", "Ed25519", "Ed448", "sig", "verify", "RS256", "AQAB")
 JWK_VALUES = st.one_of(
     st.none(),

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from jwt.algorithms import Algorithm, ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from pgmq_gateway import strictjson
+from pgmq_gateway.auth.edwards import is_weak
 from pgmq_gateway.settings.model import MIN_SECRET_BYTES, secret_too_short
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
@@ -28,6 +29,10 @@ CURVE_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES
 ASYMMETRIC = frozenset({*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA"})
 # The minimum of RFC 7518, section 3.3; the maximum bounds the cost of one verification.
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
+# OpenSSL's own maximum for moduli of more than 3072 bits. The cost of a verification grows with it.
+MAX_RSA_EXPONENT_BITS = 64
+# RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1. Each private key and each secret has one of them.
+SECRET_MEMBERS = frozenset({"d", "k"})
 
 _READERS: Mapping[str, type[Algorithm]] = {
     "oct": HMACAlgorithm,
@@ -96,6 +101,17 @@ def from_jwk(jwk: object) -> Key:
     return Key(kid, (algorithm,) if algorithm else possible, verifying, material if signs else None)
 
 
+def from_published_jwk(jwk: object) -> Key:
+    """The public key that a published JWK describes. Raises OtherUse, or BadKey.
+
+    A secret or private key, which anyone could fetch and sign with, is refused before it is read: recovering the
+    factors of one RSA key takes a second.
+    """
+    if isinstance(jwk, dict) and not SECRET_MEMBERS.isdisjoint(jwk):
+        raise BadKey("a published secret or private key is not accepted")
+    return from_jwk(jwk)
+
+
 def members(text: str) -> list[object]:
     """The keys of a JWKS document, or the single JWK, not parsed further. Raises BadKey."""
     try:
@@ -146,10 +162,14 @@ def _algorithms(verifying: bytes | PublicKey) -> tuple[str, ...]:
         case RSAPublicKey():
             if not MIN_RSA_BITS <= verifying.key_size <= MAX_RSA_BITS:
                 raise BadKey(f"the RSA key has {verifying.key_size} bits and needs {MIN_RSA_BITS} to {MAX_RSA_BITS}")
+            if verifying.public_numbers().e.bit_length() > MAX_RSA_EXPONENT_BITS:
+                raise BadKey(f"e has more than {MAX_RSA_EXPONENT_BITS} bits")
             return RSA_ALGORITHMS
         case EllipticCurvePublicKey():
             if verifying.curve.name not in CURVE_ALGORITHMS:
                 raise BadKey("crv must be P-256, P-384 or P-521")
             return (CURVE_ALGORITHMS[verifying.curve.name],)
         case _:
+            if is_weak(verifying):
+                raise BadKey("x is not a point of large order in its shortest form")
             return ("EdDSA",)

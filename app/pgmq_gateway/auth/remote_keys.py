@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from pgmq_gateway.auth.jwk import BadKey, Key, OtherUse, check_distinct, from_jwk, members
+from pgmq_gateway.auth.jwk import BadKey, Key, OtherUse, check_distinct, from_published_jwk, members
 from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.settings.model import Settings
 
@@ -174,20 +174,13 @@ def public_keys(body: bytes) -> tuple[list[Key], list[str]]:
     keys, ignored = [], []
     for number, jwk in enumerate(found, 1):
         try:
-            keys.append(_public(from_jwk(jwk)))
+            keys.append(from_published_jwk(jwk))
         except OtherUse:
             continue
         except BadKey as error:
             ignored.append(f"key {number}: {error}")
     check_distinct(keys)
     return keys, ignored
-
-
-def _public(key: Key) -> Key:
-    """The key itself. Raises BadKey for a secret or private key, which anyone could fetch and sign with."""
-    if isinstance(key.verifying, bytes) or key.signing is not None:
-        raise BadKey("a published secret or private key is not accepted")
-    return key
 
 
 def freshness(headers: Mapping[str, str]) -> float:
