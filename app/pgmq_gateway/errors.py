@@ -346,12 +346,23 @@ class ConnectionLost(GatewayError):
     status, code = 503, "PGRST001"
     headers = (("Retry-After", "1"),)
 
-    def __init__(self) -> None:
+    def __init__(self, cause: str = "The database connection was lost while the call ran.") -> None:
         super().__init__(
-            "The database connection was lost while the call ran.",
+            cause,
             "The call may or may not have been executed.",
             "Check whether it took effect before you repeat it.",
         )
+
+
+class CommitInterrupted(ConnectionLost):
+    """A call that succeeded after it had been cancelled.
+
+    A cancel during the commit ends its wait for a synchronous standby, and Postgres reports success. In a failover to
+    that standby the call would be undone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The call exceeded its time limit while it was being committed.")
 
 
 class CatalogMissing(GatewayError):

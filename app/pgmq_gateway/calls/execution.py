@@ -159,6 +159,9 @@ class Database:
                     if deadlock or isinstance(error, asyncpg.QueryCanceledError):
                         return Shared([None] * len(calls), deadlock)
             return Shared([None] * len(calls))
+        except StatementTimeout:
+            # The limit is that of one call.
+            return Shared([None] * len(calls))
         except BROKEN as error:
             self._close_if_lost(connection, error)
             raise ConnectionLost from None
@@ -227,13 +230,9 @@ class Database:
     async def _run_together(
         self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool
     ) -> list[asyncpg.Record]:
+        work = self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
         timeout = calls[0].statement_timeout
-        if not timeout:
-            return await self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
-        # Postgres' own timer, so that a cancelled transaction is known to be rolled back.
-        async with connection.transaction():
-            await connection.execute(f"set local statement_timeout = {int(1000 * timeout) or 1}")
-            return await self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
+        return await (within(timeout, connection, work) if timeout else work)
 
     async def _fetch_together(
         self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool

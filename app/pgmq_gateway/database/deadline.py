@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from pgmq_gateway.database.driver import Connection
-from pgmq_gateway.errors import GatewayError, StatementTimeout
+from pgmq_gateway.errors import CommitInterrupted, GatewayError, StatementTimeout
 from pgmq_gateway.http.request import ClientGone
 
 T = TypeVar("T")
@@ -32,13 +32,16 @@ async def within(
     """The result of `work`, a statement on this connection that the server cancels after `seconds`; 0: no limit.
 
     The driver's own timeout stops waiting once the cancel request is sent, although a statement that is committing at
-    that moment still succeeds. Raises `error`, or else StatementTimeout, when the statement was cancelled, and
-    ClientGone when it was cancelled because `abandoned` was true. When the server does not respond, closes the
-    connection, and `work` raises the resulting error.
+    that moment still succeeds. Raises `error`, or else StatementTimeout, when the statement was cancelled, ClientGone
+    when it was cancelled because `abandoned` was true, CommitInterrupted when it succeeded after the cancel request. When
+    the server does not respond, closes the connection, and `work` raises the resulting error.
     """
     supervision = _Supervision(connection, seconds, abandoned)
     try:
-        return await work
+        result = await work
+        if supervision.cancelling:
+            raise CommitInterrupted
+        return result
     except asyncpg.QueryCanceledError:
         if not supervision.cancelling:
             raise
