@@ -32,9 +32,9 @@ async def within(
     """The result of `work`, a statement on this connection that the server cancels after `seconds`; 0: no limit.
 
     The driver's own timeout stops waiting once the cancel request is sent, although a statement that is committing at
-    that moment still succeeds. Raises `error`, or else StatementTimeout, when the statement was cancelled, ClientGone
-    when it was cancelled because `abandoned` was true, CommitInterrupted when it succeeded after the cancel request. When
-    the server does not respond, closes the connection, and `work` raises the resulting error.
+    that moment still succeeds. When the statement was cancelled, raises `error`, or else StatementTimeout, or
+    ClientGone if `abandoned` was the reason; when it succeeded after the cancel request, CommitInterrupted. When the
+    server does not respond, closes the connection, and `work` raises the resulting error.
     """
     supervision = _Supervision(connection, seconds, abandoned)
     try:
