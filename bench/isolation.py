@@ -27,8 +27,10 @@ from bench.checker.site import SECRET, Site, site
 from bench.client import NO_CONNECTION, Client
 from bench.measurement import BenchError, first_message
 from pgmq_gateway.auth.signing import token
+from pgmq_gateway.database.driver import Connection
 
-# Returns the role, claims and settings of the call, and leaves a setting for later calls of its transaction to find.
+# Returns the role, claims and settings of the call, and leaves settings for later calls of its transaction and session.
+# After a crash, numbers of transactions can be used again.
 LOOK = """
 create or replace function pgmq_public.look() returns json language plpgsql as $f$
 declare found json;
@@ -37,10 +39,13 @@ begin
         'role', current_user,
         'claims', current_setting('request.jwt.claims')::json,
         'marker', current_setting('request.headers')::json->>'x-marker',
-        'note', current_setting('my.note', true),
-        'transaction', pg_current_xact_id()::text
+        'note', nullif(current_setting('my.note', true), ''),
+        'session', current_setting('my.session', true),
+        'transaction', concat_ws(' ', pg_postmaster_start_time(), pg_current_xact_id())
     );
-    perform set_config('my.note', found->'claims'->>'sub', true);
+    perform
+        set_config('my.note', found->'claims'->>'sub', true),
+        set_config('my.session', found->'claims'->>'sub', false);
     return found;
 end $f$
 """
@@ -67,6 +72,20 @@ end $f$
 """
 
 FUNCTIONS = (LOOK, COMPLAIN, SCRIBBLE)
+
+# Deletes old messages. Returns how many of those never read were stored together with others, and by which owners if
+# by several.
+PURGE = """
+with gone as (
+    delete from pgmq.q_work where enqueued_at <= now() - $1::text::interval
+    returning xmin::text as transaction, message->>'owner' as owner, read_ct
+), stored as (
+    select count(*) as messages, array_agg(distinct owner) as owners from gone where read_ct = 0 group by transaction
+)
+select coalesce(sum(messages), 0)::bigint, coalesce(sum(messages) filter (where messages > 1), 0)::bigint,
+    array_agg(array_to_string(owners, ', ')) filter (where cardinality(owners) > 1)
+from stored
+"""
 QUEUE = "work"
 MOVES = {"look": 30, "send": 24, "read": 14, "pop": 20, "delete": 6, "complain": 4, "scribble": 2}
 NAME = re.compile(r"user\d{4}")
@@ -90,14 +109,16 @@ class Tally:
     """Counters of calls, and violations of isolation.
 
     answered  calls with a response, error responses included
-    looks     calls that reported their transaction; `shared` of them shared it with another call
-    leaks     responses with data of another identity
+    looks     calls that reported their transaction, which they must not share
+    stored    sends whose transaction is known; `shared` of them shared it with others
+    leaks     responses with data of another call, and transactions that different callers shared
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     answered: int = 0
     looks: int = 0
+    stored: int = 0
     shared: int = 0
     leaks: list[str] = field(default_factory=list)
 
@@ -131,7 +152,9 @@ class Crowd:
         calls = (self._call(client, sub, bearer, move) for client, move in zip(clients, moves, strict=True))
         transactions = Counter(one for one in await asyncio.gather(*calls) if one)
         self._tally.looks += transactions.total()
-        self._tally.shared += sum(number for number in transactions.values() if number > 1)
+        self._tally.leaks += [
+            f"{number} calls of {sub} had transaction {one}" for one, number in transactions.items() if number > 1
+        ]
 
     def _token(self, sub: str) -> str:
         if sub not in self._tokens or self._chance.randrange(100) < ROTATED_PERCENT:
@@ -175,7 +198,7 @@ def strange(move: str, sub: str, marker: str, reply: Reply) -> str | None:
     if move == "look" and reply.outcome is Outcome.OK:
         found = reply.body
         own = (found["role"], found["claims"]["sub"], found["marker"]) == ("authenticated", sub, marker)
-        return None if own else reply.text
+        return None if own and found["note"] is None else reply.text
     if move == "complain" and reply.note.endswith(" P0001") and reply.body["message"] != sub:
         return reply.text
     return None
@@ -237,19 +260,29 @@ async def _isolation(
         async with asyncio.TaskGroup() as group:
             group.create_task(load(built.urls, tally, seed, identities, crowds, together, over))
             group.create_task(faults.inject(over))
-            group.create_task(_purge(built, over))
+            group.create_task(_purge(built, tally, over))
         await built.stop()
         findings = built.findings()
     return tally, faults.counts, findings
 
 
-async def _purge(built: Site, over: Callable[[], bool]) -> None:
+async def purge(owner: Connection, tally: Tally, kept: str = KEPT) -> None:
+    """Delete messages older than `kept`, and count which ones were stored in shared transactions."""
+    row = await owner.fetchrow(PURGE, kept)
+    assert row is not None
+    stored, shared, mixed = row.values()
+    tally.stored += stored
+    tally.shared += shared
+    tally.leaks += [f"one transaction stored messages of {owners}" for owners in mixed or ()]
+
+
+async def _purge(built: Site, tally: Tally, over: Callable[[], bool]) -> None:
     """Delete old messages, to keep the queue short."""
     while not over():
         with contextlib.suppress(BenchError, *ground.LOST):
             async with ground.owning(built.owner) as owner:
                 while not over():
-                    await owner.execute(f"delete from pgmq.q_{QUEUE} where enqueued_at < now() - interval '{KEPT}'")
+                    await purge(owner, tally)
                     await asyncio.sleep(PURGE_SECONDS)
 
 
@@ -260,7 +293,8 @@ def show(tally: Tally, faults: Counter[str], identities: int) -> None:
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
     )
     screen.print(f"{tally.total:,} calls of {identities} identities, {tally.answered:,} of them answered: {by_outcome}")
-    screen.print(f"{tally.shared:,} of {tally.looks:,} calls that reported their transaction shared it")
+    screen.print(f"{tally.shared:,} of {tally.stored:,} sends shared their transaction")
+    screen.print(f"{tally.looks:,} calls of a user's function reported their transaction")
     screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
     screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))
     screen.print(f"{len(tally.leaks)} leaks")

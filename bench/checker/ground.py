@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from bench.checker import visits
 from bench.checker.history import Left, Rest
 from bench.checker.people import TEAMS
 from bench.measurement import BenchError
 from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.driver import BROKEN, Connection
 
-# The first queue is never popped, so that no loss in it can be due to a pop whose response was lost.
-QUEUES = ("work", "takes")
+# Only the last queue is popped, so that no loss in the others can be due to a pop whose response was lost.
+QUEUES = ("work", "traced", "takes")
+# The queue with triggers of its own, whose calls must not share transactions.
+TRACED = "traced"
 
 OPERATIONS = "{send, read, pop, archive, delete}"
-OWN = "message->>'owner' = coalesce(current_setting('request.jwt.claims', true)::json->>'sub', current_user)"
+OWN = f"message->>'owner' = {visits.OWNER}"
 HASTY_MILLISECONDS = 150
 
 # Raised on a connection to a killed server.
@@ -41,6 +44,13 @@ async def lay(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
         await owner.execute(f"alter table pgmq.a_{queue} enable row level security")
         for table in (f"q_{queue}", f"a_{queue}"):
             await owner.execute(f"create policy own on pgmq.{table} to authenticated using ({OWN}) with check ({OWN})")
+    for statement in visits.SQL:
+        await owner.execute(statement)
+    await owner.execute(
+        f"create trigger arrive before insert on pgmq.q_{TRACED} for each row execute function public.arrive();"
+        f"create constraint trigger depart after insert on pgmq.q_{TRACED} deferrable initially deferred"
+        " for each row execute function public.depart()"
+    )
 
 
 async def rest(owner: Connection, queue: str) -> Rest:
@@ -55,9 +65,23 @@ async def rest(owner: Connection, queue: str) -> Rest:
     return Rest(waiting, archived)
 
 
+async def departures(owner: Connection) -> list[str]:
+    """Rows that triggers wrote because they ran for one identity with what another had left."""
+    rows = await owner.fetch("select found_by, seen, owner from public.departures")
+    return [f"{row['found_by']} of {row['owner']} found {row['seen']}" for row in rows]
+
+
+async def deadlocks(owner: Connection) -> int:
+    """Deadlocks since the last call of this function or the last crash."""
+    count = await owner.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+    await owner.execute("select pg_stat_reset()")
+    return int(count)
+
+
 async def clear(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
     """Delete all messages; ids continue."""
-    await owner.execute(f"truncate {', '.join(f'pgmq.q_{queue}, pgmq.a_{queue}' for queue in queues)}")
+    tables = ["public.visitors", "public.departures", *(f"pgmq.{kind}_{queue}" for queue in queues for kind in "qa")]
+    await owner.execute(f"truncate {', '.join(tables)}")
 
 
 async def visible(owner: Connection, queues: Sequence[str] = QUEUES) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bench.checker.visits import Visit
+
 Json = Any
 
 
@@ -52,6 +54,8 @@ class Call:
     note      status and code of an error response, or the failure of the connection
     ids       ids of the messages that `send` stored
     found     whether the message to delete or archive existed
+    caller    name of the caller, which identities that differ by a header share
+    visit     what a call of the user's function found
     forged    whether the token is forged, so that the call must have no effect
     """
 
@@ -69,6 +73,8 @@ class Call:
     ids: tuple[int, ...] = ()
     sights: tuple[Sight, ...] = ()
     found: bool | None = None
+    caller: str = ""
+    visit: Visit | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.invoked:.6f} to {self.returned:.6f}", self.owner, self.function, self.queue]
@@ -78,6 +84,7 @@ class Call:
         parts += [f"-> {self.outcome}", self.note] if self.note else [f"-> {self.outcome}"]
         parts += [f"ids {list(self.ids)}"] if self.ids else []
         parts += [str(self.found).lower()] if self.found is not None else []
+        parts += [str(self.visit)] if self.visit is not None else []
         parts += [
             f"[id {s.id}, mark {mark_of(s.message)}, read {s.reads}. at {s.read_at:.6f}, visible at {s.visible_at:.6f}]"
             for s in self.sights
@@ -104,11 +111,19 @@ class Rest:
 
 @dataclass(slots=True)
 class History:
-    """All calls of a round, the sent messages by mark, and the remaining ones by queue."""
+    """All calls of a round, the sent messages by mark, and the remaining ones by queue.
+
+    departures  what triggers found of other identities
+    deadlocks   deadlocks that Postgres detected
+    delays      calls that other calls delayed
+    """
 
     calls: list[Call] = field(default_factory=list)
     messages: dict[int, Json] = field(default_factory=dict)
     rest: dict[str, Rest] = field(default_factory=dict)
+    departures: list[str] = field(default_factory=list)
+    deadlocks: int = 0
+    delays: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[tuple[str, Outcome]]:
         """Number of calls by function and outcome."""

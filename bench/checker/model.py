@@ -26,6 +26,9 @@ class Promise(StrEnum):
     HALVED = "a batch is stored in part"
     REFUSED = "executed although the response was an error"
     UNCOUNTED = "read_ct does not grow"
+    NOTICED = "a call found what another one had left behind"
+    DEADLOCKED = "calls that lock one row each deadlocked"
+    DELAYED = "a call waited for calls that it should have overtaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,36 @@ def judge(history: History) -> list[Violation]:
     """All proven violations."""
     queues = {call.queue for call in history.calls} | set(history.rest)
     found = [violation for queue in sorted(queues) for violation in _Queue(history, queue).violations()]
-    return found + [
-        Violation(Promise.STRANGER, f"a forged token was accepted: {call.note}", (call,))
-        for call in history.calls
-        if call.forged and call.outcome is Outcome.OK
-    ]
+    return (
+        found
+        + [
+            Violation(Promise.STRANGER, f"a forged token was accepted: {call.note}", (call,))
+            for call in history.calls
+            if call.forged and call.outcome is Outcome.OK
+        ]
+        + [*_neighbours(history)]
+    )
+
+
+def _neighbours(history: History) -> Iterator[Violation]:
+    """Calls that noticed other calls, or were delayed by them."""
+    transactions: dict[str, Call] = {}
+    for call in history.calls:
+        if call.visit is None:
+            continue
+        if call.visit.local:
+            yield Violation(Promise.NOTICED, f"in its transaction: {', '.join(call.visit.local)}", (call,))
+        if others := set(call.visit.session) - {call.caller}:
+            yield Violation(Promise.NOTICED, f"in its session: {', '.join(sorted(others))}", (call,))
+        other = transactions.setdefault(call.visit.transaction, call)
+        if other is not call:
+            yield Violation(Promise.NOTICED, "two calls of a user's function had one transaction", (other, call))
+    for text in history.departures:
+        yield Violation(Promise.NOTICED, text)
+    if history.deadlocks:
+        yield Violation(Promise.DEADLOCKED, f"{history.deadlocks} times")
+    for text in history.delays:
+        yield Violation(Promise.DELAYED, text)
 
 
 class _Queue:

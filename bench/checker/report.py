@@ -1,11 +1,14 @@
 """Prints the results."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 
 from bench.checker.history import Outcome
 from bench.checker.model import Violation
-from bench.checker.rounds import Tally
+from bench.checker.rounds import FLOOD_MESSAGES, Tally
 
 # Violations printed in full, and calls of each.
 MAX_VIOLATIONS, MAX_CALLS = 20, 30
@@ -23,10 +26,16 @@ def show(console: Console, tally: Tally) -> None:
     console.print(calls)
     console.print(f"\n{total:,} calls in {tally.seconds:,.0f} s of load; messages: {_listed(tally.messages)}")
     console.print(f"not ok: {_listed(tally.notes)}")
+    console.print(
+        f"{tally.visits:,} calls of a user's function reported what they found; in each of {tally.rounds} rounds,"
+        f" {FLOOD_MESSAGES:,} sends were accounted for, and slow, fast, noisy and quiet callers were compared"
+    )
     console.print(f"\n{sum(tally.faults.values()):,} faults:")
     for name, number in sorted(tally.faults.items()):
         console.print(f"{number:7,} {name}", highlight=False)
     console.print(f"\n{len(tally.violations)} violations")
+    if tally.violations:
+        console.print(_listed(Counter(violation.promise for violation in tally.violations)))
     for violation in tally.violations[:MAX_VIOLATIONS]:
         tell(console, violation)
 
@@ -38,5 +47,5 @@ def tell(console: Console, violation: Violation) -> None:
         console.print(f"  {call}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))

@@ -17,7 +17,8 @@ from tests.proxy import Proxy
 
 SECRET = "a secret that is only ever used by the checker"  # noqa: S105 it opens nothing
 # Few connections, so that calls wait and share transactions; a short timeout, so that some waits fail.
-SETTINGS = {"PGRST_DB_POOL": "3", "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "3"}
+CONNECTIONS = 3
+SETTINGS = {"PGRST_DB_POOL": str(CONNECTIONS), "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "3"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,21 @@ import aiohttp
 from bench.checker.history import Call, History, Json, Outcome, Sight
 from bench.checker.people import Person
 from bench.checker.requests import Reply, ask, half
+from bench.checker.visits import LEFT_BEHIND, Visit
 
 # Weights of the moves.
-MOVES = {"send": 28, "batch": 8, "read": 30, "pop": 8, "finish": 18, "race": 3, "trespass": 3, "forge": 2, "break": 2}
+MOVES = {
+    "send": 26, "batch": 8, "read": 28, "pop": 8, "finish": 16, "race": 3, "visit": 10, "trespass": 3, "forge": 2,
+    "break": 2,
+}  # fmt: skip
 # Moves of faulty clients.
 UNRULY = frozenset({"forge", "break"})
 
 BATCH = 12
 RACERS = 6
+VISITS = 4
+# Concurrent clients of a flood.
+FLOOD_CLIENTS = 32
 # Calls whose client disconnects before the response.
 DISCONNECT_PERCENT = 3
 DISCONNECT_SECONDS = 0.02
@@ -107,12 +114,15 @@ class Client:
             await self.end(person, queue, chance.choice(ids) if ids else 1)
         elif move == "forge":
             await self.send(person, queue, 1, forged=True)
+        elif move == "visit":
+            await self.visit(person)
         else:
             await self._break(person, queue)
 
     async def send(self, person: Person, queue: str, number: int, *, forged: bool = False) -> None:
         messages = [self._message(person.owner) for _ in range(number)]
-        call = Call("send" if number == 1 else "send_batch", queue, person.owner, 0, self._marks(messages))
+        function = "send" if number == 1 else "send_batch"
+        call = Call(function, queue, person.owner, 0, self._marks(messages), caller=person.caller.name)
         call.forged = forged
         what: dict[str, Any] = {"message": messages[0]} if number == 1 else {"messages": messages}
         await self._make(call, person, what)
@@ -128,6 +138,14 @@ class Client:
     async def pop(self, person: Person, queue: str) -> None:
         """Pop a message."""
         await self._make(Call("pop", queue, person.owner, 0), person, {})
+
+    async def visit(self, person: Person) -> None:
+        """Call the function that leaves something behind; some calls at once, so that they can meet."""
+        kinds = self._chance.choices(list(LEFT_BEHIND), k=VISITS)
+        calls = [Call("visit", "", person.owner, 0, caller=person.caller.name) for _ in kinds]
+        await asyncio.gather(
+            *(self._make(call, person, {"kind": kind}) for call, kind in zip(calls, kinds, strict=True))
+        )
 
     async def end(self, person: Person, queue: str, number: int) -> None:
         """Delete a message, or archive it."""
@@ -158,10 +176,11 @@ class Client:
         disconnects = not plan.calm and chance.randrange(100) < DISCONNECT_PERCENT
         patience = chance.uniform(0, DISCONNECT_SECONDS) if disconnects else plan.patience
         bearer = person.forged(chance) if call.forged else person.token(chance)
-        arguments = {"queue_name": call.queue, **what}
+        arguments = {"queue_name": call.queue, **what} if call.queue else what
         self._history.calls.append(call)
         call.invoked = time.time()
-        reply = await ask(self._http, chance.choice(plan.urls), call.function, arguments, bearer, patience)
+        url = chance.choice(plan.urls)
+        reply = await ask(self._http, url, call.function, arguments, bearer, patience, **person.headers)
         self._note(call, reply)
 
     def _note(self, call: Call, reply: Reply) -> None:
@@ -183,10 +202,26 @@ def learn(call: Call, body: Json) -> None:
     """Record a response."""
     if call.sent:
         call.ids = tuple(body)
+    elif call.function == "visit":
+        call.visit = Visit.of(body)
     elif call.function in ("read", "pop"):
         call.sights = tuple(Sight.of(row) for row in body)
     else:
         call.found = body
+
+
+async def flood(plan: Plan, history: History, number: int) -> None:
+    """Send messages one by one, so many that the loss of a rare one is found. No client deletes them."""
+    numbers = iter(range(number))
+
+    async def send(http: aiohttp.ClientSession) -> None:
+        client = Client(plan, history, Known(), http, random.Random(0))  # noqa: S311
+        for one in numbers:
+            await client.send(plan.people[one // FLOOD_CLIENTS % len(plan.people)], plan.queues[0], 1)
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as group:
+        for _ in range(FLOOD_CLIENTS):
+            group.create_task(send(http))
 
 
 async def drain(plan: Plan, history: History) -> None:
