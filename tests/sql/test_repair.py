@@ -1,6 +1,7 @@
 """Installing again on a damaged database restores missing objects and keeps messages and archives."""
 
 import asyncio
+import re
 from importlib.resources import files
 
 import psycopg
@@ -93,6 +94,9 @@ async def test_partitioned_queues_are_adopted_as_such(blank_server: Cluster, con
     sql("create table pgmq.q_parts_default partition of pgmq.q_parts default")
     sql("create table pgmq.q_strange (id int)")
     sql("create table pgmq.a_strange (id int)")
+    # Of a detached partition and its archive.
+    sql("create table pgmq.q_parts_p20260101 (like pgmq.q_plain)")
+    sql("create table pgmq.a_parts_p20260101 (like pgmq.a_plain)")
     assert "adopted: partitioned queue parts (tables pgmq.q_parts and pgmq.a_parts)" in await installed(uri)
     assert sql("select queue_name, is_partitioned, is_unlogged from pgmq.meta order by 1") == [
         ("parts", True, False), ("plain", False, False)
@@ -122,6 +126,37 @@ async def test_another_roles_trigger_on_the_list_of_queues_is_not_run(blank_serv
         await installed(uri)
     assert sql("select rolsuper from pg_roles where rolname = 'service_role'") == [(False,)]
     assert sql("select * from pgmq.meta") == []
+
+
+FORMER = {
+    "trigger t on pgmq_gateway.shipped runs a function of former":
+        "create trigger t after insert on pgmq_gateway.shipped execute function public.former()",
+    "rule r on pgmq_gateway.function_files is not the gateway's":
+        "create rule r as on update to pgmq_gateway.function_files do also select 1",
+    "constraint c on pgmq_gateway.shipped is not the gateway's":
+        "alter table pgmq_gateway.shipped add constraint c check (length(name) > 0)",
+    "index pgmq_gateway.i on pgmq_gateway.shipped is not the gateway's":
+        "create index i on pgmq_gateway.shipped (lower(name))",
+    "the default 'x'::text on pgmq_gateway.shipped is not the gateway's":
+        "alter table pgmq_gateway.shipped alter column file set default 'x'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "addition"), FORMER.items())
+async def test_code_of_a_former_installer_is_not_run(
+    blank_server: Cluster, connect: Connect, error: str, addition: str
+) -> None:
+    blank_server.execute("create role former")
+    uri = blank_server.uri(blank_server.create())
+    await installed(uri)
+    sql = runner(connect(uri))
+    sql("create function public.former() returns trigger language plpgsql as $$ begin raise 'ran'; end $$")
+    sql("alter function public.former() owner to former")
+    sql(addition)
+    sql("drop function pgmq_admin.purge_queue")
+    with pytest.raises(InstallError, match=f"^{re.escape(error)}: drop it and install again$"):
+        await installed(uri)
+    assert sql("select to_regproc('pgmq_admin.purge_queue') is null") == [(True,)]
 
 
 async def test_many_installers_repair_once(blank_server: Cluster, connect: Connect) -> None:

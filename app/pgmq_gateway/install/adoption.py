@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgmq_gateway.database.driver import Connection
-from pgmq_gateway.install.findings import InstallError
 
 # Tables with the columns of a queue and of its archive. pgmq folds a queue's name to lower case in table names.
 _ORPHANS = """
@@ -20,6 +19,12 @@ join tables as a on a.name = 'a_' || substr(q.name, 3)
 where q.name like 'q\\_%'
   and length(q.name) > 2
   and not exists (select from pgmq.meta as m where lower(m.queue_name) = substr(q.name, 3))
+  and not exists (
+      -- A partition that was detached.
+      select from tables as p
+      where p.is_partitioned and starts_with(q.name, p.name || '_')
+        and substr(q.name, length(p.name) + 2) ~ '^(default|p[0-9_]+)$'
+  )
   and (
       select count(*) from pg_catalog.pg_attribute as c
       where c.attrelid = q.oid and not c.attisdropped
@@ -30,14 +35,6 @@ where q.name like 'q\\_%'
       where c.attrelid = a.oid and not c.attisdropped and c.attname in ('msg_id', 'archived_at', 'message')
   ) = 3
 order by 1
-"""
-_TRIGGER = """
-select t.tgname as name, r.rolname as owner
-from pg_catalog.pg_trigger as t
-join pg_catalog.pg_proc as p on p.oid = t.tgfoid
-join pg_catalog.pg_roles as r on r.oid = p.proowner
-where t.tgrelid = 'pgmq.meta'::regclass and not t.tgisinternal and r.rolname <> current_user
-limit 1
 """
 
 
@@ -60,17 +57,7 @@ async def orphans(connection: Connection) -> Sequence[Orphan]:
 
 
 async def adopt(connection: Connection, found: Sequence[Orphan]) -> None:
-    """Add these queues to pgmq.meta.
-
-    Raises InstallError if that would run another role's trigger as the installer: service_role can create one there.
-    """
-    if not found:
-        return
-    await connection.execute("lock table pgmq.meta in row exclusive mode")
-    if trigger := await connection.fetchrow(_TRIGGER):
-        raise InstallError(
-            f"trigger {trigger['name']} on pgmq.meta runs a function of {trigger['owner']}: drop it and install again"
-        )
+    """Add these queues to pgmq.meta."""
     await connection.executemany(
         "insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ($1, $2, $3) on conflict do nothing",
         [(orphan.name, orphan.is_partitioned, orphan.is_unlogged) for orphan in found],

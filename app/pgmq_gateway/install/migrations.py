@@ -14,6 +14,7 @@ from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install import records, state
 from pgmq_gateway.install.catalog import use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
+from pgmq_gateway.install.foreign_code import refuse_foreign_code
 from pgmq_gateway.install.scripts import FOLDER, Script
 
 # The key of the advisory lock; arbitrary, but different from that of other programs.
@@ -146,8 +147,9 @@ async def repair(
 
 
 async def lock(connection: Connection) -> None:
-    """Wait for other installers. The lock lasts until the end of the transaction."""
+    """Wait for other installers, until the end of the transaction. Raises InstallError for code of other roles."""
     await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+    await refuse_foreign_code(connection)
 
 
 async def _execute(connection: Connection, migration: Migration) -> None:
