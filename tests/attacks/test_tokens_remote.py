@@ -127,6 +127,26 @@ async def test_a6_a_bad_answer_leaves_the_keys_that_are_there(
     assert (fetched.remote.failing, fetched.kids) == (False, ["other"])
 
 
+@pytest.mark.parametrize(
+    ("begin", "flood"),
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nA\r\n"),
+    ],
+)
+async def test_a_flood_is_not_read_until_the_timeout(server: KeyServer, begin: bytes, flood: bytes) -> None:
+    """Each of its parts costs CPU."""
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(begin)
+        while True:
+            handler.wfile.write(flood * 1000)
+
+    server.answer = endless
+    with pytest.raises(FetchError, match="the response is larger than"):
+        await Fetcher(private=True).get(server.url)
+
+
 async def test_a6_failures_are_repeated_ever_more_slowly_and_keys_do_not_outlive_a_day(fetched: Fetched) -> None:
     fetched.server.answer = content(b"", 500)
     waits = [await fetched.remote.refresh() for _ in range(9)]
@@ -362,7 +382,6 @@ async def test_a37_a_name_with_a_private_address_is_not_connected_to(address: st
             await fetcher.get(f"https://keys.example:{listening.getsockname()[1]}/")
         with pytest.raises(BlockingIOError):
             listening.accept()
-    await fetcher.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "017700000001", "0"])
@@ -374,7 +393,6 @@ async def test_a37_this_machine_under_its_other_names_is_not_connected_to(host: 
             await fetcher.get(f"https://{host}:{listening.getsockname()[1]}/")
         with pytest.raises(BlockingIOError):
             listening.accept()
-    await fetcher.close()
 
 
 async def test_a37_a_name_is_resolved_once_and_its_checked_address_connected_to(server: KeyServer) -> None:
@@ -389,7 +407,6 @@ async def test_a37_a_name_is_resolved_once_and_its_checked_address_connected_to(
     with pytest.raises(FetchError, match=r"169\.254\.169\.254 is another machine"):
         await fetcher.get(f"http://rebinding.example:{server.server_port}/")
     assert len(server.requests) == 1
-    await fetcher.close()
 
 
 async def test_a37_the_setting_decides_about_private_addresses(
@@ -453,7 +470,6 @@ async def test_a37_proxies_of_the_environment_are_not_asked(server: KeyServer, m
     with pytest.raises(FetchError):
         await fetcher.get("http://keys.example:9/")
     assert not server.requests
-    await fetcher.close()
 
 
 def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -491,10 +507,7 @@ async def test_a37_the_certificate_is_that_of_the_name_and_not_of_the_address(tm
 
         async def get(host: str, trusted: ssl.SSLContext | None) -> bytes:
             fetcher = Fetcher(private=True, resolve=Names(["127.0.0.1"]), trusted=trusted)
-            try:
-                return (await fetcher.get(f"https://{host}:{server.server_port}/")).body
-            finally:
-                await fetcher.close()
+            return (await fetcher.get(f"https://{host}:{server.server_port}/")).body
 
         assert b'"one"' in await get("keys.example", trusted)
         for host, trust in (("other.example", trusted), ("127.0.0.1", trusted), ("keys.example", None)):

@@ -98,17 +98,13 @@ class RemoteKeys:
 
     async def run(self) -> None:
         """Refresh the keys until cancelled."""
-        try:
-            while True:
-                wait = await self.refresh()
-                self._first_done.set()
-                self._refresh_requested.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._refresh_requested.wait()
-        finally:
-            if self._fetcher is not None:
-                await self._fetcher.close()
+        while True:
+            wait = await self.refresh()
+            self._first_done.set()
+            self._refresh_requested.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._refresh_requested.wait()
 
     async def refresh(self) -> float:
         """Fetch the set once. Returns the seconds until the next fetch, with jitter."""
