@@ -134,7 +134,7 @@ async def test_a6_a_bad_answer_leaves_the_keys_that_are_there(
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nA\r\n"),
     ],
 )
-async def test_a_flood_is_not_read_until_the_timeout(server: KeyServer, begin: bytes, flood: bytes) -> None:
+async def test_a6_a_flood_is_not_read_until_the_timeout(server: KeyServer, begin: bytes, flood: bytes) -> None:
     """Each of its parts costs CPU."""
 
     def endless(handler: BaseHTTPRequestHandler) -> None:

@@ -140,7 +140,7 @@ REFUSED_POINTS = {
 
 
 @pytest.mark.parametrize("curve", REFUSED_POINTS)
-def test_a_point_of_small_order_or_of_two_forms_is_no_key(curve: str) -> None:
+def test_a13_a_point_of_small_order_or_of_two_forms_is_no_key(curve: str) -> None:
     """With the point 1 as the key, the point 1 with the number 0 is a signature of every text."""
     sign, refused = REFUSED_POINTS[curve]
     for y in refused:
@@ -150,7 +150,7 @@ def test_a_point_of_small_order_or_of_two_forms_is_no_key(curve: str) -> None:
 
 
 @pytest.mark.parametrize("exponent", [1, 2, 65536, 2**64 + 1, 2**2000 + 1])
-def test_an_rsa_exponent_is_odd_and_short(exponent: int) -> None:
+def test_a13_an_rsa_exponent_is_odd_and_short(exponent: int) -> None:
     e = base64.urlsafe_b64encode(exponent.to_bytes(exponent.bit_length() // 8 + 1)).rstrip(b"=").decode()
     with pytest.raises(BadKey):
         from_jwk(rsa_pair().jwk(e=e))

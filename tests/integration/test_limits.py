@@ -146,7 +146,7 @@ def left(answer: httpx.Response) -> int:
 
 
 @pytest.mark.parametrize("way", SENDS)
-def test_each_way_of_sending_is_charged_by_what_it_stores(
+def test_a45_each_way_of_sending_is_charged_by_what_it_stores(
     gateway: RunningGateway, queue: str, bearer: Bearer, way: str
 ) -> None:
     path, content, headers = SENDS[way]
@@ -159,7 +159,7 @@ def test_each_way_of_sending_is_charged_by_what_it_stores(
 
 
 @pytest.mark.parametrize("way", READS)
-def test_each_way_of_reading_is_charged_by_what_it_leases(
+def test_a45_each_way_of_reading_is_charged_by_what_it_leases(
     gateway: RunningGateway, queue: str, bearer: Bearer, way: str
 ) -> None:
     path, content, headers = READS[way]
@@ -190,7 +190,7 @@ def test_what_does_not_run_is_free(
     assert (answer.status_code, left(answer), rows(gateway)) == (200, 10, before)
 
 
-def test_more_messages_than_the_burst_are_refused_in_texts_too(
+def test_a45_more_messages_than_the_burst_are_refused_in_texts_too(
     gateway: RunningGateway, queue: str, bearer: Bearer
 ) -> None:
     mine = {**PROFILE, **bearer("service_role", sub="texts")}
@@ -210,7 +210,7 @@ def test_more_messages_than_the_burst_are_refused_in_texts_too(
     assert rows(gateway) == before
 
 
-def test_a_function_that_returns_more_than_requested_leaves_a_debt(
+def test_a45_a_function_that_returns_more_than_requested_leaves_a_debt(
     gateway: RunningGateway, queue: str, bearer: Bearer
 ) -> None:
     gateway.sql(

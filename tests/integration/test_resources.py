@@ -94,7 +94,9 @@ def test_messages_that_are_no_array_store_nothing(service: httpx.Client, queue: 
 
 
 @pytest.mark.parametrize(("method", "rest"), [("DELETE", ""), ("POST", "/archive")])
-def test_an_id_has_only_digits(service: httpx.Client, queue: str, method: str, rest: str, sql: Sql) -> None:
+def test_a27_an_id_in_a_path_has_only_digits(
+    service: httpx.Client, queue: str, method: str, rest: str, sql: Sql
+) -> None:
     sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 10) n", queue)
     for message_id in (
         "0x2",
