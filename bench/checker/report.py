@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bench.checker.history import Outcome
 from bench.checker.model import Violation
-from bench.checker.rounds import FLOOD_MESSAGES, Tally
+from bench.checker.rounds import FLOOD_MESSAGES, TRACED_MESSAGES, Tally
 
 # Violations printed in full, and calls of each.
 MAX_VIOLATIONS, MAX_CALLS = 20, 30
@@ -27,8 +27,9 @@ def show(console: Console, tally: Tally) -> None:
     console.print(f"\n{total:,} calls in {tally.seconds:,.0f} s of load; messages: {_listed(tally.messages)}")
     console.print(f"not ok: {_listed(tally.notes)}")
     console.print(
-        f"{tally.visits:,} calls of a user's function reported what they found; in each of {tally.rounds} rounds,"
-        f" {FLOOD_MESSAGES:,} sends were accounted for, and slow, fast, noisy and quiet callers were compared"
+        f"{tally.visits:,} calls of a user's function reported what they found; in {tally.rounds} rounds without"
+        f" faults, {FLOOD_MESSAGES + TRACED_MESSAGES:,} sends each were accounted for, and callers were compared:"
+        " slow and fast, noisy and quiet"
     )
     console.print(f"\n{sum(tally.faults.values()):,} faults:")
     for name, number in sorted(tally.faults.items()):

@@ -17,7 +17,7 @@ from bench.checker.workload import Plan, drain, flood, work
 
 USERS = 12
 # Sends without faults, so that the loss of one in a thousand is found.
-FLOOD_MESSAGES = 1500
+FLOOD_MESSAGES, TRACED_MESSAGES = 1200, 300
 
 
 @dataclass(slots=True)
@@ -59,11 +59,13 @@ async def settle(site: Site, plan: Plan, history: History) -> None:
         await ground.quiet(owner)
         history.deadlocks = await ground.deadlocks(owner)
         await site.start(1)
-        await flood(Plan(site.urls[:1], plan.people, plan.queues, patience=30, calm=True), history, FLOOD_MESSAGES)
+        calm = Plan(site.urls[:1], plan.people, plan.queues, patience=30, calm=True)
+        await flood(calm, history, ground.QUEUES[0], FLOOD_MESSAGES)
+        await flood(calm, history, ground.TRACED, TRACED_MESSAGES)
         quiet, noisy = (person.token(random.Random(0)) for person in plan.people[:2])  # noqa: S311
         history.delays = await delays(owner, site.urls[0], CONNECTIONS, quiet, noisy)
         await ground.visible(owner)
-        await drain(Plan(site.urls[:1], plan.people, plan.queues, patience=30, calm=True), history)
+        await drain(calm, history)
         history.rest = {queue: await ground.rest(owner, queue) for queue in plan.queues}
         history.departures = await ground.departures(owner)
         await ground.clear(owner)

@@ -34,10 +34,8 @@ async def delays(
     owner: Connection, url: str, connections: int, quiet: str, noisy: str, patience: float = PATIENCE_SECONDS
 ) -> list[str]:
     """The delays found on an idle gateway with at least three connections, for the tokens of two callers."""
-    return [
-        *await _side_by_side(owner, url, connections, noisy, patience),
-        *await _overtaken(owner, url, quiet, noisy),
-    ]
+    found = await _side_by_side(owner, url, connections, noisy, patience)
+    return found or await _overtaken(owner, url, quiet, noisy)
 
 
 async def _side_by_side(owner: Connection, url: str, connections: int, token: str, patience: float) -> list[str]:

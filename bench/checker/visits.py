@@ -29,6 +29,28 @@ LEFT_BEHIND: Mapping[str, str] = {
     "a lock": f"perform pg_try_advisory_lock({LOCK_CLASS}, hashtext(caller))",
 }
 
+VISIT = (
+    "create or replace function pgmq_public.visit(kind text) returns json language plpgsql as $f$ declare"
+    f" caller constant text := {CALLER}; owner constant text := {OWNER};"
+    " found constant json := json_build_object('transaction', pg_current_xact_id()::text, 'local', array("
+    " select setting from nullif(current_setting('my.local', true), '') as setting where setting is not null"
+    " union all select relname from pg_class where relnamespace = pg_my_temp_schema() and relname like 'local@_%'"
+    " escape '@'), 'session', array("
+    " select setting from nullif(current_setting('my.session', true), '') as setting where setting is not null"
+    " union all select 'a changed setting' where nullif(current_setting('my.session', true), '') is null"
+    " and (current_setting('datestyle') like 'German%' or current_setting('statement_timeout') = '1h')"
+    " union all select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r'"
+    " and relname not like 'local@_%' escape '@'"
+    " union all select name from pg_cursors where is_holdable"
+    " union all select pg_listening_channels()"
+    " union all select name from pg_prepared_statements where from_sql"
+    " union all select case when objid::bigint = hashtext(caller)::bigint & 4294967295 then caller else 'a lock' end"
+    f" from pg_locks where locktype = 'advisory' and classid = {LOCK_CLASS} and pid = pg_backend_pid()));"
+    " begin case kind "
+    + " ".join(f"when '{kind}' then {statement};" for kind, statement in LEFT_BEHIND.items())
+    + " end case; return found; end $f$"
+)
+
 SQL = (
     "create table public.visitors (owner text); create table public.departures (found_by text, seen text, owner text);"
     "create table public.counters (id int primary key, n bigint not null);"
@@ -48,25 +70,7 @@ SQL = (
     f" seen := coalesce(nullif(current_setting('my.owner', true), ''), {CALLER});"
     " if seen <> new.message->>'owner' then insert into public.departures"
     " values ('a setting of the transaction', seen, new.message->>'owner'); end if; return new; end $f$",
-    "create function pgmq_public.visit(kind text) returns json language plpgsql as $f$ declare"
-    f" caller constant text := {CALLER}; owner constant text := {OWNER};"
-    " found constant json := json_build_object('transaction', pg_current_xact_id()::text, 'local', array("
-    " select setting from nullif(current_setting('my.local', true), '') as setting where setting is not null"
-    " union all select relname from pg_class where relnamespace = pg_my_temp_schema() and relname like 'local@_%'"
-    " escape '@'), 'session', array("
-    " select setting from nullif(current_setting('my.session', true), '') as setting where setting is not null"
-    " union all select 'a changed setting' where nullif(current_setting('my.session', true), '') is null"
-    " and (current_setting('datestyle') like 'German%' or current_setting('statement_timeout') = '1h')"
-    " union all select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r'"
-    " and relname not like 'local@_%' escape '@'"
-    " union all select name from pg_cursors where is_holdable"
-    " union all select pg_listening_channels()"
-    " union all select name from pg_prepared_statements where from_sql"
-    " union all select case when objid::bigint = hashtext(caller)::bigint & 4294967295 then caller else 'a lock' end"
-    f" from pg_locks where locktype = 'advisory' and classid = {LOCK_CLASS} and pid = pg_backend_pid()));"
-    " begin case kind "
-    + " ".join(f"when '{kind}' then {statement};" for kind, statement in LEFT_BEHIND.items())
-    + " end case; return found; end $f$",
+    VISIT,
     # For the order of calls: its number, then some work.
     "create sequence public.ticks; grant usage on sequence public.ticks to public;"
     "create function pgmq_public.tick(seconds float) returns bigint language plpgsql as $f$"

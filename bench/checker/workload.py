@@ -210,14 +210,14 @@ def learn(call: Call, body: Json) -> None:
         call.found = body
 
 
-async def flood(plan: Plan, history: History, number: int) -> None:
-    """Send messages one by one, so many that the loss of a rare one is found. No client deletes them."""
+async def flood(plan: Plan, history: History, queue: str, number: int) -> None:
+    """Send messages one by one, so many that the loss of a rare one is found."""
     numbers = iter(range(number))
 
     async def send(http: aiohttp.ClientSession) -> None:
         client = Client(plan, history, Known(), http, random.Random(0))  # noqa: S311
         for one in numbers:
-            await client.send(plan.people[one // FLOOD_CLIENTS % len(plan.people)], plan.queues[0], 1)
+            await client.send(plan.people[one % len(plan.people)], queue, 1)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, asyncio.TaskGroup() as group:
         for _ in range(FLOOD_CLIENTS):

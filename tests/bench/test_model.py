@@ -7,6 +7,7 @@ import pytest
 
 from bench.checker.history import Call, History, Left, Outcome, Rest, Sight
 from bench.checker.model import Promise, judge
+from bench.checker.visits import Visit
 
 MESSAGE = {"owner": "ann", "mark": 1}
 OTHER = {"owner": "ann", "mark": 2}
@@ -130,3 +131,25 @@ def test_what_a_queue_may_do_is_not_reported(calls: tuple[Call, ...], rest: Rest
 @pytest.mark.parametrize(("calls", "rest", "promise"), FOUL.values(), ids=FOUL)
 def test_what_a_queue_must_not_do_is_reported(calls: tuple[Call, ...], rest: Rest, promise: Promise) -> None:
     assert promise in found(*calls, rest=rest)
+
+
+def visit(transaction: str = "1", local: tuple[str, ...] = (), session: tuple[str, ...] = ()) -> Call:
+    """A call of a user's function by ann, and what it found."""
+    return call("visit", queue="", caller="ann", visit=Visit(transaction, local, session))
+
+
+NEIGHBOURS = {
+    "nothing": (History([visit("1"), visit("2")]), set()),
+    "its own": (History([visit(session=("ann",))]), set()),
+    "its own in a transaction": (History([visit(local=("ann",))]), {Promise.NOTICED}),
+    "another caller's": (History([visit(session=("bob",))]), {Promise.NOTICED}),
+    "one transaction": (History([visit("1"), visit("1")]), {Promise.NOTICED}),
+    "a trigger": (History(departures=["a trigger of ann found bob"]), {Promise.NOTICED}),
+    "a deadlock": (History(deadlocks=1), {Promise.DEADLOCKED}),
+    "a delay": (History(delays=["a fast call waits"]), {Promise.DELAYED}),
+}
+
+
+@pytest.mark.parametrize(("history", "promises"), NEIGHBOURS.values(), ids=NEIGHBOURS)
+def test_what_calls_notice_of_each_other_is_reported(history: History, promises: set[Promise]) -> None:
+    assert {violation.promise for violation in judge(history)} == promises

@@ -6,7 +6,11 @@ import re
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,14 +20,19 @@ from bench.checker import ground, site
 from bench.checker.history import History
 from bench.checker.model import Promise, judge
 from bench.checker.people import TEAMS, people
-from bench.checker.workload import Plan, work
-from bench.isolation import FUNCTIONS, LOOK, Tally, load
+from bench.checker.rounds import FLOOD_MESSAGES
+from bench.checker.turns import PATIENCE_SECONDS, delays
+from bench.checker.visits import ROWS, VISIT
+from bench.checker.workload import Plan, flood, work
+from bench.isolation import FUNCTIONS, Tally, load
+from pgmq_gateway.auth.signing import token
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.installer import install
+from tests import server
 from tests.gateways import RunningGateway
 
-GATEWAY = {"PGRST_DB_POOL": "2", "PGRST_JWT_SECRET": site.SECRET}
+GATEWAY = {"PGRST_DB_POOL": "4", "PGRST_JWT_SECRET": site.SECRET}
 
 # Calls between two checks, and the time in which a fault must be found: leases must expire meanwhile.
 CALLS_PER_CHECK, DETECTION_TIMEOUT_SECONDS = 120, 60
@@ -82,6 +91,14 @@ PLANTS = {
         Promise.INVENTED,
     ),
     "send stores twice": (SEND.format("perform pgmq.send(queue_name, message);" + STORE), Promise.DOUBLED),
+    "two calls lock two rows in any order": (
+        "create or replace function pgmq_public.visit(kind text) returns json language plpgsql as $f$ begin"
+        " for place in 1..2 loop update public.counters set n = n + 1"
+        f" where id = (select floor({ROWS} * random())::int); perform pg_sleep(0.001); end loop;"
+        " return json_build_object('transaction', random()::text, 'local', '{}'::text[], 'session', '{}'::text[]);"
+        " end $f$",
+        Promise.DEADLOCKED,
+    ),
     "send_batch stores the first half": (
         "create or replace function pgmq_public.send_batch("
         "queue_name text, messages jsonb[], sleep_seconds integer default 0) returns setof bigint language sql as"
@@ -116,24 +133,21 @@ def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
 
 
 @pytest.fixture
-def owner(gateway: RunningGateway, laid: str) -> Iterator[str]:
+def owner(laid: str) -> Iterator[str]:
     """The same for one test, restored afterwards."""
     yield laid
-    asyncio.run(replace_functions(laid))
-    gateway.sql(LOOK)
-    gateway.sql("drop policy if exists everybody on pgmq.q_work")
-
-    async def clear() -> None:
-        async with ground.owning(laid) as connection:
-            await ground.clear(connection)
-
-    asyncio.run(clear())
+    asyncio.run(restore(laid))
 
 
-async def replace_functions(owner: str) -> None:
-    """Install pgmq_public's functions again."""
+async def restore(owner: str) -> None:
+    """Install the functions again, and empty the queues."""
     async with ground.owning(owner) as connection:
         await install(connection, replace=True)
+        for statement in FUNCTIONS:
+            await connection.execute(statement)
+        await connection.execute(VISIT)
+        await connection.execute("drop policy if exists everybody on pgmq.q_work")
+        await ground.clear(connection)
 
 
 async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
@@ -148,6 +162,7 @@ async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
         await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS_PER_CHECK)  # noqa: B023 awaited here
         async with ground.owning(owner) as connection:
             history.rest = {queue: await ground.rest(connection, queue) for queue in ground.QUEUES}
+            history.deadlocks = await ground.deadlocks(connection)
         found = {violation.promise for violation in judge(history)}
         if wanted in found or time.monotonic() > end:
             break
@@ -193,12 +208,20 @@ def test_f35_no_promise_is_broken_under_faults() -> None:
 
 
 def callers(url: str, owner: str) -> Tally:
-    tally = Tally()
+    """Calls of many identities, until some sends have shared a transaction or a leak is found."""
+    tally, end = Tally(), time.monotonic() + DETECTION_TIMEOUT_SECONDS
 
     async def run() -> None:
-        await load([url], tally, 1, 20, 4, 8, lambda: tally.total >= 400 or bool(tally.leaks))
-        async with ground.owning(owner) as connection:
-            await isolation.purge(connection, tally, kept="0")
+        for rounds in itertools.count(1):
+            enough = partial(over, 400 * rounds)
+            await load([url], tally, 1, 20, 4, 8, enough)
+            async with ground.owning(owner) as connection:
+                await isolation.purge(connection, tally, kept="0")
+            if tally.shared or tally.leaks or time.monotonic() > end:
+                return
+
+    def over(calls: int) -> bool:
+        return tally.total >= calls or bool(tally.leaks)
 
     asyncio.run(run())
     return tally
@@ -215,3 +238,107 @@ def test_f40_shared_transactions_leak_nothing_between_callers(gateway: RunningGa
 def test_planted_leaks_are_found(gateway: RunningGateway, owner: str) -> None:
     gateway.sql("alter function pgmq_public.read(text, integer, integer) security definer")
     assert callers(gateway.server.url, owner).leaks
+
+
+def test_the_loss_of_one_send_in_a_thousand_is_found(gateway: RunningGateway, owner: str) -> None:
+    gateway.sql(SEND.format(STORE + "if id % 1000 = 0 then perform pgmq.delete(queue_name, id); end if;"))
+    plan = Plan([gateway.server.url], people(site.SECRET.encode(), 3, teams=False), ground.QUEUES, patience=30)
+    assert Promise.LOST in asyncio.run(flooded(plan, owner, "work", FLOOD_MESSAGES))
+
+
+async def flooded(plan: Plan, owner: str, queue: str, number: int) -> dict[Promise, str]:
+    """The violations after sends to a queue, with their texts."""
+    history = History()
+    await flood(plan, history, queue, number)
+    async with ground.owning(owner) as connection:
+        history.rest = {queue: await ground.rest(connection, queue)}
+        history.departures = await ground.departures(connection)
+    texts: defaultdict[Promise, str] = defaultdict(str)
+    for violation in judge(history):
+        texts[violation.promise] += violation.text + "\n"
+    return texts
+
+
+# The judgement of a queue that finds no obstacle, so that calls share where others can notice.
+BLIND = """
+create or replace function pgmq_gateway.judgement(
+    queue_name text, function_name text,
+    out obstacles text[], out relations oid[], out functions text[], out fingerprint text
+) language plpgsql stable as $f$ begin
+    obstacles := '{}'; relations := '{}'; functions := '{}';
+    fingerprint := pgmq_gateway.fingerprint(relations, functions);
+end $f$
+"""
+# First come, first served; and connections that nobody cleans.
+UNFAIR = """
+from pgmq_gateway.calls.fairness import FairQueue
+from pgmq_gateway.database.pool import ConnectionPool
+flow = FairQueue.flow
+FairQueue.flow = lambda queue, key: flow(queue, "everybody")
+ConnectionPool._is_clean_for = lambda *_: True
+"""
+# One call at a time.
+SERIAL = """
+import asyncio
+from pgmq_gateway.calls.batching import AdmissionQueue
+lock, execute = asyncio.Lock(), AdmissionQueue.execute
+async def one_by_one(*given):
+    async with lock:
+        return await execute(*given)
+AdmissionQueue.execute = one_by_one
+"""
+CONNECTIONS = 4
+
+
+@contextmanager
+def patched(patch: str, owner: str, folder: Path) -> Iterator[str]:
+    """The URL of a gateway with a fault in its code, on the database of this owner."""
+    program = folder / "pgmq-gateway"
+    program.write_text(f"#!{sys.executable}\n{patch}\nfrom pgmq_gateway.cli.main import main\nmain()\n")
+    program.chmod(0o755)
+    uri = owner.replace("postgres@", "authenticator@")
+    env = {**GATEWAY, "PGRST_DB_URI": uri, "PGRST_DB_POOL": str(CONNECTIONS)}
+    running = server.start(folder / "log", env=env, program=program)
+    yield running.url
+    running.stop()
+
+
+async def delayed(url: str, owner: str, patience: float) -> list[str]:
+    quiet, noisy = (token(site.SECRET.encode(), "authenticated", {"sub": sub}, 3600) for sub in ("quiet", "noisy"))
+    async with ground.owning(owner) as connection:
+        return await delays(connection, url, CONNECTIONS, quiet, noisy, patience)
+
+
+@pytest.fixture
+def faulty(owner: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of a gateway that is neither fair nor clean, and shares where others can notice."""
+
+    async def blind() -> None:
+        async with ground.owning(owner) as connection:
+            await connection.execute(BLIND)
+
+    asyncio.run(blind())
+    with patched(UNFAIR, owner, tmp_path) as url:
+        yield url
+
+
+def test_planted_faults_of_the_gateway_are_found(faulty: str, owner: str) -> None:
+    """One gateway for all of them, because it takes long to start."""
+    assert any("a quiet caller waited" in one for one in asyncio.run(delayed(faulty, owner, PATIENCE_SECONDS)))
+    guests = people(site.SECRET.encode(), 0, teams=False)
+    plan, found = Plan([faulty], guests, ground.QUEUES, patience=30), ""
+    end = time.monotonic() + DETECTION_TIMEOUT_SECONDS
+    while ("a deferred trigger" not in found or "a setting" not in found) and time.monotonic() < end:
+        found += asyncio.run(flooded(plan, owner, ground.TRACED, 100))[Promise.NOTICED]
+    assert "a deferred trigger" in found
+    assert "a setting of the transaction" in found
+    assert any("received" in leak for leak in callers(faulty, owner).leaks)
+
+
+def test_calls_that_run_one_by_one_are_found(owner: str, tmp_path: Path) -> None:
+    with patched(SERIAL, owner, tmp_path) as url:
+        assert asyncio.run(delayed(url, owner, 1)) != []
+
+
+def test_a_correct_gateway_delays_no_call(gateway: RunningGateway, owner: str) -> None:
+    assert asyncio.run(delayed(gateway.server.url, owner, PATIENCE_SECONDS)) == []
