@@ -20,6 +20,7 @@ from tests.conftest import missing
 from tests.databases import postgres_account, runner
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
+from tests.sessions import LEFT_BEHIND, SESSION_FUNCTIONS
 from tests.waiting import until
 
 # Debian installs it outside the PATH of ordinary users.
@@ -157,3 +158,35 @@ def test_d2_an_encoding_left_by_a_function_behind_a_pooler_reaches_no_other_call
     for _ in range(8):
         pooled.client.post("/rpc/latin", headers=headers)
         assert pooled.client.post("/rpc/accents", headers=headers).json() == "ÄÖÜ €"
+
+
+LEAVE = (
+    "create or replace function public.leave(code text, fail boolean) returns void language plpgsql as "
+    "$f$ begin execute code; if fail then raise 'undone'; end if; end $f$"
+)
+# What is left although the transaction was rolled back.
+NOT_UNDONE = ("a lock", "a prepared statement", "the last number of a sequence")
+
+
+@pytest.mark.parametrize(
+    ("left", "fail"),
+    # A short time limit also ends the call that sets it, at the end of its transaction.
+    [*((left, False) for left in LEFT_BEHIND if left != "a short time limit"), *((left, True) for left in NOT_UNDONE)],
+)
+def test_a15_a_call_behind_a_pooler_leaves_nothing_in_the_session(
+    pooled: RunningGateway, bearer: Bearer, left: str, *, fail: bool
+) -> None:
+    if not pooled.sql("select to_regproc('public.leave')")[0][0]:
+        pooled.define(*SESSION_FUNCTIONS, LEAVE)
+    code, shown = LEFT_BEHIND[left]
+
+    def show() -> str:
+        answer = pooled.client.post("/rpc/show", json={"expression": shown}, headers=bearer("authenticated", sub="ann"))
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    clean = show()
+    answer = pooled.client.post("/rpc/leave", json={"code": code, "fail": fail})
+    assert answer.status_code == (400 if fail else 204), answer.text
+    # As many as PgBouncer's server connections.
+    assert [show(), show()] == [clean, clean]

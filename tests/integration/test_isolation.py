@@ -16,6 +16,7 @@ from tests.answers import refusal
 from tests.databases import Sql
 from tests.gateways import Bearer, RunningGateway
 from tests.server import Server
+from tests.sessions import LEFT_BEHIND, SESSION_FUNCTIONS
 from tests.waiting import until
 
 LOOK = """
@@ -43,26 +44,6 @@ begin
 end $f$
 """
 
-LAST_NUMBER = """
-create function public.last_number() returns bigint language plpgsql volatile as $f$
-begin
-    return lastval();
-exception when object_not_in_prerequisite_state then
-    return null;
-end $f$
-"""
-
-SHOW = """
-create function public.show(expression text) returns text language plpgsql volatile as $f$
-declare
-    shown text;
-begin
-    execute 'select ' || expression into shown;
-    return shown;
-end $f$
-"""
-
-
 GATEWAY = {"PGRST_DB_POOL": "1"}
 
 
@@ -71,8 +52,7 @@ def gateway(gateway: RunningGateway) -> RunningGateway:
     """A gateway with one connection, and functions that inspect their session or run given SQL."""
     gateway.define(
         "create table public.trace (what text); grant all on public.trace to public",
-        "create sequence public.numbers; grant usage on sequence public.numbers to public",
-        *(LOOK, DO, SHOW, LAST_NUMBER),
+        *(LOOK, DO, *SESSION_FUNCTIONS),
     )
     gateway.sql("select pgmq_admin.create_queue('jobs')")
     return gateway
@@ -206,40 +186,6 @@ def test_a15_session_settings_of_a_call_do_not_reach_the_next(
     assert json.loads(found["claims"])["sub"] == "é"
 
 
-# SQL that leaves something in the session, and an expression that shows it.
-LEFT_BEHIND = {
-    "a custom setting": ("set app.tenant = 'mine'", "coalesce(current_setting('app.tenant', true), '')"),
-    "the time limit": ("set statement_timeout = 1", "current_setting('statement_timeout')"),
-    "row-level security": ("set row_security = off", "current_setting('row_security')"),
-    "the date style": ("set datestyle = 'German'", "current_setting('datestyle')"),
-    "the time zone": ("set timezone = 'Asia/Tokyo'", "current_setting('timezone')"),
-    "the encoding": ("set client_encoding = 'latin1'", "current_setting('client_encoding')"),
-    "the isolation level": (
-        "set session characteristics as transaction isolation level serializable",
-        "current_setting('default_transaction_isolation')",
-    ),
-    "read-only transactions": ("set default_transaction_read_only = on", "current_setting('transaction_read_only')"),
-    "the role": ("set role service_role", "current_user"),
-    "the session's user": ("set session authorization default", "session_user"),
-    "the search path": ("set search_path = pgmq", "current_setting('search_path')"),
-    "a temporary table": ("create temporary table shadow as select 'mine' as what", "to_regclass('shadow')"),
-    "a temporary table in the way": ("create temporary table trace (what text)", "'trace'::regclass::oid"),
-    "a temporary function": (
-        "create function pg_temp.f() returns int language sql as 'select 1'", "to_regproc('pg_temp.f')"
-    ),
-    "a cursor": (
-        "declare mine cursor with hold for select 1", "(select count(*) from pg_cursors where name = 'mine')"
-    ),
-    "a prepared statement": (
-        """prepare "mi""ne" as select 1""", "(select count(*) from pg_prepared_statements where from_sql)"
-    ),
-    "a lock": (
-        "select pg_advisory_lock(9)",
-        "(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())",
-    ),
-    "a channel": ("listen mine", "(select count(*) from pg_listening_channels())"),
-    "the last number of a sequence": ("select nextval('public.numbers')", "public.last_number()"),
-}  # fmt: skip
 OTHERS = {
     "another role": (("anon", ""), ("authenticated", "ann")),
     "other claims": (("authenticated", "ann"), ("authenticated", "bob")),
@@ -260,6 +206,13 @@ def test_a15_a_caller_finds_nothing_that_another_caller_left_in_the_session(
     left = alone.client.post("/rpc/do", json={"code": code}, headers=bearer(caller[0], sub=caller[1]))
     assert left.status_code == 200, left.text
     assert show(*other) == clean
+
+
+def test_a15_a_seed_that_a_function_left_predicts_no_random_numbers(alone: RunningGateway, bearer: Bearer) -> None:
+    seeded = {"code": "select setseed(0.5)"}
+    assert alone.client.post("/rpc/do", json=seeded, headers=bearer("authenticated", sub="ann")).status_code == 200
+    answer = alone.client.post("/rpc/show", json={"expression": "random()"}, headers=bearer("authenticated", sub="bob"))
+    assert alone.sql("select random()::text from setseed(0.5)") != [(answer.json(),)]
 
 
 def test_a_session_that_a_function_made_read_only_is_replaced(alone: RunningGateway) -> None:

@@ -1,7 +1,7 @@
 """Runs calls in their caller's role: one transaction, one statement, one round trip."""
 
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
@@ -12,9 +12,10 @@ from pgmq_gateway.calls.failures import READ_ONLY_SQLSTATE, RETRIED_SQLSTATES, c
 from pgmq_gateway.calls.grouping import Group
 from pgmq_gateway.calls.sharing import Judgement
 from pgmq_gateway.calls.statement import quote
+from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Isolation, Refusal, ServerError, loggable
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Refusal, ServerError, loggable
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import ConnectionLost, GatewayError, StatementTimeout, Unavailable
@@ -37,15 +38,9 @@ from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 
 JUDGEMENT = "select obstacles, relations, functions, fingerprint from pgmq_gateway.judgement($1, $2)"
 
-# asyncpg's names of the isolation levels.
-ISOLATION_LEVELS: Mapping[str, Isolation] = {
-    "serializable": "serializable",
-    "repeatable read": "repeatable_read",
-    "read committed": "read_committed",
-    "read uncommitted": "read_uncommitted",
-}
-
 MAX_RETRIES = 3
+# The beginning of the names of the driver's prepared statements, as in Postgres' messages.
+DRIVERS_STATEMENT = '"__asyncpg_'
 JUDGEMENT_TIMEOUT_SECONDS = 5
 
 # Raised by pgmq_gateway.calls for another queue or another fingerprint than was judged.
@@ -100,9 +95,9 @@ class Database:
         for _ in range(self._size + 1 + MAX_RETRIES):
             connection = await self.pool.acquire(caller)
             try:
-                if call.isolation is not None or self._rolls_back(call) or self._exceeds_session_timeout(call):
+                if self._needs_statements(call):
                     return await self._run_in_transaction(connection, caller, call)
-                return await self._run(connection, caller, call)
+                return await self._supervised(connection, call, self._run(connection, caller, call))
             except SERVER_ERRORS as error:
                 failure = error_of(error, caller, call)
                 if can_retry(error) and retries:
@@ -114,7 +109,7 @@ class Database:
                 self._close_if_lost(connection, error)
                 raise ConnectionLost from None
             finally:
-                self.pool.release(connection, left_by=caller)
+                self.pool.release(connection, left_by=None if self._connector.pooled else caller)
         raise failure
 
     def shares(self, call: Call) -> bool:
@@ -193,10 +188,14 @@ class Database:
         return True
 
     async def _is_unfit(self, connection: Connection, error: ServerError, call: Call) -> bool:
-        """True if the session causes the error: its server has become a standby, or a function ran SET without LOCAL.
+        """True if the session causes the error: its server has become a standby, or a function of this caller has left
+        something.
 
-        In the first case a write fails, in the second the session's role cannot call pgmq_gateway.call.
+        In the first case a write fails. In the second the session is read-only, its role cannot call
+        pgmq_gateway.call, or a prepared statement of the driver is no longer there.
         """
+        if isinstance(error, asyncpg.InvalidSQLStatementNameError):
+            return DRIVERS_STATEMENT in str(error.message)
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             if call.read_only:
                 return False
@@ -254,27 +253,48 @@ class Database:
             savepoints,
         )
 
-    async def _run_in_transaction(self, connection: Connection, caller: Caller, call: Call) -> Answer:
-        """Run a call that needs more statements: for an isolation level, a rollback or a longer statement timeout.
+    def _needs_statements(self, call: Call) -> bool:
+        """True if a call needs more than one statement."""
+        return (
+            self._connector.pooled
+            or call.isolation is not None
+            or self._rolls_back(call)
+            or self._exceeds_session_timeout(call)
+        )
 
-        As in PostgREST, a rollback checks deferred constraints first.
-        """
-        transaction = connection.transaction(isolation=ISOLATION_LEVELS[call.isolation or "read committed"])
-        await transaction.start()
+    async def _run_in_transaction(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+        """Run a call that needs more statements: for an isolation level, a rollback, a longer statement timeout, or
+        because a pooler gives its session to others afterwards."""
+        begin = f"begin isolation level {call.isolation or 'read committed'}"
+        if self._exceeds_session_timeout(call):
+            begin += f"; set local statement_timeout = {int(1000 * (call.statement_timeout or 0))}"
+        await connection.execute(begin)
         try:
-            if self._exceeds_session_timeout(call):
-                await connection.execute(f"set local statement_timeout = {int(1000 * (call.statement_timeout or 0))}")
-            answer = await self._run(connection, caller, call)
-            if self._rolls_back(call):
-                await connection.execute("set constraints all immediate")
+            return await self._supervised(connection, call, self._run_and_end(connection, caller, call))
         except BaseException:
-            await transaction.rollback()
+            await self._undo(connection)
             raise
-        await (transaction.rollback() if self._rolls_back(call) else transaction.commit())
+
+    async def _run_and_end(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+        """Run a call, and end its transaction. As in PostgREST, a rollback checks deferred constraints first."""
+        answer = await self._run(connection, caller, call)
+        end = ["rollback" if self._rolls_back(call) else "commit"]
+        if self._connector.pooled:
+            # In the same transaction, because the next caller may get the session as soon as it ends.
+            end = [CLEANING_OF_POOLED, *end] if end == ["commit"] else [*end, CLEANING_OF_POOLED]
+        # Deferred triggers run in the caller's role.
+        await connection.execute("; ".join(["set constraints all immediate", *end]))
         return answer
 
+    async def _undo(self, connection: Connection) -> None:
+        """Roll back. A pooler's session is cleaned too: locks, sequences and prepared statements survive a rollback."""
+        try:
+            await connection.execute(f"rollback; {CLEANING_OF_POOLED}" if self._connector.pooled else "rollback")
+        except (*SERVER_ERRORS, *BROKEN):
+            terminate(connection)
+
     async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
-        result = connection.fetchrow(
+        row = await connection.fetchrow(
             CALL,
             caller.role,
             caller.claims,
@@ -290,7 +310,6 @@ class Database:
             call.preferences.max_affected,
             call.offset or None,
         )
-        row = await self._supervised(connection, call, result)
         assert row is not None
         return Answer(*row.values())
 

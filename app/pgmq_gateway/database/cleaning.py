@@ -1,6 +1,9 @@
-"""Removes what a call left in its session, so that another caller can use the connection."""
+"""Removes what a call left in its session, so that another caller can use it."""
 
 from pgmq_gateway.database.driver import Connection
+
+# What the gateway sets in its sessions, as startup parameters.
+SESSION_SETTINGS = {"application_name": "pgmq-gateway"}
 
 CLEANING_TIMEOUT_SECONDS = 5
 
@@ -12,6 +15,12 @@ reset all; reset session authorization; reset role;
 close all; unlisten *; discard temp; discard sequences;
 select pgmq_gateway.clean_session()
 """
+
+# For the end of a transaction of a pooler, whose next one may run in another session. RESET ALL returns to the values
+# that the pooler opened the session with, so those of the driver and the gateway follow.
+CLEANING_OF_POOLED = "; ".join([
+    CLEANING, "set client_encoding = 'UTF8'", *(f"set {name} = '{value}'" for name, value in SESSION_SETTINGS.items())
+])  # fmt: skip
 
 
 async def clean(connection: Connection) -> None:

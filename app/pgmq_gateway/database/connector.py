@@ -6,17 +6,17 @@ from typing import ClassVar
 
 import asyncpg
 
+from pgmq_gateway.database.cleaning import SESSION_SETTINGS
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.database.units import seconds
 from pgmq_gateway.settings.address import Address, Keepalive
-
-SESSION_SETTINGS = {"application_name": "pgmq-gateway"}
 
 SERVER_STATE = """
 select
     pg_catalog.pg_is_in_recovery(),
     pg_catalog.current_setting('default_transaction_read_only')::pg_catalog.bool,
-    pg_catalog.current_setting('statement_timeout')
+    pg_catalog.current_setting('statement_timeout'),
+    pg_catalog.pg_backend_pid()
 """
 
 # Failures after which the next server of the list is tried: unreachable, starting up or shutting down, or not of the
@@ -31,6 +31,9 @@ class Connector:
                        that of the login role
     read_only          whether the newest connection's transactions are read-only by default
     primary            whether any connection so far led to a primary
+    pooled             whether a pooler may run each transaction in another session: one of the connections so far had
+                       another process than the one that it was opened with, or prepared statements are off, which only
+                       poolers need
     """
 
     # By the member of Keepalive; the names differ between systems, and some systems lack the option.
@@ -59,6 +62,7 @@ class Connector:
         self.statement_timeout = 0.0
         self.read_only = False
         self.primary = False
+        self.pooled = not prepared
 
     async def __call__(self) -> Connection:
         """A new connection, to the first server that accepts it.
@@ -92,7 +96,8 @@ class Connector:
         except BaseException:
             connection.terminate()
             raise
-        standby, self.read_only, statement_timeout = state.values()
+        standby, self.read_only, statement_timeout, process = state.values()
+        self.pooled = self.pooled or process != connection.get_server_pid()
         self.primary = self.primary or not standby
         self.statement_timeout = seconds(statement_timeout) or 0.0
         return connection

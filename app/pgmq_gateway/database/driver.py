@@ -1,7 +1,7 @@
 """asyncpg's types and error classes. Its classes are generic in its stubs only."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
-
-Isolation = Literal["serializable", "repeatable_read", "read_committed", "read_uncommitted"]
 
 # A function can also raise a condition of class 01 or 02, which the driver represents as a warning.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
