@@ -103,6 +103,8 @@ async def _measure(names: Sequence[Name], baseline: Path | None, pace: Pace) -> 
 
 async def _figures(gateway: HttpServer, postgres: Postgres, pace: Pace) -> AsyncIterator[Figure]:
     await _define(gateway, *tenants.SQL, *neighbours.SQL)
+    # Before other callers are active, for whom connections are kept.
+    yield Figure(gateway.name, "ten calls of one second, pool of ten", await neighbours.slow(gateway), 1.3, " s")
     for name, key in tenants.BY_CALL.items():
         yield await _foreign(gateway, "notes", key, f"{name}, by a function", pace)
     rate = await neighbours.counting(gateway, pace.seconds, pace.rounds)
@@ -110,7 +112,6 @@ async def _figures(gateway: HttpServer, postgres: Postgres, pace: Pace) -> Async
     await neighbours.create_queues(gateway)
     rate = await neighbours.notifying(gateway, postgres, pace.seconds, pace.rounds)
     yield Figure(gateway.name, "sends with notifications, beside pgbench", rate, 0.8, " x", at_least=True)
-    yield Figure(gateway.name, "ten calls of one second, pool of ten", await neighbours.slow(gateway), 1.3, " s")
     for name, noise in neighbours.noises(gateway).items():
         beside, idle, service = await neighbours.quiet(gateway, noise)
         note = f"p50 {beside:.1f} ms, idle {idle:.1f}, service {service:.1f}"

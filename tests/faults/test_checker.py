@@ -340,5 +340,5 @@ def test_calls_that_run_one_by_one_are_found(owner: str, tmp_path: Path) -> None
         assert asyncio.run(delayed(url, owner, 1)) != []
 
 
-def test_a_correct_gateway_delays_no_call(gateway: RunningGateway, owner: str) -> None:
+def test_n5_a_gateway_delays_no_call_behind_slow_or_noisy_ones(gateway: RunningGateway, owner: str) -> None:
     assert asyncio.run(delayed(gateway.server.url, owner, PATIENCE_SECONDS)) == []

@@ -72,7 +72,7 @@ async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[
     return tasks
 
 
-async def test_waiting_callers_take_turns(crowd: Crowd, bearer: Bearer) -> None:
+async def test_n5_waiting_callers_take_turns(crowd: Crowd, bearer: Bearer) -> None:
     ann, bob, eve = (bearer("authenticated", sub=sub) for sub in ("ann", "bob", "eve"))
     async with crowd.busy():
         tasks = await stand(crowd, ("a1", ann), ("a2", ann), ("a3", ann), ("b1", bob), ("e1", eve))
@@ -158,7 +158,7 @@ async def test_a_call_that_waits_too_long_gets_504_and_does_not_run(
     assert notes(crowd) == []
 
 
-async def test_one_caller_cannot_fill_the_admission_queue(
+async def test_n5_one_caller_cannot_fill_the_admission_queue(
     gateway: RunningGateway, crowd: Crowd, directory: DataDirectory, bearer: Bearer
 ) -> None:
     share = MAX_WAITING_PER_CONNECTION * 3 // 4

@@ -102,13 +102,13 @@ OWN_ROWS = [[TENANT], []] * 8
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-async def test_a_setting_of_a_function_reaches_no_other_request(crowd: Crowd, key: Key) -> None:
+async def test_n1_a_setting_of_a_function_reaches_no_other_request(crowd: Crowd, key: Key) -> None:
     answers = await crowd.together(*(tenants.notes(crowd, one) for one in alternating(key)))
     assert tenants_of(answers) == OWN_ROWS
 
 
 @pytest.mark.parametrize("key", [KEYS["header"], KEYS["cookie"], KEYS["path"]], ids=["header", "cookie", "path"])
-async def test_a_setting_of_a_pre_request_reaches_no_other_request(alone: Crowd, key: Key) -> None:
+async def test_n1_a_setting_of_a_pre_request_reaches_no_other_request(alone: Crowd, key: Key) -> None:
     answers = await alone.together(*(tenants.notes(alone, one, "mere_notes") for one in alternating(key)))
     assert tenants_of(answers) == OWN_ROWS
 
@@ -127,7 +127,7 @@ PLACES = {
     ("place", "key"),
     [(place, key) for place in PLACES for key in KEYS if (place, key) != ("default", "argument")],
 )
-async def test_a_setting_of_a_send_reaches_no_other_request(crowd: Crowd, shop: str, place: str, key: str) -> None:
+async def test_n1_a_setting_of_a_send_reaches_no_other_request(crowd: Crowd, shop: str, place: str, key: str) -> None:
     crowd.sql(PLACES[place].format(shop))
     crowd.sql(f"create policy everybody on pgmq.q_{shop} to anon using (true)")
     asked = alternating(KEYS[key])
@@ -154,7 +154,7 @@ async def no_deadlocks(gateway: RunningGateway) -> AsyncIterator[None]:
     assert gateway.sql(count) == before
 
 
-async def test_updates_of_single_rows_do_not_deadlock(gateway: RunningGateway, crowd: Crowd) -> None:
+async def test_n2_updates_of_single_rows_do_not_deadlock(gateway: RunningGateway, crowd: Crowd) -> None:
     there = [*range(1, 17)] * 2
     async with no_deadlocks(gateway):
         for _ in range(2):
@@ -163,7 +163,7 @@ async def test_updates_of_single_rows_do_not_deadlock(gateway: RunningGateway, c
     assert crowd.sql("select sum(n), max(n) from public.counters") == [(128, 8)]
 
 
-async def test_sends_to_queues_with_notifications_do_not_deadlock(gateway: RunningGateway, crowd: Crowd) -> None:
+async def test_n2_sends_to_queues_with_notifications_do_not_deadlock(gateway: RunningGateway, crowd: Crowd) -> None:
     queues = [f"noisy_{number}" for number in range(6)]
     for name in queues:
         tenants.create_queue(gateway, name)
@@ -179,7 +179,7 @@ async def test_sends_to_queues_with_notifications_do_not_deadlock(gateway: Runni
     ]
 
 
-async def test_slow_calls_run_side_by_side(crowd: Crowd) -> None:
+async def test_n3_slow_calls_run_side_by_side(crowd: Crowd) -> None:
     async with crowd.gate():
         async with crowd.busy():
             slow = await crowd.in_turn(*(crowd.call("rest") for _ in range(2)))
@@ -187,7 +187,7 @@ async def test_slow_calls_run_side_by_side(crowd: Crowd) -> None:
     assert [(await one).status_code for one in slow] == [204, 204]
 
 
-async def test_a_call_behind_a_slow_one_does_not_run_for_a_client_that_has_gone(alone: Crowd) -> None:
+async def test_n3_a_call_behind_a_slow_one_does_not_run_for_a_client_that_has_gone(alone: Crowd) -> None:
     alone.sql("truncate public.trace")
     async with alone.gate():
         async with alone.busy():
@@ -205,7 +205,7 @@ async def test_a_call_behind_a_slow_one_does_not_run_for_a_client_that_has_gone(
     assert alone.sql("select who from public.trace") == [("kept",)]
 
 
-async def test_a_deferred_trigger_sees_its_own_request(crowd: Crowd, shop: str) -> None:
+async def test_n4_a_deferred_trigger_sees_its_own_request(crowd: Crowd, shop: str) -> None:
     crowd.sql(
         f"truncate public.audit; create policy everybody on pgmq.q_{shop} to anon using (true);"
         f"create constraint trigger audit after insert on pgmq.q_{shop} deferrable initially deferred"
@@ -221,7 +221,7 @@ async def test_a_deferred_trigger_sees_its_own_request(crowd: Crowd, shop: str) 
     assert sorted(crowd.sql("select client, row_of from public.audit")) == sorted((name, name) for name in seen)
 
 
-async def test_each_call_has_its_notification_and_its_transaction_id(crowd: Crowd, directory: DataDirectory) -> None:
+async def test_n4_each_call_has_its_notification_and_its_transaction_id(crowd: Crowd, directory: DataDirectory) -> None:
     ((database,),) = crowd.sql("select current_database()")
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as listener:
         listener.execute("listen announced")

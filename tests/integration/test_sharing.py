@@ -253,7 +253,7 @@ async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
     assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(3,)]
 
 
-async def test_calls_that_settle_messages_in_opposite_orders_do_not_deadlock(
+async def test_n2_calls_that_settle_messages_in_opposite_orders_do_not_deadlock(
     crowd: Crowd, jobs: str, ann: Headers
 ) -> None:
     """In a shared transaction they run in the order of the ids as numbers."""

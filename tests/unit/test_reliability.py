@@ -1,4 +1,4 @@
-"""docs/reliability.md names the tests of every fault and attack, or the reason why there is none."""
+"""docs/reliability.md names the tests of every fault, attack and neighbour, or the reason why there is none."""
 
 import ast
 import re
@@ -6,9 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
-ROW = re.compile(r"^\| ([FA]\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| ([FAN]\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
 ROWS = dict(ROW.findall(PAGE))
-NUMBERS = [*(f"F{n}" for n in range(1, 41)), *(f"A{n}" for n in range(1, 46))]
+NUMBERS = [*(f"F{n}" for n in range(1, 41)), *(f"A{n}" for n in range(1, 46)), *(f"N{n}" for n in range(1, 6))]
 NAMED = re.compile(r"`(test_\w+)`")
 
 
@@ -33,5 +33,5 @@ def function_names() -> set[str]:
 
 
 def numbers(name: str) -> list[str]:
-    """The faults and attacks that a test is named after: F6 and F22 for `test_f6_f22_…`."""
-    return [number.upper() for number in re.findall(r"(?:(?<=^test)|(?<=\d))_([fa]\d+)(?=_)", name)]
+    """The faults, attacks and neighbours that a test is named after: F6 and F22 for `test_f6_f22_…`."""
+    return [number.upper() for number in re.findall(r"(?:(?<=^test)|(?<=\d))_([fan]\d+)(?=_)", name)]
