@@ -168,6 +168,7 @@ SESSION = {
     "all to the default": "reset all",
     "the role to the default": "reset role",
     "the session": "set session authorization default",
+    "the driver's statements": "deallocate all",
 }
 
 
@@ -234,9 +235,11 @@ def test_a_temporary_table_does_not_stand_in_the_way(
     assert alone.sql("select message from pgmq.q_jobs") == [({"a": 1},)]
 
 
+@pytest.mark.parametrize("code", ["select set_config('role', 'service_role', false)", "deallocate all"])
 @pytest.mark.parametrize("count", [1, 5])
-def test_a_session_with_another_role_is_replaced(alone: RunningGateway, look: Look, count: int) -> None:
-    code = "select set_config('role', 'service_role', false)"
+def test_a_session_that_its_own_caller_spoilt_is_replaced(
+    alone: RunningGateway, look: Look, code: str, count: int
+) -> None:
     for _ in range(count):
         assert alone.client.post("/rpc/do", json={"code": code}).status_code == 200
     assert_clean(look())
