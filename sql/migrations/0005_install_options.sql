@@ -7,4 +7,5 @@ create table if not exists pgmq_gateway.install_options (
     value text not null
 );
 comment on table pgmq_gateway.install_options is
-    'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables.';
+    'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables. '
+    'default privileges of ROLE: the schema in which the installer granted them, and does not do so again.';

@@ -1897,6 +1897,15 @@ CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds dou
     from pg_catalog.pg_stat_replication as r;
 $$;
 
+CREATE FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'default privileges of ' || current_user, format('schema %s of database %s', n.oid, d.oid)
+    from pg_namespace as n, pg_database as d
+    where n.nspname = 'pgmq' and d.datname = current_database();
+$$;
+
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2882,6 +2891,9 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
           and l.defaclrole = to_regrole(quote_ident(current_user))
           and l.defaclobjtype = d.kind::"char"
           and a.grantee = to_regrole('service_role')
+    ) and not exists (
+        select from pgmq_gateway.install_options as o, pgmq_gateway.default_privileges_option() as present
+        where o.name = present.name and o.value = present.value
     );
 $$;
 
@@ -3282,6 +3294,15 @@ begin
             hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
     end if;
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.record_default_privileges() RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    insert into pgmq_gateway.install_options (name, value)
+    select o.name, o.value from pgmq_gateway.default_privileges_option() as o where o.name is not null
+    on conflict (name) do update set value = excluded.value;
 $$;
 
 CREATE FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) RETURNS TABLE(title text, ref_class oid, ref_object oid)
@@ -3930,7 +3951,7 @@ CREATE TABLE pgmq_gateway.install_options (
     value text NOT NULL
 );
 
-COMMENT ON TABLE pgmq_gateway.install_options IS 'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables.';
+COMMENT ON TABLE pgmq_gateway.install_options IS 'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables. default privileges of ROLE: the schema in which the installer granted them, and does not do so again.';
 
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,
@@ -4279,6 +4300,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partitio
 REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) FROM PUBLIC;
@@ -4418,6 +4441,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.queue_metrics(max_queues integer) TO authenti
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;

@@ -22,6 +22,7 @@ _CALLED = tuple(
     f"function pgmq_gateway.{name}"
     for name in (
         "lost_privileges",
+        "default_privileges_option",
         "excess_privileges",
         "keeps_excess_privileges",
         "caller_roles",
@@ -204,6 +205,7 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
     lost = await _lost_privileges(connection)
     for _, statement in lost:
         await connection.execute(statement)
+    await connection.execute("select pgmq_gateway.record_default_privileges()")
     orphans = await adoption.orphans(connection)
     await adoption.adopt(connection, orphans)
     return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in orphans)]

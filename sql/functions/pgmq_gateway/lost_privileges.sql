@@ -2,7 +2,8 @@
 --
 -- A dump without privileges loses them (the privilege list is null), and so does dropping pgmq or its schema. Any other
 -- change of a privilege list is the operator's and is kept. Privileges that the caller cannot grant are not returned.
--- The roles are those of grant_public_functions().
+-- The roles are those of grant_public_functions(). Default privileges that were revoked look like lost ones: those that
+-- the installer has granted in this schema before, by record_default_privileges(), were revoked.
 create or replace function pgmq_gateway.lost_privileges()
 returns table (what text, statement text)
 language sql
@@ -61,6 +62,33 @@ as $lost$
           and l.defaclrole = to_regrole(quote_ident(current_user))
           and l.defaclobjtype = d.kind::"char"
           and a.grantee = to_regrole('service_role')
+    ) and not exists (
+        select from pgmq_gateway.install_options as o, pgmq_gateway.default_privileges_option() as present
+        where o.name = present.name and o.value = present.value
     );
 $lost$;
 revoke all on function pgmq_gateway.lost_privileges from public;
+
+-- The option that records that this role has granted default privileges in this schema, which differs from that of
+-- another database and from a schema that was dropped and created again.
+create or replace function pgmq_gateway.default_privileges_option(out name text, out value text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $option$
+    select 'default privileges of ' || current_user, format('schema %s of database %s', n.oid, d.oid)
+    from pg_namespace as n, pg_database as d
+    where n.nspname = 'pgmq' and d.datname = current_database();
+$option$;
+revoke all on function pgmq_gateway.default_privileges_option from public;
+
+create or replace function pgmq_gateway.record_default_privileges()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $record$
+    insert into pgmq_gateway.install_options (name, value)
+    select o.name, o.value from pgmq_gateway.default_privileges_option() as o where o.name is not null
+    on conflict (name) do update set value = excluded.value;
+$record$;
+revoke all on function pgmq_gateway.record_default_privileges from public;
