@@ -311,6 +311,10 @@ def test_a_password_that_would_need_normalising_is_refused(blank_server: Cluster
         ("alter role authenticator superuser", ["authenticator escapes row-level security: "]),
         ("select pgmq_admin.create_queue('safe')", []),
         ("select pgmq_admin.create_queue('open', rls => false)", ["no row-level security on open: "]),
+        (
+            "alter function pgmq.pop(text, integer) owner to anon",
+            ["function pgmq.pop(text,integer) is owned by anon, "],
+        ),
     ],
 )
 async def test_what_is_left_to_do_is_said(blank_server: Cluster, meanwhile: str, said: list[str]) -> None:
