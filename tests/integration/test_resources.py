@@ -133,14 +133,15 @@ def test_unknown_parameters_are_refused(
     service: httpx.Client, queue: str, method: str, path: str, allowed: str, sql: Sql
 ) -> None:
     sql("select pgmq.send(%s, '1')", queue)
-    answer = service.request(method, f"/queues/{queue}/{path}?queue_name=other", json=1)
-    assert answer.status_code == 400
-    assert answer.json() == {
-        "code": "PGRST100",
-        "details": None,
-        "hint": f"Allowed parameters: {allowed}.",
-        "message": "Unknown parameter queue_name",
-    }
+    for parameter in ("queue_name=other", "queue_name", "&;queue_name="):
+        answer = service.request(method, f"/queues/{queue}/{path}?{parameter}", json=1)
+        assert answer.status_code == 400
+        assert answer.json() == {
+            "code": "PGRST100",
+            "details": None,
+            "hint": f"Allowed parameters: {allowed}.",
+            "message": "Unknown parameter queue_name",
+        }
     assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
 
 
@@ -183,6 +184,7 @@ def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, m
         ("GET", "/queues/q/messages/1/2", 404, "PGRST125"),
         ("GET", "/queues/q/messages?n=all", 400, "PGRST100"),
         ("GET", "/queues/q/messages?limit=1", 400, "PGRST100"),
+        ("GET", "/queues/q/messages?n", 400, "PGRST100"),
     ],
 )
 def test_invalid_requests_are_refused(service: httpx.Client, method: str, path: str, status: int, code: str) -> None:

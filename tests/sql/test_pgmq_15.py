@@ -190,9 +190,7 @@ async def test_an_upgrade_that_drops_read_and_pop_is_mended_by_installing_again(
 def test_messages_are_managed(old: Sql) -> None:
     old("select pgmq_admin.create_queue('new')")
     as_role(old, "service_role", "select pgmq_admin.send('q', '1', '{\"h\": 1}')")
-    as_role(
-        old, "service_role", "select pgmq_admin.send_batch('q', array['2', '3', '4']::jsonb[], sleep_seconds => 60)"
-    )
+    as_role(old, "service_role", "select pgmq_admin.send_batch('q', '[2, 3, 4]', sleep_seconds => 60)")
     first, *_ = as_role(old, "service_role", "select last_read_at, headers, state from pgmq_admin.list_messages('q')")
     assert first == (None, {"h": 1}, "visible")
     for call, answer in {

@@ -64,16 +64,30 @@ class Head:
     segments      the parts between slashes, decoded; empty for the root
     query         the parameters of the query string in order, decoded, without apikey
     query_apikey  the parameter apikey
+    bare_names    the names in the query string that have no value
     headers       by name in lower case; the first value of a name
     """
 
-    __slots__ = ("_headers_json", "_raw", "cookies", "headers", "method", "path", "query", "query_apikey", "segments")
+    __slots__ = (
+        "_headers_json",
+        "_raw",
+        "bare_names",
+        "cookies",
+        "headers",
+        "method",
+        "path",
+        "query",
+        "query_apikey",
+        "segments",
+    )
 
     def __init__(self, method: str, raw_path: bytes, query: bytes, raw: RawHeaders) -> None:
         self.method = method
         self.path = raw_path.decode("latin-1").removeprefix(PREFIX)
         self.segments = [unquote(part) for part in self.path.split("/")[1:]] if self.path not in ("", "/") else []
-        pairs = _pairs(query.decode("latin-1"))
+        parts = _parts(query.decode("latin-1"))
+        pairs = [(name, value) for name, value in parts if value is not None]
+        self.bare_names = [name for name, value in parts if value is None]
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
         self.query_apikey = next((value for name, value in pairs if name == "apikey"), None)
         self.headers: Mapping[str, str] = _texts(reversed(raw))
@@ -202,10 +216,10 @@ class Request:
         return settings.with_headers(self.replaced_headers) if self.replaced_headers else settings
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
-    """Names and values of a query string. As in PostgREST, `;` separates too, and a name without `=` is ignored."""
-    parts = (part.partition("=") for part in query.replace(";", "&").split("&"))
-    return [(unquote_plus(name), unquote_plus(value)) for name, equals, value in parts if equals]
+def _parts(query: str) -> list[tuple[str, str | None]]:
+    """Names and values of a query string; None for a name without `=`. As in PostgREST, `;` separates too."""
+    parts = (part.partition("=") for part in query.replace(";", "&").split("&") if part)
+    return [(unquote_plus(name), unquote_plus(value) if equals else None) for name, equals, value in parts]
 
 
 def _texts(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

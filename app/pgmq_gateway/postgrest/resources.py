@@ -126,7 +126,7 @@ def _checked_id(message_id: str) -> str:
 
 def _numbers(request: Request, defaults: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the query string, all integers. Raises InvalidQuery for any other parameter or value."""
-    given = {**defaults, **dict(request.query)}
+    given = {**defaults, **dict(request.query), **dict.fromkeys(request.head.bare_names, "")}
     for name, value in given.items():
         if name not in defaults:
             allowed = ", ".join(defaults) or "none"
