@@ -280,7 +280,12 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
 
 
 def test_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgrest(
-    faulty: Faulty, jobs: str, standby: Path, serving: Callable[[Proxy], Faulty], directory: DataDirectory
+    faulty: Faulty,
+    jobs: str,
+    standby: Path,
+    serving: Callable[[Proxy], Faulty],
+    directory: DataDirectory,
+    bearer: Bearer,
 ) -> None:
     ((database,),) = faulty.sql("select current_database()")
     with (
@@ -294,6 +299,10 @@ def test_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgres
         until(lambda: there.execute(rows).fetchone() == ([1],))
         told = refusal(reading.call("send", queue_name=jobs, message=2))
         assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
+        # The connection is cleaned for another caller, as on a primary.
+        other = {"queue_name": jobs, "message": 2}
+        assert reading.client.post("/rpc/send", json=other, headers=bearer("authenticated")).status_code == 405
+        assert "cannot be cleaned" not in reading.server.log.read_text()
         # The address leads to the standby before its promotion.
         moving.aim(standby / SOCKET_NAME)
         moving.cut()
