@@ -1512,6 +1512,7 @@ begin
         union all
         select 'function ' || p.oid::regprocedure, p.proowner from pg_proc as p
         where p.pronamespace = to_regnamespace('pgmq')
+           or p.oid in (select t.function from pgmq_gateway.table_functions(tables) as t)
     ) as o
     join pgmq_gateway.caller_roles() as r on r.oid = o.owner
     limit 1;
@@ -2663,7 +2664,13 @@ CREATE FUNCTION pgmq_gateway.lint_owners(only_queue text) RETURNS SETOF pgmq_adm
     with owned as (
         select r.queue_name, 'table ' || r.oid::regclass as what, r.owner
         from pgmq_gateway.lint_relations(only_queue) as r
-        union all
+        union
+        select r.queue_name, 'function ' || t.function::regprocedure, p.proowner
+        from (select array_agg(l.oid) as tables from pgmq_gateway.lint_relations(only_queue) as l) as l
+        cross join pgmq_gateway.table_functions(l.tables) as t
+        join pgmq_gateway.lint_relations(only_queue) as r on r.oid = t.on_table
+        join pg_proc as p on p.oid = t.function
+        union
         select null, 'function ' || p.oid::regprocedure, p.proowner
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
@@ -3533,6 +3540,26 @@ CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
     from pg_index as i
     where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+$$;
+
+CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_table oid, function oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select distinct part.relation, d.refobjid
+    from (
+        select 'pg_policy'::regclass, p.oid, p.polrelid from pg_policy as p
+        union all
+        select 'pg_attrdef'::regclass, a.oid, a.adrelid from pg_attrdef as a
+        union all
+        select 'pg_constraint'::regclass, c.oid, c.conrelid from pg_constraint as c
+        union all
+        select 'pg_rewrite'::regclass, r.oid, r.ev_class from pg_rewrite as r
+        union all
+        select 'pg_class'::regclass, i.indexrelid, i.indrelid from pg_index as i
+    ) as part (class, oid, relation)
+    join pg_depend as d on d.classid = part.class and d.objid = part.oid and d.refclassid = 'pg_proc'::regclass
+    where part.relation = any (tables);
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) RETURNS record
@@ -4471,6 +4498,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.state_expression(present text) TO service_rol
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) TO authenticator;

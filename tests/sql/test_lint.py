@@ -138,6 +138,7 @@ def test_templates_leave_nothing_to_find(lint: Sql) -> None:
     ("statement", "message"),
     [
         ("alter table pgmq.a_q owner to service_role", "table pgmq.a_q is owned by service_role, which requests can"),
+        ("create policy p on pgmq.q_q using (public.mine())", "function public.mine() is owned by anon, which"),
         ("create trigger t before truncate on pgmq.q_q when (true) execute function public.note()",
          'Trigger "t" on pgmq.q_q has a WHEN condition, so functions that run as '),
         ("grant trigger on all tables in schema pgmq to public",
@@ -146,6 +147,8 @@ def test_templates_leave_nothing_to_find(lint: Sql) -> None:
 )  # fmt: skip
 def test_code_of_others_is_found_on_the_tables_of_one_queue(lint: Sql, statement: str, message: str) -> None:
     lint(NOTING)
+    lint("create function public.mine() returns boolean language sql as 'select true'")
+    lint("alter function public.mine() owner to anon")
     lint("select pgmq_admin.create_queue('other')")
     lint(statement)
     assert lint("select * from pgmq_admin.lint('other') where rule <> 'excess_privilege'") == []

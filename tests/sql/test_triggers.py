@@ -124,6 +124,15 @@ def test_what_a_role_of_requests_owns_is_not_used(attacked: Sql, what: str) -> N
     assert what in str(caught.value.diag.message_hint)
 
 
+def test_a_function_of_a_policy_that_a_role_of_requests_owns_is_not_run(attacked: Sql) -> None:
+    attacked("create function public.mine() returns boolean language sql as 'select true'")
+    attacked("create policy mine on pgmq.q_x using (public.mine())")
+    serve(attacked, "pgmq_admin.queue_status('x')")
+    attacked("reset role; alter function public.mine() owner to anon")
+    with pytest.raises(errors.InsufficientPrivilege, match=r"function public\.mine\(\) is owned by role anon"):
+        serve(attacked, "pgmq_admin.queue_status('x')")
+
+
 def test_rows_of_a_table_that_a_role_of_requests_owns_are_not_read(attacked: Sql) -> None:
     attacked("alter table pgmq.q_x owner to service_role")
     assert attacked("select queue_name, messages from pgmq_admin.list_queues()") == [("x", None)]

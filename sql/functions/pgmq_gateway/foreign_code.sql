@@ -48,7 +48,31 @@ as $triggers$
 $triggers$;
 revoke all on function pgmq_gateway.foreign_triggers from public;
 
--- Raises if one of these tables, or a function of pgmq, is owned by a role of requests.
+-- The functions that policies, defaults, constraints, rules and indexes of these tables call, other than Postgres' own.
+create or replace function pgmq_gateway.table_functions(tables oid[])
+returns table (on_table oid, function oid)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $functions$
+    select distinct part.relation, d.refobjid
+    from (
+        select 'pg_policy'::regclass, p.oid, p.polrelid from pg_policy as p
+        union all
+        select 'pg_attrdef'::regclass, a.oid, a.adrelid from pg_attrdef as a
+        union all
+        select 'pg_constraint'::regclass, c.oid, c.conrelid from pg_constraint as c
+        union all
+        select 'pg_rewrite'::regclass, r.oid, r.ev_class from pg_rewrite as r
+        union all
+        select 'pg_class'::regclass, i.indexrelid, i.indrelid from pg_index as i
+    ) as part (class, oid, relation)
+    join pg_depend as d on d.classid = part.class and d.objid = part.oid and d.refclassid = 'pg_proc'::regclass
+    where part.relation = any (tables);
+$functions$;
+revoke all on function pgmq_gateway.table_functions from public;
+
+-- Raises if one of these tables, a function that it calls, or a function of pgmq is owned by a role of requests.
 create or replace function pgmq_gateway.check_owners(tables oid[])
 returns void
 language plpgsql
@@ -64,6 +88,7 @@ begin
         union all
         select 'function ' || p.oid::regprocedure, p.proowner from pg_proc as p
         where p.pronamespace = to_regnamespace('pgmq')
+           or p.oid in (select t.function from pgmq_gateway.table_functions(tables) as t)
     ) as o
     join pgmq_gateway.caller_roles() as r on r.oid = o.owner
     limit 1;

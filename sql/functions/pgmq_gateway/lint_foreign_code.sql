@@ -69,7 +69,7 @@ $lint$;
 revoke all on function pgmq_gateway.lint_triggers from public;
 
 -- Tables and functions that a role of requests owns. It can change them, and other roles run the result. Functions of
--- other schemas are considered if their text mentions pgmq.
+-- other schemas are considered if their text mentions pgmq, or if policies and the like of a table call them.
 create or replace function pgmq_gateway.lint_owners(only_queue text)
 returns setof pgmq_admin.finding
 language sql
@@ -79,7 +79,13 @@ as $lint$
     with owned as (
         select r.queue_name, 'table ' || r.oid::regclass as what, r.owner
         from pgmq_gateway.lint_relations(only_queue) as r
-        union all
+        union
+        select r.queue_name, 'function ' || t.function::regprocedure, p.proowner
+        from (select array_agg(l.oid) as tables from pgmq_gateway.lint_relations(only_queue) as l) as l
+        cross join pgmq_gateway.table_functions(l.tables) as t
+        join pgmq_gateway.lint_relations(only_queue) as r on r.oid = t.on_table
+        join pg_proc as p on p.oid = t.function
+        union
         select null, 'function ' || p.oid::regprocedure, p.proowner
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
