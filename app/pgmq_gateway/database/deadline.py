@@ -32,24 +32,22 @@ async def within(
     """The result of `work`, a statement on this connection that the server cancels after `seconds`; 0: no limit.
 
     The driver's own timeout stops waiting once the cancel request is sent, although a statement that is committing at
-    that moment still succeeds. When the statement was cancelled, raises `error`, or else StatementTimeout, or
-    ClientGone if `abandoned` was the reason; when it succeeded after the cancel request, CommitInterrupted. When the
-    server does not respond, closes the connection, and `work` raises the resulting error.
+    that moment still succeeds. When the statement was cancelled, raises `error`, or else StatementTimeout; when it
+    succeeded after the cancel request, CommitInterrupted; and ClientGone in both cases if `abandoned` was the reason.
+    When the server does not respond, closes the connection, and `work` raises the resulting error.
     """
     supervision = _Supervision(connection, seconds, abandoned)
     try:
         result = await work
-        if supervision.cancelling:
-            raise CommitInterrupted
-        return result
     except asyncpg.QueryCanceledError:
         if not supervision.cancelling:
             raise
-        if supervision.client_gone:
-            raise ClientGone from None
-        raise error or StatementTimeout() from None
+        raise ClientGone if supervision.client_gone else error or StatementTimeout() from None
     finally:
         await supervision.end()
+    if supervision.cancelling:
+        raise ClientGone if supervision.client_gone else CommitInterrupted
+    return result
 
 
 class _Supervision:
