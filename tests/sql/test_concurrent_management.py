@@ -33,7 +33,7 @@ def work(uri: str, *statements: str) -> None:
                 break
 
 
-def test_eight_callers_change_privileges_at_once(db: Sql, uri: str) -> None:
+def test_f41_eight_callers_change_privileges_at_once(db: Sql, uri: str) -> None:
     queues = [f"q{n}" for n in range(8)]
     for queue in queues:
         db("select pgmq_admin.create_queue(%s)", queue)
@@ -63,7 +63,7 @@ def test_eight_callers_change_privileges_at_once(db: Sql, uri: str) -> None:
     assert db("select queue_name from pgmq.meta order by 1") == [(queue,) for queue in queues]
 
 
-def test_queues_that_vanish_are_left_out(db: Sql, uri: str) -> None:
+def test_f42_queues_that_vanish_are_left_out(db: Sql, uri: str) -> None:
     db("select pgmq_admin.create_queue('stays'), pgmq_public.send('stays', '1')")
     turn = ("select pgmq_admin.create_queue('goes')", "select pgmq_admin.drop_queue('goes')")
     looks = cycle(

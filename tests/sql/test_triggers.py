@@ -74,7 +74,7 @@ def serve(sql: Sql, call: str) -> None:
          "insert into public.mine values ('x'); create trigger t after delete on public.mine {}", "drop_queue('x')"),
     ],
 )  # fmt: skip
-def test_a_trigger_of_service_role_does_not_make_it_a_superuser(attacked: Sql, attack: str, call: str) -> None:
+def test_a46_a_trigger_of_service_role_does_not_make_it_a_superuser(attacked: Sql, attack: str, call: str) -> None:
     attacked("set local role service_role")
     attacked(ESCALATE)
     for statement in attack.format("execute function pg_temp.escalate()").split(";"):
@@ -87,7 +87,7 @@ def test_a_trigger_of_service_role_does_not_make_it_a_superuser(attacked: Sql, a
     assert attacked("select rolsuper from pg_roles where rolname = 'service_role'") == [(False,)]
 
 
-def test_a_condition_of_a_trigger_is_not_evaluated(attacked: Sql) -> None:
+def test_a46_a_condition_of_a_trigger_is_not_evaluated(attacked: Sql) -> None:
     attacked("set local role service_role")
     condition = "query_to_xml('select 1 / 0', true, true, '') is null"
     function = "suppress_redundant_updates_trigger()"
@@ -151,7 +151,7 @@ def test_the_calls_are_those_of_all_definer_functions(db: Sql) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, name: str) -> None:
+def test_a46_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, name: str) -> None:
     tables = [
         table for (table,) in attacked("""
             select format('%s.%s', n.nspname, c.relname)
