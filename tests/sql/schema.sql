@@ -1147,7 +1147,10 @@ CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requ
     AS $$
 declare
     given constant json[] := arguments;
+    request text[];
+    former text[];
     plain record;
+    own_role text;
     code text;
     message text;
     detail text;
@@ -1176,12 +1179,16 @@ begin
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     for n in 1 .. pg_catalog.cardinality(given) loop
-        -- Policies may read them.
-        perform
-            pg_catalog.set_config('request.method', requests[4 * n - 3], true),
-            pg_catalog.set_config('request.path', requests[4 * n - 2], true),
-            pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
-            pg_catalog.set_config('request.cookies', requests[4 * n], true);
+        -- Policies may read them. Most calls of a group differ in their arguments only.
+        request := requests[4 * n - 3 : 4 * n];
+        if request is distinct from former then
+            perform
+                pg_catalog.set_config('request.method', request[1], true),
+                pg_catalog.set_config('request.path', request[2], true),
+                pg_catalog.set_config('request.headers', request[3], true),
+                pg_catalog.set_config('request.cookies', request[4], true);
+            former := request;
+        end if;
         if careful then
             begin
                 plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
@@ -1206,7 +1213,7 @@ begin
             body := null;
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
-        perform pg_catalog.set_config('role', 'none', true);
+        own_role := pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
@@ -3325,7 +3332,7 @@ CREATE FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) RE
         from pg_proc as p
         where referred.class = 'pg_proc'::regclass and p.oid = referred.object and p.oid >= 16384
         union all
-        select referred.class, referred.object, null, ''
+        select referred.class, referred.object, format('Table %s', referred.object::regclass), ''
         where referred.class = 'pg_class'::regclass and written
     )
     select c.title, d.refclassid, d.refobjid
@@ -3591,7 +3598,7 @@ CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[],
         select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
         from routines as r, unnest(r.faults) as f (fault)
         union all
-        select format('%s uses %s.', coalesce(u.title, 'The table'), pg_describe_object(u.class, u.object, 0))
+        select format('%s uses %s.', u.title, pg_describe_object(u.class, u.object, 0))
         from used as u
         left join pg_type as t on u.class = 'pg_type'::regclass and t.oid = u.object
         where case u.class

@@ -1,6 +1,7 @@
 """pgmq_gateway.calls: several plain calls of one caller with the outcomes that they would have alone."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from psycopg import errors
@@ -10,6 +11,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
 from tests.sql.calls import JUDGEMENT, bodies, calls, sends
 from tests.sql.conftest import Connect
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -91,12 +93,40 @@ def test_the_api_roles_may_not_call_it(db: Sql, role: str) -> None:
     assert len(signatures) == 3
 
 
-def test_another_queue_in_the_arguments_undoes_all(db: Sql, gateway: Sql) -> None:
-    for other in ('{"queue_name": "Q"}', "{}", '{"queue_name": null}', '{"queue_name": "q", "queue_nam\\u0065": "r"}'):
-        with pytest.raises(errors.DatabaseError) as raised:
-            calls(gateway, [*sends(1), other])
-        assert raised.value.sqlstate == "GW130"
+OTHERS = [
+    "{}",
+    '{"queue_name": null}',
+    '{"queue_name": "r"}',
+    '{"queue_name": "Q"}',
+    '{"queue_name": "q "}',
+    '{"queue_name": "q", "queue_name": "r"}',
+    '{"queue_name": "q", "queue_nam\\u0065": "r"}',
+    '{"QUEUE_NAME": "q"}',
+    '{"nested": {"queue_name": "q"}}',
+    '{"queue_name": ["q"]}',
+]
+SAME = ['{"queue_nam\\u0065": "\\u0071"}', '{"queue_name": "r", "queue_name": "q"}', ' { "queue_name" : "q" } ']
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_queue_in_the_arguments_undoes_all(db: Sql, gateway: Sql, other: str) -> None:
+    with pytest.raises(errors.DatabaseError) as raised:
+        calls(gateway, [*sends(1), other])
+    assert raised.value.sqlstate == "GW130"
     assert sent(db) == []
+
+
+def test_the_queue_is_read_as_the_call_reads_it(gateway: Sql) -> None:
+    for arguments in (*OTHERS, *SAME):
+        read = "select %s::json ->> 'queue_name', (select queue_name from json_to_record(%s) as r (queue_name text))"
+        ((compared, called),) = gateway(read, arguments, arguments)
+        assert compared == called
+        assert (compared == "q") == (arguments in SAME)
+
+
+def changed(error: pytest.ExceptionInfo[errors.DatabaseError], db: Sql) -> bool:
+    """True if a change of the database undid all calls."""
+    return error.value.sqlstate == "GW130" and sent(db) == []
 
 
 def test_a_change_since_the_judgement_undoes_all(db: Sql, gateway: Sql) -> None:
@@ -104,5 +134,44 @@ def test_a_change_since_the_judgement_undoes_all(db: Sql, gateway: Sql) -> None:
     db("create policy p on pgmq.q_q using (true)")
     with pytest.raises(errors.DatabaseError) as raised:
         calls(gateway, sends(1), judgement=judgement)
-    assert raised.value.sqlstate == "GW130"
-    assert sent(db) == []
+    assert changed(raised, db)
+
+
+def test_another_isolation_level_undoes_all(db: Sql, gateway: Sql) -> None:
+    gateway("set default_transaction_isolation = 'repeatable read'")
+    with pytest.raises(errors.DatabaseError) as raised:
+        calls(gateway, sends(1))
+    assert changed(raised, db)
+
+
+# In another session: neither waits for a lock on the queue, as a new trigger or policy does.
+CHANGES = {
+    "a function": "create or replace function public.mine(message jsonb) returns boolean language sql as 'select true'",
+    "an overload": "create function public.mine(message text) returns boolean language sql as 'select true'",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_between_two_calls_undoes_all(
+    db: Sql, gateway: Sql, connect: Connect, directory: DataDirectory, database: str, change: str
+) -> None:
+    """The first call waits for an advisory lock, which is held until the change is committed."""
+    db("create function public.mine(message jsonb) returns boolean volatile language sql as "
+       "'select message <> $$0$$ or pg_advisory_xact_lock_shared(1) is not null'")  # fmt: skip
+    db("alter table pgmq.q_q enable row level security")
+    db("create policy p on pgmq.q_q to anon using (true) with check (public.mine(message))")
+    ((_, *compared),) = gateway(JUDGEMENT, "q", "send")
+    holder = runner(connect(socket_uri(directory, database=database)))
+    holder("select pg_advisory_lock(1)")
+    waiting = "select 1 from pg_locks as l join pg_database as d on d.oid = l.database "
+    waiting += "where d.datname = current_database() and l.locktype = 'advisory' and not l.granted"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(calls, gateway, sends(0, 1), judgement=([], *compared))
+        try:
+            until(lambda: db(waiting))
+            db(CHANGES[change])
+        finally:
+            holder("select pg_advisory_unlock(1)")
+        with pytest.raises(errors.DatabaseError) as raised:
+            running.result()
+    assert changed(raised, db)

@@ -246,11 +246,11 @@ OBSTACLES: dict[str, tuple[list[str], str]] = {
     ),
     "a domain": (
         ["create domain public.name as text", "alter table pgmq.q_orders add name public.name"],
-        "The table uses type public.name.",
+        "Table pgmq.q_orders uses type public.name.",
     ),
     "a type of a message": (
         ["create domain public.name as text", "alter type pgmq.message_record add attribute name public.name"],
-        "The table uses type public.name.",
+        "Table pgmq.message_record uses type public.name.",
     ),
     "a policy with a view": (
         [policy("exists (select from pg_catalog.pg_roles)")],

@@ -235,7 +235,10 @@ language plpgsql
 as $calls$
 declare
     given constant json[] := arguments;
+    request text[];
+    former text[];
     plain record;
+    own_role text;
     code text;
     message text;
     detail text;
@@ -264,12 +267,16 @@ begin
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     for n in 1 .. pg_catalog.cardinality(given) loop
-        -- Policies may read them.
-        perform
-            pg_catalog.set_config('request.method', requests[4 * n - 3], true),
-            pg_catalog.set_config('request.path', requests[4 * n - 2], true),
-            pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
-            pg_catalog.set_config('request.cookies', requests[4 * n], true);
+        -- Policies may read them. Most calls of a group differ in their arguments only.
+        request := requests[4 * n - 3 : 4 * n];
+        if request is distinct from former then
+            perform
+                pg_catalog.set_config('request.method', request[1], true),
+                pg_catalog.set_config('request.path', request[2], true),
+                pg_catalog.set_config('request.headers', request[3], true),
+                pg_catalog.set_config('request.cookies', request[4], true);
+            former := request;
+        end if;
         if careful then
             begin
                 plain := pgmq_gateway.plain_call(role, null, statements[n], given[n]);
@@ -294,7 +301,7 @@ begin
             body := null;
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
-        perform pg_catalog.set_config('role', 'none', true);
+        own_role := pg_catalog.set_config('role', 'none', true);
         return next;
     end loop;
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then

@@ -55,7 +55,7 @@ as $referred$
         from pg_proc as p
         where referred.class = 'pg_proc'::regclass and p.oid = referred.object and p.oid >= 16384
         union all
-        select referred.class, referred.object, null, ''
+        select referred.class, referred.object, format('Table %s', referred.object::regclass), ''
         where referred.class = 'pg_class'::regclass and written
     )
     select c.title, d.refclassid, d.refobjid
@@ -144,7 +144,7 @@ as $obstacles$
         select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
         from routines as r, unnest(r.faults) as f (fault)
         union all
-        select format('%s uses %s.', coalesce(u.title, 'The table'), pg_describe_object(u.class, u.object, 0))
+        select format('%s uses %s.', u.title, pg_describe_object(u.class, u.object, 0))
         from used as u
         left join pg_type as t on u.class = 'pg_type'::regclass and t.oid = u.object
         where case u.class
