@@ -4,12 +4,14 @@ SQL keeps the tenant in a setting of the transaction, only if the request names 
 shares the transaction of another request has the other's tenant.
 """
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from tests.gateways import Headers, RunningGateway
+from tests.databases import Sql
+from tests.gateways import Headers
 from tests.integration.crowd import Crowd
 
 Json = dict[str, Any]
@@ -59,10 +61,12 @@ KEYS = {
 NONE = Key()
 
 
-def create_queue(gateway: RunningGateway, name: str) -> None:
-    """A queue with which anonymous callers can do everything that policies allow, and without policies."""
-    gateway.sql("select pgmq_admin.create_queue(%s)", name)
-    gateway.sql("select pgmq_admin.grant_queue(%s, 'anon', '{send, read}')", name)
+def create_queue(sql: Sql) -> str:
+    """Create a queue that anonymous callers can use as far as policies allow, without policies. Returns its name."""
+    name = f"q{uuid.uuid4().hex[:12]}"
+    sql("select pgmq_admin.create_queue(%s)", name)
+    sql("select pgmq_admin.grant_queue(%s, 'anon', '{send, read}')", name)
+    return name
 
 
 async def notes(crowd: Crowd, key: Key, function: str = "notes") -> httpx.Response:
