@@ -19,10 +19,11 @@ FAST_CALLS = 5
 PATIENCE_SECONDS = 15.0
 POLL_SECONDS = 0.02
 
-NOISY_CALLERS, NOISY_WORK_SECONDS = 60, 0.004
-QUIET_CALLS = 21
+# So slow that the noisy calls wait for connections, not for the processors.
+NOISY_CALLERS, NOISY_WORK_SECONDS = 60, 0.015
+QUIET_CALLS = 11
 # Noisy calls that start during a quiet one; first come, first served would be all of them.
-MAX_OVERTAKEN = NOISY_CALLERS // 3
+MAX_OVERTAKEN = NOISY_CALLERS // 4
 
 WAITING = (
     f"select count(*) from pg_locks where locktype = 'advisory' and objid = {GATE} and not granted"
