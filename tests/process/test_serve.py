@@ -18,6 +18,7 @@ from pgmq_gateway.http.sockets import Addresses, bind
 from pgmq_gateway.process import serve as process
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import Apply
+from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import load_settings
 from tests import server
@@ -272,5 +273,5 @@ async def test_a_task_beside_the_server_that_fails_stops_it(database: str, direc
     settings = load_settings(None, db_uri=socket_uri(directory, "authenticator", database), jwt_secret=SECRET)
     addresses = Addresses(bind("127.0.0.1", 0), bind("127.0.0.1", 0))
     with pytest.raises(RuntimeError, match="no more settings"):
-        await process.serve(settings, Lifecycle(addresses, Manager(), ready.set, reloading))
+        await process.serve(settings, Lifecycle(addresses, Manager(), StopSignals(), ready.set, reloading))
     assert (addresses.api.fileno(), addresses.admin.fileno()) == (-1, -1)

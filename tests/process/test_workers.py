@@ -121,6 +121,7 @@ def test_a_second_sigterm_waits_for_no_call(
     gateway.process.send_signal(signal.SIGTERM)
     assert [(one.result().status_code, one.result().json()["code"]) for one in sent] == 4 * [(503, "PGRST001")]
     assert gateway.process.wait(60) == 0
+    assert gateway.log.read_text() == ""
 
 
 def test_signals_reload_the_functions_and_the_settings_of_all(serve: Serve, database: str, tmp_path: Path) -> None:

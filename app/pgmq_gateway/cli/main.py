@@ -5,6 +5,8 @@ import logging
 import os
 import shlex
 import sys
+from asyncio import CancelledError
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Never
 from urllib.parse import urlsplit
@@ -29,6 +31,7 @@ from pgmq_gateway.install.owner import OwnerError, left_to_do, owner, require_in
 from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
+from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
 from pgmq_gateway.settings.model import SettingsError, load_settings
@@ -128,11 +131,14 @@ def serve_command(
         "admin_server_port": admin_port,
         "reuse_port": reuse_port or None,
     }
-    launch = Launch(config, options, workers, None if no_dashboard else dashboard_port, data_dir)
+    stop_signals = StopSignals().install()
+    launch = Launch(config, options, workers, None if no_dashboard else dashboard_port, data_dir, stop_signals)
     settings = launch.settings()
     if dump_config:
         print(dump(settings))
-    else:
+        return
+    # Cancelled by a signal before it served.
+    with suppress(CancelledError):
         run(launch.serve(settings))
 
 

@@ -24,6 +24,7 @@ from pgmq_gateway.install.owner import owner
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.dashboard import Dashboard
+from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, load_settings, without_effect
 
@@ -42,6 +43,7 @@ class Launch:
     workers    worker processes
     dashboard  the dashboard's port; None: no dashboard
     data_dir   the folder of the embedded database
+    stop_signals  already installed
     """
 
     config: Path | None
@@ -49,6 +51,7 @@ class Launch:
     workers: int
     dashboard: int | None
     data_dir: Path | None
+    stop_signals: StopSignals
 
     def settings(self) -> Settings:
         """Read the settings from options, files and the environment. Raises SettingsError."""
@@ -59,12 +62,13 @@ class Launch:
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
 
     async def serve(self, settings: Settings) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until a stop signal. Raises CancelledError if it arrives before."""
         manager = Manager.of(os.environ)
-        if settings.db_uri is not None:
-            await self._on_database(settings, manager)
-        else:
-            await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
+        with self.stop_signals.cancelling():
+            if settings.db_uri is not None:
+                await self._on_database(settings, manager)
+            else:
+                await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
 
     async def _on_database(self, settings: Settings, manager: Manager) -> None:
         # First: wrong keys are reported before anything is bound or connected.
@@ -139,7 +143,15 @@ class Launch:
         reloading = Reloading(settings, reread, manager, status)
         run = serve if self.workers == 1 else partial(serve_many, self.workers)
         with reloading.on_signals():
-            lifecycle = Lifecycle(addresses, manager, announced, reloading.run, others, admin_hosts(settings))
+            lifecycle = Lifecycle(
+                addresses,
+                manager,
+                self.stop_signals,
+                announced,
+                reloading.run,
+                others,
+                admin_hosts(settings),
+            )
             await run(settings, lifecycle)
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:

@@ -18,6 +18,8 @@ from pgmq_gateway.http.traffic import Traffic
 DRAIN_SECONDS = 30
 # How long idle connections are then kept, so that a request on its way gets a response.
 LINGER_SECONDS = 1.0
+# How long cancelled requests may then take to respond.
+ABANDON_SECONDS = 2
 POLL_SECONDS = 0.05
 # How often timeouts of connections are checked.
 SWEEP_SECONDS = 1
@@ -53,8 +55,18 @@ class Server(uvicorn.Server):
             one.close()
         await self._while_connected(LINGER_SECONDS)
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self._abandon()
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    async def _abandon(self) -> None:
+        """Cancel requests and end the lifespan, which uvicorn then leaves to the end of the event loop: as errors."""
+        tasks = tuple(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        ending = asyncio.create_task(self.lifespan.shutdown())
+        await asyncio.wait([*tasks, ending], timeout=ABANDON_SECONDS)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -69,7 +69,10 @@ class Child(ABC):
 
     @abstractmethod
     async def start(self) -> Process:
-        """Start a process and send it its settings."""
+        """Start a process and send it its settings.
+
+        In a session of its own: Ctrl-C in a terminal signals all others, and the parent decides when a child stops.
+        """
 
     @abstractmethod
     async def listen(self, process: Process) -> None:

@@ -76,6 +76,7 @@ class Dashboard(Child):
             stdin=PIPE,
             stdout=PIPE,
             pass_fds=(self._bound.fileno(),),
+            start_new_session=True,
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(self._message).encode() + b"\n")

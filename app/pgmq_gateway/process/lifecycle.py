@@ -10,10 +10,11 @@ from typing import Protocol
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.hosts import Hosts
-from pgmq_gateway.http.server import server_for
+from pgmq_gateway.http.server import Server, server_for
 from pgmq_gateway.http.sockets import Addresses
 from pgmq_gateway.process.admin_port import HostCheck
 from pgmq_gateway.process.reload import Apply
+from pgmq_gateway.process.signals import StopSignals, handled
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings
 
@@ -50,7 +51,7 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """Addresses, service manager and tasks of a service.
+    """Addresses, service manager, signals and tasks of a service.
 
     ready        called once, when the service accepts requests
     reloading    runs beside the service; calls its argument to apply new settings
@@ -61,6 +62,7 @@ class Lifecycle:
 
     addresses: Addresses
     manager: Manager
+    stop_signals: StopSignals
     ready: Callable[[], None]
     reloading: Callable[[Apply], Awaitable[None]]
     others: Sequence[Awaitable[None]] = ()
@@ -71,21 +73,24 @@ class Lifecycle:
         """Run a service until SIGTERM or SIGINT, or until a task beside it fails. Raises what that task raised."""
         pages = HostCheck(service.admin, self.admin_hosts) if self.admin_hosts else service.admin
         admin = server_for(Uncached(pages))
+        with self._signals(service):
+            await self._serve(service, admin)
+
+    async def _serve(self, service: Service, admin: Server) -> None:
         announced = asyncio.create_task(self._announce(service))
         tasks = (*self.others, *self.manager.tasks(), self.reloading(service.apply))
         beside = [asyncio.ensure_future(task) for task in tasks]
         for task in beside:
             task.add_done_callback(lambda task: service.drain() if _failure(task) else None)
-        with self._signals(service):
-            serving_admin = asyncio.create_task(admin.serve([self.addresses.admin]))
-            try:
-                await service.run()
-            finally:
-                admin.should_exit = True
-                await serving_admin
-                for task in (announced, *beside):
-                    task.cancel()
-                await asyncio.gather(announced, *beside, return_exceptions=True)
+        serving_admin = asyncio.create_task(admin.serve([self.addresses.admin]))
+        try:
+            await service.run()
+        finally:
+            admin.should_exit = True
+            await serving_admin
+            for task in (announced, *beside):
+                task.cancel()
+            await asyncio.gather(announced, *beside, return_exceptions=True)
         for failure in filter(None, map(_failure, beside)):
             raise failure
 
@@ -97,24 +102,18 @@ class Lifecycle:
     def _signals(self, service: Service) -> Iterator[None]:
         """SIGTERM and SIGINT drain, a second one hurries; SIGUSR1 reloads the functions, as in PostgREST.
 
-        A supervised process gets two of the first kind where systemd or a terminal signals it as well as its parent.
+        A supervised process gets two of the first kind where systemd signals it as well as its parent.
         """
-        loop = asyncio.get_running_loop()
 
         def stop() -> None:
             (service.hurry if service.draining and not self.supervised else service.drain)()
             self.manager.stopping()
 
-        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGUSR1: service.reload_functions}
+        handlers = {signal.SIGUSR1: service.reload_functions}
         if self.supervised:
             handlers[signal.SIGQUIT] = service.hurry
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
+        with handled(handlers), self.stop_signals.calling(stop):
             yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
 
 
 def _failure(task: asyncio.Future[None]) -> BaseException | None:

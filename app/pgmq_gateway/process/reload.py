@@ -12,6 +12,7 @@ from pgmq_gateway.gateway import Application, Gateway
 from pgmq_gateway.http.server import Server
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.process.preflight import preflight
+from pgmq_gateway.process.signals import handled
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, SettingsError, variable
 
@@ -90,7 +91,7 @@ class Reloading:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Handle the signals during a `with` block."""
-        loop, terminal = asyncio.get_running_loop(), _has_terminal()
+        terminal = _has_terminal()
 
         def hung_up() -> None:
             # The terminal was closed: the kernel's SIGHUP, not an operator's.
@@ -99,13 +100,8 @@ class Reloading:
             else:
                 self._asked.set()
 
-        loop.add_signal_handler(signal.SIGHUP, hung_up)
-        loop.add_signal_handler(signal.SIGUSR2, self._asked.set)
-        try:
+        with handled({signal.SIGHUP: hung_up, signal.SIGUSR2: self._asked.set}):
             yield
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
 
     async def run(self, apply: Apply) -> None:
         """Reload on each signal until cancelled. Wrong settings are logged and not applied."""

@@ -48,6 +48,7 @@ class Worker(Child):
                 stdin=PIPE,
                 stdout=PIPE,
                 pass_fds=(self._api, admin.fileno()),
+                start_new_session=True,
             )
             assert process.stdin is not None
             process.stdin.write(self._message(api=self._api, admin=admin.fileno()))

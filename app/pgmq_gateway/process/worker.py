@@ -21,6 +21,7 @@ from pgmq_gateway.process.child import lines_of_parent
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import SIGNALS, Apply
 from pgmq_gateway.process.serve import serve
+from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, SettingsError
 
@@ -29,15 +30,16 @@ logger = logging.getLogger("pgmq_gateway")
 
 def main() -> None:
     for number in SIGNALS:
-        # A terminal sends these signals to all of its processes. The parent sends the settings.
+        # systemd can send these signals to all processes of a service. The parent sends the settings.
         signal.signal(number, signal.SIG_IGN)
+    stop_signals = StopSignals().install()
     # Unbuffered: a buffer could take more than the first line.
     stdin = os.fdopen(sys.stdin.fileno(), "rb", buffering=0)
     message = json.loads(stdin.readline())
-    uvloop.run(_serve(stdin, message))
+    uvloop.run(_serve(stdin, message, stop_signals))
 
 
-async def _serve(stdin: IO[bytes], message: dict[str, Any]) -> None:
+async def _serve(stdin: IO[bytes], message: dict[str, Any], stop_signals: StopSignals) -> None:
     addresses = Addresses(socket.socket(fileno=message["api"]), socket.socket(fileno=message["admin"]))
 
     async def reloading(apply: Apply) -> None:
@@ -45,7 +47,7 @@ async def _serve(stdin: IO[bytes], message: dict[str, Any]) -> None:
             _print("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    lifecycle = Lifecycle(addresses, Manager(), lambda: _print("ready"), reloading, supervised=True)
+    lifecycle = Lifecycle(addresses, Manager(), stop_signals, lambda: _print("ready"), reloading, supervised=True)
     await serve(_settings(message), lifecycle)
 
 
