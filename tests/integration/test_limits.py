@@ -205,6 +205,7 @@ def test_a45_more_messages_than_the_burst_are_refused_in_texts_too(
         gateway.client.post(f"/queues/{queue}/messages", json={"messages": [[]] * 1000}, headers=mine),
         gateway.client.post("/rpc/read", data={"queue_name": queue, "sleep_seconds": 60, "n": 1000}, headers=mine),
         gateway.client.post("/rpc/read", json={"queue_name": queue, "sleep_seconds": 60, "n": "1000"}, headers=mine),
+        gateway.client.post("/rpc/read", data={"queue_name": queue, "sleep_seconds": 60, "n": " 0x3E8"}, headers=mine),
     ):
         assert (answer.status_code, error(answer)["code"], left(answer)) == (413, "PGMQ413", 10)
     assert rows(gateway) == before

@@ -39,8 +39,18 @@ def _count(value: Value) -> int:
             return _elements(value)
         case str() if value.lstrip().startswith(("{", "[")):
             return _ESCAPED.sub("", value).count(",") + 1
+        case str():
+            return _integer(value)
         case _:
-            return int(value)
+            return value
+
+
+def _integer(text: str) -> int:
+    """An integer as Postgres reads it: since release 16 also 0x10, 0o20 and 0b10000. Raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        return int(text, 0)
 
 
 def _elements(members: Sequence[msgspec.Raw]) -> int:
