@@ -35,13 +35,18 @@ class Reload:
     def __init__(self, application: Application, server: Server) -> None:
         self._application = application
         self._server = server
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: asyncio.Task[None] | None = None
 
     async def apply(self, settings: Settings) -> None:
         """Serve with these settings once the functions are loaded.
 
+        First waits until the gateway before the present one has finished its requests: otherwise many reloads would
+        open a connection pool each.
+
         Raises SettingsError or ServeError; then the present gateway continues to serve.
         """
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
         before = self._application.gateway
         gateway = Gateway(settings, before)
         await self._application.start(gateway)
@@ -55,9 +60,7 @@ class Reload:
             ) from None
         begun = set(self._server.server_state.tasks)
         self._application.switch(gateway)
-        leaving = asyncio.create_task(self._leave(before, begun))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        self._leaving = asyncio.create_task(self._leave(before, begun))
 
     async def _leave(self, gateway: Gateway, begun: set[asyncio.Task[None]]) -> None:
         """Stop a gateway after its requests in flight."""
