@@ -7,7 +7,6 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import ConnectionLost, GatewayError
-from pgmq_gateway.http.request import ClientGone
 from pgmq_gateway.limits.estimate import requested
 from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.queue_functions import Kind, queue_function
@@ -23,7 +22,11 @@ class Metered:
         self._executor = executor
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
-        """Run a call. Raises what the executor raises, TooMany and TooManyAtOnce."""
+        """Run a call. Raises what the executor raises, TooMany and TooManyAtOnce.
+
+        The charge remains if the call may have been executed: after ConnectionLost, and after ClientGone, which does
+        not tell.
+        """
         function = queue_function(call.function.schema, call.function.name)
         if function is None or function.kind is Kind.SETTLE:
             return await self._executor.execute(caller, call)
@@ -32,9 +35,8 @@ class Metered:
         try:
             answer = await self._executor.execute(caller, call)
         except ConnectionLost:
-            # The call may have been executed, so its charge remains.
             raise
-        except (GatewayError, ClientGone):
+        except GatewayError:
             charge.settle(-estimate)
             raise
         charge.settle((answer.row_count if answer.returned is None else answer.returned) - estimate)
