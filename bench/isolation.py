@@ -148,7 +148,9 @@ class Crowd:
 
     async def _turn(self, sub: str) -> None:
         clients, bearer = self._chance.choice(self._clients), self._token(sub)
-        moves = self._chance.choices(list(MOVES), list(MOVES.values()), k=len(clients))
+        # Half of the calls are equal, so that many can share a transaction.
+        most, *others = self._chance.choices(list(MOVES), list(MOVES.values()), k=1 + len(clients) // 2)
+        moves = [*others, *[most] * (len(clients) - len(others))]
         calls = (self._call(client, sub, bearer, move) for client, move in zip(clients, moves, strict=True))
         transactions = Counter(one for one in await asyncio.gather(*calls) if one)
         self._tally.looks += transactions.total()

@@ -208,7 +208,7 @@ def test_f35_no_promise_is_broken_under_faults() -> None:
 
 
 def callers(url: str, owner: str) -> Tally:
-    """Calls of many identities, until some sends have shared a transaction or a leak is found."""
+    """Calls of many identities, until there were all kinds and shared sends, or a leak is found."""
     tally, end = Tally(), time.monotonic() + DETECTION_TIMEOUT_SECONDS
 
     async def run() -> None:
@@ -217,7 +217,8 @@ def callers(url: str, owner: str) -> Tally:
             await load([url], tally, 1, 20, 4, 8, enough)
             async with ground.owning(owner) as connection:
                 await isolation.purge(connection, tally, kept="0")
-            if tally.shared or tally.leaks or time.monotonic() > end:
+            enough_seen = tally.shared and {move for move, _ in tally.calls} == set(isolation.MOVES)
+            if enough_seen or tally.leaks or time.monotonic() > end:
                 return
 
     def over(calls: int) -> bool:
