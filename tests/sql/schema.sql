@@ -1142,7 +1142,7 @@ CREATE FUNCTION pgmq_gateway.caller_roles() RETURNS TABLE(oid oid, role name)
         where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1214,6 +1214,9 @@ begin
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         own_role := pg_catalog.set_config('role', 'none', true);
+        if n = pg_catalog.cardinality(given) then
+            seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+        end if;
         return next;
     end loop;
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
@@ -4261,8 +4264,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;

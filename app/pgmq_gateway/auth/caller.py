@@ -10,3 +10,7 @@ class Caller:
     role: str
     claims: str
     anonymous: bool
+
+    def __hash__(self) -> int:
+        # A string keeps its hash, and the claims name the role. This one is computed several times a request.
+        return hash(self.claims)

@@ -82,10 +82,10 @@ class AdmissionQueue:
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call at once or after waiting. Raises what the database raises, PoolTimeout and ClientGone."""
-        place = place_of(caller, call, shares=self._database.shares(call))
-        flow, lane = self._fair.flow(caller if call.flow is None else call.flow), self._fair.lane(place.queue)
-        waiting = WaitingCall(caller, call, flow, lane, place.group, place.message_id)
-        at_once = self._free and (place.group is None or self._free == self._size)
+        queue, group, message_id = place_of(caller, call, shares=self._database.shares(call))
+        flow, lane = self._fair.flow(caller if call.flow is None else call.flow), self._fair.lane(queue)
+        waiting = WaitingCall(caller, call, flow, lane, group, message_id)
+        at_once = self._free and (group is None or self._free == self._size)
         if at_once and self._fair.can_start(flow, lane):
             return await self._run_at_once(waiting)
         return await self._wait(waiting)
@@ -233,7 +233,7 @@ class AdmissionQueue:
         waiting.end(await self._database.execute(waiting.caller, waiting.call))
 
     async def _run_together(self, calls: Sequence[WaitingCall], group: Group, judgement: Judgement) -> None:
-        queue, function, began = group.queue, group.function, monotonic()
+        queue, function = group.queue, group.function
         try:
             shared = await self._database.execute_together(group, [waiting.call for waiting in calls], judgement)
         except Stale:
@@ -241,7 +241,8 @@ class AdmissionQueue:
             return
         if shared.deadlock:
             self.sharing.deadlocked(queue, function)
-        self.sharing.took(queue, function, monotonic() - began)
+        else:
+            self.sharing.took(queue, function, shared.seconds / calls[0].lane.running)
         for waiting, outcome in zip(calls, shared.outcomes, strict=True):
             if outcome is not None:
                 waiting.end(outcome)

@@ -1,6 +1,7 @@
 """Runs calls in their caller's role: one transaction, one statement, one round trip."""
 
 import logging
+import math
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,7 +33,7 @@ from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 CALLS = """
-select row_count, body, failure
+select row_count, body, failure, seconds
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
@@ -56,10 +57,12 @@ class Shared(NamedTuple):
     """What became of a shared transaction.
 
     outcomes  of each call its answer, its error, or None if it must run alone
+    seconds   how long it took, without the commit; infinite if it was cancelled
     deadlock  whether it met a deadlock
     """
 
     outcomes: Sequence[Answer | GatewayError | None]
+    seconds: float = 0
     deadlock: bool = False
 
 
@@ -150,13 +153,14 @@ class Database:
                         raise ConnectionLost from None
                     if error.sqlstate == STALE_SQLSTATE:
                         raise Stale from None
-                    deadlock = error.sqlstate == DEADLOCK_SQLSTATE
-                    if deadlock or isinstance(error, asyncpg.QueryCanceledError):
-                        return Shared([None] * len(calls), deadlock)
+                    if error.sqlstate == DEADLOCK_SQLSTATE:
+                        return Shared([None] * len(calls), deadlock=True)
+                    if isinstance(error, asyncpg.QueryCanceledError):
+                        return Shared([None] * len(calls), math.inf)
             return Shared([None] * len(calls))
         except StatementTimeout:
             # The limit is that of one call.
-            return Shared([None] * len(calls))
+            return Shared([None] * len(calls), math.inf)
         except BROKEN as error:
             self._close_if_lost(connection, error)
             raise ConnectionLost from None
@@ -351,7 +355,7 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
     outcomes: list[Answer | GatewayError | None] = []
     succeeded = deadlock = False
     for row, call in zip(rows, calls, strict=True):
-        row_count, body, failure = row.values()
+        row_count, body, failure, _ = row.values()
         if failure is None:
             succeeded = True
             outcomes.append(Answer(None, row_count, body))
@@ -361,7 +365,7 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
             # A write on a standby runs again too: `execute` looks for the primary.
             again = succeeded or refusal.sqlstate in RETRIED_SQLSTATES or refusal.sqlstate == READ_ONLY_SQLSTATE
             outcomes.append(None if again else error_of(refusal, caller, call))
-    return Shared(outcomes, deadlock)
+    return Shared(outcomes, rows[-1]["seconds"], deadlock)
 
 
 async def _is_true(connection: Connection, condition: str) -> bool:

@@ -168,8 +168,9 @@ class FairQueue:
 
     def remove(self, call: "WaitingCall") -> None:
         """Forget a call that ended while it waited."""
-        self._left(call)
+        call.flow.waiting -= 1
         call.flow.calls -= 1
+        self.waiting -= 1
         # No connection may come free for long, and the oldest calls end first.
         line = call.flow.lines.get(call.lane)
         if line is not None:
@@ -208,7 +209,8 @@ class FairQueue:
     def took(self, call: "WaitingCall") -> None:
         """Note that a connection takes a waiting call, which stays in its line until it is reached."""
         call.taken = True
-        self._left(call)
+        call.flow.waiting -= 1
+        self.waiting -= 1
 
     def start(self, group: "Sequence[WaitingCall]") -> None:
         """Charge calls that start together on one connection. The connection is one of the first call's flow."""
@@ -218,36 +220,38 @@ class FairQueue:
         lane.running += 1
         self._now = max(self._now, flow.used)
         for call in group:
+            flow = call.flow
             if not call.taken:
                 # It never waited.
                 call.taken = True
-                call.flow.calls += 1
-            call.charged = call.flow.estimate
-            call.flow.used = max(self._now, call.flow.used) + call.charged
+                flow.calls += 1
+            call.charged = flow.estimate
+            flow.used = (flow.used if flow.used > self._now else self._now) + call.charged
 
     def end(self, group: "Sequence[WaitingCall]", seconds: float) -> None:
         """Charge calls what they took together in place of what was expected."""
-        flow, lane = group[0].flow, group[0].lane
+        first, lane = group[0].flow, group[0].lane
         self._running -= 1
-        flow.running -= 1
+        first.running -= 1
         lane.running -= 1
         each = seconds / len(group)
-        self._estimate = _nearer(self._estimate, each)
+        self._estimate = first.estimate = _nearer(first.estimate, each)
         for call in group:
-            call.flow.used += each - call.charged
-            call.flow.estimate = _nearer(call.flow.estimate, each)
-            call.flow.calls -= 1
+            flow = call.flow
+            flow.used += each - call.charged
+            flow.calls -= 1
+            if not flow.calls:
+                self._forget_flow(flow)
         if lane.held:
             self._resume(lane.held)
-        if flow.held:
-            self._resume(flow.held)
-        for call in group:
-            self.forget(call.flow, lane)
+        if first.held:
+            self._resume(first.held)
+        if not lane.running:
+            self._forget_lane(lane)
 
     def forget(self, flow: Flow, lane: Lane) -> None:
         """Forget what has no calls, a flow as soon as it has no debt."""
-        if not lane.running and not lane.lines:
-            self._lanes.pop(lane.queue, None)
+        self._forget_lane(lane)
         if not flow.calls:
             self._forget_flow(flow)
 
@@ -300,10 +304,6 @@ class FairQueue:
             self._resume(line.lane.held)
             self._resume(line.flow.held)
 
-    def _left(self, call: "WaitingCall") -> None:
-        call.flow.waiting -= 1
-        self.waiting -= 1
-
     def _opened(self, flow: Flow, lane: Lane) -> Line:
         line = flow.lines[lane] = Line(flow, lane)
         lane.lines += 1
@@ -316,6 +316,10 @@ class FairQueue:
             del line.flow.lines[line.lane]
             line.lane.lines -= 1
             self._lines -= 1
+
+    def _forget_lane(self, lane: Lane) -> None:
+        if not lane.running and not lane.lines:
+            self._lanes.pop(lane.queue, None)
 
     def _forget_flow(self, flow: Flow) -> None:
         """Forget a flow without calls once its virtual time is no longer ahead, and other such flows."""

@@ -40,35 +40,24 @@ class Group(NamedTuple):
     function: str
 
 
-class Place(NamedTuple):
-    """Where a call waits.
+def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, Group | None, int]:
+    """The queue of a call, its group, and the message that it locks, otherwise 0.
 
-    queue       the queue that it uses; UNKNOWN_QUEUE; None for other functions than the six of the Data API
-    group       the calls that it can share a transaction with, if any
-    message_id  the message that it locks, otherwise 0
+    The queue is UNKNOWN_QUEUE where it is not known here, and None for other functions than the six of the Data API.
+
+    shares  whether the database can run the call with others
     """
-
-    queue: str | None
-    group: Group | None = None
-    message_id: int = 0
-
-
-NO_QUEUE, SOME_QUEUE = Place(None), Place(UNKNOWN_QUEUE)
-
-
-def place_of(caller: Caller, call: Call, *, shares: bool) -> Place:
-    """The place of a call. `shares`: whether the database can run it with others."""
     function = queue_function(call.function.schema, call.function.name)
     if function is None:
-        return NO_QUEUE
-    if texts := call.values.get("queue_name"):
-        return Place(texts[-1])
+        return None, None, 0
+    if call.values and (texts := call.values.get("queue_name")):
+        return texts[-1], None, 0
     if call.body is None or (found := _target(call.body)) is None:
-        return SOME_QUEUE
+        return UNKNOWN_QUEUE, None, 0
     number = found.number if function.locks_message else 0
     if not shares or number is None:
-        return Place(found.queue_name)
-    return Place(found.queue_name, Group(caller, found.queue_name, function.name), number)
+        return found.queue_name, None, 0
+    return found.queue_name, Group(caller, found.queue_name, function.name), number
 
 
 def _target(body: str) -> Target | None:

@@ -94,7 +94,7 @@ class Standing:
 class Sharing:
     """The standing of the functions and queues that were called lately.
 
-    deadlocks, slow, stale  shared transactions that ended in a deadlock, took too long, or relied on a stale judgement
+    ended  shared transactions that ended sharing for a while, by the reason: a deadlock, too long, a stale judgement
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Sharing:
         self._standings: OrderedDict[tuple[str, str], Standing] = OrderedDict()
         self._wanted: dict[tuple[str, str], None] = {}
         self._judging: asyncio.Task[None] | None = None
-        self.deadlocks = self.slow = self.stale = 0
+        self.ended = {"deadlock": 0, "slow": 0, "stale": 0}
 
     def judgement(self, queue: str, function: str) -> Judgement | None:
         """The judgement that allows calls to share a transaction; None if they must run alone now."""
@@ -121,22 +121,26 @@ class Sharing:
 
     def was_stale(self, queue: str, function: str, judgement: Judgement) -> None:
         """Something that the judgement relies on has changed."""
-        self.stale += 1
+        self.ended["stale"] += 1
         standing = self._standing(queue, function)
         if standing.judgement is judgement:
             standing.judgement = None
 
     def deadlocked(self, queue: str, function: str) -> None:
-        self.deadlocks += 1
+        self.ended["deadlock"] += 1
         self._standing(queue, function).keep_apart(self._clock())
 
     def took(self, queue: str, function: str, seconds: float) -> None:
-        """Note the duration of a shared transaction."""
+        """Note how long a shared transaction took in Postgres.
+
+        seconds  divided by the transactions on this queue at the time: where many compete for a processor, each is
+                 slow, and calls that run alone would be slower
+        """
         standing, now = self._standing(queue, function), self._clock()
         if seconds <= SLOW_GROUP_SECONDS:
             standing.fast(now)
         elif standing.keep_apart(now):
-            self.slow += 1
+            self.ended["slow"] += 1
 
     async def close(self) -> None:
         """Stop judging."""

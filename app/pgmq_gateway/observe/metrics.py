@@ -148,6 +148,12 @@ class _Traffic(Collector):
             traffic.seconds,
         )
         yield self._transactions()
+        undone = CounterMetricFamily(
+            "pgmq_gateway_unshared", "Shared transactions whose calls run alone for a while", labels=["reason"]
+        )
+        for reason, number in self._admission.sharing.ended.items():
+            undone.add_metric([reason], number)
+        yield undone
         yield GaugeMetricFamily("pgmq_gateway_connections_busy", "Database connections in use", self._admission.busy)
         yield CounterMetricFamily(
             "pgmq_gateway_log_lines_dropped", "Lines of the log dropped because stderr was not read", STDERR.dropped
@@ -160,7 +166,7 @@ class _Traffic(Collector):
         counts = [sum(sizes[low + 1 : high + 1]) for low, high in zip(below, SIZE_BOUNDS, strict=False)]
         return HistogramMetricFamily(
             "pgmq_gateway_transaction_calls",
-            "Calls in a transaction; waiting calls of one caller share one",
+            "Calls in a transaction; waiting calls of one caller, function and queue share one",
             buckets(SIZE_BOUNDS, [*counts, 0]),
             sum(size * number for size, number in enumerate(sizes)),
         )

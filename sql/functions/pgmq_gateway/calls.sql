@@ -210,6 +210,7 @@ grant execute on function pgmq_gateway.call to authenticator;
 -- careful      whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
 --              first error is that of the whole transaction. A savepoint costs as much as a small call.
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
+-- seconds      how long all calls took, without the commit; in the last row only
 --
 -- The rows are in the order of the calls. If the statement is cancelled, all calls fail, and the gateway runs them one
 -- by one, because a time limit is that of a single call. The other arguments are those of `call`.
@@ -228,7 +229,8 @@ create or replace function pgmq_gateway.calls(
     careful boolean,
     out row_count bigint,
     out body text,
-    out failure text[]
+    out failure text[],
+    out seconds double precision
 )
 returns setof record
 language plpgsql
@@ -302,6 +304,9 @@ begin
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         own_role := pg_catalog.set_config('role', 'none', true);
+        if n = pg_catalog.cardinality(given) then
+            seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+        end if;
         return next;
     end loop;
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
