@@ -93,7 +93,7 @@ async def _measure(names: Sequence[Name], baseline: Path | None, pace: Pace) -> 
     async with stage(Cast(names, baseline=baseline, settings=settings)) as ready:
         for gateway in ready.contenders:
             assert isinstance(gateway, HttpServer)
-            await _define(gateway, *tenants.SQL)
+            await define(gateway, *tenants.SQL)
             for name, key in tenants.BY_REQUEST.items():
                 figure = await _foreign(gateway, "mere_notes", key, f"{name}, by a pre-request", pace)
                 screen.print(str(figure))
@@ -102,7 +102,7 @@ async def _measure(names: Sequence[Name], baseline: Path | None, pace: Pace) -> 
 
 
 async def _figures(gateway: HttpServer, postgres: Postgres, pace: Pace) -> AsyncIterator[Figure]:
-    await _define(gateway, *tenants.SQL, *neighbours.SQL)
+    await define(gateway, *tenants.SQL, *neighbours.SQL)
     # Before other callers are active, for whom connections are kept.
     yield Figure(gateway.name, "ten calls of one second, pool of ten", await neighbours.slow(gateway), 1.3, " s")
     for name, key in tenants.BY_CALL.items():
@@ -132,7 +132,7 @@ async def _foreign(gateway: HttpServer, function: str, key: tenants.Key, what: s
     return Figure(gateway.name, f"other callers' rows seen: {what}", 100 * share, 0, " %")
 
 
-async def _define(gateway: HttpServer, *statements: str) -> None:
+async def define(gateway: HttpServer, *statements: str) -> None:
     """Run SQL, and wait until the gateway has loaded the functions."""
     await gateway.queues.run(*statements)
     client = Client(gateway.url)
