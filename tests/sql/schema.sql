@@ -538,11 +538,13 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_triggers(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_owners(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_sharing(lint.queue_name)
     ) as f
-    order by f.level, f.queue_name, f.rule, f.message;
+    order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2014,11 +2016,14 @@ CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_ta
 $$;
 
 CREATE FUNCTION pgmq_gateway.expressions(relation oid, written boolean) RETURNS TABLE(class oid, object oid, title text, tree text)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+begin
+    return query
     select
-        'pg_policy'::regclass, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
+        'pg_policy'::regclass::oid, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
         concat_ws(' ', p.polqual, p.polwithcheck)
     from pg_policy as p
     where p.polrelid = relation
@@ -2040,6 +2045,7 @@ CREATE FUNCTION pgmq_gateway.expressions(relation oid, written boolean) RETURNS 
         concat_ws(' ', i.indexprs, i.indpred)
     from pg_index as i
     where i.indrelid = relation and written;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
@@ -2764,6 +2770,36 @@ CREATE FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_q
     where pgmq_admin.exposed();
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with functions as (
+        select coalesce(array_agg(distinct o order by o), '{}') as obstacles
+        from unnest(array['send', 'send_batch', 'read', 'pop', 'archive', 'delete']) as f (name)
+        cross join lateral pgmq_gateway.function_obstacles(f.name) as j
+        cross join lateral unnest(j.obstacles) as o
+    ), subjects (queue_name, obstacles) as (
+        select q.queue_name, t.obstacles || case when only_queue is null then '{}' else f.obstacles end
+        from functions as f
+        cross join pgmq_gateway.selected_queues(only_queue) as q
+        cross join lateral pgmq_gateway.table_obstacles(
+            pgmq_gateway.written_tables(q.queue_name, 'read') || q.archive_table::oid) as t
+        union all
+        select null, f.obstacles from functions as f where only_queue is null
+    )
+    select
+        s.queue_name, 'no_sharing', 'info',
+        format(
+            'Each call runs in a transaction of its own, although calls that arrive together could share one. %s',
+            array_to_string(s.obstacles[:3], ' '))
+            || case when cardinality(s.obstacles) > 3
+                then format(' And %s more reasons.', cardinality(s.obstacles) - 3) else '' end,
+        'This is correct, but slower under load. docs/admin.md lists which functions and tables prevent sharing.'
+    from subjects as s
+    where s.obstacles <> '{}';
+$$;
+
 CREATE FUNCTION pgmq_gateway.lint_tables(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3323,9 +3359,12 @@ CREATE FUNCTION pgmq_gateway.record_default_privileges() RETURNS void
 $$;
 
 CREATE FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) RETURNS TABLE(title text, ref_class oid, ref_object oid)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+begin
+    return query
     with code as (
         select e.class, e.object, e.title, e.tree
         from pgmq_gateway.expressions(referred.object, written) as e
@@ -3342,12 +3381,13 @@ CREATE FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) RE
     from code as c
     join pg_depend as d on d.classid = c.class and d.objid = c.object
     union
-    select c.title, 'pg_proc'::regclass, r[1]::oid
+    select c.title, 'pg_proc'::regclass::oid, r[1]::oid
     from code as c, regexp_matches(c.tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') as r
     union
-    select c.title, 'pg_class'::regclass, r[1]::oid
+    select c.title, 'pg_class'::regclass::oid, r[1]::oid
     from code as c, regexp_matches(c.tree, ':relid (\d+)', 'g') as r
     where r[1] <> '0';
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
@@ -3523,9 +3563,12 @@ CREATE FUNCTION pgmq_gateway.state_expression(present text) RETURNS text
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS SETOF text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+begin
+    return query
     select 'is not an ordinary table'
     from pg_class as c
     -- pgmq.message_record is a row type. A default can refer to a sequence.
@@ -3550,6 +3593,7 @@ CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
     from pg_index as i
     where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_table oid, function oid)
@@ -3573,16 +3617,19 @@ CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_tabl
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) RETURNS record
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+begin
     with recursive used (title, class, object) as (
         select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
         union
         select coalesce(u.title, r.title), r.ref_class, r.ref_object
         from used as u
         cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
-        where not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
+        where u.class in ('pg_class'::regclass, 'pg_proc'::regclass) and u.object >= 16384
+          and not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
     ), relations as (
         select distinct object as oid from used where class = 'pg_class'::regclass
     ), routines as (
@@ -3618,7 +3665,9 @@ CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[],
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
-            order by 1);
+            order by 1)
+    into obstacles, relations, functions;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURNS text[]
@@ -4420,6 +4469,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_acce
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_relations(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_sharing(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_tables(only_queue text) FROM PUBLIC;
 

@@ -12,6 +12,8 @@ THROTTLE = "pgmq.notify_insert_throttle"
 TOUCHING = "create function public.past() returns void {} language sql as 'delete from pgmq.meta where false'"
 NOTING = "create function public.note() returns trigger language plpgsql as 'begin return null; end'"
 LEVELS = {"notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
+# Other findings are only information.
+MISTAKES = "from pgmq_admin.lint() where level <> 'info'"
 BROKEN = {
     "rls_off": ["select pgmq_admin.set_rls('q', false)"],
     "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
@@ -58,7 +60,7 @@ def lint(db: Sql) -> Iterator[Sql]:
 def test_a_rule_finds_what_it_is_for_and_nothing_else(lint: Sql, rule: str) -> None:
     for statement in BROKEN[rule]:
         lint(statement)
-    ((found, level, message, hint),) = lint("select rule, level, message, hint from pgmq_admin.lint()")
+    ((found, level, message, hint),) = lint(f"select rule, level, message, hint {MISTAKES}")
     assert (found, level) == (rule, LEVELS.get(rule, "warning"))
     assert message.endswith(".") or "lacks" in message
     assert hint.endswith(".")
@@ -68,7 +70,7 @@ def test_a_rule_finds_what_it_is_for_and_nothing_else(lint: Sql, rule: str) -> N
 def test_a_rule_is_silent_where_all_is_in_order(lint: Sql, rule: str) -> None:
     for statement in IN_ORDER[rule]:
         lint(statement)
-    assert lint("select * from pgmq_admin.lint()") == []
+    assert lint(f"select * {MISTAKES}") == []
 
 
 def test_an_open_queue_is_an_error_as_soon_as_somebody_gets_in(lint: Sql) -> None:
@@ -107,7 +109,7 @@ def test_a_partitioned_queue_cannot_notify(lint: Sql) -> None:
     lint("create table pgmq.a_parted (like pgmq.a_q)")
     lint("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parted', true, false)")
     lint("select pgmq_admin.set_rls('parted', true), pgmq.enable_notify_insert('parted')")
-    ((rule, hint),) = lint("select rule, hint from pgmq_admin.lint('parted')")
+    ((rule, hint),) = lint("select rule, hint from pgmq_admin.lint('parted') where level <> 'info'")
     assert (rule, hint) == ("notify_row", "pgmq_admin.disable_notify('parted') removes the useless trigger.")
 
 
@@ -116,6 +118,25 @@ def test_a_wrapper_of_somebody_elses_is_an_error(lint: Sql) -> None:
     ((level, message),) = lint("select level, message from pgmq_admin.lint() where rule = 'definer_function'")
     assert level == "error"
     assert message.startswith("pgmq_public.read(text,integer,integer) is SECURITY DEFINER")
+
+
+def test_a_queue_whose_calls_cannot_share_is_reported(lint: Sql) -> None:
+    lint("select pgmq.enable_notify_insert('q')")
+    lint("create policy p on pgmq.q_q using (pg_try_advisory_xact_lock(1))")
+    for queue in ("'q'", ""):
+        ((name, level, message),) = lint(f"select queue_name, level, message from pgmq_admin.lint({queue})")
+        assert (name, level) == ("q", "info")
+        assert "Table pgmq.q_q has the trigger trigger_notify_queue_insert_listeners." in message
+        assert "Policy p of pgmq.q_q calls pg_try_advisory_xact_lock(bigint)" in message
+
+
+def test_a_function_that_keeps_calls_from_sharing_is_reported_once(lint: Sql) -> None:
+    lint("select pgmq_admin.create_queue('other')")
+    lint("alter function pgmq_public.send set work_mem = '1MB'")
+    rows = lint("select queue_name, level, message from pgmq_admin.lint()")
+    assert [row[:2] for row in rows] == [(None, "info")]
+    assert rows[0][2].endswith("Function pgmq_public.send(text,jsonb,integer) is not that of pgmq or Supabase.")
+    assert [name for (name,) in lint("select queue_name from pgmq_admin.lint('q')")] == ["q"]
 
 
 def test_a_queue_is_looked_at_alone_when_it_is_named(lint: Sql) -> None:
@@ -152,7 +173,7 @@ def test_code_of_others_is_found_on_the_tables_of_one_queue(lint: Sql, statement
     lint("select pgmq_admin.create_queue('other')")
     lint(statement)
     assert lint("select * from pgmq_admin.lint('other') where rule <> 'excess_privilege'") == []
-    ((queue, found),) = lint("select queue_name, message from pgmq_admin.lint('q')")
+    ((queue, found),) = lint("select queue_name, message from pgmq_admin.lint('q') where level <> 'info'")
     assert (queue, found[: len(message)]) == ("q", message)
 
 

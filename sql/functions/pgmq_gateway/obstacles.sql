@@ -1,4 +1,6 @@
 -- Why calls on tables cannot share a transaction: what these tables run that could leave something behind.
+--
+-- In PL/pgSQL, because planning these queries takes longer than running them.
 
 -- The expressions that Postgres evaluates for a table.
 --
@@ -6,12 +8,15 @@
 -- class, object  as in pg_depend
 create or replace function pgmq_gateway.expressions(relation oid, written boolean)
 returns table (class oid, object oid, title text, tree text)
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $expressions$
+#variable_conflict use_column
+begin
+    return query
     select
-        'pg_policy'::regclass, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
+        'pg_policy'::regclass::oid, p.oid, format('Policy %I of %s', p.polname, relation::regclass),
         concat_ws(' ', p.polqual, p.polwithcheck)
     from pg_policy as p
     where p.polrelid = relation
@@ -33,6 +38,7 @@ as $expressions$
         concat_ws(' ', i.indexprs, i.indpred)
     from pg_index as i
     where i.indrelid = relation and written;
+end;
 $expressions$;
 revoke all on function pgmq_gateway.expressions from public;
 grant execute on function pgmq_gateway.expressions to authenticator;
@@ -42,10 +48,13 @@ grant execute on function pgmq_gateway.expressions to authenticator;
 -- title  of the expression, if the object is a table
 create or replace function pgmq_gateway.referred(class oid, object oid, written boolean)
 returns table (title text, ref_class oid, ref_object oid)
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $referred$
+#variable_conflict use_column
+begin
+    return query
     with code as (
         select e.class, e.object, e.title, e.tree
         from pgmq_gateway.expressions(referred.object, written) as e
@@ -62,12 +71,13 @@ as $referred$
     from code as c
     join pg_depend as d on d.classid = c.class and d.objid = c.object
     union
-    select c.title, 'pg_proc'::regclass, r[1]::oid
+    select c.title, 'pg_proc'::regclass::oid, r[1]::oid
     from code as c, regexp_matches(c.tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') as r
     union
-    select c.title, 'pg_class'::regclass, r[1]::oid
+    select c.title, 'pg_class'::regclass::oid, r[1]::oid
     from code as c, regexp_matches(c.tree, ':relid (\d+)', 'g') as r
     where r[1] <> '0';
+end;
 $referred$;
 revoke all on function pgmq_gateway.referred from public;
 grant execute on function pgmq_gateway.referred to authenticator;
@@ -75,10 +85,13 @@ grant execute on function pgmq_gateway.referred to authenticator;
 -- Why a table itself is an obstacle, apart from its expressions.
 create or replace function pgmq_gateway.table_faults(relation oid, written boolean)
 returns setof text
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $faults$
+#variable_conflict use_column
+begin
+    return query
     select 'is not an ordinary table'
     from pg_class as c
     -- pgmq.message_record is a row type. A default can refer to a sequence.
@@ -103,6 +116,7 @@ as $faults$
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
     from pg_index as i
     where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+end;
 $faults$;
 revoke all on function pgmq_gateway.table_faults from public;
 grant execute on function pgmq_gateway.table_faults to authenticator;
@@ -115,17 +129,20 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 create or replace function pgmq_gateway.table_obstacles(
     tables oid[], out obstacles text[], out relations oid[], out functions text[]
 )
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $obstacles$
+#variable_conflict use_column
+begin
     with recursive used (title, class, object) as (
         select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
         union
         select coalesce(u.title, r.title), r.ref_class, r.ref_object
         from used as u
         cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
-        where not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
+        where u.class in ('pg_class'::regclass, 'pg_proc'::regclass) and u.object >= 16384
+          and not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
     ), relations as (
         select distinct object as oid from used where class = 'pg_class'::regclass
     ), routines as (
@@ -161,7 +178,9 @@ as $obstacles$
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
-            order by 1);
+            order by 1)
+    into obstacles, relations, functions;
+end;
 $obstacles$;
 revoke all on function pgmq_gateway.table_obstacles from public;
 grant execute on function pgmq_gateway.table_obstacles to authenticator;

@@ -95,3 +95,37 @@ end;
 $judgement$;
 revoke all on function pgmq_gateway.judgement from public;
 grant execute on function pgmq_gateway.judgement to authenticator;
+
+-- The rule of the lint: queues whose calls cannot share, and functions, once for all queues or with the selected one.
+create or replace function pgmq_gateway.lint_sharing(only_queue text)
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    with functions as (
+        select coalesce(array_agg(distinct o order by o), '{}') as obstacles
+        from unnest(array['send', 'send_batch', 'read', 'pop', 'archive', 'delete']) as f (name)
+        cross join lateral pgmq_gateway.function_obstacles(f.name) as j
+        cross join lateral unnest(j.obstacles) as o
+    ), subjects (queue_name, obstacles) as (
+        select q.queue_name, t.obstacles || case when only_queue is null then '{}' else f.obstacles end
+        from functions as f
+        cross join pgmq_gateway.selected_queues(only_queue) as q
+        cross join lateral pgmq_gateway.table_obstacles(
+            pgmq_gateway.written_tables(q.queue_name, 'read') || q.archive_table::oid) as t
+        union all
+        select null, f.obstacles from functions as f where only_queue is null
+    )
+    select
+        s.queue_name, 'no_sharing', 'info',
+        format(
+            'Each call runs in a transaction of its own, although calls that arrive together could share one. %s',
+            array_to_string(s.obstacles[:3], ' '))
+            || case when cardinality(s.obstacles) > 3
+                then format(' And %s more reasons.', cardinality(s.obstacles) - 3) else '' end,
+        'This is correct, but slower under load. docs/admin.md lists which functions and tables prevent sharing.'
+    from subjects as s
+    where s.obstacles <> '{}';
+$lint$;
+revoke all on function pgmq_gateway.lint_sharing from public;

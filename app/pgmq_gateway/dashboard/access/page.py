@@ -118,6 +118,8 @@ class Access:
                 return answer
         rights, grants, policies, warnings, queues, exposed = answers
         rls = bool(queues and queues[0]["rls"])
+        # What is only information does not concern access.
+        warnings = [row for row in warnings if row["level"] != "info"]
         return Snapshot(permissions_of(rights, grants), policies, warnings, rls, exposed)
 
     def _show(self, snapshot: Snapshot) -> None:

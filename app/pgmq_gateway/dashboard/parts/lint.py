@@ -18,7 +18,7 @@ FIXES = {
 
 def finding(row: Row, address: str | None = None) -> None:
     """A finding with a link to its fix on the page Access. `address` is a link to its queue."""
-    with ui.element("p").classes("notice"):
+    with ui.element("p").classes("muted" if row["level"] == "info" else "notice"):
         words(f"{row['level']}: ").classes("level")
         if address is not None:
             ui.link(row["queue_name"], address)
