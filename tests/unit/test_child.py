@@ -1,14 +1,18 @@
 """Supervised child processes: their restarts and their end."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
+from pathlib import Path
 
 import pytest
 
-from pgmq_gateway.process import child
+from pgmq_gateway.process import child, supervisor
 from pgmq_gateway.process.child import FIRST_RESTART_SECONDS, Child
+from pgmq_gateway.process.supervisor import Worker
+from pgmq_gateway.settings.model import Settings
 from tests.waiting import until_async
 
 STUBBORN = """
@@ -16,6 +20,11 @@ import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(600)
+"""
+FREEZES = """
+import os, signal
+print("alive", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
 """
 ENDS_WITH_PARENT = """
 import asyncio, signal
@@ -92,6 +101,28 @@ async def test_a_process_that_ignores_sigterm_can_be_killed() -> None:
     stubborn.kill()
     await keeping
     assert stubborn.started == 1
+
+
+async def test_a_frozen_worker_is_killed_and_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.01)
+
+    class Frozen(Worker):
+        started = 0
+
+        async def start(self) -> Process:
+            self.started += 1
+            return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", FREEZES, stdout=PIPE)
+
+    with socket.socket() as api:
+        frozen = Frozen(Settings(), api, tmp_path / "admin")
+        keeping = asyncio.create_task(frozen.keep())
+        await until_async(lambda: frozen.started == 2)
+        frozen.stop()
+        await keeping
+    assert "a worker has not responded for 0.15 s; killing it" in caplog.text
+    assert "a worker exited with status -9" in caplog.text
 
 
 def test_a_child_ends_with_its_parent() -> None:

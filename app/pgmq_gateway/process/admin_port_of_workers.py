@@ -1,8 +1,9 @@
 """The admin port of several workers: merges their responses."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 from fastapi import Response
@@ -41,7 +42,8 @@ class Overview:
         if not responses:
             return Response(status_code=503)
         if path == "/metrics":
-            text = merged(answer.text for answer in responses)
+            # Not the number of those that responded: the alert compares it with the number of ready ones.
+            text = merged((answer.text for answer in responses), {"pgmq_gateway_workers": len(self._workers)})
             return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
         return Response(responses[0].content, media_type="application/json")
 
@@ -56,8 +58,11 @@ async def _get(worker: Path, path: str) -> httpx.Response | None:
         return None
 
 
-def merged(texts: Iterable[str]) -> str:
-    """The metrics of several workers as one text."""
+def merged(texts: Iterable[str], replaced: Mapping[str, float] = MappingProxyType({})) -> str:
+    """The metrics of several workers as one text.
+
+    replaced  values of metrics without labels, by name
+    """
     families: dict[str, Metric] = {}
     # By family, then by name and labels of a sample: workers may have counted different labels.
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
@@ -69,6 +74,8 @@ def merged(texts: Iterable[str]) -> str:
                 key = sample.name, tuple(sorted(sample.labels.items()))
                 both = known.get(key, 0.0), sample.value
                 known[key] = max(both) if sample.name.startswith(MAXIMA) else sum(both)
+    for name, value in replaced.items():
+        values[name] = {(name, ()): value}
     lines = []
     for family in families.values():
         name = family.name + "_total" * (family.type == "counter")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,8 +20,14 @@ from pgmq_gateway.process.child import Child, run_module
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.settings.model import Settings
 
-# A worker prints this line when it serves with new settings.
-APPLIED = b"applied\n"
+logger = logging.getLogger("pgmq_gateway")
+
+# A worker prints the first line when it serves with new settings, and the second one every second.
+APPLIED, ALIVE = b"applied\n", b"alive\n"
+# A worker is frozen after so many ticks of the supervisor without a line. Ticks, not seconds: while the machine is
+# paused there are none, and afterwards the workers are not late.
+TICK_SECONDS = 1.0
+MAX_SILENT_TICKS = 15
 
 
 class Worker(Child):
@@ -37,6 +44,7 @@ class Worker(Child):
         self._settings = settings
         self._api = api.fileno()
         self._answer: asyncio.Future[bytes] | None = None
+        self._silent_ticks = 0
         self.admin = admin
         self.serving = asyncio.Event()
 
@@ -55,15 +63,31 @@ class Worker(Child):
             return process
 
     async def listen(self, process: Process) -> None:
-        """The worker prints `ready`, and after each change of settings `applied` or `kept`."""
+        """The worker prints `ready`, `alive`, and after each change of settings `applied` or `kept`.
+
+        It is killed if it stops printing, as when it is frozen.
+        """
         assert process.stdout is not None
+        watching: asyncio.Task[None] | None = None
         while line := await process.stdout.readline():
+            self._silent_ticks = 0
+            if watching is None:
+                watching = asyncio.create_task(self._watch())
             if line == b"ready\n":
                 self.serving.set()
-            else:
+            elif line != ALIVE:
                 self._answered(line)
+        if watching is not None:
+            watching.cancel()
         # The worker has exited. The next one starts with the new settings.
         self._answered(APPLIED)
+
+    async def _watch(self) -> None:
+        while self._silent_ticks < MAX_SILENT_TICKS:
+            await asyncio.sleep(TICK_SECONDS)
+            self._silent_ticks += 1
+        logger.error("%s has not responded for %g s; killing it", self.name, MAX_SILENT_TICKS * TICK_SECONDS)
+        self.kill()
 
     async def apply(self, settings: Settings) -> bool:
         """Send the worker other settings and return whether it applied them."""

@@ -1,10 +1,11 @@
 """A worker process: `python -m pgmq_gateway.process.worker`, started by supervisor.py.
 
 Its stdin has lines of JSON, which `ps` does not show: first settings and sockets, later new settings. It prints
-`ready`, and after new settings `applied` or `kept`. It stops when stdin is closed, so that it does not outlive its
-parent.
+`ready`, after new settings `applied` or `kept`, and `alive` each second: a silent worker is killed. It stops when stdin
+is closed, so that it does not outlive its parent.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import uvloop
 
 from pgmq_gateway.http.sockets import Addresses, ServeError
 from pgmq_gateway.observe import logs
+from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.child import lines_of_parent
 from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import SIGNALS, Apply
@@ -24,6 +26,8 @@ from pgmq_gateway.process.serve import serve
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, SettingsError
+
+HEARTBEAT_SECONDS = 1.0
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -44,10 +48,18 @@ async def _serve(stdin: IO[bytes], message: dict[str, Any], stop_signals: StopSi
 
     async def reloading(apply: Apply) -> None:
         async for line in lines_of_parent(stdin):
-            _print("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
+            STDOUT.write("applied" if await _applied(apply, _settings(json.loads(line))) else "kept")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    lifecycle = Lifecycle(addresses, Manager(), stop_signals, lambda: _print("ready"), reloading, supervised=True)
+    lifecycle = Lifecycle(
+        addresses,
+        Manager(),
+        stop_signals,
+        lambda: STDOUT.write("ready"),
+        reloading,
+        [_report_life()],
+        supervised=True,
+    )
     await serve(_settings(message), lifecycle)
 
 
@@ -67,8 +79,10 @@ def _settings(message: dict[str, Any]) -> Settings:
     return settings
 
 
-def _print(word: str) -> None:
-    print(word, flush=True)
+async def _report_life() -> None:
+    while True:
+        STDOUT.write("alive")
+        await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
 if __name__ == "__main__":
