@@ -47,7 +47,8 @@ def test_f12_a_call_is_reported_cancelled_only_if_it_was(
     owner: psycopg.Connection[Any], proxy: Proxy, serve: Serve, database: str, bearer: Bearer
 ) -> None:
     uri = f"postgresql://authenticator@127.0.0.1:{proxy.port}/{database}?sslmode=disable"
-    gateway = serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+    # Without samples for the history, only calls use the connection.
+    gateway = serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1", PGMQ_GATEWAY_HISTORY_INTERVAL="0")
     headers = {"Content-Profile": "pgmq_public", **bearer("hasty")}
 
     def stored() -> int:

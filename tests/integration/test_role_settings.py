@@ -73,11 +73,12 @@ def test_a42_a_call_whose_filters_take_longer_than_they_may_is_cancelled(
 
 def test_a_slow_function_whose_result_is_compared_only_has_the_time_of_its_role(gateway: RunningGateway) -> None:
     gateway.define(
-        "create function public.slow() returns table (n text) volatile language sql as "
-        "$f$ select 'a' from pg_sleep(0.4) $f$"
+        "create function public.slow(seconds float) returns table (n text) volatile language sql as "
+        "$f$ select 'a' from pg_sleep(seconds) $f$"
     )
-    assert gateway.client.post("/rpc/slow?n=eq.a").json() == [{"n": "a"}]
-    assert error(gateway.client.post("/rpc/slow?or=(n.eq.a,n.fts.a)"))["code"] == "57014"
+    assert gateway.client.post("/rpc/slow?n=eq.a", json={"seconds": 0.4}).json() == [{"n": "a"}]
+    searching = gateway.client.post("/rpc/slow?or=(n.eq.a,n.fts.a)", json={"seconds": 600})
+    assert error(searching)["code"] == "57014"
 
 
 def test_f14_a_deadlock_is_tried_again(gateway: RunningGateway) -> None:
