@@ -112,7 +112,6 @@ HARMLESS: dict[str, list[str]] = {
     "a generated column": ["alter table pgmq.q_orders add kind text generated always as (message ->> 'kind') stored"],
     "a check": ["alter table pgmq.q_orders add check (jsonb_typeof(message) = 'object')"],
     "an index": ["create index on pgmq.q_orders (lower(message ->> 'kind')) where message ->> 'kind' is not null"],
-    "a unique index": ["create unique index on pgmq.q_orders ((message ->> 'key'))"],
     "an enumeration": [
         "create type public.kind as enum ('a')",
         "alter table pgmq.q_orders add kind public.kind, add a kind[]",
@@ -221,6 +220,10 @@ OBSTACLES: dict[str, tuple[list[str], str]] = {
     "a deferrable constraint": (
         ["alter table pgmq.q_orders add constraint late unique (vt) deferrable"],
         "which is deferrable or an exclusion",
+    ),
+    "a unique index": (
+        ["create unique index on pgmq.q_orders ((message ->> 'key'))"],
+        "Table pgmq.q_orders has the unique index pgmq.q_orders_expr_idx, at which two transactions could deadlock.",
     ),
     "an exclusion": (
         ["alter table pgmq.q_orders add constraint one exclude (vt with =)"],

@@ -115,7 +115,14 @@ begin
     union all
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
     from pg_index as i
-    where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate);
+    where written and i.indrelid = relation and (i.indisexclusion or not i.indimmediate)
+    union all
+    -- Each transaction would hold the keys of all its calls. Index expressions have no attribute.
+    select format('has the unique index %s, at which two transactions could deadlock', i.indexrelid::regclass)
+    from pg_index as i
+    left join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where written and i.indrelid = relation and i.indisunique
+      and (i.indnkeyatts > 1 or a.attname is distinct from 'msg_id');
 end;
 $faults$;
 revoke all on function pgmq_gateway.table_faults from public;
