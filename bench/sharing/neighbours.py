@@ -96,9 +96,17 @@ async def _rate(gateway: HttpServer, plan: Plan, connections: int, seconds: int)
 
 async def slow(gateway: HttpServer) -> float:
     """Seconds until as many calls of one second as there are connections have returned."""
+    clients = await _connected(gateway, SLOW_CALLS)
     began = time.monotonic()
-    await asyncio.gather(*(_call(Client(gateway.url), "rest", '{"seconds": 1}') for _ in range(SLOW_CALLS)))
+    await asyncio.gather(*(_call(client, "rest", '{"seconds": 1}') for client in clients))
     return time.monotonic() - began
+
+
+async def _connected(gateway: HttpServer, number: int) -> list[Client]:
+    """Clients with open connections, so that their calls arrive together."""
+    clients = [Client(gateway.url) for _ in range(number)]
+    await asyncio.gather(*(client.call("rest", '{"seconds": 0}') for client in clients))
+    return clients
 
 
 async def _call(client: Client, function: str, body: str, headers: str = "") -> float:
@@ -141,9 +149,7 @@ def noises(gateway: HttpServer) -> dict[str, Plan]:
 
 async def abandoned(gateway: HttpServer) -> float:
     """Seconds after many slow calls were abandoned in which another caller still got 504."""
-    slow_ones = [Client(gateway.url) for _ in range(ABANDONED_CALLS)]
-    # On open connections they arrive together.
-    await asyncio.gather(*(one.call("rest", '{"seconds": 0}') for one in slow_ones))
+    slow_ones = await _connected(gateway, ABANDONED_CALLS)
     calls = [asyncio.create_task(one.call("rest", '{"seconds": 1}')) for one in slow_ones]
     await asyncio.sleep(ABANDONED_AFTER_SECONDS)
     for one, call in zip(slow_ones, calls, strict=True):
