@@ -1777,31 +1777,16 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_sort TO 'off'
     AS $$
 declare
-    few_pages constant bigint := 60;
     few_messages constant bigint := 1000;
-    present constant timestamptz := clock_timestamp();
-    indexed name[];
+    indexed constant name[] := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
 begin
-    exact := pages <= few_pages;
-    if pages is null then
-        return;
-    end if;
-    sent := pgmq_gateway.count_sent(queue_table);
-    if pages = 0 then
-        select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
-        return;
-    elsif exact then
-        select c.* into messages, visible, delayed, in_flight, oldest, newest
-        from pgmq_gateway.count_rows(queue_table::text, present) as c;
-        return;
-    end if;
-    indexed := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
+    exact := false;
     if 'vt' = any (indexed) then
         select c.* into messages, visible, delayed, in_flight, oldest, newest
         from pgmq_gateway.count_rows(
@@ -1816,6 +1801,29 @@ begin
     from pgmq_gateway.estimate_messages(
         queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
     ) as e;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    few_pages constant bigint := 60;
+    present constant timestamptz := clock_timestamp();
+begin
+    if pages = 0 then
+        select 0, 0, 0, 0, true into messages, visible, delayed, in_flight, exact;
+    elsif pages <= few_pages then
+        select c.*, true into messages, visible, delayed, in_flight, oldest, newest, exact
+        from pgmq_gateway.count_rows(queue_table::text, present) as c;
+    elsif pages > few_pages then
+        select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_long_queue(queue_table, pages, few_pages, live_tuples, dead_tuples, present) as c;
+    end if;
+    -- After the table and before the archive: drop_queue locks them in this order, and reading the sequence locks it
+    -- until the end of the transaction.
+    sent := pgmq_gateway.count_sent(queue_table);
 exception
     when undefined_table or syntax_error or internal_error then
         perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
@@ -4381,6 +4389,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, comm
 REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) FROM PUBLIC;
 

@@ -240,6 +240,51 @@ as $count$
 $count$;
 revoke all on function pgmq_gateway.count_sent from public;
 
+-- The messages of a queue with more than `few_pages` pages by state: exact when it has few messages.
+create or replace function pgmq_gateway.count_long_queue(
+    queue_table regclass,
+    pages bigint,
+    few_pages bigint,
+    live_tuples bigint,
+    dead_tuples bigint,
+    present timestamptz,
+    out messages bigint,
+    out exact boolean,
+    out visible bigint,
+    out delayed bigint,
+    out in_flight bigint,
+    out oldest timestamptz,
+    out newest timestamptz
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+-- The plan for a queue that has just been filled may come from its statistics as an empty one.
+set enable_sort = off
+as $count$
+declare
+    few_messages constant bigint := 1000;
+    indexed constant name[] := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
+begin
+    exact := false;
+    if 'vt' = any (indexed) then
+        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_rows(
+            format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
+        exact := messages <= few_messages;
+        if exact then
+            return;
+        end if;
+    end if;
+    select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
+    select e.* into messages, visible, delayed, in_flight
+    from pgmq_gateway.estimate_messages(
+        queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
+    ) as e;
+end;
+$count$;
+revoke all on function pgmq_gateway.count_long_queue from public;
+
 -- The messages of a queue by state, without ever reading all of a long one: exact when the table is small or has few
 -- messages. All are null for a queue that is dropped meanwhile.
 create or replace function pgmq_gateway.count_messages(
@@ -259,43 +304,23 @@ create or replace function pgmq_gateway.count_messages(
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
--- The plan for a queue that has just been filled may come from its statistics as an empty one.
-set enable_sort = off
 as $count$
 declare
     few_pages constant bigint := 60;
-    few_messages constant bigint := 1000;
     present constant timestamptz := clock_timestamp();
-    indexed name[];
 begin
-    exact := pages <= few_pages;
-    if pages is null then
-        return;
-    end if;
-    sent := pgmq_gateway.count_sent(queue_table);
     if pages = 0 then
-        select 0, 0, 0, 0 into messages, visible, delayed, in_flight;
-        return;
-    elsif exact then
-        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        select 0, 0, 0, 0, true into messages, visible, delayed, in_flight, exact;
+    elsif pages <= few_pages then
+        select c.*, true into messages, visible, delayed, in_flight, oldest, newest, exact
         from pgmq_gateway.count_rows(queue_table::text, present) as c;
-        return;
+    elsif pages > few_pages then
+        select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
+        from pgmq_gateway.count_long_queue(queue_table, pages, few_pages, live_tuples, dead_tuples, present) as c;
     end if;
-    indexed := pgmq_gateway.usable_indexes(queue_table, dead_tuples);
-    if 'vt' = any (indexed) then
-        select c.* into messages, visible, delayed, in_flight, oldest, newest
-        from pgmq_gateway.count_rows(
-            format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
-        exact := messages <= few_messages;
-        if exact then
-            return;
-        end if;
-    end if;
-    select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
-    select e.* into messages, visible, delayed, in_flight
-    from pgmq_gateway.estimate_messages(
-        queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
-    ) as e;
+    -- After the table and before the archive: drop_queue locks them in this order, and reading the sequence locks it
+    -- until the end of the transaction.
+    sent := pgmq_gateway.count_sent(queue_table);
 exception
     when undefined_table or syntax_error or internal_error then
         perform pgmq_gateway.check_dropped(sqlstate, sqlerrm);
