@@ -101,19 +101,15 @@ class Api:
         except (Exception, CancelledError) as error:
             response = self._failed(request, error)
         more = self._more_headers(request, response, observed)
-        await self._send(request, response, send, *more, *charge.headers())
+        # Sending waits until the client has taken its former response.
+        self._memory.hold(len(response.body))
+        try:
+            await response.send(send, *more, *charge.headers())
+        finally:
+            self._memory.release(len(response.body))
+            request.release()
         self.traffic.answered(response.status, response.code, request.timing.elapsed)
         observed.ended(response)
-
-    async def _send(self, request: Request, response: Response, send: Send, *more: tuple[str, str]) -> None:
-        # Sending waits while the client has not taken its former response.
-        size = len(response.body)
-        self._memory.hold(size)
-        try:
-            await response.send(send, *more)
-        finally:
-            self._memory.release(size)
-            request.release()
 
     def _endpoint(self, request: Request) -> Endpoint:
         match request.segments:

@@ -39,8 +39,10 @@ class Memory:
         # The longest-reading client first. A response is in memory as a whole until its last byte is taken.
         self._unsent: dict[Reader, int] = {}
 
-    def hold(self, size: int) -> None:
+    def hold(self, size: int) -> bool:
+        """Hold so many more bytes. Returns whether they fit."""
         self._held += size
+        return self._held <= self.limit or self.fits(0)
 
     def release(self, size: int) -> None:
         self._held -= size
@@ -54,7 +56,7 @@ class Memory:
         """The client has taken everything, or its connection is closed."""
         self._held -= self._unsent.pop(reader, 0)
 
-    def fits(self, size: int = 0) -> bool:
+    def fits(self, size: int) -> bool:
         """True if there is room for so many more bytes. Makes room by closing connections of slow readers."""
         if self._held + size <= self.limit:
             return True

@@ -280,11 +280,10 @@ class Protocol(HttpToolsProtocol):
 
     def _respond(self, error: GatewayError, *, counted: bool = True) -> None:
         response = error_response(error, verbose=self._bounds.verbose)
-        headers = [f"{name.lower()}: {value}\r\n".encode() for name, value in response.all_headers]
-        defaults = self.server_state.default_headers
-        default = [b"".join((name, b": ", value, b"\r\n")) for name, value in defaults if name != b"connection"]
+        sent = (*self.server_state.default_headers, *response.encoded_headers())
+        headers = [b"".join((name, b": ", value, b"\r\n")) for name, value in sent if name != b"connection"]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
-        self.transport.write(b"".join((STATUS_LINE[response.status], *default, *headers, framing, response.body)))
+        self.transport.write(b"".join((STATUS_LINE[response.status], *headers, framing, response.body)))
         self._client.half_close()
         self.connections.discard(self)
         if self._traffic is not None and counted:

@@ -181,29 +181,28 @@ class Request:
         into memory, and the error that the protocol rejected the request with.
         """
         announced = int(self._length or 0)
-        self._check_size(announced, announced)
+        if announced > self._max_body:
+            raise BodyTooLong(self._max_body)
+        if not self._memory.fits(announced):
+            raise MemoryFull
         chunks = []
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise getattr(self._cycle, "rejection", None) or ClientGone
             chunks.append(message.get("body", b""))
-            self._memory.hold(len(chunks[-1]))
-            self.received += len(chunks[-1])
-            self._check_size(self.received, 0)
+            size = len(chunks[-1])
+            self.received += size
+            if not self._memory.hold(size):
+                raise MemoryFull
+            if self.received > self._max_body:
+                raise BodyTooLong(self._max_body)
             if not message.get("more_body"):
                 return b"".join(chunks)
 
     def release(self) -> None:
         """The request is over: its body is no longer in memory."""
         self._memory.release(self.received)
-
-    def _check_size(self, whole: int, more: int) -> None:
-        """Check a size against the maximum, and whether memory has room for so many `more` bytes."""
-        if whole > self._max_body:
-            raise BodyTooLong(self._max_body)
-        if not self._memory.fits(more):
-            raise MemoryFull
 
     @property
     def _cycle(self) -> object:

@@ -6,7 +6,7 @@ import msgspec
 
 from pgmq_gateway.errors import GatewayError, Headers
 from pgmq_gateway.http.asgi import Send
-from pgmq_gateway.http.caching import caching
+from pgmq_gateway.http.caching import add_caching
 from pgmq_gateway.http.request import Request
 
 JSON = "application/json; charset=utf-8"
@@ -20,14 +20,15 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes = b""
     code: str = ""
 
-    @property
-    def all_headers(self) -> Headers:
-        """The headers with those for caches."""
-        return (*self.headers, *caching(self.headers))
+    def encoded_headers(self, *more: tuple[str, str]) -> list[tuple[bytes, bytes]]:
+        """The headers as bytes, with those for caches. `more` are headers to append."""
+        headers = [_encoded(name, value) for name, value in (*self.headers, *more)]
+        add_caching(headers)
+        return headers
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send the response. `more` are headers to append."""
-        headers = [_encoded(name, value) for name, value in (*self.all_headers, *more)]
+        headers = self.encoded_headers(*more)
         if self.status not in (204, 304):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
