@@ -17,7 +17,7 @@ from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import Response, error_response
 from pgmq_gateway.http.server import Server, server_for
 from pgmq_gateway.http.sockets import bind
-from pgmq_gateway.http.timing import Stopwatch
+from pgmq_gateway.http.timing import RunningTime, Stopwatch
 from tests.attacks.raw import Answer, answers, post
 from tests.waiting import until_async
 
@@ -123,6 +123,11 @@ async def test_a30_a_client_that_reads_too_slowly_is_reset(peers: Peers) -> None
         peers.sweep(now)
     assert await is_reset(slow)
     assert not await is_reset(steady)
+
+
+def test_a_pause_of_the_process_is_not_the_clients_time() -> None:
+    time = RunningTime(2)
+    assert [time.step(now) for now in (100, 101, 102.5, 4000, 4001)] == [0, 1, 2.5, 4.5, 5.5]
 
 
 async def test_a_response_has_a_period_of_grace(peers: Peers) -> None:

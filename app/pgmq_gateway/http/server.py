@@ -12,6 +12,7 @@ from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.memory import MAX_DEFAULT_BYTES, Memory
 from pgmq_gateway.http.protocol import Protocol
+from pgmq_gateway.http.timing import RunningTime
 from pgmq_gateway.http.traffic import Traffic
 
 # How long requests in flight may take after the shutdown began.
@@ -38,8 +39,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listening = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
-        # The clients' time, and the loop's time of the last sweep. The first stands still while the process is paused.
-        self._time = self._swept = 0.0
+        self._time = RunningTime(MAX_SWEEP_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -70,12 +70,10 @@ class Server(uvicorn.Server):
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._time += min(now - self._swept, MAX_SWEEP_SECONDS)
-        self._swept = now
+        now = self._time.step(loop.time())
         for connection in tuple(self.server_state.connections):
             assert isinstance(connection, Protocol)
-            connection.sweep(self._time)
+            connection.sweep(now)
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _announce_close(self) -> None:

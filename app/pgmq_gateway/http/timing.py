@@ -42,6 +42,25 @@ class StageStopwatch(Stopwatch):
         self._last = now
 
 
+class RunningTime:
+    """The time in which the process has run, for timeouts of others: while it is paused, they cannot be late.
+
+    max_step  how long a step may be; a longer one contains a pause
+    """
+
+    def __init__(self, max_step: float) -> None:
+        self._max_step = max_step
+        self._last: float | None = None
+        self._seconds = 0.0
+
+    def step(self, now: float) -> float:
+        """Take a step to `now`, and return the time in which the process has run until then."""
+        if self._last is not None:
+            self._seconds += min(now - self._last, self._max_step)
+        self._last = now
+        return self._seconds
+
+
 def server_timing(stages: Sequence[tuple[str, float]]) -> str:
     """The value of Server-Timing (W3C): milliseconds with one decimal, as in PostgREST."""
     return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in stages)
