@@ -76,7 +76,7 @@ def test_f42_queues_that_vanish_are_left_out(db: Sql, uri: str) -> None:
         )
     )
     with ThreadPoolExecutor(2) as pool:
-        dropping = [pool.submit(work, uri, *150 * [s.replace("goes", name) for s in turn]) for name in ("one", "two")]
+        dropping = [pool.submit(work, uri, *60 * [s.replace("goes", name) for s in turn]) for name in ("one", "two")]
         while not all(each.done() for each in dropping):
             db(next(looks))
     for each in dropping:
