@@ -179,6 +179,14 @@ def test_a_correct_queue_has_no_violations(gateway: RunningGateway, owner: str) 
     assert asyncio.run(play(gateway.server.url, owner, None)) == set()
 
 
+@pytest.mark.usefixtures("owner")
+def test_calls_share_on_all_queues_but_the_traced_one(gateway: RunningGateway) -> None:
+    """On the others, identities that differ by a header only meet in one transaction."""
+    for queue in ground.QUEUES:
+        ((obstacles,),) = gateway.sql("select obstacles from pgmq_gateway.judgement(%s, 'read')", queue)
+        assert bool(obstacles) == (queue == ground.TRACED), obstacles
+
+
 async def test_the_rest_is_the_contents_of_the_queue(gateway: RunningGateway, owner: str) -> None:
     gateway.sql("""select pgmq.send('work', '{"mark": 1}'), pgmq.send('work', '{"mark": 2}')""")
     ((number,),) = gateway.sql("select min(msg_id) from pgmq.q_work")
