@@ -100,6 +100,14 @@ HARMLESS: dict[str, list[str]] = {
         "create function public.lower(text) returns text language sql volatile as 'select $1'",
         USING_F,
     ],
+    "a JSON path": [
+        function("select jsonb_path_query_first(current_setting('a.b')::jsonb, '$.\"x\"')::text"),
+        USING_F,
+    ],
+    "a helper with a record": [
+        function("declare one record; begin select 'a' as tenant into one; return one.tenant; end", language="plpgsql"),
+        USING_F,
+    ],
     "extract and is distinct from": [
         function("select case when extract(epoch from now()) is distinct from 3 then 'a' end"),
         USING_F,
@@ -134,6 +142,8 @@ SOURCES: dict[str, tuple[str, str, list[str]]] = {
     "a quoted name": ("select \"set_config\"('a', 'b', true)", "cannot be read reliably", []),
     "an escaped name": ("select u&\"set\\005fconfig\"('a', 'b', true)", "cannot be read reliably", []),
     "a hidden end of a string": (f"select E'\\'' || {SET} --'", "cannot be read reliably", []),
+    "a quote in a quoted name": (f"select \"a'b\", {SET}, 'c\"'", "cannot be read reliably", []),
+    "a dollar quote": (f"select $a$ ' $a$ || {SET} || $a$ ' $a$", "cannot be read reliably", []),
     "a nested comment": (f"select 'a' /* /* */ '*/ || {SET} --'", "cannot be read reliably", []),
     "a dollar in a name": ("select lower$(1)", "cannot be read reliably", []),
     "a schema": (f"select pg_catalog . {SET}", "calls set_config", []),
@@ -150,6 +160,7 @@ SOURCES: dict[str, tuple[str, str, list[str]]] = {
         "names the schema public",
         ["create function public.g() returns text language sql stable as 'select 1::text'"],
     ),
+    "a schema that does not exist": ("select nowhere.lower('a')", "calls lower", []),
     "an overloaded name": (
         "select lower('A')",
         "calls lower",
@@ -271,6 +282,15 @@ OBSTACLES: dict[str, tuple[list[str], str]] = {
             USING_F,
         ],
         "Policy p of pgmq.q_orders calls public.g(), which is volatile.",
+    ),
+    "a function that returns a domain": (
+        ["create domain public.label as text", function("select 'a'").replace("returns text", "returns public.label"),
+         policy("public.f() = 'a'")],
+        "Policy p of pgmq.q_orders uses type public.label.",
+    ),
+    "a function in another language": (
+        ["create function public.f() returns text language internal stable as 'current_user'", USING_F],
+        "Policy p of pgmq.q_orders calls public.f(), which is written in internal.",
     ),
     "a function that writes": (
         ["create function public.f() returns text language sql begin atomic "

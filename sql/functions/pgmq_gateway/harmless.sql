@@ -41,7 +41,7 @@ $plain$;
 revoke all on function pgmq_gateway.is_plain_type from public;
 grant execute on function pgmq_gateway.is_plain_type to authenticator;
 
--- The source of a function in lower case, without comments, with '' for each string; null if it cannot be read reliably.
+-- The source of a function in lower case, with '' for each string and without comments; null in doubt.
 create or replace function pgmq_gateway.outline(source text)
 returns text
 language sql
@@ -53,8 +53,10 @@ as $outline$
         source, $$--[^\n\r]*|/\*(?:[^*]|\*+[^*/])*\*+/|('(?:[^']|'')*')$$, ' \1 ', 'g'
     ) as c (code)
     cross join regexp_replace(c.code, $$'(?:[^']|'')*'$$, '''''', 'g') as o (outline)
-    -- Escapes, quoted names, dollar quotes and nested comments can hide the end of a string or the name of a function.
-    where source !~ '[\\"]|\$\D|[a-zA-Z0-9_]\$|/\*(?:[^*]|\*+[^*/])*/\*' and replace(o.outline, '''''', '') !~ '''|[^\x01-\x7f]|/\*';
+    -- Escapes and nested comments hide where a string or a comment ends. Quoted names and dollar quotes do too, but the
+    -- first of them is still there.
+    where source !~ '\\|/\*(?:[^*]|\*+[^*/])*/\*'
+      and replace(o.outline, '''''', '') !~ '[''"]|\$\D|[a-zA-Z0-9_]\$|[^\x01-\x7f]|/\*';
 $outline$;
 revoke all on function pgmq_gateway.outline from public;
 grant execute on function pgmq_gateway.outline to authenticator;
@@ -78,18 +80,18 @@ as $faults$
     ), words as (
         select distinct w[1] as word from outline, regexp_matches(code, '([a-z_][a-z0-9_]*)', 'g') as w
     ), called as (
+        select c[1] as schema, c[2] as name, false as field
+        from outline, regexp_matches(code, '(?:([a-z_][a-z0-9_]*)\s*\.\s*)?([a-z_][a-z0-9_]*)\s*\(', 'g') as c
+        union
         -- A name behind a point can be a function too.
-        select distinct c[1] is not null as qualified, c[2] is null as field, coalesce(c[2], c[3]) as name
-        from outline,
-            regexp_matches(
-                code, '(pg_catalog\s*\.\s*)?([a-z_][a-z0-9_]*)\s*\(|(?:(?<!pg_catalog\s*)\.\s*)([a-z_][a-z0-9_]*)', 'g'
-            ) as c
+        select null, c[1], true
+        from outline, regexp_matches(code, '\.\s*([a-z_][a-z0-9_]*)(?!\s*\(|[a-z0-9_])', 'g') as c
     ), functions as (
-        select c.name, k.catcode, c.field, p.oid, p.pronamespace = 'pg_catalog'::regnamespace as builtin
+        select c.schema, c.name, c.field, k.catcode, p.oid, p.pronamespace = 'pg_catalog'::regnamespace as builtin
         from called as c
         left join pg_get_keywords() as k on k.word = c.name
         left join pg_proc as p
-            on p.proname = c.name and (not (pinned or c.qualified) or p.pronamespace = 'pg_catalog'::regnamespace)
+            on p.proname = c.name and (not pinned and c.schema is null or p.pronamespace = 'pg_catalog'::regnamespace)
     ), operators as (
         select distinct o[1] as name from outline, regexp_matches(code, '([-+*/<>=~!@#%^&|`?]+)', 'g') as o
         union
@@ -115,6 +117,7 @@ as $faults$
         select format('calls %s', f.name)
         from functions as f
         where case
+            when f.schema <> 'pg_catalog' then true
             -- No function can have the name of such a keyword.
             when f.catcode in ('R', 'C') then false
             when f.oid is not null then not (f.builtin and pgmq_gateway.is_harmless_builtin(f.oid))
@@ -187,7 +190,9 @@ begin
         select s.faults, s.names
         into faults, names
         from pgmq_gateway.source_faults(
-            code.prosrc, code.settings && array['search_path=""', 'search_path=pg_catalog']) as s;
+            code.prosrc,
+            code.settings && array[
+                'search_path=""', 'search_path=pg_catalog', 'search_path=pg_catalog, pg_temp']) as s;
     end if;
     names := coalesce(names, '{}');
 end;
@@ -195,7 +200,7 @@ $faults$;
 revoke all on function pgmq_gateway.function_faults from public;
 grant execute on function pgmq_gateway.function_faults to authenticator;
 
--- Why a node tree could leave something behind or could observe what an earlier call left, apart from what it refers to.
+-- Why a node tree could leave something behind or observe what an earlier call left, apart from what it refers to.
 create or replace function pgmq_gateway.tree_faults(tree text)
 returns text[]
 language sql

@@ -1,7 +1,7 @@
 -- The functions of pgmq_public and pgmq that are known to leave nothing behind, in every supported version.
 --
--- Whoever replaces one of them takes it off this list: its calls then run alone. tests/sql/test_known_functions.py prints
--- the rows that a new version of pgmq or a changed file of ../pgmq_public needs.
+-- A function that was replaced is not on the list, so its calls run alone. tests/sql/test_known_functions.py prints the
+-- rows that a new version of pgmq or a changed file of ../pgmq_public needs.
 
 -- What determines the behaviour of a function. White space is left out, as migration tools change it.
 create or replace function pgmq_gateway.function_md5(routine oid)

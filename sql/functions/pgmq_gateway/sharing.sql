@@ -3,8 +3,8 @@
 -- What a shared transaction compares before its first call and after its last: the versions of all rows of the catalog
 -- that decide what the calls do. The result does not depend on the order of the rows.
 --
--- relations  tables and row types. What is attached to them has rows in pg_depend: triggers, policies, defaults, indexes,
---            constraints, rules, inheriting tables. A row of pg_depend is replaced with what it belongs to.
+-- relations  tables and row types. What is attached to them has rows in pg_depend that are replaced with it: triggers,
+--            policies, defaults, indexes, constraints, rules, inheriting tables.
 -- functions  names of functions and operators, in any schema
 --
 -- Settings: a plan for these arguments would cost more than it saves, and tables that are small now can grow.
@@ -63,8 +63,8 @@ $tables$;
 revoke all on function pgmq_gateway.written_tables from public;
 grant execute on function pgmq_gateway.written_tables to authenticator;
 
--- Why calls of a function on a queue cannot share a transaction, and what a shared transaction has to compare. All of it
--- is read with one snapshot.
+-- Why calls of a function on a queue cannot share a transaction, and what a shared transaction has to compare. One
+-- snapshot shows all of it.
 --
 -- obstacles  sentences; empty if the calls can share
 create or replace function pgmq_gateway.judgement(
