@@ -351,3 +351,27 @@ async def test_connections_that_are_ended_around_the_commit_store_nothing_twice(
     assert set(stored.values()) <= {1}
     assert [f"{n}" for n, answer in enumerate(answers) if answer.is_success and not stored[f"{n}"]] == []
     assert {answer.status_code for answer in answers} <= {200, 503}, gateway.server.log.read_text()[-3000:]
+
+
+async def test_a_slow_shared_transaction_is_counted(crowd: Crowd, bearer: Bearer) -> None:
+    crowd.sql("select pgmq_admin.create_queue('slow')")
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    blocked = "select 1 from pg_locks where relation = 'pgmq.q_slow'::regclass and not granted"
+
+    async def counted() -> bool:
+        async with crowd.busy():
+            sends = (crowd.call("send", {"queue_name": "slow", "message": n}, headers) for n in range(3))
+            calls = [asyncio.create_task(send) for send in sends]
+            await crowd.waiting(3)
+            crowd.sql("begin; lock table pgmq.q_slow in exclusive mode")
+        try:
+            await until_async(lambda: crowd.sql(blocked))
+            crowd.sql("select pg_sleep(0.1)")
+        finally:
+            crowd.sql("rollback")
+        assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
+        metrics = (await crowd.client.get(f"{crowd.admin_url}/metrics")).text
+        return 'pgmq_gateway_unshared_total{reason="slow"} 0.0' not in metrics
+
+    # The queue is judged in the background.
+    await until_async(counted)

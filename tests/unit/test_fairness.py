@@ -120,6 +120,22 @@ async def test_a_flow_leaves_connections_to_others_that_were_active_lately() -> 
     assert len(bench.start()) == 2
 
 
+@pytest.mark.parametrize("size", [3, 4, 10])
+async def test_beside_others_a_locked_queue_does_not_stop_the_other_calls_of_a_flow(size: int) -> None:
+    bench = Bench(size)
+    bench.calls(1, "bob")
+    bench.run({"bob": 0.1}, 1)
+    bench.calls(20, "ann", "locked")
+    locked = bench.start()
+    (other,) = bench.calls(1, "ann", "other")
+    assert bench.start() == [other]
+    bench.end(other, 0.1)
+    (bob,) = bench.calls(1, "bob")
+    assert bench.start() == [bob]
+    bench.end(locked.pop(), 1)
+    assert len(bench.start()) == 1
+
+
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 2), (4, 3), (10, 8), (100, 75)])
 async def test_one_queue_leaves_connections_to_others(size: int, share: int) -> None:
     bench = Bench(size)

@@ -147,7 +147,7 @@ class FairQueue:
 
     def can_start(self, flow: Flow, lane: Lane) -> bool:
         """True if neither is at its limit."""
-        return lane.running < lane.share and not self._at_limit(flow)
+        return lane.running < lane.share and not self._at_limit(flow, lane)
 
     def add(self, call: "WaitingCall", *, first: bool = False) -> None:
         """Let a call wait, `first` before the others of its line."""
@@ -192,7 +192,7 @@ class FairQueue:
             elif lane.running >= lane.share:
                 self._push(lane.held, line)
                 self._resume(flow.held)
-            elif self._at_limit(flow):
+            elif self._at_limit(flow, lane):
                 self._push(flow.held, line)
                 self._limited.add(flow)
                 self._resume(lane.held)
@@ -263,8 +263,16 @@ class FairQueue:
             flow.held.clear()
         self._limited.clear()
 
-    def _at_limit(self, flow: Flow) -> bool:
-        return flow.running >= self._share < self._size and self._activity.others_until(flow.key) > self._clock()
+    def _at_limit(self, flow: Flow, lane: Lane) -> bool:
+        """True if the flow must leave the next connection to others.
+
+        The last one of its share is not for a queue that has all before: a lock on it must not stop the flow's calls on
+        other queues.
+        """
+        crowded = lane.queue is not None and lane.running >= self._share - 1 > 0
+        if flow.running + crowded < self._share or self._share == self._size:
+            return False
+        return self._activity.others_until(flow.key) > self._clock()
 
     def _startable(self, line: Line) -> bool:
         """Drop the calls at the head of a line that no longer wait. False if none is left."""
@@ -274,10 +282,15 @@ class FairQueue:
                 return True
             calls.popleft()
         self._close(line)
-        # It may have been the only ready line of its lane or its flow, in place of held ones.
-        self._resume(line.lane.held)
-        self._resume(line.flow.held)
+        self._resume_others(line)
         return False
+
+    def _resume_others(self, line: Line) -> None:
+        """Let held lines take the place of a closed one, if it was the only ready one of its lane or its flow."""
+        if line.lane.running < line.lane.share:
+            self._resume(line.lane.held)
+        if line.flow.running < self._share:
+            self._resume(line.flow.held)
 
     def _resume(self, held: list[Entry]) -> None:
         """Make the first held line ready, and further ones while those meet the other limit."""
@@ -301,8 +314,7 @@ class FairQueue:
         heap[:] = [entry for entry in heap if entry[-1].calls]
         heapify(heap)
         for line in closed:
-            self._resume(line.lane.held)
-            self._resume(line.flow.held)
+            self._resume_others(line)
 
     def _opened(self, flow: Flow, lane: Lane) -> Line:
         line = flow.lines[lane] = Line(flow, lane)
