@@ -112,7 +112,7 @@ class Launch:
                         manager,
                         ready,
                         lambda: complete(self.settings()),
-                        postgres.watch(),
+                        postgres.watch,
                     )
             finally:
                 await postgres.stop()
@@ -124,7 +124,7 @@ class Launch:
         manager: Manager,
         ready: Callable[[], None],
         reread: Callable[[], Settings],
-        *others: Awaitable[None],
+        *others: Callable[[], Awaitable[None]],
     ) -> None:
         # Imported here because the import is slow and other commands do not need it.
         from pgmq_gateway.process.lifecycle import Lifecycle
@@ -149,7 +149,7 @@ class Launch:
                 self.stop_signals,
                 announced,
                 reloading.run,
-                others,
+                [other() for other in others],
                 admin_hosts(settings),
             )
             await run(settings, lifecycle)
