@@ -185,7 +185,6 @@ POLICIES = {
     "pg_try_advisory_xact_lock(1)": "calls pg_try_advisory_xact_lock(bigint), which can leave something behind",
     "current_query() <> ''": "calls current_query(), which can leave something behind",
     "pg_stat_get_live_tuples(tableoid) < 9": "calls pg_stat_get_live_tuples(oid), which can leave something behind",
-    "pg_input_is_valid('a', 'k')": "calls pg_input_is_valid(text,text), which can leave something behind",
     "table_to_xml('x', true, true, '') is null": (
         "calls table_to_xml(regclass,boolean,boolean,text), which can leave something behind"
     ),
@@ -434,6 +433,25 @@ def test_no_operator_of_postgres_is_volatile(owner: Sql) -> None:
     """The judgement reads no operators from node trees."""
     assert owner("select o.oid::regoperator from pg_operator as o join pg_proc as p on p.oid = o.oprcode "
                  "where o.oid < 16384 and p.provolatile = 'v'") == []  # fmt: skip
+
+
+def test_built_in_functions_that_leave_something_behind_are_known(owner: Sql) -> None:
+    harmful = [
+        "set_config",
+        "nextval",
+        "currval",
+        "lastval",
+        "setseed",
+        "pg_notify",
+        "pg_advisory_xact_lock",
+        "lo_import",
+    ]
+    harmful += ["query_to_xml", "table_to_xml", "pg_input_is_valid", "pg_stat_get_live_tuples", "domain_in", "pg_sleep"]
+    harmless = ["now", "current_setting", "clock_timestamp", "gen_random_uuid", "lower", "jsonb_path_query", "count"]
+    found = (
+        "select distinct proname::text from pg_proc where proname = any(%s) and pgmq_gateway.is_harmless_builtin(oid)"
+    )
+    assert {name for (name,) in owner(found, harmful + harmless)} == set(harmless)
 
 
 CHANGES = [
