@@ -324,6 +324,16 @@ async def test_row_level_security_is_turned_from_the_menu(
     assert sql(rls) == [(True,)]
 
 
+async def test_why_calls_cannot_share_a_transaction_is_said_quietly(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql("select pgmq_admin.enable_notify(%s)", queue)
+    await visit(desk, dashboard, queue)
+    reason = desk.get_by_role("region", name="Warnings").get_by_role("paragraph")
+    await expect(reason).to_contain_text(f"Table pgmq.q_{queue} has the trigger")
+    await expect(reason).to_have_class("muted")
+
+
 async def test_purge_and_drop_require_the_name(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:
