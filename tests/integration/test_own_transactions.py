@@ -16,7 +16,7 @@ from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
 from tests.integration.tenants import KEYS, NONE, TENANT, Key
 from tests.waiting import until_async
 
-GATEWAY = {"PGRST_DB_POOL": "2"}
+GATEWAY = {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
 
 CLIENT = "current_setting('request.headers')::json->>'x-client'"
 FUNCTIONS = (

@@ -14,7 +14,7 @@ from tests.integration.crowd import Crowd, crowd_of
 from tests.integration.jobs import Asked, empty, prepare
 from tests.waiting import until
 
-GATEWAY = {"PGRST_DB_POOL": "2"}
+GATEWAY = {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
 SCHEMAS = (
     "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
 )
@@ -89,12 +89,9 @@ def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]])
     assert left == [(number, sent[number]) for number in sorted(sent) if number not in taken]
     archived = [c.arguments["message_id"] for c, a in done if c.function == "archive" and a.json()]
     assert crowd.sql("select msg_id, message from pgmq.a_jobs order by 1") == [(n, sent[n]) for n in sorted(archived)]
-    # A message's time is the start of its transaction.
-    ((times,),) = crowd.sql("select count(distinct enqueued_at) from pgmq.q_jobs")
-    assert times < len(left)
 
 
-async def test_deleting_the_same_messages_in_another_order_causes_no_deadlock_errors(
+async def test_deleting_the_same_messages_in_another_order_causes_no_deadlocks(
     gateway: RunningGateway, crowd: Crowd, bearer: Bearer
 ) -> None:
     gateway.sql(
@@ -120,9 +117,11 @@ async def test_deleting_the_same_messages_in_another_order_causes_no_deadlock_er
     finished = [answer.json() for answer in answers[:48]]
     assert [one + other for one, other in zip(finished[:24], finished[24:], strict=True)] == [1] * 24
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(0,)]
-    # The deadlock did happen: a connection reports its statistics when it closes.
-    gateway.sql(
-        "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where datname = current_database() and application_name = 'pgmq-gateway' and query like '%pgmq_gateway.call%'"
+    # A connection reports its statistics when it closes.
+    connections = (
+        "from pg_stat_activity where datname = current_database() and application_name = 'pgmq-gateway' "
+        "and query like '%pgmq_gateway.call%'"
     )
-    until(lambda: gateway.sql("select 1 from pg_stat_database where datname = current_database() and deadlocks > 0"))
+    gateway.sql(f"select pg_terminate_backend(pid) {connections}")
+    until(lambda: not gateway.sql(f"select 1 {connections}"))
+    assert gateway.sql("select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
