@@ -2350,19 +2350,19 @@ $$;
 CREATE FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
     select
         p.oid < 16384 and p.pronamespace = 'pg_catalog'::regnamespace
         and (p.provolatile <> 'v'
             or p.proname in (
                 'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'random', 'random_normal'))
-        -- They run SQL, or keep their first result until the end of the transaction.
-        and p.proname !~ '_to_xml|^pg_input_|^pg_stat_get_'
+        -- They run SQL, keep their first result until the end of the transaction, or return whether this one has written.
+        and p.proname !~ '_to_xml|^pg_input_|^pg_stat_get_|_if_assigned$'
         -- They read the text of any type, with its checks.
         and not p.proargtypes::oid[] && array['cstring', 'internal']::regtype[]::oid[]
     from pg_proc as p
     where p.oid = routine;
-$$;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.is_plain_type(type oid) RETURNS boolean
     LANGUAGE sql STABLE
