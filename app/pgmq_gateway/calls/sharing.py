@@ -21,8 +21,8 @@ logger = logging.getLogger("pgmq_gateway")
 # Judgements kept, and those that wait to be made: clients can name queues that do not exist.
 MAX_JUDGEMENTS = 10_000
 MAX_WANTED = 1000
-# Judging takes at most a tenth of one connection.
-PAUSE_PER_SECOND_OF_WORK = 9
+# Judging takes at most a tenth of one connection. Much of a long time was waiting for the connection.
+PAUSE_PER_SECOND_OF_WORK, MAX_PAUSE_SECONDS = 9, 0.5
 # Between two judgements of the same calls, doubled each time that one was stale, and after one that found obstacles.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
 OBSTACLES_SECONDS = 60.0
@@ -177,4 +177,4 @@ class Sharing:
                 logger.debug("cannot judge whether calls can share a transaction: %s", loggable(error))
                 standing.failed(self._clock())
             del self._wanted[key]
-            await asyncio.sleep(PAUSE_PER_SECOND_OF_WORK * (self._clock() - began))
+            await asyncio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_PER_SECOND_OF_WORK * (self._clock() - began)))
