@@ -120,7 +120,7 @@ async def test_deleting_the_same_messages_in_another_order_causes_no_deadlocks(
     # A connection reports its statistics when it closes.
     connections = (
         "from pg_stat_activity where datname = current_database() and application_name = 'pgmq-gateway' "
-        "and query like '%pgmq_gateway.call%'"
+        "and query ~ 'pgmq_gateway.(call|clean_session)'"
     )
     gateway.sql(f"select pg_terminate_backend(pid) {connections}")
     until(lambda: not gateway.sql(f"select 1 {connections}"))
