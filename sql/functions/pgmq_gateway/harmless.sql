@@ -16,7 +16,7 @@ as $builtin$
         and (p.provolatile <> 'v'
             or p.proname in (
                 'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'random', 'random_normal'))
-        -- They run SQL, keep their first result until the end of the transaction, or return whether this one has written.
+        -- They run SQL, keep their first result until the end of the transaction, or see whether it has written.
         and p.proname !~ '_to_xml|^pg_input_|^pg_stat_get_|_if_assigned$'
         -- They read the text of any type, with its checks.
         and not p.proargtypes::oid[] && array['cstring', 'internal']::regtype[]::oid[]
