@@ -23,6 +23,8 @@ NOISY_SECONDS = 10
 # Until the noisy connections are open.
 NOISY_START_SECONDS = 4
 QUIET_PAUSE_SECONDS = 0.01
+# After the noise before.
+SETTLE_SECONDS = 5
 ABANDONED_CALLS, ABANDONED_AFTER_SECONDS = 340, 1.8
 WATCH_SECONDS, WATCH_PAUSE_SECONDS = 40, 0.1
 
@@ -118,6 +120,7 @@ async def _call(client: Client, function: str, body: str, headers: str = "") -> 
 
 async def quiet(gateway: HttpServer, noise: Plan) -> tuple[float, float, float]:
     """p50 of a quiet caller's sends beside a noisy caller, alone, and of the noisy call alone; in milliseconds."""
+    await asyncio.sleep(SETTLE_SECONDS)
     service = (await count(gateway.url, noise, 1, 2))["p50"] / 1e3
     assert gateway.secret
     authorization = f"Authorization: {tokens(gateway.secret, 2)[-1]}\r\n"
@@ -143,7 +146,9 @@ async def _p50(gateway: HttpServer, body: str, headers: str, seconds: float) -> 
 def noises(gateway: HttpServer) -> dict[str, Plan]:
     """What a noisy caller calls: a send, and a function of its own that takes 10 ms."""
     assert gateway.secret
-    rest = Plan(Step("POST", "/rpc/rest", '{"seconds":0.01}'), headers=JSON, tokens=tokens(gateway.secret, 1))
+    # Another caller than that of the sends, some of which may still wait.
+    noisy = tokens(gateway.secret, 3)[-1:]
+    rest = Plan(Step("POST", "/rpc/rest", '{"seconds":0.01}'), headers=JSON, tokens=noisy)
     return {"send": _send(gateway, queue_of(gateway.name), Cell().message), "a function of 10 ms": rest}
 
 
