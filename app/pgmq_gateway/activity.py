@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 
-RECENT_SECONDS = 5.0
+RECENT_SECONDS = 2.0
 
 
 class Activity:
