@@ -120,6 +120,20 @@ async def test_a_flow_leaves_connections_to_others_that_were_active_lately() -> 
     assert len(bench.start()) == 2
 
 
+async def test_calls_that_ended_at_the_limit_of_their_flow_do_not_hold_back_others() -> None:
+    bench = Bench(10)
+    bench.calls(1, "bob")
+    bench.run({"bob": 0.1}, 1)
+    bench.calls(8, "ann")
+    late, waiting = bench.call("ann", "a"), bench.call("ann", "b")
+    assert len(bench.start()) == 8
+    late.future.cancel()
+    bench.queue.remove(late)
+    bench.clock.now += RECENT_SECONDS
+    bench.queue.reconsider()
+    assert bench.start() == [waiting]
+
+
 @pytest.mark.parametrize("size", [3, 4, 10])
 async def test_beside_others_a_locked_queue_does_not_stop_the_other_calls_of_a_flow(size: int) -> None:
     bench = Bench(size)

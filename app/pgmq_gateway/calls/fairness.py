@@ -259,7 +259,9 @@ class FairQueue:
         """Make lines of flows that were at their limit ready again."""
         for flow in self._limited:
             for *_, line in flow.held:
-                self._push(self._ready, line)
+                # The entries of closed lines stay until they are reached.
+                if line.calls:
+                    self._push(self._ready, line)
             flow.held.clear()
         self._limited.clear()
 
