@@ -152,6 +152,16 @@ def test_a25_a26_a27_an_integer_out_of_range(
     unchanged()
 
 
+@pytest.mark.parametrize("function", ["delete", "archive"])
+def test_a27_an_id_as_text_with_more_digits_than_python_reads(
+    service: httpx.Client, function: str, queue: str, unchanged: Check
+) -> None:
+    digits = "9" * 5000
+    answer = service.post(f"/rpc/{function}", json={"queue_name": queue, "message_id": digits})
+    assert refusal(answer) == (400, "22003", f'value "{digits}" is out of range for type bigint')
+    unchanged()
+
+
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
 def test_a25_a26_an_integer_of_more_than_32_bits(
     service: httpx.Client, value: int, queue: str, unchanged: Check

@@ -10,6 +10,8 @@ from pgmq_gateway.queue_functions import queue_function
 
 # A long body would delay the other calls of its transaction, and takes long to decode.
 MAX_DECODED_CHARACTERS = 65536
+# Of an id that is sent as text. bigint has 19, and int() raises for more than 4,300.
+MAX_ID_DIGITS = 100
 # In place of the name of a queue that is not known here.
 UNKNOWN_QUEUE = ""
 
@@ -25,8 +27,9 @@ class Target(msgspec.Struct, frozen=True):
         """The id of the message; None where only Postgres knows how to read it."""
         if isinstance(self.message_id, int):
             return self.message_id
-        plain = self.message_id.isascii() and self.message_id.isdigit()
-        return int(self.message_id) if plain else None
+        text = self.message_id
+        plain = len(text) <= MAX_ID_DIGITS and text.isascii() and text.isdigit()
+        return int(text) if plain else None
 
 
 _decoder = msgspec.json.Decoder(Target)
