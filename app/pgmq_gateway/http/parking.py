@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 
 from pgmq_gateway.activity import Activity
 
-# One and a half full shared transactions. With one, a caller with 128 connections sends at 0.6 of its rate; with two,
-# another caller's p50 beside 2,000 connections doubles.
-MAX_IN_PROCESS = 48
+# A full shared transaction. Beside others, a caller with 128 connections then sends at 0.6 of its rate; with twice as
+# many, another caller's p50 beside 2,000 connections doubles.
+MAX_IN_PROCESS = 32
 # The key of a request's crowd in its ASGI scope. A connection sets it if it knows whose requests it brings.
 CROWD = "pgmq_gateway.crowd"
 
