@@ -308,8 +308,10 @@ def patched(patch: str, owner: str, folder: Path) -> Iterator[str]:
     uri = owner.replace("postgres@", "authenticator@")
     env = {**GATEWAY, "PGRST_DB_URI": uri, "PGRST_DB_POOL": str(CONNECTIONS)}
     running = server.start(folder / "log", env=env, program=program)
-    yield running.url
-    running.stop()
+    try:
+        yield running.url
+    finally:
+        running.stop()
 
 
 async def delayed(url: str, owner: str, patience: float) -> list[str]:
