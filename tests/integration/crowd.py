@@ -21,6 +21,14 @@ HOLD = (
 )
 
 
+def address(number: int) -> Headers:
+    """The headers of an anonymous caller with an address of its own, where this machine is a trusted proxy.
+
+    One caller beside others gets no more than its share of the connections.
+    """
+    return {"X-Forwarded-For": f"192.0.2.{number}"}
+
+
 class Crowd:
     """Callers of a gateway whose connections can be kept busy."""
 
@@ -65,10 +73,7 @@ class Crowd:
         self.sql(f"select pg_advisory_lock({LOCK})")
         async with AsyncExitStack() as stack:
             stack.callback(self.sql, f"select pg_advisory_unlock({LOCK})")
-            # Where this machine is a trusted proxy, each comes from another address: one caller gets no more than its
-            # share of the connections.
-            addresses = [{"X-Forwarded-For": f"192.0.2.{n}"} for n in range(self._connections)]
-            held = [asyncio.create_task(self.call("hold", headers=address)) for address in addresses]
+            held = [asyncio.create_task(self.call("hold", headers=address(n))) for n in range(self._connections)]
             await until_async(lambda: self.blocked(LOCK) == self._connections)
             yield
         for one in held:
@@ -94,8 +99,12 @@ class Crowd:
 
     async def queued(self) -> int:
         """The number of calls that wait for a connection."""
+        return await self.metric("pgrst_db_pool_waiting")
+
+    async def metric(self, name: str) -> int:
+        """The value of a metric."""
         text = (await self.client.get(f"{self.admin_url}/metrics")).text
-        (line,) = (line for line in text.splitlines() if line.startswith("pgrst_db_pool_waiting "))
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
         return int(float(line.split()[1]))
 
     async def waiting(self, number: int) -> None:

@@ -21,7 +21,7 @@ from pgmq_gateway.gateway import Gateway, create_app
 from pgmq_gateway.settings.model import Settings
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
-from tests.integration.test_sharing import until_shared
+from tests.integration.test_sharing import SLOW, until_shared
 from tests.server import SECRET, Serve
 from tests.waiting import until_async
 
@@ -65,11 +65,7 @@ def notes(crowd: Crowd) -> list[str]:
 
 async def stand(crowd: Crowd, *calls: tuple[str, Headers]) -> list[asyncio.Task[httpx.Response]]:
     """Calls that arrive one after the other while all connections are busy."""
-    tasks = []
-    for who, caller in calls:
-        tasks.append(note(crowd, who, caller))
-        await crowd.waiting(len(tasks))
-    return tasks
+    return await crowd.in_turn(*(crowd.call("note", {"who": who}, caller) for who, caller in calls))
 
 
 async def test_n5_waiting_callers_take_turns(crowd: Crowd, bearer: Bearer) -> None:
@@ -370,8 +366,7 @@ async def test_a_slow_shared_transaction_is_counted(crowd: Crowd, bearer: Bearer
         finally:
             crowd.sql("rollback")
         assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
-        metrics = (await crowd.client.get(f"{crowd.admin_url}/metrics")).text
-        return 'pgmq_gateway_unshared_total{reason="slow"} 0.0' not in metrics
+        return await crowd.metric(SLOW) > 0
 
     # The queue is judged in the background.
     await until_async(counted)

@@ -12,7 +12,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.gateways import RunningGateway, running_gateway
 from tests.integration import tenants
-from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
+from tests.integration.crowd import GATE, HOLD, Crowd, address, crowd_of
 from tests.integration.tenants import KEYS, NONE, TENANT, Key
 from tests.waiting import until_async
 
@@ -189,7 +189,7 @@ async def no_deadlocks(crowd: Crowd) -> AsyncIterator[None]:
     before = crowd.sql(count)
     yield
     async with crowd.gate():
-        reports = [asyncio.create_task(crowd.call("report_counters")) for _ in range(2)]
+        reports = [asyncio.create_task(crowd.call("report_counters", headers=address(n))) for n in range(2)]
         await until_async(lambda: crowd.blocked(GATE) == 2)
     assert [(await report).status_code for report in reports] == [204, 204]
     assert crowd.sql(count) == before
@@ -199,7 +199,8 @@ async def test_n2_updates_of_single_rows_do_not_deadlock(crowd: Crowd) -> None:
     there = [*range(1, 17)] * 2
     async with no_deadlocks(crowd):
         for _ in range(2):
-            answers = await crowd.together(*(crowd.call("count", {"counter": n}) for n in there + there[::-1]))
+            calls = (crowd.call("count", {"counter": n}, address(n)) for n in there + there[::-1])
+            answers = await crowd.together(*calls)
             assert {answer.status_code for answer in answers} == {204}
     assert crowd.sql("select sum(n), max(n) from public.counters") == [(128, 8)]
 
@@ -212,7 +213,8 @@ async def test_n2_sends_to_queues_with_notifications_do_not_deadlock(gateway: Ru
     async with no_deadlocks(crowd):
         for _ in range(2):
             asked = (queues * 6)[:32]
-            answers = await crowd.together(*(tenants.send(crowd, name, NONE, {}) for name in asked + asked[::-1]))
+            calls = enumerate(asked + asked[::-1])
+            answers = await crowd.together(*(tenants.send(crowd, name, Key(address(n % 8)), {}) for n, name in calls))
             assert {answer.status_code for answer in answers} == {200}
     assert [gateway.sql(f"select count(*) from pgmq.q_{name}") for name in queues] == [
         [(4 * asked.count(name),)] for name in queues
@@ -222,7 +224,7 @@ async def test_n2_sends_to_queues_with_notifications_do_not_deadlock(gateway: Ru
 async def test_n3_slow_calls_run_side_by_side(crowd: Crowd) -> None:
     async with crowd.gate():
         async with crowd.busy():
-            slow = await crowd.in_turn(*(crowd.call("rest") for _ in range(2)))
+            slow = await crowd.in_turn(*(crowd.call("rest", headers=address(n)) for n in range(2)))
         await until_async(lambda: crowd.blocked(GATE) == 2)
     assert [(await one).status_code for one in slow] == [204, 204]
 

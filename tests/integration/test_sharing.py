@@ -15,6 +15,8 @@ from tests.waiting import until_async
 
 GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
 
+# The metric of transactions so slow that calls run alone for a while.
+SLOW = 'pgmq_gateway_unshared_total{reason="slow"}'
 PROFILE = {"Content-Profile": "pgmq_public"}
 ALL = "{send, read, pop, archive, delete}"
 # As Supabase publishes it.
@@ -89,9 +91,7 @@ def transactions(crowd: Crowd, queue: str) -> dict[int, str]:
 
 async def count_transactions(crowd: Crowd) -> int:
     """The number of transactions so far, by the metrics."""
-    text = (await crowd.client.get(f"{crowd.admin_url}/metrics")).text
-    (line,) = (line for line in text.splitlines() if line.startswith("pgmq_gateway_transaction_calls_count "))
-    return int(float(line.split()[1]))
+    return await crowd.metric("pgmq_gateway_transaction_calls_count")
 
 
 async def until_shared(calls: Callable[[], Sequence[Response]], crowd: Crowd) -> None:
@@ -101,10 +101,10 @@ async def until_shared(calls: Callable[[], Sequence[Response]], crowd: Crowd) ->
     """
 
     async def shared() -> bool:
-        before = await count_transactions(crowd)
+        before, slow = await count_transactions(crowd), await crowd.metric(SLOW)
         await crowd.together(*calls())
-        # One more keeps the connection busy.
-        return await count_transactions(crowd) - before == 2
+        # One more keeps the connection busy. After a slow one, the next calls would run alone.
+        return await count_transactions(crowd) - before == 2 and await crowd.metric(SLOW) == slow
 
     await until_async(shared)
 
