@@ -23,7 +23,7 @@ class QueueFunction:
     optional       arguments with a default
     example        example arguments, besides the queue's name
     permission     the operation to grant, where functions share one
-    counted_by     the argument by which the number of messages can be told before the call runs; one message without
+    counted_by     the argument that shows the number of messages before the call runs; one message without
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
                    of the messages' ids, so that two transactions cannot deadlock
     """

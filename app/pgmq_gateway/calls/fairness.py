@@ -37,7 +37,7 @@ Entry = tuple[float, int, int, "Line"]
 
 
 class Flow:
-    """One of those between whom the database is shared fairly.
+    """A caller, or the address of an anonymous client: flows share the database fairly.
 
     calls       its calls that wait or run
     waiting     those that wait
@@ -338,7 +338,7 @@ class FairQueue:
     def _forget_flow(self, flow: Flow) -> None:
         """Forget a flow without calls once its virtual time is no longer ahead, and other such flows."""
         if not self._running and not self.waiting:
-            # Nobody competes, so nothing used before counts.
+            # Without competing calls, earlier use does not count.
             self._flows.clear()
             self._resting.clear()
             return

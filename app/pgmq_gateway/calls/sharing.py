@@ -1,4 +1,4 @@
-"""Whether calls of a function on a queue can share a transaction: judgements of Postgres, and bad experience.
+"""Whether calls of a function on a queue can share a transaction: judgements by Postgres, and pauses after slow ones.
 
 No caller waits for a judgement: it is asked for when two calls could share, and meanwhile calls run alone. A judgement
 can be stale: the shared transaction compares its fingerprint (`pgmq_gateway.calls`).
@@ -32,7 +32,7 @@ FIRST_APART_SECONDS, LONGEST_APART_SECONDS = 10.0, 300.0
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What Postgres says about the calls of a function on a queue (`pgmq_gateway.judgement`).
+    """The result of `pgmq_gateway.judgement` for the calls of a function on a queue.
 
     obstacles    why they cannot share a transaction; empty: they can
     relations    OIDs of the tables, and names of the functions, that the fingerprint covers
@@ -49,7 +49,7 @@ Judge = Callable[[str, str], Awaitable[Judgement]]
 
 
 class Standing:
-    """What is known about a function on a queue.
+    """The state of a function on a queue.
 
     judgement   the last one, unless it was stale
     judge_at    the time from which it may be judged anew

@@ -12,7 +12,7 @@ from pgmq_gateway.http.request import ClientGone
 class WaitingCall:
     """A call from its arrival to its end.
 
-    flow, lane  who is charged for it, and the queue whose share of the connections it uses
+    flow, lane  the flow that is charged for it, and the lane whose share of the connections it uses
     group       calls of an equal group can share a transaction; None: it has its own
     message_id  the message that it locks, otherwise 0: the order within a shared transaction
     number      its place in the order of arrivals, once it waits

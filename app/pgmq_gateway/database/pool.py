@@ -99,7 +99,7 @@ class ConnectionPool:
             self.release(connection)
 
     async def acquire(self, caller: Hashable = None) -> Connection:
-        """A connection on which no other caller has left anything. It must be released. None: nobody has.
+        """A connection on which no other caller has left anything. It must be released. None: no caller has.
 
         Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
         """

@@ -1,4 +1,4 @@
-"""The address of a client: the other end of its connection, or what a trusted proxy names."""
+"""The address of a client: the other end of its connection, or the one that a trusted proxy names."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ MAX_CACHED_ADDRESSES = 1024
 class Addresses:
     """Finds addresses of clients.
 
-    trusted  networks of proxies, whose X-Forwarded-For is believed
+    trusted  networks of proxies, whose X-Forwarded-For counts
     """
 
     def __init__(self, trusted: Iterable[str] = ()) -> None:

@@ -15,7 +15,7 @@ from pgmq_gateway.activity import Activity
 # A full shared transaction. Beside others, a caller with 128 connections then sends at 0.6 of its rate; with twice as
 # many, another caller's p50 beside 2,000 connections doubles.
 MAX_IN_PROCESS = 32
-# The key of a request's crowd in its ASGI scope. A connection sets it if it knows whose requests it brings.
+# The key of a request's crowd in its ASGI scope. A connection sets it to the crowd of its last request.
 CROWD = "pgmq_gateway.crowd"
 
 
@@ -29,7 +29,7 @@ class Parkable(Protocol):
 class Crowd:
     """The requests of one flow in process, and its connections that wait for their turn.
 
-    requests  their number; whoever starts one increments it
+    requests  their number; the code that starts one increments it
     """
 
     __slots__ = ("__weakref__", "_parked", "_parking", "flow", "requests")

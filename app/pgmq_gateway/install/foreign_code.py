@@ -49,7 +49,7 @@ where c.relkind = 'r'
 
 
 async def refuse_foreign_code(connection: Connection) -> None:
-    """Raise InstallError if a write would run code of another role. Nobody can add any until the transaction ends."""
+    """Raise InstallError if a write would run code of another role. None can be added until the transaction ends."""
     if tables := await connection.fetchval(_TABLES):
         await connection.execute(f"lock table {tables} in row exclusive mode")
     row = await connection.fetchrow(

@@ -18,7 +18,7 @@ _ESCAPED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\\.', re.DOTALL)
 
 
 def requested(function: QueueFunction, call: Call) -> int:
-    """The messages that a call sends, or receives at most: one if its arguments do not tell."""
+    """The messages that a call sends, or receives at most: one if its arguments do not show it."""
     if not function.counted_by:
         return 1
     try:

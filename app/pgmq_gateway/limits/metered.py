@@ -24,8 +24,7 @@ class Metered:
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call. Raises what the executor raises, TooMany and TooManyAtOnce.
 
-        The charge remains if the call may have been executed: after ConnectionLost, and after ClientGone, which does
-        not tell.
+        The charge remains if the call may have been executed: after ConnectionLost and after ClientGone.
         """
         function = queue_function(call.function.schema, call.function.name)
         if function is None or function.kind is Kind.SETTLE:

@@ -103,7 +103,7 @@ $check$;
 revoke all on function pgmq_gateway.check_owners from public;
 
 -- Raises if writing these tables, or truncating them, would run code of other roles. Until the end of the transaction
--- nobody can add a trigger to them or to the tables that inherit from them or reference them: CREATE TRIGGER waits for
+-- no role can add a trigger to them or to the tables that inherit from them or reference them: CREATE TRIGGER waits for
 -- the locks. That of truncating also excludes another one, because two that hold a weaker lock and then wait for
 -- TRUNCATE's would be a deadlock.
 create or replace function pgmq_gateway.check_foreign_code(tables regclass[], truncating boolean default false)
