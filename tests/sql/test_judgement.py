@@ -160,6 +160,11 @@ SOURCES: dict[str, tuple[str, str, list[str]]] = {
         "names the schema public",
         ["create function public.g() returns text language sql stable as 'select 1::text'"],
     ),
+    "a function in place of a type": (
+        "select treat(1::bigint as pg_advisory_xact_lock)::text",
+        "contains the word TREAT",
+        [],
+    ),
     "a schema that does not exist": ("select nowhere.lower('a')", "calls lower", []),
     "an overloaded name": (
         "select lower('A')",
