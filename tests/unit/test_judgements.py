@@ -9,6 +9,7 @@ from pgmq_gateway.calls.sharing import (
     LONGEST_APART_SECONDS,
     MAX_JUDGEMENTS,
     MAX_WANTED,
+    MAX_WANTED_BY_FLOW,
     OBSTACLES_SECONDS,
     SLOW_GROUP_SECONDS,
     Judgement,
@@ -16,6 +17,7 @@ from pgmq_gateway.calls.sharing import (
 )
 from pgmq_gateway.errors import PoolTimeout
 from tests.clock import Clock
+from tests.waiting import until_async
 
 JOBS = ("jobs", "send")
 SLOW = 2 * SLOW_GROUP_SECONDS
@@ -118,9 +120,20 @@ async def test_what_cannot_be_judged_is_tried_ever_more_rarely(court: Court) -> 
 
 async def test_names_of_queues_do_not_fill_the_memory(court: Court) -> None:
     for n in range(MAX_JUDGEMENTS + 1000):
-        court.sharing.judgement(f"queue {n}", "send")
+        court.sharing.judgement(f"queue {n}", "send", n)
     assert len(court.sharing._standings) == MAX_JUDGEMENTS
     assert len(court.sharing._wanted) == MAX_WANTED
+    await court.sharing.close()
+
+
+async def test_names_of_one_client_do_not_delay_the_judgements_of_others(court: Court) -> None:
+    for n in range(MAX_WANTED):
+        court.sharing.judgement(f"queue {n}", "send", "eve")
+    court.sharing.judgement(*JOBS, "ann")
+    await until_async(lambda: JOBS in court.judged)
+    assert len(court.judged) == MAX_WANTED_BY_FLOW + 1
+    court.sharing.judgement("another", "send", "eve")
+    await until_async(lambda: ("another", "send") in court.judged)
     await court.sharing.close()
 
 

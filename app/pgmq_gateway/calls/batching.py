@@ -188,7 +188,10 @@ class AdmissionQueue:
         group = first.group
         if group is None:
             return Turn([first])
-        if not self._others_wait(group) or not (judgement := self.sharing.judgement(group.queue, group.function)):
+        if not self._others_wait(group):
+            return Turn([first])
+        judgement = self.sharing.judgement(group.queue, group.function, first.flow.key)
+        if judgement is None:
             return Turn([first])
         calls = [first, *self._taken_from(group)]
         # The order in which messages are locked. Others keep their order of arrival.

@@ -7,8 +7,8 @@ can be stale: the shared transaction compares its fingerprint (`pgmq_gateway.cal
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 import msgspec
 
@@ -21,6 +21,8 @@ logger = logging.getLogger("pgmq_gateway")
 # Judgements kept, and those that wait to be made: clients can name queues that do not exist.
 MAX_JUDGEMENTS = 10_000
 MAX_WANTED = 1000
+# Judgements for one flow that wait, so that made-up names of one client do not delay those for others.
+MAX_WANTED_BY_FLOW = 10
 # Judging takes at most a tenth of one connection. Much of a long time was waiting for the connection.
 PAUSE_PER_SECOND_OF_WORK, MAX_PAUSE_SECONDS = 9, 0.5
 # Between two judgements of the same calls, doubled each time that one was stale, and after one that found obstacles.
@@ -104,19 +106,21 @@ class Sharing:
         self._generation = generation
         self._clock = clock
         self._standings: OrderedDict[tuple[str, str], Standing] = OrderedDict()
-        self._wanted: dict[tuple[str, str], None] = {}
+        # The judgements to make with the flow that wants each, and their number by flow.
+        self._wanted: dict[tuple[str, str], Hashable] = {}
+        self._wanted_by: Counter[Hashable] = Counter()
         self._judging: asyncio.Task[None] | None = None
         self.ended = {"deadlock": 0, "slow": 0, "stale": 0}
 
-    def judgement(self, queue: str, function: str) -> Judgement | None:
-        """The judgement that allows calls to share a transaction; None if they must run alone now."""
+    def judgement(self, queue: str, function: str, flow: Hashable = None) -> Judgement | None:
+        """The judgement that allows calls of a flow to share a transaction; None if they must run alone now."""
         standing, now = self._standing(queue, function), self._clock()
         if now < standing.apart_until:
             return None
         if standing.can_share:
             return standing.judgement
         if now >= standing.judge_at or (standing.judgement and standing.generation != self._generation()):
-            self._want((queue, function))
+            self._want((queue, function), flow)
         return None
 
     def was_stale(self, queue: str, function: str, judgement: Judgement) -> None:
@@ -159,11 +163,13 @@ class Sharing:
             self._standings.move_to_end(key)
         return standing
 
-    def _want(self, key: tuple[str, str]) -> None:
-        if len(self._wanted) < MAX_WANTED:
-            self._wanted[key] = None
-            if self._judging is None or self._judging.done():
-                self._judging = asyncio.get_running_loop().create_task(self._work())
+    def _want(self, key: tuple[str, str], flow: Hashable) -> None:
+        if key in self._wanted or len(self._wanted) >= MAX_WANTED or self._wanted_by[flow] >= MAX_WANTED_BY_FLOW:
+            return
+        self._wanted[key] = flow
+        self._wanted_by[flow] += 1
+        if self._judging is None or self._judging.done():
+            self._judging = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
         """Judge what is wanted, one after another."""
@@ -176,5 +182,11 @@ class Sharing:
             except (GatewayError, *SERVER_ERRORS, *BROKEN, TimeoutError) as error:
                 logger.debug("cannot judge whether calls can share a transaction: %s", loggable(error))
                 standing.failed(self._clock())
-            del self._wanted[key]
+            self._forget(key)
             await asyncio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_PER_SECOND_OF_WORK * (self._clock() - began)))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        flow = self._wanted.pop(key)
+        self._wanted_by[flow] -= 1
+        if not self._wanted_by[flow]:
+            del self._wanted_by[flow]
