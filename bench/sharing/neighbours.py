@@ -144,7 +144,7 @@ async def _p50(gateway: HttpServer, body: str, headers: str, seconds: float) -> 
 
 
 def noises(gateway: HttpServer) -> dict[str, Plan]:
-    """What a noisy caller calls: a send, and a function of its own that takes 10 ms."""
+    """Calls of a noisy caller: a send, and a function of its own that takes 10 ms."""
     assert gateway.secret
     # Another caller than that of the sends, some of which may still wait.
     noisy = tokens(gateway.secret, 3)[-1:]

@@ -364,7 +364,7 @@ def changed(owner: Sql) -> Iterator[Sql]:
 
 
 def obstacles(sql: Sql, queue: str = "orders", function: str = "send") -> list[str]:
-    """What the gateway's login role is told."""
+    """The obstacles, as the login role gets them."""
     sql("set local role authenticator")
     found: list[str]
     ((found,),) = sql("select obstacles from pgmq_gateway.judgement(%s, %s)", queue, function)

@@ -165,7 +165,7 @@ async def test_one_queue_leaves_connections_to_others(size: int, share: int) -> 
 
 
 async def test_both_limits_together_keep_no_connection_idle() -> None:
-    """Whatever ends in whatever order, a free connection runs each call that no limit holds back."""
+    """In every order of ends, a free connection runs each call that no limit holds back."""
     bench = Bench(4)
     for flow in "abc":
         for queue in ("q", "r", None):

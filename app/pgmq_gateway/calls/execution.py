@@ -54,7 +54,7 @@ class Stale(Exception):
 
 
 class Shared(NamedTuple):
-    """What became of a shared transaction.
+    """The result of a shared transaction.
 
     outcomes  of each call its answer, its error, or None if it must run alone
     seconds   how long it took, without the commit; infinite if it was cancelled

@@ -64,7 +64,7 @@ def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, G
 
 
 def _target(body: str) -> Target | None:
-    """What a body names; None where it is long or cannot be decoded here."""
+    """The queue and the message that a body names; None where it is long or cannot be decoded here."""
     try:
         return _decoder.decode(body) if len(body) <= MAX_DECODED_CHARACTERS else None
     except (msgspec.DecodeError, RecursionError, UnicodeError):

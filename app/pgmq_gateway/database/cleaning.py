@@ -2,7 +2,7 @@
 
 from pgmq_gateway.database.driver import Connection
 
-# What the gateway sets in its sessions, as startup parameters.
+# Settings of the gateway's sessions, sent as startup parameters.
 SESSION_SETTINGS = {"application_name": "pgmq-gateway"}
 
 CLEANING_TIMEOUT_SECONDS = 5

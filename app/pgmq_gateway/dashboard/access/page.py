@@ -118,7 +118,7 @@ class Access:
                 return answer
         rights, grants, policies, warnings, queues, exposed = answers
         rls = bool(queues and queues[0]["rls"])
-        # What is only information does not concern access.
+        # Findings of level info do not concern access.
         warnings = [row for row in warnings if row["level"] != "info"]
         return Snapshot(permissions_of(rights, grants), policies, warnings, rls, exposed)
 

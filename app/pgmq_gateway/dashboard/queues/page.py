@@ -126,7 +126,7 @@ class Overview:
         at, warnings = self._linted
         if time.monotonic() - at >= LINT_SECONDS:
             answer = await self._api.warnings()
-            # What is only information is on the page of its queue.
+            # Findings of level info are on the page of their queue.
             warnings = None if isinstance(answer, Problem) else [row for row in answer if row["level"] != "info"]
             self._linted = (time.monotonic(), warnings)
         return warnings
