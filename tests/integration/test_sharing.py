@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from itertools import count
 from typing import Any
 
 import httpx
@@ -253,16 +254,30 @@ async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
     assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(3,)]
 
 
-async def test_n2_calls_that_settle_messages_in_opposite_orders_do_not_deadlock(
-    crowd: Crowd, jobs: str, ann: Headers
-) -> None:
-    """In a shared transaction they run in the order of the ids as numbers."""
-    crowd.sql(f"select pgmq.send_batch('{jobs}', array_fill(%s::jsonb, array[12]))", json.dumps(MESSAGE))
-    ids = [*range(1, 13)]
-    calls = [crowd.call("delete", {"queue_name": jobs, "message_id": n}, ann) for n in (*ids[::-1], *ids)]
-    answers = await crowd.together(*calls)
-    assert sorted(answer.json() for answer in answers) == [False] * 12 + [True] * 12
-    assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(0,)]
+async def test_n2_calls_that_settle_messages_run_in_the_order_of_the_ids(crowd: Crowd, jobs: str, ann: Headers) -> None:
+    """Two shared transactions that lock the same messages in opposite orders would deadlock."""
+    numbers = count()
+
+    async def shared() -> bool:
+        last = next(numbers)
+        ids = [10**power + last for power in range(3, 15)]
+        crowd.sql(
+            f"insert into pgmq.q_{jobs} (msg_id, vt, message) overriding system value "
+            "select n, now(), %s::jsonb from unnest(%s::bigint[]) as n",
+            json.dumps(MESSAGE), ids,
+        )  # fmt: skip
+        settled = [str(n) if n % 3 else n for n in reversed(ids)]
+        answers = await crowd.together(
+            *(crowd.call("archive", {"queue_name": jobs, "message_id": n}, ann) for n in settled)
+        )
+        assert [answer.json() for answer in answers] == [True] * len(ids)
+        rows = crowd.sql(f"select msg_id, xmin::text from pgmq.a_{jobs} where msg_id = any(%s) order by ctid", ids)
+        if len({transaction for _, transaction in rows}) > 1:
+            return False
+        assert [n for n, _ in rows] == ids
+        return True
+
+    await until_async(shared)
 
 
 async def test_calls_that_wait_longer_than_they_may_are_cancelled_alone(
