@@ -82,7 +82,7 @@ def two_go_away(held: Held, function: str, arguments: Json) -> None:
     url = held.gateway.server.url
     with held.locked(), held.asking(url, function, arguments):
         until(held.blocked)
-        # Another content type, so that the calls do not share a transaction.
+        # A call of another function cannot share the transaction.
         with held.asking(url, "send", {"message": None, "sleep_seconds": 0}):
             until(held.waiting)
         # Sent after both connections closed, so the gateway has noticed that when it responds.
