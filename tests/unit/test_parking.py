@@ -8,7 +8,7 @@ import pytest
 
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.http.asgi import Receive, Scope, Send
-from pgmq_gateway.http.parking import CROWD, MAX_IN_PROCESS, Parking
+from pgmq_gateway.http.parking import CROWD, MAX_IN_PROCESS, STALL_SECONDS, Parking
 from pgmq_gateway.http.protocol import Protocol
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.http.server import Server, server_for
@@ -153,6 +153,31 @@ async def test_parked_connections_continue_once_the_flow_is_alone(house: House) 
     await crowded(house)
     house.clock.now += RECENT_SECONDS
     await until_async(lambda: house.application.now == NOISY)
+
+
+async def test_parked_connections_continue_when_no_request_ends(house: House) -> None:
+    """Those in process may all wait for a lock on one queue, and the parked ones be for another."""
+    noisy = await crowded(house)
+    house.clock.now += STALL_SECONDS
+    await until_async(lambda: house.application.now == NOISY)
+    house.application.gate.set()
+    for client in noisy:
+        await client.answer()
+    await until_async(lambda: house.application.now == 0)
+
+
+async def test_a_flow_that_stalls_starts_a_limited_number_of_further_requests(house: House) -> None:
+    noisy = await house.clients("noisy", 3 * MAX_IN_PROCESS)
+    await house.clients("quiet", 1)
+    house.application.gate.clear()
+    for client in noisy:
+        client.send()
+    await until_async(lambda: (house.application.now, house.parked) == (MAX_IN_PROCESS, 2 * MAX_IN_PROCESS))
+    house.clock.now += STALL_SECONDS
+    await until_async(lambda: house.application.now == 2 * MAX_IN_PROCESS)
+    for connection in house.connections:
+        connection.sweep(asyncio.get_running_loop().time())
+    assert (house.application.now, house.parked) == (2 * MAX_IN_PROCESS, MAX_IN_PROCESS)
 
 
 async def test_a_parked_connection_that_is_closed_does_not_keep_others_waiting(house: House) -> None:

@@ -228,7 +228,9 @@ class Protocol(HttpToolsProtocol):
             return
         if self._parked:
             self._since = None
-            # The flow may be alone now.
+            # The flow may be alone now, or its requests may all wait for a lock.
+            if self._crowd is not None:
+                self._crowd.widen_if_stalled()
             if self._crowd is None or not self._crowd.full:
                 self.resume()
             return
