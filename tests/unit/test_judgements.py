@@ -6,6 +6,7 @@ import pytest
 
 from pgmq_gateway.calls.sharing import (
     FIRST_APART_SECONDS,
+    INTERVAL_SECONDS,
     LONGEST_APART_SECONDS,
     MAX_JUDGEMENTS,
     MAX_WANTED,
@@ -46,14 +47,6 @@ class Court:
         if self.sharing._judging is not None:
             await asyncio.wait([self.sharing._judging])
         return self.sharing.judgement(*JOBS)
-
-    async def judgements(self, seconds: int) -> int:
-        """How many judgements are made when one is asked for every half a second."""
-        before = len(self.judged)
-        for _ in range(2 * seconds):
-            await self.judgement()
-            self.clock.now += 0.5
-        return len(self.judged) - before
 
 
 @pytest.fixture
@@ -97,24 +90,23 @@ async def test_a_stale_judgement_is_made_anew(court: Court) -> None:
     assert court.sharing.ended["stale"] == 2
 
 
-async def test_what_is_always_stale_is_judged_ever_more_rarely(court: Court) -> None:
-    async def judgements(seconds: int) -> int:
-        before = len(court.judged)
-        for _ in range(2 * seconds):
-            if (judgement := await court.judgement()) is not None:
-                court.sharing.was_stale(*JOBS, judgement)
-            court.clock.now += 0.5
-        return len(court.judged) - before
-
-    assert await judgements(30) == 5
-    assert await judgements(600) < 20
+async def test_what_is_always_stale_is_judged_once_in_an_interval(court: Court) -> None:
+    judged = 0
+    for _ in range(60):
+        if (judgement := await court.judgement()) is not None:
+            judged += 1
+            court.sharing.was_stale(*JOBS, judgement)
+        court.clock.now += INTERVAL_SECONDS / 2
+    assert judged == len(court.judged) == 30
 
 
-async def test_what_cannot_be_judged_is_tried_ever_more_rarely(court: Court) -> None:
+async def test_what_cannot_be_judged_is_tried_once_in_an_interval(court: Court) -> None:
     court.failing = True
-    assert await court.judgements(30) == 5
+    for _ in range(60):
+        assert await court.judgement() is None
+        court.clock.now += INTERVAL_SECONDS / 2
+    assert len(court.judged) == 30
     court.failing = False
-    court.clock.now += 60
     assert await court.judgement() is not None
 
 

@@ -25,9 +25,9 @@ MAX_WANTED = 1000
 MAX_WANTED_BY_FLOW = 10
 # Judging takes at most a tenth of one connection. Much of a long time was waiting for the connection.
 PAUSE_PER_SECOND_OF_WORK, MAX_PAUSE_SECONDS = 9, 0.5
-# Between two judgements of the same calls, doubled each time that one was stale, and after one that found obstacles.
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
-OBSTACLES_SECONDS = 60.0
+# Between two judgements of the same calls, and after one that found obstacles. A stale one is soon made anew, because a
+# TRUNCATE is enough to make it stale.
+INTERVAL_SECONDS, OBSTACLES_SECONDS = 1.0, 60.0
 # A group that takes longer keeps its calls apart for a while, doubled each time until a group is fast again.
 SLOW_GROUP_SECONDS = 0.05
 FIRST_APART_SECONDS, LONGEST_APART_SECONDS = 10.0, 300.0
@@ -59,10 +59,9 @@ class Standing:
     apart_until the time until which its calls run alone
     """
 
-    __slots__ = ("_apart", "_retry", "apart_until", "generation", "judge_at", "judgement")
+    __slots__ = ("_apart", "apart_until", "generation", "judge_at", "judgement")
 
     def __init__(self) -> None:
-        self._retry = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         self._apart = Backoff(FIRST_APART_SECONDS, LONGEST_APART_SECONDS)
         self.judgement: Judgement | None = None
         self.judge_at = self.apart_until = float("-inf")
@@ -73,13 +72,11 @@ class Standing:
         return self.judgement is not None and not self.judgement.obstacles
 
     def judged(self, judgement: Judgement, generation: int, now: float) -> None:
-        if now - self.judge_at > LONGEST_RETRY_SECONDS:
-            self._retry.reset()
         self.judgement, self.generation = judgement, generation
-        self.judge_at = now + (OBSTACLES_SECONDS if judgement.obstacles else self._retry.delay())
+        self.judge_at = now + (OBSTACLES_SECONDS if judgement.obstacles else INTERVAL_SECONDS)
 
     def failed(self, now: float) -> None:
-        self.judge_at = now + self._retry.delay()
+        self.judge_at = now + INTERVAL_SECONDS
 
     def keep_apart(self, now: float) -> bool:
         """Let the calls run alone for a while. False if they do already: groups that ran at once count once."""
