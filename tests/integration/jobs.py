@@ -27,13 +27,14 @@ def prepare(gateway: RunningGateway) -> None:
 
 
 def empty(gateway: RunningGateway) -> None:
-    """Delete all messages; the next one gets the id 1."""
-    gateway.sql("truncate pgmq.q_jobs, pgmq.a_jobs restart identity")
+    """Delete all messages; the next one gets the id 1. TRUNCATE would make the judgement of the queue stale."""
+    gateway.sql("with queue as (delete from pgmq.q_jobs) delete from pgmq.a_jobs")
+    gateway.sql("select setval(pg_get_serial_sequence('pgmq.q_jobs', 'msg_id'), 1, false)")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A caller's call; `body` determines its order in a transaction."""
+    """A caller's call."""
 
     sub: str
     function: str
