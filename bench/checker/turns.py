@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from statistics import median
+from statistics import quantiles
 
 from bench.checker.visits import GATE
 from bench.client import Client
@@ -83,8 +83,9 @@ async def _overtaken(owner: Connection, url: str, quiet: str, noisy: str) -> lis
                 return ["a call of a quiet caller failed beside a noisy one"]
             waited.append(tick - before)
         client.close()
-    if (typical := median(waited)) > MAX_OVERTAKEN:
-        return [f"a quiet caller waited for {typical:.0f} calls of a noisy one that has {NOISY_CALLERS} at a time"]
+    # The lower quartile: while this process is paused, noisy calls go on.
+    if (overtaken := quantiles(waited)[0]) > MAX_OVERTAKEN:
+        return [f"a quiet caller waited for {overtaken:.0f} calls of a noisy one that has {NOISY_CALLERS} at a time"]
     return []
 
 
