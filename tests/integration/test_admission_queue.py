@@ -124,10 +124,9 @@ async def inside(gateway: RunningGateway, directory: DataDirectory, patience: fl
     """The callers of a gateway with one connection in this process, reached without sockets."""
     ((database,),) = gateway.sql("select current_database()")
     uri = SecretStr(socket_uri(directory, "authenticator", database))
-    settings = Settings(
-        db_uri=uri, db_pool=1, db_pool_acquisition_timeout=patience, jwt_secret=SecretStr(SECRET), jwt_aud=None
-    )
-    in_process = Gateway(settings)
+    in_process = Gateway(Settings(db_uri=uri, db_pool=1, jwt_secret=SecretStr(SECRET), jwt_aud=None))
+    # Not the setting, which also limits the time to open the connection.
+    in_process.admission._wait_seconds = patience
     transport = httpx.ASGITransport(create_app(gateway=in_process))
     async with in_process.running(), httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
         await until_async(lambda: in_process.watch.loads > 0)
