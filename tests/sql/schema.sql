@@ -3502,7 +3502,9 @@ CREATE FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faul
         from words as w
         where w.word in (
             'from', 'join', 'table', 'execute', 'perform', 'call', 'do', 'operator', 'rowtype', 'type', 'cast', 'open',
-            'cursor', 'set', 'reset', 'lock', 'insert', 'update', 'delete', 'merge', 'notify', 'listen', 'copy')
+            'cursor', 'set', 'reset', 'lock', 'insert', 'update', 'delete', 'merge', 'notify', 'listen', 'copy',
+            -- TREAT(x AS name) calls the function pg_catalog.name.
+            'treat')
         union all
         select format('calls %s', f.name)
         from functions as f
