@@ -1,4 +1,4 @@
-"""Whether other callers were active lately: one that is alone may use everything."""
+"""Recent activity of callers: one without others beside it may use everything."""
 
 from collections.abc import Hashable
 

@@ -82,7 +82,7 @@ SQL = (
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a call of `visit` found: its transaction's id, and names of those who left something."""
+    """The result of a call of `visit`: its transaction's id, and the callers that left something."""
 
     transaction: str
     local: tuple[str, ...]

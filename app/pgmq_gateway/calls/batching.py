@@ -186,9 +186,7 @@ class AdmissionQueue:
         if first is None:
             return None
         group = first.group
-        if group is None:
-            return Turn([first])
-        if not self._others_wait(group):
+        if group is None or not self._others_wait(group):
             return Turn([first])
         judgement = self.sharing.judgement(group.queue, group.function, first.flow.key)
         if judgement is None:

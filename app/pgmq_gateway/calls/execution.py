@@ -130,7 +130,7 @@ class Database:
         )
 
     async def judge(self, queue: str, function: str) -> Judgement:
-        """Whether calls of a function on a queue can share a transaction. Raises what the driver and the pool raise."""
+        """Judge the calls of a function on a queue (`sharing.py`). Raises what the driver and the pool raise."""
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(JUDGEMENT, queue, function, timeout=JUDGEMENT_TIMEOUT_SECONDS)
         assert row is not None

@@ -1,4 +1,4 @@
-"""Whether calls of a function on a queue can share a transaction: judgements by Postgres, and pauses after slow ones.
+"""Judgements by Postgres of the calls that can share a transaction, and pauses after slow shared transactions.
 
 No caller waits for a judgement: it is asked for when two calls could share, and meanwhile calls run alone. A judgement
 can be stale: the shared transaction compares its fingerprint (`pgmq_gateway.calls`).
