@@ -2,7 +2,9 @@
 
 from collections.abc import Hashable
 
-RECENT_SECONDS = 2.0
+# A caller keeps its share of the connections while it calls more often than this. Longer, and a single call of somebody
+# would make a burst of slow calls wait while connections are idle.
+RECENT_SECONDS = 0.25
 
 
 class Activity:

@@ -16,6 +16,8 @@ from tests.clock import Clock
 from tests.waiting import until_async
 
 NOISY = MAX_IN_PROCESS + 8
+# The quiet flow stays active with a request at these intervals.
+HALF_OF_RECENT = RECENT_SECONDS / 2
 
 
 class Application:
@@ -73,6 +75,10 @@ class House:
             await client.answer()
         self._clients += clients
         return clients
+
+    async def in_process(self, least: int) -> None:
+        """Wait until at least so many requests are in process."""
+        await until_async(lambda: self.application.now >= least)
 
     async def close(self) -> None:
         """Disconnect all clients, and stop the server."""
@@ -168,16 +174,19 @@ async def test_parked_connections_continue_when_no_request_ends(house: House) ->
 
 async def test_a_flow_that_stalls_starts_a_limited_number_of_further_requests(house: House) -> None:
     noisy = await house.clients("noisy", 3 * MAX_IN_PROCESS)
-    await house.clients("quiet", 1)
+    quiet = await house.clients("quiet", 2 + int(STALL_SECONDS / HALF_OF_RECENT))
     house.application.gate.clear()
     for client in noisy:
         client.send()
     await until_async(lambda: (house.application.now, house.parked) == (MAX_IN_PROCESS, 2 * MAX_IN_PROCESS))
-    house.clock.now += STALL_SECONDS
-    await until_async(lambda: house.application.now == 2 * MAX_IN_PROCESS)
+    for number, client in enumerate(quiet, 1):
+        house.clock.now += HALF_OF_RECENT
+        client.send()
+        await house.in_process(MAX_IN_PROCESS + number)
+    await until_async(lambda: house.application.now == 2 * MAX_IN_PROCESS + len(quiet))
     for connection in house.connections:
         connection.sweep(asyncio.get_running_loop().time())
-    assert (house.application.now, house.parked) == (2 * MAX_IN_PROCESS, MAX_IN_PROCESS)
+    assert (house.application.now, house.parked) == (2 * MAX_IN_PROCESS + len(quiet), MAX_IN_PROCESS)
 
 
 async def test_a_parked_connection_that_is_closed_does_not_keep_others_waiting(house: House) -> None:
