@@ -24,14 +24,14 @@ from bench.checker.history import Outcome
 from bench.checker.people import ROTATED_PERCENT, TOKEN_SECONDS
 from bench.checker.requests import Reply
 from bench.checker.site import SECRET, Site, site
+from bench.checker.visits import TRANSACTION
 from bench.client import NO_CONNECTION, Client
 from bench.measurement import BenchError, first_message
 from pgmq_gateway.auth.signing import token
 from pgmq_gateway.database.driver import Connection
 
 # Returns the role, claims and settings of the call, and leaves settings for later calls of its transaction and session.
-# After a crash, numbers of transactions can be used again.
-LOOK = """
+LOOK = f"""
 create or replace function pgmq_public.look() returns json language plpgsql as $f$
 declare found json;
 begin
@@ -41,7 +41,7 @@ begin
         'marker', current_setting('request.headers')::json->>'x-marker',
         'note', nullif(current_setting('my.note', true), ''),
         'session', current_setting('my.session', true),
-        'transaction', concat_ws(' ', pg_postmaster_start_time(), pg_current_xact_id())
+        'transaction', {TRANSACTION}
     );
     perform
         set_config('my.note', found->'claims'->>'sub', true),

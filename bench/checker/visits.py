@@ -13,6 +13,9 @@ LOCK_CLASS = 4713
 # Without a lock, calls of `rest` return at once.
 GATE = 4714
 
+# Identifies a transaction: after a crash, Postgres assigns ids anew that left no trace on disk.
+TRANSACTION = "concat_ws(' ', pg_postmaster_start_time(), pg_current_xact_id())"
+
 # Each leaves its caller's name, where it can.
 LEFT_BEHIND: Mapping[str, str] = {
     "a local setting": "perform set_config('my.local', owner, true)",
@@ -32,7 +35,7 @@ LEFT_BEHIND: Mapping[str, str] = {
 VISIT = (
     "create or replace function pgmq_public.visit(kind text) returns json language plpgsql as $f$ declare"
     f" caller constant text := {CALLER}; owner constant text := {OWNER};"
-    " found constant json := json_build_object('transaction', pg_current_xact_id()::text, 'local', array("
+    f" found constant json := json_build_object('transaction', {TRANSACTION}, 'local', array("
     " select setting from nullif(current_setting('my.local', true), '') as setting where setting is not null"
     " union all select relname from pg_class where relnamespace = pg_my_temp_schema() and relname like 'local@_%'"
     " escape '@'), 'session', array("
