@@ -459,7 +459,7 @@ begin
         end loop;
     end loop;
     if 'send' = any (operations)
-        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))::oid) <> ''
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
@@ -487,8 +487,8 @@ begin
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from pgmq.meta as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
-    left join lateral pgmq_gateway.last_sample(q.queue_name, point.at) as last on true
-    left join lateral pgmq_gateway.first_sample(q.queue_name, point.at - step, last.at) as before on true
+    left join lateral pgmq_gateway.last_sample(q.queue_name::text, point.at) as last on true
+    left join lateral pgmq_gateway.first_sample(q.queue_name::text, point.at - step, last.at) as before on true
     -- A counter that has shrunk was reset to zero.
     cross join lateral (
         select
@@ -781,7 +781,7 @@ declare
     archive_table constant text := pgmq_gateway.message_table(queue_name, 'a');
 begin
     perform pgmq_gateway.check_owners(
-        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]);
+        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]::oid[]);
     execute format(
         $query$
         select
@@ -3406,7 +3406,7 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator', r.rolname);
+    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
 $$;
 
 CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) RETURNS record
@@ -3448,8 +3448,8 @@ begin
     from pgmq.meta as m
     cross join lateral (
         select
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name::text, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name::text, 'a')))
     ) as t (queue_table, archive_table)
     where t.queue_table is not null and t.archive_table is not null
       and (only_queue is null or m.queue_name = only_queue);
@@ -3701,7 +3701,7 @@ CREATE FUNCTION pgmq_gateway.table_operations(queue_name text, role name) RETURN
     cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
     where not exists (
         select from pgmq_gateway.missing_privileges(
-            t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
+            t.queue_table, t.archive_table, to_regrole(quote_ident(role))::oid, o.operation)
     );
 $$;
 

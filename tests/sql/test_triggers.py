@@ -41,6 +41,45 @@ REFUSED = (
     r'^(trigger "\w+" on \S+ (runs a function of role service_role|has a WHEN condition)|table \S+ is owned by role)'
 )
 
+# For each function one more of the same name, in which the n-th argument type that Postgres can convert is another one.
+# A call that relies on a conversion selects the new function.
+OVERLOADS = """
+do $overloads$
+declare
+    made text;
+begin
+    for made in
+        with others as (
+            select p.oid, a.place, t.other, row_number() over (partition by p.oid order by a.place, t.other) as n
+            from pg_proc as p
+            cross join unnest(p.proargtypes) with ordinality as a (type, place)
+            join (values
+                ('text', 'varchar'), ('text', 'name'), ('name', 'text'), ('oid', 'regclass'), ('oid', 'regrole'),
+                ('regclass', 'oid'), ('oid[]', 'regclass[]'), ('regclass[]', 'oid[]'), ('bigint', 'integer')
+            ) as t (type, other) on a.type = t.type::regtype
+            where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_gateway'::regnamespace) and p.prokind = 'f'
+        )
+        select format(
+            'create function %s(%s) returns %s language plpgsql as $$ begin assert false, user; end $$',
+            o.oid::regproc,
+            (
+                select string_agg(case place when o.place then o.other else type::regtype::text end, ',' order by place)
+                from unnest(p.proargtypes) with ordinality as a (type, place)
+            ),
+            pg_get_function_result(p.oid))
+        from others as o
+        join pg_proc as p on p.oid = o.oid
+        where o.n = NUMBER
+    loop
+        begin
+            execute made;
+        exception when duplicate_function or ambiguous_function then
+        end;
+    end loop;
+end;
+$overloads$
+"""
+
 
 @pytest.fixture
 def attacked(db: Sql) -> Sql:
@@ -174,4 +213,16 @@ def test_a46_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, n
             attacked(f"create trigger {kind} before {events} on {on} execute function pg_temp.report()")
         with suppress(errors.InsufficientPrivilege):
             serve(attacked, CALLS[name])
+        attacked("rollback to attack")
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a46_a_definer_function_calls_no_other_function_of_that_name(attacked: Sql, number: int) -> None:
+    attacked("grant create on schema pgmq_gateway to service_role")
+    attacked("set local role service_role")
+    attacked(OVERLOADS.replace("NUMBER", str(number)))
+    attacked("savepoint attack")
+    for call in CALLS.values():
+        with suppress(errors.AmbiguousFunction, errors.InsufficientPrivilege):
+            serve(attacked, call)
         attacked("rollback to attack")

@@ -43,8 +43,8 @@ begin
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from pgmq.meta as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
-    left join lateral pgmq_gateway.last_sample(q.queue_name, point.at) as last on true
-    left join lateral pgmq_gateway.first_sample(q.queue_name, point.at - step, last.at) as before on true
+    left join lateral pgmq_gateway.last_sample(q.queue_name::text, point.at) as last on true
+    left join lateral pgmq_gateway.first_sample(q.queue_name::text, point.at - step, last.at) as before on true
     -- A counter that has shrunk was reset to zero.
     cross join lateral (
         select

@@ -179,7 +179,7 @@ declare
     archive_table constant text := pgmq_gateway.message_table(queue_name, 'a');
 begin
     perform pgmq_gateway.check_owners(
-        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]);
+        array[to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', archive_table))]::oid[]);
     execute format(
         $query$
         select

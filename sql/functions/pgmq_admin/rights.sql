@@ -84,7 +84,7 @@ begin
         end loop;
     end loop;
     if 'send' = any (operations)
-        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))) <> ''
+        and pgmq_gateway.missing_throttle_privileges(tables.queue_table, to_regrole(quote_ident(role))::oid) <> ''
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;

@@ -35,8 +35,8 @@ begin
     from pgmq.meta as m
     cross join lateral (
         select
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'q'))),
-            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name, 'a')))
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name::text, 'q'))),
+            to_regclass(format('pgmq.%I', pgmq.format_table_name(m.queue_name::text, 'a')))
     ) as t (queue_table, archive_table)
     where t.queue_table is not null and t.archive_table is not null
       and (only_queue is null or m.queue_name = only_queue);

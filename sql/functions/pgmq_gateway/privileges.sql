@@ -46,7 +46,7 @@ as $held$
     cross join pgmq_gateway.operation_privileges() with ordinality as o (operation, on_queue, on_archive, place)
     where not exists (
         select from pgmq_gateway.missing_privileges(
-            t.queue_table, t.archive_table, to_regrole(quote_ident(role)), o.operation)
+            t.queue_table, t.archive_table, to_regrole(quote_ident(role))::oid, o.operation)
     );
 $held$;
 revoke all on function pgmq_gateway.table_operations from public;

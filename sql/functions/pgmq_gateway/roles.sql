@@ -20,7 +20,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $roles$
-    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator', r.rolname);
+    select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
 $roles$;
 revoke all on function pgmq_gateway.request_roles from public;
 
