@@ -2,22 +2,30 @@
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.crowd import HOLD, Crowd, Json, crowd_of
 from tests.waiting import until_async
 
 GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
+SCHEMAS = (
+    "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
+)
 
-# The metric of transactions so slow that calls run alone for a while.
+# The metrics of shared transactions after which calls run alone for a while.
 SLOW = 'pgmq_gateway_unshared_total{reason="slow"}'
+DEADLOCK = 'pgmq_gateway_unshared_total{reason="deadlock"}'
 PROFILE = {"Content-Profile": "pgmq_public"}
 ALL = "{send, read, pop, archive, delete}"
 # As Supabase publishes it.
@@ -49,6 +57,12 @@ async def crowd(gateway: RunningGateway) -> AsyncIterator[Crowd]:
 def ann(bearer: Bearer) -> Headers:
     """The headers of one caller."""
     return {**PROFILE, **bearer("authenticated", sub=ANN)}
+
+
+@pytest.fixture
+def service(bearer: Bearer) -> Headers:
+    """The headers of a caller without policies."""
+    return {**PROFILE, **bearer("service_role")}
 
 
 @pytest.fixture
@@ -281,19 +295,108 @@ async def test_n2_calls_that_settle_messages_run_in_the_order_of_the_ids(crowd: 
 
 
 async def test_calls_that_wait_longer_than_they_may_are_cancelled_alone(
-    gateway: RunningGateway, crowd: Crowd, sharing: str, send: Send, bearer: Bearer
+    gateway: RunningGateway, crowd: Crowd, sharing: str, send: Send, service: Headers
 ) -> None:
     """The time limit of a role counts for each call."""
     gateway.sql("alter role service_role set statement_timeout = '200ms'")
     gateway.define()
-    service = {**PROFILE, **bearer("service_role")}
     try:
         async with crowd.busy():
             calls = await crowd.in_turn(*(send(n, service) for n in range(3)))
             gateway.sql(f"begin; lock table pgmq.q_{sharing} in exclusive mode")
+            began = time.monotonic()
         answers = await asyncio.gather(*calls)
+        assert time.monotonic() - began > 3 * 0.2
     finally:
         gateway.sql("rollback; alter role service_role reset statement_timeout")
         gateway.define()
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(500, "57014")}
     assert transactions(crowd, sharing) == {}
+
+
+Session = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+@pytest.fixture
+async def session(gateway: RunningGateway, directory: DataDirectory) -> AsyncIterator[Session]:
+    """A session of another program. Postgres does not end a deadlock by its failure."""
+    ((database,),) = gateway.sql("select current_database()")
+    uri = socket_uri(directory, database=database)
+    async with await psycopg.AsyncConnection.connect(uri, options="-c deadlock_timeout=1h") as session:
+        yield session
+
+
+def blocked_by(crowd: Crowd, session: Session) -> list[tuple[int, bool]]:
+    """The processes that wait for a lock of a session, and whether they run a shared transaction."""
+    return crowd.sql(
+        "select pid, query ~ 'pgmq_gateway.calls[(]' from pg_stat_activity where %s = any(pg_blocking_pids(pid))",
+        session.info.backend_pid,
+    )
+
+
+@pytest.mark.parametrize("gone", [(), (0, 2)], ids=["all", "not of clients that have gone"])
+async def test_calls_of_a_cancelled_transaction_run_again_one_by_one(
+    crowd: Crowd, sharing: str, send: Send, service: Headers, session: Session, gone: Sequence[int]
+) -> None:
+    kept = [n for n in range(3) if n not in gone]
+
+    async def cancelled() -> bool:
+        crowd.sql(f"delete from pgmq.q_{sharing}")
+        async with crowd.busy():
+            calls = await crowd.in_turn(*(send(n, service) for n in range(3)))
+            await session.execute(f"lock table pgmq.q_{sharing} in exclusive mode".encode())
+        await until_async(lambda: blocked_by(crowd, session))
+        ((process, shared),) = blocked_by(crowd, session)
+        for n in gone:
+            calls[n].cancel()
+        await asyncio.gather(*(calls[n] for n in gone), return_exceptions=True)
+        # The gateway notices the disconnects before the next request on a new connection.
+        assert (await crowd.client.post("/rpc/nothing")).status_code == 404
+        if shared:
+            crowd.sql("select pg_cancel_backend(%s)", process)
+            await until_async(lambda: blocked_by(crowd, session) == [(process, False)])
+        await session.rollback()
+        assert [(await calls[n]).status_code for n in kept] == [200] * len(kept)
+        if shared:
+            stored = transactions(crowd, sharing)
+            assert (sorted(stored), len(set(stored.values()))) == (kept, len(kept))
+        return shared
+
+    await until_async(cancelled)
+
+
+async def test_n2_calls_of_a_transaction_that_deadlocks_run_again_one_by_one(
+    crowd: Crowd, jobs: str, service: Headers, session: Session
+) -> None:
+    def delete(ids: Sequence[int]) -> list[Response]:
+        return [crowd.call("delete", {"queue_name": jobs, "message_id": n}, service) for n in ids]
+
+    await until_shared(lambda: delete([1, 2, 3]), crowd)
+    before = await crowd.metric(DEADLOCK)
+
+    def lock(message_id: int) -> str:
+        return f"select from pgmq.q_{jobs} where msg_id = {message_id} for update"
+
+    async def deadlocked() -> bool:
+        ids = [n for (n,) in crowd.sql(f"select pgmq.send_batch('{jobs}', array_fill('1'::jsonb, array[3]))")]
+        async with crowd.busy():
+            calls = await crowd.in_turn(*delete(ids))
+            await session.execute(lock(ids[2]).encode())
+            crowd.sql(f"begin; {lock(ids[1])}")
+        try:
+            # They have locked the first message and wait for the second, so they will be the ones to close the circle.
+            behind = "select 1 from pg_locks where pg_backend_pid() = any(pg_blocking_pids(pid))"
+            await until_async(lambda: crowd.sql(behind))
+            locking = asyncio.create_task(session.execute(lock(ids[0]).encode()))
+            waits = "select 1 from pg_locks where pid = %s and not granted"
+            await until_async(lambda: locking.done() or crowd.sql(waits, session.info.backend_pid))
+        finally:
+            crowd.sql("rollback")
+        await locking
+        await session.rollback()
+        assert [(await call).json() for call in calls] == [True] * 3
+        assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(0,)]
+        return await crowd.metric(DEADLOCK) > before
+
+    await until_async(deadlocked)
+    assert await crowd.metric(DEADLOCK) == before + 1
