@@ -29,11 +29,11 @@ LATEST_WEIGHT = 0.125
 WAITING_PER_FREE_PLACE = 3
 # Flows without calls that are remembered because they used the database lately.
 MAX_RESTING = 10_000
-# Entries of closed lines in a heap before they are removed.
+# Entries of closed backlogs in a heap before they are removed.
 MAX_STALE_ENTRIES = 64
 
-# Virtual time, arrival of the line's first call, number of the entry, line.
-Entry = tuple[float, int, int, "Line"]
+# Virtual time, arrival of the backlog's first call, number of the entry, backlog.
+Entry = tuple[float, int, int, "Backlog"]
 
 
 class Flow:
@@ -44,41 +44,41 @@ class Flow:
     running     connections in use
     used        its virtual time in seconds
     estimate    seconds that one of its calls probably takes
-    lines       its waiting calls by lane
-    held        lines that wait because the flow uses its share of the connections
+    backlogs    its waiting calls by lane
+    blocked     backlogs that wait because the flow uses its share of the connections
     """
 
-    __slots__ = ("calls", "estimate", "held", "key", "lines", "running", "used", "waiting")
+    __slots__ = ("backlogs", "blocked", "calls", "estimate", "key", "running", "used", "waiting")
 
     def __init__(self, key: Hashable, estimate: float) -> None:
         self.key = key
         self.estimate = estimate
         self.calls = self.waiting = self.running = 0
         self.used = 0.0
-        self.lines: dict[Lane, Line] = {}
-        self.held: list[Entry] = []
+        self.backlogs: dict[Lane, Backlog] = {}
+        self.blocked: list[Entry] = []
 
 
 class Lane:
     """The calls on one queue, or all calls on none.
 
-    running  connections in use
-    share    the most that it may use
-    lines    the number of its lines
-    held     lines that wait because the lane uses its share
+    running   connections in use
+    share     the most that it may use
+    backlogs  the number of its backlogs
+    blocked   backlogs that wait because the lane uses its share
     """
 
-    __slots__ = ("held", "lines", "queue", "running", "share")
+    __slots__ = ("backlogs", "blocked", "queue", "running", "share")
 
     def __init__(self, queue: str | None, share: int) -> None:
         self.queue = queue
         self.share = share
-        self.running = self.lines = 0
-        self.held: list[Entry] = []
+        self.running = self.backlogs = 0
+        self.blocked: list[Entry] = []
 
 
-class Line:
-    """The waiting calls of one flow in one lane, in order. It is in one of the heaps: ready, or held by either."""
+class Backlog:
+    """The waiting calls of one flow in one lane, in order. It is in one heap: ready, or blocked by either."""
 
     __slots__ = ("calls", "flow", "lane")
 
@@ -104,9 +104,9 @@ class FairQueue:
         self._estimate = FIRST_ESTIMATE_SECONDS
         self._flows: dict[Hashable, Flow] = {}
         self._lanes: dict[str | None, Lane] = {}
-        self._lines = 0
+        self._backlogs = 0
         self._ready: list[Entry] = []
-        # Flows without calls whose virtual time is ahead, by that time; and those with held lines.
+        # Flows without calls whose virtual time is ahead, by that time; and those whose share blocks backlogs.
         self._resting: list[tuple[float, int, Flow]] = []
         self._limited: set[Flow] = set()
         # The virtual time; connections in use; calls and entries so far.
@@ -150,18 +150,18 @@ class FairQueue:
         return lane.running < lane.share and not self._at_limit(flow, lane)
 
     def add(self, call: "WaitingCall", *, first: bool = False) -> None:
-        """Let a call wait, `first` before the others of its line."""
+        """Add a call to its backlog, `first` before the others."""
         flow, lane = call.flow, call.lane
         if not call.number:
             self._calls += 1
             call.number = self._calls
-        line = flow.lines.get(lane) or self._opened(flow, lane)
+        backlog = flow.backlogs.get(lane) or self._opened(flow, lane)
         if first:
-            line.calls.appendleft(call)
+            backlog.calls.appendleft(call)
         else:
-            line.calls.append(call)
-        if len(line.calls) == 1:
-            self._push(self._ready, line)
+            backlog.calls.append(call)
+        if len(backlog.calls) == 1:
+            self._push(self._ready, backlog)
         flow.calls += 1
         flow.waiting += 1
         self.waiting += 1
@@ -172,42 +172,42 @@ class FairQueue:
         call.flow.calls -= 1
         self.waiting -= 1
         # No connection may come free for long, and the oldest calls end first.
-        line = call.flow.lines.get(call.lane)
-        if line is not None:
-            while line.calls and not line.calls[0].pending:
-                line.calls.popleft()
-            if not line.calls:
-                self._close(line)
+        backlog = call.flow.backlogs.get(call.lane)
+        if backlog is not None:
+            while backlog.calls and not backlog.calls[0].pending:
+                backlog.calls.popleft()
+            if not backlog.calls:
+                self._close(backlog)
         self.forget(call.flow, call.lane)
 
     def take(self) -> "WaitingCall | None":
         """Take the next call out of the queue; None if all wait for a limit."""
         while self._ready:
-            used, number, _, line = heappop(self._ready)
-            if not self._startable(line):
+            used, number, _, backlog = heappop(self._ready)
+            if not self._startable(backlog):
                 continue
-            flow, lane = line.flow, line.lane
-            if flow.used > used or line.calls[0].number > number:
-                self._push(self._ready, line)
+            flow, lane = backlog.flow, backlog.lane
+            if flow.used > used or backlog.calls[0].number > number:
+                self._push(self._ready, backlog)
             elif lane.running >= lane.share:
-                self._push(lane.held, line)
-                self._resume(flow.held)
+                self._push(lane.blocked, backlog)
+                self._resume(flow.blocked)
             elif self._at_limit(flow, lane):
-                self._push(flow.held, line)
+                self._push(flow.blocked, backlog)
                 self._limited.add(flow)
-                self._resume(lane.held)
+                self._resume(lane.blocked)
             else:
-                call = line.calls.popleft()
-                if line.calls:
-                    self._push(self._ready, line)
+                call = backlog.calls.popleft()
+                if backlog.calls:
+                    self._push(self._ready, backlog)
                 else:
-                    self._close(line)
+                    self._close(backlog)
                 self.took(call)
                 return call
         return None
 
     def took(self, call: "WaitingCall") -> None:
-        """Note that a connection takes a waiting call, which stays in its line until it is reached."""
+        """Note that a connection takes a waiting call, which stays in its backlog until it is reached."""
         call.taken = True
         call.flow.waiting -= 1
         self.waiting -= 1
@@ -242,10 +242,10 @@ class FairQueue:
             flow.calls -= 1
             if not flow.calls:
                 self._forget_flow(flow)
-        if lane.held:
-            self._resume(lane.held)
-        if first.held:
-            self._resume(first.held)
+        if lane.blocked:
+            self._resume(lane.blocked)
+        if first.blocked:
+            self._resume(first.blocked)
         if not lane.running:
             self._forget_lane(lane)
 
@@ -256,13 +256,13 @@ class FairQueue:
             self._forget_flow(flow)
 
     def reconsider(self) -> None:
-        """Make lines of flows that were at their limit ready again."""
+        """Make backlogs of flows that were at their limit ready again."""
         for flow in self._limited:
-            for *_, line in flow.held:
-                # The entries of closed lines stay until they are reached.
-                if line.calls:
-                    self._push(self._ready, line)
-            flow.held.clear()
+            for *_, backlog in flow.blocked:
+                # The entries of closed backlogs stay until they are reached.
+                if backlog.calls:
+                    self._push(self._ready, backlog)
+            flow.blocked.clear()
         self._limited.clear()
 
     def _at_limit(self, flow: Flow, lane: Lane) -> bool:
@@ -271,68 +271,68 @@ class FairQueue:
         The last one of its share is not for a queue that has all before: a lock on it must not stop the flow's calls on
         other queues.
         """
-        crowded = lane.queue is not None and lane.running >= self._share - 1 > 0
-        if flow.running + crowded < self._share or self._share == self._size:
+        reserved = lane.queue is not None and lane.running >= self._share - 1 > 0
+        if flow.running + reserved < self._share or self._share == self._size:
             return False
         return self._activity.others_until(flow.key) > self._clock()
 
-    def _startable(self, line: Line) -> bool:
-        """Drop the calls at the head of a line that no longer wait. False if none is left."""
-        calls = line.calls
+    def _startable(self, backlog: Backlog) -> bool:
+        """Drop the calls at the head of a backlog that no longer wait. False if none is left."""
+        calls = backlog.calls
         while calls:
             if calls[0].startable():
                 return True
             calls.popleft()
-        self._close(line)
-        self._resume_others(line)
+        self._close(backlog)
+        self._resume_others(backlog)
         return False
 
-    def _resume_others(self, line: Line) -> None:
-        """Let held lines take the place of a closed one, if it was the only ready one of its lane or its flow."""
-        if line.lane.running < line.lane.share:
-            self._resume(line.lane.held)
-        if line.flow.running < self._share:
-            self._resume(line.flow.held)
+    def _resume_others(self, backlog: Backlog) -> None:
+        """Make backlogs ready that a closed one kept waiting, if it was the only ready one of its lane or its flow."""
+        if backlog.lane.running < backlog.lane.share:
+            self._resume(backlog.lane.blocked)
+        if backlog.flow.running < self._share:
+            self._resume(backlog.flow.blocked)
 
-    def _resume(self, held: list[Entry]) -> None:
-        """Make the first held line ready, and further ones while those meet the other limit."""
-        while held:
-            line = heappop(held)[-1]
-            if line.calls:
-                self._push(self._ready, line)
-                if self.can_start(line.flow, line.lane):
+    def _resume(self, blocked: list[Entry]) -> None:
+        """Make the first blocked backlog ready, and further ones while those meet the other limit."""
+        while blocked:
+            backlog = heappop(blocked)[-1]
+            if backlog.calls:
+                self._push(self._ready, backlog)
+                if self.can_start(backlog.flow, backlog.lane):
                     return
 
-    def _push(self, heap: list[Entry], line: Line) -> None:
+    def _push(self, heap: list[Entry], backlog: Backlog) -> None:
         self._entries += 1
-        number = line.calls[0].number
-        heappush(heap, (max(self._now, line.flow.used), number, self._entries, line))
-        if len(heap) > 2 * self._lines + MAX_STALE_ENTRIES:
+        number = backlog.calls[0].number
+        heappush(heap, (max(self._now, backlog.flow.used), number, self._entries, backlog))
+        if len(heap) > 2 * self._backlogs + MAX_STALE_ENTRIES:
             self._compact(heap)
 
     def _compact(self, heap: list[Entry]) -> None:
-        """Remove the entries of closed lines, which stay until they are reached."""
+        """Remove the entries of closed backlogs, which stay until they are reached."""
         closed = [entry[-1] for entry in heap if not entry[-1].calls]
         heap[:] = [entry for entry in heap if entry[-1].calls]
         heapify(heap)
-        for line in closed:
-            self._resume_others(line)
+        for backlog in closed:
+            self._resume_others(backlog)
 
-    def _opened(self, flow: Flow, lane: Lane) -> Line:
-        line = flow.lines[lane] = Line(flow, lane)
-        lane.lines += 1
-        self._lines += 1
-        return line
+    def _opened(self, flow: Flow, lane: Lane) -> Backlog:
+        backlog = flow.backlogs[lane] = Backlog(flow, lane)
+        lane.backlogs += 1
+        self._backlogs += 1
+        return backlog
 
-    def _close(self, line: Line) -> None:
-        """Forget an empty line. The next call opens another one."""
-        if line.flow.lines.get(line.lane) is line:
-            del line.flow.lines[line.lane]
-            line.lane.lines -= 1
-            self._lines -= 1
+    def _close(self, backlog: Backlog) -> None:
+        """Forget an empty backlog. The next call opens another one."""
+        if backlog.flow.backlogs.get(backlog.lane) is backlog:
+            del backlog.flow.backlogs[backlog.lane]
+            backlog.lane.backlogs -= 1
+            self._backlogs -= 1
 
     def _forget_lane(self, lane: Lane) -> None:
-        if not lane.running and not lane.lines:
+        if not lane.running and not lane.backlogs:
             self._lanes.pop(lane.queue, None)
 
     def _forget_flow(self, flow: Flow) -> None:
