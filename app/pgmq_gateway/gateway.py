@@ -20,7 +20,7 @@ from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.memory import Memory
-from pgmq_gateway.http.parking import CROWD, Parking
+from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
@@ -121,8 +121,8 @@ class Application:
         try:
             await (self._pages if pages else self._api)(scope, receive, send)
         finally:
-            if crowd := scope.get(CROWD):
-                crowd.leave()
+            if flow_requests := scope.get(FLOW_REQUESTS):
+                flow_requests.end_one()
 
     def switch(self, gateway: Gateway) -> None:
         """Send new requests to this gateway. The former one finishes its requests in flight."""

@@ -8,7 +8,7 @@ import pytest
 
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.http.asgi import Receive, Scope, Send
-from pgmq_gateway.http.parking import CROWD, MAX_IN_PROCESS, STALL_SECONDS, Parking
+from pgmq_gateway.http.parking import FLOW_REQUESTS, MAX_IN_PROCESS, STALL_SECONDS, Parking
 from pgmq_gateway.http.protocol import Protocol
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.http.server import Server, server_for
@@ -30,13 +30,13 @@ class Application:
         self.now = self.most = 0
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        crowd = scope[CROWD] = self.parking.enter(scope["path"], scope.get(CROWD))
+        flow_requests = scope[FLOW_REQUESTS] = self.parking.enter(scope["path"], scope.get(FLOW_REQUESTS))
         self.now += 1
         self.most = max(self.most, self.now)
         await self.gate.wait()
         await Response(200, (), b"done").send(send)
         self.now -= 1
-        crowd.leave()
+        flow_requests.end_one()
 
 
 class Client:

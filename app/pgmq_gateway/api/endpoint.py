@@ -18,7 +18,7 @@ from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.memory import Memory
-from pgmq_gateway.http.parking import CROWD, Parking
+from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
 from pgmq_gateway.http.request import ClientGone, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
@@ -93,7 +93,7 @@ class Api:
                 address = self._addresses.of(scope, request.head)
                 # One anonymous client must not use the turns of all others.
                 request.flow = address if caller.anonymous else caller
-                scope[CROWD] = self._parking.enter(request.flow, scope.get(CROWD))
+                scope[FLOW_REQUESTS] = self._parking.enter(request.flow, scope.get(FLOW_REQUESTS))
                 charge = self._limits.of_request(caller, request.head, address)
                 charge.take(1, "requests")
                 response = await self._endpoint(request).response(caller, request)

@@ -19,8 +19,9 @@ MAX_IN_PROCESS = 32
 # Otherwise those on a locked queue would stop all other requests of their flow.
 STALL_SECONDS = 1.0
 WIDENED_SECONDS = 5.0
-# The key of a request's crowd in its ASGI scope. A connection sets it to the crowd of its last request.
-CROWD = "pgmq_gateway.crowd"
+# The key of the FlowRequests that count a request, in its ASGI scope. At first they are those of the connection's last
+# request.
+FLOW_REQUESTS = "pgmq_gateway.flow_requests"
 
 
 class Parkable(Protocol):
@@ -30,17 +31,17 @@ class Parkable(Protocol):
         """Continue, unless it has been closed."""
 
 
-class Crowd:
+class FlowRequests:
     """The requests of one flow in process, and its connections that wait for their turn.
 
-    requests  their number; the code that starts one increments it
+    in_process  their number; the code that starts a request increments it
     """
 
-    __slots__ = ("__weakref__", "_limit", "_parked", "_parking", "_progress", "_widened_until", "flow", "requests")
+    __slots__ = ("__weakref__", "_limit", "_parked", "_parking", "_progress", "_widened_until", "flow", "in_process")
 
     def __init__(self, parking: "Parking", flow: Hashable) -> None:
         self.flow = flow
-        self.requests = 0
+        self.in_process = 0
         self._parking = parking
         self._parked: deque[Parkable] = deque()
         # Requests in process before others must wait, and the time until which they are more than MAX_IN_PROCESS.
@@ -51,20 +52,20 @@ class Crowd:
     @property
     def full(self) -> bool:
         """True if further requests of the flow must wait."""
-        if self.requests < MAX_IN_PROCESS or not self._parking.others_are_active(self.flow):
+        if self.in_process < MAX_IN_PROCESS or not self._parking.others_are_active(self.flow):
             return False
-        return self.requests >= self._limit or self._parking.now() >= self._widened_until
+        return self.in_process >= self._limit or self._parking.now() >= self._widened_until
 
     def widen_if_stalled(self) -> None:
         """Allow further requests for a while if none has ended for a while."""
         now = self._parking.now()
         if now - self._progress >= STALL_SECONDS and self.full:
-            self._limit, self._widened_until = self.requests + MAX_IN_PROCESS, now + WIDENED_SECONDS
+            self._limit, self._widened_until = self.in_process + MAX_IN_PROCESS, now + WIDENED_SECONDS
             self._progress = now
 
-    def leave(self) -> None:
+    def end_one(self) -> None:
         """End a request. The connection that has waited longest continues."""
-        self.requests -= 1
+        self.in_process -= 1
         if self._parked:
             self._progress = self._parking.now()
         while self._parked and not self.full:
@@ -78,28 +79,28 @@ class Crowd:
 
 
 class Parking:
-    """The crowds of all flows. A crowd lives as long as one of its requests or connections."""
+    """The requests in process of all flows. Those of a flow are kept while a request or a connection refers to them."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.now = clock
         self._activity = Activity()
-        self._crowds: WeakValueDictionary[Hashable, Crowd] = WeakValueDictionary()
+        self._by_flow: WeakValueDictionary[Hashable, FlowRequests] = WeakValueDictionary()
 
-    def enter(self, flow: Hashable, expected: Crowd | None) -> Crowd:
-        """The crowd of a flow, which counts as active now, with a request that has begun.
+    def enter(self, flow: Hashable, expected: FlowRequests | None) -> FlowRequests:
+        """The requests of a flow, which counts as active now, with one that has begun.
 
-        expected  the crowd that the request was counted in before its flow was known
+        expected  those that count it already, because its flow was not yet known
         """
         self._activity.seen(flow, self.now())
         if expected is not None:
             if expected.flow == flow:
                 return expected
-            expected.leave()
-        crowd = self._crowds.get(flow)
-        if crowd is None:
-            crowd = self._crowds[flow] = Crowd(self, flow)
-        crowd.requests += 1
-        return crowd
+            expected.end_one()
+        flow_requests = self._by_flow.get(flow)
+        if flow_requests is None:
+            flow_requests = self._by_flow[flow] = FlowRequests(self, flow)
+        flow_requests.in_process += 1
+        return flow_requests
 
     def others_are_active(self, flow: Hashable) -> bool:
         return self._activity.others_until(flow) > self.now()

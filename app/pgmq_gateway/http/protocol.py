@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from pgmq_gateway.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.memory import Memory
-from pgmq_gateway.http.parking import CROWD, Crowd
+from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
 from pgmq_gateway.http.response import error_response
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
@@ -61,7 +61,7 @@ class Protocol(HttpToolsProtocol):
         # Bytes of the present head in earlier data, and of the data being read.
         self._earlier = self._now = 0
         # Of the last request, and the data of the next one while that waits for its turn.
-        self._crowd: Crowd | None = None
+        self._flow_requests: FlowRequests | None = None
         self._parked = b""
         # The error response to send after the responses to earlier requests.
         self._rejection: GatewayError | None = None
@@ -79,8 +79,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._rejection is not None or self._client.ended:
             return
-        if self._crowd is not None and self._crowd.full and self._stage == IDLE and self._all_answered:
-            self._park(self._crowd, data)
+        if self._flow_requests is not None and self._flow_requests.full and self._stage == IDLE and self._all_answered:
+            self._park(self._flow_requests, data)
             return
         self._receive(data)
 
@@ -101,10 +101,10 @@ class Protocol(HttpToolsProtocol):
             if self._earlier > self._bounds.max_head_bytes:
                 self._reject(HeadTooLong(self._bounds.max_head_bytes))
 
-    def _park(self, crowd: Crowd, data: bytes) -> None:
+    def _park(self, flow_requests: FlowRequests, data: bytes) -> None:
         self._parked += data
         self.flow.pause_reading()
-        crowd.park(self)
+        flow_requests.park(self)
 
     def resume(self) -> None:
         """Process the data that waited for its turn, if any."""
@@ -172,9 +172,9 @@ class Protocol(HttpToolsProtocol):
         self._stage, self._since, self._arrived, self._earlier = BODY, None, 0, 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if self._crowd is not None:
-            self._crowd.requests += 1
-            cycle.scope[CROWD] = self._crowd  # type: ignore[literal-required]
+        if self._flow_requests is not None:
+            self._flow_requests.in_process += 1
+            cycle.scope[FLOW_REQUESTS] = self._flow_requests  # type: ignore[literal-required]
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _check_head(self) -> None:
@@ -218,7 +218,7 @@ class Protocol(HttpToolsProtocol):
             self._respond(self._rejection)
         elif self._stage == IDLE:
             self._since = None
-            self._crowd = self.cycle.scope.get(CROWD)  # type: ignore[assignment]
+            self._flow_requests = self.cycle.scope.get(FLOW_REQUESTS)  # type: ignore[assignment]
 
     def sweep(self, now: float) -> None:
         """Apply the timeouts and the minimum rates. `now`: the server's time."""
@@ -229,9 +229,9 @@ class Protocol(HttpToolsProtocol):
         if self._parked:
             self._since = None
             # The flow may be alone now, or its requests may all wait for a lock.
-            if self._crowd is not None:
-                self._crowd.widen_if_stalled()
-            if self._crowd is None or not self._crowd.full:
+            if self._flow_requests is not None:
+                self._flow_requests.widen_if_stalled()
+            if self._flow_requests is None or not self._flow_requests.full:
                 self.resume()
             return
         if self._since is None or (self._stage != IDLE and self.flow.read_paused):
