@@ -12,12 +12,8 @@ import pytest
 from tests.gateways import Bearer, RunningGateway
 from tests.integration.crowd import Crowd, crowd_of
 from tests.integration.jobs import Asked, empty, prepare
-from tests.waiting import until
 
 GATEWAY = {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
-SCHEMAS = (
-    "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
-)
 
 
 @pytest.fixture(scope="module")
@@ -89,39 +85,3 @@ def assert_each_owns(crowd: Crowd, done: Sequence[tuple[Asked, httpx.Response]])
     assert left == [(number, sent[number]) for number in sorted(sent) if number not in taken]
     archived = [c.arguments["message_id"] for c, a in done if c.function == "archive" and a.json()]
     assert crowd.sql("select msg_id, message from pgmq.a_jobs order by 1") == [(n, sent[n]) for n in sorted(archived)]
-
-
-async def test_deleting_the_same_messages_in_another_order_causes_no_deadlocks(
-    gateway: RunningGateway, crowd: Crowd, bearer: Bearer
-) -> None:
-    gateway.sql(
-        "create function public.dawdle() returns trigger language plpgsql as "
-        "$f$ begin perform pg_sleep(0.003); return old; end $f$"
-    )
-    gateway.sql("create trigger dawdle before delete on pgmq.q_jobs for each row execute function public.dawdle()")
-    callers = [bearer("service_role", sub=sub) for sub in ("ann", "bob")]
-    numbers = range(1, 25)
-    gateway.sql("select pgmq.send_batch('jobs', array(select '1'::jsonb from generate_series(1, 24)))")
-
-    def finish(caller: int, number: int) -> Any:  # noqa: ANN401
-        # Blanks sort first, so the second caller's order is reversed.
-        body = f'{{"queue_name": "jobs", {" " * number * caller}"message_id": {number:>3}}}'
-        headers = {**callers[caller], "Content-Profile": "pgmq_public", "Content-Type": "application/json"}
-        return crowd.client.post("/rpc/delete", content=body, headers=headers)
-
-    read = Asked("ann", "read", {"queue_name": "jobs", "sleep_seconds": 0, "n": 5})
-    readers = (read.send(crowd, {"ann": bearer("authenticated", sub="ann")}) for _ in range(10))
-    answers = await crowd.together(*(finish(caller, n) for caller in (0, 1) for n in numbers), *readers)
-    gateway.sql("drop function public.dawdle() cascade")
-    assert {answer.status_code for answer in answers} == {200}
-    finished = [answer.json() for answer in answers[:48]]
-    assert [one + other for one, other in zip(finished[:24], finished[24:], strict=True)] == [1] * 24
-    assert gateway.sql("select count(*) from pgmq.q_jobs") == [(0,)]
-    # A connection reports its statistics when it closes.
-    connections = (
-        "from pg_stat_activity where datname = current_database() and application_name = 'pgmq-gateway' "
-        "and query ~ 'pgmq_gateway.(call|clean_session)'"
-    )
-    gateway.sql(f"select pg_terminate_backend(pid) {connections}")
-    until(lambda: not gateway.sql(f"select 1 {connections}"))
-    assert gateway.sql("select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
