@@ -49,7 +49,7 @@ async def uri(blank_server: Cluster) -> str:
 
 @pytest.fixture
 def granted(uri: str, connect: Connect) -> Sql:
-    """The URI of a database with privileges that no call needs."""
+    """Runs SQL in the database, whose roles have privileges that no call needs."""
     sql = runner(connect(uri))
     sql("select pgmq_admin.create_queue('x')")
     sql("grant select, trigger on pgmq.q_x to anon")
