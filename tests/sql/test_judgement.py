@@ -434,6 +434,12 @@ def test_other_names_are_no_queue(changed: Sql, queue: str) -> None:
     assert obstacles(changed, queue) == ["The queue does not exist."]
 
 
+@pytest.mark.parametrize("function", ["send", "send_batch", "read", "pop", "archive", "delete"])
+def test_calls_on_no_queue_do_not_share(changed: Sql, function: str) -> None:
+    """Otherwise they could share when a queue of that name is created, whatever its tables are like."""
+    assert obstacles(changed, "other", function) == ["The queue does not exist."]
+
+
 def test_no_operator_of_postgres_is_volatile(owner: Sql) -> None:
     """The judgement reads no operators from node trees."""
     assert owner("select o.oid::regoperator from pg_operator as o join pg_proc as p on p.oid = o.oprcode "

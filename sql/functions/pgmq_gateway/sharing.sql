@@ -85,7 +85,8 @@ declare
     by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
     obstacles := by_function.obstacles || by_tables.obstacles;
-    if cardinality(tables) = (function_name not in ('send', 'send_batch', 'delete'))::integer then
+    -- archive writes two tables; the row type of read and pop exists without the queue.
+    if cardinality(tables) < 1 + (function_name in ('read', 'pop', 'archive'))::integer then
         obstacles := obstacles || 'The queue does not exist.'::text;
     end if;
     relations := by_tables.relations;
