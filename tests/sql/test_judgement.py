@@ -292,6 +292,11 @@ OBSTACLES: dict[str, tuple[list[str], str]] = {
          policy("public.f() = 'a'")],
         "Policy p of pgmq.q_orders uses type public.label.",
     ),
+    "the default of an argument": (
+        ["create function public.f(a text default set_config('a.b', 'b', true)) "
+         "returns text stable language sql return a", USING_F],
+        "Policy p of pgmq.q_orders calls set_config(text,text,boolean)",
+    ),
     "a function in another language": (
         ["create function public.f() returns text language internal stable as 'current_user'", USING_F],
         "Policy p of pgmq.q_orders calls public.f(), which is written in internal.",

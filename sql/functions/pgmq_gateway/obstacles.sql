@@ -60,7 +60,7 @@ begin
         from pgmq_gateway.expressions(referred.object, written) as e
         where referred.class = 'pg_class'::regclass
         union all
-        select referred.class, referred.object, null, p.prosqlbody::text
+        select referred.class, referred.object, null, concat_ws(' ', p.prosqlbody, p.proargdefaults)
         from pg_proc as p
         where referred.class = 'pg_proc'::regclass and p.oid = referred.object and p.oid >= 16384
         union all
