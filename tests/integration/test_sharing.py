@@ -294,6 +294,18 @@ async def test_n2_calls_that_settle_messages_run_in_the_order_of_the_ids(crowd: 
     await until_async(shared)
 
 
+async def test_a15_a_shared_transaction_leaves_no_sequence_to_another_caller(
+    gateway: RunningGateway, crowd: Crowd, send: Send, service: Headers
+) -> None:
+    gateway.define("create function public.last() returns bigint language sql security definer as 'select lastval()'")
+    try:
+        await until_shared(lambda: [send(n) for n in range(3)], crowd)
+        answer = await crowd.call("last", headers={**service, "Content-Profile": "public"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "55000")
+    finally:
+        gateway.define("drop function public.last")
+
+
 async def test_calls_that_wait_longer_than_they_may_are_cancelled_alone(
     gateway: RunningGateway, crowd: Crowd, sharing: str, send: Send, service: Headers
 ) -> None:

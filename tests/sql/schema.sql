@@ -1227,6 +1227,8 @@ begin
 end;
 $$;
 
+    -- Another caller's lastval() would return an id of these calls.
+    discard sequences;
 CREATE FUNCTION pgmq_gateway.can_switch_to(login name, role name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'

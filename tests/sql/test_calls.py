@@ -82,6 +82,12 @@ def test_nothing_is_left_when_they_end(gateway: Sql) -> None:
     assert (user, path, claims or "") == ("authenticator", '"$user", public', "")
 
 
+def test_the_session_forgets_the_sequences_that_they_used(gateway: Sql) -> None:
+    calls(gateway, sends(1, 2))
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="lastval is not yet defined"):
+        gateway("select lastval()")
+
+
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_the_api_roles_may_not_call_it(db: Sql, role: str) -> None:
     signatures = db(

@@ -147,11 +147,13 @@ class Database:
             for savepoints in (False, True):
                 try:
                     rows = await self._run_together(connection, group, calls, judgement, savepoints=savepoints)
+        left_by: Caller | None = group.caller
                     return _outcomes(rows, group.caller, calls)
                 except SERVER_ERRORS as error:
                     if self._close_if_lost(connection, error):
                         raise ConnectionLost from None
                     if error.sqlstate == STALE_SQLSTATE:
+                    left_by = None
                         raise Stale from None
                     if error.sqlstate == DEADLOCK_SQLSTATE:
                         return Shared([None] * len(calls), deadlock=True)
@@ -165,7 +167,7 @@ class Database:
             self._close_if_lost(connection, error)
             raise ConnectionLost from None
         finally:
-            self.pool.release(connection)
+            self.pool.release(connection, left_by=None if self._connector.pooled else left_by)
 
     def _close_if_lost(self, connection: Connection, error: Exception) -> bool:
         """Close a connection that the error has ended. False if it goes on.

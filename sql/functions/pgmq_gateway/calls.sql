@@ -315,4 +315,6 @@ begin
 end;
 $calls$;
 revoke all on function pgmq_gateway.calls from public;
+    -- Another caller's lastval() would return an id of these calls.
+    discard sequences;
 grant execute on function pgmq_gateway.calls to authenticator;
