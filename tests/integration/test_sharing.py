@@ -294,6 +294,26 @@ async def test_n2_calls_that_settle_messages_run_in_the_order_of_the_ids(crowd: 
     await until_async(shared)
 
 
+async def test_a_locked_message_delays_only_the_call_that_deletes_it(crowd: Crowd, sharing: str, ann: Headers) -> None:
+    crowd.sql(f"select pgmq.send_batch('{sharing}', array_fill(%s::jsonb, array[10]))", json.dumps(MESSAGE))
+    ids = [n for (n,) in crowd.sql(f"select msg_id from pgmq.q_{sharing} order by msg_id")]
+
+    def delete(message_id: int) -> Response:
+        return crowd.call("delete", {"queue_name": sharing, "message_id": message_id}, ann)
+
+    await until_shared(lambda: [delete(0), delete(0)], crowd)
+    crowd.sql("begin")
+    crowd.sql(f"select from pgmq.q_{sharing} where msg_id = %s for update", ids[-1])
+    try:
+        async with crowd.busy():
+            calls = await crowd.in_turn(*map(delete, ids))
+        assert [(await call).json() for call in calls[:-1]] == [True] * 9
+        assert not calls[-1].done()
+    finally:
+        crowd.sql("rollback")
+    assert (await calls[-1]).json() is True
+
+
 async def test_a15_a_shared_transaction_leaves_no_sequence_to_another_caller(
     gateway: RunningGateway, crowd: Crowd, send: Send, service: Headers
 ) -> None:
@@ -331,84 +351,71 @@ Session = psycopg.AsyncConnection[tuple[Any, ...]]
 
 @pytest.fixture
 async def session(gateway: RunningGateway, directory: DataDirectory) -> AsyncIterator[Session]:
-    """A session of another program. Postgres does not end a deadlock by its failure."""
+    """A session of another program."""
     ((database,),) = gateway.sql("select current_database()")
     uri = socket_uri(directory, database=database)
-    async with await psycopg.AsyncConnection.connect(uri, options="-c deadlock_timeout=1h") as session:
+    async with await psycopg.AsyncConnection.connect(uri) as session:
         yield session
 
 
-def blocked_by(crowd: Crowd, session: Session) -> list[tuple[int, bool]]:
-    """The processes that wait for a lock of a session, and whether they run a shared transaction."""
-    return crowd.sql(
-        "select pid, query ~ 'pgmq_gateway.calls[(]' from pg_stat_activity where %s = any(pg_blocking_pids(pid))",
+def blocked_by(crowd: Crowd, session: Session) -> list[bool]:
+    """For each process that waits for a lock of a session, whether it runs a shared transaction."""
+    rows = crowd.sql(
+        "select query ~ 'pgmq_gateway.calls[(]' from pg_stat_activity where %s = any(pg_blocking_pids(pid))",
         session.info.backend_pid,
     )
+    return [shared for (shared,) in rows]
 
 
-@pytest.mark.parametrize("gone", [(), (0, 2)], ids=["all", "not of clients that have gone"])
-async def test_calls_of_a_cancelled_transaction_run_again_one_by_one(
+@pytest.mark.parametrize("gone", [(), (1,)], ids=["all", "not of clients that have gone"])
+async def test_calls_of_a_transaction_that_meets_a_lock_run_again_one_by_one(
     crowd: Crowd, sharing: str, send: Send, service: Headers, session: Session, gone: Sequence[int]
 ) -> None:
     kept = [n for n in range(3) if n not in gone]
 
-    async def cancelled() -> bool:
+    async def gave_up() -> bool:
+        before = await crowd.metric(SLOW)
         crowd.sql(f"delete from pgmq.q_{sharing}")
         async with crowd.busy():
             calls = await crowd.in_turn(*(send(n, service) for n in range(3)))
             await session.execute(f"lock table pgmq.q_{sharing} in exclusive mode".encode())
-        await until_async(lambda: blocked_by(crowd, session))
-        ((process, shared),) = blocked_by(crowd, session)
+        await until_async(lambda: blocked_by(crowd, session) == [False])
         for n in gone:
             calls[n].cancel()
         await asyncio.gather(*(calls[n] for n in gone), return_exceptions=True)
         # The gateway notices the disconnects before the next request on a new connection.
         assert (await crowd.client.post("/rpc/nothing")).status_code == 404
-        if shared:
-            crowd.sql("select pg_cancel_backend(%s)", process)
-            await until_async(lambda: blocked_by(crowd, session) == [(process, False)])
         await session.rollback()
         assert [(await calls[n]).status_code for n in kept] == [200] * len(kept)
-        if shared:
-            stored = transactions(crowd, sharing)
-            assert (sorted(stored), len(set(stored.values()))) == (kept, len(kept))
-        return shared
+        stored = transactions(crowd, sharing)
+        assert (sorted(stored), len(set(stored.values()))) == (kept, len(kept))
+        return await crowd.metric(SLOW) > before
 
-    await until_async(cancelled)
+    await until_async(gave_up)
 
 
+REASONS = {"a deadlock": ("40P01", DEADLOCK), "a cancel": ("57014", SLOW), "a lock": ("55P03", SLOW)}
+
+
+@pytest.mark.parametrize(("code", "metric"), REASONS.values(), ids=REASONS)
 async def test_n2_calls_of_a_transaction_that_deadlocks_run_again_one_by_one(
-    crowd: Crowd, jobs: str, service: Headers, session: Session
+    gateway: RunningGateway, crowd: Crowd, jobs: str, send: Send, code: str, metric: str
 ) -> None:
-    def delete(ids: Sequence[int]) -> list[Response]:
-        return [crowd.call("delete", {"queue_name": jobs, "message_id": n}, service) for n in ids]
+    """A policy raises the error, in a shared transaction only: these do not wait for locks."""
+    gateway.sql(
+        "create or replace function public.fail() returns boolean stable language plpgsql as $f$ begin "
+        f"if current_setting('lock_timeout') = '50ms' then raise sqlstate '{code}'; end if; return true; end $f$"
+    )
+    gateway.sql(f"create policy fail on pgmq.q_{jobs} as restrictive using (true) with check (public.fail())")
+    before = await crowd.metric(metric)
 
-    await until_shared(lambda: delete([1, 2, 3]), crowd)
-    before = await crowd.metric(DEADLOCK)
+    async def failed() -> bool:
+        crowd.sql(f"delete from pgmq.q_{jobs}")
+        answers = await crowd.together(*(send(n) for n in range(3)))
+        assert [answer.status_code for answer in answers] == [200] * 3
+        stored = transactions(crowd, jobs)
+        assert (sorted(stored), len(set(stored.values()))) == ([0, 1, 2], 3)
+        return await crowd.metric(metric) > before
 
-    def lock(message_id: int) -> str:
-        return f"select from pgmq.q_{jobs} where msg_id = {message_id} for update"
-
-    async def deadlocked() -> bool:
-        ids = [n for (n,) in crowd.sql(f"select pgmq.send_batch('{jobs}', array_fill('1'::jsonb, array[3]))")]
-        async with crowd.busy():
-            calls = await crowd.in_turn(*delete(ids))
-            await session.execute(lock(ids[2]).encode())
-            crowd.sql(f"begin; {lock(ids[1])}")
-        try:
-            # They have locked the first message and wait for the second, so they will be the ones to close the circle.
-            behind = "select 1 from pg_locks where pg_backend_pid() = any(pg_blocking_pids(pid))"
-            await until_async(lambda: crowd.sql(behind))
-            locking = asyncio.create_task(session.execute(lock(ids[0]).encode()))
-            waits = "select 1 from pg_locks where pid = %s and not granted"
-            await until_async(lambda: locking.done() or crowd.sql(waits, session.info.backend_pid))
-        finally:
-            crowd.sql("rollback")
-        await locking
-        await session.rollback()
-        assert [(await call).json() for call in calls] == [True] * 3
-        assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(0,)]
-        return await crowd.metric(DEADLOCK) > before
-
-    await until_async(deadlocked)
-    assert await crowd.metric(DEADLOCK) == before + 1
+    await until_async(failed)
+    assert await crowd.metric(metric) == before + 1

@@ -1176,6 +1176,9 @@ begin
         end loop;
     end if;
     perform
+        -- Each call keeps its locks until the last one has ended. So a call that waited for another transaction would
+        -- block calls that need none of its locks, and could deadlock with that transaction.
+        pg_catalog.set_config('lock_timeout', '50ms', true),
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('response.headers', '', true),
@@ -1224,11 +1227,11 @@ begin
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
     end if;
+    -- Another caller's lastval() would return an id of these calls.
+    discard sequences;
 end;
 $$;
 
-    -- Another caller's lastval() would return an id of these calls.
-    discard sequences;
 CREATE FUNCTION pgmq_gateway.can_switch_to(login name, role name) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'

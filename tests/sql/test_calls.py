@@ -88,6 +88,19 @@ def test_the_session_forgets_the_sequences_that_they_used(gateway: Sql) -> None:
         gateway("select lastval()")
 
 
+def test_they_do_not_wait_for_a_lock_of_another_transaction(db: Sql, gateway: Sql) -> None:
+    db("select pgmq_admin.grant_queue('q', 'anon', '{read,delete}')")
+    calls(gateway, sends(1, 2))
+    db("begin")
+    db("select from pgmq.q_q where msg_id = 2 for update")
+    settings = ["lock_timeout", "1min"]
+    deletes = [json.dumps({"queue_name": "q", "message_id": n}) for n in (1, 2)]
+    with pytest.raises(errors.LockNotAvailable):
+        calls(gateway, deletes, statement="delete(message_id,queue_name)", settings=settings, careful=False)
+    db("rollback")
+    assert sent(db) == [1, 2]
+
+
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_the_api_roles_may_not_call_it(db: Sql, role: str) -> None:
     signatures = db(

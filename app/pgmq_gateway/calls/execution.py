@@ -47,6 +47,11 @@ JUDGEMENT_TIMEOUT_SECONDS = 5
 # Raised by pgmq_gateway.calls for another queue or another fingerprint than was judged.
 STALE_SQLSTATE = "GW130"
 DEADLOCK_SQLSTATE = "40P01"
+# A shared transaction does not wait for locks.
+LOCKED_SQLSTATE = "55P03"
+# Failures in a shared transaction that a call need not meet alone. A write on a standby is one of them: `execute` looks
+# for the primary.
+RUN_AGAIN_SQLSTATES = RETRIED_SQLSTATES | {LOCKED_SQLSTATE, READ_ONLY_SQLSTATE}
 
 
 class Stale(Exception):
@@ -57,7 +62,7 @@ class Shared(NamedTuple):
     """The result of a shared transaction.
 
     outcomes  of each call its answer, its error, or None if it must run alone
-    seconds   how long it took, without the commit; infinite if it was cancelled
+    seconds   how long it took, without the commit; infinite if it was cancelled, or met a lock
     deadlock  whether it met a deadlock
     """
 
@@ -142,22 +147,22 @@ class Database:
         Raises Stale, ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
         """
         connection = await self.pool.acquire(group.caller)
+        left_by: Caller | None = group.caller
         try:
             # Savepoints cost time, and most transactions have no error: they are for the second attempt.
             for savepoints in (False, True):
                 try:
                     rows = await self._run_together(connection, group, calls, judgement, savepoints=savepoints)
-        left_by: Caller | None = group.caller
+                    left_by = None
                     return _outcomes(rows, group.caller, calls)
                 except SERVER_ERRORS as error:
                     if self._close_if_lost(connection, error):
                         raise ConnectionLost from None
                     if error.sqlstate == STALE_SQLSTATE:
-                    left_by = None
                         raise Stale from None
                     if error.sqlstate == DEADLOCK_SQLSTATE:
                         return Shared([None] * len(calls), deadlock=True)
-                    if isinstance(error, asyncpg.QueryCanceledError):
+                    if isinstance(error, asyncpg.QueryCanceledError) or error.sqlstate == LOCKED_SQLSTATE:
                         return Shared([None] * len(calls), math.inf)
             return Shared([None] * len(calls))
         except StatementTimeout:
@@ -364,8 +369,7 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
         else:
             refusal = Refusal(*(text or None for text in failure))
             deadlock = deadlock or refusal.sqlstate == DEADLOCK_SQLSTATE
-            # A write on a standby runs again too: `execute` looks for the primary.
-            again = succeeded or refusal.sqlstate in RETRIED_SQLSTATES or refusal.sqlstate == READ_ONLY_SQLSTATE
+            again = succeeded or refusal.sqlstate in RUN_AGAIN_SQLSTATES
             outcomes.append(None if again else error_of(refusal, caller, call))
     return Shared(outcomes, rows[-1]["seconds"], deadlock)
 

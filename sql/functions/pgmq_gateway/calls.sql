@@ -212,8 +212,8 @@ grant execute on function pgmq_gateway.call to authenticator;
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
 -- seconds      how long all calls took, without the commit; in the last row only
 --
--- The rows are in the order of the calls. If the statement is cancelled, all calls fail, and the gateway runs them one
--- by one, because a time limit is that of a single call. The other arguments are those of `call`.
+-- The rows are in the order of the calls. If the statement is cancelled, or waits 50 ms for a lock, all calls fail, and the
+-- gateway runs them one by one: a time limit is that of a single call. The other arguments are those of `call`.
 create or replace function pgmq_gateway.calls(
     role text,
     claims text,
@@ -264,6 +264,9 @@ begin
         end loop;
     end if;
     perform
+        -- Each call keeps its locks until the last one has ended. So a call that waited for another transaction would
+        -- block calls that need none of its locks, and could deadlock with that transaction.
+        pg_catalog.set_config('lock_timeout', '50ms', true),
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('response.headers', '', true),
@@ -312,9 +315,9 @@ begin
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
     end if;
+    -- Another caller's lastval() would return an id of these calls.
+    discard sequences;
 end;
 $calls$;
 revoke all on function pgmq_gateway.calls from public;
-    -- Another caller's lastval() would return an id of these calls.
-    discard sequences;
 grant execute on function pgmq_gateway.calls to authenticator;
