@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable
 
-# A caller keeps its share of the connections while it calls more often than this. Longer, and a single call of somebody
-# would make a burst of slow calls wait while connections are idle.
+# How long a caller counts as active after a call. With a longer time, one call of another caller would make a burst of
+# slow calls wait while connections are idle.
 RECENT_SECONDS = 0.25
 
 

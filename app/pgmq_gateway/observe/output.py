@@ -1,4 +1,4 @@
-"""Lines on stdout and stderr. A thread writes them: a pipe that nobody reads must not block the event loop."""
+"""Lines on stdout and stderr. A thread writes them: a pipe without a reader must not block the event loop."""
 
 import atexit
 import os
