@@ -186,6 +186,21 @@ async def test_a_connection_that_cannot_be_cleaned_is_replaced(make: Make, monke
     pool.release(other)
 
 
+async def test_the_caller_right_after_a_failed_cleaning_gets_a_new_connection(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database.cleaning, "CLEANING", "select 1/0")
+    pool = make()
+    left = await pool.acquire("ann")
+    pool.release(left, left_by="ann")
+    # Ends before the event loop runs the callbacks of the cleaning's task.
+    while not pool.lost:  # noqa: ASYNC110 no turn of the loop may lie between
+        await asyncio.sleep(0)
+    other = await pool.acquire("bob")
+    assert other is not left
+    pool.release(other)
+
+
 async def test_d2_another_spelling_of_utf8_is_no_reason_to_close(make: Make) -> None:
     pool = make()
     connection = await pool.acquire()

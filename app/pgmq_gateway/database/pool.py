@@ -64,8 +64,8 @@ class ConnectionPool:
         self._attempts: set[asyncio.Task[Connection]] = set()
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
-        # Tasks that clean connections, which are not idle meanwhile.
-        self._cleaning: set[asyncio.Task[None]] = set()
+        # Connections that are being cleaned, which are not idle meanwhile.
+        self._cleaning: dict[Connection, asyncio.Task[None]] = {}
         self._idle_check: asyncio.TimerHandle | None = None
         self._cleaning_check: asyncio.TimerHandle | None = None
         self._all_released: asyncio.Future[None] | None = None
@@ -293,14 +293,15 @@ class ConnectionPool:
         due = [idle for idle in unclean if idle[1] + CLEAN_AFTER_SECONDS <= loop.time()]
         for idle in due:
             self._idle.remove(idle)
-            task = loop.create_task(self._clean(idle[0]))
-            self._cleaning.add(task)
-            task.add_done_callback(self._cleaning.discard)
+            self._cleaning[idle[0]] = loop.create_task(self._clean(idle[0]))
         waits = len(unclean) > len(due)
         self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle) if waits else None
 
     async def _clean(self, connection: Connection) -> None:
-        if await self._cleaned(connection):
+        cleaned = await self._cleaned(connection)
+        # Not in a callback of the task: a call that arrives before it would wait for this connection.
+        del self._cleaning[connection]
+        if cleaned:
             self.release(connection)
 
     async def _cleaned(self, connection: Connection) -> bool:
