@@ -50,6 +50,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._flowing: dict[Side, asyncio.Event] = {"client": asyncio.Event(), "server": asyncio.Event()}
         self._left: dict[Side, int] = {}
+        self._mark: bytes | None = None
+        self._marked: _Link | None = None
         self._links: set[_Link] = set()
         self._count = 0
 
@@ -89,12 +91,15 @@ class Proxy:
         """Reset all connections (RST); new ones are forwarded."""
         self._do(self._cut())
 
-    def cut_after(self, side: Side, number: int = 0) -> None:
+    def cut_after(self, side: Side, number: int = 0, mark: bytes | None = None) -> None:
         """Forward this number of bytes from this side, then reset the connection that sends more.
 
         cut_after("server") loses the next response, after the statement was executed.
+
+        mark  counts and cuts only the connection whose client sends these bytes next, from that chunk on; without it,
+              any query of the gateway's own may be the one that is cut
         """
-        self._do(self._arm(side, number))
+        self._do(self._arm(side, number, mark))
 
     def freeze(self, *sides: Side) -> None:
         """Forward nothing and close nothing (a half-open network). New connections are accepted and get no response.
@@ -131,8 +136,9 @@ class Proxy:
         for link in list(self._links):
             link.reset()
 
-    async def _arm(self, side: Side, number: int) -> None:
+    async def _arm(self, side: Side, number: int, mark: bytes | None) -> None:
         self._left[side] = number
+        self._mark, self._marked = mark, None
 
     async def _freeze(self, sides: tuple[Side, ...]) -> None:
         for side in sides:
@@ -180,12 +186,12 @@ class Proxy:
         self, side: Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: "_Link"
     ) -> None:
         while chunk := await reader.read(CHUNK):
-            if self._tap is not None and side == "client":
-                self._tap(link.number, chunk)
+            if side == "client":
+                self._note(chunk, link)
             if self.latency:
                 await asyncio.sleep(self.latency)
             await self._flowing[side].wait()
-            allowed = self._allowed(side, len(chunk))
+            allowed = self._allowed(side, len(chunk), link)
             await self._send(writer, chunk[:allowed])
             if allowed < len(chunk):
                 link.reset()
@@ -194,10 +200,17 @@ class Proxy:
         with contextlib.suppress(OSError):
             writer.write_eof()
 
-    def _allowed(self, side: Side, number: int) -> int:
+    def _note(self, chunk: bytes, link: "_Link") -> None:
+        """Pass a client's bytes to the tap, and look for the mark in them."""
+        if self._tap is not None:
+            self._tap(link.number, chunk)
+        if self._mark is not None and self._marked is None and self._mark in chunk:
+            self._marked = link
+
+    def _allowed(self, side: Side, number: int, link: "_Link") -> int:
         """The number of bytes, of `number`, that are still forwarded."""
         left = self._left.get(side)
-        if left is None:
+        if left is None or (self._mark is not None and link is not self._marked):
             return number
         if left >= number:
             self._left[side] = left - number

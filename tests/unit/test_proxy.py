@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxy import Proxy
+from tests.proxy import SIDES, Proxy, Side
 
 TIMEOUT_SECONDS = 10
 
@@ -56,6 +56,15 @@ def asked(client: socket.socket, question: bytes = b"hello") -> bytes:
     return answer
 
 
+def ended(client: socket.socket) -> bytes:
+    """The bytes received until the connection is closed or reset."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := client.recv(65536):
+            received += chunk
+    return received
+
+
 def test_what_comes_is_forwarded_whatever_the_size_of_the_pieces(proxy: Proxy) -> None:
     long = bytes(range(256)) * 1000
     with connected(proxy) as client:
@@ -97,6 +106,16 @@ def test_a_cut_after_so_many_bytes_lets_those_pass(proxy: Proxy) -> None:
         client.sendall(b"hello")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_cut_with_a_mark_strikes_the_connection_that_sends_it(proxy: Proxy, side: Side) -> None:
+    with connected(proxy) as client, connected(proxy) as other:
+        proxy.cut_after(side, 3, mark=b"mark")
+        assert asked(other) == b"hello"
+        client.sendall(b"a mark")
+        assert ended(client) in {b"a m", b""}
+        assert asked(other, b"a mark") == b"a mark"
 
 
 def test_a_frozen_line_is_open_and_silent_until_it_heals(proxy: Proxy) -> None:
