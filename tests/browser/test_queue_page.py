@@ -1,5 +1,6 @@
 """The page of one queue in a real browser: its content, its actions, and the rows that they leave."""
 
+import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -396,11 +397,15 @@ async def test_a_long_message_is_shown_without_folding_and_copied(
     await expect(payload).to_contain_text('["\\u200b", "x", ')
     await expect(button(panel, "Fold payload")).to_have_count(0)
     await desk.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    # The notice is shown briefly, so its wait begins before it.
+    noticed = asyncio.ensure_future(desk.get_by_text("Copied: payload").wait_for())
     await button(panel, "Copy payload").click()
-    await expect(desk.get_by_text("Copied: payload")).to_be_visible()
-    copied: str = await desk.evaluate("navigator.clipboard.readText()")
-    assert copied.splitlines()[:3] == ["[", '  "\\u200b",', '  "x",']
-    assert len(copied.splitlines()) == 5003
+    await noticed
+    # The browser writes to the clipboard in the background.
+    copied = await desk.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('[') && text)")
+    lines = str(await copied.json_value()).splitlines()
+    assert lines[:3] == ["[", '  "\\u200b",', '  "x",']
+    assert len(lines) == 5003
 
 
 async def test_actions_on_a_dropped_queue_show_the_error(
