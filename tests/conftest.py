@@ -1,6 +1,7 @@
 """Shared fixtures: one real server on one embedded Postgres, and databases and queues for single tests."""
 
 import asyncio
+import compileall
 import functools
 import os
 import shutil
@@ -16,6 +17,7 @@ import httpx
 import psycopg
 import pytest
 
+import pgmq_gateway
 from pgmq_gateway.auth.signing import api_key, token
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -26,6 +28,8 @@ from tests.gateways import Bearer, RunningGateway, running_gateway
 from tests.server import SECRET, Serve, Server
 
 TEMPLATE = "template_gateway"
+
+PACKAGE = Path(pgmq_gateway.__file__).parent
 
 MEMORY = Path("/dev/shm")  # noqa: S108
 # Far more than the tests' databases need.
@@ -48,6 +52,16 @@ def missing(what: str, why: str) -> NoReturn:
     if os.environ.get("REQUIRE_ALL"):
         pytest.fail(f"{what} is missing and REQUIRE_ALL is set: {why}")
     pytest.skip(f"{what} is missing: {why}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once, in the main process.
+
+    Tests start it hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of these
+    processes would compile it anew.
+    """
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(PACKAGE, quiet=2)
 
 
 def pytest_xdist_auto_num_workers() -> int:
