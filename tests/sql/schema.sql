@@ -2131,6 +2131,9 @@ begin
         select 4, p.ctid, p.xmin from pg_proc as p where p.proname = any (functions)
         union all
         select 5, o.ctid, o.xmin from pg_operator as o where o.oid >= 16384 and o.oprname = any (functions)
+        union all
+        select 6, k.ctid, k.xmin from pg_cast as k
+        where k.oid >= 16384 and k.castfunc <> 0 and k.castsource < 16384 and k.casttarget < 16384
     ) as v (kind, place, writer);
     return concat_ws(' ', to_regnamespace('pgmq')::oid, to_regnamespace('pgmq_public')::oid, combined);
 end;
@@ -2260,6 +2263,11 @@ CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacle
             from used as u
             where u.nspname = 'pgmq_public'
             having count(*) <> 1
+            union all
+            -- It can take the place of a conversion by text that these functions, or those of policies, rely on.
+            select format('The %s is not one of Postgres.', pg_describe_object('pg_cast'::regclass, c.oid, 0))
+            from pg_cast as c
+            where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
         array(select function_name union select proname::text from used order by 1);

@@ -129,6 +129,7 @@ HARMLESS: dict[str, list[str]] = {
         policy("exists (select from public.members as m where m.user_id = message ->> 'user')"),
     ],
     "a catalog": [policy("exists (select from pg_catalog.pg_class)")],
+    "a cast without a function": ["create cast (varchar as jsonb) with inout as implicit"],
     "an unlogged table": ["alter table pgmq.q_orders set unlogged"],
     "comments": ["comment on table pgmq.q_orders is 'x'"],
 }
@@ -291,6 +292,11 @@ OBSTACLES: dict[str, tuple[list[str], str]] = {
         ["create domain public.label as text", function("select 'a'").replace("returns text", "returns public.label"),
          policy("public.f() = 'a'")],
         "Policy p of pgmq.q_orders uses type public.label.",
+    ),
+    "a cast of Postgres' own types": (
+        ["create function public.parsed(text) returns jsonb language sql volatile as 'select null::jsonb'",
+         "create cast (text as jsonb) with function public.parsed"],
+        "The cast from text to jsonb is not one of Postgres.",
     ),
     "the default of an argument": (
         ["create function public.f(a text default set_config('a.b', 'b', true)) "
@@ -499,6 +505,7 @@ CHANGES = [
     "returns setof bigint language sql as 'select 1'",
     "create function pgmq.send(queue_name text) returns bigint language sql as 'select 1'",
     function("select ''", name="pgmq.format_table_name(queue_name text, prefix text)"),
+    "create cast (json as text) with function public.text_of",
     "create operator public.->> (function = jsonb_object_field_text, leftarg = jsonb, rightarg = text)",
 ]  # fmt: skip
 
@@ -507,6 +514,7 @@ CHANGES = [
 def test_the_fingerprint_sees_a_change(changed: Sql, change: str) -> None:
     changed("alter table pgmq.q_orders add note text, add remark text")
     changed(function("select current_setting('a')::jsonb ->> 'b'"))
+    changed(function("select 'b'", name="public.text_of(json)"))
     changed("create policy old on pgmq.q_orders using (note = public.f() and exists (select from public.members))")
     ((*compared, before),) = changed(
         "select relations::text, functions, fingerprint from pgmq_gateway.judgement('orders', 'send')"

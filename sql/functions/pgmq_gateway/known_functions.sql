@@ -90,7 +90,8 @@ $known$;
 revoke all on function pgmq_gateway.known_functions from public;
 grant execute on function pgmq_gateway.known_functions to authenticator;
 
--- The obstacles of one of the six functions itself: it, or a function of pgmq that it calls, is not known.
+-- The obstacles of one of the six functions itself: it, or a function of pgmq that it calls, is not known, or somebody's
+-- cast converts Postgres' own types.
 --
 -- functions  the names of all these functions
 create or replace function pgmq_gateway.function_obstacles(
@@ -126,6 +127,11 @@ as $obstacles$
             from used as u
             where u.nspname = 'pgmq_public'
             having count(*) <> 1
+            union all
+            -- It can take the place of a conversion by text that these functions, or those of policies, rely on.
+            select format('The %s is not one of Postgres.', pg_describe_object('pg_cast'::regclass, c.oid, 0))
+            from pg_cast as c
+            where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
         array(select function_name union select proname::text from used order by 1);

@@ -7,6 +7,8 @@
 --            policies, defaults, indexes, constraints, rules, inheriting tables.
 -- functions  names of functions and operators, in any schema
 --
+-- And casts between built-in types, which functions find without a name.
+--
 -- Settings: a plan for these arguments would cost more than it saves, and tables that are small now can grow.
 create or replace function pgmq_gateway.fingerprint(relations oid[], functions text[])
 returns text
@@ -34,6 +36,9 @@ begin
         select 4, p.ctid, p.xmin from pg_proc as p where p.proname = any (functions)
         union all
         select 5, o.ctid, o.xmin from pg_operator as o where o.oid >= 16384 and o.oprname = any (functions)
+        union all
+        select 6, k.ctid, k.xmin from pg_cast as k
+        where k.oid >= 16384 and k.castfunc <> 0 and k.castsource < 16384 and k.casttarget < 16384
     ) as v (kind, place, writer);
     return concat_ws(' ', to_regnamespace('pgmq')::oid, to_regnamespace('pgmq_public')::oid, combined);
 end;
