@@ -9,7 +9,7 @@ VARY = (b"vary", b"apikey, Authorization, Origin, Accept, Accept-Profile, Conten
 
 
 def add_caching(headers: list[tuple[bytes, bytes]]) -> None:
-    """Add the headers for caches. A Cache-Control that a function or a page has set is kept."""
+    """Add the headers for caches. A Cache-Control that a function has set is kept."""
     for name, _ in headers:
         if name == CACHE_CONTROL:
             break

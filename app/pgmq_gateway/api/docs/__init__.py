@@ -16,7 +16,7 @@ from pgmq_gateway.settings.model import Settings
 STATIC = Path(__file__).with_name("static")
 # The package that contains Swagger UI.
 SWAGGER_UI = ("fastapi_offline", "static")
-NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
