@@ -12,6 +12,9 @@ from tests.waiting import until_async
 
 Json = dict[str, Any]
 
+# A setting for tests in which calls wait for each other, however slow the machine is.
+PATIENT = {"PGRST_DB_POOL_ACQUISITION_TIMEOUT": "300"}
+
 # Advisory locks: one keeps connections busy, the other blocks a shared transaction in its middle.
 LOCK, GATE = 4711, 4712
 

@@ -20,12 +20,12 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway, create_app
 from pgmq_gateway.settings.model import Settings
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.crowd import GATE, HOLD, Crowd, crowd_of
+from tests.integration.crowd import GATE, HOLD, PATIENT, Crowd, crowd_of
 from tests.integration.test_sharing import SLOW, until_shared
 from tests.server import SECRET, Serve
 from tests.waiting import until_async
 
-GATEWAY = {"PGRST_DB_POOL": "1"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "1"}
 
 FUNCTIONS = (
     "create table public.trace (who text, transaction text, at bigserial); grant all on public.trace to public;"

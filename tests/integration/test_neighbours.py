@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.crowd import HOLD, Crowd, crowd_of
+from tests.integration.crowd import HOLD, PATIENT, Crowd, crowd_of
 
-GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
 
 # `place` comes first in the body, so calls of it run in that order; the marker is the request's own.
 ACT = """

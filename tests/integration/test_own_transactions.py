@@ -12,11 +12,11 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.gateways import RunningGateway, running_gateway
 from tests.integration import tenants
-from tests.integration.crowd import GATE, HOLD, Crowd, address, crowd_of
+from tests.integration.crowd import GATE, HOLD, PATIENT, Crowd, address, crowd_of
 from tests.integration.tenants import KEYS, NONE, TENANT, Key
 from tests.waiting import until_async
 
-GATEWAY = {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
 
 CLIENT = "current_setting('request.headers')::json->>'x-client'"
 FUNCTIONS = (

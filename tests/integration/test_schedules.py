@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tests.gateways import Bearer, RunningGateway
-from tests.integration.crowd import Crowd, crowd_of
+from tests.integration.crowd import PATIENT, Crowd, crowd_of
 from tests.integration.jobs import Asked, empty, prepare
 
-GATEWAY = {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "2", "PGMQ_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"}
 
 
 @pytest.fixture(scope="module")

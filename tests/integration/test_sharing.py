@@ -15,10 +15,10 @@ import pytest
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.crowd import HOLD, Crowd, Json, crowd_of
+from tests.integration.crowd import HOLD, PATIENT, Crowd, Json, crowd_of
 from tests.waiting import until_async
 
-GATEWAY = {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "1", "PGRST_DB_TX_END": "commit-allow-override", "PGRST_DB_PLAN_ENABLED": "true"}
 SCHEMAS = (
     "do $d$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $d$",
 )

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.crowd import Crowd, crowd_of
+from tests.integration.crowd import PATIENT, Crowd, crowd_of
 from tests.waiting import until_async
 
 # Of four connections, one queue gets three.
-GATEWAY = {"PGRST_DB_POOL": "4", "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "300"}
+GATEWAY = PATIENT | {"PGRST_DB_POOL": "4"}
 
 
 @pytest.fixture
