@@ -160,7 +160,7 @@ def test_the_span_of_a_request_is_a_child_of_the_clients(
     resource = attributes(collector.resources[-1])
     assert (resource["service.name"], resource["deployment.environment.name"]) == ("pgmq-gateway", "tests")
     assert CANARY not in str(span) + str(inner) + str(collector.resources[-1])
-    assert f"trace_id={TRACE}" in traced[0].log.read_text()
+    until(lambda: f"trace_id={TRACE}" in traced[0].log.read_text())
 
 
 def test_sql_sees_the_gateways_span_and_not_the_clients(collector: Collector, traced: Traced, seen: str) -> None:
@@ -225,6 +225,7 @@ def test_a_rejecting_collector_costs_no_request_and_one_log_line(
         assert traced[1].get(seen, headers={"Accept-Profile": "public"}).status_code == 200
         until(partial(collector.has_refused, number))
     collector.refusing = False
+    until(lambda: "cannot export traces" in traced[0].log.read_text())
     assert traced[0].log.read_text().count("cannot export traces") == 1
 
 

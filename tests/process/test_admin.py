@@ -214,7 +214,7 @@ def test_a_reload_for_an_unknown_function_that_is_cut_off_is_a_failure(
         finally:
             enough.set()
     asking.result()
-    assert "cannot reload the functions" in gateway.log.read_text()
+    until(lambda: "cannot reload the functions" in gateway.log.read_text())
 
 
 def test_the_schema_cache_says_how_functions_are_called(serve: Serve, database: str, own_sql: Sql) -> None:

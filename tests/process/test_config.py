@@ -12,6 +12,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.settings.dump import masked
 from tests import server
 from tests.server import SECRET, Server
+from tests.waiting import until
 
 Config = Callable[..., Path]
 Started = Callable[..., Server]
@@ -88,7 +89,7 @@ def test_the_environment_wins_and_what_has_no_effect_is_named(config: Config, ur
     gateway = started(PGMQ_GATEWAY_CONFIG=str(path), PGRST_DB_URI=uri, PGRST_FUTURE="x")
     assert httpx.get(f"{gateway.admin_url}/ready").status_code == 200
     warning = "these settings of PostgREST have no effect: PGRST_FUTURE, db-config, db-root-spec"
-    assert gateway.log.read_text() == f"pgmq-gateway: WARNING: {warning}\n"
+    until(lambda: gateway.log.read_text() == f"pgmq-gateway: WARNING: {warning}\n")
 
 
 def test_the_level_of_the_log_may_stand_in_the_file(config: Config, uri: str, started: Started) -> None:

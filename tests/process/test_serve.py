@@ -199,7 +199,7 @@ def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedde
 def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Serve, database: str) -> None:
     gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_DB_ROOT_SPEC="f", PGRST_LOG_LEVEL="warn")
     line = "pgmq-gateway: WARNING: these settings of PostgREST have no effect: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
-    assert gateway.log.read_text() == line
+    until(lambda: gateway.log.read_text() == line)
 
 
 def test_data_and_keys_outlive_a_restart(serve_embedded: Serve, folder: Path) -> None:
