@@ -27,11 +27,11 @@ SEND = {"queue_name": "jobs", "message": {"n": 1}}
 
 @pytest.fixture
 def owner(database: str, directory: DataDirectory) -> Iterator[psycopg.Connection[Any]]:
-    """The owner of a database with a queue and a statement timeout of 200 ms."""
+    """The owner of a database with a queue and a statement timeout of 1 s, enough for a send on a busy machine."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('jobs')")
         owner.execute("create role hasty nologin inherit in role service_role; grant hasty to authenticator")
-        owner.execute("alter role hasty set statement_timeout = '200ms'")
+        owner.execute("alter role hasty set statement_timeout = '1s'")
         owner.execute("create policy everybody on pgmq.q_jobs to hasty using (true)")
         yield owner
         owner.execute("drop policy everybody on pgmq.q_jobs; drop role hasty")
