@@ -83,6 +83,11 @@ class Proxy:
         """The number of open connections."""
         return len(self._links)
 
+    @property
+    def accepted(self) -> int:
+        """The number of connections accepted so far."""
+        return self._count
+
     def aim(self, target: Address) -> None:
         """Forward new connections to another address."""
         self._target = target

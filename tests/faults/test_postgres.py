@@ -19,7 +19,7 @@ from tests import server
 from tests.answers import error, refusal
 from tests.faults.conftest import Faulty, login
 from tests.proxy import SIDES, Proxy, Side
-from tests.server import SECRET
+from tests.server import SECRET, ready
 from tests.waiting import until
 
 NOTES = "select array_agg(message::int order by message::int) from pgmq.q_{0}"
@@ -93,6 +93,8 @@ def test_f13_a_purge_waits_for_a_reader_no_longer_than_its_statement_timeout(
         reader.execute(f"select * from pgmq.q_{jobs} for update")
         assert refusal(purge())[:2] == (500, "57014")
     assert faulty.sql(NOTES.format(jobs)) == [([1],)]
+    # On a busy machine a purge can take longer.
+    faulty.define("alter function pgmq_admin.purge_queue(text) reset statement_timeout")
     assert purge().status_code == 200
 
 
@@ -130,11 +132,13 @@ def test_f16_a_read_only_database_answers_like_postgrest(faulty: Faulty, jobs: s
     faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
     try:
         until(lambda: faulty.call("send", queue_name=jobs, message=1).status_code == 405)
-        before = faulty.wire.connections
+        # The gateway's other connection has been replaced too.
+        until(lambda: ready(faulty.server))
+        before = faulty.wire.accepted
         for _ in range(3):
             told = refusal(faulty.call("send", queue_name=jobs, message=1))
             assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
-        assert faulty.wire.connections == before
+        assert faulty.wire.accepted == before
     finally:
         faulty.sql(f"begin read write; alter database {database} reset default_transaction_read_only; commit;")
         faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
@@ -193,7 +197,8 @@ def test_f6_f22_a_connection_cut_during_a_send_is_an_error(faulty: Faulty, jobs:
 
 
 def test_f23_too_many_connections_are_503(faulty: Faulty, jobs: str) -> None:
-    faulty.sql("alter role authenticator connection limit 1")
+    # With a limit of 1, calls that follow each other could share the one connection.
+    faulty.sql("alter role authenticator connection limit 0")
     try:
         faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
         with ThreadPoolExecutor(4) as threads:
