@@ -15,7 +15,7 @@ from pgmq_gateway.dashboard.access.policies import Policies, Templates
 from pgmq_gateway.dashboard.access.protection import Protection, turn
 from pgmq_gateway.dashboard.access.trial import Trial
 from pgmq_gateway.dashboard.api import Api, Problem, Row
-from pgmq_gateway.dashboard.parts.lint import fixable_finding
+from pgmq_gateway.dashboard.parts.lint import fixable_finding, without_info
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, problem, words
@@ -119,8 +119,7 @@ class Access:
         rights, grants, policies, warnings, queues, exposed = answers
         rls = bool(queues and queues[0]["rls"])
         # Findings of level info do not concern access.
-        warnings = [row for row in warnings if row["level"] != "info"]
-        return Snapshot(permissions_of(rights, grants), policies, warnings, rls, exposed)
+        return Snapshot(permissions_of(rights, grants), policies, without_info(warnings), rls, exposed)
 
     def _show(self, snapshot: Snapshot) -> None:
         self._content.set_visibility(True)

@@ -1,6 +1,6 @@
 """Findings of pgmq_admin.lint, with the button or the link that fixes them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import quote
 
 from nicegui import ui
@@ -16,9 +16,14 @@ FIXES = {
 }
 
 
+def without_info(rows: Iterable[Row]) -> list[Row]:
+    """The findings of a higher level than info."""
+    return [row for row in rows if not _is_info(row)]
+
+
 def finding(row: Row, address: str | None = None) -> None:
     """A finding with a link to its fix on the page Access. `address` is a link to its queue."""
-    with ui.element("p").classes("muted" if row["level"] == "info" else "notice"):
+    with ui.element("p").classes("muted" if _is_info(row) else "notice"):
         words(f"{row['level']}: ").classes("level")
         if address is not None:
             ui.link(row["queue_name"], address)
@@ -40,3 +45,7 @@ def fixable_finding(row: Row, fix: Callable[[str], Awaitable[None]]) -> None:
             button(FIXES[row["rule"]], lambda: fix(row["rule"])).classes("small")
         elif row["hint"]:
             words(row["hint"], "p").classes("muted")
+
+
+def _is_info(row: Row) -> bool:
+    return bool(row["level"] == "info")

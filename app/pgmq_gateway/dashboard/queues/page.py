@@ -11,7 +11,7 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.parts import quantities
-from pgmq_gateway.dashboard.parts.lint import finding
+from pgmq_gateway.dashboard.parts.lint import finding, without_info
 from pgmq_gateway.dashboard.parts.rates import HEIGHT_PX, POINTS, STEP_SECONDS, WIDTH_PX, Rates
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page, queue_address
@@ -127,7 +127,7 @@ class Overview:
         if time.monotonic() - at >= LINT_SECONDS:
             answer = await self._api.warnings()
             # Findings of level info are on the page of their queue.
-            warnings = None if isinstance(answer, Problem) else [row for row in answer if row["level"] != "info"]
+            warnings = None if isinstance(answer, Problem) else without_info(answer)
             self._linted = (time.monotonic(), warnings)
         return warnings
 
