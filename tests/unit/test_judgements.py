@@ -1,4 +1,4 @@
-"""What the gateway remembers of the calls that can share a transaction, with a fake clock."""
+"""Judgements of the calls that can share a transaction, and pauses of sharing, with a fake clock."""
 
 import asyncio
 
