@@ -6,10 +6,12 @@ from typing import Any
 from tests.databases import Sql
 
 CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
-JUDGEMENT = "select obstacles, relations::text, functions, fingerprint from pgmq_gateway.judgement(%s, %s)"
+JUDGEMENT = (
+    "select obstacles, relations::text, functions, fingerprint, fusion::text from pgmq_gateway.judgement(%s, %s)"
+)
 CALLS = (
     "select row_count, body, failure "
-    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s::oid[], %s, %s, %s)"
+    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s::oid[], %s, %s, %s::json, %s)"
 )  # fmt: skip
 SEND = "send(message,queue_name)"
 

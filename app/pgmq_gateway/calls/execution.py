@@ -34,10 +34,10 @@ from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 CALLS = """
 select row_count, body, failure, seconds
-from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
-JUDGEMENT = "select obstacles, relations, functions, fingerprint from pgmq_gateway.judgement($1, $2)"
+JUDGEMENT = "select obstacles, relations, functions, fingerprint, fusion from pgmq_gateway.judgement($1, $2)"
 
 MAX_RETRIES = 3
 # The beginning of the names of the driver's prepared statements, as in Postgres' messages.
@@ -149,7 +149,8 @@ class Database:
         connection = await self.pool.acquire(group.caller)
         left_by: Caller | None = group.caller
         try:
-            # Savepoints cost time, and most transactions have no error: they are for the second attempt.
+            # One statement for all calls fails if one of them does, and savepoints cost time, so they are for the second
+            # attempt: most transactions have no error.
             for savepoints in (False, True):
                 try:
                     rows = await self._run_together(connection, group, calls, judgement, savepoints=savepoints)
@@ -261,6 +262,7 @@ class Database:
             judgement.relations,
             judgement.functions,
             judgement.fingerprint,
+            judgement.fusion,
             savepoints,
         )
 

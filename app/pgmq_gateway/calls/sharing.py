@@ -39,12 +39,14 @@ class Judgement(msgspec.Struct, frozen=True):
     obstacles    why they cannot share a transaction; empty: they can
     relations    OIDs of the tables, and names of the functions, that the fingerprint covers
     fingerprint  their state when they were judged
+    fusion       what the database needs to run the calls as one statement; None: they run one by one
     """
 
     obstacles: Sequence[str]
     relations: Sequence[int]
     functions: Sequence[str]
     fingerprint: str
+    fusion: str | None = None
 
 
 Judge = Callable[[str, str], Awaitable[Judgement]]

@@ -207,6 +207,8 @@ grant execute on function pgmq_gateway.call to authenticator;
 -- arguments    the JSON of each call
 -- queue_name   the queue that all calls name
 -- relations    as returned by `judgement`, like `functions` and `fingerprint`
+-- fusion       as returned by `judgement`: the calls run as one statement, unless `careful`, where that is sure to
+--              give the same results; null: one by one
 -- careful      whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
 --              first error is that of the whole transaction. A savepoint costs as much as a small call.
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
@@ -226,6 +228,7 @@ create or replace function pgmq_gateway.calls(
     relations oid[],
     functions text[],
     fingerprint text,
+    fusion json,
     careful boolean,
     out row_count bigint,
     out body text,
@@ -239,6 +242,7 @@ declare
     given constant json[] := arguments;
     request text[];
     former text[];
+    fused integer := 0;
     plain record;
     own_role text;
     code text;
@@ -253,11 +257,12 @@ begin
     then
         raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
     end if;
-    for n in 1 .. pg_catalog.cardinality(given) loop
-        if given[n] ->> 'queue_name' is distinct from queue_name then
-            raise sqlstate 'GW130' using message = 'the calls name several queues';
-        end if;
-    end loop;
+    if exists (
+        select from pg_catalog.unnest(given) as g (call)
+        where g.call ->> 'queue_name' is distinct from calls.queue_name
+    ) then
+        raise sqlstate 'GW130' using message = 'the calls name several queues';
+    end if;
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
             perform pg_catalog.set_config(settings[place], settings[place + 1], true);
@@ -271,7 +276,18 @@ begin
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
-    for n in 1 .. pg_catalog.cardinality(given) loop
+    if not careful and fusion is not null and pgmq_gateway.may_execute(role, fusion) then
+        for row_count, body in
+            select f.row_count, f.body from pgmq_gateway.fused_calls(role, fusion, statements, given) as f
+        loop
+            fused := fused + 1;
+            if fused = pg_catalog.cardinality(given) then
+                seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+            end if;
+            return next;
+        end loop;
+    end if;
+    for n in fused + 1 .. pg_catalog.cardinality(given) loop
         -- Policies may read them. Most calls of a group differ in their arguments only.
         request := requests[4 * n - 3 : 4 * n];
         if request is distinct from former then

@@ -133,8 +133,9 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 -- obstacles  sentences
 -- relations  the tables, and those that their policies read
 -- functions  the names of functions and operators that they use
+-- fusable    whether nothing could tell one statement for several calls from several (`tells_calls_apart`)
 create or replace function pgmq_gateway.table_obstacles(
-    tables oid[], out obstacles text[], out relations oid[], out functions text[]
+    tables oid[], out obstacles text[], out relations oid[], out functions text[], out fusable boolean
 )
 language plpgsql
 stable
@@ -185,8 +186,18 @@ begin
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
-            order by 1)
-    into obstacles, relations, functions;
+            order by 1),
+        not exists (
+            select
+            from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+            where pgmq_gateway.tells_calls_apart(e.tree, tables, e.class = 'pg_attrdef'::regclass))
+        and not exists (
+            select
+            from routines as r
+            join pg_proc as p on p.oid = r.oid
+            where r.oid >= 16384
+              and pgmq_gateway.tells_calls_apart(coalesce(p.prosqlbody::text, p.prosrc), tables, false))
+    into obstacles, relations, functions, fusable;
 end;
 $obstacles$;
 revoke all on function pgmq_gateway.table_obstacles from public;

@@ -46,7 +46,7 @@ $fingerprint$;
 revoke all on function pgmq_gateway.fingerprint from public;
 grant execute on function pgmq_gateway.fingerprint to authenticator;
 
--- The tables that calls of a function write, and the row type that they return. The login role may not use the schema
+-- The tables that calls of a function write, and the row type of messages. The login role may not use the schema
 -- pgmq, so they are looked up by name.
 create or replace function pgmq_gateway.written_tables(queue_name text, function_name text)
 returns oid[]
@@ -60,9 +60,8 @@ as $tables$
         join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = 'pgmq'
           and c.relname = any (
-              array[lower('q_' || queue_name)]
-              || case when function_name = 'archive' then lower('a_' || queue_name) end
-              || case when function_name in ('read', 'pop') then 'message_record' end)
+              array['message_record', lower('q_' || queue_name)]
+              || case when function_name = 'archive' then lower('a_' || queue_name) end)
         order by c.relname desc);
 $tables$;
 revoke all on function pgmq_gateway.written_tables from public;
@@ -72,13 +71,15 @@ grant execute on function pgmq_gateway.written_tables to authenticator;
 -- snapshot shows all of it.
 --
 -- obstacles  sentences; empty if the calls can share
+-- fusion     what `calls` needs to run them as one statement; null: they run one by one
 create or replace function pgmq_gateway.judgement(
     queue_name text,
     function_name text,
     out obstacles text[],
     out relations oid[],
     out functions text[],
-    out fingerprint text
+    out fingerprint text,
+    out fusion json
 )
 language plpgsql
 stable
@@ -90,13 +91,16 @@ declare
     by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
     obstacles := by_function.obstacles || by_tables.obstacles;
-    -- archive writes two tables; the row type of read and pop exists without the queue.
-    if cardinality(tables) < 1 + (function_name in ('read', 'pop', 'archive'))::integer then
+    -- archive writes two tables; the row type exists without the queue.
+    if cardinality(tables) < 2 + (function_name = 'archive')::integer then
         obstacles := obstacles || 'The queue does not exist.'::text;
     end if;
     relations := by_tables.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
+    if obstacles = '{}' and by_tables.fusable then
+        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.functions);
+    end if;
 end;
 $judgement$;
 revoke all on function pgmq_gateway.judgement from public;
