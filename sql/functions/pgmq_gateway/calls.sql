@@ -212,7 +212,7 @@ grant execute on function pgmq_gateway.call to authenticator;
 -- careful      whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
 --              first error is that of the whole transaction. A savepoint costs as much as a small call.
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
--- seconds      how long all calls took, without the commit; in the last row only
+-- seconds      how long all calls took, without the commit; in the last row
 --
 -- The rows are in the order of the calls. If the statement is cancelled, or waits 50 ms for a lock, all calls fail, and the
 -- gateway runs them one by one: a time limit is that of a single call. The other arguments are those of `call`.
@@ -242,7 +242,10 @@ declare
     given constant json[] := arguments;
     request text[];
     former text[];
-    fused integer := 0;
+    statement constant text := fusion ->> 'statement';
+    fused record;
+    row_counts bigint[];
+    bodies text[];
     plain record;
     own_role text;
     code text;
@@ -276,18 +279,26 @@ begin
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
-    if not careful and fusion is not null and pgmq_gateway.may_execute(role, fusion) then
-        for row_count, body in
-            select f.row_count, f.body from pgmq_gateway.fused_calls(role, fusion, statements, given) as f
-        loop
-            fused := fused + 1;
-            if fused = pg_catalog.cardinality(given) then
-                seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
-            end if;
+    -- For two calls one statement is not faster.
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
+        and pgmq_gateway.may_execute(role, fusion)
+    then
+        case fusion ->> 'kind'
+            when 'send' then fused := pgmq_gateway.fused_send(role, statement, statements, given);
+            when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, statements, given);
+            when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, statements, given);
+            when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, statements, given);
+        end case;
+        bodies := fused.bodies;
+        row_counts := fused.row_counts;
+        seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+        for n in 1 .. coalesce(pg_catalog.cardinality(bodies), 0) loop
+            row_count := row_counts[n];
+            body := bodies[n];
             return next;
         end loop;
     end if;
-    for n in fused + 1 .. pg_catalog.cardinality(given) loop
+    for n in coalesce(pg_catalog.cardinality(bodies), 0) + 1 .. pg_catalog.cardinality(given) loop
         -- Policies may read them. Most calls of a group differ in their arguments only.
         request := requests[4 * n - 3 : 4 * n];
         if request is distinct from former then

@@ -1,69 +1,111 @@
 -- Several calls as one statement, in the role of their caller. Each call has the result that it would have alone; if one
 -- of them fails, so does the statement, and the gateway runs them one by one.
 --
--- The functions return one row for each call, in order, or none: then an argument is one with which the calls have to be
--- run one by one, and nothing was done.
+-- The functions return the number of rows and the body of each call, in order, or nothing: then an argument is one with
+-- which the calls have to be run one by one, and nothing was done.
 --
 -- SECURITY INVOKER, for the login role only, as in `calls.sql`. Their search_path is that of the functions of
--- pgmq_public, because it applies to policies.
+-- pgmq_public, because policies are evaluated with it.
 --
--- statement  from `fused_statement`
--- given      the arguments of each call
+-- statement   from `fused_statement`
+-- signatures  as in `calls`
+-- given       the arguments of each call
 
--- signatures  as in `calls`: whether a call has sleep_seconds; null is not the default
+-- Whether a role may execute all functions that one of the calls would execute.
+--
+-- fusion  from the function of this name
+create or replace function pgmq_gateway.may_execute(role text, fusion json)
+returns boolean
+language plpgsql
+stable
+as $may$
+declare
+    -- A constant is cast once.
+    routines constant pg_catalog.oid[] := fusion ->> 'routines';
+begin
+    return pg_catalog.has_schema_privilege(role, 'pgmq_public', 'usage') and (
+        select pg_catalog.bool_and(pg_catalog.has_function_privilege(role, r.oid, 'execute'))
+        from pg_catalog.unnest(routines) as r (oid));
+end;
+$may$;
+revoke all on function pgmq_gateway.may_execute from public;
+grant execute on function pgmq_gateway.may_execute to authenticator;
+
+-- A sleep_seconds of null is not the default, and fails.
 create or replace function pgmq_gateway.fused_send(
-    role text, statement text, signatures text[], given json[], out row_count bigint, out body text
+    role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
 )
-returns setof record
 language plpgsql
 set search_path = ''
 as $send$
 declare
-    max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
-    sizes integer[];
     visible_at timestamptz[];
     messages jsonb[];
     ids bigint[];
 begin
-    with sent as materialized (
-        select
-            c.number, case when c.signature like 'send(%' then array[s.message] else s.messages end as messages,
-            clock_timestamp() + make_interval(
-                secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end) as vt
-        from unnest(given, signatures) with ordinality as c (arguments, signature, number),
-            json_to_record(c.arguments) as s (message jsonb, messages jsonb[], sleep_seconds integer)
-    )
     select
-        array(select coalesce(cardinality(s.messages), 0) from sent as s order by s.number),
-        m.times, m.messages
-    into sizes, visible_at, messages
-    from (
-        select array_agg(s.vt order by s.number, m.place) as times, array_agg(m.message order by s.number, m.place)
-        from sent as s, unnest(s.messages) with ordinality as m (message, place)
-    ) as m (times, messages);
-    if not 0 < all (sizes) or (signatures[1] like 'send_batch%' and not max_batch >= all (sizes)) then
-        return;
-    end if;
+        array_agg(clock_timestamp() + make_interval(
+            secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end)),
+        array_agg(s.message)
+    into visible_at, messages
+    from unnest(given, signatures) as c (arguments, signature),
+        json_to_record(c.arguments) as s (message jsonb, sleep_seconds integer);
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
-    return query
-    select s.size::bigint, '[' || array_to_string(ids[s.last - s.size + 1 : s.last], ', ') || ']'
-    from (
-        select c.number, c.size, sum(c.size) over (order by c.number)::integer as last
-        from unnest(sizes) with ordinality as c (size, number)
-    ) as s
-    order by s.number;
+    row_counts := array_fill(1, array[cardinality(ids)]);
+    bodies := array(select '[' || i.id || ']' from unnest(ids) as i (id));
 end;
 $send$;
 revoke all on function pgmq_gateway.fused_send from public;
 grant execute on function pgmq_gateway.fused_send to authenticator;
 
--- One claim for all calls, dealt out in their order: none gets more than it asked for.
-create or replace function pgmq_gateway.fused_receive(
-    role text, statement text, signatures text[], given json[], out row_count bigint, out body text
+create or replace function pgmq_gateway.fused_send_batch(
+    role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
 )
-returns setof record
+language plpgsql
+set search_path = ''
+as $send_batch$
+declare
+    max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
+    visible_at timestamptz[];
+    messages jsonb[];
+    batch record;
+    ids bigint[];
+    first integer := 1;
+begin
+    for number in 1 .. cardinality(given) loop
+        select
+            s.messages, coalesce(cardinality(s.messages), 0) as size,
+            clock_timestamp() + make_interval(
+                secs => case when signatures[number] like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
+        into batch
+        from json_to_record(given[number]) as s (messages jsonb[], sleep_seconds integer);
+        if batch.size not between 1 and max_batch then
+            row_counts := null;
+            return;
+        end if;
+        messages := messages || array(select m.message from unnest(batch.messages) as m (message));
+        visible_at := visible_at || array_fill(batch.visible_at, array[batch.size]);
+        row_counts[number] := batch.size;
+    end loop;
+    role := set_config('role', role, true);
+    execute statement into ids using visible_at, messages;
+    role := set_config('role', 'none', true);
+    for number in 1 .. cardinality(given) loop
+        bodies[number] := '[' || array_to_string(ids[first : first + row_counts[number] - 1], ', ') || ']';
+        first := first + row_counts[number];
+    end loop;
+end;
+$send_batch$;
+revoke all on function pgmq_gateway.fused_send_batch from public;
+grant execute on function pgmq_gateway.fused_send_batch to authenticator;
+
+-- One claim for all reads, dealt out in their order: none gets more than it asked for. A pop takes one message, and the
+-- statement ignores its lease.
+create or replace function pgmq_gateway.fused_receive(
+    role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
+)
 language plpgsql
 set search_path = ''
 as $receive$
@@ -71,36 +113,37 @@ declare
     max_read constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000);
     firsts bigint[];
     leases integer[];
-    total bigint;
-    counts bigint[] := array_fill(0::bigint, array[cardinality(given)]);
-    bodies text[] := array_fill('[]'::text, array[cardinality(given)]);
+    total bigint := 0;
+    wanted integer;
+    lease integer;
     received record;
 begin
-    -- A pop takes one message and has no lease. A message whose lease ends at once could be read by the next call.
-    select
-        array_agg(1 + c.last - c.wanted order by c.number), array_agg(c.lease order by c.number),
-        case when bool_and(coalesce(c.wanted > 0 and c.lease > 0, false)) then sum(c.wanted) end
-    into firsts, leases, total
-    from (
-        select a.number, a.wanted, a.lease, sum(a.wanted) over (order by a.number) as last
-        from (
-            select
-                g.number, case when g.signature like 'pop%' then 1 else s.n end as wanted,
-                case when g.signature like 'pop%' then 1 else s.sleep_seconds end as lease
-            from unnest(given, signatures) with ordinality as g (arguments, signature, number),
-                json_to_record(g.arguments) as s (sleep_seconds integer, n integer)
-        ) as a
-    ) as c;
-    if total is null or total > max_read then
+    for number in 1 .. cardinality(given) loop
+        wanted := 1;
+        lease := 1;
+        if signatures[number] like 'read(%' then
+            wanted := given[number] ->> 'n';
+            lease := given[number] ->> 'sleep_seconds';
+        end if;
+        -- A message whose lease ends at once could be read by the next call.
+        if (wanted > 0 and lease > 0) is not true then
+            return;
+        end if;
+        firsts[number] := total + 1;
+        leases[number] := lease;
+        total := total + wanted;
+    end loop;
+    if total > max_read then
         return;
     end if;
+    row_counts := array_fill(0, array[cardinality(given)]);
+    bodies := array_fill('[]'::text, array[cardinality(given)]);
     role := set_config('role', role, true);
     for received in execute statement using clock_timestamp(), total, firsts, leases loop
-        counts[received.call] := received.count;
+        row_counts[received.call] := received.count;
         bodies[received.call] := received.json_agg;
     end loop;
     role := set_config('role', 'none', true);
-    return query select c.row_count, c.body from unnest(counts, bodies) as c (row_count, body);
 end;
 $receive$;
 revoke all on function pgmq_gateway.fused_receive from public;
@@ -108,78 +151,30 @@ grant execute on function pgmq_gateway.fused_receive to authenticator;
 
 -- Of several calls with one id, the first settles the message.
 --
--- Settings: with a scan of the primary key, messages are locked in the order of their ids, as one by one.
+-- Settings: by the index on the ids, messages are locked in the order of the ids, as one by one.
 create or replace function pgmq_gateway.fused_settle(
-    role text, statement text, signatures text[], given json[], out row_count bigint, out body text
+    role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
 )
-returns setof record
 language plpgsql
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $settle$
 declare
-    ids constant bigint[] := array(
-        select s.message_id
-        from unnest(given) with ordinality as g (arguments, number),
-            json_to_record(g.arguments) as s (message_id bigint)
-        order by g.number);
+    ids bigint[];
     settled bigint[];
 begin
+    select array_agg(s.message_id) into ids
+    from unnest(given) as c (arguments), json_to_record(c.arguments) as s (message_id bigint);
     role := set_config('role', role, true);
     execute statement into settled using ids;
     role := set_config('role', 'none', true);
-    return query
-    select
-        1::bigint,
-        case when i.id = any (settled) and row_number() over (partition by i.id order by i.number) = 1
-            then 'true' else 'false' end
-    from unnest(ids) with ordinality as i (id, number)
-    order by i.number;
+    row_counts := array_fill(1, array[cardinality(ids)]);
+    for number in 1 .. cardinality(ids) loop
+        bodies[number] := coalesce(ids[number] = any (settled), false);
+        settled := array_remove(settled, ids[number]);
+    end loop;
 end;
 $settle$;
 revoke all on function pgmq_gateway.fused_settle from public;
 grant execute on function pgmq_gateway.fused_settle to authenticator;
-
--- Whether a role may execute all functions that one of the calls would execute.
-create or replace function pgmq_gateway.may_execute(role text, fusion json)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $may$
-declare
-    -- As a constant, it is cast once.
-    routines constant oid[] := fusion ->> 'routines';
-begin
-    return has_schema_privilege(role, 'pgmq_public', 'usage') and (
-        select bool_and(has_function_privilege(role, r.oid, 'execute')) from unnest(routines) as r (oid));
-end;
-$may$;
-revoke all on function pgmq_gateway.may_execute from public;
-grant execute on function pgmq_gateway.may_execute to authenticator;
-
--- Runs calls by the function for their kind.
---
--- fusion  from the function of this name
-create or replace function pgmq_gateway.fused_calls(
-    role text, fusion json, signatures text[], given json[], out row_count bigint, out body text
-)
-returns setof record
-language plpgsql
-as $fused$
-declare
-    statement constant text := fusion ->> 'statement';
-begin
-    case fusion ->> 'kind'
-        when 'send' then
-            return query select f.* from pgmq_gateway.fused_send(role, statement, signatures, given) as f;
-        when 'receive' then
-            return query select f.* from pgmq_gateway.fused_receive(role, statement, signatures, given) as f;
-        when 'settle' then
-            return query select f.* from pgmq_gateway.fused_settle(role, statement, signatures, given) as f;
-    end case;
-end;
-$fused$;
-revoke all on function pgmq_gateway.fused_calls from public;
-grant execute on function pgmq_gateway.fused_calls to authenticator;

@@ -32,7 +32,7 @@ $apart$;
 revoke all on function pgmq_gateway.tells_calls_apart from public;
 grant execute on function pgmq_gateway.tells_calls_apart to authenticator;
 
--- The function of `fused_calls.sql` for the calls of a function; null for none.
+-- Which function of `fused_calls.sql` runs the calls of a function; null for none.
 create or replace function pgmq_gateway.kind_of_fusion(function_name text)
 returns text
 language sql
@@ -40,7 +40,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $kind$
     select case
-        when function_name in ('send', 'send_batch') then 'send'
+        when function_name in ('send', 'send_batch') then function_name
         when function_name in ('read', 'pop') then 'receive'
         when function_name in ('delete', 'archive') then 'settle'
     end;
@@ -51,10 +51,10 @@ grant execute on function pgmq_gateway.kind_of_fusion to authenticator;
 -- The statement for calls of a function on a queue, with the effects of a statement of pgmq for each call. It is run with
 -- an empty search_path.
 --
--- send     $1 times at which the messages become visible, $2 messages; returns the ids in this order
--- receive  $1 the present, $2 the number of messages, $3 for each call the place of its first message, $4 for each call
---          the visibility timeout; returns the number of the call, of its messages, and the messages as JSON
--- settle   $1 ids; returns those of messages that were there
+-- send, send_batch  $1 times at which the messages become visible, $2 messages; returns the ids in this order
+-- read, pop         $1 the present, $2 the number of messages, $3 for each call the place of its first message, $4 for
+--                   each call the visibility timeout; returns the number of the call and its messages: count, json_agg
+-- delete, archive   $1 ids; returns those of messages that were there
 --
 -- columns    those of pgmq.message_record, which differ between versions of pgmq
 -- claims_by  the column by which the function selects messages
