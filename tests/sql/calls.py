@@ -26,6 +26,7 @@ def calls(
     arguments: list[str],
     *,
     statement: str = SEND,
+    statements: list[str] | None = None,
     role: str = "anon",
     queue: str = "q",
     settings: list[str] | None = None,
@@ -35,9 +36,9 @@ def calls(
     """Several calls; the header n of their requests counts them."""
     count = range(len(arguments))
     requests = [text for n in count for text in ("POST", f"/rpc/{n}", json.dumps({"n": str(n)}), "{}")]
-    obstacles, *compared = judgement or gateway(JUDGEMENT, queue, statement.partition("(")[0])[0]
+    statements = statements or [statement] * len(arguments)
+    obstacles, *compared = judgement or gateway(JUDGEMENT, queue, statements[0].partition("(")[0])[0]
     assert obstacles == []
-    statements = [statement] * len(arguments)
     return gateway(
         CALLS, role, CLAIMS, settings, requests, "public", statements, arguments, queue, *compared, careful
     )  # fmt: skip

@@ -64,7 +64,7 @@ def test_without_savepoints_a_failure_is_that_of_all(db: Sql, gateway: Sql) -> N
 def test_a_role_that_may_not_be_taken_ends_all(gateway: Sql) -> None:
     with pytest.raises(errors.InsufficientPrivilege, match="permission denied to set role"):
         calls(gateway, sends(1, 2), role="postgres", careful=False)
-    with pytest.raises(errors.UndefinedObject, match="does not exist"):
+    with pytest.raises(errors.InvalidParameterValue, match="does not exist"):
         calls(gateway, sends(1), role="nobody-at-all", careful=False)
 
 

@@ -149,8 +149,8 @@ class Database:
         connection = await self.pool.acquire(group.caller)
         left_by: Caller | None = group.caller
         try:
-            # One statement for all calls fails if one of them does, and savepoints cost time, so they are for the second
-            # attempt: most transactions have no error.
+            # The first attempt is for transactions without an error, which most are: one statement for all calls, or
+            # at least no savepoints, which cost time.
             for savepoints in (False, True):
                 try:
                     rows = await self._run_together(connection, group, calls, judgement, savepoints=savepoints)

@@ -18,14 +18,14 @@ create or replace function pgmq_gateway.may_execute(role text, fusion json)
 returns boolean
 language plpgsql
 stable
+set search_path = pg_catalog, pg_temp
 as $may$
 declare
     -- A constant is cast once.
-    routines constant pg_catalog.oid[] := fusion ->> 'routines';
+    routines constant oid[] := fusion ->> 'routines';
 begin
-    return pg_catalog.has_schema_privilege(role, 'pgmq_public', 'usage') and (
-        select pg_catalog.bool_and(pg_catalog.has_function_privilege(role, r.oid, 'execute'))
-        from pg_catalog.unnest(routines) as r (oid));
+    return has_schema_privilege(role, 'pgmq_public', 'usage') and (
+        select bool_and(has_function_privilege(role, r.oid, 'execute')) from unnest(routines) as r (oid));
 end;
 $may$;
 revoke all on function pgmq_gateway.may_execute from public;

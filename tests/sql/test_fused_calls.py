@@ -1,0 +1,288 @@
+"""pgmq_gateway.calls with one statement for all calls: each has the result that it would have alone."""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from psycopg import errors
+
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.databases import Sql, runner
+from tests.sql.calls import JUDGEMENT, calls
+from tests.sql.conftest import Connect
+
+# Far longer than a test, so that the leases and delays of messages can be read from vt.
+STEP = 10_000
+# A statement that was undone has used ids.
+SAME_IDS = "select setval('pgmq.q_q_msg_id_seq', last_value, is_called) from pgmq.q_twin_msg_id_seq"
+TIMESTAMP = re.compile(r'"\d{4}-\d\d-\d\dT[^"]*"')
+OWN = "message ->> 'owner' = current_setting('request.jwt.claims', true)::json ->> 'sub'"
+OTHER = {"owner": "other"}
+
+
+@pytest.fixture
+def gateway(directory: DataDirectory, database: str, connect: Connect) -> Sql:
+    """Run SQL as the gateway's login role."""
+    return runner(connect(socket_uri(directory, "authenticator", database)))
+
+
+@pytest.fixture(autouse=True)
+def queues(db: Sql) -> None:
+    """Two equal queues on which anon, whose claim sub is "somebody", owns some of the messages."""
+    for queue in ("q", "twin"):
+        db(f"select pgmq_admin.create_queue('{queue}')")
+        db(f"select pgmq_admin.grant_queue('{queue}', 'anon', '{{send,read,pop,delete,archive}}')")
+        db(f"alter table pgmq.q_{queue} add check (message is distinct from '-1'), disable row level security")
+
+
+def protect(db: Sql) -> None:
+    for queue in ("q", "twin"):
+        db(f"alter table pgmq.q_{queue} enable row level security")
+        db(f"create policy own on pgmq.q_{queue} to anon using ({OWN}) with check ({OWN})")
+
+
+def fill(db: Sql, picked: random.Random) -> None:
+    """Add up to 40 equal messages to both queues: some in flight, some of other owners, not in the order of vt."""
+    count = picked.randrange(40)
+    owners = [json.dumps({"owner": picked.choice(["somebody", "somebody", "other"]), "n": n}) for n in range(count)]
+    # Without two equal ones: which of them is read first is not defined.
+    ages = [age if age > 20 else -STEP - age for age in picked.sample(range(1, 200), count)]
+    for queue in ("q", "twin"):
+        db(
+            f"insert into pgmq.q_{queue} (vt, message, read_ct) "
+            "select now() - make_interval(secs => age), message, mod(abs(age), 3) "
+            "from unnest(%s::int[], %s::jsonb[]) as m (age, message)",
+            ages, owners,
+        )  # fmt: skip
+
+
+def stored(db: Sql, queue: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of a queue and of its archive, with the number of steps from now to vt."""
+    columns = f"msg_id, read_ct, last_read_at is null, round(extract(epoch from vt - now()) / {STEP}), message, headers"
+    return {table: db(f"select {columns} from pgmq.{table} order by msg_id") for table in (f"q_{queue}", f"a_{queue}")}
+
+
+def outcome(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A call's number of rows and body without timestamps, or its SQLSTATE and message."""
+    row_count, body, failure = row
+    return (row_count, TIMESTAMP.sub("t", body)) if failure is None else (failure[0], failure[1].replace("twin", "q"))
+
+
+def together(
+    gateway: Sql, function: str, arguments: list[Any], queue: str = "q", undone: Callable[[], object] = object
+) -> list[tuple[Any, ...]]:
+    """The outcomes of calls as the gateway runs them: if one of them fails, again with savepoints and one by one, and
+    if that fails, each in a transaction of its own."""
+    bodies = [json.dumps({"queue_name": queue, **given}) for given in arguments]
+    statements = [signature(function, given) for given in arguments]
+    for careful in (False, True):
+        try:
+            return [outcome(row) for row in calls(gateway, bodies, statements=statements, queue=queue, careful=careful)]
+        except errors.DatabaseError:
+            undone()
+    return alone(gateway, function, arguments, queue)
+
+
+def alone(gateway: Sql, function: str, arguments: list[Any], queue: str = "q") -> list[tuple[Any, ...]]:
+    """The outcomes of calls, each in a transaction of its own."""
+    (judgement,) = gateway(JUDGEMENT, queue, function)
+    return [
+        outcome(row)
+        for given in arguments
+        for row in calls(
+            gateway, [json.dumps({"queue_name": queue, **given})], statement=signature(function, given), queue=queue,
+            judgement=judgement,
+        )
+    ]  # fmt: skip
+
+
+def signature(function: str, arguments: dict[str, Any]) -> str:
+    return f"{function}({','.join(sorted([*arguments, 'queue_name']))})"
+
+
+def message(picked: random.Random) -> dict[str, Any]:
+    return {"owner": "somebody", "n": picked.randrange(100), "text": picked.choice(["", 'ä\n"', "x" * 3000])}
+
+
+def delay(picked: random.Random) -> dict[str, Any]:
+    return picked.choice([{}, {}, {"sleep_seconds": picked.choice([0, STEP, "10000", -STEP])}])
+
+
+# Arguments of a call, and those of one that fails or cannot be part of one statement.
+Arguments = Callable[[random.Random], dict[str, Any]]
+FUNCTIONS: dict[str, tuple[Arguments, list[dict[str, Any]]]] = {
+    "send": (
+        lambda r: {"message": message(r), **delay(r)},
+        [
+            {"message": -1},
+            {"message": None},
+            {"message": OTHER},
+            {"message": {"owner": "somebody"}, "sleep_seconds": None},
+            {"message": {"owner": "somebody"}, "sleep_seconds": 1.5},
+        ],
+    ),
+    "send_batch": (
+        lambda r: {"messages": [message(r) for _ in range(r.randrange(1, 4))], **delay(r)},
+        [
+            {"messages": []},
+            {"messages": None},
+            {"messages": [OTHER]},
+            {"messages": [[{"owner": "somebody"}], [{"owner": "somebody"}]]},
+            {"messages": 3},
+            {"messages": [{"owner": "somebody"}], "sleep_seconds": None},
+        ],
+    ),
+    "read": (
+        lambda r: {"n": r.choice([1, 1, 2, "3", 10]), "sleep_seconds": r.choice([STEP, 2 * STEP])},
+        [
+            {"n": None, "sleep_seconds": STEP},
+            {"n": -1, "sleep_seconds": STEP},
+            {"n": 0, "sleep_seconds": STEP},
+            {"n": 2**31, "sleep_seconds": STEP},
+            {"n": 2**31 - 1, "sleep_seconds": STEP},
+            {"n": 1, "sleep_seconds": 0},
+            {"n": 1, "sleep_seconds": -STEP},
+            {"n": 1, "sleep_seconds": None},
+        ],
+    ),
+    "pop": (lambda _: {}, [{}]),
+    "delete": (
+        lambda r: {"message_id": r.choice([r.randrange(-1, 42), str(r.randrange(42))])},
+        [{"message_id": None}, {"message_id": 2**63}, {"message_id": "one"}],
+    ),
+    "archive": (
+        lambda r: {"message_id": r.choice([r.randrange(-1, 42), str(r.randrange(42))])},
+        [{"message_id": None}, {"message_id": 2**63}, {"message_id": "one"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["valid", "some odd"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_random_calls_have_the_results_that_each_has_alone(db: Sql, gateway: Sql, function: str, wrong: bool) -> None:
+    valid, odd = FUNCTIONS[function]
+    for seed in range(8):
+        picked = random.Random(f"{function} {wrong} {seed}")  # noqa: S311 the same calls each time
+        if seed == 4:
+            protect(db)
+        fill(db, picked)
+        arguments = [valid(picked) for _ in range(picked.choice([3, 4, 8, 32]))]
+        if wrong:
+            arguments[picked.randrange(len(arguments))] = odd[seed % len(odd)]
+        if function in ("delete", "archive"):
+            # In the gateway's order.
+            arguments.sort(key=lambda given: int(given["message_id"]) if str(given["message_id"]).isdigit() else -1)
+        fused = together(gateway, function, arguments, undone=lambda: db(SAME_IDS))
+        assert wrong or commands(db) <= 1
+        single = alone(gateway, function, arguments, "twin")
+        assert fused == single, arguments
+        assert list(stored(db, "q").values()) == list(stored(db, "twin").values()), arguments
+        db("truncate pgmq.q_q, pgmq.a_q, pgmq.q_twin, pgmq.a_twin restart identity")
+
+
+def commands(db: Sql) -> int:
+    """The number of commands of the last transaction that wrote a row of the queue or of its archive."""
+    rows = "select xmin, cmin::text from pgmq.q_q union all select xmin, cmin::text from pgmq.a_q"
+    ((found,),) = db(
+        f"select count(distinct cmin) from ({rows}) as r (xmin, cmin) "
+        f"where xmin::text = (select max(xmin::text::bigint)::text from ({rows}) as r (xmin, cmin))"
+    )
+    assert isinstance(found, int)
+    return found
+
+
+def fusion(gateway: Sql, function: str = "send") -> object:
+    """What the judgement says; None: the calls run one by one."""
+    obstacles, *_, found = gateway(JUDGEMENT, "q", function)[0]
+    assert obstacles == []
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_policies_on_claims_and_random_defaults_cannot_tell(db: Sql, gateway: Sql, function: str) -> None:
+    protect(db)
+    db("create function public.sub() returns text stable language sql as "
+       "$$ select current_setting( 'request.jwt.claims', true)::json ->> 'sub' $$")  # fmt: skip
+    db("create policy p on pgmq.q_q using (public.sub() = 'a')")
+    db("alter table pgmq.q_q add column id uuid default gen_random_uuid()")
+    assert fusion(gateway, function) is not None
+
+
+TELLING = {
+    "a header": ["create policy p on pgmq.q_q using (current_setting('request.headers')::json ->> 'x' = 'a')"],
+    "a setting with a computed name": [
+        "create policy p on pgmq.q_q using (current_setting('request.' || (message ->> 'x')) = 'a')"
+    ],
+    "a default that is a header": [
+        "alter table pgmq.q_q add column origin text default current_setting('request.headers', true)"
+    ],
+    "a function that reads the path": [
+        "create function public.path() returns text stable language sql as "
+        "$$ select current_setting('request.jwt.claims', true) || current_setting('request.path', true) $$",
+        "create policy p on pgmq.q_q using (public.path() = 'a')",
+    ],
+    "a number of messages": [
+        "create function public.filled() returns bigint stable security definer language sql "
+        "begin atomic select count(*) from pgmq.q_q; end",
+        "create policy p on pgmq.q_q using (true) with check (public.filled() < 2)",
+    ],
+    "chance": ["create policy p on pgmq.q_q using ((select random()) < 0.5)"],
+}
+
+
+@pytest.mark.parametrize("changes", TELLING.values(), ids=TELLING)
+def test_calls_that_a_policy_could_tell_apart_run_one_by_one(db: Sql, gateway: Sql, changes: list[str]) -> None:
+    for change in changes:
+        db(change)
+    assert fusion(gateway) is None
+
+
+def test_the_number_of_messages_that_a_policy_allows_is_kept(db: Sql, gateway: Sql) -> None:
+    for change in TELLING["a number of messages"]:
+        db(change)
+    db("alter table pgmq.q_q enable row level security")
+    arguments = [{"message": n} for n in range(5)]
+    assert [first for first, _ in together(gateway, "send", arguments)] == [1, 1, "42501", "42501", "42501"]
+
+
+LACKING = {
+    "the function": "revoke execute on function pgmq_public.send from anon, public",
+    "the function of pgmq": "revoke execute on function pgmq.send(text, jsonb, integer) from anon, public",
+    "the schema": "revoke usage on schema pgmq_public from anon, public",
+    "the schema pgmq": "revoke usage on schema pgmq from anon, public",
+    "the table": "revoke insert on pgmq.q_q from anon",
+    "a column": "revoke insert on pgmq.q_q from anon; grant insert (vt, message) on pgmq.q_q to anon",
+}
+
+
+@pytest.mark.parametrize("change", LACKING.values(), ids=LACKING)
+def test_a_missing_privilege_is_the_error_of_each_call(db: Sql, gateway: Sql, change: str) -> None:
+    db(change)
+    arguments = [{"message": n} for n in range(3)]
+    fused = together(gateway, "send", arguments)
+    assert [code for code, _ in fused] == ["42501"] * 3
+    assert fused == alone(gateway, "send", arguments)
+
+
+def test_policies_have_the_search_path_of_a_single_call(db: Sql, gateway: Sql) -> None:
+    """That of the functions of pgmq_public, which is empty."""
+    db("alter table pgmq.q_q enable row level security")
+    db("create policy p on pgmq.q_q to anon using (true) with check (current_schema() is null)")
+    arguments = [{"message": n} for n in range(3)]
+    assert together(gateway, "send", arguments) == [(1, f"[{n}]") for n in (1, 2, 3)]
+    assert commands(db) == 1
+
+
+def test_limits_of_the_operator_apply_to_each_call(db: Sql, gateway: Sql) -> None:
+    settings = ["pgmq_gateway.max_batch", "2", "pgmq_gateway.max_read", "2"]
+    batches = [json.dumps({"queue_name": "q", "messages": [1] * n}) for n in (2, 1, 2)]
+    rows = calls(gateway, batches, statement="send_batch(messages,queue_name)", settings=settings, careful=False)
+    assert [row[1] for row in rows] == ["[1, 2]", "[3]", "[4, 5]"]
+    assert commands(db) == 1
+    reads = [json.dumps({"queue_name": "q", "n": 3, "sleep_seconds": STEP})] * 3
+    rows = calls(gateway, reads, statement="read(n,queue_name,sleep_seconds)", settings=settings, careful=False)
+    assert [row[0] for row in rows] == [2, 2, 1]
