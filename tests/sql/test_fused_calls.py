@@ -277,6 +277,57 @@ def test_policies_have_the_search_path_of_a_single_call(db: Sql, gateway: Sql) -
     assert commands(db) == 1
 
 
+SUPABASE = {
+    "read": (
+        "create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer) "
+        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
+        "from pgmq.read( queue_name := queue_name, vt := sleep_seconds, qty := n , conditional := '{}'::jsonb ); "
+        "end; $$"
+    ),
+    "pop": (
+        "create or replace function pgmq_public.pop(queue_name text) "
+        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
+        "from pgmq.pop( queue_name := queue_name ); end; $$"
+    ),
+}
+
+
+def ids(body: str) -> list[int]:
+    """The ids in the result of read or pop, whose timestamps `outcome` has removed."""
+    return [int(n) for n in re.findall(r'"msg_id":(\d+)', body)]
+
+
+@pytest.mark.parametrize("function", SUPABASE)
+def test_messages_are_taken_in_the_order_of_the_installed_function(db: Sql, gateway: Sql, function: str) -> None:
+    """That of Supabase takes them by id, that of the gateway by the time at which they became visible."""
+    arguments = [{"n": 1, "sleep_seconds": STEP} if function == "read" else {}] * 3
+
+    def taken() -> list[list[int]]:
+        ages = "generate_series(1, 9) as age"
+        db(f"insert into pgmq.q_q (vt, message) select now() - make_interval(secs => age), '1' from {ages}")
+        found = [ids(body) for _, body in together(gateway, function, arguments)]
+        assert commands(db) == 1
+        db("truncate pgmq.q_q restart identity")
+        return found
+
+    assert taken() == [[9], [8], [7]]
+    db(SUPABASE[function])
+    assert taken() == [[1], [2], [3]]
+
+
+def test_messages_that_another_transaction_has_locked_are_left_to_it(db: Sql, gateway: Sql) -> None:
+    db("insert into pgmq.q_q (vt, message) select now() - interval '9 s' + make_interval(secs => n), '1' "
+       "from generate_series(1, 5) n")  # fmt: skip
+    db("begin; select from pgmq.q_q where msg_id in (1, 3) for update")
+    read = together(gateway, "read", [{"n": 1, "sleep_seconds": STEP}] * 4)
+    assert [ids(body) for _, body in read] == [[2], [4], [5], []]
+    with pytest.raises(errors.LockNotAvailable):
+        calls(gateway, [json.dumps({"queue_name": "q", "message_id": n}) for n in (1, 2, 3)],
+              statement="delete(message_id,queue_name)", careful=False)  # fmt: skip
+    db("rollback")
+    assert [n for (n,) in db("select msg_id from pgmq.q_q order by 1")] == [1, 2, 3, 4, 5]
+
+
 def test_limits_of_the_operator_apply_to_each_call(db: Sql, gateway: Sql) -> None:
     settings = ["pgmq_gateway.max_batch", "2", "pgmq_gateway.max_read", "2"]
     batches = [json.dumps({"queue_name": "q", "messages": [1] * n}) for n in (2, 1, 2)]

@@ -1,6 +1,7 @@
 """The six functions on a pgmq in the shape of 1.5, and after its upgrade."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ from pgmq_gateway.install.installer import install
 from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import databases
 from tests.databases import Sql, runner
+from tests.sql.calls import calls
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
 from tests.sql.shape_15 import shape_of_15
 
@@ -117,7 +119,31 @@ def test_granting_an_operation_is_enough(old: Sql, operation: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_calls_can_share_a_transaction(old: Sql, function: str) -> None:
-    assert old("select obstacles from pgmq_gateway.judgement('q', %s)", function) == [([],)]
+    assert old("select obstacles, fusion is not null from pgmq_gateway.judgement('q', %s)", function) == [([], True)]
+
+
+FUSED = {
+    "send": ({"message": 1}, ["[4]", "[5]", "[6]"]),
+    "send_batch": ({"messages": [1, 2]}, ["[4, 5]", "[6, 7]", "[8, 9]"]),
+    "read": ({"n": 1, "sleep_seconds": 9}, ["1", "2", "3"]),
+    "pop": ({}, ["1", "2", "3"]),
+    "delete": ({"message_id": 2}, ["true", "false", "false"]),
+    "archive": ({"message_id": 2}, ["true", "false", "false"]),
+}
+
+
+@pytest.mark.parametrize(("function", "case"), FUSED.items(), ids=FUSED)
+def test_calls_can_be_one_statement(old: Sql, function: str, case: tuple[dict[str, object], list[str]]) -> None:
+    arguments, expected = case
+    for n in (1, 2, 3):
+        old("select pgmq.send('q', %s::jsonb)", str(n))
+    body = json.dumps({"queue_name": "q", **arguments})
+    statement = f"{function}({','.join(sorted([*arguments, 'queue_name']))})"
+    rows = calls(old, [body] * 3, statement=statement, role="service_role", careful=False)
+    if function in ("read", "pop"):
+        assert [list(json.loads(row[1])[0]) for row in rows] == [KEYS] * 3
+        rows = [(row[0], str(json.loads(row[1])[0]["msg_id"]), row[2]) for row in rows]
+    assert [row[1] for row in rows] == expected
 
 
 def test_rights_are_managed(old: Sql) -> None:
