@@ -1144,13 +1144,17 @@ CREATE FUNCTION pgmq_gateway.caller_roles() RETURNS TABLE(oid oid, role name)
         where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
     given constant json[] := arguments;
     request text[];
     former text[];
+    statement constant text := fusion ->> 'statement';
+    fused record;
+    row_counts bigint[];
+    bodies text[];
     plain record;
     own_role text;
     code text;
@@ -1165,11 +1169,12 @@ begin
     then
         raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
     end if;
-    for n in 1 .. pg_catalog.cardinality(given) loop
-        if given[n] ->> 'queue_name' is distinct from queue_name then
-            raise sqlstate 'GW130' using message = 'the calls name several queues';
-        end if;
-    end loop;
+    if exists (
+        select from pg_catalog.unnest(given) as g (call)
+        where g.call ->> 'queue_name' is distinct from calls.queue_name
+    ) then
+        raise sqlstate 'GW130' using message = 'the calls name several queues';
+    end if;
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
             perform pg_catalog.set_config(settings[place], settings[place + 1], true);
@@ -1183,7 +1188,26 @@ begin
         pg_catalog.set_config('request.jwt.claims', claims, true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
-    for n in 1 .. pg_catalog.cardinality(given) loop
+    -- For two calls one statement is not faster.
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
+        and pgmq_gateway.may_execute(role, fusion)
+    then
+        case fusion ->> 'kind'
+            when 'send' then fused := pgmq_gateway.fused_send(role, statement, statements, given);
+            when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, statements, given);
+            when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, statements, given);
+            when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, statements, given);
+        end case;
+        bodies := fused.bodies;
+        row_counts := fused.row_counts;
+        seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+        for n in 1 .. coalesce(pg_catalog.cardinality(bodies), 0) loop
+            row_count := row_counts[n];
+            body := bodies[n];
+            return next;
+        end loop;
+    end if;
+    for n in coalesce(pg_catalog.cardinality(bodies), 0) + 1 .. pg_catalog.cardinality(given) loop
         -- Policies may read them. Most calls of a group differ in their arguments only.
         request := requests[4 * n - 3 : 4 * n];
         if request is distinct from former then
@@ -2273,6 +2297,194 @@ CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacle
         array(select function_name union select proname::text from used order by 1);
 $$;
 
+CREATE FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    max_read constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000);
+    firsts bigint[];
+    leases integer[];
+    total bigint := 0;
+    wanted integer;
+    lease integer;
+    received record;
+begin
+    for number in 1 .. cardinality(given) loop
+        wanted := 1;
+        lease := 1;
+        if signatures[number] like 'read(%' then
+            wanted := given[number] ->> 'n';
+            lease := given[number] ->> 'sleep_seconds';
+        end if;
+        -- A message whose lease ends at once could be read by the next call.
+        if (wanted > 0 and lease > 0) is not true then
+            return;
+        end if;
+        firsts[number] := total + 1;
+        leases[number] := lease;
+        total := total + wanted;
+    end loop;
+    if total > max_read then
+        return;
+    end if;
+    row_counts := array_fill(0, array[cardinality(given)]);
+    bodies := array_fill('[]'::text, array[cardinality(given)]);
+    role := set_config('role', role, true);
+    for received in execute statement using clock_timestamp(), total, firsts, leases loop
+        row_counts[received.call] := received.count;
+        bodies[received.call] := received.json_agg;
+    end loop;
+    role := set_config('role', 'none', true);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_send(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    visible_at timestamptz[];
+    messages jsonb[];
+    ids bigint[];
+begin
+    select
+        array_agg(clock_timestamp() + make_interval(
+            secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end)),
+        array_agg(s.message)
+    into visible_at, messages
+    from unnest(given, signatures) as c (arguments, signature),
+        json_to_record(c.arguments) as s (message jsonb, sleep_seconds integer);
+    role := set_config('role', role, true);
+    execute statement into ids using visible_at, messages;
+    role := set_config('role', 'none', true);
+    row_counts := array_fill(1, array[cardinality(ids)]);
+    bodies := array(select '[' || i.id || ']' from unnest(ids) as i (id));
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_send_batch(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
+    visible_at timestamptz[];
+    messages jsonb[];
+    batch record;
+    ids bigint[];
+    first integer := 1;
+begin
+    for number in 1 .. cardinality(given) loop
+        select
+            s.messages, coalesce(cardinality(s.messages), 0) as size,
+            clock_timestamp() + make_interval(
+                secs => case when signatures[number] like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
+        into batch
+        from json_to_record(given[number]) as s (messages jsonb[], sleep_seconds integer);
+        if batch.size not between 1 and max_batch then
+            row_counts := null;
+            return;
+        end if;
+        messages := messages || array(select m.message from unnest(batch.messages) as m (message));
+        visible_at := visible_at || array_fill(batch.visible_at, array[batch.size]);
+        row_counts[number] := batch.size;
+    end loop;
+    role := set_config('role', role, true);
+    execute statement into ids using visible_at, messages;
+    role := set_config('role', 'none', true);
+    for number in 1 .. cardinality(given) loop
+        bodies[number] := '[' || array_to_string(ids[first : first + row_counts[number] - 1], ', ') || ']';
+        first := first + row_counts[number];
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    ids bigint[];
+    settled bigint[];
+begin
+    select array_agg(s.message_id) into ids
+    from unnest(given) as c (arguments), json_to_record(c.arguments) as s (message_id bigint);
+    role := set_config('role', role, true);
+    execute statement into settled using ids;
+    role := set_config('role', 'none', true);
+    row_counts := array_fill(1, array[cardinality(ids)]);
+    for number in 1 .. cardinality(ids) loop
+        bodies[number] := coalesce(ids[number] = any (settled), false);
+        settled := array_remove(settled, ids[number]);
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        case function_name
+            when 'delete' then $$
+                with settled as (delete from pgmq.%1$I where msg_id = any ($1) returning msg_id)
+                select array_agg(msg_id) from settled $$
+            when 'archive' then $$
+                with deleted as (delete from pgmq.%1$I where msg_id = any ($1) returning %4$s),
+                settled as (insert into pgmq.%2$I (%4$s) select %4$s from deleted returning msg_id)
+                select array_agg(msg_id) from settled $$
+            when 'read' then pgmq_gateway.receiving_statement($$
+                update pgmq.%1$I as q
+                set vt = $1 + make_interval(secs => ($4)[claimed.call]), read_ct = q.read_ct + 1 %5$s
+                from claimed $$)
+            when 'pop' then pgmq_gateway.receiving_statement('delete from pgmq.%1$I as q using claimed')
+            else $$
+                with sent as (
+                    insert into pgmq.%1$I (vt, message %6$s)
+                    select s.vt, s.message %7$s from unnest($1, $2) as s (vt, message)
+                    returning msg_id
+                )
+                select array_agg(msg_id) from sent $$
+        end,
+        lower('q_' || queue_name), lower('a_' || queue_name), claims_by,
+        (select string_agg(quote_ident(c), ', ') from unnest(columns) as c),
+        case when 'last_read_at' = any (columns) then ', last_read_at = $1' end,
+        case when 'headers' = any (columns) then ', headers' end,
+        case when 'headers' = any (columns) then ', null::jsonb' end);
+$_$;
+
+CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select json_build_object(
+        'kind', pgmq_gateway.kind_of_fusion(function_name),
+        'statement', pgmq_gateway.fused_statement(
+            queue_name, function_name,
+            array(
+                select a.attname
+                from pg_attribute as a
+                join pg_class as c on c.oid = a.attrelid
+                where c.relnamespace = to_regnamespace('pgmq') and c.relname = 'message_record'
+                  and a.attnum > 0 and not a.attisdropped
+                order by a.attnum),
+            -- Supabase's functions call those of pgmq, which scan the primary key.
+            (select case when r.prosrc ~ 'pgmq\.(?:read|pop)\s*\(' then 'msg_id' else 'vt' end)),
+        -- As the text of an array, which is read faster.
+        'routines', (array[r.oid] || array(
+            select p.oid
+            from pg_proc as p
+            where p.pronamespace = to_regnamespace('pgmq') and p.proname = any (functions)))::text)
+    from pg_proc as r
+    where r.pronamespace = to_regnamespace('pgmq_public') and r.proname = function_name
+      and pgmq_gateway.kind_of_fusion(function_name) is not null
+      -- pgmq rejects other names at each call.
+      and queue_name !~ '\$|;|--|''';
+$_$;
+
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2528,7 +2740,7 @@ CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table 
         (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
 $$;
 
-CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) RETURNS record
+CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2538,13 +2750,16 @@ declare
     by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
     obstacles := by_function.obstacles || by_tables.obstacles;
-    -- archive writes two tables; the row type of read and pop exists without the queue.
-    if cardinality(tables) < 1 + (function_name in ('read', 'pop', 'archive'))::integer then
+    -- archive writes two tables; the row type exists without the queue.
+    if cardinality(tables) < 2 + (function_name = 'archive')::integer then
         obstacles := obstacles || 'The queue does not exist.'::text;
     end if;
     relations := by_tables.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
+    if obstacles = '{}' and by_tables.fusable then
+        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.functions);
+    end if;
 end;
 $$;
 
@@ -2553,6 +2768,17 @@ CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.kind_of_fusion(function_name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when function_name in ('send', 'send_batch') then function_name
+        when function_name in ('read', 'pop') then 'receive'
+        when function_name in ('delete', 'archive') then 'settle'
+    end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.known_functions() RETURNS TABLE(schema name, name name, md5 text)
@@ -2974,6 +3200,19 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     );
 $$;
 
+CREATE FUNCTION pgmq_gateway.may_execute(role text, fusion json) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- A constant is cast once.
+    routines constant oid[] := fusion ->> 'routines';
+begin
+    return has_schema_privilege(role, 'pgmq_public', 'usage') and (
+        select bool_and(has_function_privilege(role, r.oid, 'execute')) from unnest(routines) as r (oid));
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3375,6 +3614,21 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.receiving_statement(change text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select $$
+        with claimed as (
+            select c.msg_id, width_bucket(row_number() over (), $3) as call
+            from (
+                select msg_id from pgmq.%1$I where vt <= $1 order by %3$I limit $2 for update skip locked
+            ) as c
+        ), received as ( $$ || change || $$ where q.msg_id = claimed.msg_id returning claimed.call, q.*)
+        select call, count(*), json_agg(row(%4$s)::pgmq.message_record order by msg_id)
+        from received group by call $$;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.record_default_privileges() RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3652,7 +3906,7 @@ CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_tabl
     where part.relation = any (tables);
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) RETURNS record
+CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3701,8 +3955,18 @@ begin
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
-            order by 1)
-    into obstacles, relations, functions;
+            order by 1),
+        not exists (
+            select
+            from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+            where pgmq_gateway.tells_calls_apart(e.tree, tables, e.class = 'pg_attrdef'::regclass))
+        and not exists (
+            select
+            from routines as r
+            join pg_proc as p on p.oid = r.oid
+            where r.oid >= 16384
+              and pgmq_gateway.tells_calls_apart(coalesce(p.prosqlbody::text, p.prosrc), tables, false))
+    into obstacles, relations, functions, fusable;
 end;
 $$;
 
@@ -3754,6 +4018,27 @@ begin
     return spacing;
 end;
 $$;
+
+CREATE FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select coalesce(
+        code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
+        -- The bytes of request.jwt. behind the four of its length.
+        or code ~ format(
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}%s)$$,
+            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
+            '114 101 113 117 101 115 116 46 106 119 116 46 ')
+        or code ~* $$current_setting(?!\s*\(\s*'request\.jwt\.)$$
+        or not by_rows and (
+            code ~* 'random|uuidv'
+            or code ~ format(
+                ':funcid (?:%s) ',
+                (select string_agg(p.oid::text, '|') from pg_proc as p
+                where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
+        false);
+$_$;
 
 CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
     LANGUAGE sql STABLE
@@ -3922,9 +4207,8 @@ CREATE FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text)
         join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = 'pgmq'
           and c.relname = any (
-              array[lower('q_' || queue_name)]
-              || case when function_name = 'archive' then lower('a_' || queue_name) end
-              || case when function_name in ('read', 'pop') then 'message_record' end)
+              array['message_record', lower('q_' || queue_name)]
+              || case when function_name = 'archive' then lower('a_' || queue_name) end)
         order by c.relname desc);
 $$;
 
@@ -4349,8 +4633,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], 
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
@@ -4457,6 +4741,24 @@ GRANT ALL ON FUNCTION pgmq_gateway.function_md5(routine oid) TO authenticator;
 REVOKE ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_send(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_send(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_send_batch(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_send_batch(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
@@ -4482,10 +4784,13 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OU
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.kind_of_fusion(function_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.kind_of_fusion(function_name text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.known_functions() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
@@ -4519,6 +4824,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_triggers(only_queue text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
@@ -4568,6 +4876,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.receiving_statement(change text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.receiving_statement(change text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
@@ -4600,13 +4911,16 @@ GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
 
