@@ -154,6 +154,17 @@ async def test_waiting_calls_of_one_function_share_a_transaction(
     await until_shared(lambda: [crowd.call(function, asked, ann) for _ in range(5)], crowd)
 
 
+async def test_n6_sends_that_wait_are_one_statement(crowd: Crowd, sharing: str, send: Send) -> None:
+    async def fused() -> bool:
+        crowd.sql(f"delete from pgmq.q_{sharing}")
+        answers = await crowd.together(*(send(n) for n in range(5)))
+        rows = crowd.sql(f"select msg_id, message->>'n', xmin::text, cmin::text from pgmq.q_{sharing}")
+        assert {(answer.json()[0], str(n)) for n, answer in enumerate(answers)} == {row[:2] for row in rows}
+        return len({row[2:] for row in rows}) == 1
+
+    await until_async(fused)
+
+
 async def test_a_transaction_has_a_limited_number_of_calls(crowd: Crowd, jobs: str, send: Send) -> None:
     async def limited() -> bool:
         crowd.sql(f"delete from pgmq.q_{jobs}")

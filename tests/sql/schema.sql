@@ -2405,6 +2405,7 @@ CREATE FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures 
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
     ids bigint[];

@@ -163,7 +163,9 @@ FUNCTIONS: dict[str, tuple[Arguments, list[dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["valid", "some odd"])
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_random_calls_have_the_results_that_each_has_alone(db: Sql, gateway: Sql, function: str, wrong: bool) -> None:
+def test_n6_random_calls_have_the_results_that_each_has_alone(
+    db: Sql, gateway: Sql, function: str, wrong: bool
+) -> None:
     valid, odd = FUNCTIONS[function]
     for seed in range(8):
         picked = random.Random(f"{function} {wrong} {seed}")  # noqa: S311 the same calls each time
@@ -235,7 +237,7 @@ TELLING = {
 
 
 @pytest.mark.parametrize("changes", TELLING.values(), ids=TELLING)
-def test_calls_that_a_policy_could_tell_apart_run_one_by_one(db: Sql, gateway: Sql, changes: list[str]) -> None:
+def test_n6_calls_that_a_policy_could_tell_apart_run_one_by_one(db: Sql, gateway: Sql, changes: list[str]) -> None:
     for change in changes:
         db(change)
     assert fusion(gateway) is None
@@ -260,7 +262,7 @@ LACKING = {
 
 
 @pytest.mark.parametrize("change", LACKING.values(), ids=LACKING)
-def test_a_missing_privilege_is_the_error_of_each_call(db: Sql, gateway: Sql, change: str) -> None:
+def test_n6_a_missing_privilege_is_the_error_of_each_call(db: Sql, gateway: Sql, change: str) -> None:
     db(change)
     arguments = [{"message": n} for n in range(3)]
     fused = together(gateway, "send", arguments)
@@ -315,7 +317,7 @@ def test_messages_are_taken_in_the_order_of_the_installed_function(db: Sql, gate
     assert taken() == [[1], [2], [3]]
 
 
-def test_messages_that_another_transaction_has_locked_are_left_to_it(db: Sql, gateway: Sql) -> None:
+def test_n6_messages_that_another_transaction_has_locked_are_left_to_it(db: Sql, gateway: Sql) -> None:
     db("insert into pgmq.q_q (vt, message) select now() - interval '9 s' + make_interval(secs => n), '1' "
        "from generate_series(1, 5) n")  # fmt: skip
     db("begin; select from pgmq.q_q where msg_id in (1, 3) for update")

@@ -151,7 +151,8 @@ grant execute on function pgmq_gateway.fused_receive to authenticator;
 
 -- Of several calls with one id, the first settles the message.
 --
--- Settings: by the index on the ids, messages are locked in the order of the ids, as one by one.
+-- Settings: by the index on the ids, messages are locked in the order of the ids, as one by one. Before Postgres 18, what
+-- cannot avoid a setting that is off looks expensive enough to be compiled.
 create or replace function pgmq_gateway.fused_settle(
     role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
 )
@@ -159,6 +160,7 @@ language plpgsql
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $settle$
 declare
     ids bigint[];
