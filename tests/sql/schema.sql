@@ -4026,12 +4026,12 @@ CREATE FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows 
     AS $_$
     select coalesce(
         code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
-        -- The bytes of request.jwt. behind the four of its length.
+        -- The bytes of request.jwt. or app. behind the four of the length.
         or code ~ format(
-            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}%s)$$,
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
             'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
-            '114 101 113 117 101 115 116 46 106 119 116 46 ')
-        or code ~* $$current_setting(?!\s*\(\s*'request\.jwt\.)$$
+            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
+        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
         or not by_rows and (
             code ~* 'random|uuidv'
             or code ~ format(

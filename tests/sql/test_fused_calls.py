@@ -210,12 +210,14 @@ def test_policies_on_claims_and_random_defaults_cannot_tell(db: Sql, gateway: Sq
     db("create function public.sub() returns text stable language sql as "
        "$$ select current_setting( 'request.jwt.claims', true)::json ->> 'sub' $$")  # fmt: skip
     db("create policy p on pgmq.q_q using (public.sub() = 'a')")
+    db("create policy app on pgmq.q_q using (message ->> 'app' = current_setting('app.settings.name', true))")
     db("alter table pgmq.q_q add column id uuid default gen_random_uuid()")
     assert fusion(gateway, function) is not None
 
 
 TELLING = {
     "a header": ["create policy p on pgmq.q_q using (current_setting('request.headers')::json ->> 'x' = 'a')"],
+    "a setting of the session": ["create policy p on pgmq.q_q using (current_setting('enable_seqscan') = 'on')"],
     "a setting with a computed name": [
         "create policy p on pgmq.q_q using (current_setting('request.' || (message ->> 'x')) = 'a')"
     ],

@@ -3,7 +3,8 @@
 -- To add a function: its statement here, and its name in `kind_of_fusion`.
 
 -- Whether code could tell several calls in one statement from a statement for each: it reads the tables that the calls
--- write, a setting other than the claims, or a random value, which a subquery would get once for all calls.
+-- write, a setting other than the claims and those of the operator (app.…), or a random value, which a subquery would get
+-- once for all calls.
 --
 -- code     a node tree, or the source of a function; names and strings in trees are numbers
 -- by_rows  whether it is evaluated for each row, as defaults are
@@ -15,12 +16,12 @@ set search_path = pg_catalog, pg_temp
 as $apart$
     select coalesce(
         code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
-        -- The bytes of request.jwt. behind the four of its length.
+        -- The bytes of request.jwt. or app. behind the four of the length.
         or code ~ format(
-            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}%s)$$,
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
             'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
-            '114 101 113 117 101 115 116 46 106 119 116 46 ')
-        or code ~* $$current_setting(?!\s*\(\s*'request\.jwt\.)$$
+            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
+        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
         or not by_rows and (
             code ~* 'random|uuidv'
             or code ~ format(
