@@ -2371,25 +2371,26 @@ declare
     max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
     visible_at timestamptz[];
     messages jsonb[];
-    batch record;
     ids bigint[];
     first integer := 1;
 begin
-    for number in 1 .. cardinality(given) loop
+    with batches as materialized (
         select
             s.messages, coalesce(cardinality(s.messages), 0) as size,
             clock_timestamp() + make_interval(
-                secs => case when signatures[number] like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
-        into batch
-        from json_to_record(given[number]) as s (messages jsonb[], sleep_seconds integer);
-        if batch.size not between 1 and max_batch then
-            row_counts := null;
-            return;
-        end if;
-        messages := messages || array(select m.message from unnest(batch.messages) as m (message));
-        visible_at := visible_at || array_fill(batch.visible_at, array[batch.size]);
-        row_counts[number] := batch.size;
-    end loop;
+                secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
+        from unnest(given, signatures) as c (arguments, signature),
+            json_to_record(c.arguments) as s (messages jsonb[], sleep_seconds integer)
+    )
+    select array(select b.size from batches as b), m.times, m.messages
+    into row_counts, visible_at, messages
+    from (
+        select array_agg(b.visible_at), array_agg(m.message) from batches as b, unnest(b.messages) as m (message)
+    ) as m (times, messages);
+    if not 0 < all (row_counts) or not max_batch >= all (row_counts) then
+        row_counts := null;
+        return;
+    end if;
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
