@@ -11,9 +11,28 @@ JUDGEMENT = (
 )
 CALLS = (
     "select row_count, body, failure "
-    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s::oid[], %s, %s, %s::json, %s)"
+    "from pgmq_gateway.calls(%s, %s, %s, %s, %s, %s, %s, %s, %s::pg_catalog.oid[], %s, %s, %s::pg_catalog.json, %s)"
 )  # fmt: skip
 SEND = "send(message,queue_name)"
+# Supabase's, which call those of pgmq.
+SUPABASE = {
+    "read": (
+        "create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer) "
+        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
+        "from pgmq.read( queue_name := queue_name, vt := sleep_seconds, qty := n , conditional := '{}'::jsonb ); "
+        "end; $$"
+    ),
+    "pop": (
+        "create or replace function pgmq_public.pop(queue_name text) "
+        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
+        "from pgmq.pop( queue_name := queue_name ); end; $$"
+    ),
+}
+# Types that a caller has left in its session, and that the login role must not use.
+TYPES = "create type pg_temp.record as enum (); " + "; ".join(
+    f"create domain pg_temp.{name} as pg_catalog.{name} check (current_user <> 'authenticator')"
+    for name in ("json", "jsonb", "text", "timestamptz", "oid")
+)
 
 
 def sends(*messages: object, queue: str = "q") -> list[str]:

@@ -1080,9 +1080,9 @@ CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schema
     LANGUAGE plpgsql
     AS $$
 declare
-    given constant json := arguments::pg_catalog.json;
-    plain record;
-    line text;
+    given constant pg_catalog.json := arguments::pg_catalog.json;
+    plain pg_catalog.record;
+    line pg_catalog.text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -1148,20 +1148,20 @@ CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requ
     LANGUAGE plpgsql
     AS $$
 declare
-    given constant json[] := arguments;
-    request text[];
-    former text[];
-    statement constant text := fusion ->> 'statement';
-    fused record;
+    given constant pg_catalog.json[] := arguments;
+    request pg_catalog.text[];
+    former pg_catalog.text[];
+    statement constant pg_catalog.text := fusion ->> 'statement';
+    fused pg_catalog.record;
     row_counts bigint[];
-    bodies text[];
-    plain record;
-    own_role text;
-    code text;
-    message text;
-    detail text;
-    hint text;
-    context text;
+    bodies pg_catalog.text[];
+    plain pg_catalog.record;
+    own_role pg_catalog.text;
+    code pg_catalog.text;
+    message pg_catalog.text;
+    detail pg_catalog.text;
+    hint pg_catalog.text;
+    context pg_catalog.text;
 begin
     -- With another isolation level, the last comparison would not see what was committed since the first one.
     if pg_catalog.current_setting('transaction_isolation') <> 'read committed'
@@ -1171,7 +1171,7 @@ begin
     end if;
     if exists (
         select from pg_catalog.unnest(given) as g (call)
-        where g.call ->> 'queue_name' is distinct from calls.queue_name
+        where g.call operator(pg_catalog.->>) 'queue_name' is distinct from calls.queue_name
     ) then
         raise sqlstate 'GW130' using message = 'the calls name several queues';
     end if;
@@ -2308,7 +2308,7 @@ declare
     total bigint := 0;
     wanted integer;
     lease integer;
-    received record;
+    received pg_catalog.record;
 begin
     for number in 1 .. cardinality(given) loop
         wanted := 1;
@@ -2329,7 +2329,7 @@ begin
         return;
     end if;
     row_counts := array_fill(0, array[cardinality(given)]);
-    bodies := array_fill('[]'::text, array[cardinality(given)]);
+    bodies := array_fill('[]'::pg_catalog.text, array[cardinality(given)]);
     role := set_config('role', role, true);
     for received in execute statement using clock_timestamp(), total, firsts, leases loop
         row_counts[received.call] := received.count;
@@ -2344,8 +2344,8 @@ CREATE FUNCTION pgmq_gateway.fused_send(role text, statement text, signatures te
     SET search_path TO ''
     AS $$
 declare
-    visible_at timestamptz[];
-    messages jsonb[];
+    visible_at pg_catalog.timestamptz[];
+    messages pg_catalog.jsonb[];
     ids bigint[];
 begin
     select
@@ -2354,7 +2354,7 @@ begin
         array_agg(s.message)
     into visible_at, messages
     from unnest(given, signatures) as c (arguments, signature),
-        json_to_record(c.arguments) as s (message jsonb, sleep_seconds integer);
+        json_to_record(c.arguments) as s (message pg_catalog.jsonb, sleep_seconds integer);
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
@@ -2369,8 +2369,8 @@ CREATE FUNCTION pgmq_gateway.fused_send_batch(role text, statement text, signatu
     AS $$
 declare
     max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
-    visible_at timestamptz[];
-    messages jsonb[];
+    visible_at pg_catalog.timestamptz[];
+    messages pg_catalog.jsonb[];
     ids bigint[];
     first integer := 1;
 begin
@@ -2380,7 +2380,7 @@ begin
             clock_timestamp() + make_interval(
                 secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
         from unnest(given, signatures) as c (arguments, signature),
-            json_to_record(c.arguments) as s (messages jsonb[], sleep_seconds integer)
+            json_to_record(c.arguments) as s (messages pg_catalog.jsonb[], sleep_seconds integer)
     )
     select array(select b.size from batches as b), m.times, m.messages
     into row_counts, visible_at, messages
@@ -2455,7 +2455,7 @@ CREATE FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text
         (select string_agg(quote_ident(c), ', ') from unnest(columns) as c),
         case when 'last_read_at' = any (columns) then ', last_read_at = $1' end,
         case when 'headers' = any (columns) then ', headers' end,
-        case when 'headers' = any (columns) then ', null::jsonb' end);
+        case when 'headers' = any (columns) then ', null::pg_catalog.jsonb' end);
 $_$;
 
 CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) RETURNS json

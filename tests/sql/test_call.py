@@ -11,6 +11,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
+from tests.sql.calls import TYPES
 from tests.sql.conftest import Connect
 
 CLAIMS = json.dumps({"role": "anon", "sub": "somebody"})
@@ -73,6 +74,11 @@ def seen(gateway: Sql) -> dict[str, Any]:
     """Non-empty settings of the connection between two calls."""
     ((text,),) = gateway(f"select {SEEN}")
     return {name: value for name, value in json.loads(text).items() if value}
+
+
+def test_types_of_the_session_do_not_matter(gateway: Sql) -> None:
+    gateway(TYPES)
+    assert call(gateway, "select 1::bigint, 1::bigint, 'a'::pg_catalog.text, 1::bigint")[:3] == (1, 1, "a")
 
 
 def test_the_statement_sees_role_claims_request_and_search_path(gateway: Sql) -> None:

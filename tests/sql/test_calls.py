@@ -9,7 +9,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
-from tests.sql.calls import JUDGEMENT, bodies, calls, sends
+from tests.sql.calls import JUDGEMENT, TYPES, bodies, calls, sends
 from tests.sql.conftest import Connect
 from tests.waiting import until
 
@@ -66,6 +66,13 @@ def test_a_role_that_may_not_be_taken_ends_all(gateway: Sql) -> None:
         calls(gateway, sends(1, 2), role="postgres", careful=False)
     with pytest.raises(errors.InvalidParameterValue, match="does not exist"):
         calls(gateway, sends(1), role="nobody-at-all", careful=False)
+
+
+@pytest.mark.parametrize("careful", [True, False])
+def test_types_of_the_session_do_not_matter(gateway: Sql, careful: bool) -> None:
+    (judgement,) = gateway(JUDGEMENT, "q", "send")
+    gateway(TYPES)
+    assert bodies(calls(gateway, sends(1, 2), judgement=judgement, careful=careful)) == ["[1]", "[2]"]
 
 
 def test_settings_apply_to_all(gateway: Sql) -> None:

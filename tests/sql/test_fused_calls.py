@@ -12,7 +12,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
-from tests.sql.calls import JUDGEMENT, calls
+from tests.sql.calls import JUDGEMENT, SUPABASE, TYPES, calls
 from tests.sql.conftest import Connect
 
 # Far longer than a test, so that the leases and delays of messages can be read from vt.
@@ -58,6 +58,12 @@ def fill(db: Sql, picked: random.Random) -> None:
             "from unnest(%s::int[], %s::jsonb[]) as m (age, message)",
             ages, owners,
         )  # fmt: skip
+
+
+def add(db: Sql, count: int, queue: str = "q") -> None:
+    """Add visible messages in the order of vt."""
+    db(f"insert into pgmq.q_{queue} (vt, message) "
+       "select now() - make_interval(secs => 2000 - n), '1' from generate_series(1, %s) as n", count)  # fmt: skip
 
 
 def stored(db: Sql, queue: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -272,6 +278,18 @@ def test_n6_a_missing_privilege_is_the_error_of_each_call(db: Sql, gateway: Sql,
     assert fused == alone(gateway, "send", arguments)
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_types_of_the_session_do_not_matter(db: Sql, gateway: Sql, function: str) -> None:
+    add(db, 3)
+    arguments = [FUNCTIONS[function][0](random.Random(n)) for n in range(3)]  # noqa: S311
+    bodies = [json.dumps({"queue_name": "q", **given}) for given in arguments]
+    statements = [signature(function, given) for given in arguments]
+    (judgement,) = gateway(JUDGEMENT, "q", function)
+    gateway(TYPES)
+    rows = calls(gateway, bodies, statements=statements, judgement=judgement, careful=False)
+    assert [failure for *_, failure in rows] == [None] * 3
+
+
 def test_policies_have_the_search_path_of_a_single_call(db: Sql, gateway: Sql) -> None:
     """That of the functions of pgmq_public, which is empty."""
     db("alter table pgmq.q_q enable row level security")
@@ -279,21 +297,6 @@ def test_policies_have_the_search_path_of_a_single_call(db: Sql, gateway: Sql) -
     arguments = [{"message": n} for n in range(3)]
     assert together(gateway, "send", arguments) == [(1, f"[{n}]") for n in (1, 2, 3)]
     assert commands(db) == 1
-
-
-SUPABASE = {
-    "read": (
-        "create or replace function pgmq_public.read(queue_name text, sleep_seconds integer, n integer) "
-        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
-        "from pgmq.read( queue_name := queue_name, vt := sleep_seconds, qty := n , conditional := '{}'::jsonb ); "
-        "end; $$"
-    ),
-    "pop": (
-        "create or replace function pgmq_public.pop(queue_name text) "
-        "returns setof pgmq.message_record language plpgsql set search_path = '' as $$ begin return query select * "
-        "from pgmq.pop( queue_name := queue_name ); end; $$"
-    ),
-}
 
 
 def ids(body: str) -> list[int]:

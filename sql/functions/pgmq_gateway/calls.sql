@@ -5,7 +5,7 @@
 --
 -- SECURITY INVOKER, for the login role only: they give it no privilege that set_config does not give.
 -- No search_path of their own, because the caller's must last until the commit, where deferred triggers run; so all
--- names are qualified.
+-- names are qualified, those of types too, which Postgres looks for in pg_temp first.
 -- No smaller functions: each further level of calls makes a send 5 to 8 % slower, and what follows the change of role
 -- could not call one.
 
@@ -143,9 +143,9 @@ create or replace function pgmq_gateway.call(
 language plpgsql
 as $call$
 declare
-    given constant json := arguments::pg_catalog.json;
-    plain record;
-    line text;
+    given constant pg_catalog.json := arguments::pg_catalog.json;
+    plain pg_catalog.record;
+    line pg_catalog.text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -239,20 +239,20 @@ returns setof record
 language plpgsql
 as $calls$
 declare
-    given constant json[] := arguments;
-    request text[];
-    former text[];
-    statement constant text := fusion ->> 'statement';
-    fused record;
+    given constant pg_catalog.json[] := arguments;
+    request pg_catalog.text[];
+    former pg_catalog.text[];
+    statement constant pg_catalog.text := fusion ->> 'statement';
+    fused pg_catalog.record;
     row_counts bigint[];
-    bodies text[];
-    plain record;
-    own_role text;
-    code text;
-    message text;
-    detail text;
-    hint text;
-    context text;
+    bodies pg_catalog.text[];
+    plain pg_catalog.record;
+    own_role pg_catalog.text;
+    code pg_catalog.text;
+    message pg_catalog.text;
+    detail pg_catalog.text;
+    hint pg_catalog.text;
+    context pg_catalog.text;
 begin
     -- With another isolation level, the last comparison would not see what was committed since the first one.
     if pg_catalog.current_setting('transaction_isolation') <> 'read committed'
@@ -262,7 +262,7 @@ begin
     end if;
     if exists (
         select from pg_catalog.unnest(given) as g (call)
-        where g.call ->> 'queue_name' is distinct from calls.queue_name
+        where g.call operator(pg_catalog.->>) 'queue_name' is distinct from calls.queue_name
     ) then
         raise sqlstate 'GW130' using message = 'the calls name several queues';
     end if;

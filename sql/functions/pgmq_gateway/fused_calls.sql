@@ -5,7 +5,8 @@
 -- which the calls have to be run one by one, and nothing was done.
 --
 -- SECURITY INVOKER, for the login role only, as in `calls.sql`. Their search_path is that of the functions of
--- pgmq_public, because policies are evaluated with it.
+-- pgmq_public, because policies are evaluated with it. With it Postgres looks for types in pg_temp first, so their names
+-- are qualified.
 --
 -- statement   from `fused_statement`
 -- signatures  as in `calls`
@@ -39,8 +40,8 @@ language plpgsql
 set search_path = ''
 as $send$
 declare
-    visible_at timestamptz[];
-    messages jsonb[];
+    visible_at pg_catalog.timestamptz[];
+    messages pg_catalog.jsonb[];
     ids bigint[];
 begin
     select
@@ -49,7 +50,7 @@ begin
         array_agg(s.message)
     into visible_at, messages
     from unnest(given, signatures) as c (arguments, signature),
-        json_to_record(c.arguments) as s (message jsonb, sleep_seconds integer);
+        json_to_record(c.arguments) as s (message pg_catalog.jsonb, sleep_seconds integer);
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
@@ -68,8 +69,8 @@ set search_path = ''
 as $send_batch$
 declare
     max_batch constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000);
-    visible_at timestamptz[];
-    messages jsonb[];
+    visible_at pg_catalog.timestamptz[];
+    messages pg_catalog.jsonb[];
     ids bigint[];
     first integer := 1;
 begin
@@ -79,7 +80,7 @@ begin
             clock_timestamp() + make_interval(
                 secs => case when c.signature like '%sleep_seconds%' then s.sleep_seconds else 0 end) as visible_at
         from unnest(given, signatures) as c (arguments, signature),
-            json_to_record(c.arguments) as s (messages jsonb[], sleep_seconds integer)
+            json_to_record(c.arguments) as s (messages pg_catalog.jsonb[], sleep_seconds integer)
     )
     select array(select b.size from batches as b), m.times, m.messages
     into row_counts, visible_at, messages
@@ -117,7 +118,7 @@ declare
     total bigint := 0;
     wanted integer;
     lease integer;
-    received record;
+    received pg_catalog.record;
 begin
     for number in 1 .. cardinality(given) loop
         wanted := 1;
@@ -138,7 +139,7 @@ begin
         return;
     end if;
     row_counts := array_fill(0, array[cardinality(given)]);
-    bodies := array_fill('[]'::text, array[cardinality(given)]);
+    bodies := array_fill('[]'::pg_catalog.text, array[cardinality(given)]);
     role := set_config('role', role, true);
     for received in execute statement using clock_timestamp(), total, firsts, leases loop
         row_counts[received.call] := received.count;

@@ -93,7 +93,7 @@ as $statement$
         (select string_agg(quote_ident(c), ', ') from unnest(columns) as c),
         case when 'last_read_at' = any (columns) then ', last_read_at = $1' end,
         case when 'headers' = any (columns) then ', headers' end,
-        case when 'headers' = any (columns) then ', null::jsonb' end);
+        case when 'headers' = any (columns) then ', null::pg_catalog.jsonb' end);
 $statement$;
 revoke all on function pgmq_gateway.fused_statement from public;
 grant execute on function pgmq_gateway.fused_statement to authenticator;
