@@ -1151,7 +1151,6 @@ declare
     given constant pg_catalog.json[] := arguments;
     request pg_catalog.text[];
     former pg_catalog.text[];
-    statement constant pg_catalog.text := fusion ->> 'statement';
     fused pg_catalog.record;
     row_counts bigint[];
     bodies pg_catalog.text[];
@@ -1189,15 +1188,8 @@ begin
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     -- For two calls one statement is not faster.
-    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
-        and pgmq_gateway.may_execute(role, fusion)
-    then
-        case fusion ->> 'kind'
-            when 'send' then fused := pgmq_gateway.fused_send(role, statement, statements, given);
-            when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, statements, given);
-            when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, statements, given);
-            when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, statements, given);
-        end case;
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2 then
+        fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
         seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
@@ -1956,6 +1948,29 @@ CREATE FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value 
     where n.nspname = 'pgmq' and d.datname = current_database();
 $$;
 
+CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select coalesce(
+        code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
+        -- The bytes of request.jwt. or app. behind the four of the length.
+        or code ~ format(
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
+            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
+            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
+        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
+        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
+        or code ~* 'pg_show_all_settings|\{TABLESAMPLECLAUSE '
+        or not per_row and (
+            code ~* 'random|uuidv'
+            or code ~ format(
+                ':funcid (?:%s) ',
+                (select string_agg(p.oid::text, '|') from pg_proc as p
+                where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
+        false);
+$_$;
+
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2257,12 +2272,12 @@ CREATE FUNCTION pgmq_gateway.function_md5(routine oid) RETURNS text
     where p.oid = routine;
 $$;
 
-CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) RETURNS record
+CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[], OUT routines oid[]) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     with recursive routines as (
-        select p.oid, n.nspname, p.proname, p.prosrc
+        select p.oid, n.nspname, p.proname, p.prosrc, p.proargtypes
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname in ('pgmq', 'pgmq_public')
@@ -2294,7 +2309,42 @@ CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacle
             where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
-        array(select function_name union select proname::text from used order by 1);
+        array(select function_name union select proname::text from used order by 1),
+        array(
+            select u.oid
+            from used as u
+            where format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
+                'send(text, jsonb)', 'send(text, jsonb, jsonb)', 'send(text, jsonb, timestamp with time zone)',
+                'send(text, jsonb, jsonb, integer)', 'send_batch(text, jsonb[])', 'send_batch(text, jsonb[], jsonb[])',
+                'send_batch(text, jsonb[], timestamp with time zone)', 'send_batch(text, jsonb[], jsonb[], integer)',
+                'archive(text, bigint[])', 'delete(text, bigint[])'
+            ])
+            order by u.oid);
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_calls(role text, fusion json, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    statement constant pg_catalog.text := fusion ->> 'statement';
+    fused pg_catalog.record;
+begin
+    if pgmq_gateway.may_execute(role, fusion) is not true then
+        return;
+    end if;
+    case fusion ->> 'kind'
+        when 'send' then fused := pgmq_gateway.fused_send(role, statement, signatures, given);
+        when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, signatures, given);
+        when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, signatures, given);
+        when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, signatures, given);
+    end case;
+    bodies := fused.bodies;
+    row_counts := fused.row_counts;
+    if cardinality(bodies) <> cardinality(given) then
+        raise exception 'one statement for % calls returned % results', cardinality(given), cardinality(bodies);
+    end if;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
@@ -2302,10 +2352,14 @@ CREATE FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures
     SET search_path TO ''
     AS $$
 declare
-    max_read constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000);
+    -- To claim more, Postgres can prefer to scan the whole queue.
+    max_total constant integer := least(
+        1000, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+    );
     firsts bigint[];
     leases integer[];
     total bigint := 0;
+    got bigint := 0;
     wanted integer;
     lease integer;
     received pg_catalog.record;
@@ -2325,13 +2379,18 @@ begin
         leases[number] := lease;
         total := total + wanted;
     end loop;
-    if total > max_read then
+    if total > max_total then
         return;
     end if;
     row_counts := array_fill(0, array[cardinality(given)]);
     bodies := array_fill('[]'::pg_catalog.text, array[cardinality(given)]);
     role := set_config('role', role, true);
     for received in execute statement using clock_timestamp(), total, firsts, leases loop
+        -- A policy for one of the commands can hide a claimed message. One by one, each later call would claim it again.
+        if got < firsts[received.call] - 1 then
+            raise exception 'a policy hides messages that earlier calls have claimed';
+        end if;
+        got := got + received.count;
         row_counts[received.call] := received.count;
         bodies[received.call] := received.json_agg;
     end loop;
@@ -2394,6 +2453,9 @@ begin
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
+    if cardinality(ids) is distinct from cardinality(messages) then
+        raise exception 'an INSERT of % messages returned % ids', cardinality(messages), cardinality(ids);
+    end if;
     for number in 1 .. cardinality(given) loop
         bodies[number] := '[' || array_to_string(ids[first : first + row_counts[number] - 1], ', ') || ']';
         first := first + row_counts[number];
@@ -2425,64 +2487,89 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) RETURNS text
+CREATE FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], other_columns name[], ordered_by name) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     select format(
-        case function_name
-            when 'delete' then $$
+        case
+            when function_name = 'delete' then $$
                 with settled as (delete from pgmq.%1$I where msg_id = any ($1) returning msg_id)
                 select array_agg(msg_id) from settled $$
-            when 'archive' then $$
+            when function_name = 'archive' then $$
                 with deleted as (delete from pgmq.%1$I where msg_id = any ($1) returning %4$s),
                 settled as (insert into pgmq.%2$I (%4$s) select %4$s from deleted returning msg_id)
                 select array_agg(msg_id) from settled $$
-            when 'read' then pgmq_gateway.receiving_statement($$
+            when function_name = 'read' then pgmq_gateway.receiving_statement($$
                 update pgmq.%1$I as q
-                set vt = $1 + make_interval(secs => ($4)[claimed.call]), read_ct = q.read_ct + 1 %5$s
+                set vt = $1 + make_interval(secs => ($4)[claimed.call]), read_ct = q.read_ct + 1 %6$s
                 from claimed $$)
-            when 'pop' then pgmq_gateway.receiving_statement('delete from pgmq.%1$I as q using claimed')
-            else $$
+            when function_name = 'pop' then pgmq_gateway.receiving_statement('delete from pgmq.%1$I as q using claimed')
+            -- As in pgmq.send_batch, rows are inserted and returned in the order in which unnest produces them.
+            when function_name in ('send', 'send_batch') then $$
                 with sent as (
-                    insert into pgmq.%1$I (vt, message %6$s)
-                    select s.vt, s.message %7$s from unnest($1, $2) as s (vt, message)
+                    insert into pgmq.%1$I (vt, message %7$s)
+                    select s.vt, s.message %8$s from unnest($1, $2) as s (vt, message)
                     returning msg_id
                 )
                 select array_agg(msg_id) from sent $$
         end,
-        lower('q_' || queue_name), lower('a_' || queue_name), claims_by,
+        lower('q_' || queue_name), lower('a_' || queue_name), ordered_by,
         (select string_agg(quote_ident(c), ', ') from unnest(columns) as c),
+        (select ', row(' || string_agg('q.' || quote_ident(c), ', ') || ')' from unnest(other_columns) as c),
         case when 'last_read_at' = any (columns) then ', last_read_at = $1' end,
         case when 'headers' = any (columns) then ', headers' end,
         case when 'headers' = any (columns) then ', null::pg_catalog.jsonb' end);
 $_$;
 
-CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) RETURNS json
+CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) RETURNS json
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select json_build_object(
-        'kind', pgmq_gateway.kind_of_fusion(function_name),
-        'statement', pgmq_gateway.fused_statement(
-            queue_name, function_name,
-            array(
-                select a.attname
-                from pg_attribute as a
-                join pg_class as c on c.oid = a.attrelid
-                where c.relnamespace = to_regnamespace('pgmq') and c.relname = 'message_record'
-                  and a.attnum > 0 and not a.attisdropped
-                order by a.attnum),
+    with tables as (
+        select
+            c.relname, array_agg(a.attname order by a.attnum) as names,
+            array_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod) order by a.attnum) as columns
+        from pg_class as c
+        join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where c.relnamespace = to_regnamespace('pgmq')
+          and c.relname = any (array['message_record', lower('q_' || queue_name)])
+        group by c.relname
+    ), code as (
+        select
             -- Supabase's functions call those of pgmq, which scan the primary key.
-            (select case when r.prosrc ~ 'pgmq\.(?:read|pop)\s*\(' then 'msg_id' else 'vt' end)),
-        -- As the text of an array, which is read faster.
-        'routines', (array[r.oid] || array(
-            select p.oid
+            case when bool_or(r.of_pgmq and r.proname = function_name) then 'msg_id' else 'vt' end as ordered_by,
+            bool_or(r.whole_rows) as reads_whole_rows,
+            bool_or(r.whole_rows and r.of_pgmq) as returns_whole_rows
+        from (
+            select
+                p.proname, p.pronamespace = to_regnamespace('pgmq') as of_pgmq,
+                p.prosrc ~* 'returning\s+(?:\w+\.)?\*' as whole_rows
             from pg_proc as p
-            where p.pronamespace = to_regnamespace('pgmq') and p.proname = any (functions)))::text)
-    from pg_proc as r
-    where r.pronamespace = to_regnamespace('pgmq_public') and r.proname = function_name
-      and pgmq_gateway.kind_of_fusion(function_name) is not null
+            where p.oid = any (routines)
+        ) as r
+    )
+    select json_build_object(
+        'kind', k.kind,
+        'statement', s.statement,
+        -- As the text of an array, which is read faster.
+        'routines', routines::text)
+    from (values
+        ('send', 'send'), ('send_batch', 'send_batch'), ('read', 'receive'), ('pop', 'receive'), ('delete', 'settle'),
+        ('archive', 'settle')
+    ) as k (name, kind)
+    cross join code
+    join tables as message on message.relname = 'message_record'
+    join tables as queue on queue.relname <> 'message_record'
+    cross join lateral pgmq_gateway.fused_statement(
+        queue_name, function_name, message.names,
+        case when code.reads_whole_rows then array(select unnest(queue.names) except select unnest(message.names)) end,
+        code.ordered_by) as s (statement)
+    where k.name = function_name
+      and s.statement is not null
+      -- Other types are an error of each call, and so are other columns where the function returns all.
+      and (k.kind <> 'receive' or queue.columns @> message.columns)
+      and (not code.returns_whole_rows or queue.columns = message.columns)
       -- pgmq rejects other names at each call.
       and queue_name !~ '\$|;|--|''';
 $_$;
@@ -2759,8 +2846,8 @@ begin
     relations := by_tables.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
-    if obstacles = '{}' and by_tables.fusable then
-        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.functions);
+    if obstacles = '{}' and by_tables.fusible then
+        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.routines);
     end if;
 end;
 $$;
@@ -2770,17 +2857,6 @@ CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
-$$;
-
-CREATE FUNCTION pgmq_gateway.kind_of_fusion(function_name text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    select case
-        when function_name in ('send', 'send_batch') then function_name
-        when function_name in ('read', 'pop') then 'receive'
-        when function_name in ('delete', 'archive') then 'settle'
-    end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.known_functions() RETURNS TABLE(schema name, name name, md5 text)
@@ -3616,19 +3692,22 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.receiving_statement(change text) RETURNS text
+CREATE FUNCTION pgmq_gateway.receiving_statement(command text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     select $$
         with claimed as (
-            select c.msg_id, width_bucket(row_number() over (), $3) as call
+            select c.id, width_bucket(row_number() over (), $3) as call
             from (
-                select msg_id from pgmq.%1$I where vt <= $1 order by %3$I limit $2 for update skip locked
+                select msg_id as id from pgmq.%1$I where vt <= $1 order by %3$I limit $2 for update skip locked
             ) as c
-        ), received as ( $$ || change || $$ where q.msg_id = claimed.msg_id returning claimed.call, q.*)
-        select call, count(*), json_agg(row(%4$s)::pgmq.message_record order by msg_id)
-        from received group by call $$;
+        ), received as ( $$ || command || $$
+            where q.msg_id = claimed.id
+            returning claimed.call, row(%4$s)::pgmq.message_record as message %5$s
+        )
+        select call, count(*), json_agg(message order by (message).msg_id)
+        from received group by call order by call $$;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.record_default_privileges() RETURNS void
@@ -3908,11 +3987,18 @@ CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_tabl
     where part.relation = any (tables);
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
+declare
+    -- With their sequences: a policy can read them too.
+    written constant oid[] := tables || array(
+        select d.objid
+        from pg_depend as d
+        where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = any (tables)
+          and d.deptype in ('a', 'i'));
 begin
     with recursive used (title, class, object) as (
         select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
@@ -3961,14 +4047,15 @@ begin
         not exists (
             select
             from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
-            where pgmq_gateway.tells_calls_apart(e.tree, tables, e.class = 'pg_attrdef'::regclass))
+            where pgmq_gateway.distinguishes_calls(e.tree, written, e.class = 'pg_attrdef'::regclass))
         and not exists (
             select
             from routines as r
             join pg_proc as p on p.oid = r.oid
             where r.oid >= 16384
-              and pgmq_gateway.tells_calls_apart(coalesce(p.prosqlbody::text, p.prosrc), tables, false))
-    into obstacles, relations, functions, fusable;
+              and pgmq_gateway.distinguishes_calls(
+                  concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), written, false))
+    into obstacles, relations, functions, fusible;
 end;
 $$;
 
@@ -4020,27 +4107,6 @@ begin
     return spacing;
 end;
 $$;
-
-CREATE FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-    select coalesce(
-        code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
-        -- The bytes of request.jwt. or app. behind the four of the length.
-        or code ~ format(
-            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
-            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
-            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
-        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
-        or not by_rows and (
-            code ~* 'random|uuidv'
-            or code ~ format(
-                ':funcid (?:%s) ',
-                (select string_agg(p.oid::text, '|') from pg_proc as p
-                where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
-        false);
-$_$;
 
 CREATE FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) RETURNS text
     LANGUAGE sql STABLE
@@ -4712,6 +4778,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_secon
 
 REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) FROM PUBLIC;
@@ -4740,8 +4809,11 @@ GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[
 REVOKE ALL ON FUNCTION pgmq_gateway.function_md5(routine oid) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_md5(routine oid) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[], OUT routines oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacles text[], OUT functions text[], OUT routines oid[]) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_calls(role text, fusion json, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_calls(role text, fusion json, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
@@ -4755,11 +4827,11 @@ GRANT ALL ON FUNCTION pgmq_gateway.fused_send_batch(role text, statement text, s
 REVOKE ALL ON FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fused_settle(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], claims_by name) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], other_columns name[], ordered_by name) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], other_columns name[], ordered_by name) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, functions text[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
@@ -4790,9 +4862,6 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name tex
 GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.kind_of_fusion(function_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.kind_of_fusion(function_name text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.known_functions() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
@@ -4878,8 +4947,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.receiving_statement(change text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.receiving_statement(change text) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.receiving_statement(command text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.receiving_statement(command text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 
@@ -4913,16 +4982,13 @@ GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusable boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.take_sample(spacing double precision, keep_days double precision) TO authenticator;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.template_condition(template text, queue_table regclass, command "char", claim text, member text) FROM PUBLIC;
 

@@ -12,7 +12,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
-from tests.sql.calls import JUDGEMENT, SUPABASE, TYPES, calls
+from tests.sql.calls import CLAIMS, JUDGEMENT, SUPABASE, TYPES, calls
 from tests.sql.conftest import Connect
 
 # Far longer than a test, so that the leases and delays of messages can be read from vt.
@@ -203,15 +203,15 @@ def commands(db: Sql) -> int:
     return found
 
 
-def fusion(gateway: Sql, function: str = "send") -> object:
+def fusion(gateway: Sql, function: str = "send") -> dict[str, Any] | None:
     """What the judgement says; None: the calls run one by one."""
     obstacles, *_, found = gateway(JUDGEMENT, "q", function)[0]
     assert obstacles == []
-    return found
+    return json.loads(found) if found else None
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_policies_on_claims_and_random_defaults_cannot_tell(db: Sql, gateway: Sql, function: str) -> None:
+def test_policies_on_claims_and_random_defaults_make_no_difference(db: Sql, gateway: Sql, function: str) -> None:
     protect(db)
     db("create function public.sub() returns text stable language sql as "
        "$$ select current_setting( 'request.jwt.claims', true)::json ->> 'sub' $$")  # fmt: skip
@@ -221,7 +221,7 @@ def test_policies_on_claims_and_random_defaults_cannot_tell(db: Sql, gateway: Sq
     assert fusion(gateway, function) is not None
 
 
-TELLING = {
+DISTINGUISHING = {
     "a header": ["create policy p on pgmq.q_q using (current_setting('request.headers')::json ->> 'x' = 'a')"],
     "a setting of the session": ["create policy p on pgmq.q_q using (current_setting('enable_seqscan') = 'on')"],
     "a setting with a computed name": [
@@ -240,23 +240,63 @@ TELLING = {
         "begin atomic select count(*) from pgmq.q_q; end",
         "create policy p on pgmq.q_q using (true) with check (public.filled() < 2)",
     ],
+    "the default of an argument": [
+        "create function public.path(given text default current_setting('request.path', true)) returns text "
+        "stable language sql as 'select given'",
+        "create policy p on pgmq.q_q using (public.path() = 'a')",
+    ],
+    "all settings": ["create policy p on pgmq.q_q using ((select count(*) from pg_show_all_settings()) > 0)"],
+    "the last id": ["create policy p on pgmq.q_q using ((select last_value from pgmq.q_q_msg_id_seq) < 9)"],
+    "a sample": [
+        "create table public.members (id integer)",
+        "create policy p on pgmq.q_q using (exists (select from public.members tablesample bernoulli (50)))",
+    ],
     "chance": ["create policy p on pgmq.q_q using ((select random()) < 0.5)"],
 }
 
 
-@pytest.mark.parametrize("changes", TELLING.values(), ids=TELLING)
-def test_n6_calls_that_a_policy_could_tell_apart_run_one_by_one(db: Sql, gateway: Sql, changes: list[str]) -> None:
+@pytest.mark.parametrize("changes", DISTINGUISHING.values(), ids=DISTINGUISHING)
+def test_n6_calls_that_a_policy_could_distinguish_run_one_by_one(db: Sql, gateway: Sql, changes: list[str]) -> None:
     for change in changes:
         db(change)
     assert fusion(gateway) is None
 
 
 def test_the_number_of_messages_that_a_policy_allows_is_kept(db: Sql, gateway: Sql) -> None:
-    for change in TELLING["a number of messages"]:
+    for change in DISTINGUISHING["a number of messages"]:
         db(change)
     db("alter table pgmq.q_q enable row level security")
     arguments = [{"message": n} for n in range(5)]
     assert [first for first, _ in together(gateway, "send", arguments)] == [1, 1, "42501", "42501", "42501"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_n6_policies_for_single_commands_hide_the_same_messages(db: Sql, gateway: Sql, function: str) -> None:
+    for queue in ("q", "twin"):
+        db(f"alter table pgmq.q_{queue} enable row level security")
+        db(f"create policy for_insert on pgmq.q_{queue} for insert to anon with check (true)")
+        for command, n in (("select", 7), ("update", 5), ("delete", 3)):
+            db(f"create policy for_{command} on pgmq.q_{queue} for {command} to anon using (mod(msg_id, {n}) > 0)")
+        add(db, 40, queue)
+    valid, _ = FUNCTIONS[function]
+    for seed in range(3):
+        picked = random.Random(f"{function} {seed}")  # noqa: S311 the same calls each time
+        arguments = [valid(picked) for _ in range(4)]
+        if function in ("delete", "archive"):
+            arguments.sort(key=lambda given: int(given["message_id"]))
+        fused = together(gateway, function, arguments, undone=lambda: db(SAME_IDS))
+        assert fused == alone(gateway, function, arguments, "twin"), arguments
+        assert list(stored(db, "q").values()) == list(stored(db, "twin").values()), arguments
+
+
+def test_a_message_hidden_from_deletes_is_claimed_by_each_pop(db: Sql, gateway: Sql) -> None:
+    db("alter table pgmq.q_q enable row level security")
+    db("create policy r on pgmq.q_q for select to anon using (true)")
+    db("create policy u on pgmq.q_q for update to anon using (true)")
+    db("create policy d on pgmq.q_q for delete to anon using (msg_id > 1)")
+    add(db, 3)
+    assert together(gateway, "pop", [{}] * 3) == [(0, "[]")] * 3
+    assert db("select count(*) from pgmq.q_q") == [(3,)]
 
 
 LACKING = {
@@ -278,6 +318,66 @@ def test_n6_a_missing_privilege_is_the_error_of_each_call(db: Sql, gateway: Sql,
     assert fused == alone(gateway, "send", arguments)
 
 
+@pytest.mark.parametrize(
+    ("function", "installed"), [*((name, "") for name in FUNCTIONS), *SUPABASE.items()],
+    ids=[*FUNCTIONS, *(f"{name} of Supabase" for name in SUPABASE)],
+)  # fmt: skip
+def test_the_privileges_on_functions_are_those_of_a_single_call(
+    db: Sql, gateway: Sql, function: str, installed: str
+) -> None:
+    db(installed)
+    found = fusion(gateway, function)
+    assert found is not None
+    routines = [r for (r,) in db("select r::regprocedure::text from unnest(%s::oid[]) as r", found["routines"])]
+    db("revoke execute on all functions in schema pgmq, pgmq_public from public, anon")
+    db(f"grant execute on function {', '.join(routines)} to anon")
+    arguments = [FUNCTIONS[function][0](random.Random(n)) for n in range(3)]  # noqa: S311
+    codes = [first for first, _ in alone(gateway, function, arguments)]
+    assert "42501" not in codes
+    assert may_execute(gateway, found)
+    for routine in routines:
+        db(f"revoke execute on function {routine} from anon")
+        assert not may_execute(gateway, found)
+        assert [first for first, _ in alone(gateway, function, arguments)] == ["42501"] * 3, routine
+        db(f"grant execute on function {routine} to anon")
+
+
+def may_execute(gateway: Sql, found: dict[str, Any]) -> bool:
+    ((result,),) = gateway("select pgmq_gateway.may_execute('anon', %s)", json.dumps(found))
+    assert isinstance(result, bool)
+    return result
+
+
+@pytest.mark.parametrize("function", ["read", "pop"])
+def test_other_columns_are_read_where_a_single_call_reads_them(db: Sql, gateway: Sql, function: str) -> None:
+    """The gateway's read does, its pop does not. The names are also those of the statement."""
+    db("alter table pgmq.q_q add column call text, add column id integer")
+    add(db, 3)
+    arguments = [{"n": 1, "sleep_seconds": STEP} if function == "read" else {}] * 3
+    bodies = [json.dumps({"queue_name": "q", **given}) for given in arguments]
+    statement = signature(function, arguments[0])
+    rows = calls(gateway, bodies, statement=statement, careful=False)
+    assert [ids(row[1]) for row in rows] == [[1], [2], [3]]
+    assert "call" not in rows[0][1]
+    db("truncate pgmq.q_q")
+    add(db, 3)
+    db("revoke select on pgmq.q_q from anon")
+    db("grant select (msg_id, read_ct, enqueued_at, last_read_at, vt, message, headers) on pgmq.q_q to anon")
+    if function == "pop":
+        rows = calls(gateway, bodies, statement=statement, careful=False)
+        assert [ids(row[1]) for row in rows] == [[4], [5], [6]]
+    else:
+        assert [first for first, _ in together(gateway, function, arguments)] == ["42501"] * 3
+
+
+def test_columns_of_another_type_are_an_error_of_each_call(db: Sql, gateway: Sql) -> None:
+    db("alter table pgmq.q_q alter column read_ct type bigint")
+    add(db, 3)
+    assert fusion(gateway, "send") is not None
+    assert fusion(gateway, "read") is None
+    assert [first for first, _ in together(gateway, "pop", [{}] * 3)] == ["42804"] * 3
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_types_of_the_session_do_not_matter(db: Sql, gateway: Sql, function: str) -> None:
     add(db, 3)
@@ -288,6 +388,26 @@ def test_types_of_the_session_do_not_matter(db: Sql, gateway: Sql, function: str
     gateway(TYPES)
     rows = calls(gateway, bodies, statements=statements, judgement=judgement, careful=False)
     assert [failure for *_, failure in rows] == [None] * 3
+
+
+def test_a_function_without_a_statement_has_none(db: Sql) -> None:
+    statement = "select pgmq_gateway.fused_statement('q', 'purge', '{vt,message}', null, 'vt')"
+    assert db(statement) == [(None,)]
+
+
+WRONG: dict[str, dict[str, Any]] = {"send": {"message": 1}, "send_batch": {"messages": [1, 2]}}
+
+
+@pytest.mark.parametrize("function", WRONG)
+def test_a_statement_with_too_few_results_fails(gateway: Sql, function: str) -> None:
+    found = fusion(gateway, function)
+    assert found is not None
+    few = json.dumps({**found, "statement": "select array[1]::bigint[] where $1 is not null and $2 is not null"})
+    given = [json.dumps({"queue_name": "q", **WRONG[function]})] * 3
+    gateway("select set_config('request.jwt.claims', %s, false)", CLAIMS)
+    with pytest.raises(errors.RaiseException, match="returned 1 "):
+        gateway("select pgmq_gateway.fused_calls('anon', %s, %s, %s::json[])", few,
+                [signature(function, WRONG[function])] * 3, given)  # fmt: skip
 
 
 def test_policies_have_the_search_path_of_a_single_call(db: Sql, gateway: Sql) -> None:
@@ -344,3 +464,13 @@ def test_limits_of_the_operator_apply_to_each_call(db: Sql, gateway: Sql) -> Non
     reads = [json.dumps({"queue_name": "q", "n": 3, "sleep_seconds": STEP})] * 3
     rows = calls(gateway, reads, statement="read(n,queue_name,sleep_seconds)", settings=settings, careful=False)
     assert [row[0] for row in rows] == [2, 2, 1]
+
+
+def test_many_messages_are_claimed_call_by_call(db: Sql, gateway: Sql) -> None:
+    """One claim of so many would be planned as a scan of the whole queue."""
+    add(db, 1001)
+    for n, claims in ((333, 1), (334, 3)):
+        read = together(gateway, "read", [{"n": n, "sleep_seconds": 1}] * 3)
+        assert [count for count, _ in read] == [n, n, min(n, 1001 - 2 * n)]
+        assert commands(db) == claims
+        db("update pgmq.q_q set vt = now() - interval '1 s'")

@@ -15,7 +15,7 @@ from pgmq_gateway.install.installer import install
 from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import databases
 from tests.databases import Sql, runner
-from tests.sql.calls import calls
+from tests.sql.calls import SUPABASE, calls
 from tests.sql.conftest import OPERATIONS, PGMQ_SQL, Connect, as_role, connected
 from tests.sql.shape_15 import shape_of_15
 
@@ -144,6 +144,15 @@ def test_calls_can_be_one_statement(old: Sql, function: str, case: tuple[dict[st
         assert [list(json.loads(row[1])[0]) for row in rows] == [KEYS] * 3
         rows = [(row[0], str(json.loads(row[1])[0]["msg_id"]), row[2]) for row in rows]
     assert [row[1] for row in rows] == expected
+
+
+def test_a_column_that_pop_cannot_return_is_an_error_of_each_call(old: Sql) -> None:
+    """The pop of this pgmq returns all columns."""
+    judgement = "select obstacles, fusion is not null from pgmq_gateway.judgement('q', 'pop')"
+    old(SUPABASE["pop"])
+    assert old(judgement) == [([], True)]
+    old("alter table pgmq.q_q add column extra text")
+    assert old(judgement) == [([], False)]
 
 
 def test_rights_are_managed(old: Sql) -> None:

@@ -207,10 +207,11 @@ grant execute on function pgmq_gateway.call to authenticator;
 -- arguments    the JSON of each call
 -- queue_name   the queue that all calls name
 -- relations    as returned by `judgement`, like `functions` and `fingerprint`
--- fusion       as returned by `judgement`: the calls run as one statement, unless `careful`, where that is sure to
---              give the same results; null: one by one
--- careful      whether each call has a savepoint, so that a failed one is undone and the others continue; otherwise the
---              first error is that of the whole transaction. A savepoint costs as much as a small call.
+-- fusion       as returned by `judgement`: the calls run as one statement where that gives the same results; null: one
+--              by one
+-- careful      whether the calls run one by one, each with a savepoint, so that a failed one is undone and the others
+--              continue; otherwise the first error is that of the whole transaction. A savepoint costs as much as a
+--              small call.
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
 -- seconds      how long all calls took, without the commit; in the last row
 --
@@ -242,7 +243,6 @@ declare
     given constant pg_catalog.json[] := arguments;
     request pg_catalog.text[];
     former pg_catalog.text[];
-    statement constant pg_catalog.text := fusion ->> 'statement';
     fused pg_catalog.record;
     row_counts bigint[];
     bodies pg_catalog.text[];
@@ -280,15 +280,8 @@ begin
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     -- For two calls one statement is not faster.
-    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
-        and pgmq_gateway.may_execute(role, fusion)
-    then
-        case fusion ->> 'kind'
-            when 'send' then fused := pgmq_gateway.fused_send(role, statement, statements, given);
-            when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, statements, given);
-            when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, statements, given);
-            when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, statements, given);
-        end case;
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2 then
+        fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
         seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());

@@ -8,13 +8,44 @@
 -- pgmq_public, because policies are evaluated with it. With it Postgres looks for types in pg_temp first, so their names
 -- are qualified.
 --
+-- Arrays keep the order of the calls: unnest produces elements in order, and nothing between it and array_agg sorts.
+--
 -- statement   from `fused_statement`
 -- signatures  as in `calls`
 -- given       the arguments of each call
 
--- Whether a role may execute all functions that one of the calls would execute.
---
 -- fusion  from the function of this name
+create or replace function pgmq_gateway.fused_calls(
+    role text, fusion json, signatures text[], given json[], out row_counts bigint[], out bodies text[]
+)
+language plpgsql
+set search_path = ''
+as $fused$
+declare
+    statement constant pg_catalog.text := fusion ->> 'statement';
+    fused pg_catalog.record;
+begin
+    if pgmq_gateway.may_execute(role, fusion) is not true then
+        return;
+    end if;
+    case fusion ->> 'kind'
+        when 'send' then fused := pgmq_gateway.fused_send(role, statement, signatures, given);
+        when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, signatures, given);
+        when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, signatures, given);
+        when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, signatures, given);
+    end case;
+    bodies := fused.bodies;
+    row_counts := fused.row_counts;
+    if cardinality(bodies) <> cardinality(given) then
+        raise exception 'one statement for % calls returned % results', cardinality(given), cardinality(bodies);
+    end if;
+end;
+$fused$;
+revoke all on function pgmq_gateway.fused_calls from public;
+grant execute on function pgmq_gateway.fused_calls to authenticator;
+
+-- Whether a role may execute all functions that one of the calls would execute. Privileges on the schema pgmq and on
+-- tables are checked when the statement runs.
 create or replace function pgmq_gateway.may_execute(role text, fusion json)
 returns boolean
 language plpgsql
@@ -94,6 +125,9 @@ begin
     role := set_config('role', role, true);
     execute statement into ids using visible_at, messages;
     role := set_config('role', 'none', true);
+    if cardinality(ids) is distinct from cardinality(messages) then
+        raise exception 'an INSERT of % messages returned % ids', cardinality(messages), cardinality(ids);
+    end if;
     for number in 1 .. cardinality(given) loop
         bodies[number] := '[' || array_to_string(ids[first : first + row_counts[number] - 1], ', ') || ']';
         first := first + row_counts[number];
@@ -103,8 +137,8 @@ $send_batch$;
 revoke all on function pgmq_gateway.fused_send_batch from public;
 grant execute on function pgmq_gateway.fused_send_batch to authenticator;
 
--- One claim for all reads, dealt out in their order: none gets more than it asked for. A pop takes one message, and the
--- statement ignores its lease.
+-- One claim for all reads, dealt out in their order: none gets more than it asked for. A pop takes one message, and its
+-- statement ignores the lease.
 create or replace function pgmq_gateway.fused_receive(
     role text, statement text, signatures text[], given json[], out row_counts bigint[], out bodies text[]
 )
@@ -112,10 +146,14 @@ language plpgsql
 set search_path = ''
 as $receive$
 declare
-    max_read constant integer := coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000);
+    -- To claim more, Postgres can prefer to scan the whole queue.
+    max_total constant integer := least(
+        1000, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000)
+    );
     firsts bigint[];
     leases integer[];
     total bigint := 0;
+    got bigint := 0;
     wanted integer;
     lease integer;
     received pg_catalog.record;
@@ -135,13 +173,18 @@ begin
         leases[number] := lease;
         total := total + wanted;
     end loop;
-    if total > max_read then
+    if total > max_total then
         return;
     end if;
     row_counts := array_fill(0, array[cardinality(given)]);
     bodies := array_fill('[]'::pg_catalog.text, array[cardinality(given)]);
     role := set_config('role', role, true);
     for received in execute statement using clock_timestamp(), total, firsts, leases loop
+        -- A policy for one of the commands can hide a claimed message. One by one, each later call would claim it again.
+        if got < firsts[received.call] - 1 then
+            raise exception 'a policy hides messages that earlier calls have claimed';
+        end if;
+        got := got + received.count;
         row_counts[received.call] := received.count;
         bodies[received.call] := received.json_agg;
     end loop;

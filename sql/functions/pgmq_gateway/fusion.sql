@@ -1,19 +1,18 @@
 -- Whether the calls of a function on a queue can be one statement, and which. `fused_calls.sql` runs it.
---
--- To add a function: its statement here, and its name in `kind_of_fusion`.
 
--- Whether code could tell several calls in one statement from a statement for each: it reads the tables that the calls
--- write, a setting other than the claims and those of the operator (app.…), or a random value, which a subquery would get
--- once for all calls.
+-- Whether code could distinguish several calls in one statement from a statement for each: it reads the tables that the
+-- calls write, a setting other than the claims and those of the operator (app.…), or a random value or sample, which a
+-- subquery would get once for all calls.
 --
 -- code     a node tree, or the source of a function; names and strings in trees are numbers
--- by_rows  whether it is evaluated for each row, as defaults are
-create or replace function pgmq_gateway.tells_calls_apart(code text, tables oid[], by_rows boolean)
+-- tables   with their sequences
+-- per_row  whether it is evaluated for each row, as defaults are
+create or replace function pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean)
 returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as $apart$
+as $distinguishes$
     select coalesce(
         code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
         -- The bytes of request.jwt. or app. behind the four of the length.
@@ -22,45 +21,33 @@ as $apart$
             'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
             '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
         or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
-        or not by_rows and (
+        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
+        or code ~* 'pg_show_all_settings|\{TABLESAMPLECLAUSE '
+        or not per_row and (
             code ~* 'random|uuidv'
             or code ~ format(
                 ':funcid (?:%s) ',
                 (select string_agg(p.oid::text, '|') from pg_proc as p
                 where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
         false);
-$apart$;
-revoke all on function pgmq_gateway.tells_calls_apart from public;
-grant execute on function pgmq_gateway.tells_calls_apart to authenticator;
+$distinguishes$;
+revoke all on function pgmq_gateway.distinguishes_calls from public;
+grant execute on function pgmq_gateway.distinguishes_calls to authenticator;
 
--- Which function of `fused_calls.sql` runs the calls of a function; null for none.
-create or replace function pgmq_gateway.kind_of_fusion(function_name text)
-returns text
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-as $kind$
-    select case
-        when function_name in ('send', 'send_batch') then function_name
-        when function_name in ('read', 'pop') then 'receive'
-        when function_name in ('delete', 'archive') then 'settle'
-    end;
-$kind$;
-revoke all on function pgmq_gateway.kind_of_fusion from public;
-grant execute on function pgmq_gateway.kind_of_fusion to authenticator;
-
--- The statement for calls of a function on a queue, with the effects of a statement of pgmq for each call. It is run with
--- an empty search_path.
+-- The statement for calls of a function on a queue, with the effects of a statement of pgmq for each call; null for a
+-- function without one. It is run with an empty search_path.
 --
 -- send, send_batch  $1 times at which the messages become visible, $2 messages; returns the ids in this order
--- read, pop         $1 the present, $2 the number of messages, $3 for each call the place of its first message, $4 for
---                   each call the visibility timeout; returns the number of the call and its messages: count, json_agg
+-- read, pop         $1 the time of the read, $2 the number of messages, $3 for each call the place of its first message,
+--                   $4 for each call the visibility timeout; returns for each call that got messages, in order: its
+--                   number, count, json_agg
 -- delete, archive   $1 ids; returns those of messages that were there
 --
--- columns    those of pgmq.message_record, which differ between versions of pgmq
--- claims_by  the column by which the function selects messages
+-- columns        those of pgmq.message_record, which differ between versions of pgmq
+-- other_columns  those of the queue that the function reads, too: it needs the privilege, and does not return them
+-- ordered_by     the column by which the function selects messages
 create or replace function pgmq_gateway.fused_statement(
-    queue_name text, function_name text, columns name[], claims_by name
+    queue_name text, function_name text, columns name[], other_columns name[], ordered_by name
 )
 returns text
 language sql
@@ -68,29 +55,31 @@ stable
 set search_path = pg_catalog, pg_temp
 as $statement$
     select format(
-        case function_name
-            when 'delete' then $$
+        case
+            when function_name = 'delete' then $$
                 with settled as (delete from pgmq.%1$I where msg_id = any ($1) returning msg_id)
                 select array_agg(msg_id) from settled $$
-            when 'archive' then $$
+            when function_name = 'archive' then $$
                 with deleted as (delete from pgmq.%1$I where msg_id = any ($1) returning %4$s),
                 settled as (insert into pgmq.%2$I (%4$s) select %4$s from deleted returning msg_id)
                 select array_agg(msg_id) from settled $$
-            when 'read' then pgmq_gateway.receiving_statement($$
+            when function_name = 'read' then pgmq_gateway.receiving_statement($$
                 update pgmq.%1$I as q
-                set vt = $1 + make_interval(secs => ($4)[claimed.call]), read_ct = q.read_ct + 1 %5$s
+                set vt = $1 + make_interval(secs => ($4)[claimed.call]), read_ct = q.read_ct + 1 %6$s
                 from claimed $$)
-            when 'pop' then pgmq_gateway.receiving_statement('delete from pgmq.%1$I as q using claimed')
-            else $$
+            when function_name = 'pop' then pgmq_gateway.receiving_statement('delete from pgmq.%1$I as q using claimed')
+            -- As in pgmq.send_batch, rows are inserted and returned in the order in which unnest produces them.
+            when function_name in ('send', 'send_batch') then $$
                 with sent as (
-                    insert into pgmq.%1$I (vt, message %6$s)
-                    select s.vt, s.message %7$s from unnest($1, $2) as s (vt, message)
+                    insert into pgmq.%1$I (vt, message %7$s)
+                    select s.vt, s.message %8$s from unnest($1, $2) as s (vt, message)
                     returning msg_id
                 )
                 select array_agg(msg_id) from sent $$
         end,
-        lower('q_' || queue_name), lower('a_' || queue_name), claims_by,
+        lower('q_' || queue_name), lower('a_' || queue_name), ordered_by,
         (select string_agg(quote_ident(c), ', ') from unnest(columns) as c),
+        (select ', row(' || string_agg('q.' || quote_ident(c), ', ') || ')' from unnest(other_columns) as c),
         case when 'last_read_at' = any (columns) then ', last_read_at = $1' end,
         case when 'headers' = any (columns) then ', headers' end,
         case when 'headers' = any (columns) then ', null::pg_catalog.jsonb' end);
@@ -98,8 +87,11 @@ $statement$;
 revoke all on function pgmq_gateway.fused_statement from public;
 grant execute on function pgmq_gateway.fused_statement to authenticator;
 
--- A statement that claims messages as read and pop do, for the reasons in ../pgmq_public/read.sql, and deals them out.
-create or replace function pgmq_gateway.receiving_statement(change text)
+-- A statement that claims messages as read and pop do, for the reasons in ../pgmq_public/read.sql, and deals them out in
+-- the order of the claim: the window has no order of its own.
+--
+-- command  an UPDATE or DELETE of q that names claimed
+create or replace function pgmq_gateway.receiving_statement(command text)
 returns text
 language sql
 immutable
@@ -107,48 +99,74 @@ set search_path = pg_catalog, pg_temp
 as $statement$
     select $$
         with claimed as (
-            select c.msg_id, width_bucket(row_number() over (), $3) as call
+            select c.id, width_bucket(row_number() over (), $3) as call
             from (
-                select msg_id from pgmq.%1$I where vt <= $1 order by %3$I limit $2 for update skip locked
+                select msg_id as id from pgmq.%1$I where vt <= $1 order by %3$I limit $2 for update skip locked
             ) as c
-        ), received as ( $$ || change || $$ where q.msg_id = claimed.msg_id returning claimed.call, q.*)
-        select call, count(*), json_agg(row(%4$s)::pgmq.message_record order by msg_id)
-        from received group by call $$;
+        ), received as ( $$ || command || $$
+            where q.msg_id = claimed.id
+            returning claimed.call, row(%4$s)::pgmq.message_record as message %5$s
+        )
+        select call, count(*), json_agg(message order by (message).msg_id)
+        from received group by call order by call $$;
 $statement$;
 revoke all on function pgmq_gateway.receiving_statement from public;
 grant execute on function pgmq_gateway.receiving_statement to authenticator;
 
--- What `calls` needs to run calls of a function on a queue as one statement, or null for a function without one: its
--- kind, the statement, and the functions that each call would execute.
+-- What `fused_calls` needs to run calls of a function on a queue as one statement, or null: its kind, the statement, and
+-- the functions that each call would execute.
 --
--- functions  the names of these functions in pgmq
-create or replace function pgmq_gateway.fusion(queue_name text, function_name text, functions text[])
+-- routines  these functions
+create or replace function pgmq_gateway.fusion(queue_name text, function_name text, routines oid[])
 returns json
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $fusion$
-    select json_build_object(
-        'kind', pgmq_gateway.kind_of_fusion(function_name),
-        'statement', pgmq_gateway.fused_statement(
-            queue_name, function_name,
-            array(
-                select a.attname
-                from pg_attribute as a
-                join pg_class as c on c.oid = a.attrelid
-                where c.relnamespace = to_regnamespace('pgmq') and c.relname = 'message_record'
-                  and a.attnum > 0 and not a.attisdropped
-                order by a.attnum),
+    with tables as (
+        select
+            c.relname, array_agg(a.attname order by a.attnum) as names,
+            array_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod) order by a.attnum) as columns
+        from pg_class as c
+        join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where c.relnamespace = to_regnamespace('pgmq')
+          and c.relname = any (array['message_record', lower('q_' || queue_name)])
+        group by c.relname
+    ), code as (
+        select
             -- Supabase's functions call those of pgmq, which scan the primary key.
-            (select case when r.prosrc ~ 'pgmq\.(?:read|pop)\s*\(' then 'msg_id' else 'vt' end)),
-        -- As the text of an array, which is read faster.
-        'routines', (array[r.oid] || array(
-            select p.oid
+            case when bool_or(r.of_pgmq and r.proname = function_name) then 'msg_id' else 'vt' end as ordered_by,
+            bool_or(r.whole_rows) as reads_whole_rows,
+            bool_or(r.whole_rows and r.of_pgmq) as returns_whole_rows
+        from (
+            select
+                p.proname, p.pronamespace = to_regnamespace('pgmq') as of_pgmq,
+                p.prosrc ~* 'returning\s+(?:\w+\.)?\*' as whole_rows
             from pg_proc as p
-            where p.pronamespace = to_regnamespace('pgmq') and p.proname = any (functions)))::text)
-    from pg_proc as r
-    where r.pronamespace = to_regnamespace('pgmq_public') and r.proname = function_name
-      and pgmq_gateway.kind_of_fusion(function_name) is not null
+            where p.oid = any (routines)
+        ) as r
+    )
+    select json_build_object(
+        'kind', k.kind,
+        'statement', s.statement,
+        -- As the text of an array, which is read faster.
+        'routines', routines::text)
+    from (values
+        ('send', 'send'), ('send_batch', 'send_batch'), ('read', 'receive'), ('pop', 'receive'), ('delete', 'settle'),
+        ('archive', 'settle')
+    ) as k (name, kind)
+    cross join code
+    join tables as message on message.relname = 'message_record'
+    join tables as queue on queue.relname <> 'message_record'
+    cross join lateral pgmq_gateway.fused_statement(
+        queue_name, function_name, message.names,
+        case when code.reads_whole_rows then array(select unnest(queue.names) except select unnest(message.names)) end,
+        code.ordered_by) as s (statement)
+    where k.name = function_name
+      and s.statement is not null
+      -- Other types are an error of each call, and so are other columns where the function returns all.
+      and (k.kind <> 'receive' or queue.columns @> message.columns)
+      and (not code.returns_whole_rows or queue.columns = message.columns)
       -- pgmq rejects other names at each call.
       and queue_name !~ '\$|;|--|''';
 $fusion$;

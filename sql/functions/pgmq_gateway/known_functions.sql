@@ -94,15 +94,16 @@ grant execute on function pgmq_gateway.known_functions to authenticator;
 -- cast converts Postgres' own types.
 --
 -- functions  the names of all these functions
+-- routines   those that a call executes: not their overloads for other arguments
 create or replace function pgmq_gateway.function_obstacles(
-    function_name text, out obstacles text[], out functions text[]
+    function_name text, out obstacles text[], out functions text[], out routines oid[]
 )
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $obstacles$
     with recursive routines as (
-        select p.oid, n.nspname, p.proname, p.prosrc
+        select p.oid, n.nspname, p.proname, p.prosrc, p.proargtypes
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname in ('pgmq', 'pgmq_public')
@@ -134,7 +135,17 @@ as $obstacles$
             where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
-        array(select function_name union select proname::text from used order by 1);
+        array(select function_name union select proname::text from used order by 1),
+        array(
+            select u.oid
+            from used as u
+            where format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
+                'send(text, jsonb)', 'send(text, jsonb, jsonb)', 'send(text, jsonb, timestamp with time zone)',
+                'send(text, jsonb, jsonb, integer)', 'send_batch(text, jsonb[])', 'send_batch(text, jsonb[], jsonb[])',
+                'send_batch(text, jsonb[], timestamp with time zone)', 'send_batch(text, jsonb[], jsonb[], integer)',
+                'archive(text, bigint[])', 'delete(text, bigint[])'
+            ])
+            order by u.oid);
 $obstacles$;
 revoke all on function pgmq_gateway.function_obstacles from public;
 grant execute on function pgmq_gateway.function_obstacles to authenticator;

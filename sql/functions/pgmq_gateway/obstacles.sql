@@ -133,15 +133,22 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 -- obstacles  sentences
 -- relations  the tables, and those that their policies read
 -- functions  the names of functions and operators that they use
--- fusable    whether nothing could tell one statement for several calls from several (`tells_calls_apart`)
+-- fusible    whether nothing in them distinguishes one statement for several calls from several (`distinguishes_calls`)
 create or replace function pgmq_gateway.table_obstacles(
-    tables oid[], out obstacles text[], out relations oid[], out functions text[], out fusable boolean
+    tables oid[], out obstacles text[], out relations oid[], out functions text[], out fusible boolean
 )
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $obstacles$
 #variable_conflict use_column
+declare
+    -- With their sequences: a policy can read them too.
+    written constant oid[] := tables || array(
+        select d.objid
+        from pg_depend as d
+        where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = any (tables)
+          and d.deptype in ('a', 'i'));
 begin
     with recursive used (title, class, object) as (
         select null::text, 'pg_class'::regclass::oid, t.oid from unnest(tables) as t (oid)
@@ -190,14 +197,15 @@ begin
         not exists (
             select
             from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
-            where pgmq_gateway.tells_calls_apart(e.tree, tables, e.class = 'pg_attrdef'::regclass))
+            where pgmq_gateway.distinguishes_calls(e.tree, written, e.class = 'pg_attrdef'::regclass))
         and not exists (
             select
             from routines as r
             join pg_proc as p on p.oid = r.oid
             where r.oid >= 16384
-              and pgmq_gateway.tells_calls_apart(coalesce(p.prosqlbody::text, p.prosrc), tables, false))
-    into obstacles, relations, functions, fusable;
+              and pgmq_gateway.distinguishes_calls(
+                  concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), written, false))
+    into obstacles, relations, functions, fusible;
 end;
 $obstacles$;
 revoke all on function pgmq_gateway.table_obstacles from public;

@@ -98,8 +98,8 @@ begin
     relations := by_tables.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
-    if obstacles = '{}' and by_tables.fusable then
-        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.functions);
+    if obstacles = '{}' and by_tables.fusible then
+        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.routines);
     end if;
 end;
 $judgement$;
