@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
-
 from pgmq_gateway.api import docs
+from pgmq_gateway.api.docs import Docs
 from pgmq_gateway.api.endpoint import Api
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.remote_keys import RemoteKeys
@@ -15,28 +15,25 @@ from pgmq_gateway.calls.batching import AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.sharing import Sharing
 from pgmq_gateway.calls.watch import CatalogWatch
-from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.asgi import App, Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
-from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
-from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.observe.history import History
-from pgmq_gateway.observe.metrics import Metrics
 from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
+    from pgmq_gateway.observe.metrics import Metrics
     from pgmq_gateway.observe.otel import Tracing
 
 # How long the start waits for the functions before the server listens.
 LOAD_TIMEOUT_SECONDS = 3
-DOCS_PATHS = (b"/docs", PREFIX.encode() + b"/docs")
 
 
 class Gateway:
@@ -77,9 +74,13 @@ class Gateway:
         )
         if earlier is not None:
             self.api.traffic = earlier.api.traffic
-        self.metrics = Metrics(
-            settings, self.database, self.admission, self.watch, self.authenticator, self.api.traffic
-        )
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        # Imported here because the library starts a process 20 ms later, and not every gateway is scraped.
+        from pgmq_gateway.observe.metrics import Metrics
+
+        return Metrics(self.settings, self.database, self.admission, self.watch, self.authenticator, self.api.traffic)
 
     def _observers(self) -> list[Observer]:
         observers: list[Observer] = (
@@ -107,17 +108,17 @@ class Gateway:
 
 
 class Application:
-    """The present gateway as an ASGI application.
-
-    Requests go straight to the gateway's API. FastAPI serves the documentation pages and the lifespan.
-    """
+    """The present gateway as an ASGI application."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._running: dict[Gateway, AsyncExitStack] = {}
         self.switch(gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pages = scope["type"] == "lifespan" or scope["raw_path"].startswith(DOCS_PATHS)
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        pages = scope["raw_path"].startswith(docs.PATHS)
         try:
             await (self._pages if pages else self._api)(scope, receive, send)
         finally:
@@ -129,7 +130,8 @@ class Application:
         self.gateway = gateway
         gateway.memory.limit = gateway.bounds.max_buffered_bytes
         self._api = gateway.api
-        self._pages = Uncached(self._with_pages(gateway))
+        disabled = gateway.settings.openapi_mode == "disabled"
+        self._pages: App = gateway.api if disabled else Docs(gateway.settings, gateway.api)
 
     async def start(self, gateway: Gateway) -> None:
         """Run a gateway that gets no requests yet."""
@@ -142,29 +144,21 @@ class Application:
         if stack := self._running.pop(gateway, None):
             await stack.aclose()
 
-    def _with_pages(self, gateway: Gateway) -> FastAPI:
-        pages = FastAPI(title="pgmq-gateway", lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-        if gateway.settings.openapi_mode != "disabled":
-            pages.router.routes.extend(docs.routes(gateway.settings))
-        pages.router.redirect_slashes = False
-        # Not mounted at "/": a route's pattern ends at a line break, and names of queues can contain one.
-        pages.router.default = gateway.api
-        return pages
-
-    @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The lifespan: the server asks for the start, and later for the end."""
+        await receive()
         await self.start(self.gateway)
         # Calls are rejected until the functions are loaded, and another gateway may still be serving this port.
         with suppress(TimeoutError):
             async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 await self.gateway.watch.loaded.wait()
-        try:
-            yield
-        finally:
-            for gateway in list(self._running):
-                await self.stop(gateway)
-            if self.gateway.tracing:
-                self.gateway.tracing.stop()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for gateway in list(self._running):
+            await self.stop(gateway)
+        if self.gateway.tracing:
+            self.gateway.tracing.stop()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:

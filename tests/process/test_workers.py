@@ -13,7 +13,7 @@ import pytest
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from pgmq_gateway.process.admin_port_of_workers import merged
+from pgmq_gateway.observe.merging import merged
 from tests import server
 from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics

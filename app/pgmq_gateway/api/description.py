@@ -68,5 +68,8 @@ def _document(functions: tuple[Function, ...], schemas: Sequence[str], server: s
     """The document as bytes, cached: many callers have few different sets of functions."""
     described = openapi.document(functions, version("pgmq-gateway"), schemas, server)
     if content_type == YAML:
-        return openapi.as_yaml(described).encode()
+        # Imported here, because few gateways ever write YAML.
+        from pgmq_gateway.openapi.yaml import as_yaml
+
+        return as_yaml(described).encode()
     return json.dumps(described, ensure_ascii=False).encode()

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import click
 import typer
 
-from pgmq_gateway import openapi
 from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.calls.call import EXECUTABLE
@@ -282,6 +281,10 @@ def openapi_command(
 ) -> None:
     """Print an OpenAPI 3.1 document (YAML) of the functions of a schema that service_role can execute."""
 
+    # Imported here because only this command needs them.
+    from pgmq_gateway import openapi
+    from pgmq_gateway.openapi.yaml import as_yaml
+
     async def read() -> list[Function]:
         with progress() as report:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", report) as connection:
@@ -291,7 +294,7 @@ def openapi_command(
                 return [function for function in await load(connection, [schema]) if function.oid in oids]
 
     described = openapi.document(run(read()), version("pgmq-gateway"), ("public", schema))
-    print(openapi.as_yaml(described), end="")
+    print(as_yaml(described), end="")
 
 
 @app.command(

@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, progress, run
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import owner, require_installed
 from pgmq_gateway.queue_functions import OPERATIONS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
@@ -72,14 +73,14 @@ def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJ
     if as_json:
         _print_json(rows)
     elif rows:
-        table = Table("Name", "Type", "RLS", "Created", box=None, pad_edge=False)
+        table = _table("Name", "Type", "RLS", "Created")
         for heading in ("Messages", "Visible", "In flight"):
             table.add_column(heading, justify="right")
         for row in rows:
             created = f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
             counts = [_count(row[column], exact=row["exact"]) for column in ("messages", "visible", "in_flight")]
             table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
-        Console(soft_wrap=True, highlight=False).print(table)
+        _print_table(table)
     else:
         print("no queues yet: create one with pgmq-gateway queue create NAME")
 
@@ -104,10 +105,10 @@ def show_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = N
     if as_json:
         _print_json(row)
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = _table(show_header=False)
     for label, value in _shown(row):
         table.add_row(label, value)
-    Console(soft_wrap=True, highlight=False).print(table)
+    _print_table(table)
 
 
 def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -179,3 +180,16 @@ def _value(db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *a
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2, ensure_ascii=False))
+
+
+def _table(*columns: str, show_header: bool = True) -> "Table":
+    # Imported here because it is slow, and `serve` prints no table.
+    from rich.table import Table
+
+    return Table(*columns, show_header=show_header, box=None, pad_edge=False)
+
+
+def _print_table(table: "Table") -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True, highlight=False).print(table)

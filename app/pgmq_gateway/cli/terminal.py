@@ -1,5 +1,6 @@
 """Shared by the commands: common options, progress, and running coroutines."""
 
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 import uvloop
-from rich.console import Console
 
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME
 from pgmq_gateway.install.owner import Progress
@@ -44,5 +44,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show on a terminal what is taking time; print nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # Imported here because service managers give no terminal.
+    from rich.console import Console
+
     with Console(stderr=True).status("Working") as status:
         yield status.update

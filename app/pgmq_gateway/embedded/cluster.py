@@ -13,6 +13,8 @@ from urllib.parse import quote
 from pgmq_gateway.embedded.datadir import DataDirectory
 
 SOCKET_NAME = ".s.PGSQL.5432"
+# In the cluster, from the start of a server to its end; it has the process ID.
+POSTMASTER_FILE = "postmaster.pid"
 
 _MAX_SOCKET_PATH_BYTES = 100
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+@~-]+")
@@ -100,6 +102,14 @@ async def check_version(cluster: Path) -> None:
             f"{cluster} was created by Postgres {have[:20]!r}, and this is Postgres {need[1] if need else 'unknown'}:"
             " dump it with the old version and restore the dump here, or choose another --data-dir"
         )
+
+
+def remove_lock_files(directory: DataDirectory) -> None:
+    """Remove the lock files of a server that no longer runs."""
+    # Postgres refuses to start while any process of its user has the pid of the lock file, even a zombie or, after a
+    # restart of a container, an unrelated process. With the directory locked and no server left, the file is stale.
+    for file in (directory.postgres / POSTMASTER_FILE, socket_folder(directory) / f"{SOCKET_NAME}.lock"):
+        file.unlink(missing_ok=True)
 
 
 def flush(folder: Path) -> None:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 DEFAULT_NAME = ".pgmq-gateway"
 
 _OWN_NAMES = frozenset({"lock", "secret.json", "postgres"})
@@ -163,7 +161,7 @@ class DataDirectory:
             if note is None:
                 return None
             holder = _parse_note(note)
-            if holder.pid and psutil.pid_exists(holder.pid):
+            if _exists(holder.pid):
                 return holder
             # Locked, but the new holder has not yet replaced the note of the last one.
             if time.monotonic() > deadline:
@@ -282,3 +280,14 @@ def _parse_note(note: bytes) -> Holder:
         return Holder(int(content["pid"]), str(content["purpose"]), content["url"])
     except (ValueError, KeyError, TypeError):
         return Holder(0, "", None)
+
+
+def _exists(pid: int) -> bool:
+    """True if there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0

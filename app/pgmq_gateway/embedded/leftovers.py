@@ -1,4 +1,4 @@
-"""Stops processes and removes lock files of a Postgres whose gateway was killed."""
+"""Stops the processes of a Postgres whose gateway was killed."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,8 @@ from pgmq_gateway.embedded.cluster import (
     FAST_SHUTDOWN_SECONDS,
     IMMEDIATE_SHUTDOWN_SECONDS,
     POLL_SECONDS,
-    SOCKET_NAME,
-    socket_folder,
+    POSTMASTER_FILE,
 )
-from pgmq_gateway.embedded.datadir import DataDirectory
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -44,17 +42,9 @@ async def _stop(processes: list[psutil.Process], timeouts: dict[signal.Signals, 
             await asyncio.sleep(POLL_SECONDS if processes else 0)
 
 
-def remove_lock_files(directory: DataDirectory) -> None:
-    """Remove the lock files of a server that no longer runs."""
-    # Postgres refuses to start while any process of its user has the pid of the lock file, even a zombie or, after a
-    # restart of a container, an unrelated process. With the directory locked and no server left, the file is stale.
-    for file in (directory.postgres / "postmaster.pid", socket_folder(directory) / f"{SOCKET_NAME}.lock"):
-        file.unlink(missing_ok=True)
-
-
 def _postmaster_pid(cluster: Path) -> int | None:
     try:
-        return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        return int((cluster / POSTMASTER_FILE).read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
 

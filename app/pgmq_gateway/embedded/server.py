@@ -22,6 +22,7 @@ from pgmq_gateway.embedded.cluster import (
     FAST_SHUTDOWN_SECONDS,
     IMMEDIATE_SHUTDOWN_SECONDS,
     POLL_SECONDS,
+    POSTMASTER_FILE,
     EmbeddedPostgresError,
     binary,
     check_version,
@@ -29,11 +30,11 @@ from pgmq_gateway.embedded.cluster import (
     installation,
     is_absent,
     refuse_foreign_folder,
+    remove_lock_files,
     socket_folder,
     socket_uri,
 )
 from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError
-from pgmq_gateway.embedded.leftovers import remove_lock_files, stop_leftovers
 
 MAX_LOG_BYTES = 10 * 1024 * 1024
 
@@ -135,7 +136,11 @@ class EmbeddedPostgres:
     async def _launch(self, *, may_create: bool) -> None:
         self.directory.prepare()
         account = _prepare_folders(self.directory)
-        await stop_leftovers(self.directory.postgres)
+        if (self.directory.postgres / POSTMASTER_FILE).exists():
+            # Imported here because it is rare that a server was killed.
+            from pgmq_gateway.embedded.leftovers import stop_leftovers
+
+            await stop_leftovers(self.directory.postgres)
         remove_lock_files(self.directory)
         if not is_absent(self.directory.postgres):
             await check_version(self.directory.postgres)

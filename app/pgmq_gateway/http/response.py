@@ -16,7 +16,7 @@ class Response(msgspec.Struct, frozen=True):
     """An HTTP response. `code` is the error code; empty unless it is an error."""
 
     status: int
-    headers: Headers
+    headers: Headers = ()
     body: bytes = b""
     code: str = ""
 

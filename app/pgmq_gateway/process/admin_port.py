@@ -3,14 +3,13 @@
 import json
 from collections.abc import Awaitable, Callable
 
-from fastapi import Response
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.gateway import Gateway
 from pgmq_gateway.http.asgi import App, Receive, Scope, Send
 from pgmq_gateway.http.hosts import Hosts
+from pgmq_gateway.http.response import Response
+
+TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 
 class AdminApp:
@@ -32,29 +31,29 @@ class AdminApp:
             "/schema_cache": self._schema_cache,
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         page = self._pages.get(scope["path"])
-        response = await page() if page else Response(status_code=404)
-        await response(scope, receive, send)
+        response = await page() if page else Response(404)
+        await response.send(send)
 
     async def _live(self) -> Response:
-        return Response(status_code=200 if self._serving() else 500)
+        return Response(200 if self._serving() else 500)
 
     async def _ready(self) -> Response:
         if not self._serving():
-            return Response(status_code=500)
-        return Response(status_code=200 if self._gateway().watch.ready else 503)
+            return Response(500)
+        return Response(200 if self._gateway().watch.ready else 503)
 
     async def _metrics(self) -> Response:
         metrics = self._gateway().metrics
         await metrics.refresh()
-        return Response(metrics.text(), media_type=metrics.content_type)
+        return page(metrics.text(), metrics.content_type)
 
     async def _schema_cache(self) -> Response:
         watch = self._gateway().watch
         functions = watch.catalog if watch.loaded.is_set() else ()
         text = json.dumps({"functions": [_function(function) for function in functions]}, ensure_ascii=False)
-        return Response(text, media_type="application/json")
+        return page(text.encode(), JSON)
 
 
 class HostCheck:
@@ -65,16 +64,21 @@ class HostCheck:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        host = Headers(scope=scope).get("host")
-        app: App = self._app
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
         # Without Host the request is HTTP/1.0, which no browser sends.
         if host is not None and not self._hosts.accept(host):
             text = (
                 f"Host {host!r} is not allowed. The admin port accepts addresses and the names of its own machine, to "
                 "prevent DNS rebinding. To allow this name, add it to PGMQ_GATEWAY_ADMIN_HOSTS."
             )
-            app = PlainTextResponse(text, 421)
-        await app(scope, receive, send)
+            await page(text.encode(), TEXT, 421).send(send)
+            return
+        await self._app(scope, receive, send)
+
+
+def page(body: bytes, content_type: str, status: int = 200) -> Response:
+    """A response with a body."""
+    return Response(status, (("Content-Type", content_type),), body)
 
 
 def _function(function: Function) -> dict[str, object]:

@@ -1,68 +1,33 @@
-"""Interactive documentation at `/docs`: Swagger UI on `/openapi.json`, without files from other origins."""
+"""Interactive documentation at `/docs`: loaded at the first request, because few gateways ever get one."""
 
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+import asyncio
 
-from starlette.endpoints import HTTPEndpoint
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-
+from pgmq_gateway.http.asgi import App, Receive, Scope, Send
+from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.request import PREFIX
 from pgmq_gateway.settings.model import Settings
 
-STATIC = Path(__file__).with_name("static")
-# The package that contains Swagger UI.
-SWAGGER_UI = ("fastapi_offline", "static")
-NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
+PATHS = (b"/docs", PREFIX.encode() + b"/docs")
 
 
-def routes(settings: Settings) -> list[BaseRoute]:
-    """The page and its files, with and without the prefix. They contain no secrets and need no key."""
-    assets = Assets(directory=STATIC, packages=[SWAGGER_UI])
-    page = _page(settings.openapi_server_proxy_uri)
-    return [
-        route
-        for prefix in ("", PREFIX)
-        for route in (Route(f"{prefix}/docs", page), Mount(f"{prefix}/docs/assets", assets))
-    ]
+class Docs:
+    """The pages as an ASGI application.
 
+    others  handles the requests to other paths
+    """
 
-class Assets(StaticFiles):
-    """Static files that browsers revalidate, and whose type they do not guess."""
+    def __init__(self, settings: Settings, others: App) -> None:
+        self._settings = settings
+        self._others = others
+        self._pages: App | None = None
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 passed to the base class
-        response = super().file_response(*args, **kwargs)
-        response.headers.update(NO_SNIFFING)
-        return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pages is None:
+            # In a thread: FastAPI takes 0.1 s to import, and 8 MB.
+            self._pages = Uncached(await asyncio.to_thread(self._loaded))
+        await self._pages(scope, receive, send)
 
+    def _loaded(self) -> App:
+        from pgmq_gateway.api.docs import pages
 
-def _page(server: str | None) -> type[HTTPEndpoint]:
-    html = (STATIC / "index.html").read_text()
-    headers = {**NO_SNIFFING, "Content-Security-Policy": _policy(server), "Referrer-Policy": "no-referrer"}
-
-    class Page(HTTPEndpoint):
-        async def get(self, _: Request) -> Response:
-            return HTMLResponse(html, headers=headers)
-
-    return Page
-
-
-def _policy(server: str | None) -> str:
-    """A Content-Security-Policy: own files, and calls of openapi-server-proxy-uri too."""
-    place = urlsplit(server or "")
-    api = f" {place.scheme}://{place.netloc}" if place.scheme and place.netloc else ""
-    rules = {
-        "default-src": "'none'",
-        "script-src": "'self'",
-        "style-src": "'self'",
-        # Swagger UI draws its icons from data: URLs in its style sheet.
-        "img-src": "'self' data:",
-        "connect-src": f"'self'{api}",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
+        return pages.application(self._settings, self._others)
