@@ -1,10 +1,10 @@
 """Wiring: settings in, an ASGI application out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgmq_gateway.api import docs
 from pgmq_gateway.api.docs import Docs
@@ -20,6 +20,7 @@ from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
+from pgmq_gateway.http.request import Exchange
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.observe.history import History
@@ -113,6 +114,10 @@ class Application:
     def __init__(self, gateway: Gateway) -> None:
         self._running: dict[Gateway, AsyncExitStack] = {}
         self.switch(gateway)
+
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        """Handle a call that the server hands on without ASGI."""
+        return self._api.handle(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

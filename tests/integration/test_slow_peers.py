@@ -10,6 +10,7 @@ import pytest
 from pgmq_gateway.errors import GatewayError
 from pgmq_gateway.http import server as http_server
 from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.protocol import Protocol
@@ -37,7 +38,7 @@ class Lengths:
         self._memory = memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, LIMIT, self._memory, Stopwatch())
+        request = Request(AsgiExchange(scope, receive, send), LIMIT, self._memory, Stopwatch())
         self.requests.append(request)
         try:
             response = Response(200, (), b"x" * int(await request.body()))

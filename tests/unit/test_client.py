@@ -9,7 +9,7 @@ from pgmq_gateway.http.request import Head
 def address(peer: str, *forwarded: str, trusted: tuple[str, ...] = ("192.0.2.0/24", "2001:db8::/32")) -> str:
     """The address of a client with these values of X-Forwarded-For, a header each."""
     raw = tuple((b"x-forwarded-for", value.encode()) for value in forwarded)
-    return Addresses(trusted).of({"client": (peer, 1)}, Head("GET", b"/", b"", raw))
+    return Addresses(trusted).of((peer, 1), Head("GET", b"/", b"", raw))
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_nobody_is_trusted_by_default() -> None:
 
 
 def test_a_unix_socket_has_no_address() -> None:
-    assert Addresses(["192.0.2.0/24"]).of({"client": None}, Head("GET", b"/", b"", ())) == ""
+    assert Addresses(["192.0.2.0/24"]).of(None, Head("GET", b"/", b"", ())) == ""

@@ -8,8 +8,10 @@ import pytest
 
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.http.asgi import Receive, Scope, Send
-from pgmq_gateway.http.parking import FLOW_REQUESTS, MAX_IN_PROCESS, STALL_SECONDS, Parking
+from pgmq_gateway.http.asgi_exchange import AsgiExchange
+from pgmq_gateway.http.parking import MAX_IN_PROCESS, STALL_SECONDS, Parking
 from pgmq_gateway.http.protocol import Protocol
+from pgmq_gateway.http.request import Exchange
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.http.server import Server, server_for
 from tests.clock import Clock
@@ -29,14 +31,19 @@ class Application:
         self.gate.set()
         self.now = self.most = 0
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        flow_requests = scope[FLOW_REQUESTS] = self.parking.enter(scope["path"], scope.get(FLOW_REQUESTS))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = AsgiExchange(scope, receive, send)
+        await self.handle(exchange)
+        assert exchange.flow_requests
+        exchange.flow_requests.end_one()
+
+    async def handle(self, exchange: Exchange) -> None:
+        exchange.flow_requests = self.parking.enter(exchange.head.path, exchange.flow_requests)
         self.now += 1
         self.most = max(self.most, self.now)
         await self.gate.wait()
-        await Response(200, (), b"done").send(send)
+        await exchange.send(Response(200, (), b"done"))
         self.now -= 1
-        flow_requests.end_one()
 
 
 class Client:
@@ -48,7 +55,7 @@ class Client:
         self._flow = flow
 
     def send(self) -> None:
-        self.writer.write(f"GET /{self._flow} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.writer.write(f"GET /rpc/{self._flow} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
     async def answer(self) -> bytes:
         """The head of the next response."""
@@ -97,11 +104,11 @@ class House:
         return sum(bool(connection._parked) for connection in self.connections)
 
 
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
+@pytest.fixture(params=["asgi", "direct"])
+async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
     clock = Clock()
     application = Application(clock)
-    server = server_for(application)
+    server = server_for(application, handle=application.handle if request.param == "direct" else None)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     running = asyncio.create_task(server.serve([listening]))

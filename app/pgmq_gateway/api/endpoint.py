@@ -1,4 +1,4 @@
-"""The API as a plain ASGI application: the life of a request."""
+"""The API: the life of a request."""
 
 import logging
 from asyncio import CancelledError
@@ -15,11 +15,12 @@ from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import ConnectionLost, GatewayError, Headers, InternalError
 from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
 from pgmq_gateway.http.memory import Memory
-from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
-from pgmq_gateway.http.request import ClientGone, Request
+from pgmq_gateway.http.parking import Parking
+from pgmq_gateway.http.request import ClientGone, Exchange, Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
@@ -78,22 +79,26 @@ class Api:
         self.traffic = Traffic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request of any ASGI server."""
+        await self.handle(AsgiExchange(scope, receive, send))
+
+    async def handle(self, exchange: Exchange) -> None:
         """Handle one request. Every exception becomes a response here, and every response is sent and counted here.
 
         preflight → authenticate → rate limits → endpoint (resolve, execute, respond) → send → count
         """
-        request = Request(scope, receive, self._max_body, self._memory, self._stopwatch())
-        observed = Observed(request, scope, self._observers) if self._observers else UNOBSERVED
+        request = Request(exchange, self._max_body, self._memory, self._stopwatch())
+        observed = Observed(request, exchange.scheme, self._observers) if self._observers else UNOBSERVED
         charge = NO_CHARGE
         try:
             if (response := self._cors.preflight(request)) is None:
                 caller = self._authenticator.caller(request.head)
                 request.role = caller.role
                 request.timing.lap("jwt")
-                address = self._addresses.of(scope, request.head)
+                address = self._addresses.of(exchange.client, request.head)
                 # One anonymous client must not use the turns of all others.
                 request.flow = address if caller.anonymous else caller
-                scope[FLOW_REQUESTS] = self._parking.enter(request.flow, scope.get(FLOW_REQUESTS))
+                exchange.flow_requests = self._parking.enter(request.flow, exchange.flow_requests)
                 charge = self._limits.of_request(caller, request.head, address)
                 charge.take(1, "requests")
                 response = await self._endpoint(request).response(caller, request)
@@ -104,7 +109,7 @@ class Api:
         # Sending waits until the client has taken its former response.
         self._memory.hold(len(response.body))
         try:
-            await response.send(send, *more, *charge.headers())
+            await exchange.send(response, *more, *charge.headers())
         finally:
             self._memory.release(len(response.body))
             request.release()

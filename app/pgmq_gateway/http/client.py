@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from pgmq_gateway.http.asgi import Scope
 from pgmq_gateway.http.request import Head
 
 FORWARDED_FOR = b"x-forwarded-for"
@@ -22,13 +21,12 @@ class Addresses:
     def __init__(self, trusted: Iterable[str] = ()) -> None:
         self._trusted = [ip_network(network) for network in trusted]
 
-    def of(self, scope: Scope, head: Head) -> str:
+    def of(self, client: tuple[str, int] | None, head: Head) -> str:
         """The IPv4 address of a client, or the /64 network of its IPv6 address: it can use any address of its network.
 
-        Empty on a Unix socket.
+        client  the other end of the connection; None on a Unix socket, for which the result is empty
         """
-        client = scope.get("client")
-        peer: str = client[0] if client else ""
+        peer = client[0] if client else ""
         if self._trusted and FORWARDED_FOR.decode() in head.headers and _is_in(self._trusted, peer):
             peer = self._forwarded(head.values(FORWARDED_FOR)) or peer
         return network_of(peer)

@@ -17,8 +17,10 @@ from uvicorn.server import ServerState
 
 from pgmq_gateway.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.direct import METHODS, PATHS, Direct, DirectExchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
+from pgmq_gateway.http.request import head_of
 from pgmq_gateway.http.response import error_response
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
@@ -31,6 +33,8 @@ VERSIONS = ("1.0", "1.1")
 # What a connection is receiving. Plain numbers: they are compared many times a request.
 IDLE, HEAD, BODY = range(3)
 CHECKED = frozenset({b"expect", b"host", b"transfer-encoding"})
+# A request with one of these takes the way through uvicorn.
+NOT_DIRECT = frozenset({b"expect", b"upgrade"})
 
 
 class Protocol(HttpToolsProtocol):
@@ -41,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         bounds: Callable[[], Bounds],
         traffic: Traffic | None,
         memory: Memory,
+        direct: Direct | None,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -50,6 +55,7 @@ class Protocol(HttpToolsProtocol):
         self._bounds = bounds()
         self._traffic = traffic
         self._memory = memory
+        self._direct = direct
         self._stage = IDLE
         # The time at which `sweep` first found the present stage, and bytes of a body since then.
         self._since: float | None = None
@@ -85,6 +91,9 @@ class Protocol(HttpToolsProtocol):
         self._receive(data)
 
     def _receive(self, data: bytes) -> None:
+        fresh = self._direct is not None and self._stage == IDLE and self._all_answered
+        if fresh and self._handed_on(data):
+            return
         stage, cycle = self._stage, self.cycle
         self._now = len(data)
         try:
@@ -94,12 +103,41 @@ class Protocol(HttpToolsProtocol):
             self._reject(cause if isinstance(cause, GatewayError) else Malformed(str(error)))
             return
         if self._stage == IDLE:
+            if fresh and self.cycle is not cycle:
+                self._learn(data)
             return
         if self._stage == HEAD:
             # Data in which another request ends is not counted: where the head began in it is unknown.
             self._earlier = self._earlier + len(data) if self.cycle is cycle and stage != BODY else 0
             if self._earlier > self._bounds.max_head_bytes:
                 self._reject(HeadTooLong(self._bounds.max_head_bytes))
+
+    def _handed_on(self, data: bytes) -> bool:
+        """Hand a request directly to the application, if data is exactly one with a known head."""
+        assert self._direct is not None
+        arrived = self._direct.heads.find(data)
+        if arrived is None or len(data) - len(arrived.body) > self._bounds.max_head_bytes:
+            return False
+        if self._flow_requests is not None:
+            self._flow_requests.in_process += 1
+        self.cycle = exchange = DirectExchange(self, self._direct, arrived, self._flow_requests)  # type: ignore[assignment]
+        task = self.loop.create_task(self._direct.handle(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(exchange.ended)
+        return True
+
+    def _learn(self, data: bytes) -> None:
+        """Know the head of a call that has arrived as a whole, unless it asks something of the protocol."""
+        cycle, headers = self.cycle, dict(self.headers)
+        if not cycle.keep_alive or self._transfer_encoding is not None or not NOT_DIRECT.isdisjoint(headers):
+            return
+        scope = cycle.scope
+        length = headers.get(b"content-length")
+        raw = tuple(pair for pair in self.headers if pair[0] != b"content-length")
+        head = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
+        if head.method in METHODS and scope["raw_path"].startswith(PATHS):
+            assert self._direct is not None
+            self._direct.heads.learn(data, head, length, len(self.headers))
 
     def _park(self, flow_requests: FlowRequests, data: bytes) -> None:
         self._parked += data
@@ -218,7 +256,9 @@ class Protocol(HttpToolsProtocol):
             self._respond(self._rejection)
         elif self._stage == IDLE:
             self._since = None
-            self._flow_requests = self.cycle.scope.get(FLOW_REQUESTS)  # type: ignore[assignment]
+            cycle: Any = self.cycle
+            direct = isinstance(cycle, DirectExchange)
+            self._flow_requests = cycle.flow_requests if direct else cycle.scope.get(FLOW_REQUESTS)
 
     def sweep(self, now: float) -> None:
         """Apply the timeouts and the minimum rates. `now`: the server's time."""

@@ -2,21 +2,27 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
-from typing import Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
 from pgmq_gateway.errors import BodyTooLong, MemoryFull
-from pgmq_gateway.http.asgi import Receive, Scope
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from pgmq_gateway.http.parking import FlowRequests
+    from pgmq_gateway.http.response import Response
 
 # Supabase's clients expect the API here. The prefix is optional.
 PREFIX = "/rest/v1"
 # Heads in the cache, and the bytes of the largest that is cached.
 HEAD_CACHE_SIZE = 1024
 MAX_CACHED_HEAD_BYTES = 4096
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -70,6 +76,7 @@ class Head:
 
     __slots__ = (
         "_headers_json",
+        "_headers_json_begun",
         "_raw",
         "bare_names",
         "cookies",
@@ -96,6 +103,8 @@ class Head:
         described = _texts(raw)
         described.pop("cookie", None)
         self._headers_json = _json(described)
+        separator = "," if described else ""
+        self._headers_json_begun = f'{self._headers_json[:-1]}{separator}"content-length":'
         cookies = (part.partition("=") for part in self.headers.get("cookie", "").split(";"))
         self.cookies = _json({name.strip(): value.strip() for name, separator, value in cookies if separator})
 
@@ -107,11 +116,55 @@ class Head:
         """The headers for SQL, with the value of Content-Length."""
         if length is None:
             return self._headers_json
-        separator = "," if len(self._headers_json) > 2 else ""
-        return f'{self._headers_json[:-1]}{separator}"content-length":{_json(length)}}}'
+        return f"{self._headers_json_begun}{_json(length)}}}"
 
 
 _cached_head = lru_cache(HEAD_CACHE_SIZE)(Head)
+
+
+def head_of(method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> Head:
+    """The head of a request, without Content-Length; equal small heads are one object."""
+    size = len(raw_path) + len(query) + sum([len(name) + len(value) for name, value in headers])
+    head = _cached_head if size <= MAX_CACHED_HEAD_BYTES else Head
+    return head(method, raw_path, query, headers)
+
+
+class Exchange(Protocol):
+    """A request as it arrives, and the way back for its response: `asgi_exchange.py`, `direct.py`.
+
+    length         the value of Content-Length
+    client         the other end of the connection; None on a Unix socket
+    scheme         http or https
+    whole_body     the body, if it has arrived as a whole
+    flow_requests  the requests of its flow in process, among which it is counted
+    """
+
+    @property
+    def head(self) -> Head: ...
+
+    @property
+    def length(self) -> bytes | None: ...
+
+    @property
+    def client(self) -> tuple[str, int] | None: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def whole_body(self) -> bytes | None: ...
+
+    flow_requests: "FlowRequests | None"
+
+    @property
+    def disconnected(self) -> bool:
+        """True if the client has closed its connection, as far as is known without waiting."""
+
+    async def receive(self) -> tuple[bytes, bool]:
+        """A part of the body, and whether more follows. Raises ClientGone, and what the request was rejected with."""
+
+    async def send(self, response: "Response", *more: tuple[str, str]) -> None:
+        """Send the response, with `more` headers."""
 
 
 class Request:
@@ -126,10 +179,9 @@ class Request:
     """
 
     __slots__ = (
-        "_length",
+        "_exchange",
         "_max_body",
         "_memory",
-        "_receive",
         "flow",
         "function",
         "head",
@@ -144,35 +196,26 @@ class Request:
         "timing",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, max_body: int, memory: Memory, stopwatch: Stopwatch) -> None:
+    def __init__(self, exchange: Exchange, max_body: int, memory: Memory, stopwatch: Stopwatch) -> None:
         self.timing = stopwatch
-        headers = scope["headers"]
-        self._length = next((value for name, value in headers if name == b"content-length"), None)
-        raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
-        path, query = scope["raw_path"], scope["query_string"]
-        size = len(path) + len(query) + sum([len(name) + len(value) for name, value in raw])
-        head = _cached_head if size <= MAX_CACHED_HEAD_BYTES else Head
-        self.head = head(scope["method"], path, query, raw)
-        self.method = self.head.method
-        self.path = self.head.path
-        self.segments = self.head.segments
-        self.query = self.head.query
-        self.headers = self.head.headers
-        self._receive = receive
+        self.head = head = exchange.head
+        self.method = head.method
+        self.path = head.path
+        self.segments = head.segments
+        self.query = head.query
+        self.headers = head.headers
+        self._exchange = exchange
         self._max_body = max_body
         self._memory = memory
         self.received = 0
-        self.replaced_headers: Mapping[str, str] = {}
+        self.replaced_headers = NO_HEADERS
         self.role = ""
         self.flow: Hashable = None
         self.function: CalledFunction | None = None
 
     def abandoned(self) -> bool:
-        """True if the client has closed its connection, as far as is known without waiting.
-
-        ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it already.
-        """
-        return getattr(self._cycle, "disconnected", False)
+        """True if the client has closed its connection, as far as is known without waiting."""
+        return self._exchange.disconnected
 
     async def body(self) -> bytes:
         """Receive the whole body.
@@ -180,38 +223,38 @@ class Request:
         Raises ClientGone, BodyTooLong as soon as the body exceeds the maximum, MemoryFull as soon as it does not fit
         into memory, and the error that the protocol rejected the request with.
         """
-        announced = int(self._length or 0)
+        body = self._exchange.whole_body
+        if body is not None:
+            self._hold(len(body))
+            return body
+        announced = int(self._exchange.length or 0)
         if announced > self._max_body:
             raise BodyTooLong(self._max_body)
         if not self._memory.fits(announced):
             raise MemoryFull
-        chunks = []
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise getattr(self._cycle, "rejection", None) or ClientGone
-            chunks.append(message.get("body", b""))
-            size = len(chunks[-1])
-            self.received += size
-            if not self._memory.hold(size):
-                raise MemoryFull
-            if self.received > self._max_body:
-                raise BodyTooLong(self._max_body)
-            if not message.get("more_body"):
-                return b"".join(chunks)
+        chunks, more = list[bytes](), True
+        while more:
+            chunk, more = await self._exchange.receive()
+            chunks.append(chunk)
+            self._hold(len(chunk))
+        return b"".join(chunks)
+
+    def _hold(self, size: int) -> None:
+        self.received += size
+        if not self._memory.hold(size):
+            raise MemoryFull
+        if self.received > self._max_body:
+            raise BodyTooLong(self._max_body)
 
     def release(self) -> None:
         """The request is over: its body is no longer in memory."""
         self._memory.release(self.received)
 
-    @property
-    def _cycle(self) -> object:
-        return getattr(self._receive, "__self__", None)
-
     def sql_settings(self) -> RequestSettings:
         """The request as SQL sees it, as in PostgREST."""
-        length = None if self._length is None else self._length.decode("latin-1")
-        settings = RequestSettings(self.method, self.path, self.head.headers_json(length), self.head.cookies)
+        length = self._exchange.length
+        headers = self.head.headers_json(None if length is None else length.decode("latin-1"))
+        settings = RequestSettings(self.method, self.path, headers, self.head.cookies)
         return settings.with_headers(self.replaced_headers) if self.replaced_headers else settings
 
 

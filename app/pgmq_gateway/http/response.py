@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from pgmq_gateway.errors import GatewayError, Headers
 from pgmq_gateway.http.asgi import Send
@@ -25,6 +26,13 @@ class Response(msgspec.Struct, frozen=True):
         headers = [_encoded(name, value) for name, value in (*self.headers, *more)]
         add_caching(headers)
         return headers
+
+    def message(self, lines: bytes, *more: tuple[str, str]) -> bytes:
+        """The response as it is sent, except to HEAD. `lines` are further headers as bytes, `more` as above."""
+        head = _head(self.status, self.headers, more)
+        if self.status in (204, 304):
+            return b"%b%b\r\n" % (head, lines)
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, lines, len(self.body), self.body)
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send the response. `more` are headers to append."""
@@ -50,6 +58,12 @@ def error_response(error: GatewayError, *, verbose: bool = True) -> Response:
     """The response to a failed request. Proxy-Status (RFC 9209) repeats the code for HEAD, which has no body."""
     headers = (("Content-Type", JSON), ("Proxy-Status", f"PostgREST; error={error.code}"), *error.headers)
     return Response(error.status, headers, error.body(verbose=verbose), error.code)
+
+
+@lru_cache(maxsize=512)
+def _head(status: int, headers: Headers, more: Headers) -> bytes:
+    lines = (b"%b: %b\r\n" % pair for pair in Response(status, headers).encoded_headers(*more))
+    return b"".join((STATUS_LINE[status], *lines))
 
 
 # Most responses have the same few headers.

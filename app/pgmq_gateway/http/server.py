@@ -10,6 +10,7 @@ import uvicorn
 
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.direct import CONNECTION_CLOSE, Direct, Handle
 from pgmq_gateway.http.memory import MAX_DEFAULT_BYTES, Memory
 from pgmq_gateway.http.protocol import Protocol
 from pgmq_gateway.http.timing import RunningTime
@@ -25,8 +26,6 @@ POLL_SECONDS = 0.05
 # How often timeouts of connections are checked.
 SWEEP_SECONDS = 1
 MAX_SWEEP_SECONDS = 2
-
-CONNECTION_CLOSE = (b"connection", b"close")
 
 
 class Server(uvicorn.Server):
@@ -105,16 +104,18 @@ def server_for(
     bounds: Callable[[], Bounds] = Bounds,
     traffic: Traffic | None = None,
     memory: Memory | None = None,
+    handle: Handle | None = None,
 ) -> Server:
     """A server for an application; `serve` takes its sockets.
 
     bounds   called for each new connection
     traffic  counts responses to requests that are rejected before they reach the application
     memory   counts bytes that are held for clients
+    handle   handles calls without ASGI (`direct.py`)
     """
     config = uvicorn.Config(
         app,
-        http=partial(Protocol, bounds, traffic, memory or Memory(MAX_DEFAULT_BYTES)),  # type: ignore[arg-type]
+        http=partial(Protocol, bounds, traffic, memory or Memory(MAX_DEFAULT_BYTES), handle and Direct(handle)),  # type: ignore[arg-type]
         ws="none",
         interface="asgi3",
         lifespan="on" if lifespan == "on" else "off",

@@ -5,7 +5,6 @@ from time import time_ns
 from typing import Protocol
 
 from pgmq_gateway.errors import Headers
-from pgmq_gateway.http.asgi import Scope
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 
@@ -47,10 +46,10 @@ class Observed(Unobserved):
 
     __slots__ = ("_ends", "began", "headers", "name", "request", "scheme", "trace_id")
 
-    def __init__(self, request: Request, scope: Scope, observers: Sequence[Observer]) -> None:
+    def __init__(self, request: Request, scheme: str, observers: Sequence[Observer]) -> None:
         self.request = request
         self.began = time_ns()
-        self.scheme: str = scope.get("scheme", "http")
+        self.scheme = scheme
         self.name = ""
         self.trace_id = ""
         self.headers: Headers = ()

@@ -27,6 +27,7 @@ class OneProcess:
             bounds=lambda: application.gateway.bounds,
             traffic=application.gateway.api.traffic,
             memory=application.gateway.memory,
+            handle=application.handle,
         )
         self.apply = Reload(application, self._server).apply
         self.admin = AdminApp(lambda: application.gateway, self._serving)

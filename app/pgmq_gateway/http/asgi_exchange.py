@@ -1,0 +1,61 @@
+"""Exchanges over ASGI: those of other servers, and those that are not handed on directly (`direct.py`)."""
+
+from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
+from pgmq_gateway.http.request import ClientGone, head_of
+from pgmq_gateway.http.response import Response
+
+
+class AsgiExchange:
+    """A request with its ASGI channels."""
+
+    __slots__ = ("_receive", "_scope", "_send", "head", "length")
+
+    whole_body = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        headers = scope["headers"]
+        self.length: bytes | None = next((value for name, value in headers if name == b"content-length"), None)
+        raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
+        self.head = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        client: tuple[str, int] | None = self._scope.get("client")
+        return client
+
+    @property
+    def scheme(self) -> str:
+        scheme: str = self._scope.get("scheme", "http")
+        return scheme
+
+    @property
+    def flow_requests(self) -> FlowRequests | None:
+        """Kept in the scope, where the connection looks for it."""
+        found: FlowRequests | None = self._scope.get(FLOW_REQUESTS)
+        return found
+
+    @flow_requests.setter
+    def flow_requests(self, value: FlowRequests | None) -> None:
+        self._scope[FLOW_REQUESTS] = value
+
+    @property
+    def disconnected(self) -> bool:
+        """ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it."""
+        return getattr(self._cycle, "disconnected", False)
+
+    async def receive(self) -> tuple[bytes, bool]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise getattr(self._cycle, "rejection", None) or ClientGone
+        return message.get("body", b""), message.get("more_body", False)
+
+    async def send(self, response: Response, *more: tuple[str, str]) -> None:
+        await response.send(self._send, *more)
+
+    @property
+    def _cycle(self) -> object:
+        return getattr(self._receive, "__self__", None)
