@@ -1,14 +1,14 @@
 """The path of a call: resolve the function, execute it, respond."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.catalog import Function
-from pgmq_gateway.calls.statement import statement
+from pgmq_gateway.calls.statement import Statement, statement
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import (
     AggregatesForbidden,
@@ -22,11 +22,11 @@ from pgmq_gateway.errors import (
 )
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.http.response import Response, options_response
-from pgmq_gateway.postgrest.arguments import Arguments, read_arguments
+from pgmq_gateway.postgrest.arguments import Arguments, arguments_in_body, arguments_in_text
 from pgmq_gateway.postgrest.media import Representation, negotiate
 from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
 from pgmq_gateway.postgrest.profiles import Profiles
-from pgmq_gateway.postgrest.query import Pairs, read_query, within_range
+from pgmq_gateway.postgrest.query import Pairs, read_columns, read_query, within_range
 from pgmq_gateway.postgrest.shaping import Shaping
 from pgmq_gateway.settings.model import Settings
 
@@ -35,12 +35,43 @@ METHODS = ("OPTIONS", "GET", "HEAD", "POST")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request's path and query string: the function, arguments in the query string, and the shaping of the result."""
+    """A request's path and query string.
+
+    query_arguments  the parameters of the query string that are arguments
+    columns          the arguments to take from a body; None: all
+    """
 
     schema: str
     name: str
     query_arguments: Pairs
+    columns: tuple[str, ...] | None
     shaping: Shaping
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a call that its head and the names of its arguments decide.
+
+    profile  the Content-Profile of the response
+    """
+
+    function: Function
+    names: tuple[str, ...]
+    shaping: Shaping
+    representation: Representation
+    preferences: Preferences
+    profile: str | None
+    read_only: bool
+
+    @cached_property
+    def statement(self) -> Statement:
+        """The statement for arguments in a JSON object."""
+        return self.rendered(Arguments(self.names))
+
+    def rendered(self, arguments: Arguments) -> Statement:
+        """The statement for these arguments."""
+        counted = self.preferences.count in ("exact", "estimated")
+        return statement(self.function, arguments, self.shaping, self.representation, counted=counted)
 
 
 class Functions:
@@ -53,55 +84,64 @@ class Functions:
         self._max_rows = settings.db_max_rows
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         self._plans = settings.db_plan_enabled
-        # Clients repeat a few heads, so the checks before and after those of the arguments are cached by head.
+        # Clients repeat a few heads, so what is decided before and after the arguments are read is cached by head.
         self._target = lru_cache(HEAD_CACHE_SIZE)(self._read_target)
-        self._negotiated = lru_cache(HEAD_CACHE_SIZE)(self._negotiate)
+        self._plan = lru_cache(HEAD_CACHE_SIZE)(self._read_plan)
 
     async def response(self, caller: Caller, request: Request) -> Response:
         """The response to a call. Raises GatewayError. Checks before the call is executed have no effect."""
-        call = await self._call(caller, request)
-        request.function = call.function
+        catalog, target = self._watch.catalog, self._target(request.head)
+        arguments = _read(target, request, await request.body() if request.method == "POST" else b"")
+        request.timing.lap("parse")
+        key = (target.schema, target.name, arguments.names, arguments.body_types)
+        try:
+            function = catalog.resolve(*key)
+        except FunctionNotFound:
+            # It may have been created since the last reload.
+            function = (await self._watch.refreshed()).resolve(*key)
+        plan = self._plan(function, request.head, arguments.names)
+        call = self._call(caller, request, plan, arguments)
+        request.function = function
         request.timing.lap("plan")
         if request.method == "OPTIONS":
-            return options_response(request, "OPTIONS,POST" if call.function.volatile else "OPTIONS,GET,HEAD,POST")
+            return options_response(request, "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")
-        return answered(answer, call, self._profiles.named(call.function.schema, request.head))
+        return answered(answer, call, plan.profile)
 
-    async def _call(self, caller: Caller, request: Request) -> Call:
-        function, arguments, shaping = await self._resolved(request)
-        check_relations(function, shaping)
-        representation, preferences = self._negotiated(request.head)
-        if preferences.max_affected is not None and not function.returns_set:
-            raise NoRowsToCount
-        counted = preferences.count in ("exact", "estimated")
+    def _call(self, caller: Caller, request: Request, plan: Plan, arguments: Arguments) -> Call:
+        # Values in a query string, a form or a whole body become parameters of the statement.
+        apart = arguments.values or plan.function.whole_body is not None
         return Call(
-            function,
-            statement(function, arguments, shaping, representation, counted=counted),
+            plan.function,
+            plan.rendered(arguments) if apart else plan.statement,
             request.sql_settings(),
-            representation,
-            preferences,
-            read_only=request.method != "POST" or not function.volatile,
+            plan.representation,
+            plan.preferences,
+            read_only=plan.read_only,
             body=arguments.body,
             values=arguments.values,
-            offset=shaping.offset,
+            offset=plan.shaping.offset,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
             flow=request.flow,
         )
 
-    async def _resolved(self, request: Request) -> tuple[Function, Arguments, Shaping]:
-        """The function, its arguments, and the shaping of its result."""
-        catalog = self._watch.catalog
-        target = self._target(request.head)
-        arguments = await read_arguments(request, target.query_arguments)
-        request.timing.lap("parse")
-        key = (target.schema, target.name, arguments.names, arguments.body_types)
-        try:
-            return catalog.resolve(*key), arguments, target.shaping
-        except FunctionNotFound:
-            # It may have been created since the last reload.
-            return (await self._watch.refreshed()).resolve(*key), arguments, target.shaping
+    def _read_plan(self, function: Function, head: Head, names: tuple[str, ...]) -> Plan:
+        shaping = self._target(head).shaping
+        check_relations(function, shaping)
+        representation, preferences = self._negotiate(head)
+        if preferences.max_affected is not None and not function.returns_set:
+            raise NoRowsToCount
+        return Plan(
+            function,
+            names,
+            shaping,
+            representation,
+            preferences,
+            self._profiles.named(function.schema, head),
+            read_only=head.method != "POST" or not function.volatile,
+        )
 
     def _read_target(self, head: Head) -> Target:
         *place, name = head.segments
@@ -115,7 +155,8 @@ class Functions:
         if head.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {head.method} method on RPC", METHODS)
         arguments, shaping = read_query(head.query, arguments=head.method in ("GET", "HEAD"))
-        return Target(schema, name, arguments, self._limited(shaping, head))
+        columns = read_columns(head.query) if head.method == "POST" and head.query else None
+        return Target(schema, name, arguments, columns, self._limited(shaping, head))
 
     def _negotiate(self, head: Head) -> tuple[Representation, Preferences]:
         representation = negotiate(head.headers.get("accept"), plans=self._plans)
@@ -128,6 +169,12 @@ class Functions:
         if self._max_rows is None or (shaping.limit is not None and shaping.limit <= self._max_rows):
             return shaping
         return replace(shaping, limit=self._max_rows)
+
+
+def _read(target: Target, request: Request, body: bytes) -> Arguments:
+    if request.method == "POST":
+        return arguments_in_body(body, request.headers.get("content-type", "application/json"), target.columns)
+    return arguments_in_text(target.query_arguments)
 
 
 def check_relations(function: Function, shaping: Shaping) -> None:

@@ -12,7 +12,7 @@ from pgmq_gateway.errors import GatewayError, UnknownPath
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.media import ARRAY
-from pgmq_gateway.postgrest.preferences import Preferences
+from pgmq_gateway.postgrest.preferences import NO_PREFERENCES
 from pgmq_gateway.postgrest.resources import Resource, read_resource
 from pgmq_gateway.queue_functions import FUNCTIONS, Kind
 from pgmq_gateway.schemas import QUEUES
@@ -62,7 +62,7 @@ class Queues:
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
             request.sql_settings(),
             ARRAY,
-            Preferences(),
+            NO_PREFERENCES,
             read_only=False,
             body=resource.arguments.body,
             values=resource.arguments.values,

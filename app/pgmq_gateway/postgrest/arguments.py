@@ -8,8 +8,7 @@ import msgspec
 
 from pgmq_gateway import strictjson
 from pgmq_gateway.errors import InvalidBody
-from pgmq_gateway.http.request import Request
-from pgmq_gateway.postgrest.query import Pairs, read_columns
+from pgmq_gateway.postgrest.query import Pairs
 
 # Check the syntax and decode names only: each value stays the bytes that were sent.
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -36,26 +35,18 @@ class Arguments(msgspec.Struct, frozen=True):
     whole: str = ""
 
 
-async def read_arguments(request: Request, query: Pairs) -> Arguments:
-    """The arguments of a request: from the body of a POST, otherwise from `query`.
+def arguments_in_body(body: bytes, content_type: str, columns: tuple[str, ...] | None) -> Arguments:
+    """The arguments of a POST.
 
-    query  the parameters of the query string that are arguments
+    columns  the names in the parameter `columns`
 
-    Raises InvalidBody, InvalidQuery.
+    Raises InvalidBody.
     """
-    if request.method != "POST":
-        return _from_text(query)
-    return await _from_body(request, read_columns(request.query) if request.query else None)
-
-
-async def _from_body(request: Request, columns: tuple[str, ...] | None) -> Arguments:
-    content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
-    body = await request.body()
     if media_type == "application/json":
         return _from_json(body) if columns is None else _from_columns(body, columns)
     if media_type == "application/x-www-form-urlencoded":
-        return _from_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        return arguments_in_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     if media_type == "text/csv":
         return _from_csv(body)
     if media_type in BODY_TYPES:
@@ -63,7 +54,8 @@ async def _from_body(request: Request, columns: tuple[str, ...] | None) -> Argum
     raise InvalidBody(f"Content-Type not acceptable: {content_type}")
 
 
-def _from_text(query: Pairs) -> Arguments:
+def arguments_in_text(query: Pairs) -> Arguments:
+    """The arguments of a form, or of the parameters of a query string."""
     values: dict[str, list[str]] = {}
     for name, value in query:
         values.setdefault(name, []).append(value)

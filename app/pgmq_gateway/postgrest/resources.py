@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
-from pgmq_gateway.http.request import Request
+from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
 
 # Method and path below /queues/{queue}/ to a function.
@@ -17,6 +18,12 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "messages/pop"): "pop",
     ("DELETE", "messages/{id}"): "delete",
     ("POST", "messages/{id}/archive"): "archive",
+}
+
+# The parameters of the query string, with their defaults as JSON.
+DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "send": {"sleep_seconds": "0"},
+    "read": {"n": "1", "sleep_seconds": "30"},
 }
 
 MAX_MESSAGE_ID = 2**63 - 1
@@ -41,20 +48,25 @@ async def read_resource(request: Request) -> Resource:
 
     Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody.
     """
-    queue, message_id, function = _route(request)
+    queue, message_id, function, given = _addressed(request.head)
     if function == "send":
-        delay = _numbers(request, {"sleep_seconds": "0"})
-        function, arguments = _messages(queue, await request.body(), delay)
+        function, arguments = _messages(queue, await request.body(), given)
         return Resource(function, queue, arguments)
-    given = _numbers(request, {"n": "1", "sleep_seconds": "30"} if function == "read" else {})
-    if message_id is not None:
-        given["message_id"] = _checked_id(message_id)
     return Resource(function, queue, _as_json(queue, given), message_id)
 
 
-def _route(request: Request) -> tuple[str, str | None, str]:
-    """The queue, the message id (if any) and the function."""
-    _, queue, *rest = request.segments
+@lru_cache(HEAD_CACHE_SIZE)
+def _addressed(head: Head) -> tuple[str, str | None, str, Mapping[str, str]]:
+    """The queue, the message id (if any), the function, and its arguments in the head."""
+    queue, message_id, function = _route(head)
+    given = _numbers(head, DEFAULTS.get(function, {}))
+    if message_id is not None:
+        given["message_id"] = _checked_id(message_id)
+    return queue, message_id, function, given
+
+
+def _route(head: Head) -> tuple[str, str | None, str]:
+    _, queue, *rest = head.segments
     message_id = None
     if len(rest) > 1 and rest[:2] != ["messages", "pop"]:
         message_id, rest[1] = rest[1], "{id}"
@@ -62,11 +74,11 @@ def _route(request: Request) -> tuple[str, str | None, str]:
     methods = {method: function for (method, path), function in ROUTES.items() if path == place}
     if not methods or not queue or message_id == "":
         raise UnknownPath
-    if request.method not in methods:
+    if head.method not in methods:
         raise MethodNotAllowed(
-            f"Cannot use the {request.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
+            f"Cannot use the {head.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
         )
-    return queue, message_id, methods[request.method]
+    return queue, message_id, methods[head.method]
 
 
 def _messages(queue: str, body: bytes, delay: Mapping[str, str]) -> tuple[str, Arguments]:
@@ -132,9 +144,9 @@ def _checked_id(message_id: str) -> str:
     )
 
 
-def _numbers(request: Request, defaults: Mapping[str, str]) -> dict[str, str]:
+def _numbers(head: Head, defaults: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the query string, all integers. Raises InvalidQuery for any other parameter or value."""
-    given = {**defaults, **dict(request.query), **dict.fromkeys(request.head.bare_names, "")}
+    given = {**defaults, **dict(head.query), **dict.fromkeys(head.bare_names, "")}
     for name, value in given.items():
         if name not in defaults:
             allowed = ", ".join(defaults) or "none"
