@@ -124,7 +124,7 @@ class Direct:
 
 
 class Nothing:
-    """In place of an event that nobody awaits."""
+    """In place of an event: nothing waits for the body of such a request."""
 
     def set(self) -> None:
         """Do nothing."""
