@@ -200,8 +200,10 @@ def test_a_child_does_not_inherit_the_lock(directory: DataDirectory) -> None:
         child.wait()
 
 
-def test_a_lock_without_a_note_is_another_process(directory: DataDirectory) -> None:
+@pytest.mark.parametrize("note", [b"", *(b'{"pid": %d, "purpose": "", "url": null}' % pid for pid in (0, -1, -2))])
+def test_a_lock_without_a_process_is_another_process(directory: DataDirectory, note: bytes) -> None:
     directory.prepare()
+    directory.lock.write_bytes(note)
     with open(directory.lock, "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert str(directory.holder()) == "another process"

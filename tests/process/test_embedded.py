@@ -281,6 +281,18 @@ async def test_a_leftover_server_is_stopped_properly(directory: DataDirectory) -
     await first.stop()
 
 
+async def test_a_leftover_server_without_its_pid_file_is_stopped(directory: DataDirectory) -> None:
+    async with running(directory, "install") as first:
+        old = first.pid
+        assert old
+        (directory.postgres / "postmaster.pid").unlink()
+        second = EmbeddedPostgres(directory)
+        await second.start()
+        await gone(old)
+        assert await answer(directory, "select 1") == 1
+        await second.stop()
+
+
 async def test_backends_without_a_server_do_not_block_the_start(directory: DataDirectory) -> None:
     server = EmbeddedPostgres(directory)
     await server.start()

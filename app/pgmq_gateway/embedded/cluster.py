@@ -104,12 +104,10 @@ async def check_version(cluster: Path) -> None:
         )
 
 
-def remove_lock_files(directory: DataDirectory) -> None:
-    """Remove the lock files of a server that no longer runs."""
-    # Postgres refuses to start while any process of its user has the pid of the lock file, even a zombie or, after a
-    # restart of a container, an unrelated process. With the directory locked and no server left, the file is stale.
-    for file in (directory.postgres / POSTMASTER_FILE, socket_folder(directory) / f"{SOCKET_NAME}.lock"):
-        file.unlink(missing_ok=True)
+def lock_files(directory: DataDirectory) -> list[Path]:
+    """The lock files of a server that runs or was killed."""
+    files = (directory.postgres / POSTMASTER_FILE, socket_folder(directory) / f"{SOCKET_NAME}.lock")
+    return [file for file in files if file.exists()]
 
 
 def flush(folder: Path) -> None:

@@ -283,11 +283,13 @@ def _parse_note(note: bytes) -> Holder:
 
 
 def _exists(pid: int) -> bool:
-    """True if there is such a process."""
+    """True if there is such a process. Other numbers than those of processes stand for groups of them (kill(2))."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
     except PermissionError:
         return True
     except (ProcessLookupError, OverflowError):
         return False
-    return pid > 0
+    return True

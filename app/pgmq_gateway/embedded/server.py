@@ -22,15 +22,14 @@ from pgmq_gateway.embedded.cluster import (
     FAST_SHUTDOWN_SECONDS,
     IMMEDIATE_SHUTDOWN_SECONDS,
     POLL_SECONDS,
-    POSTMASTER_FILE,
     EmbeddedPostgresError,
     binary,
     check_version,
     flush,
     installation,
     is_absent,
+    lock_files,
     refuse_foreign_folder,
-    remove_lock_files,
     socket_folder,
     socket_uri,
 )
@@ -136,12 +135,15 @@ class EmbeddedPostgres:
     async def _launch(self, *, may_create: bool) -> None:
         self.directory.prepare()
         account = _prepare_folders(self.directory)
-        if (self.directory.postgres / POSTMASTER_FILE).exists():
+        if stale := lock_files(self.directory):
             # Imported here because it is rare that a server was killed.
             from pgmq_gateway.embedded.leftovers import stop_leftovers
 
             await stop_leftovers(self.directory.postgres)
-        remove_lock_files(self.directory)
+            # Postgres refuses to start while any process of its user has the pid of a lock file, even a zombie or,
+            # after a restart of a container, an unrelated process.
+            for file in stale:
+                file.unlink(missing_ok=True)
         if not is_absent(self.directory.postgres):
             await check_version(self.directory.postgres)
         elif may_create:
