@@ -1,5 +1,6 @@
 """The admin port: health checks, metrics and the schema cache. It need not be reachable from the internet."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -45,7 +46,9 @@ class AdminApp:
         return Response(200 if self._gateway().watch.ready else 503)
 
     async def _metrics(self) -> Response:
-        metrics = self._gateway().metrics
+        gateway = self._gateway()
+        # In a thread: the first use imports a library.
+        metrics = await asyncio.to_thread(lambda: gateway.metrics)
         await metrics.refresh()
         return page(metrics.text(), metrics.content_type)
 
