@@ -18,9 +18,9 @@ from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.http.asgi import App, Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.client import Addresses
+from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
-from pgmq_gateway.http.request import Exchange
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.observe.history import History
@@ -116,7 +116,7 @@ class Application:
         self.switch(gateway)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
-        """Handle a call that the server hands on without ASGI."""
+        """Handle a call without ASGI (`http/direct.py`)."""
         return self._api.handle(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,9 +12,10 @@ from pgmq_gateway.http import server as http_server
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.bounds import Bounds
+from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.protocol import Protocol
-from pgmq_gateway.http.request import ClientGone, Request
+from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response, error_response
 from pgmq_gateway.http.server import Server, server_for
 from pgmq_gateway.http.sockets import bind

@@ -11,7 +11,8 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import executable
 from pgmq_gateway.calls.fairness import MAX_RESTING, FairQueue
 from pgmq_gateway.calls.waiting import WaitingCall
-from pgmq_gateway.http.request import ClientGone, RequestSettings
+from pgmq_gateway.http.exchange import ClientGone
+from pgmq_gateway.http.request import RequestSettings
 from tests.clock import Clock
 
 PLACES = 1000

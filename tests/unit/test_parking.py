@@ -9,9 +9,9 @@ import pytest
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.asgi_exchange import AsgiExchange
+from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.parking import MAX_IN_PROCESS, STALL_SECONDS, Parking
 from pgmq_gateway.http.protocol import Protocol
-from pgmq_gateway.http.request import Exchange
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.http.server import Server, server_for
 from tests.clock import Clock

@@ -18,9 +18,10 @@ from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.client import Addresses
 from pgmq_gateway.http.cors import Cors
+from pgmq_gateway.http.exchange import ClientGone, Exchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import Parking
-from pgmq_gateway.http.request import ClientGone, Exchange, Request
+from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic

@@ -6,7 +6,7 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.fairness import Flow, Lane
 from pgmq_gateway.calls.grouping import Group
-from pgmq_gateway.http.request import ClientGone
+from pgmq_gateway.http.exchange import ClientGone
 
 
 class WaitingCall:

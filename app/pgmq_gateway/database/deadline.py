@@ -9,7 +9,7 @@ import asyncpg
 
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.errors import CommitInterrupted, GatewayError, StatementTimeout
-from pgmq_gateway.http.request import ClientGone
+from pgmq_gateway.http.exchange import ClientGone
 
 T = TypeVar("T")
 

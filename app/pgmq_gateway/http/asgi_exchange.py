@@ -1,8 +1,9 @@
-"""Exchanges over ASGI: those of other servers, and those that are not handed on directly (`direct.py`)."""
+"""Exchanges over ASGI: those of other servers, and those beside the fast path (`direct.py`)."""
 
 from pgmq_gateway.http.asgi import Receive, Scope, Send
+from pgmq_gateway.http.exchange import ClientGone, ReceivePart
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
-from pgmq_gateway.http.request import ClientGone, head_of
+from pgmq_gateway.http.request import head_of
 from pgmq_gateway.http.response import Response
 
 
@@ -10,8 +11,6 @@ class AsgiExchange:
     """A request with its ASGI channels."""
 
     __slots__ = ("_receive", "_scope", "_send", "head", "length")
-
-    whole_body = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -34,7 +33,7 @@ class AsgiExchange:
 
     @property
     def flow_requests(self) -> FlowRequests | None:
-        """Kept in the scope, where the connection looks for it."""
+        """Kept in the scope, from which the connection reads it."""
         found: FlowRequests | None = self._scope.get(FLOW_REQUESTS)
         return found
 
@@ -44,10 +43,13 @@ class AsgiExchange:
 
     @property
     def disconnected(self) -> bool:
-        """ASGI reports that only in the next message. uvicorn's cycle, of which `receive` is a method, knows it."""
+        """ASGI reports that only in the next message; uvicorn's cycle (`receive` is its method) has it at once."""
         return getattr(self._cycle, "disconnected", False)
 
-    async def receive(self) -> tuple[bytes, bool]:
+    def take_body(self) -> ReceivePart:
+        return self._part
+
+    async def _part(self) -> tuple[bytes, bool]:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise getattr(self._cycle, "rejection", None) or ClientGone

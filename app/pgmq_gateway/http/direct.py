@@ -1,7 +1,7 @@
-"""The short way of a request: from the bytes of a connection to the application and back, without ASGI.
+"""The fast path of a request: from the bytes of a connection to the application and back, without ASGI.
 
-It is for calls that arrive as a whole, with a head that is known: one that the parser has accepted before, byte for
-byte, except for the digits of Content-Length. The parser would read it as before, so it is not asked again.
+It is for calls that arrive as a whole, with a known head: one that the parser has accepted before, byte for byte,
+except for the digits of Content-Length. The parser would read it as before, so it is not parsed again.
 """
 
 import asyncio
@@ -9,9 +9,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pgmq_gateway.errors import InternalError
+from pgmq_gateway.http.asgi import Scope
+from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.parking import FlowRequests
-from pgmq_gateway.http.request import HEAD_CACHE_SIZE, MAX_CACHED_HEAD_BYTES, PREFIX, Exchange, Head
-from pgmq_gateway.http.response import Response
+from pgmq_gateway.http.request import HEAD_CACHE_SIZE, MAX_CACHED_HEAD_BYTES, PREFIX, Head, has_few_parameters, head_of
+from pgmq_gateway.http.response import CONNECTION_CLOSE, Response, header_lines
 
 if TYPE_CHECKING:
     from pgmq_gateway.http.protocol import Protocol
@@ -19,19 +22,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pgmq_gateway")
 
 # The paths of calls, which are nearly all requests.
-PATHS = tuple(f"{prefix}/{name}/".encode() for prefix in ("", PREFIX) for name in ("rpc", "queues"))
-METHODS = frozenset({"DELETE", "GET", "POST"})
-END = b"\r\n\r\n"
+DIRECT_PATHS = tuple(f"{prefix}/{name}/".encode() for prefix in ("", PREFIX) for name in ("rpc", "queues"))
+DIRECT_METHODS = frozenset({"DELETE", "GET", "POST"})
+HEAD_END = b"\r\n\r\n"
 # As most clients spell it.
 CONTENT_LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
-MAX_DIGITS = 9
-
-CONNECTION_CLOSE = (b"connection", b"close")
+MAX_LENGTH_DIGITS = 9
 
 Handle = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
-class Arrived(NamedTuple):
+class CompleteRequest(NamedTuple):
     """A request that has arrived as a whole. `length` is the value of Content-Length."""
 
     head: Head
@@ -44,32 +45,55 @@ class KnownHeads:
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
+        # Hashes of those accepted once. Many clients send a head only once, with an id in its path or a trace header.
+        self._once: set[int] = set()
 
-    def find(self, data: bytes) -> Arrived | None:
+    def find(self, data: bytes) -> CompleteRequest | None:
         """The request, if data is exactly one with a known head."""
         parts = _split(data)
         if parts is None:
             return None
         key, length, end = parts
         head = self._heads.get(key)
-        return None if head is None else Arrived(head, length, data[end:])
+        return None if head is None else CompleteRequest(head, length, data[end:])
 
-    def learn(self, data: bytes, head: Head, length: bytes | None, headers: int) -> None:
-        """Keep a head of a request that is exactly data, as the parser has read it.
+    def learn(self, data: bytes, scope: Scope) -> None:
+        """Keep a head that the parser accepts for the second time, if it is that of a call.
 
-        length   the value of Content-Length
-        headers  the number of headers
+        data   exactly one request
+        scope  what the parser has read
         """
-        parts = _split(data)
-        if parts is None or parts[1] != length:
+        if scope["method"] not in DIRECT_METHODS or not scope["raw_path"].startswith(DIRECT_PATHS):
             return
-        key, _, end = parts
-        # The request line, each header and the empty line: then the head ends here where it ended for the parser.
-        if not data.count(b"\n", 0, end) == data.count(b"\r\n", 0, end) == headers + 2:
+        parts = _split(data)
+        if parts is None or not has_few_parameters(scope["query_string"]):
+            return
+        key, length, end = parts
+        headers = scope["headers"]
+        if key in self._heads or not _is_read_equally(data[:end], length, headers) or not self._is_repeated(key):
             return
         if len(self._heads) >= HEAD_CACHE_SIZE:
             del self._heads[next(iter(self._heads))]
-        self._heads[key] = head
+        raw = tuple([header for header in headers if header[0] != b"content-length"])
+        self._heads[key] = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
+
+    def _is_repeated(self, key: bytes) -> bool:
+        digest = hash(key)
+        if digest in self._once:
+            self._once.remove(digest)
+            return True
+        if len(self._once) >= HEAD_CACHE_SIZE:
+            self._once.clear()
+        self._once.add(digest)
+        return False
+
+
+def _is_read_equally(head: bytes, length: bytes | None, headers: list[tuple[bytes, bytes]]) -> bool:
+    """True if the head ended for the parser where it ends here, and its body has the same length."""
+    if [value for name, value in headers if name == b"content-length"] != ([] if length is None else [length]):
+        return False
+    # The request line, each header and the empty line.
+    return head.count(b"\n") == head.count(b"\r\n") == len(headers) + 2
 
 
 def _split(data: bytes) -> tuple[bytes, bytes | None, int] | None:
@@ -77,8 +101,8 @@ def _split(data: bytes) -> tuple[bytes, bytes | None, int] | None:
 
     None if the data is not exactly as long as one request.
     """
-    end = data.find(END) + len(END)
-    if end < len(END) or end > MAX_CACHED_HEAD_BYTES:
+    end = data.find(HEAD_END) + len(HEAD_END)
+    if end < len(HEAD_END) or end > MAX_CACHED_HEAD_BYTES:
         return None
     for name in CONTENT_LENGTH:
         start = data.find(name, 0, end)
@@ -89,7 +113,7 @@ def _split(data: bytes) -> tuple[bytes, bytes | None, int] | None:
     start += len(name)
     stop = data.find(b"\r", start)
     length = data[start:stop]
-    if len(length) > MAX_DIGITS or not length.isdigit() or int(length) != len(data) - end:
+    if len(length) > MAX_LENGTH_DIGITS or not length.isdigit() or int(length) != len(data) - end:
         return None
     return data[:start] + data[stop:end], length, end
 
@@ -103,16 +127,16 @@ class ServerHeaders:
         self._close = False
 
     def lines(self, headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bool]:
-        """The lines of these headers, and whether they close the connection."""
+        """The lines of these headers without Connection, and whether they close the connection."""
         if headers is not self._headers:
             self._headers = headers
-            self._lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._lines = header_lines(headers)
             self._close = CONNECTION_CLOSE in headers
         return self._lines, self._close
 
 
 class Direct:
-    """What the connections of a server need for the short way.
+    """What the connections of a server share for the fast path.
 
     handle  handles a request and sends its response
     """
@@ -123,8 +147,8 @@ class Direct:
         self.server_headers = ServerHeaders()
 
 
-class Nothing:
-    """In place of an event: nothing waits for the body of such a request."""
+class NoEvent:
+    """In place of an event: no task waits for more of the body."""
 
     def set(self) -> None:
         """Do nothing."""
@@ -132,31 +156,38 @@ class Nothing:
 
 class DirectExchange:
     """A request that has arrived as a whole on a connection. It has the attributes of uvicorn's cycles that the
-    protocol reads."""
+    protocol reads.
+
+    body  until the application takes it
+    """
 
     __slots__ = (
         "_connection",
-        "_direct",
+        "_server_lines",
+        "body",
         "disconnected",
         "flow_requests",
         "head",
         "keep_alive",
         "length",
         "response_complete",
-        "whole_body",
     )
 
-    response_started = False
-    message_event = Nothing()
+    message_event = NoEvent()
 
     def __init__(
-        self, connection: "Protocol", direct: Direct, arrived: Arrived, flow_requests: FlowRequests | None
+        self,
+        connection: "Protocol",
+        server_headers: ServerHeaders,
+        request: CompleteRequest,
+        flow_requests: FlowRequests | None,
     ) -> None:
         self._connection = connection
-        self._direct = direct
-        self.head, self.length, self.whole_body = arrived
+        self.head, self.length, self.body = request
         self.flow_requests = flow_requests
-        self.keep_alive = True
+        # The present ones: when the server stops, the last of the requests that have arrived closes the connection.
+        self._server_lines, close = server_headers.lines(connection.server_state.default_headers)
+        self.keep_alive = not close
         self.disconnected = False
         self.response_complete = False
 
@@ -168,8 +199,9 @@ class DirectExchange:
     def scheme(self) -> str:
         return self._connection.scheme or "http"
 
-    async def receive(self) -> tuple[bytes, bool]:
-        return self.whole_body, False
+    def take_body(self) -> bytes:
+        body, self.body = self.body, b""
+        return body
 
     async def send(self, response: Response, *more: tuple[str, str]) -> None:
         connection = self._connection
@@ -177,23 +209,21 @@ class DirectExchange:
             await connection.flow.drain()
         if self.disconnected:
             return
-        lines, close = self._direct.server_headers.lines(connection.server_state.default_headers)
-        if close:
+        if response.closes:
             self.keep_alive = False
-        elif not self.keep_alive:
-            lines += b"connection: close\r\n"
         self.response_complete = True
-        connection.transport.write(response.message(lines, *more))
+        connection.transport.write(response.message(self._server_lines, *more, close=not self.keep_alive))
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """The application is done with the request."""
+    def finish(self, task: asyncio.Task[None]) -> None:
+        """End the request: the application has handled it, or failed to."""
         self._connection.tasks.discard(task)
-        if self.flow_requests is not None:
-            self.flow_requests.end_one()
         if not task.cancelled() and (error := task.exception()):
             logger.error("failed to respond", exc_info=error)
-        if not self.response_complete:
-            self._connection.transport.close()
+        if not self.response_complete and not self.disconnected:
+            self._connection.respond(InternalError())
+        # Last, because it continues other connections.
+        if self.flow_requests is not None:
+            self.flow_requests.end_one()

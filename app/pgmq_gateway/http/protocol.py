@@ -12,16 +12,15 @@ from typing import Any
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from pgmq_gateway.errors import BodyTooLong, GatewayError, HeadTooLong, Malformed, TooManyConnections, TooSlow
 from pgmq_gateway.http.bounds import Bounds
-from pgmq_gateway.http.direct import METHODS, PATHS, Direct, DirectExchange
+from pgmq_gateway.http.direct import Direct, DirectExchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
-from pgmq_gateway.http.request import head_of
-from pgmq_gateway.http.response import error_response
+from pgmq_gateway.http.response import error_response, header_lines
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
 
@@ -33,7 +32,7 @@ VERSIONS = ("1.0", "1.1")
 # What a connection is receiving. Plain numbers: they are compared many times a request.
 IDLE, HEAD, BODY = range(3)
 CHECKED = frozenset({b"expect", b"host", b"transfer-encoding"})
-# A request with one of these takes the way through uvicorn.
+# Requests with one of these always pass uvicorn.
 NOT_DIRECT = frozenset({b"expect", b"upgrade"})
 
 
@@ -91,8 +90,8 @@ class Protocol(HttpToolsProtocol):
         self._receive(data)
 
     def _receive(self, data: bytes) -> None:
-        fresh = self._direct is not None and self._stage == IDLE and self._all_answered
-        if fresh and self._handed_on(data):
+        fresh = self._stage == IDLE and self._all_answered
+        if fresh and self._try_direct(data):
             return
         stage, cycle = self._stage, self.cycle
         self._now = len(data)
@@ -112,32 +111,29 @@ class Protocol(HttpToolsProtocol):
             if self._earlier > self._bounds.max_head_bytes:
                 self._reject(HeadTooLong(self._bounds.max_head_bytes))
 
-    def _handed_on(self, data: bytes) -> bool:
-        """Hand a request directly to the application, if data is exactly one with a known head."""
-        assert self._direct is not None
-        arrived = self._direct.heads.find(data)
-        if arrived is None or len(data) - len(arrived.body) > self._bounds.max_head_bytes:
+    def _try_direct(self, data: bytes) -> bool:
+        """Pass a request to the application without ASGI, if data is exactly one with a known head."""
+        if self._direct is None:
             return False
-        if self._flow_requests is not None:
-            self._flow_requests.in_process += 1
-        self.cycle = exchange = DirectExchange(self, self._direct, arrived, self._flow_requests)  # type: ignore[assignment]
+        request = self._direct.heads.find(data)
+        if request is None or len(data) - len(request.body) > self._bounds.max_head_bytes:
+            return False
+        flow_requests = self._flow_requests
+        if flow_requests is not None:
+            flow_requests.in_process += 1
+        exchange = DirectExchange(self, self._direct.server_headers, request, flow_requests)
+        self.cycle = exchange  # type: ignore[assignment]
         task = self.loop.create_task(self._direct.handle(exchange))
         self.tasks.add(task)
-        task.add_done_callback(exchange.ended)
+        task.add_done_callback(exchange.finish)
         return True
 
     def _learn(self, data: bytes) -> None:
-        """Know the head of a call that has arrived as a whole, unless it asks something of the protocol."""
-        cycle, headers = self.cycle, dict(self.headers)
-        if not cycle.keep_alive or self._transfer_encoding is not None or not NOT_DIRECT.isdisjoint(headers):
+        """Keep the head of a request that has arrived as a whole, unless one of its headers concerns the protocol."""
+        if self._direct is None or not self.cycle.keep_alive or self._transfer_encoding is not None:
             return
-        scope = cycle.scope
-        length = headers.get(b"content-length")
-        raw = tuple(pair for pair in self.headers if pair[0] != b"content-length")
-        head = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
-        if head.method in METHODS and scope["raw_path"].startswith(PATHS):
-            assert self._direct is not None
-            self._direct.heads.learn(data, head, length, len(self.headers))
+        if all(name not in NOT_DIRECT for name, _ in self.headers):
+            self._direct.heads.learn(data, self.cycle.scope)  # type: ignore[arg-type]
 
     def _park(self, flow_requests: FlowRequests, data: bytes) -> None:
         self._parked += data
@@ -247,13 +243,16 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Start the next pipelined request, or wait for one."""
         self.server_state.total_requests += 1
+        if not self.pipeline:
+            # The body of the answered request: it would stay in memory until the next request.
+            self.cycle.body = bytearray()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self._rejection is not None:
-            self._respond(self._rejection)
+            self.respond(self._rejection)
         elif self._stage == IDLE:
             self._since = None
             cycle: Any = self.cycle
@@ -312,7 +311,7 @@ class Protocol(HttpToolsProtocol):
         elif not self._all_answered:
             self._rejection = error
             return
-        self._respond(error, counted=not begun)
+        self.respond(error, counted=not begun)
 
     @property
     def _all_answered(self) -> bool:
@@ -320,12 +319,11 @@ class Protocol(HttpToolsProtocol):
             return True
         return self.cycle.response_complete
 
-    def _respond(self, error: GatewayError, *, counted: bool = True) -> None:
+    def respond(self, error: GatewayError, *, counted: bool = True) -> None:
+        """Send an error, and close the connection."""
         response = error_response(error, verbose=self._bounds.verbose)
-        sent = (*self.server_state.default_headers, *response.encoded_headers())
-        headers = [b"".join((name, b": ", value, b"\r\n")) for name, value in sent if name != b"connection"]
-        framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(response.body)
-        self.transport.write(b"".join((STATUS_LINE[response.status], *headers, framing, response.body)))
+        message = response.message(header_lines(self.server_state.default_headers), close=True)
+        self.transport.write(message)
         self._client.half_close()
         self.connections.discard(self)
         if self._traffic is not None and counted:

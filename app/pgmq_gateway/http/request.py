@@ -3,32 +3,27 @@
 from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
 from pgmq_gateway.errors import BodyTooLong, MemoryFull
+from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.timing import Stopwatch
 
-if TYPE_CHECKING:
-    from pgmq_gateway.http.parking import FlowRequests
-    from pgmq_gateway.http.response import Response
-
 # Supabase's clients expect the API here. The prefix is optional.
 PREFIX = "/rest/v1"
-# Heads in the cache, and the bytes of the largest that is cached.
+# Heads in the cache, and the bytes and parameters of the largest that is cached. Decoded, short parameters take many
+# times the memory of their bytes.
 HEAD_CACHE_SIZE = 1024
 MAX_CACHED_HEAD_BYTES = 4096
+MAX_CACHED_PARAMETERS = 32
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-
-
-class ClientGone(Exception):
-    """The client closed the connection before it got a response."""
 
 
 class RequestSettings(msgspec.Struct, frozen=True):
@@ -125,46 +120,13 @@ _cached_head = lru_cache(HEAD_CACHE_SIZE)(Head)
 def head_of(method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> Head:
     """The head of a request, without Content-Length; equal small heads are one object."""
     size = len(raw_path) + len(query) + sum([len(name) + len(value) for name, value in headers])
-    head = _cached_head if size <= MAX_CACHED_HEAD_BYTES else Head
+    head = _cached_head if size <= MAX_CACHED_HEAD_BYTES and has_few_parameters(query) else Head
     return head(method, raw_path, query, headers)
 
 
-class Exchange(Protocol):
-    """A request as it arrives, and the way back for its response: `asgi_exchange.py`, `direct.py`.
-
-    length         the value of Content-Length
-    client         the other end of the connection; None on a Unix socket
-    scheme         http or https
-    whole_body     the body, if it has arrived as a whole
-    flow_requests  the requests of its flow in process, among which it is counted
-    """
-
-    @property
-    def head(self) -> Head: ...
-
-    @property
-    def length(self) -> bytes | None: ...
-
-    @property
-    def client(self) -> tuple[str, int] | None: ...
-
-    @property
-    def scheme(self) -> str: ...
-
-    @property
-    def whole_body(self) -> bytes | None: ...
-
-    flow_requests: "FlowRequests | None"
-
-    @property
-    def disconnected(self) -> bool:
-        """True if the client has closed its connection, as far as is known without waiting."""
-
-    async def receive(self) -> tuple[bytes, bool]:
-        """A part of the body, and whether more follows. Raises ClientGone, and what the request was rejected with."""
-
-    async def send(self, response: "Response", *more: tuple[str, str]) -> None:
-        """Send the response, with `more` headers."""
+def has_few_parameters(query: bytes) -> bool:
+    """True if a head with this query string may be cached."""
+    return query.count(b"&") + query.count(b";") < MAX_CACHED_PARAMETERS
 
 
 class Request:
@@ -223,18 +185,17 @@ class Request:
         Raises ClientGone, BodyTooLong as soon as the body exceeds the maximum, MemoryFull as soon as it does not fit
         into memory, and the error that the protocol rejected the request with.
         """
-        body = self._exchange.whole_body
-        if body is not None:
-            self._hold(len(body))
-            return body
-        announced = int(self._exchange.length or 0)
+        body, announced = self._exchange.take_body(), int(self._exchange.length or 0)
         if announced > self._max_body:
             raise BodyTooLong(self._max_body)
         if not self._memory.fits(announced):
             raise MemoryFull
+        if isinstance(body, bytes):
+            self._hold(len(body))
+            return body
         chunks, more = list[bytes](), True
         while more:
-            chunk, more = await self._exchange.receive()
+            chunk, more = await body()
             chunks.append(chunk)
             self._hold(len(chunk))
         return b"".join(chunks)

@@ -1,5 +1,6 @@
 """HTTP responses: the result of a call, or an error."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -11,6 +12,9 @@ from pgmq_gateway.http.caching import add_caching
 from pgmq_gateway.http.request import Request
 
 JSON = "application/json; charset=utf-8"
+CONNECTION_CLOSE = (b"connection", b"close")
+# Characters of the values in the largest head that is cached.
+MAX_CACHED_CHARACTERS = 512
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -23,16 +27,32 @@ class Response(msgspec.Struct, frozen=True):
 
     def encoded_headers(self, *more: tuple[str, str]) -> list[tuple[bytes, bytes]]:
         """The headers as bytes, with those for caches. `more` are headers to append."""
-        headers = [_encoded(name, value) for name, value in (*self.headers, *more)]
+        headers = [_encoded(name, value) for name, value in self.headers]
         add_caching(headers)
-        return headers
+        return [*headers, *[_encoded(name, value) for name, value in more]]
 
-    def message(self, lines: bytes, *more: tuple[str, str]) -> bytes:
-        """The response as it is sent, except to HEAD. `lines` are further headers as bytes, `more` as above."""
-        head = _head(self.status, self.headers, more)
+    @property
+    def closes(self) -> bool:
+        """True if the connection must be closed after this response."""
+        return ("Connection", "close") in self.headers
+
+    def message(self, server_lines: bytes, *more: tuple[str, str], close: bool) -> bytes:
+        """The response as it is sent, except to HEAD.
+
+        server_lines  the headers of the server as bytes
+        more          as above
+        close         whether the connection will be closed
+        """
+        size = sum([len(value) for _, value in self.headers])
+        head = (_cached_head if size <= MAX_CACHED_CHARACTERS else _head)(self.status, self.headers)
+        parts = [head, server_lines, *[b"%b: %b\r\n" % _encoded(name, value) for name, value in more]]
+        if close:
+            parts.append(b"connection: close\r\n")
         if self.status in (204, 304):
-            return b"%b%b\r\n" % (head, lines)
-        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, lines, len(self.body), self.body)
+            parts.append(b"\r\n")
+        else:
+            parts += [b"content-length: %d\r\n\r\n" % len(self.body), self.body]
+        return b"".join(parts)
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
         """Send the response. `more` are headers to append."""
@@ -60,10 +80,16 @@ def error_response(error: GatewayError, *, verbose: bool = True) -> Response:
     return Response(error.status, headers, error.body(verbose=verbose), error.code)
 
 
-@lru_cache(maxsize=512)
-def _head(status: int, headers: Headers, more: Headers) -> bytes:
-    lines = (b"%b: %b\r\n" % pair for pair in Response(status, headers).encoded_headers(*more))
-    return b"".join((STATUS_LINE[status], *lines))
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent, without `Connection: close`."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers if header != CONNECTION_CLOSE])
+
+
+def _head(status: int, headers: Headers) -> bytes:
+    return STATUS_LINE[status] + header_lines(Response(status, headers).encoded_headers())
+
+
+_cached_head = lru_cache(maxsize=512)(_head)
 
 
 # Most responses have the same few headers.

@@ -10,9 +10,10 @@ import uvicorn
 
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.bounds import Bounds
-from pgmq_gateway.http.direct import CONNECTION_CLOSE, Direct, Handle
+from pgmq_gateway.http.direct import Direct, Handle
 from pgmq_gateway.http.memory import MAX_DEFAULT_BYTES, Memory
 from pgmq_gateway.http.protocol import Protocol
+from pgmq_gateway.http.response import CONNECTION_CLOSE
 from pgmq_gateway.http.timing import RunningTime
 from pgmq_gateway.http.traffic import Traffic
 

@@ -1,0 +1,51 @@
+"""What a request needs of the connection that it has arrived on."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pgmq_gateway.http.parking import FlowRequests
+    from pgmq_gateway.http.request import Head
+    from pgmq_gateway.http.response import Response
+
+# Receives the next part of a body, and whether more follows. Raises ClientGone, and the error with which the protocol
+# has rejected the request.
+ReceivePart = Callable[[], Awaitable[tuple[bytes, bool]]]
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it got a response."""
+
+
+class Exchange(Protocol):
+    """A request as it arrives, and the way back for its response: `asgi_exchange.py`, `direct.py`.
+
+    length         the value of Content-Length
+    client         the other end of the connection; None on a Unix socket
+    scheme         http or https
+    flow_requests  the requests of its flow in process, among which it is counted
+    """
+
+    @property
+    def head(self) -> "Head": ...
+
+    @property
+    def length(self) -> bytes | None: ...
+
+    @property
+    def client(self) -> tuple[str, int] | None: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    flow_requests: "FlowRequests | None"
+
+    @property
+    def disconnected(self) -> bool:
+        """True if the client has closed its connection, as far as is known without waiting."""
+
+    def take_body(self) -> bytes | ReceivePart:
+        """The body, which is then no longer kept here; if it has not arrived as a whole, a function for its parts."""
+
+    async def send(self, response: "Response", *more: tuple[str, str]) -> None:
+        """Send the response, with `more` headers."""
