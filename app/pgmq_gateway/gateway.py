@@ -153,16 +153,18 @@ class Application:
         """The lifespan: the server asks for the start, and later for the end."""
         await receive()
         await self.start(self.gateway)
-        # Calls are rejected until the functions are loaded, and another gateway may still be serving this port.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
-                await self.gateway.watch.loaded.wait()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        for gateway in list(self._running):
-            await self.stop(gateway)
-        if self.gateway.tracing:
-            self.gateway.tracing.stop()
+        try:
+            # Calls are rejected until the functions are loaded, and another gateway may still be serving this port.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
+                    await self.gateway.watch.loaded.wait()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        finally:
+            for gateway in list(self._running):
+                await self.stop(gateway)
+            if self.gateway.tracing:
+                self.gateway.tracing.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
 
