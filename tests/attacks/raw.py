@@ -54,6 +54,19 @@ def answers(connection: socket.socket) -> list[Answer]:
     return list(_parsed(received))
 
 
+def ask(connection: socket.socket, sent: bytes) -> Answer:
+    """The response to a request, on a connection that stays open."""
+    connection.sendall(sent)
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+        if b"\r\n\r\n" in received:
+            (answer,) = _parsed(received)
+            if len(answer.body) == int(answer.headers.get("content-length", "0")):
+                return answer
+    raise AssertionError(f"the server has closed the connection after {received!r}")
+
+
 def endless(server: Server, head: bytes, chunk: bytes, most: int) -> tuple[list[Answer], int]:
     """Send a head and up to `most` bytes of chunks until the server closes its side. Returns responses and bytes."""
     with connected(server) as connection:

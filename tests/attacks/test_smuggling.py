@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.raw import exchange
+from tests.attacks.raw import answers, ask, connected, exchange
 from tests.databases import Sql
 from tests.gateways import Bearer
 from tests.server import Server
@@ -137,6 +137,23 @@ def test_a31_ambiguous_requests_are_refused_and_nothing_after_them_runs(
     }
     assert {name: one for name, one in told.items() if one != [(400, b'{"code":"PGMQ400",', "close")]} == {}
     assert sql(f"select message from pgmq.q_{queue}") == []
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a31_ambiguous_requests_are_refused_behind_equal_heads_too(
+    embedded: Server, credentials: bytes, message: Callable[[str], bytes], queue: str, sql: Sql, *, alone: bool
+) -> None:
+    """The head that the attacks vary is known, so the gateway does not parse it again (`http/direct.py`)."""
+    line = b"POST /rpc/send HTTP/1.1\r\nHost: a\r\n" + credentials
+    good = line + filled(b"Content-Length: LENGTH\r\n\r\nMESSAGE", message("good"))
+    told = {}
+    for name, rest in REFUSED.items():
+        with connected(embedded) as connection:
+            assert [ask(connection, good).status for _ in range(3)] == [200] * 3
+            connection.sendall(line + filled(rest, message(name)) + (b"" if alone else good))
+            told[name] = [(one.status, one.headers.get("connection")) for one in answers(connection)]
+    assert {name: one for name, one in told.items() if one != [(400, "close")]} == {}
+    assert sql(f"select distinct message from pgmq.q_{queue}") == [("good",)]
 
 
 def test_a31_requests_that_rfc_9112_allows_are_read_as_it_says(

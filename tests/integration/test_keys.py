@@ -12,7 +12,7 @@ import pytest
 from pgmq_gateway.auth.signing import api_key, token
 from tests import server
 from tests.answers import refusal
-from tests.attacks.raw import exchange
+from tests.attacks.raw import ask, connected, exchange, post
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET, Serve
 
@@ -59,6 +59,14 @@ def refused(answer: httpx.Response) -> dict[str, Any]:
 
 
 KEYS = {PUBLISHABLE: "anon", OTHER_PUBLISHABLE: "anon", WORKER: "service_role", CRON: "service_role"}
+
+
+def test_callers_can_take_turns_on_a_connection(gateway: RunningGateway) -> None:
+    with connected(gateway.server) as connection:
+        for _ in range(4):
+            for key in (PUBLISHABLE, WORKER):
+                answer = ask(connection, post("/rpc/who", b"{}", f"apikey: {key}"))
+                assert (answer.status, answer.body.decode()) == (200, f'"{KEYS[key]}"')
 
 
 @pytest.mark.parametrize(("key", "expected"), KEYS.items())

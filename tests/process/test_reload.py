@@ -21,6 +21,7 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
+from tests.attacks.raw import ask, connected, post
 from tests.databases import runner
 from tests.process.metrics import MAX, metrics
 from tests.server import SECRET, Server, ready
@@ -146,7 +147,11 @@ def test_a_new_secret_holds_after_a_reload_and_wrong_settings_change_nothing(
     assert statuses(gateway) == {(404, 401)}
     (files / "secret").write_text(OTHER)
     change(files, "db-pool = 2", 'db-pool = 6\nadmin-server-host = "127.0.0.2"')
-    assert reload(gateway, manager) == "settings reloaded"
+    with connected(gateway) as connection:
+        request = post("/rpc/nothing", b"{}", f"apikey: {api_key(SECRET.encode(), 'service_role')}")
+        assert [ask(connection, request).status for _ in range(3)] == [404] * 3
+        assert reload(gateway, manager) == "settings reloaded"
+        assert ask(connection, request).status == 401
     assert statuses(gateway) == {(401, 404)}
     assert metrics(gateway)[MAX] == 6
     # A thread of the gateway writes the log.
