@@ -68,7 +68,7 @@ def _document(functions: tuple[Function, ...], schemas: Sequence[str], server: s
     """The document as bytes, cached: many callers have few different sets of functions."""
     described = openapi.document(functions, version("pgmq-gateway"), schemas, server)
     if content_type == YAML:
-        # Imported here, because few gateways ever write YAML.
+        # Imported here because most gateways write no YAML.
         from pgmq_gateway.openapi.yaml import as_yaml
 
         return as_yaml(described).encode()

@@ -50,7 +50,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of a call that its head and the names of its arguments decide.
+    """The parts of a call that depend on its head and the names of its arguments only.
 
     profile  the Content-Profile of the response
     """
@@ -84,7 +84,7 @@ class Functions:
         self._max_rows = settings.db_max_rows
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         self._plans = settings.db_plan_enabled
-        # Clients repeat a few heads, so what is decided before and after the arguments are read is cached by head.
+        # Clients repeat a few heads, so the results before and after the arguments are read are cached by head.
         self._target = lru_cache(HEAD_CACHE_SIZE)(self._read_target)
         self._plan = lru_cache(HEAD_CACHE_SIZE)(self._read_plan)
 

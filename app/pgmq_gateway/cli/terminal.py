@@ -47,7 +47,7 @@ def progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    # Imported here because service managers give no terminal.
+    # Imported here because a service has no terminal.
     from rich.console import Console
 
     with Console(stderr=True).status("Working") as status:

@@ -38,7 +38,7 @@ class Overview:
         if not responses:
             return Response(503)
         if path == "/metrics":
-            # Imported here, as httpx below, because a supervisor without requests needs no more memory than that.
+            # Imported here, as httpx below, to save memory while this port gets no requests.
             from pgmq_gateway.observe.merging import CONTENT_TYPE, merged
 
             # Not the number of those that responded: the alert compares it with the number of ready ones.

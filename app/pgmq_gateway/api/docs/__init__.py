@@ -1,4 +1,4 @@
-"""Interactive documentation at `/docs`: loaded at the first request, because few gateways ever get one."""
+"""Interactive documentation at `/docs`: loaded at the first request, because most gateways get none."""
 
 import asyncio
 
