@@ -11,6 +11,7 @@ from pgmq_gateway.settings.dump import dump, masked
 from pgmq_gateway.settings.model import EMPTY_ALLOWED, FIELDS, MASK, Settings
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+INTERNAL_SCHEMAS = {"pgmq_gateway", "pg_catalog", "information_schema"}  # never exposed
 NAMES = st.lists(TEXTS.filter(lambda text: "," not in text and text == text.strip()), min_size=1).map(tuple)
 
 
@@ -28,7 +29,7 @@ def test_round_trip_of_the_defaults() -> None:
     st.fixed_dictionaries(
         {},
         optional={
-            "db_schemas": NAMES.filter(lambda names: "pgmq_gateway" not in names),
+            "db_schemas": NAMES.filter(lambda names: not INTERNAL_SCHEMAS & set(names)),
             "db_anon_role": st.none() | TEXTS,
             "db_extra_search_path": st.just(()) | NAMES,
             "db_pool": st.integers(min_value=1),
