@@ -1,5 +1,6 @@
 """A gateway behind PgBouncer in transaction mode, where each transaction can run on another server connection."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from pgmq_gateway.database.connector import connect
 from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
@@ -63,7 +65,7 @@ def pooled(
     shutil.chown(place, owner.st_uid, owner.st_gid)
     kept = keeps_statements(PROGRAM)
     more = "max_prepared_statements = 50" if kept else ""
-    (place / "users").write_text('"authenticator" ""\n')
+    (place / "users").write_text('"authenticator" ""\n"postgres" ""\n')
     (place / "ini").write_text(CONFIGURATION.format(target=socket_folder(directory), folder=place, more=more))
     with (
         (place / "log").open("w") as log,
@@ -158,6 +160,46 @@ def test_d2_an_encoding_left_by_a_function_behind_a_pooler_reaches_no_other_call
     for _ in range(8):
         pooled.client.post("/rpc/latin", headers=headers)
         assert pooled.client.post("/rpc/accents", headers=headers).json() == "ÄÖÜ €"
+
+
+@pytest.fixture
+def through_pooler(pooled: RunningGateway, folder: Path) -> str:  # noqa: ARG001 it starts PgBouncer
+    """The URI with which the owner reaches the database through PgBouncer."""
+    return f"postgresql://postgres@/pooled?host={folder / 'pgbouncer'}&port=6432&sslmode=disable"
+
+
+def test_d9_admin_commands_work_through_a_pooler(through_pooler: str) -> None:
+    """Each is a client of its own, and gets a server connection that earlier clients have used."""
+    commands = [
+        ("install",),
+        ("install", "--check"),
+        ("queue", "create", "through"),
+        ("queue", "show", "through"),
+        ("openapi",),
+        ("queue", "drop", "through"),
+    ]
+    failed = {}
+    for command in commands:
+        done = server.run(*command, "--db-uri", through_pooler)
+        if done.returncode:
+            failed[command] = done.stderr
+    assert failed == {}
+
+
+async def test_d9_statements_of_clients_of_a_pooler_are_not_mixed(through_pooler: str) -> None:
+    """Outside a transaction, PgBouncer can send the two messages of a statement to two sessions."""
+    connections = [await connect(through_pooler) for _ in range(6)]
+
+    async def ask(number: int) -> set[int]:
+        return {
+            await connections[number].fetchval(f"select {number} + $1", 10 * turn) - 10 * turn for turn in range(50)
+        }
+
+    try:
+        assert await asyncio.gather(*map(ask, range(6))) == [{number} for number in range(6)]
+    finally:
+        for connection in connections:
+            await connection.close()
 
 
 LEAVE = (

@@ -8,6 +8,7 @@ import asyncpg
 
 from pgmq_gateway.database.cleaning import SESSION_SETTINGS
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.transaction_pooler import PooledConnection
 from pgmq_gateway.database.units import seconds
 from pgmq_gateway.settings.address import Address, Keepalive
 
@@ -47,7 +48,8 @@ class Connector:
     def __init__(self, uri: str, *, prepared: bool = True, call_timeout: float | None = None) -> None:
         """Raises ValueError for an invalid URI.
 
-        prepared      keep prepared statements; PgBouncer supports them from 1.21 in transaction mode
+        prepared      keep prepared statements; PgBouncer supports them from 1.21 in transaction mode. Without, each
+                      statement runs in a transaction
         call_timeout  statement timeout in seconds; None: that of the login role
         """
         self._address = Address.of(uri)
@@ -56,7 +58,7 @@ class Connector:
             if call_timeout is None
             else {**SESSION_SETTINGS, "statement_timeout": _milliseconds(call_timeout)}
         )
-        self._statement_cache_size = 100 if prepared else 0
+        self._prepared = prepared
         # Servers that timed out are tried last until one of them accepts a connection.
         self._timed_out: set[str] = set()
         self.statement_timeout = 0.0
@@ -87,7 +89,11 @@ class Connector:
     async def _open(self, uri: str) -> Connection:
         timeout = self._address.connect_timeout
         connection = await asyncpg.connect(
-            uri, server_settings=self._session, timeout=timeout, statement_cache_size=self._statement_cache_size
+            uri,
+            server_settings=self._session,
+            timeout=timeout,
+            statement_cache_size=100 if self._prepared else 0,
+            connection_class=asyncpg.Connection if self._prepared else PooledConnection,
         )
         try:
             _keep_alive(connection, self._address.keepalive)
@@ -104,8 +110,8 @@ class Connector:
 
 
 async def connect(uri: str) -> Connection:
-    """A single connection, outside a pool."""
-    return await Connector(uri)()
+    """A single connection, outside a pool. It works through a transaction pooler too."""
+    return await Connector(uri, prepared=False)()
 
 
 def _keep_alive(connection: Connection, wanted: Keepalive) -> None:
