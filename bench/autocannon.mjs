@@ -8,14 +8,16 @@ const times = []
 let ids = []
 let turn = 0
 let before = false
+let nextId = plan.first_id
 
 const calls = plan.tokens.map((token) => ({ ...plan.headers, ...(token && { authorization: token }) }))
 
 function next(request) {
   const headers = calls[turn++ % calls.length]
-  const id = ids.pop()
+  const named = nextId === null ? plan.delete : plan.first
+  const id = nextId === null ? ids.pop() : nextId++
   before = id === undefined ? !before : before
-  const { method, path, body } = id !== undefined ? plan.delete : (before && plan.before) || plan.first
+  const { method, path, body } = id !== undefined ? named : (before && plan.before) || plan.first
   const put = (text) => (id === undefined ? text : text?.replace('%s', id))
   return { ...request, method, path: put(path), body: put(body) ?? undefined, headers: { ...headers } }
 }

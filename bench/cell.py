@@ -19,6 +19,8 @@ class Operation(StrEnum):
     SEND_BATCH = "send_batch"
     READ = "read"
     POP = "pop"
+    DELETE = "delete"
+    ARCHIVE = "archive"
     READ_BATCH = "read_100"
     LEASE = "lease"
 
@@ -31,6 +33,11 @@ class Operation(StrEnum):
     def deletes(self) -> int:
         """Number of deletes after the first call, each a call of its own."""
         return self.messages if self in {Operation.READ, Operation.READ_BATCH} else 0
+
+    @property
+    def by_id(self) -> bool:
+        """True if each call names a message whose id is known before the run."""
+        return self in {Operation.DELETE, Operation.ARCHIVE}
 
     @property
     def removes(self) -> bool:

@@ -56,8 +56,8 @@ def bench(
     operations: Annotated[
         str,
         typer.Option(
-            help="Of send, send_batch (100 messages), read (1, then delete it), pop, read_100 (then delete them one by"
-            " one), lease (read 1 and leave it). Default: send."
+            help="Of send, send_batch (100 messages), read (1, then delete it), pop, delete, archive, read_100 (then"
+            " delete them one by one), lease (read 1 and leave it). Default: send."
         ),
     ] = "",
     connections: Annotated[str, typer.Option(help="How many at once: 1,8,32,128,512. Default: 32.")] = "",

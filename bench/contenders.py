@@ -1,7 +1,7 @@
 """The contenders: HTTP servers in front of Postgres, and Postgres alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -40,8 +40,8 @@ class Contender(Protocol):
     def covers(self, cell: Cell) -> bool:
         """True if the contender supports the cell."""
 
-    async def load(self, cell: Cell, seconds: int) -> Load:
-        """Run the load for some seconds."""
+    async def load(self, cell: Cell, seconds: int, first_id: int | None) -> Load:
+        """Run the load for some seconds. `first_id`: of the messages to name, where the operation names them."""
 
 
 @dataclass(slots=True)
@@ -62,12 +62,11 @@ class HttpServer:
     def covers(self, cell: Cell) -> bool:
         return self.secret is not None or cell.callers == 1
 
-    async def load(self, cell: Cell, seconds: int) -> Load:
+    async def load(self, cell: Cell, seconds: int, first_id: int | None) -> Load:
         if cell.callers not in self._tokens:
             self._tokens[cell.callers] = tokens(self.secret, cell.callers) if self.secret else ("",)
-        return await run_http(
-            self.url, self.requests(cell, queue_of(self.name), self._tokens[cell.callers]), cell, seconds
-        )
+        requests = self.requests(cell, queue_of(self.name), self._tokens[cell.callers])
+        return await run_http(self.url, replace(requests, first_id=first_id), cell, seconds)
 
 
 @dataclass(slots=True)
@@ -83,8 +82,9 @@ class Postgres:
     def covers(self, cell: Cell) -> bool:  # noqa: ARG002 it can do anything
         return True
 
-    async def load(self, cell: Cell, seconds: int) -> Load:
-        return await run_pgbench(self.uri, cell, queue_of(self.name), min(cell.connections, self.clients), seconds)
+    async def load(self, cell: Cell, seconds: int, first_id: int | None) -> Load:
+        clients = min(cell.connections, self.clients)
+        return await run_pgbench(self.uri, cell, queue_of(self.name), clients, seconds, first_id)
 
 
 def tokens(secret: bytes, callers: int) -> tuple[str, ...]:

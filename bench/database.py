@@ -11,7 +11,7 @@ from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.installer import install
 
 # An upper bound of the messages consumed in a second; a queue that runs empty fails its row.
-STOCK_PER_SECOND = 15_000
+STOCK_PER_SECOND = 25_000
 STOCK_BYTES_PER_SECOND = 200_000_000
 
 # Messages per statement, so that a large queue is not filled in one transaction.
@@ -47,8 +47,9 @@ class Queues:
         """Create a queue with row-level security and a policy that allows the benchmark's role everything."""
         await self.drop(name)
         await self._owner.execute("select pgmq_admin.create_queue($1)", name)
-        await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete}')", name, ROLE)
-        await self._owner.execute(f"create policy bench on pgmq.q_{name} to {ROLE} using (true)")
+        await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete,archive}')", name, ROLE)
+        for table in (f"pgmq.q_{name}", f"pgmq.a_{name}"):
+            await self._owner.execute(f"create policy bench on {table} to {ROLE} using (true)")
 
     async def run(self, *statements: str) -> None:
         """Run SQL as the owner, and let the gateways load new functions."""
@@ -61,12 +62,15 @@ class Queues:
         if await self._owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):
             await self._owner.execute("select pgmq.drop_queue($1)", name)
 
-    async def prepare(self, name: str, cell: Cell, seconds: int) -> None:
-        """Bring a queue into the cell's state, with enough messages to consume for some seconds."""
+    async def prepare(self, name: str, cell: Cell, seconds: int) -> int | None:
+        """Bring a queue into the cell's state, with enough messages to consume for some seconds.
+
+        Returns the first of their ids, which have no gap, for an operation that names messages.
+        """
         state = (cell.depth, cell.payload)
         backlog = cell.depth.waiting + cell.depth.in_flight
-        if not backlog or self._states.get(name) != state:
-            await self._owner.execute(f"truncate pgmq.q_{name}")
+        if not backlog or self._states.get(name) != state or cell.operation.by_id:
+            await self._owner.execute(f"truncate pgmq.q_{name}, pgmq.a_{name}")
             await self.fill(name, cell.message, cell.depth.in_flight, leased=True)
         self._states[name] = state
         await self._keep_payload(cell)
@@ -75,6 +79,12 @@ class Queues:
         await self.fill(name, cell.message, wanted - have)
         await self._owner.execute(f"vacuum (analyze) pgmq.q_{name}")
         await self._checkpoint()
+        return await self._first_id(name) if cell.operation.by_id else None
+
+    async def _first_id(self, name: str) -> int:
+        """The smallest id of a visible message."""
+        found: int = await self._owner.fetchval(f"select min(msg_id) from pgmq.q_{name} where vt <= now()")
+        return found
 
     async def count(self, name: str) -> Count:
         """Count the messages of a queue."""

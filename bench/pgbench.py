@@ -32,10 +32,16 @@ reset role;
 """
 
 
-async def run_pgbench(uri: str, cell: Cell, queue: str, clients: int, seconds: int) -> Load:
-    """Call the cell's functions with `clients` clients for some seconds. `uri` is that of the login role."""
+async def run_pgbench(uri: str, cell: Cell, queue: str, clients: int, seconds: int, first_id: int | None) -> Load:
+    """Call the cell's functions with `clients` clients for some seconds. `uri` is that of the login role.
+
+    first_id  of the messages to name, which the clients take in turn, where the operation names messages
+    """
     protocol = "simple" if cell.operation.deletes else "prepared"
-    return await run_script(uri, _script(cell, queue), cell, clients, seconds, protocol)
+    script = _script(cell, queue)
+    if first_id is not None:
+        script = f"\\set id {first_id} + :turn * {clients} + :client_id\n{script}\\set turn :turn + 1\n"
+    return await run_script(uri, script, cell, clients, seconds, protocol)
 
 
 async def run_script(uri: str, script: str, cell: Cell, clients: int, seconds: int, protocol: str = "prepared") -> Load:
@@ -44,8 +50,9 @@ async def run_script(uri: str, script: str, cell: Cell, clients: int, seconds: i
         folder = Path(name)
         (folder / "script.sql").write_text(script)
         process = await asyncio.create_subprocess_exec(
-            binary("pgbench"), "--no-vacuum", f"--protocol={protocol}", "--define=ready=0", "--file=script.sql",
-            f"--client={clients}", "--jobs=1", f"--time={seconds}", "--log", "--log-prefix=times", uri,
+            binary("pgbench"), "--no-vacuum", f"--protocol={protocol}", "--define=ready=0", "--define=turn=0",
+            "--file=script.sql", f"--client={clients}", "--jobs=1", f"--time={seconds}", "--log", "--log-prefix=times",
+            uri,
             cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output = (await process.communicate())[0].decode(errors="replace")
@@ -93,6 +100,8 @@ def _script(cell: Cell, queue: str) -> str:
         Operation.SEND: f"select * from pgmq_public.send('{queue}', :message)",
         Operation.SEND_BATCH: f"select * from pgmq_public.send_batch('{queue}', :messages)",
         Operation.POP: f"select * from pgmq_public.pop('{queue}')",
+        Operation.DELETE: f"select pgmq_public.delete('{queue}', :id)",
+        Operation.ARCHIVE: f"select pgmq_public.archive('{queue}', :id)",
         Operation.LEASE: f"select * from pgmq_public.read('{queue}', {LEASE_SECONDS}, 1)",
     }
     claims = f"""'{{"role":"{ROLE}","sub":"user-' || :caller || '"}}'"""

@@ -10,7 +10,7 @@ LEASE_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request. In a delete, %s stands for the message's id."""
+    """One request. %s stands for the id of the message that it names."""
 
     method: str
     path: str
@@ -24,6 +24,8 @@ class Plan:
     first   the repeated request
     delete  the request for each message in the response to `first`
     before  a request that alternates with `first`
+
+    first_id  the id in the first request, where `first` names a message; the next request names the next one
     """
 
     first: Step
@@ -31,12 +33,14 @@ class Plan:
     headers: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ("",)
     before: Step | None = None
+    first_id: int | None = None
 
 
 def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:
     """The requests of the gateway and of PostgREST."""
     name = f'"queue_name":"{queue}"'
     read = f'{{{name},"sleep_seconds":{LEASE_SECONDS},"n":{cell.operation.messages}}}'
+    by_id = f'{{{name},"message_id":%s}}'
     bodies = {
         Operation.SEND: ("send", f'{{{name},"message":{cell.message}}}'),
         Operation.SEND_BATCH: ("send_batch", f'{{{name},"messages":[{_batch(cell)}]}}'),
@@ -44,9 +48,11 @@ def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:
         Operation.READ_BATCH: ("read", read),
         Operation.LEASE: ("read", read),
         Operation.POP: ("pop", f"{{{name}}}"),
+        Operation.DELETE: ("delete", by_id),
+        Operation.ARCHIVE: ("archive", by_id),
     }
     function, body = bodies[cell.operation]
-    delete = Step("POST", "/rpc/delete", f'{{{name},"message_id":%s}}') if cell.operation.deletes else None
+    delete = Step("POST", "/rpc/delete", by_id) if cell.operation.deletes else None
     headers = {"Content-Type": "application/json", "Content-Profile": "pgmq_public"}
     return Plan(Step("POST", f"/rpc/{function}", body), delete, headers, tokens)
 
@@ -55,6 +61,7 @@ def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: 
     """The requests of pgmq.api."""
     base = f"/v1/queues/{queue}"
     read = f'{{"vt":{LEASE_SECONDS},"qty":{cell.operation.messages}}}'
+    delete = Step("DELETE", f"{base}/messages/%s")
     steps = {
         Operation.SEND: Step("POST", f"{base}/messages", f'{{"message":{cell.message}}}'),
         Operation.SEND_BATCH: Step("POST", f"{base}/messages/batch", f'{{"messages":[{_batch(cell)}]}}'),
@@ -62,9 +69,11 @@ def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: 
         Operation.READ_BATCH: Step("POST", f"{base}/read", read),
         Operation.LEASE: Step("POST", f"{base}/read", read),
         Operation.POP: Step("POST", f"{base}/pop", '{"qty":1}'),
+        Operation.DELETE: delete,
+        Operation.ARCHIVE: Step("POST", f"{base}/messages/%s/archive"),
     }
-    delete = Step("DELETE", f"{base}/messages/%s") if cell.operation.deletes else None
-    return Plan(steps[cell.operation], delete, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    return Plan(steps[cell.operation], delete if cell.operation.deletes else None, headers)
 
 
 def _batch(cell: Cell) -> str:

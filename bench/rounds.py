@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.cell import Cell, Operation
 from bench.contenders import Contender, Name, queue_of
-from bench.database import Count
+from bench.database import Count, stock
 from bench.measurement import Cost, Load, Run
 from bench.usage import Snapshot, memory_of_tree
 
@@ -54,13 +54,15 @@ class Arena:
     async def _run(self, contender: Contender, cell: Cell) -> Run:
         queue, queues = queue_of(contender.name), contender.queues
         seconds = self.pace.measured(cell)
-        await queues.prepare(queue, cell, self.pace.warm_up + seconds)
+        first_id = await queues.prepare(queue, cell, self.pace.warm_up + seconds)
         if self.pace.warm_up:
-            await contender.load(cell, self.pace.warm_up)
+            await contender.load(cell, self.pace.warm_up, first_id)
             await self._settle(contender)
+            # Some ids before these may be left over: wrk abandons requests, and clients of pgbench differ in speed.
+            first_id = first_id and first_id + stock(cell, self.pace.warm_up)
         before = await queues.count(queue)
         start = Snapshot.take(contender.pid, self.postgres)
-        load = await contender.load(cell, seconds)
+        load = await contender.load(cell, seconds, first_id)
         stop = Snapshot.take(contender.pid, self.postgres)
         memory = None if contender.pid is None else memory_of_tree(contender.pid)
         await self._settle(contender)

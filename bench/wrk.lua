@@ -4,10 +4,12 @@
 --   plan.delete   nil, or how to delete a message, with %s for its id
 --   plan.headers  of every call
 --   plan.tokens   values of the header Authorization, taken in turn
+--   plan.first_id nil, or the id for %s in the first call; the next call has the next one
 -- wrk does not tell which connection an answer belongs to, so ids wait in one list and any connection deletes them.
 
 local threads = {}
 local requests, turn, before = {}, 0, false
+local next_id = tonumber(plan.first_id)
 local ids, oldest = {}, 1
 local KEY = '"msg_id":'
 
@@ -35,17 +37,23 @@ function init()
   wrk.method, wrk.path, wrk.body, wrk.headers = first.method, first.path, first.body, requests[1].headers
 end
 
+local function naming(call, id)
+  local body = call.body and call.body:format(id)
+  return wrk.format(call.method, call.path:format(id), requests[turn].headers, body)
+end
+
 local function next_request()
   turn = turn % #requests + 1
+  if next_id then
+    next_id = next_id + 1
+    return naming(plan.first, next_id - 1)
+  end
   if oldest > #ids then
     before = not before
     return before and requests[turn].before or requests[turn].first
   end
-  local id = ids[oldest]
   oldest = oldest + 1
-  local delete = plan.delete
-  local body = delete.body and delete.body:format(id)
-  return wrk.format(delete.method, delete.path:format(id), requests[turn].headers, body)
+  return naming(plan.delete, ids[oldest - 1])
 end
 
 local function remember(body)
@@ -76,7 +84,7 @@ local function take(status, _, body)
 end
 
 -- Only defined where they are needed: without them wrk sends one prepared request and skips the answers' bodies.
-if plan.delete or #plan.tokens > 1 then request = next_request end
+if plan.delete or next_id or #plan.tokens > 1 then request = next_request end
 if plan.delete then response = take end
 
 function done(summary, latency)

@@ -32,11 +32,20 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
-    """One run for all of it, because a run takes long: every operation, several callers, and messages in flight."""
+    """One run for all of it, because a run takes long: several operations and callers, and messages in flight."""
     if not shutil.which("wrk"):
         missing("wrk", "apt-get install wrk")
     output = tmp_path / "results.json"
-    selected = ("--operations", "send,read", "--connections", "4", "--callers", "1,3", "--depth", "1k-in-flight")
+    selected = (
+        "--operations",
+        "send,read,archive",
+        "--connections",
+        "4",
+        "--callers",
+        "1,3",
+        "--depth",
+        "1k-in-flight",
+    )
     done = bench(*selected, "--seconds", "1", "--warm-up", "0", "--rounds", "1", "--output", str(output))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(output.read_text())
@@ -50,8 +59,9 @@ def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
 def check_who_is_there(rows: list[dict[str, Any]]) -> None:
     """pgmq.api has no callers, so it does not run cells with three."""
     here = {(row["contender"], row["operation"], row["callers"]) for row in rows}
-    everybody = {(name, what, 1) for name in ("gateway", "pgmq-api", "postgres") for what in ("send", "read")}
-    assert here == everybody | {(name, what, 3) for name in ("gateway", "postgres") for what in ("send", "read")}
+    operations = ("send", "read", "archive")
+    everybody = {(name, what, 1) for name in ("gateway", "pgmq-api", "postgres") for what in operations}
+    assert here == everybody | {(name, what, 3) for name in ("gateway", "postgres") for what in operations}
 
 
 def check_row(row: dict[str, Any]) -> None:
