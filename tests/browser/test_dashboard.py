@@ -228,6 +228,36 @@ async def test_the_keyboard_alone_is_enough(signed_in: Page, sql: Sql) -> None:
     sql("select pgmq.drop_queue('by-keyboard')")
 
 
+async def test_an_update_takes_neither_the_focus_nor_a_click(signed_in: Page, queue: str, sql: Sql) -> None:
+    sql("select pgmq.create('other')")
+    rows = {name: signed_in.get_by_role("row").filter(has_text=name) for name in (queue, "other")}
+    depth = signed_in.get_by_role("columnheader", name="Depth")
+
+    async def update(name: str, messages: int) -> None:
+        sql("select pgmq.send(%s, '1') from generate_series(1, %s)", name, messages)
+        ((number,),) = sql(f"select count(*) from pgmq.q_{name}")
+        await expect(rows[name].get_by_role("cell").nth(3)).to_have_text(str(number))
+
+    try:
+        await depth.get_by_role("button").hover()
+        await signed_in.mouse.down()
+        await update("other", 1)
+        await signed_in.mouse.up()
+        await expect(depth).to_have_attribute("aria-sort", "ascending")
+        await depth.get_by_role("button").focus()
+        await update("other", 1)
+        await signed_in.keyboard.press("Enter")
+        await expect(depth).to_have_attribute("aria-sort", "descending")
+        # Either row moves to the top.
+        for name, messages in ((queue, 3), ("other", 2)):
+            await rows[name].get_by_role("link").focus()
+            await update(name, messages)
+            await expect(signed_in.get_by_role("row").nth(1)).to_contain_text(name)
+            await expect(rows[name].get_by_role("link")).to_be_focused()
+    finally:
+        sql("select pgmq.drop_queue('other')")
+
+
 async def test_updates_are_paused_and_resumed(signed_in: Page, queue: str, sql: Sql) -> None:
     cell = signed_in.get_by_role("row").filter(has_text=queue).get_by_role("cell").nth(3)
     await signed_in.get_by_role("button", name="Pause updates").click()

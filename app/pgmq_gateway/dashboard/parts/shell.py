@@ -48,16 +48,14 @@ HEAD = f"""<link rel="stylesheet" href="{theme.STYLE_SHEET_PATH}">
       if (answer.type === "opaqueredirect") location.reload();
     }});
   }}, 50);
-  // Each update replaces the table's rows: restore the focus to the link that had it.
+  // An update that moves a table's row takes the focus from the elements in it: restore it.
   let focused = null;
-  document.addEventListener("focusin", (event) => {{ focused = event.target.closest("td a")?.getAttribute("href"); }});
-  document.addEventListener("focusout", (event) => {{
-    const link = event.target;
-    setTimeout(() => {{ if (link.isConnected && document.activeElement === document.body) focused = null; }});
-  }});
+  document.addEventListener("focusin", (event) => {{ focused = event.target.closest("td") && event.target; }});
+  document.addEventListener("focusout", () => setTimeout(() => {{
+    if (document.activeElement === document.body) focused = null;
+  }}));
   new MutationObserver(() => {{
-    if (!focused || document.activeElement !== document.body) return;
-    document.querySelector(`td a[href="${{CSS.escape(focused)}}"]`)?.focus({{ preventScroll: true }});
+    if (focused?.isConnected && document.activeElement === document.body) focused.focus({{ preventScroll: true }});
   }}).observe(document, {{ childList: true, subtree: true }});
   // navigator.clipboard exists in secure contexts only: https and localhost.
   async function copyText(text) {{

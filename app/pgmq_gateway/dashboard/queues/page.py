@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,58 +12,18 @@ from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.lint import finding, without_info
-from pgmq_gateway.dashboard.parts.rates import HEIGHT_PX, POINTS, STEP_SECONDS, WIDTH_PX, Rates
+from pgmq_gateway.dashboard.parts.rates import POINTS, STEP_SECONDS, Rates
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page, queue_address
 from pgmq_gateway.dashboard.parts.widgets import button, code, heading, total, words
 from pgmq_gateway.dashboard.queues.creation import Creation
+from pgmq_gateway.dashboard.queues.table import Table, row
 
 HISTORY = timedelta(seconds=POINTS * STEP_SECONDS)
 # The lint checks every permission of every queue: too expensive for each update.
 LINT_SECONDS = 30.0
-ROWS_PER_PAGE = 50
 # The others are folded.
 MAX_UNFOLDED_WARNINGS = 3
-
-# Name, title, kind of value, class of the cells.
-COLUMNS = (
-    ("queue_name", "Queue", "", ""),
-    ("queue_type", "Type", "", "wide type"),
-    ("rls", "RLS", "", "wide rls"),
-    ("messages", "Depth", "number", ""),
-    ("visible", "Visible", "number", ""),
-    ("delayed", "Delayed", "number", "wide"),
-    ("in_flight", "In flight", "number", "medium"),
-    ("oldest_seconds", "Oldest", "number", ""),
-    ("in_rate", "In/s", "number", "wide rate"),
-    ("out_rate", "Out/s", "number", "wide rate"),
-    ("activity", "Activity", "", "wide activity"),
-)
-HEADER = """
-<q-th :props="props" :aria-sort="props.col.__thClass.includes('sorted') ?
-    (props.col.__thClass.includes('sort-desc') ? 'descending' : 'ascending') : null">
-  <button v-if="props.col.sortable" type="button" class="sort">{{ props.col.label }}</button>
-  <span v-else>{{ props.col.label }}</span>
-</q-th>"""
-NAME = """
-<q-td :props="props">
-  <a :href="'/queues/' + encodeURIComponent(props.row.queue_name)">{{ props.row.queue_name }}</a>
-  <span class="narrow badge">{{ props.row.queue_type }}</span>
-  <span v-if="!props.row.rls" class="narrow badge warn">no RLS</span>
-</q-td>"""
-TYPE = '<q-td :props="props"><span class="badge">{{ props.value }}</span></q-td>'
-RLS = """
-<q-td :props="props">
-  <span :class="props.value ? 'badge good' : 'badge warn'">{{ props.value ? 'on' : 'off' }}</span>
-</q-td>"""
-NUMBER = '<q-td :props="props">{{ props.row.words[props.col.name] }}</q-td>'
-ACTIVITY = f"""
-<q-td :props="props">
-  <svg class="spark" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" width="{WIDTH_PX}" height="{HEIGHT_PX}" role="img"
-      :aria-label="'In ' + props.row.words.in_rate + ', out ' + props.row.words.out_rate + ' per second'">
-    <polyline class="in" :points="props.row.lines.in" /><polyline class="out" :points="props.row.lines.out" />
-  </svg>
-</q-td>"""
 
 
 @page("/", "Queues")
@@ -99,7 +59,8 @@ class Overview:
                 search = ui.input(placeholder="Search").props(
                     'dense outlined clearable type=search aria-label="Search queues"'
                 )
-            self._table = _table().bind_filter_from(search, "value", lambda value: value or "")
+            self._table = Table()
+            search.on_value_change(lambda event: self._table.search(event.value))
         self._empty = ui.element("section").classes("panel").props('aria-label="No queues"')
         self._warnings_shown: Sequence[Row] = ()
         self._warnings.set_visibility(False)
@@ -134,11 +95,9 @@ class Overview:
     def _show(self, snapshot: Snapshot) -> None:
         now = time.time()
         self._rates.add(now, snapshot.queues)
-        rows = [_row(queue, self._rates, now) for queue in snapshot.queues]
+        rows = [row(queue, self._rates, now) for queue in snapshot.queues]
         self._totals.show(rows)
-        self._table.rows = rows
-        one_page = len(rows) <= ROWS_PER_PAGE
-        self._table.props(add="hide-bottom" if one_page else "", remove="" if one_page else "hide-bottom")
+        self._table.show(rows)
         self._list.set_visibility(bool(rows))
         self._empty.set_visibility(not rows)
         self._show_warnings(snapshot.warnings or ())
@@ -200,55 +159,6 @@ class Totals:
 def _sum(rates: object) -> float | None:
     known = [rate for rate in rates if rate is not None]  # type: ignore[attr-defined]
     return sum(known) if known else None
-
-
-def _table() -> ui.table:
-    columns = [
-        {
-            "name": name,
-            "label": title,
-            "field": name,
-            "sortable": name != "activity",
-            "align": "right" if kind == "number" else "left",
-            "classes": where,
-            "headerClasses": where,
-        }
-        for name, title, kind, where in COLUMNS
-    ]
-    table = ui.table(
-        columns=columns,
-        rows=[],
-        row_key="queue_name",
-        pagination={"rowsPerPage": ROWS_PER_PAGE, "sortBy": "queue_name", "descending": False},
-    )
-    table.props("flat dense binary-state-sort").classes("queues")
-    table.add_slot("header-cell", HEADER)
-    table.add_slot("body-cell-queue_name", NAME)
-    table.add_slot("body-cell-queue_type", TYPE)
-    table.add_slot("body-cell-rls", RLS)
-    table.add_slot("body-cell-activity", ACTIVITY)
-    for name, _, kind, _ in COLUMNS:
-        if kind == "number":
-            table.add_slot(f"body-cell-{name}", NUMBER)
-    return table
-
-
-def _row(queue: Row, rates: Rates, now: float) -> Row:
-    """A row of the table: the values to sort by, and in `words` the texts to show."""
-    rate_in, rate_out = rates.now(queue["queue_name"]) or (None, None)
-    shown = {
-        **{
-            name: quantities.count(queue[name], exact=queue["exact"])
-            for name in ("messages", "visible", "delayed", "in_flight")
-        },
-        "oldest_seconds": quantities.age(queue["oldest_seconds"]),
-        "in_rate": quantities.rate(rate_in),
-        "out_rate": quantities.rate(rate_out),
-    }
-    kept = ("queue_name", "queue_type", "rls", "exact", "messages", "visible", "delayed", "in_flight", "oldest_seconds")
-    lines: Mapping[str, str] = rates.lines(queue["queue_name"], now)
-    values = {name: queue[name] for name in kept}
-    return {**values, "in_rate": rate_in, "out_rate": rate_out, "words": shown, "lines": lines}
 
 
 def _warning(warning: Row) -> None:
