@@ -77,7 +77,14 @@ async def test_a_permission_is_granted_explained_and_revoked(desk: Desk, sql: Sq
     assert privileges(sql, queue) == {"INSERT", "SELECT"}
     assert caller.refusal("send", message=message)[0] == "42501"
 
-    await reasons.get_by_role("button", name="Create policies from a template").click()
+    create = reasons.get_by_role("button", name="Create policies from a template")
+    await create.focus()
+    sql("select pgmq_admin.grant_queue(%s, 'anon', '{read}')", queue)
+    # A click would move the focus.
+    await desk.page.get_by_role("button", name="Update now").evaluate("button => button.click()")
+    await expect(switch(desk, "read", "anon")).to_be_checked()
+    await expect(create).to_be_focused()
+    await desk.page.keyboard.press("Enter")
     dialog = desk.page.get_by_role("dialog", name="Create policies")
     await expect(dialog.get_by_label("Role")).to_have_value("authenticated")
     await expect(dialog).to_contain_text('{"user_id": "1234"}')

@@ -108,8 +108,11 @@ class Matrix:
         self._added_roles: list[str] = []
         self._cells: dict[tuple[str, str], Cell] = {}
         self._selected: tuple[str, str] | None = None
+        self._explained: Permission | None = None
         self._table = ui.element("div").classes("matrix").props("role=table aria-label=Permissions")
         self._details = ui.element("div").classes("details").props('role=region aria-label="Reasons" aria-live=polite')
+        with self._details:
+            words("Select a result in the table to see the reasons for it.", "p").classes("muted")
         with ui.element("div").classes("row-of"):
             self._new_role = input_field("Another role").props("autocomplete=off spellcheck=false").classes("short")
             button("Add to table", self._add)
@@ -171,21 +174,25 @@ class Matrix:
         button(text, change).classes("small").props["aria-label"] = f"{text} operations: {role}"
 
     def _explain(self) -> None:
+        permission = self._permission(self._selected) if self._selected else None
+        # A new button would not have the focus of the old one.
+        if permission is None or permission == self._explained:
+            return
+        self._explained = permission
         self._details.clear()
         with self._details:
-            if self._selected is None:
-                words("Select a result in the table to see the reasons for it.", "p").classes("muted")
-                return
-            permission = self._permission(self._selected)
-            ineffective = permission.granted and permission.verdict == "none"
-            heading(permission.sentence, 3)
-            if ineffective:
-                words("The permission is granted, but has no effect yet:", "p")
-            with ui.element("ul"):
-                for reason in permission.reasons:
-                    words(reason, "li")
-            if ineffective:
-                button("Create policies from a template", lambda: self._create(permission.role), icon="add")
+            self._fill_details(permission)
+
+    def _fill_details(self, permission: Permission) -> None:
+        ineffective = permission.granted and permission.verdict == "none"
+        heading(permission.sentence, 3)
+        if ineffective:
+            words("The permission is granted, but has no effect yet:", "p")
+        with ui.element("ul"):
+            for reason in permission.reasons:
+                words(reason, "li")
+        if ineffective:
+            button("Create policies from a template", lambda: self._create(permission.role), icon="add")
 
     def _add(self) -> None:
         role = (self._new_role.value or "").strip()
