@@ -37,6 +37,13 @@ DEFAULT_ROLE_CLAIM = RoleClaim.of(".role")
 Claims = Mapping[str, object]
 
 
+class _Signatures(jwt.PyJWS):
+    def _validate_kid(self, kid: object) -> None:
+        """Null is as absent, as in PostgREST: some issuers write it where they have a single key."""
+        if kid is not None:
+            super()._validate_kid(kid)
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """The claims of a token with a valid signature, its times, and its caller unless the claims are rejected."""
@@ -91,7 +98,7 @@ class Authenticator:
         self._ring = ring
         self._role_claim = role_claim
         self._clock = clock
-        self._jws = jwt.PyJWS()
+        self._jws = _Signatures()
         # Failures are exceptions, which lru_cache does not keep.
         self._cached = lru_cache(cache_size)(self._read)
         self._credential = lru_cache(HEAD_CACHE_SIZE)(self._find_credential)
@@ -169,7 +176,7 @@ class Authenticator:
         if (parts := token.count(".") + 1) != 3:
             raise Unauthorized(f"Expected 3 parts in JWT; got {parts}")
         try:
-            header = jwt.get_unverified_header(token)
+            header = self._jws.get_unverified_header(token)
             # RFC 7515, section 2: base64url without padding. With padding the same token would have several spellings.
             if "=" in token:
                 raise jwt.DecodeError
