@@ -20,6 +20,7 @@ from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.direct import Direct, DirectExchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
+from pgmq_gateway.http.request_line import RequestLines
 from pgmq_gateway.http.response import error_response, header_lines
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.http.transport import ClientTransport
@@ -65,6 +66,7 @@ class Protocol(HttpToolsProtocol):
         self._discarded = 0
         # Bytes of the present head in earlier data, and of the data being read.
         self._earlier = self._now = 0
+        self._request_lines = RequestLines()
         # Of the last request, and the data of the next one while that waits for its turn.
         self._flow_requests: FlowRequests | None = None
         self._parked = b""
@@ -94,6 +96,7 @@ class Protocol(HttpToolsProtocol):
         if fresh and self._try_direct(data):
             return
         stage, cycle = self._stage, self.cycle
+        data = self._request_lines.encoded(data, begins=stage == IDLE)
         self._now = len(data)
         try:
             self._read(data)
