@@ -140,6 +140,16 @@ class InvalidBody(GatewayError):
     status, code = 400, "PGRST102"
 
 
+class InvalidEncoding(InvalidBody):
+    """A body that is not text in UTF-8, with Postgres' code and message."""
+
+    code = "22021"
+
+    def __init__(self, invalid: bytes) -> None:
+        shown = " ".join(f"0x{byte:02x}" for byte in invalid)
+        super().__init__(f'invalid byte sequence for encoding "UTF8": {shown}')
+
+
 class UnknownSchema(GatewayError):
     """A profile header with a schema that is not exposed."""
 

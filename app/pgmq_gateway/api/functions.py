@@ -26,7 +26,7 @@ from pgmq_gateway.postgrest.arguments import Arguments, arguments_in_body, argum
 from pgmq_gateway.postgrest.media import Representation, negotiate
 from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
 from pgmq_gateway.postgrest.profiles import Profiles
-from pgmq_gateway.postgrest.query import Pairs, read_columns, read_query, within_range
+from pgmq_gateway.postgrest.query import Pairs, parameters_of, read_columns, read_query, within_range
 from pgmq_gateway.postgrest.shaping import Shaping
 from pgmq_gateway.settings.model import Settings
 
@@ -150,12 +150,13 @@ class Functions:
         schema = self._profiles.schema(head)
         if not place:
             # The path of a table in PostgREST.
-            read_query(head.query, arguments=False)
+            read_query(parameters_of(head), arguments=False)
             raise TableNotFound(schema, name)
         if head.method not in METHODS:
             raise MethodNotAllowed(f"Cannot use the {head.method} method on RPC", METHODS)
-        arguments, shaping = read_query(head.query, arguments=head.method in ("GET", "HEAD"))
-        columns = read_columns(head.query) if head.method == "POST" and head.query else None
+        pairs = parameters_of(head)
+        arguments, shaping = read_query(pairs, arguments=head.method in ("GET", "HEAD"))
+        columns = read_columns(pairs) if head.method == "POST" else None
         return Target(schema, name, arguments, columns, self._limited(shaping, head))
 
     def _negotiate(self, head: Head) -> tuple[Representation, Preferences]:

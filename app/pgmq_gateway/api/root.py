@@ -13,7 +13,7 @@ from pgmq_gateway.http.response import Response, options_response
 from pgmq_gateway.openapi import swagger
 from pgmq_gateway.postgrest.media import negotiate_description
 from pgmq_gateway.postgrest.profiles import Profiles
-from pgmq_gateway.postgrest.query import read_query
+from pgmq_gateway.postgrest.query import parameters_of, read_query
 from pgmq_gateway.settings.model import Settings
 
 
@@ -38,7 +38,7 @@ class Root:
         catalog, schema = self._watch.catalog, self._profiles.schema(request.head)
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             raise UnsupportedMethod(request.method)
-        read_query(request.query, arguments=False)
+        read_query(parameters_of(request.head), arguments=False)
         if request.method == "OPTIONS":
             return options_response(request, "OPTIONS,GET,HEAD")
         content_type = negotiate_description(request.headers.get("accept"))

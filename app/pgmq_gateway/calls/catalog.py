@@ -226,13 +226,14 @@ class Catalog:
         Raises FunctionNotFound or AmbiguousFunction with PostgREST's texts.
         """
         overloads = self._functions.get((schema, name), ())
-        found = [function for function in overloads if function.takes(arguments)] if _by_name(body_types) else []
+        found = [function for function in overloads if function.takes(arguments) and _receives(function, body_types)]
         found = found or [function for function in overloads if function.whole_body in body_types]
         if len(found) == 1:
             return found[0]
         if found:
+            listed = ", ".join(map(str, sorted(found, key=_rank)))
             raise AmbiguousFunction(
-                f"Could not choose the best candidate function between: {', '.join(map(str, found))}",
+                f"Could not choose the best candidate function between: {listed}",
                 hint="Try renaming the parameters or the function itself in the database so function overloading "
                 "can be resolved",
             )
@@ -254,6 +255,17 @@ class Catalog:
 def _by_name(body_types: Collection[str]) -> bool:
     """True if the request names its arguments; a body of text or bytes does not."""
     return not body_types or "json" in body_types
+
+
+def _receives(function: Function, body_types: Collection[str]) -> bool:
+    """True unless the body is text or bytes and the function has no argument. As in PostgREST, one with default values
+    for all of them ignores such a body: browsers send text/plain with an empty string."""
+    return _by_name(body_types) or bool(function.arguments)
+
+
+def _rank(function: Function) -> tuple[int, list[tuple[str, str]]]:
+    """The place of a candidate in PostgREST's message."""
+    return len(function.arguments), [(argument.name, argument.type) for argument in function.arguments]
 
 
 def _not_found(function: str, arguments: list[str], body_types: Collection[str], hint: str | None) -> FunctionNotFound:

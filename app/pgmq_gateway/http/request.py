@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -63,6 +63,7 @@ class Head:
 
     path          as it was sent, without the prefix
     segments      the parts between slashes, decoded; empty for the root
+    query_is_text whether the query string is UTF-8; otherwise its parameters have U+FFFD in place of other bytes
     query         the parameters of the query string in order, decoded, without apikey
     query_apikey  the parameter apikey
     bare_names    the names in the query string that have no value
@@ -80,14 +81,20 @@ class Head:
         "path",
         "query",
         "query_apikey",
+        "query_is_text",
         "segments",
     )
 
     def __init__(self, method: str, raw_path: bytes, query: bytes, raw: RawHeaders) -> None:
         self.method = method
         self.path = raw_path.decode("latin-1").removeprefix(PREFIX)
-        self.segments = [unquote(part) for part in self.path.split("/")[1:]] if self.path not in ("", "/") else []
-        parts = _parts(query.decode("latin-1"))
+        self.segments = (
+            [_decoded(part) for part in self.path.encode("latin-1").split(b"/")[1:]]
+            if self.path not in ("", "/")
+            else []
+        )
+        parts = _parts(query)
+        self.query_is_text = _is_utf8(unquote_to_bytes(query))
         pairs = [(name, value) for name, value in parts if value is not None]
         self.bare_names = [name for name, value in parts if value is None]
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
@@ -219,10 +226,24 @@ class Request:
         return settings.with_headers(self.replaced_headers) if self.replaced_headers else settings
 
 
-def _parts(query: str) -> list[tuple[str, str | None]]:
+def _parts(query: bytes) -> list[tuple[str, str | None]]:
     """Names and values of a query string; None for a name without `=`. As in PostgREST, `;` separates too."""
-    parts = (part.partition("=") for part in query.replace(";", "&").split("&") if part)
-    return [(unquote_plus(name), unquote_plus(value) if equals else None) for name, equals, value in parts]
+    spaced = query.replace(b"+", b" ")
+    parts = (part.partition(b"=") for part in spaced.replace(b";", b"&").split(b"&") if part)
+    return [(_decoded(name), _decoded(value) if equals else None) for name, equals, value in parts]
+
+
+def _decoded(encoded: bytes) -> str:
+    """A percent-encoded text; U+FFFD in place of what is not UTF-8."""
+    return unquote_to_bytes(encoded).decode(errors="replace")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _texts(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

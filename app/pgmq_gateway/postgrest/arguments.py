@@ -6,9 +6,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from pgmq_gateway import strictjson
-from pgmq_gateway.errors import InvalidBody
-from pgmq_gateway.postgrest.query import Pairs
+from pgmq_gateway.errors import InvalidBody, InvalidEncoding
+from pgmq_gateway.postgrest.query import NOT_UTF8, Pairs
 
 # Check the syntax and decode names only: each value stays the bytes that were sent.
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -18,6 +17,11 @@ _any = msgspec.json.Decoder(msgspec.Raw)
 
 JSON_TYPES = ("json", "jsonb")
 BODY_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
+# PostgREST's types for results are JSON in a request.
+JSON_MEDIA_TYPES = frozenset({
+    "application/json", "application/vnd.pgrst.array", "application/vnd.pgrst.array+json",
+    "application/vnd.pgrst.object", "application/vnd.pgrst.object+json",
+})  # fmt: skip
 
 
 class Arguments(msgspec.Struct, frozen=True):
@@ -43,10 +47,10 @@ def arguments_in_body(body: bytes, content_type: str, columns: tuple[str, ...] |
     Raises InvalidBody.
     """
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/json":
+    if media_type in JSON_MEDIA_TYPES:
         return _from_json(body) if columns is None else _from_columns(body, columns)
     if media_type == "application/x-www-form-urlencoded":
-        return arguments_in_text(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        return arguments_in_text(_form(body))
     if media_type == "text/csv":
         return _from_csv(body)
     if media_type in BODY_TYPES:
@@ -60,6 +64,21 @@ def arguments_in_text(query: Pairs) -> Arguments:
     for name, value in query:
         values.setdefault(name, []).append(value)
     return Arguments(tuple(values), values=values)
+
+
+def _form(body: bytes) -> Pairs:
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidBody("The form is not UTF-8", hint=NOT_UTF8) from None
+
+
+def _utf8(body: bytes) -> str:
+    """A body that Postgres would decode. Raises InvalidEncoding."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEncoding(body[error.start : error.end]) from None
 
 
 def _from_csv(body: bytes) -> Arguments:
@@ -79,7 +98,7 @@ def _whole(type_: str, body: bytes) -> Arguments:
     """A body that is a single value: text as sent, bytes in Postgres' hex format."""
     if type_ == "bytea":
         return Arguments((), body_types=(type_,), whole=f"\\x{body.hex()}")
-    return Arguments((), body_types=(type_,), whole=body.decode(errors="replace"))
+    return Arguments((), body_types=(type_,), whole=_utf8(body))
 
 
 def _from_json(body: bytes) -> Arguments:
@@ -88,32 +107,19 @@ def _from_json(body: bytes) -> Arguments:
     try:
         text = body.decode()
         names, members = _members(body, text)
-    except msgspec.DecodeError:
-        names, members = _with_surrogates(body)
-    except (UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Among them is an unpaired surrogate escape.
         raise InvalidBody("Empty or invalid json") from None
     return Arguments(names, members, body_types=JSON_TYPES, whole=text)
 
 
-def _with_surrogates(body: bytes) -> tuple[tuple[str, ...], str]:
-    """A body that msgspec rejects for an unpaired surrogate escape: Postgres decides whether the value is valid."""
-    try:
-        text = body.decode()
-        value = strictjson.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidBody("Empty or invalid json")
-    return tuple(value), text
-
-
 def _from_columns(body: bytes, columns: tuple[str, ...]) -> Arguments:
     """The members of a JSON body that the `columns` parameter lists. As in PostgREST, Postgres checks the rest."""
-    text = body.decode(errors="replace")
+    text = _utf8(body)
     try:
         rows = _rows.decode(body)
         text = bytes(rows[0]).decode() if rows else text
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         pass
     return Arguments(columns, text, body_types=JSON_TYPES, whole=text)
 

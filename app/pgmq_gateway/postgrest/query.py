@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from pgmq_gateway.errors import InvalidQuery, InvalidRange
+from pgmq_gateway.http.request import Head
 from pgmq_gateway.postgrest import grammar
 from pgmq_gateway.postgrest.parsec import ParseError, Parser, before, either, end, parse, pure
 from pgmq_gateway.postgrest.shaping import Condition, Embedded, Group, Ordering, Selected, Shaping
@@ -21,6 +22,7 @@ Pairs = Sequence[tuple[str, str]]
 MAX_PARAMETERS = 200
 MAX_PARSED_CHARACTERS = 4096
 
+NOT_UTF8 = "Percent-encode text as UTF-8: é is %C3%A9."
 NEGATIVE_LIMIT = "Limit should be greater than or equal to zero."
 
 RESERVED = frozenset({"select", "columns", "on_conflict"})
@@ -28,6 +30,13 @@ RESERVED = frozenset({"select", "columns", "on_conflict"})
 SHAPING_PARAMETERS = frozenset({"order", "limit", "offset", "and", "or"})
 # A value that does not begin with an operator is an argument.
 FILTER_OR_ARGUMENT = either(grammar.filter_value, pure(None))
+
+
+def parameters_of(head: Head) -> Pairs:
+    """The parameters in a query string. Raises InvalidQuery if it is not text in UTF-8."""
+    if not head.query_is_text:
+        raise InvalidQuery("The query string is not UTF-8", hint=NOT_UTF8)
+    return head.query
 
 
 def read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
@@ -52,9 +61,11 @@ def read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
 def _read_query(pairs: Pairs, *, arguments: bool) -> tuple[Pairs, Shaping]:
     order, related = _order(pairs)
     groups = [_group(name, value) for name, value in pairs if _last_part(name) in ("and", "or")]
+    # The arguments of a call without a body are not in it, but it is parsed.
+    read_columns(pairs)
     selected = _read(grammar.selection, _first(pairs, "select") or "*", "select parameter", whole=True)
     given, filters = _filters(pairs, arguments=arguments)
-    if conflict := _first(pairs, "on_conflict"):
+    if (conflict := _first(pairs, "on_conflict")) is not None:
         _read(grammar.columns, conflict, "on_conflict parameter")
     ranges = [name.partition(".")[0] for name, _ in pairs if _last_part(name) in ("limit", "offset") and "." in name]
     targets = [*(path[0] for path, _ in filters if path), *related, *ranges, *(path[0] for path, _ in groups if path)]

@@ -10,6 +10,7 @@ import msgspec
 from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
+from pgmq_gateway.postgrest.query import parameters_of
 
 # Method and path below /queues/{queue}/ to a function.
 ROUTES: Mapping[tuple[str, str], str] = {
@@ -146,7 +147,7 @@ def _checked_id(message_id: str) -> str:
 
 def _numbers(head: Head, defaults: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the query string, all integers. Raises InvalidQuery for any other parameter or value."""
-    given = {**defaults, **dict(head.query), **dict.fromkeys(head.bare_names, "")}
+    given = {**defaults, **dict(parameters_of(head)), **dict.fromkeys(head.bare_names, "")}
     for name, value in given.items():
         if name not in defaults:
             allowed = ", ".join(defaults) or "none"
