@@ -20,7 +20,8 @@ from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import Apply
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
-from pgmq_gateway.settings.model import load_settings
+from pgmq_gateway.process.worker_count import automatic, usable_processors
+from pgmq_gateway.settings.model import Settings, load_settings
 from tests import server
 from tests.server import SECRET, Serve, Server, call
 from tests.waiting import until
@@ -33,12 +34,13 @@ def serve_embedded(folder: Path, tmp_path: Path) -> Iterator[Serve]:
     """serve_embedded("name"): `serve` on an embedded database; an equal name is the same database."""
     started: list[Server] = []
 
-    def start(name: str, **env: str) -> Server:
+    def start(name: str, *arguments: str, **env: str) -> Server:
         started.append(
             server.start(
                 tmp_path / f"{len(started)}.log",
                 "--data-dir",
                 str(folder / name),
+                *arguments,
                 env={"PGRST_JWT_SECRET": SECRET, **env},
             )
         )
@@ -185,6 +187,11 @@ def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Serve, databas
     output = serve(database).output
     assert output.startswith("pgmq-gateway serves http://127.0.0.1:")
     assert "eyJ" not in output
+
+
+def test_auto_leaves_processors_to_the_embedded_postgres(serve_embedded: Serve) -> None:
+    chosen = automatic(Settings(), usable_processors(), embedded=True)
+    assert f"  Workers           {chosen}\n" in serve_embedded("with-settings", "--workers", "auto").output
 
 
 def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedded: Serve) -> None:

@@ -14,6 +14,8 @@ from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.observe.merging import merged
+from pgmq_gateway.process.worker_count import automatic, usable_processors
+from pgmq_gateway.settings.model import Settings
 from tests import server
 from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
@@ -160,10 +162,21 @@ def test_no_worker_outlives_its_parent(serve: Serve, database: str) -> None:
     assert not any(worker.is_running() for worker in workers)
 
 
-@pytest.mark.parametrize("count", ["0", "65", "x"])
+@pytest.mark.parametrize("count", ["0", "65", "x", "-1", "Auto"])
 def test_a_number_that_is_none_is_refused(count: str) -> None:
     done = server.run("serve", "--workers", count)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"pgmq-gateway: Invalid value for --workers: {count!r} is not a number from 1 to 64, or auto (see --help)\n",
+    )
+
+
+def test_auto_starts_as_many_as_it_prints(serve: Serve, database: str) -> None:
+    gateway = serve(database, "--workers", "auto", PGRST_DB_POOL="100")
+    chosen = automatic(Settings(db_pool=100), usable_processors(), embedded=False)
+    assert gateway.output.endswith(f"/ready), workers: {chosen}\n")
+    # A single one needs no process of its own.
+    assert max(1, len(workers_of(gateway))) == chosen.number
 
 
 def test_metrics_are_added_up_and_the_slowest_is_told() -> None:

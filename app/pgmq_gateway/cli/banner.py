@@ -7,13 +7,21 @@ from pathlib import Path
 
 from pgmq_gateway.auth.signing import Signer, api_key
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.process.worker_count import WorkerCount
 from pgmq_gateway.queue_functions import FUNCTIONS
 from pgmq_gateway.schemas import QUEUES
 
 QUEUE = "hello"
 
 
-def embedded(api_url: str, admin_url: str, directory: DataDirectory, signer: Signer, dashboard: str | None) -> str:
+def embedded(
+    api_url: str,
+    admin_url: str,
+    directory: DataDirectory,
+    signer: Signer,
+    dashboard: str | None,
+    workers: WorkerCount,
+) -> str:
     """The banner of a gateway on its embedded database.
 
     dashboard  a link that signs in once
@@ -28,6 +36,7 @@ pgmq-gateway is ready.
   Data              {directory.path}
   anon key          {api_key(signer, "anon")}
   service_role key  {key}
+{f"  Workers           {workers}{chr(10)}" if workers.reason else ""}\
 {f"  Dashboard         {dashboard}{chr(10)}" if dashboard else ""}
 Create a queue, send to it, read from it (in another terminal):
 
@@ -41,10 +50,11 @@ Ctrl-C stops it; the data stays.
 """
 
 
-def external(api_url: str, admin_url: str, dashboard: str | None) -> str:
+def external(api_url: str, admin_url: str, dashboard: str | None, workers: WorkerCount) -> str:
     """The banner of a gateway on another database. Without keys: service managers log stdout."""
     page = f", dashboard: {dashboard}" if dashboard else ""
-    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page})"
+    chosen = f", workers: {workers}" if workers.reason else ""
+    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page}){chosen}"
 
 
 def _program() -> str:

@@ -31,6 +31,7 @@ from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.signals import StopSignals
+from pgmq_gateway.process.worker_count import MAX_WORKERS
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
 from pgmq_gateway.settings.model import SettingsError, load_settings
@@ -96,8 +97,13 @@ def serve_command(
         int | None, typer.Option(help="Admin port: /live, /ready and /metrics. Default: 3001.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Worker processes. They share the port and divide the connection pool.")
-    ] = 1,
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Worker processes. They share the port and divide the connection pool. auto: one for each processor, "
+            "or half as many with the embedded database.",
+        ),
+    ] = "1",
     dashboard_port: Annotated[
         int,
         typer.Option(
@@ -131,7 +137,9 @@ def serve_command(
         "reuse_port": reuse_port or None,
     }
     stop_signals = StopSignals().install()
-    launch = Launch(config, options, workers, None if no_dashboard else dashboard_port, data_dir, stop_signals)
+    launch = Launch(
+        config, options, _number_of_workers(workers), None if no_dashboard else dashboard_port, data_dir, stop_signals
+    )
     settings = launch.settings()
     if dump_config:
         print(dump(settings))
@@ -139,6 +147,15 @@ def serve_command(
     # Cancelled by a signal before it served.
     with suppress(CancelledError):
         run(launch.serve(settings))
+
+
+def _number_of_workers(text: str) -> int | None:
+    """None: chosen by `serve`. Raises BadParameter."""
+    if text == "auto":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is not a number from 1 to {MAX_WORKERS}, or auto", param_hint="--workers")
 
 
 @app.command("dashboard", short_help="Serve the dashboard.")

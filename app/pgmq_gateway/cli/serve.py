@@ -26,6 +26,7 @@ from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.dashboard import Dashboard
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
+from pgmq_gateway.process.worker_count import WorkerCount, automatic, usable_processors
 from pgmq_gateway.settings.model import Settings, load_settings, without_effect
 
 LOOPBACK = "127.0.0.1"
@@ -40,7 +41,7 @@ class Launch:
 
     config     the configuration file
     options    settings given as options; None: not given
-    workers    worker processes
+    workers    worker processes; None: chosen by the processors
     dashboard  the dashboard's port; None: no dashboard
     data_dir   the folder of the embedded database
     stop_signals  already installed
@@ -48,7 +49,7 @@ class Launch:
 
     config: Path | None
     options: Mapping[str, object]
-    workers: int
+    workers: int | None
     dashboard: int | None
     data_dir: Path | None
     stop_signals: StopSignals
@@ -75,15 +76,16 @@ class Launch:
         own_keys(settings)
         addresses = _addresses(settings)
         dashboard = self._dashboard(settings, addresses)
+        workers = self._workers(settings, embedded=False)
 
         def ready() -> None:
             if dashboard:
                 dashboard.ready()
             page = dashboard.url if dashboard else None
-            STDOUT.write(banner.external(url(addresses.api), url(addresses.admin), page))
+            STDOUT.write(banner.external(url(addresses.api), url(addresses.admin), page, workers))
 
         async with dashboard.running() if dashboard else nullcontext():
-            await self._run(settings, addresses, manager, ready, self.settings)
+            await self._run(settings, addresses, manager, ready, self.settings, workers.number)
 
     async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
         with directory.hold("serve") as hold:
@@ -92,6 +94,7 @@ class Launch:
             settings = with_keys(with_secret(settings, directory))
             signer = Signer.of(settings)
             postgres = await _started(directory)
+            workers = self._workers(settings, embedded=True)
 
             def complete(settings: Settings) -> Settings:
                 login = SecretStr(postgres.uri("authenticator"))
@@ -102,7 +105,8 @@ class Launch:
                 link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
                 if dashboard:
                     dashboard.ready()
-                STDOUT.write(banner.embedded(url(addresses.api), url(addresses.admin), directory, signer, link))
+                api, admin = url(addresses.api), url(addresses.admin)
+                STDOUT.write(banner.embedded(api, admin, directory, signer, link, workers))
 
             try:
                 async with dashboard.running() if dashboard else nullcontext():
@@ -112,6 +116,7 @@ class Launch:
                         manager,
                         ready,
                         lambda: complete(self.settings()),
+                        workers.number,
                         postgres.watch,
                     )
             finally:
@@ -124,6 +129,7 @@ class Launch:
         manager: Manager,
         ready: Callable[[], None],
         reread: Callable[[], Settings],
+        workers: int,
         *others: Callable[[], Awaitable[None]],
     ) -> None:
         # Imported here because the import is slow and other commands do not need it.
@@ -141,7 +147,7 @@ class Launch:
             manager.ready(status)
 
         reloading = Reloading(settings, reread, manager, status)
-        run = serve if self.workers == 1 else partial(serve_many, self.workers)
+        run = serve if workers == 1 else partial(serve_many, workers)
         with reloading.on_signals():
             lifecycle = Lifecycle(
                 addresses,
@@ -153,6 +159,11 @@ class Launch:
                 admin_hosts(settings),
             )
             await run(settings, lifecycle)
+
+    def _workers(self, settings: Settings, *, embedded: bool) -> WorkerCount:
+        if self.workers is not None:
+            return WorkerCount(self.workers)
+        return automatic(settings, usable_processors(), embedded=embedded)
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
         """The dashboard, not yet started, on a bound socket."""

@@ -2,10 +2,11 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
+
+from pgmq_gateway.control_group import ROOT, memory_limits
 
 MAX_DEFAULT_BYTES = 1 << 30
 # mallopt(3): blocks of this size and more are mapped, and so returned when they are freed.
@@ -79,30 +80,7 @@ def return_large_blocks() -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def default_limit(root: Path = Path("/")) -> int:
-    """Half of the memory of the machine or of the control group (v1 or v2), at most 1 GiB."""
+def default_limit(root: Path = ROOT) -> int:
+    """Half of the memory of the machine or of the control group, at most 1 GiB."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(min([machine, *_group_limits(root)]) // 2, MAX_DEFAULT_BYTES)
-
-
-def _group_limits(root: Path) -> Iterator[int]:
-    """The limits of the control group and those above it. In a container its path can begin at the container's own."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers in ("", "memory"):
-            base = root / "sys/fs/cgroup" / controllers
-            name = "memory.limit_in_bytes" if controllers else "memory.max"
-            for folder in (PurePosixPath(path), *PurePosixPath(path).parents):
-                yield from _number(base / str(folder).lstrip("/") / name)
-
-
-def _number(file: Path) -> Iterator[int]:
-    try:
-        yield int(file.read_text())
-    except (OSError, ValueError):
-        # No such group here, or `max`.
-        return
+    return min(min([machine, *memory_limits(root)]) // 2, MAX_DEFAULT_BYTES)
