@@ -272,7 +272,7 @@ async def flooded(plan: Plan, owner: str, queue: str, number: int) -> dict[Promi
 BLIND = """
 create or replace function pgmq_gateway.judgement(
     queue_name text, function_name text,
-    out obstacles text[], out relations oid[], out functions text[], out fingerprint text
+    out obstacles text[], out relations oid[], out functions text[], out fingerprint text, out fusion json
 ) language plpgsql stable as $f$ begin
     obstacles := '{}'; relations := '{}'; functions := '{}';
     fingerprint := pgmq_gateway.fingerprint(relations, functions);

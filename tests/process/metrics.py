@@ -16,7 +16,7 @@ QUERY_TIME = "pgrst_schema_cache_query_time_seconds"
 
 def metrics(gateway: Server) -> dict[str, float]:
     """The present values, by name with labels as in the text."""
-    families = text_string_to_metric_families(httpx.get(f"{gateway.admin_url}/metrics").text)
+    families = text_string_to_metric_families(httpx.get(f"{gateway.admin_url}/metrics", timeout=30).text)
     samples = [sample for family in families for sample in family.samples]
     return {sample.name + _labels(sample.labels): sample.value for sample in samples}
 
