@@ -143,7 +143,7 @@ def test_the_dashboard_needs_a_port_of_its_own(folder: Path, setting: str, host:
         ),
         (
             {"PGRST_JWT_SECRET": SECRET, "PGRST_DB_URI": "postgresql://127.0.0.1:1/x?sslmode=never"},
-            "PGRST_DB_URI is not a usable connection URI: `sslmode` parameter must be one of",
+            "PGRST_DB_URI is not a usable connection string: `sslmode` parameter must be one of",
         ),
     ],
 )

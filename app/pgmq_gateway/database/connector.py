@@ -1,6 +1,7 @@
 """Opens connections to the database: selects a server and enables TCP keepalive."""
 
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -46,13 +47,14 @@ class Connector:
     }
 
     def __init__(self, uri: str, *, prepared: bool = True, call_timeout: float | None = None) -> None:
-        """Raises ValueError for an invalid URI.
+        """Raises ValueError for an invalid connection string.
 
         prepared      keep prepared statements; PgBouncer supports them from 1.21 in transaction mode. Without, each
                       statement runs in a transaction
         call_timeout  statement timeout in seconds; None: that of the login role
         """
         self._address = Address.of(uri)
+        self._tls = ssl.create_default_context() if self._address.system_authorities else None
         self._session = (
             SESSION_SETTINGS
             if call_timeout is None
@@ -92,6 +94,7 @@ class Connector:
             uri,
             server_settings=self._session,
             timeout=timeout,
+            ssl=self._tls,
             statement_cache_size=100 if self._prepared else 0,
             connection_class=asyncpg.Connection if self._prepared else PooledConnection,
         )

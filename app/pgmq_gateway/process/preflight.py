@@ -1,6 +1,7 @@
 """Checks settings before they are used."""
 
 import logging
+import ssl
 
 import asyncpg
 
@@ -51,12 +52,9 @@ async def preflight(settings: Settings) -> None:
 async def _connect(name: str, connector: Connector) -> None:
     try:
         connection = await connector()
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        hint = ": run pgmq-gateway install" if str(error) == 'role "authenticator" does not exist' else ""
-        raise ServeError(f"the database rejects {name}: {error}{hint}") from None
-    except (ValueError, asyncpg.ClientConfigurationError) as error:
-        raise ServeError(f"{name} is not a usable connection URI: {error}") from None
-    except (*BROKEN, asyncpg.PostgresError):
+    except (*BROKEN, asyncpg.PostgresError, ValueError) as error:
+        if reason := _lasting(name, error):
+            raise ServeError(reason) from None
         return
     try:
         await check_login(connection)
@@ -65,6 +63,30 @@ async def _connect(name: str, connector: Connector) -> None:
         raise ServeError(str(error)) from None
     finally:
         await connection.close()
+
+
+def _lasting(name: str, error: Exception) -> str | None:
+    """Why waiting cannot help after a failure to connect; None if it can."""
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            hint = ": run pgmq-gateway install" if str(error) == 'role "authenticator" does not exist' else ""
+            return f"the database rejects {name}: {error}{hint}"
+        case (
+            asyncpg.UndefinedObjectError()
+            | asyncpg.PostgresSyntaxError()
+            | asyncpg.CantChangeRuntimeParamError()
+            | asyncpg.DataError()
+        ):
+            return f"the database rejects a parameter of {name}: {error}"
+        # PgBouncer's errors all have this code, temporary ones too.
+        case asyncpg.ProtocolViolationError() if "startup parameter" in str(error):
+            return f"the pooler rejects a parameter of {name}: {error}"
+        case ssl.SSLCertVerificationError():
+            cause = f"the certificate of the server of {name} cannot be verified: {error.verify_message}"
+            return f"{cause}: set sslrootcert to the file of its certificate authority"
+        case ValueError():
+            return f"{name} is not a usable connection string: {error}"
+    return None
 
 
 async def _check_installed(connection: Connection) -> None:

@@ -1,12 +1,46 @@
-"""The database's URI: the parameters of libpq that the driver does not support."""
+"""The database's connection string: its servers, and the parameters of libpq that the driver does not support."""
 
-from collections.abc import Sequence
+import os
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from urllib.parse import unquote
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
-# For each server; the URI's connect_timeout overrides it.
+from pgmq_gateway.settings.conninfo import parameters
+
+# For each server; the connection string's connect_timeout overrides it.
 CONNECT_TIMEOUT_SECONDS = 10.0
+
+# Parameters that the driver has too.
+DRIVER_PARAMETERS = {
+    "user", "password", "passfile", "dbname", "options", "target_session_attrs", "krbsrvname", "gsslib",
+    "sslmode", "sslnegotiation", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl",
+    "ssl_min_protocol_version", "ssl_max_protocol_version",
+}  # fmt: skip
+
+# Parameters that the driver does not have, with the values that are accepted; None: any. Most have no effect: the
+# gateway has an application_name of its own and always uses UTF-8, compression and GSSAPI encryption are not used.
+ACCEPTED: Mapping[str, Sequence[str] | None] = {
+    "application_name": None,
+    "channel_binding": ("disable", "prefer", "require"),
+    "client_encoding": None,
+    "fallback_application_name": None,
+    "gssdelegation": ("0",),
+    "gssencmode": ("disable", "prefer", "allow"),
+    "load_balance_hosts": ("disable", "random"),
+    "max_protocol_version": None,
+    "min_protocol_version": ("3.0",),
+    "requiressl": ("0", "1"),
+    "ssl": ("true",),
+    "sslcertmode": ("allow",),
+    "sslcompression": None,
+    "sslsni": None,
+}
+
+# Parameters of TLS that have no effect where the gateway builds the TLS context, and not the driver.
+_NEED_FILE = ("sslcert", "sslkey", "sslpassword", "sslcrl", "ssl_min_protocol_version", "ssl_max_protocol_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +61,7 @@ class Keepalive:
     user_timeout: int = 30000
 
 
-# Parameters of the URI, by the member of Keepalive that each sets.
+# Parameters of the connection string, by the member of Keepalive that each sets.
 KEEPALIVE_PARAMETERS = {
     "keepalives": "on",
     "keepalives_idle": "idle",
@@ -41,60 +75,95 @@ KEEPALIVE_PARAMETERS = {
 class Address:
     """The servers of a database.
 
-    uris             one for each server, in the order of attempts, as the driver takes them
-    connect_timeout  seconds, for each server
+    uris                one for each server, in the order of attempts, as the driver takes them
+    connect_timeout     seconds, for each server
+    system_authorities  verify the server's name and certificate with the certificate authorities of this system
     """
 
     uris: Sequence[str]
     connect_timeout: float
     keepalive: Keepalive
+    system_authorities: bool = False
 
     @classmethod
-    def of(cls, uri: str) -> "Address":
-        """Raises ValueError for a parameter whose value is not a whole number."""
-        place, question, query = uri.partition("?")
-        pairs = [pair.partition("=")[::2] for pair in query.split("&")] if question else []
-        numbers = {
-            name: _number(name, value)
-            for name, value in pairs
-            if name in KEEPALIVE_PARAMETERS or name == "connect_timeout"
-        }
-        rest = [(name, value) for name, value in pairs if name not in numbers]
-        uris = [
-            f"{one}{question and '?'}{'&'.join('='.join(pair) for pair in its)}" for one, its in _split(place, rest)
-        ]
-        uris = [one.removesuffix("?") for one in uris]
+    def of(cls, text: str) -> "Address":
+        """Parse a connection string. Raises ValueError for an unknown parameter and for one that cannot be applied."""
+        given = dict(parameters(text))
+        names = [name for name in (*KEEPALIVE_PARAMETERS, "connect_timeout") if name in given]
+        numbers = {name: _number(name, given.pop(name)) for name in names}
+        servers = _servers(given.pop("host", ""), given.pop("port", ""))
+        if given.get("load_balance_hosts") == "random":
+            random.shuffle(servers)
+        _refuse_unsupported(given)
+        system_authorities = _require_tls(given)
+        _refuse_unreadable(given)
+        its = {name: value for name, value in given.items() if name in DRIVER_PARAMETERS}
+        # Here the driver needs all servers at once: it takes a primary only when no standby accepts connections.
+        together = its.get("target_session_attrs") == "prefer-standby"
+        uris = [_uri(group, its) for group in ([servers] if together else [[server] for server in servers])]
         # To libpq 0 means no timeout; the gateway always applies one.
         connect_timeout = numbers.pop("connect_timeout", 0) or CONNECT_TIMEOUT_SECONDS
-        return cls(
-            uris, connect_timeout, Keepalive(**{KEEPALIVE_PARAMETERS[name]: value for name, value in numbers.items()})
-        )
+        keepalive = Keepalive(**{KEEPALIVE_PARAMETERS[name]: value for name, value in numbers.items()})
+        return cls(uris, connect_timeout, keepalive, system_authorities)
 
 
 def _number(name: str, value: str) -> int:
     if not value.isdecimal():
-        raise ValueError(f"{name} in the URI must be a whole number, such as {name}=10")
+        raise ValueError(f"{name} must be a whole number, such as {name}=10")
     return int(value)
 
 
-def _split(place: str, pairs: list[tuple[str, str]]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """One URI for each server, so that each has the whole connect_timeout."""
-    # Here the driver needs all servers at once: it takes a primary only when no standby accepts connections.
-    if ("target_session_attrs", "prefer-standby") in pairs:
-        return [(place, pairs)]
-    scheme, slashes, hosts = place.partition("//")
-    hosts, slash, database = hosts.partition("/")
-    login, at, hosts = hosts.rpartition("@")
-    if "," in hosts:
-        return [(f"{scheme}{slashes}{login}{at}{host}{slash}{database}", pairs) for host in hosts.split(",")]
-    given = dict(pairs)
-    hosts = unquote(given.get("host", ""))
-    if "," not in hosts:
-        return [(place, pairs)]
-    others = [pair for pair in pairs if pair[0] not in {"host", "port"}]
-    names, ports = hosts.split(","), unquote(given.get("port", "")).split(",")
-    last = ports[-1] if len(ports) == 1 else ""
-    return [
-        (place, [*others, ("host", host), *([("port", port)] if port else [])])
-        for host, port in zip_longest(names, ports[: len(names)], fillvalue=last)
-    ]
+def _require_tls(given: dict[str, str]) -> bool:
+    """Set `sslmode` to what other parameters require. True if the system's authorities verify the certificate.
+
+    The driver has no channel binding. If required, it proves that the server knows the password, so that no other one
+    can pose as it. A verified certificate proves as much.
+    """
+    if given.get("ssl") == "true" or given.get("requiressl") == "1":
+        given.setdefault("sslmode", "require")
+    if given.get("channel_binding") == "require":
+        given["sslmode"] = "verify-full"
+        given.setdefault("sslrootcert", "system")
+    if given.get("sslrootcert") != "system":
+        return False
+    del given["sslrootcert"]
+    if given.setdefault("sslmode", "verify-full") != "verify-full":
+        raise ValueError("sslrootcert=system needs sslmode=verify-full: change one of them")
+    if name := next((name for name in _NEED_FILE if name in given), None):
+        raise ValueError(f"{name} has no effect with the system's certificate authorities: set sslrootcert to a file")
+    return True
+
+
+def _refuse_unreadable(given: Mapping[str, str]) -> None:
+    """The driver's error would be that of a server that does not respond."""
+    for name in ("sslrootcert", "sslcrl", "sslcert", "sslkey"):
+        try:
+            Path(given.get(name, os.devnull)).read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot read {given[name]}, the file of {name}: {error.strerror}") from None
+
+
+def _servers(hosts: str, ports: str) -> list[tuple[str, str]]:
+    """Pairs of a host and a port; empty ones are the driver's defaults."""
+    names, numbers = hosts.split(","), ports.split(",")
+    if len(numbers) not in (1, len(names)):
+        raise ValueError(f"{len(names)} hosts have {len(numbers)} ports: give one port, or one for each host")
+    if not all(number == "" or number.isdecimal() for number in numbers):
+        raise ValueError("a port is not a number: in the password, percent-encode the characters : / ? # [ ] @ %")
+    return list(zip_longest(names, numbers, fillvalue=numbers[0]))
+
+
+def _refuse_unsupported(given: Mapping[str, str]) -> None:
+    for name in given.keys() - DRIVER_PARAMETERS:
+        values = ACCEPTED.get(name, ())
+        if values == ():
+            raise ValueError(f"the gateway does not support the parameter {name}: remove it")
+        if values is not None and given[name] not in values:
+            raise ValueError(f"the gateway supports {name}={' and '.join(values)} only: change or remove it")
+
+
+def _uri(servers: Sequence[tuple[str, str]], others: Mapping[str, str]) -> str:
+    hosts = ",".join(f"[{host}]" if ":" in host and not host.startswith("/") else host for host, _ in servers)
+    ports = ",".join(port or "5432" for _, port in servers) if any(port for _, port in servers) else ""
+    pairs = {"host": hosts, "port": ports, **others}
+    return f"postgresql://?{urlencode({name: value for name, value in pairs.items() if value}, quote_via=quote)}"
