@@ -200,7 +200,7 @@ def test_an_empty_list_works_on_a_domain_and_on_a_scalar(post: Get, runs: Callab
 
 @pytest.mark.parametrize("query", ["nope=in.()", "nope=not.in.()", "or=(nope.in.(),id.eq.1)"])
 def test_an_unknown_column_is_refused_with_an_empty_list_too(post: Get, runs: Callable[[], int], query: str) -> None:
-    assert refusal(post("draw", query)) == (400, "42703", "column pgrst_call.nope does not exist")
+    assert refusal(post("draw", query)) == (400, "42703", "column items.nope does not exist")
     assert runs() == 0
 
 

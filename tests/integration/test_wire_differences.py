@@ -25,6 +25,41 @@ SCHEMAS = (
     "create function public.twins(a int, b int) returns int language sql as 'select 1'",
     "create function public.twins(a int, b text, c int default 0) returns int language sql as 'select 1'",
     "create function public.twins(a bigint, b text) returns int language sql as 'select 1'",
+    "create domain public.email as text check (value like '%@%')",
+    "create domain public.address as public.email check (value <> '@')",
+    "create domain public.document as tsvector",
+    "create type public.mood as enum ('sad', 'happy')",
+    "create function public.mood_has(public.mood, int) returns bool language sql as 'select length($1::text) > $2'",
+    "create operator public.@> (leftarg = public.mood, rightarg = int, function = public.mood_has)",
+    "create table public.people (id int primary key, mail public.email, home public.address, words public.document,"
+    " mood public.mood, raw bytea, codes int[], tag varchar(9), people text)",
+    r"""insert into public.people values
+        (1, 'a@x', 'a@home', 'quick fox', 'sad', '\x61', '{1}', 'one', 'all'),
+        (2, 'b@x', 'b@home', 'lazy dog', 'happy', '\x62', '{2}', 'two', 'all')""",
+    "create table public.others (id int)",
+    "grant select on public.people, public.others to public",
+    "create function public.people() returns setof public.people stable language sql as 'select * from public.people'",
+    "create function public.person() returns public.people language sql as 'select * from public.people where id = 1'",
+    "create function public.others() returns setof public.others stable language sql as 'select 7'",
+    "create function public.pairs() returns table (a int, b text) language sql as $f$values (1, 'x'), (2, 'y')$f$",
+    "create function public.out_one(out a int) language sql as 'select 1'",
+    # Computed columns, two of them overloaded.
+    "create function public.label(public.people) returns text stable language sql as 'select $1.mail'",
+    "create function public.label(public.others) returns text stable language sql as $f$select 'other'$f$",
+    "create function public.twice(public.people) returns int stable language sql as 'select 2 * $1.id'",
+    "create function public.twice(public.others) returns int stable language sql as 'select 2 * $1.id'",
+    "create function public.half(public.people) returns numeric stable language sql as 'select $1.id / 2.0'",
+    "create function public.vector(public.people) returns tsvector stable language sql as 'select $1.words::tsvector'",
+    "create function public.info(public.people) returns jsonb stable language sql as"
+    " $f$select jsonb_build_object('id', $1.id)$f$",
+    # Rows whose columns no declaration has.
+    "create function public.any_row() returns record language sql as"
+    " $f$select id, mail from public.people where id = 1$f$",
+    "create function public.any_rows(above int default 0) returns setof record language sql as"
+    " $f$select id, mail from public.people where id > above order by id$f$",
+    """create function public.any_kept(t text) returns record language sql as $f$
+        insert into public.said values (t) returning t, length(t) as size
+    $f$""",
 )  # fmt: skip
 
 
@@ -155,3 +190,96 @@ def test_w16_half_a_surrogate_pair_is_no_json(
     assert refusal(answer) == (400, "PGRST102", "Empty or invalid json")
     assert said() == []
     assert gateway.client.post("/rpc/say", content=body.replace("%s", "\\ud83d\\ude00")).status_code in (200, 404)
+
+
+ROWS = [{"id": 1, "mail": "a@x"}, {"id": 2, "mail": "b@x"}]
+
+
+def test_w3_rows_without_declared_columns(gateway: RunningGateway, said: Callable[[], list[str]]) -> None:
+    client = gateway.client
+    assert client.post("/rpc/any_row").json() == ROWS[0]
+    assert client.post("/rpc/any_rows").json() == ROWS
+    assert client.post("/rpc/any_rows", json={"above": 1}).json() == ROWS[1:]
+    assert client.post("/rpc/any_rows", data={"above": "1"}).json() == ROWS[1:]
+    assert client.post("/rpc/any_rows?limit=1", headers={"Prefer": "count=exact"}).json() == ROWS[:1]
+    assert refusal(client.post("/rpc/any_rows?select=id"))[:2] == (400, "42703")
+    assert client.post("/rpc/any_kept", json={"t": "once"}).json() == {"t": "once", "size": 4}
+    assert said() == ["once"]
+
+
+FILTERS = {
+    # W9: a value that the domain forbids equals no row.
+    "mail=eq.x": [],
+    "mail=neq.x": [1, 2],
+    "mail=in.(x,a@x,)": [1],
+    "mail=not.in.(x)": [1, 2],
+    "mail=eq(any).{x,b@x}": [2],
+    "mail=isdistinct.x": [1, 2],
+    "home=eq.@": [],
+    "home=in.(@,b@home)": [2],
+    "and=(mail.eq.x,id.eq.1)": [],
+    "or=(mail.eq.x,id.eq.1)": [1],
+    "home=like.a*": [1],
+    # W11: computed columns, overloaded ones too.
+    "label=eq.a@x": [1],
+    "label=like.b*": [2],
+    "twice=eq.4": [2],
+    "twice=in.(2,4)": [1, 2],
+    "twice=gt(all).{1,3}": [2],
+    "half=lt.0.75": [1],
+    "info->id=eq.2": [2],
+    "info=cs.{\"id\":1}": [1],
+    # W12: full text on a domain and on a computed column; a right side of another type.
+    "words=fts(simple).quick": [1],
+    "words=fts.dog": [2],
+    "vector=plfts(simple).lazy dog": [2],
+    "vector=wfts.quick": [1],
+    "mail=fts(simple).b@x": [2],
+    "mood=cs.4": [2],
+    "mood=eq.sad": [1],
+    "raw=like.a*": [1],
+    "raw=eq.b": [2],
+    "codes=cs.{2}": [2],
+    "tag=match.^o": [1],
+    "tag=eq.two": [2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "expected"), FILTERS.items(), ids=FILTERS)
+def test_w9_w11_w12_filters_compare_as_postgres_compares_literals(
+    gateway: RunningGateway, query: str, expected: list[int]
+) -> None:
+    answer = gateway.client.get(f"/rpc/people?select=id&order=id&{query}")
+    assert answer.status_code == 200, answer.text
+    assert [row["id"] for row in answer.json()] == expected
+
+
+def test_w11_overloaded_computed_columns_are_selected_and_sorted_by(gateway: RunningGateway) -> None:
+    answer = gateway.client.get("/rpc/people?select=id,label,twice,double:twice::text,number:info->id&order=twice.desc")
+    assert answer.json() == [
+        {"id": 2, "label": "b@x", "twice": 4, "double": "4", "number": 2},
+        {"id": 1, "label": "a@x", "twice": 2, "double": "2", "number": 1},
+    ]  # fmt: skip
+    assert gateway.client.get("/rpc/others?select=*,label").json() == [{"id": 7, "label": "other"}]
+    assert gateway.client.post("/rpc/person?select=twice&label=eq.a@x").json() == {"twice": 2}
+    # A computed column that is younger than the catalog.
+    gateway.sql("create function public.young(public.people) returns text language sql stable as 'select $1.mail'")
+    assert gateway.client.get("/rpc/people?select=young&young=eq.b@x").json() == [{"young": "b@x"}]
+
+
+@pytest.mark.parametrize(
+    ("function", "row"),
+    [("people", "people"), ("person", "people"), ("pairs", "record"), ("out_one", "int4"), ("greet", "greet")],
+)
+@pytest.mark.parametrize("query", ["nope=eq.1", "order=nope", "or=(nope.is.null)", "select=*,nope", "nope->a=eq.1"])
+def test_w10_an_unknown_column_is_named_after_the_type_of_the_row(
+    gateway: RunningGateway, function: str, row: str, query: str
+) -> None:
+    answer = gateway.client.post(f"/rpc/{function}?{query}")
+    assert refusal(answer) == (400, "42703", f"column {row}.nope does not exist")
+
+
+def test_w10_an_unknown_column_in_select_is_named_after_the_call(gateway: RunningGateway) -> None:
+    for function in ("people", "person", "pairs", "out_one"):
+        answer = gateway.client.post(f"/rpc/{function}?select=nope,none&order=neither")
+        assert refusal(answer) == (400, "42703", "column pgrst_call.nope does not exist"), function

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.api.functions import check_relations
 from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.calls.columns import Column
 from pgmq_gateway.calls.statement import statement
 from pgmq_gateway.errors import GatewayError, InvalidQuery, InvalidRange
 from pgmq_gateway.postgrest.arguments import Arguments
@@ -22,8 +23,9 @@ A, B = Field("a"), Field("b")
 REFUSALS = (InvalidQuery, InvalidRange)
 COLUMNS = (("a", "pg_catalog.int4"), ("b", "pg_catalog.text"), ("c", "pg_catalog.jsonb"))
 ROWS = Function(
-    "public", "rows", (), Result.RECORD, returns_set=True, volatile=False, columns=COLUMNS, relation="row_type"
-)
+    "public", "rows", (), Result.RECORD, returns_set=True, volatile=False, columns=COLUMNS, relation="row_type",
+    named={name: Column(type_) for name, type_ in COLUMNS},
+)  # fmt: skip
 # Enough for 10,000 characters on any machine, and not for a quadratic algorithm.
 MAX_PARSE_SECONDS = 3
 
@@ -491,8 +493,8 @@ def test_identifiers_are_quoted_and_values_are_parameters() -> None:
 
 def test_types_of_casts_are_quoted() -> None:
     made = statement(ROWS, Arguments(()), read_shaping([("select", "a::text,b::my type")]), ARRAY, counted=False)
-    assert 'cast(pgrst_call."a" as "text")' in made.sql
-    assert 'cast(pgrst_call."b" as "my type")' in made.sql
+    assert 'cast("row_type"."a" as "text")' in made.sql
+    assert 'cast("row_type"."b" as "my type")' in made.sql
 
 
 def test_the_number_of_parameters_is_bounded() -> None:

@@ -1,12 +1,13 @@
 """The schema cache: the functions of the exposed schemas, resolved by name and argument names."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
 import asyncpg
 
+from pgmq_gateway.calls.columns import Column, Columns
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
 from pgmq_gateway.errors import AmbiguousFunction, FunctionNotFound
@@ -45,7 +46,9 @@ class Function:
     """A function that can be called over HTTP.
 
     columns   the columns of its result, with their SQL types
-    relation  the name of the result's composite type, None for other results
+    named     columns that a request can name: those of the result, and those computed from its rows
+    relation  the name of the result's row type, as PostgREST's messages have it; None for scalars
+    row_type  the qualified name of the result's composite type; None for other results
     settings  its own settings (ALTER FUNCTION … SET) that are applied before the call
     """
 
@@ -57,7 +60,9 @@ class Function:
     volatile: bool
     oid: int = 0
     columns: tuple[tuple[str, str], ...] = ()
+    named: Mapping[str, Column] = field(default_factory=dict)
     relation: str | None = None
+    row_type: str | None = None
     description: str | None = None
     settings: TransactionSettings = DEFAULTS
     names: frozenset[str] = field(init=False)
@@ -70,6 +75,11 @@ class Function:
     def takes(self, names: Collection[str]) -> bool:
         """True if these argument names include all required ones and no unknown one."""
         return self.whole_body is None and self.names.issuperset(names) and self.required.issubset(names)
+
+    @property
+    def is_anonymous_record(self) -> bool:
+        """True if only each row of the result knows its columns (RETURNS record): in FROM it would need their list."""
+        return self.result is Result.SCALAR and [type_ for _, type_ in self.columns] == ["pg_catalog.record"]
 
     @property
     def whole_body(self) -> str | None:
@@ -96,21 +106,25 @@ select
     p.provolatile = 'v' as volatile,
     case
         when p.prorettype = 'void'::regtype then 'void'
-        when coalesce(p.proargmodes && '{o,b,t}'::"char"[], false)
-            or p.prorettype = 'record'::regtype
-            or t.typtype = 'c'
-            then 'record'
+        when k.is_rows then 'record'
         else 'scalar'
     end as result,
-    case when t.typtype = 'c' then t.typname end as relation,
+    case when k.is_rows then t.typname end as relation,
+    case when t.typtype = 'c' then t.oid end as row_oid,
+    case when t.typtype = 'c' then format('%I.%I', rn.nspname, t.typname) end as row_type,
     c.names as column_names,
     c.types as column_types,
+    c.oids as column_oids,
     s.settings,
     pg_catalog.obj_description(p.oid, 'pg_proc') as description
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
 join pg_catalog.pg_type r on r.oid = p.prorettype
 join pg_catalog.pg_type t on t.oid = coalesce(nullif(r.typbasetype, 0), r.oid)
+join pg_catalog.pg_namespace rn on rn.oid = t.typnamespace
+cross join lateral (
+    select coalesce(p.proargmodes && '{o,b,t}'::"char"[], false) or t.typtype = 'c' as is_rows
+) k
 cross join lateral (
     select
         coalesce(array_agg(coalesce(a.name, '') order by a.position), '{}') as names,
@@ -129,7 +143,8 @@ cross join lateral (
     -- Output arguments, or the attributes of a composite type, or the one value of a scalar.
     select
         coalesce(array_agg(o.name order by o.position), '{}') as names,
-        coalesce(array_agg(format('%I.%I', tn.nspname, ot.typname) order by o.position), '{}') as types
+        coalesce(array_agg(format('%I.%I', tn.nspname, ot.typname) order by o.position), '{}') as types,
+        coalesce(array_agg(o.type order by o.position), '{}') as oids
     from (
         select a.name, a.type, a.position
         from unnest(p.proallargtypes, p.proargnames, p.proargmodes) with ordinality as a (type, name, mode, position)
@@ -287,18 +302,29 @@ def _not_found(function: str, arguments: list[str], body_types: Collection[str],
     )
 
 
-async def load(connection: Connection, schemas: Iterable[str], hoisted: Iterable[str] = ()) -> Catalog:
-    """Read the functions of `schemas`. Of their own settings those in `hoisted` are kept (db-hoisted-tx-settings)."""
+async def load(
+    connection: Connection, schemas: Iterable[str], hoisted: Iterable[str] = (), extra: Sequence[str] = ()
+) -> Catalog:
+    """Read the functions of `schemas`.
+
+    hoisted  names of settings of functions that are kept (db-hoisted-tx-settings)
+    extra    the schemas behind a function's own in its search path
+    """
     async with connection.transaction(readonly=True):
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
         rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))
         roles = await connection.fetch(ROLE_SETTINGS)
         comments = await connection.fetch(COMMENTS, list(schemas))
+        types = {oid for row in rows for oid in row["column_oids"]}
+        composite = {row["row_oid"] for row in rows if row["row_oid"]}
+        columns = await Columns.load(connection, types, composite, {*schemas, *extra})
     settings = {row["role"]: TransactionSettings.of(row["settings"]) for row in roles}
-    return Catalog((_function(row) for row in rows), settings, {row["name"]: row["comment"] for row in comments})
+    return Catalog(
+        (_function(row, columns, extra) for row in rows), settings, {row["name"]: row["comment"] for row in comments}
+    )
 
 
-def _function(row: asyncpg.Record) -> Function:
+def _function(row: asyncpg.Record, columns: Columns, extra: Sequence[str]) -> Function:
     last = len(row["names"]) - 1
     arguments = tuple(
         Argument(name, type_, sql_type, place < row["required"], variadic=row["variadic"] and place == last)
@@ -313,7 +339,11 @@ def _function(row: asyncpg.Record) -> Function:
         volatile=row["volatile"],
         oid=row["oid"],
         columns=tuple(zip(row["column_names"], row["column_types"], strict=True)),
+        named=columns.of(
+            zip(row["column_names"], row["column_oids"], strict=True), row["row_oid"], (row["schema"], *extra)
+        ),
         relation=row["relation"],
+        row_type=row["row_type"],
         description=row["description"],
         settings=TransactionSettings.of(row["settings"]),
     )

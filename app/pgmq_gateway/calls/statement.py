@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from pgmq_gateway.calls.catalog import Argument, Function, Result
+from pgmq_gateway.calls.columns import Column
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
@@ -19,7 +20,10 @@ from pgmq_gateway.schemas import QUEUES
 PLAIN = Shaping()
 # Operators whose time depends on more than the length of what they compare.
 SEARCHES = frozenset({"like", "ilike", "match", "imatch", *TEXT_SEARCHES})
-SCALAR = "pgrst_scalar"
+# The names that PostgREST gives to a function in FROM, and to a value that it returns.
+CALL, SCALAR = "pgrst_call", "pgrst_scalar"
+# The columns that JSON paths are.
+TEXT, JSON = Column("pg_catalog.text"), Column("pg_catalog.jsonb")
 # Type names of SQL's grammar, which cannot be quoted.
 UNQUOTED_TYPES = frozenset({
     "bigint", "bit varying", "boolean", "character", "character varying", "char", "dec", "decimal", "double precision",
@@ -84,12 +88,13 @@ def _shaped(
         source = source if shaping.limit != 0 else f"(select from {source} limit 0) as nothing"
         return Statement(_void(source, counted=counted), tuple(parameters.texts))
     name = _row_name(function)
+    extra = "".join(f", {CALL}.{quote(column)}" for column in _unknown_columns(function, shaping))
     where = _where(function, shaping, parameters)
     columns = _columns(function, shaping, parameters)
     rows = f"select {columns} from source as {name}{where}{_rest(function, shaping, parameters)}"
     total = f"(select pg_catalog.count(*) from source as {name}{where})" if counted else "null::pg_catalog.int8"
     sql = (
-        f"with source as (select call.* from {source}) "
+        f"with source as (select {CALL}.*{extra} from {source}) "
         f"select {total}, pg_catalog.count(*), {_body(function, shaping, representation, parameters)}"
         f"{_returned(function, shaping, representation, counted=counted)} from ({rows}) as answer"
     )
@@ -129,7 +134,7 @@ def _plain(function: Function, names: frozenset[str], representation: Representa
     parameters = Parameters()
     body = _body(function, PLAIN, representation, parameters)
     # The subselect makes a row of a single column: the rows of a table of one column are objects.
-    sql = f"select null::pg_catalog.int8, pg_catalog.count(*), {body} from (select call.* from {source}) as answer"
+    sql = f"select null::pg_catalog.int8, pg_catalog.count(*), {body} from (select {CALL}.* from {source}) as answer"
     return Statement(sql, tuple(parameters.texts))
 
 
@@ -139,10 +144,10 @@ def _void(source: str, *, counted: bool) -> str:
 
 
 def _source(function: Function, arguments: Arguments, parameters: Parameters) -> str:
-    """The function with its arguments as an item of FROM, named `call`."""
+    """The function with its arguments as an item of FROM, named CALL."""
     if function.whole_body is not None:
         (argument,) = function.arguments
-        return f"{_name(function)}({parameters.add(arguments.whole, argument.sql_type)}) as {_alias(function)}"
+        return _item(function, parameters.add(arguments.whole, argument.sql_type))
     if not arguments.values:
         return _json_source(function, frozenset(arguments.names))
     given = (
@@ -172,21 +177,30 @@ def _json_source(function: Function, names: frozenset[str]) -> str:
 
 
 def _called(function: Function, values: Iterable[tuple[Argument, str]]) -> str:
-    listed = ", ".join(f"{'variadic ' * a.variadic}{quote(a.name)} => {value}" for a, value in values)
-    return f"{_name(function)}({listed}) as {_alias(function)}"
+    return _item(function, ", ".join(f"{'variadic ' * a.variadic}{quote(a.name)} => {value}" for a, value in values))
 
 
-def _name(function: Function) -> str:
-    return f"{quote(function.schema)}.{quote(function.name)}"
-
-
-def _alias(function: Function) -> str:
-    return "call" if function.result is Result.RECORD else f"call ({SCALAR})"
+def _item(function: Function, arguments: str) -> str:
+    called = f"{quote(function.schema)}.{quote(function.name)}({arguments})"
+    if function.is_anonymous_record:
+        return f"(select {called}) as {CALL} ({SCALAR})"
+    return f"{called} as {CALL}" if function.result is Result.RECORD else f"{called} as {CALL} ({SCALAR})"
 
 
 def _row_name(function: Function) -> str:
     """The alias of the rows, which Postgres' messages show; that of PostgREST."""
-    return "pgrst_call" if function.result is Result.RECORD else quote(function.name)
+    return quote(function.relation or function.name)
+
+
+def _unknown_columns(function: Function, shaping: Shaping) -> list[str]:
+    """Columns in `select` that the catalog does not have: a new computed one, or one that is not there.
+
+    As in PostgREST they are selected from the function, so that messages name that, and not from its rows.
+    """
+    if function.result is not Result.RECORD or any(selected.field is None for selected in shaping.select):
+        return []
+    selected = dict.fromkeys(one.field.name for one in shaping.select if one.field is not None)
+    return [name for name in selected if name not in function.named]
 
 
 def _body(function: Function, shaping: Shaping, representation: Representation, parameters: Parameters) -> str:
@@ -253,7 +267,11 @@ def _type(name: str) -> str:
 
 
 def _value(function: Function, place: Field, parameters: Parameters) -> str:
-    value = f"{_row_name(function)}.{quote(place.name)}"
+    column, row = function.named.get(place.name), _row_name(function)
+    value = f"{row}.{quote(place.name)}"
+    if column is not None and column.computed is not None:
+        # Of an anonymous row, Postgres cannot choose between functions of one name.
+        value = f"{column.computed}(({row}.*)::{function.row_type})"
     if place.path:
         value = f"pg_catalog.to_jsonb({value})"
     for step in place.path:
@@ -284,20 +302,19 @@ def _condition(function: Function, condition: Condition | Group, parameters: Par
 
 def _comparison(function: Function, condition: Condition, parameters: Parameters) -> str:
     value = _value(function, condition.field, parameters)
-    sql_type = _field_type(function, condition.field)
+    column = _compared(function, condition.field)
     if condition.operator == "is":
         return f"{value} is {condition.values[0].replace('_', ' ')}"
     if condition.operator == "in":
+        sql_type = column.operand("=") if column else None
         listed = ", ".join(parameters.add(text, sql_type) for text in condition.values)
         # As in PostgREST. For a constant condition the planner would remove the call.
         return f"{value} in ({listed})" if listed else f"{value} = any ('{{}}')"
     if condition.operator in TEXT_SEARCHES:
-        return _text_search(value, condition, sql_type, parameters)
-    text = condition.values[0]
+        return _text_search(value, condition, column, parameters)
+    text, sql_type = condition.values[0], column.operand(OPERATORS[condition.operator]) if column else None
     if condition.operator in ("like", "ilike"):
-        text, sql_type = text.replace("*", "%"), "pg_catalog.text"
-    elif condition.operator in ("match", "imatch"):
-        sql_type = "pg_catalog.text"
+        text = text.replace("*", "%")
     if condition.quantifier is not None:
         reference = parameters.add(text, _array(sql_type or "pg_catalog.text"))
         return f"{value} {OPERATORS[condition.operator]} {condition.quantifier} ({reference})"
@@ -309,19 +326,20 @@ def _array(sql_type: str) -> str:
     return sql_type if sql_type.partition(".")[2].lstrip('"').startswith("_") else f"{sql_type}[]"
 
 
-def _text_search(value: str, condition: Condition, sql_type: str | None, parameters: Parameters) -> str:
+def _text_search(value: str, condition: Condition, column: Column | None, parameters: Parameters) -> str:
     language = parameters.add(condition.language, "pg_catalog.regconfig") + ", " if condition.language else ""
-    vector = value if sql_type == "pg_catalog.tsvector" else f"pg_catalog.to_tsvector({language}{value})"
+    is_vector = column is not None and column.sql_type == "pg_catalog.tsvector"
+    vector = value if is_vector else f"pg_catalog.to_tsvector({language}{value})"
     return (
         f"{vector} @@ pg_catalog.{TEXT_SEARCHES[condition.operator]}({language}{parameters.add(condition.values[0])})"
     )
 
 
-def _field_type(function: Function, place: Field) -> str | None:
-    """The type of a field; None if only Postgres knows it."""
+def _compared(function: Function, place: Field) -> Column | None:
+    """The column of a field; None if only Postgres knows it."""
     if place.path:
-        return "pg_catalog.text" if place.path[-1].as_text else "pg_catalog.jsonb"
-    return dict(function.columns).get(place.name)
+        return TEXT if place.path[-1].as_text else JSON
+    return function.named.get(place.name)
 
 
 def _rest(function: Function, shaping: Shaping, parameters: Parameters) -> str:

@@ -50,6 +50,7 @@ class CatalogWatch:
         self._apart = settings.listen_uri is not None
         self._schemas = settings.db_schemas
         self._hoisted = settings.db_hoisted_tx_settings
+        self._extra = settings.db_extra_search_path
         self._channel = settings.db_channel if settings.db_channel_enabled else None
         self._clock = clock
         self._catalog: Catalog | None = None
@@ -202,7 +203,7 @@ class CatalogWatch:
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = began = self._clock()
         async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
-            self._catalog = await catalog.load(connection, self._schemas, self._hoisted)
+            self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
         self.load_seconds = self._clock() - began
         self.loads += 1
         self.loaded.set()

@@ -25,6 +25,7 @@ TYPES: Schemas = {
     "uuid": {"type": "string", "format": "uuid"},
     "timestamptz": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
+    "record": {"type": "object"},
     **dict.fromkeys(
         ("text", "varchar", "bpchar", "name", "bytea", "xml", "time", "timetz", "timestamp", "interval"), TEXT
     ),
