@@ -48,6 +48,17 @@ class Cast:
     baseline: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Raise BenchError if an address is missing."""
+        if Name.POSTGREST in self.names and (self.postgrest is None or self.database is None):
+            raise BenchError("PostgREST is not started here: give --postgrest-url and the --db-uri that it serves")
+        if Name.BASELINE not in self.names:
+            return
+        if self.baseline is None or self.database is not None:
+            raise BenchError("give --baseline a checkout, and no --db-uri: it gets an embedded database of its own")
+        if not (program := program_of(self.baseline)).exists():
+            raise BenchError(f"{program} is missing: run make .venv/installed in that checkout")
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -61,6 +72,7 @@ class Stage:
 @asynccontextmanager
 async def stage(cast: Cast) -> AsyncIterator[Stage]:
     """The running setup within a `with` block. Raises BenchError."""
+    cast.check()
     with folder_of_its_own() as folder:
         async with AsyncExitStack() as stack:
             database = cast.database
@@ -89,8 +101,7 @@ class _Build:
         if name is Name.POSTGRES:
             return Postgres(self.database.login, self.queues)
         if name is Name.POSTGREST:
-            if self.cast.postgrest is None or self.cast.database is None:
-                raise BenchError("PostgREST is not started here: give --postgrest-url and the --db-uri that it serves")
+            assert self.cast.postgrest is not None
             return postgrest(self.cast.postgrest, self.database.secret, self.queues)
         if name is Name.BASELINE:
             return await self._baseline()
@@ -103,11 +114,8 @@ class _Build:
 
     async def _baseline(self) -> Contender:
         """Another version of the gateway, in its own database, because its SQL functions can differ."""
-        if self.cast.baseline is None or self.cast.database is not None:
-            raise BenchError("give --baseline a checkout, and no --db-uri: it gets an embedded database of its own")
-        program = self.cast.baseline.resolve() / ".venv" / "bin" / "pgmq-gateway"
-        if not program.exists():
-            raise BenchError(f"{program} is missing: run make .venv/installed in that checkout")
+        assert self.cast.baseline is not None
+        program = program_of(self.cast.baseline)
         directory = DataDirectory(self.folder / "data")
         async with _owner(self.database.owner) as owner:
             await owner.execute(f"create database {BASELINE_DATABASE}")
@@ -118,6 +126,11 @@ class _Build:
         how = servers.Gateway(program, login, self.database.secret, self.cast.settings)
         log = self.folder / f"{Name.BASELINE}.log"
         return await self.stack.enter_async_context(servers.gateway(Name.BASELINE, how, queues, log))
+
+
+def program_of(checkout: Path) -> Path:
+    """The program of another checkout of the gateway."""
+    return checkout.resolve() / ".venv" / "bin" / "pgmq-gateway"
 
 
 @contextmanager
