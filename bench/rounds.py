@@ -67,7 +67,7 @@ class Arena:
         memory = None if contender.pid is None else memory_of_tree(contender.pid)
         await self._settle(contender)
         checked = _checked(load, cell, before, await queues.count(queue))
-        return Run(checked, _cost(start, stop, memory))
+        return Run(checked, cost(start, stop, memory))
 
     async def _settle(self, contender: Contender) -> None:
         """Wait until abandoned requests are finished, which must not count for the next contender."""
@@ -97,8 +97,11 @@ def _checked(load: Load, cell: Cell, before: Count, after: Count) -> Load:
     return replace(load, faults=tuple(faults))
 
 
-def _cost(start: Snapshot, stop: Snapshot, memory: int | None) -> Cost:
-    postgres, background = _spent(start.postgres, stop.postgres), _spent(start.background, stop.background)
+def cost(start: Snapshot, stop: Snapshot, memory: int | None) -> Cost:
+    """CPU seconds between two snapshots. Those of background processes that have exited count for the backends."""
+    postgres, background = _spent(start.postgres, stop.postgres), None
+    if start.background is not None and stop.background is not None:
+        background = sum(seconds - start.background.get(pid, 0.0) for pid, seconds in stop.background.items())
     return Cost(
         server=_spent(start.server, stop.server),
         backends=None if postgres is None or background is None else postgres - background,

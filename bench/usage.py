@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -78,11 +79,11 @@ def postmaster(backend: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """CPU seconds so far; None for processes that are not visible."""
+    """CPU seconds so far; None for processes that are not visible. `background` is by process id."""
 
     server: float | None
     postgres: float | None
-    background: float | None
+    background: Mapping[int, float] | None
     generator: float
 
     @classmethod
@@ -97,12 +98,12 @@ class Snapshot:
         )
 
 
-def _background(postmaster: int) -> float:
+def _background(postmaster: int) -> dict[int, float]:
     """CPU seconds of Postgres' background processes."""
-    total = 0.0
+    spent = {}
     for process in tree(postmaster)[1:]:
         with contextlib.suppress(psutil.NoSuchProcess):
             title = " ".join(process.cmdline()).partition("postgres: ")[2]
             if title.startswith(BACKGROUND):
-                total += cpu_of(process)
-    return total
+                spent[process.pid] = cpu_of(process)
+    return spent

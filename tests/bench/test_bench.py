@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from bench.cell import Cell, Depth, Operation, parse_size
+from bench.measurement import Cost
+from bench.rounds import cost
 from bench.selection import Preset, Selection
+from bench.usage import Snapshot
 from tests import server
 from tests.conftest import missing
 
@@ -146,3 +149,10 @@ def test_a_message_is_as_long_as_it_says(size: int) -> None:
     assert len(message) == size
     assert set(json.loads(message)) == {"data"}
     assert parse_size("64KB") == 64 * 1024
+
+
+def test_background_processes_that_have_exited_do_not_count_for_the_others() -> None:
+    """Of 3 s, the first process used 1 s. The second had used 7 s before and is gone."""
+    start = Snapshot(server=None, postgres=10, background={1: 1.0, 2: 7.0}, generator=0)
+    stop = Snapshot(server=None, postgres=13, background={1: 2.0, 3: 0.5}, generator=1)
+    assert cost(start, stop, None) == Cost(server=None, backends=1.5, background=1.5, generator=1, memory=None)
