@@ -16,7 +16,7 @@ from bench.contenders import Name
 from bench.measurement import BenchError
 from bench.results import Row, rows
 from bench.rounds import Arena, Pace
-from bench.selection import Preset, Selection
+from bench.selection import ONE_CELL, Preset, Selection
 from bench.stage import SECRET, Cast, Database, stage
 from pgmq_gateway.cli.terminal import run
 
@@ -66,7 +66,10 @@ def bench(
     depth: Annotated[str, typer.Option(help="Further messages in the queue: 0,1m,400k-in-flight. Default: 0.")] = "",
     contenders: Annotated[
         str,
-        typer.Option(help="Of gateway, pgmq-api, postgres, postgrest, baseline, in this order. Default: those there."),
+        typer.Option(
+            help="Of gateway, gateway-2 (two workers), baseline, pgmq-api, postgrest, postgres, floor, in this order."
+            " Default: those there, but gateway-2 and floor in one cell only: send, 128 connections."
+        ),
     ] = "",
     seconds: Annotated[
         int | None, typer.Option(min=1, help="Measured, each time. Default: 2; --quick: 1; --full: 5.")
@@ -104,17 +107,19 @@ def bench(
     preset = Preset.FULL if full else Preset.QUICK if quick else Preset.DEFAULT
     if bool(db_uri) != bool(login_uri):
         raise typer.BadParameter("--db-uri and --login-uri go together")
+    names, cells = _list(Name, contenders), selection.cells(preset)
     cast = Cast(
-        names=_list(Name, contenders) or _all_there(postgrest_url, baseline),
+        names=names or _all_there(cells, postgrest_url, baseline),
         database=Database(db_uri, login_uri, jwt_secret) if db_uri and login_uri else None,
         postgrest=postgrest_url,
         baseline=baseline,
         settings=dict(_list(_pair, ",".join(gateway_setting or ()))),
+        limited={} if names else ONE_CELL,
     )
     pace = Pace(seconds or RUN_SECONDS[preset], warm_up, rounds)
     output = output or FOLDER / ("last.json" if selection or quick else "results.json")
     picture = picture or output.with_suffix(".svg")
-    run(_bench(selection.cells(preset), cast, pace, output, picture))
+    run(_bench(cells, cast, pace, output, picture))
 
 
 async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, picture: Path) -> None:
@@ -123,14 +128,14 @@ async def _bench(cells: Sequence[Cell], cast: Cast, pace: Pace, output: Path, pi
     with screen.status("Starting") as status:
         async with stage(cast) as ready:
             measured: list[Row] = []
-            arena = Arena(ready.contenders, ready.postgres, pace)
+            arena = Arena(ready.contenders, ready.postgres, pace, cast.limited)
             for number, cell in enumerate(cells, 1):
                 tell = _Tell(status, f"{number}/{len(cells)}")
                 measured += (of_cell := rows(cell, await arena.measure(cell, tell)))
                 report.show(screen, of_cell, cast.names)
     facts = machine.summary(ready.facts)
     report.explain(screen, facts)
-    report.show_goals(screen, reached := goals.judge(measured))
+    report.show_goals(screen, reached := goals.judge(measured, ready.idle))
     report.write(output, ready.facts, asdict(pace), measured, reached)
     plot.write(picture, measured, facts)
     failed = dict.fromkeys(str(row.cell) for row in measured if row.faults)
@@ -147,8 +152,9 @@ class _Tell:
         self.status.update(f"{self.prefix} {text}")
 
 
-def _all_there(postgrest: str | None, baseline: Path | None) -> list[Name]:
-    there = {Name.POSTGREST: postgrest, Name.BASELINE: baseline}
+def _all_there(cells: Sequence[Cell], postgrest: str | None, baseline: Path | None) -> list[Name]:
+    there: dict[Name, object] = {name: cell in cells for name, cell in ONE_CELL.items()}
+    there |= {Name.POSTGREST: postgrest, Name.BASELINE: baseline}
     return [name for name in Name if there.get(name, True)]
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from bench import plan, usage
-from bench.cell import Cell
+from bench.cell import Cell, Operation
 from bench.database import Queues
 from bench.generator import run_http
 from bench.measurement import Load
@@ -24,18 +24,25 @@ class Name(StrEnum):
     """Names of the contenders on the command line."""
 
     GATEWAY = "gateway"
+    GATEWAY_2 = "gateway-2"
     BASELINE = "baseline"
     PGMQ_API = "pgmq-api"
     POSTGREST = "postgrest"
     POSTGRES = "postgres"
+    FLOOR = "floor"
 
 
 class Contender(Protocol):
-    """A contender. `pid` is the process of its server, if it is visible."""
+    """A contender.
+
+    pid     the process of its server, if it is visible
+    stores  whether the messages that it acknowledges are in its queue
+    """
 
     name: Name
     pid: int | None
     queues: Queues
+    stores: bool
 
     def covers(self, cell: Cell) -> bool:
         """True if the contender supports the cell."""
@@ -48,7 +55,7 @@ class Contender(Protocol):
 class HttpServer:
     """A server at `url`. `requests` builds its requests.
 
-    `secret` signs its callers' tokens; None: it knows no callers.
+    `secret` signs its callers' tokens; None: it knows no callers. Without `stores` it only answers sends.
     """
 
     name: Name
@@ -57,10 +64,11 @@ class HttpServer:
     queues: Queues
     requests: Callable[[Cell, str, tuple[str, ...]], plan.Plan]
     secret: bytes | None = field(repr=False)
+    stores: bool = True
     _tokens: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, cell: Cell) -> bool:
-        return self.secret is not None or cell.callers == 1
+        return (self.secret is not None or cell.callers == 1) and (self.stores or cell.operation is Operation.SEND)
 
     async def load(self, cell: Cell, seconds: int, first_id: int | None) -> Load:
         if cell.callers not in self._tokens:
@@ -78,6 +86,7 @@ class Postgres:
     clients: int = PGBENCH_CLIENTS
     name: Name = Name.POSTGRES
     pid: int | None = None
+    stores: bool = True
 
     def covers(self, cell: Cell) -> bool:  # noqa: ARG002 it can do anything
         return True

@@ -1,6 +1,6 @@
 """Performance goals, each a ratio within one run, and their results."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cell import Cell, Depth, Operation
@@ -12,7 +12,8 @@ MEMORY_REQUESTS = 1_000_000
 Find = Callable[[Name, Cell], Row | None]
 
 SEND, READ = Cell(), Cell(Operation.READ)
-ALONE = Cell(connections=1)
+MANY = Cell(callers=100)
+ALONE, CROWD = Cell(connections=1), Cell(connections=128)
 LEASE = Cell(Operation.LEASE, connections=1)
 LEASE_IN_FLIGHT = Cell(Operation.LEASE, connections=1, depth=Depth(in_flight=400_000))
 
@@ -34,20 +35,26 @@ class Goal:
         return self.found >= self.reach if self.least else self.found <= self.reach
 
 
-def judge(rows: Sequence[Row]) -> list[Goal]:
-    """The goals whose cells were measured without a failure."""
+def judge(rows: Sequence[Row], idle: Mapping[Name, int]) -> list[Goal]:
+    """The goals whose cells were measured without a failure.
+
+    idle  resident bytes of the servers before the first request
+    """
     good = {(row.contender, row.cell): row for row in rows if not row.faults}
-    return list(_goals(lambda name, cell: good.get((name, cell)), rows))
+    return list(_goals(lambda name, cell: good.get((name, cell)), rows, idle))
 
 
-def _goals(find: Find, rows: Sequence[Row]) -> Iterator[Goal]:
+def idle_memory(resident: int) -> Goal:
+    """`resident` is in bytes, of a gateway with one worker and without a dashboard."""
+    return Goal("idle gateway's memory", 60, 50, "MB", False, resident / 1e6)
+
+
+def _goals(find: Find, rows: Sequence[Row], idle: Mapping[Name, int]) -> Iterator[Goal]:
     yield from _rates(find)
     yield from _latencies(find)
-    if one := find(Name.GATEWAY, SEND):
-        if other := find(Name.GATEWAY, Cell(callers=100)):
-            yield Goal("send, 100 callers, to one caller", 0.5, 0.8, "x", True, other.rate / one.rate)
-        if (cpu := one.cpu["server"]) is not None:
-            yield Goal("gateway CPU for a send", 150, 100, "µs", False, cpu * 1000)
+    yield from _cpu(find)
+    if Name.GATEWAY in idle:
+        yield idle_memory(idle[Name.GATEWAY])
     mine = [row for row in rows if row.contender is Name.GATEWAY and row.memory]
     served = sum(run.load.requests for row in mine for run in row.runs)
     if mine and mine[-1].memory and served >= MEMORY_REQUESTS:
@@ -56,25 +63,50 @@ def _goals(find: Find, rows: Sequence[Row]) -> Iterator[Goal]:
 
 def _rates(find: Find) -> Iterator[Goal]:
     wanted = (
-        ("send, 32 connections, to Postgres", SEND, Name.POSTGRES, 0.55, 0.9),
-        ("send, 128 connections, to Postgres", Cell(connections=128), Name.POSTGRES, 0.75, 1.1),
-        ("send, 32 connections, to PostgREST", SEND, Name.POSTGREST, 3.0, 5.0),
-        ("send, 32 connections, to pgmq.api", SEND, Name.PGMQ_API, 4.5, 8.0),
-        ("read 1 + delete, 32 connections, to pgmq.api", READ, Name.PGMQ_API, 4.0, 6.0),
+        (Name.GATEWAY, SEND, Name.POSTGRES, 0.9, 1.1),
+        (Name.GATEWAY, CROWD, Name.POSTGRES, 1.1, 1.4),
+        (Name.GATEWAY_2, CROWD, Name.POSTGRES, 1.3, 1.6),
+        (Name.GATEWAY, READ, Name.POSTGRES, 1.1, 1.5),
+        (Name.GATEWAY, Cell(Operation.POP), Name.POSTGRES, 1.0, 1.3),
+        (Name.GATEWAY, Cell(Operation.DELETE), Name.POSTGRES, 1.0, 1.3),
+        (Name.GATEWAY, Cell(Operation.ARCHIVE), Name.POSTGRES, 1.0, 1.3),
+        (Name.GATEWAY, SEND, Name.POSTGREST, 3.0, 5.0),
+        (Name.GATEWAY, SEND, Name.PGMQ_API, 4.5, 8.0),
+        (Name.GATEWAY, READ, Name.PGMQ_API, 4.0, 6.0),
     )
-    for what, cell, other, reach, aim in wanted:
-        row = find(Name.GATEWAY, cell)
+    for name, cell, other, reach, aim in wanted:
+        row = find(name, cell)
         if row and find(other, cell) and other.value in row.ratios:
-            yield Goal(what, reach, aim, "x", True, row.ratios[other.value])
+            yield Goal(_what(name, cell, other), reach, aim, "x", True, row.ratios[other.value])
+    many, before = find(Name.GATEWAY, MANY), find(Name.BASELINE, SEND)
+    if many and before:
+        yield Goal("send, 100 callers, to baseline's one", 0.7, 0.8, "x", True, many.rate / before.rate)
+
+
+def _what(name: Name, cell: Cell, other: Name) -> str:
+    workers = ", two workers" if name is Name.GATEWAY_2 else ""
+    return f"{cell.operation.label}, {cell.connections} connections{workers}, to {other}"
 
 
 def _latencies(find: Find) -> Iterator[Goal]:
-    ours, peer = find(Name.GATEWAY, SEND), find(Name.PGMQ_API, SEND)
-    if ours and peer:
-        yield Goal("send p99, 32 connections, to pgmq.api", 0.25, 0.1, "x", False, ours.p99 / peer.p99)
+    for cell, aim in ((SEND, 0.1), (CROWD, 0.15)):
+        ours, peer = find(Name.GATEWAY, cell), find(Name.PGMQ_API, cell)
+        if ours and peer:
+            what = f"send p99, {cell.connections} connections, to {Name.PGMQ_API}"
+            yield Goal(what, 0.25, aim, "x", False, ours.p99 / peer.p99)
     ours, limit = find(Name.GATEWAY, ALONE), find(Name.POSTGRES, ALONE)
     if ours and limit:
-        yield Goal("send p50, 1 connection, above Postgres", 0.6, 0.3, "ms", False, ours.p50 - limit.p50)
+        yield Goal("send p50, 1 connection, above postgres", 0.2, 0.15, "ms", False, ours.p50 - limit.p50)
     deep, empty = find(Name.GATEWAY, LEASE_IN_FLIGHT), find(Name.GATEWAY, LEASE)
     if deep and empty:
         yield Goal("read p50, 400k in flight, to none", 2.0, 1.2, "x", False, deep.p50 / empty.p50)
+
+
+def _cpu(find: Find) -> Iterator[Goal]:
+    ours, floor = find(Name.GATEWAY, CROWD), find(Name.FLOOR, CROWD)
+    if not ours:
+        return
+    if backends := ours.cpu["postgres_backends"]:
+        yield Goal("Postgres' CPU for a send, 128 connections", 22, 17, "µs", False, backends * 1000)
+    if floor and (mine := ours.cpu["server"]) and (least := floor.cpu["server"]):
+        yield Goal("CPU for a send, 128 connections, to floor", 1.6, 1.3, "x", False, mine / least)

@@ -23,20 +23,23 @@ MAX_CELLS = 16
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .cell { font-weight: 600 } .note { fill: #59636e; font-size: 11px } .limit { stroke: #59636e; stroke-dasharray: 3 3 }
-.gateway { fill: #0969da } .baseline { fill: #8250df } .pgmq-api { fill: #bf8700 } .postgrest { fill: #bc4c00 }
+.gateway { fill: #0969da } .gateway-2 { fill: #54aeff } .baseline { fill: #8250df }
+.pgmq-api { fill: #bf8700 } .postgrest { fill: #bc4c00 }
 .postgres { fill: #818b98 } .failed { fill: #cf222e }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc } .note { fill: #9198a1 } .limit { stroke: #9198a1 }
-  .gateway { fill: #4493f8 } .baseline { fill: #ab7df8 } .pgmq-api { fill: #d29922 } .postgrest { fill: #db6d28 }
+  .gateway { fill: #4493f8 } .gateway-2 { fill: #a5d6ff } .baseline { fill: #ab7df8 }
+  .pgmq-api { fill: #d29922 } .postgrest { fill: #db6d28 }
   .postgres { fill: #656c76 } .failed { fill: #f85149 }
 }
 """
 
 
 def write(path: Path, rows: Sequence[Row], footnote: str) -> None:
-    """Draw the rows; above MAX_CELLS, only those of the default cells."""
+    """Draw the rows, without that of `floor`, which is no queue; above MAX_CELLS, only those of the default cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(_drawing(_selected(rows), footnote)) + "\n")
+    queues = [row for row in rows if row.contender is not Name.FLOOR]
+    path.write_text("\n".join(_drawing(_selected(queues), footnote)) + "\n")
 
 
 def _selected(rows: Sequence[Row]) -> list[Row]:

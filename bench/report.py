@@ -72,7 +72,7 @@ def show_goals(console: Console, goals: Sequence[Goal]) -> None:
     if not goals:
         return
     result = Table(box=None, pad_edge=False, header_style="dim")
-    result.add_column("Goals", width=46)
+    result.add_column("Goals", width=48)
     for heading in ("reach", "aim", "here"):
         result.add_column(heading, justify="right", width=9)
     for goal in goals:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.cell import Cell, Operation
@@ -35,15 +35,24 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """The setup of all cells. `postgres` is the process of the server, if visible."""
+    """The setup of all cells.
+
+    postgres  the process of the server, if visible
+    limited   contenders that are measured in one cell only
+    """
 
     contenders: Sequence[Contender]
     postgres: int | None
     pace: Pace
+    limited: Mapping[Name, Cell]
 
     async def measure(self, cell: Cell, tell: Tell) -> Runs:
         """Run all rounds of a cell."""
-        able = [contender for contender in self.contenders if contender.covers(cell)]
+        able = [
+            contender
+            for contender in self.contenders
+            if contender.covers(cell) and self.limited.get(contender.name, cell) == cell
+        ]
         runs: Runs = {contender.name: [] for contender in able}
         for number in range(1, self.pace.rounds + 1):
             for contender in able:
@@ -66,8 +75,9 @@ class Arena:
         stop = Snapshot.take(contender.pid, self.postgres)
         memory = None if contender.pid is None else memory_of_tree(contender.pid)
         await self._settle(contender)
-        checked = _checked(load, cell, before, await queues.count(queue))
-        return Run(checked, cost(start, stop, memory))
+        if contender.stores:
+            load = _checked(load, cell, before, await queues.count(queue))
+        return Run(load, cost(start, stop, memory))
 
     async def _settle(self, contender: Contender) -> None:
         """Wait until abandoned requests are finished, which must not count for the next contender."""

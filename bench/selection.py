@@ -6,6 +6,7 @@ from enum import StrEnum
 from itertools import product
 
 from bench.cell import Cell, Depth, Operation
+from bench.contenders import Name
 
 CONNECTIONS = (1, 8, 32, 128, 512)
 PAYLOADS = (100, 1024, 64 * 1024)
@@ -15,6 +16,10 @@ DEPTHS = (Depth(), Depth(waiting=1_000_000), Depth(in_flight=400_000))
 # A million messages of 64 KB exceed the disk, and hundreds of batches of them the memory.
 MAX_BACKLOG_BYTES = 2_000_000_000
 MAX_IN_FLIGHT_BYTES = 256_000_000
+
+
+# Without --contenders, these are measured in one cell only, that of their goals.
+ONE_CELL = {Name.GATEWAY_2: Cell(connections=128), Name.FLOOR: Cell(connections=128)}
 
 
 class Preset(StrEnum):
@@ -74,15 +79,15 @@ _QUICK = (
 )
 
 _DEFAULT = (
-    *(Cell(connections=connections) for connections in (1, 32, 128, 512)),
+    *(Cell(connections=connections) for connections in (1, 32, 128)),
     Cell(callers=100),
-    Cell(payload=1024),
     Cell(payload=64 * 1024),
     Cell(Operation.SEND_BATCH),
     Cell(Operation.READ),
     Cell(Operation.POP),
+    Cell(Operation.DELETE),
+    Cell(Operation.ARCHIVE),
     Cell(Operation.READ_BATCH),
-    Cell(depth=Depth(waiting=1_000_000)),
     Cell(Operation.READ, depth=Depth(waiting=1_000_000)),
     Cell(Operation.LEASE, connections=1),
     Cell(Operation.LEASE, connections=1, depth=Depth(in_flight=400_000)),

@@ -27,19 +27,21 @@ REMOVED_VARIABLES = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How to run `pgmq-gateway serve` with one worker: program, database URI of the login role, settings."""
+    """How to run `pgmq-gateway serve`: program, database URI of the login role, settings, number of workers."""
 
     program: Path
     uri: str
     secret: str
     settings: Mapping[str, str]
+    workers: int = 1
 
 
 @contextlib.asynccontextmanager
 async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
     """A ready gateway."""
     port, admin = free_port(), free_port()
-    command = [str(how.program), "serve", "--no-dashboard", "--port", str(port), "--admin-port", str(admin)]
+    command = [str(how.program), "serve", "--no-dashboard", "--workers", str(how.workers)]
+    command += ["--port", str(port), "--admin-port", str(admin)]
     env = {"PGRST_DB_URI": how.uri, "PGRST_JWT_SECRET": how.secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **how.settings}
     async with _running(command, env, f"http://127.0.0.1:{admin}/ready", log) as pid:
         yield HttpServer(name, f"http://127.0.0.1:{port}", pid, queues, plan.rpc, how.secret.encode())
@@ -54,6 +56,15 @@ async def pgmq_api(uri: str, queues: Queues, log: Path) -> AsyncIterator[HttpSer
     env = {**_where(uri), "PG_INIT_EXTENSION": "false", "PGMQ_API_AUTH_MODE": "none"}
     async with _running(command, env, f"http://127.0.0.1:{port}/v1/ready", log) as pid:
         yield HttpServer(Name.PGMQ_API, f"http://127.0.0.1:{port}", pid, queues, plan.pgmq_api, None)
+
+
+@contextlib.asynccontextmanager
+async def floor(secret: str, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
+    """An application that answers a constant to the gateway's requests, on the gateway's server."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with _running([sys.executable, "-m", "bench.floor", str(port)], {}, url, log) as pid:
+        yield HttpServer(Name.FLOOR, url, pid, queues, plan.rpc, secret.encode(), stores=False)
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from bench import machine, servers, usage
+from bench.cell import Cell
 from bench.contenders import Contender, Name, Postgres, postgrest, queue_of
 from bench.database import Queues, installed
 from bench.measurement import BenchError
@@ -40,6 +41,7 @@ class Cast:
     postgrest  the URL of a PostgREST that serves `database`
     baseline   another checkout of the gateway, installed in its .venv
     settings   of the gateway, as environment variables
+    limited    contenders that are measured in one cell only
     """
 
     names: Sequence[Name]
@@ -47,6 +49,7 @@ class Cast:
     postgrest: str | None = None
     baseline: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    limited: Mapping[Name, Cell] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise BenchError if an address is missing."""
@@ -62,10 +65,16 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The running setup. `postgres` is the server's process, if visible; `facts` describe the machine."""
+    """The running setup.
+
+    postgres  the server's process, if visible
+    idle      resident bytes of the HTTP servers before the first request
+    facts     describe the machine
+    """
 
     contenders: Sequence[Contender]
     postgres: int | None
+    idle: Mapping[Name, int]
     facts: dict[str, Any]
 
 
@@ -82,10 +91,11 @@ async def stage(cast: Cast) -> AsyncIterator[Stage]:
             await installed(owner)
             build = _Build(cast, database, await _queues(owner, stack), folder, stack)
             contenders = [await build.contender(name) for name in cast.names]
+            idle = {one.name: usage.memory_of_tree(one.pid) for one in contenders if one.pid is not None}
             for contender in contenders:
                 await contender.queues.create(queue_of(contender.name))
             postgres = usage.postmaster(await owner.fetchval("select pg_backend_pid()"))
-            yield Stage(contenders, postgres, await machine.describe(owner))
+            yield Stage(contenders, postgres, idle, await machine.describe(owner))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +118,11 @@ class _Build:
         log = self.folder / f"{name}.log"
         if name is Name.PGMQ_API:
             return await self.stack.enter_async_context(servers.pgmq_api(self.database.owner, self.queues, log))
+        if name is Name.FLOOR:
+            return await self.stack.enter_async_context(servers.floor(self.database.secret, self.queues, log))
         program = Path(sys.executable).with_name("pgmq-gateway")
-        how = servers.Gateway(program, self.database.login, self.database.secret, self.cast.settings)
+        workers = 2 if name is Name.GATEWAY_2 else 1
+        how = servers.Gateway(program, self.database.login, self.database.secret, self.cast.settings, workers)
         return await self.stack.enter_async_context(servers.gateway(name, how, self.queues, log))
 
     async def _baseline(self) -> Contender:

@@ -5,15 +5,19 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.cell import Cell, Depth, Operation, parse_size
+from bench.contenders import Name
+from bench.goals import judge
 from bench.measurement import Cost
+from bench.results import Row
 from bench.rounds import cost
-from bench.selection import Preset, Selection
+from bench.selection import ONE_CELL, Preset, Selection
 from bench.usage import Snapshot
 from tests import server
 from tests.conftest import missing
@@ -34,48 +38,52 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_short_run_measures_draws_and_prints(tmp_path: Path) -> None:
-    """One run for all of it, because a run takes long: several operations and callers, and messages in flight."""
+@pytest.mark.parametrize(
+    ("selected", "measured"),
+    [
+        pytest.param(
+            ("--operations", "send,archive", "--contenders", "gateway-2,floor,pgmq-api,postgres"),
+            {
+                "send, 4 connections, 100 B": ["gateway-2", "pgmq-api", "postgres", "floor"],
+                "archive, 4 connections, 100 B": ["gateway-2", "pgmq-api", "postgres"],
+            },
+            id="contenders",
+        ),
+        # pgmq.api knows no callers.
+        pytest.param(
+            ("--operations", "read", "--callers", "3", "--depth", "1k-in-flight"),
+            {"read 1 + delete, 4 connections, 100 B, 3 callers, depth 1k-in-flight": ["gateway", "postgres"]},
+            id="callers",
+        ),
+    ],
+)
+def test_a_short_run_measures_draws_and_prints(
+    selected: tuple[str, ...], measured: dict[str, list[str]], tmp_path: Path
+) -> None:
     if not shutil.which("wrk"):
         missing("wrk", "apt-get install wrk")
     output = tmp_path / "results.json"
-    selected = (
-        "--operations",
-        "send,read,archive",
-        "--connections",
-        "4",
-        "--callers",
-        "1,3",
-        "--depth",
-        "1k-in-flight",
-    )
-    done = bench(*selected, "--seconds", "1", "--warm-up", "0", "--rounds", "1", "--output", str(output))
+    short = ("--connections", "4", "--seconds", "1", "--warm-up", "0", "--rounds", "1")
+    done = bench(*selected, *short, "--output", str(output))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(output.read_text())
-    check_who_is_there(results["rows"])
+    found = [row["contender"] for row in results["rows"]]
+    assert sorted(found) == sorted(name for of_cell in measured.values() for name in of_cell)
     for row in results["rows"]:
         check_row(row)
     check_machine(results["machine"])
-    check_texts(done.stdout, tmp_path / "results.svg")
-
-
-def check_who_is_there(rows: list[dict[str, Any]]) -> None:
-    """pgmq.api has no callers, so it does not run cells with three."""
-    here = {(row["contender"], row["operation"], row["callers"]) for row in rows}
-    operations = ("send", "read", "archive")
-    everybody = {(name, what, 1) for name in ("gateway", "pgmq-api", "postgres") for what in operations}
-    assert here == everybody | {(name, what, 3) for name in ("gateway", "postgres") for what in operations}
+    check_texts(done.stdout, tmp_path / "results.svg", measured)
 
 
 def check_row(row: dict[str, Any]) -> None:
-    """Rate, latencies, CPU and memory; `postgres` has no HTTP server."""
+    """Rate, latencies, CPU and memory; `postgres` has no HTTP server, and `floor` does not use Postgres."""
     assert row["faults"] == []
     assert row["operations_per_second"] > 0
     calls = 2 if row["operation"] == "read" else 1
     assert row["requests_per_second"] == pytest.approx(row["operations_per_second"] * calls, abs=0.1)
     assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
     cpu = row["cpu_seconds_per_1000_requests"]
-    assert cpu["postgres_backends"] > 0
+    assert cpu["postgres_backends"] > 0 or row["contender"] == "floor"
     assert cpu["load_generator"] > 0
     has_server = row["contender"] != "postgres"
     assert (cpu["server"] is not None and cpu["server"] > 0) == has_server
@@ -91,12 +99,15 @@ def check_machine(machine: dict[str, Any]) -> None:
     assert not {"host", "hostname", "node"} & set(machine)
 
 
-def check_texts(printed: str, picture: Path) -> None:
-    """The table and the picture contain every cell."""
+def check_texts(printed: str, picture: Path, measured: dict[str, list[str]]) -> None:
+    """The table and the picture contain every cell; only the table has `floor`, which is no queue."""
     texts = " ".join(element.text or "" for element in ET.parse(picture).iter())  # noqa: S314 made by us
-    for cell in ("send, 4 connections, 100 B, depth 1k-in-flight", "read 1 + delete, 4 connections, 100 B, 3 callers"):
+    for cell, names in measured.items():
         assert cell in printed
         assert cell in texts
+        for name in names:
+            assert f"\n{name} " in printed
+            assert (name in texts) == (name != "floor")
     assert "prefers-color-scheme: dark" in texts
 
 
@@ -122,10 +133,77 @@ def test_what_cannot_be_measured_is_said_in_a_line(arguments: tuple[str, ...], c
 def test_the_default_selection_has_the_cells_of_the_goals() -> None:
     """The default selection takes ten minutes: about 30 seconds for each cell."""
     default = Selection().cells(Preset.DEFAULT)
-    assert len(default) == len(set(default)) <= 18
-    assert {Cell(), Cell(connections=1), Cell(connections=128), Cell(callers=100), Cell(Operation.READ)} <= set(default)
-    assert Cell(Operation.LEASE, 1, depth=Depth(in_flight=400_000)) in default
+    assert len(default) == len(set(default)) <= 15
     assert set(Selection().cells(Preset.QUICK)) <= set(default)
+    contenders = {cell: [name for name in Name if ONE_CELL.get(name, cell) == cell] for cell in default}
+    proven = judge(
+        [row(name, cell) for cell, names in contenders.items() for name in names], {Name.GATEWAY: 55 * 10**6}
+    )
+    assert {goal.what: (goal.reach, goal.aim) for goal in proven} == GOALS
+
+
+def row(name: Name, cell: Cell, rate: float = 1000, **measured: Any) -> Row:  # noqa: ANN401
+    """A row without faults, equal for all contenders unless `measured` overrides that."""
+    cpu: dict[str, float | None] = {"server": 0.05, "postgres_backends": 0.02}
+    made = Row(
+        cell, name, rate, rate, 1, 2, 3, whole=False, cpu=cpu, memory=None, ratios=dict.fromkeys(Name, 1.0),
+        faults=(), runs=(),
+    )  # fmt: skip
+    return replace(made, **measured)
+
+
+GOALS = {
+    "send, 32 connections, to postgres": (0.9, 1.1),
+    "send, 128 connections, to postgres": (1.1, 1.4),
+    "send, 128 connections, two workers, to postgres": (1.3, 1.6),
+    "read 1 + delete, 32 connections, to postgres": (1.1, 1.5),
+    "pop, 32 connections, to postgres": (1, 1.3),
+    "delete, 32 connections, to postgres": (1, 1.3),
+    "archive, 32 connections, to postgres": (1, 1.3),
+    "send, 32 connections, to postgrest": (3, 5),
+    "send, 32 connections, to pgmq-api": (4.5, 8),
+    "read 1 + delete, 32 connections, to pgmq-api": (4, 6),
+    "send, 100 callers, to baseline's one": (0.7, 0.8),
+    "send p99, 32 connections, to pgmq-api": (0.25, 0.1),
+    "send p99, 128 connections, to pgmq-api": (0.25, 0.15),
+    "send p50, 1 connection, above postgres": (0.2, 0.15),
+    "read p50, 400k in flight, to none": (2, 1.2),
+    "Postgres' CPU for a send, 128 connections": (22, 17),
+    "CPU for a send, 128 connections, to floor": (1.6, 1.3),
+    "idle gateway's memory": (60, 50),
+}
+
+
+def test_a_goal_is_judged_by_the_rows_of_its_contenders() -> None:
+    crowd = Cell(connections=128)
+    rows = [
+        row(Name.GATEWAY, crowd, ratios={"postgres": 1.2}, p99=10, cpu={"server": 0.06, "postgres_backends": 0.021}),
+        row(Name.FLOOR, crowd, cpu={"server": 0.04}),
+        row(Name.PGMQ_API, crowd, p99=40),
+        row(Name.POSTGRES, crowd, faults=("the queue ran empty",)),
+        row(Name.GATEWAY, Cell(callers=100), 900),
+        row(Name.BASELINE, Cell(), 1000),
+        row(Name.GATEWAY, Cell(connections=1), p50=0.75),
+        row(Name.POSTGRES, Cell(connections=1), p50=0.5),
+    ]
+    judged = {goal.what: goal for goal in judge(rows, {Name.FLOOR: 1})}
+    assert {what: goal.found for what, goal in judged.items()} == pytest.approx(
+        {
+            "send, 100 callers, to baseline's one": 0.9,
+            "send p99, 128 connections, to pgmq-api": 0.25,
+            "send p50, 1 connection, above postgres": 0.25,
+            "Postgres' CPU for a send, 128 connections": 21,
+            "CPU for a send, 128 connections, to floor": 1.5,
+        }
+    )
+    assert [what for what, goal in judged.items() if not goal.reached] == ["send p50, 1 connection, above postgres"]
+
+
+def test_background_processes_that_have_exited_do_not_count_for_the_others() -> None:
+    """Of 3 s, the first process used 1 s. The second had used 7 s before and is gone."""
+    start = Snapshot(server=None, postgres=10, background={1: 1.0, 2: 7.0}, generator=0)
+    stop = Snapshot(server=None, postgres=13, background={1: 2.0, 3: 0.5}, generator=1)
+    assert cost(start, stop, None) == Cost(server=None, backends=1.5, background=1.5, generator=1, memory=None)
 
 
 def test_a_selection_is_all_combinations_and_full_fills_in_the_rest() -> None:
@@ -149,10 +227,3 @@ def test_a_message_is_as_long_as_it_says(size: int) -> None:
     assert len(message) == size
     assert set(json.loads(message)) == {"data"}
     assert parse_size("64KB") == 64 * 1024
-
-
-def test_background_processes_that_have_exited_do_not_count_for_the_others() -> None:
-    """Of 3 s, the first process used 1 s. The second had used 7 s before and is gone."""
-    start = Snapshot(server=None, postgres=10, background={1: 1.0, 2: 7.0}, generator=0)
-    stop = Snapshot(server=None, postgres=13, background={1: 2.0, 3: 0.5}, generator=1)
-    assert cost(start, stop, None) == Cost(server=None, backends=1.5, background=1.5, generator=1, memory=None)
