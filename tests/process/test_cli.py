@@ -1,6 +1,7 @@
 """The command line: output, exit status, and errors in one line."""
 
 import json
+import os
 import shlex
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql
-from tests.server import SECRET, Server, run
+from tests.server import PROGRAM, SECRET, Server, environment, run
 from tests.signing import secret_jwk
 
 
@@ -65,6 +66,17 @@ def test_list_and_show_print_tables_and_json(data: list[str], queue: str, sql: S
     assert "Messages" in run("queue", "show", queue, *data).stdout
 
 
+def test_rows_are_not_broken(data: list[str], sql: Sql) -> None:
+    name = "a-name-of-forty-seven-characters-the-longest-one"[:47]
+    sql("select pgmq_admin.create_queue(%s)", name)
+    try:
+        listed = run("queue", "list", *data, env={"COLUMNS": "40"}).stdout.splitlines()
+    finally:
+        sql("select pgmq.drop_queue(%s)", name)
+    (row,) = [line.split() for line in listed if line.startswith(name)]
+    assert (row[:3], row[-3:]) == ([name, "basic", "on"], ["0", "0", "0"])
+
+
 def test_grant_and_revoke_change_what_show_says(data: list[str], queue: str) -> None:
     granted = run("queue", "grant", queue, "anon", "send", "read", *data)
     assert granted.stdout == f"granted send, read on queue {queue} to anon\n"
@@ -75,10 +87,41 @@ def test_grant_and_revoke_change_what_show_says(data: list[str], queue: str) -> 
 
 def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
     sql("select pgmq.send_batch(%s, array['1', '2']::jsonb[])", queue)
-    assert run("queue", "purge", queue, *data).stdout == "deleted 2 messages\n"
+    assert run("queue", "purge", queue, "--yes", *data).stdout == "deleted 2 messages\n"
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
-    assert run("queue", "drop", queue, *data).stdout == f"dropped queue {queue}\n"
+    assert run("queue", "drop", queue, "--yes", *data).stdout == f"dropped queue {queue}\n"
     assert sql("select count(*) from pgmq.meta where queue_name = %s", queue) == [(0,)]
+
+
+def typed(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a terminal on which a person types a line."""
+    terminal, theirs = os.openpty()
+    os.write(terminal, f"{line}\n".encode())
+    try:
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            env=environment(),
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+        os.close(terminal)
+
+
+def test_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str], queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    status, line = failure("queue", "drop", queue, *data)
+    assert (status, "repeat the command with --yes" in line) == (2, True)
+    kept = typed("n", "queue", "purge", queue, *data)
+    assert (kept.returncode, kept.stdout, kept.stderr) == (1, "", f"Delete all messages of queue {queue}? [y/N] ")
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(1,)]
+    assert typed("y", "queue", "purge", queue, *data).stdout == "deleted 1 messages\n"
+    assert typed("y", "queue", "drop", queue, *data).stdout == f"dropped queue {queue}\n"
+    assert sql("select 1 from pgmq.meta where queue_name = %s", queue) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +133,7 @@ def test_purge_and_drop(data: list[str], queue: str, sql: Sql) -> None:
             'queue name "Foo" is not allowed: Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.',
         ),
         (["queue", "create", "p", "--type", "partitioned"], 1, "partitioned queues need the extension pg_partman"),
-        (["queue", "drop", "nope"], 1, 'queue "nope" does not exist'),
+        (["queue", "drop", "nope", "--yes"], 1, 'queue "nope" does not exist'),
         (["queue", "show", "nope"], 1, 'queue "nope" does not exist'),
         (["queue", "grant", "nope", "anon", "send"], 1, 'queue "nope" does not exist'),
         (
@@ -111,6 +154,13 @@ def test_failures_are_one_line(data: list[str], arguments: list[str], status: in
     found, line = failure(*arguments, *data)
     assert found == status
     assert message in line
+
+
+@pytest.mark.parametrize("command", [[], ["queue"]])
+def test_no_command_prints_the_help(command: list[str]) -> None:
+    bare = run(*command)
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert "\n\nCommands:\n  " in bare.stdout
 
 
 def test_an_unknown_command_is_one_line() -> None:

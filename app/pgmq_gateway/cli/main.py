@@ -20,7 +20,15 @@ from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
 from pgmq_gateway.cli.queues import queue
 from pgmq_gateway.cli.serve import LOOPBACK, Launch, with_keys, with_secret
-from pgmq_gateway.cli.terminal import Config, DataDir, OwnerUri, progress, run
+from pgmq_gateway.cli.terminal import (
+    Config,
+    DataDir,
+    OwnerUri,
+    UsageError,
+    help_without_command,
+    progress,
+    run,
+)
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError, binary, socket_uri
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from pgmq_gateway.http.sockets import ServeError, bind, url
@@ -43,15 +51,14 @@ EXECUTABLE_BY_SERVICE_ROLE = EXECUTABLE.format(schema="$1", role="'service_role'
 
 logger = logging.getLogger("pgmq_gateway")
 
-# click's base class of errors in a command line. Newer versions of typer carry a click of their own.
-UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError, InstallError, OwnerError)
 
 app = typer.Typer(
     help="Postgres message queues (pgmq) over HTTP. Each call runs in its caller's Postgres role.",
     epilog="Settings are read from the environment, under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET, ...), and "
     "from a configuration file in PostgREST's format, given by --config or PGMQ_GATEWAY_CONFIG.",
-    no_args_is_help=True,
+    invoke_without_command=True,
+    callback=help_without_command,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -1,26 +1,26 @@
 """The commands `queue ...`. Each runs one statement as the owner of the database."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, progress, run
+from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command, progress, run
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import owner, require_installed
 from pgmq_gateway.queue_functions import OPERATIONS
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-queue = typer.Typer(help="Manage queues and permissions.", no_args_is_help=True)
+queue = typer.Typer(help="Manage queues and permissions.", invoke_without_command=True, callback=help_without_command)
+
+
+LIST_COLUMNS = ("Name", "Type", "RLS", "Created", "Messages", "Visible", "In flight")
 
 
 class QueueType(StrEnum):
@@ -73,16 +73,15 @@ def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJ
     if as_json:
         _print_json(rows)
     elif rows:
-        table = _table("Name", "Type", "RLS", "Created")
-        for heading in ("Messages", "Visible", "In flight"):
-            table.add_column(heading, justify="right")
-        for row in rows:
-            created = f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
-            counts = [_count(row[column], exact=row["exact"]) for column in ("messages", "visible", "in_flight")]
-            table.add_row(row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
-        _print_table(table)
+        _print_table([LIST_COLUMNS, *map(_listed, rows)], numbers=(4, 5, 6))
     else:
         print("no queues yet: create one with pgmq-gateway queue create NAME")
+
+
+def _listed(row: Mapping[str, Any]) -> Sequence[str]:
+    created = f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
+    counts = [_count(row[column], exact=row["exact"]) for column in ("messages", "visible", "in_flight")]
+    return (row["queue_name"], row["queue_type"], "on" if row["rls"] else "off", created, *counts)
 
 
 def _count(count: int | None, *, exact: bool) -> str:
@@ -105,10 +104,7 @@ def show_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = N
     if as_json:
         _print_json(row)
         return
-    table = _table(show_header=False)
-    for label, value in _shown(row):
-        table.add_row(label, value)
-    _print_table(table)
+    _print_table(list(_shown(row)))
 
 
 def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -126,14 +122,16 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 @queue.command("purge", short_help="Delete all messages of a queue.")
-def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
+def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Delete all messages of a queue, including those in flight. The archive is kept."""
+    confirm(f"Delete all messages of queue {name}?", yes=yes)
     print(f"deleted {_value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
 
 
 @queue.command("drop")
-def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
+def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Drop a queue with its messages and its archive."""
+    confirm(f"Drop queue {name} with its messages and its archive?", yes=yes)
     _value(db_uri, data_dir, "queue drop", "select pgmq_admin.drop_queue($1)", name)
     print(f"dropped queue {name}")
 
@@ -161,7 +159,6 @@ def revoke_command(
 def _rows(
     db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object
 ) -> list[Mapping[str, Any]]:
-
     async def fetch() -> list[Mapping[str, Any]]:
         directory = DataDirectory(data_dir or DEFAULT_NAME)
         with progress() as report:
@@ -182,14 +179,12 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2, ensure_ascii=False))
 
 
-def _table(*columns: str, show_header: bool = True) -> "Table":
-    # Imported here because it is slow, and `serve` prints no table.
-    from rich.table import Table
-
-    return Table(*columns, show_header=show_header, box=None, pad_edge=False)
-
-
-def _print_table(table: "Table") -> None:
-    from rich.console import Console
-
-    Console(soft_wrap=True, highlight=False).print(table)
+def _print_table(rows: Sequence[Sequence[str]], numbers: Container[int] = ()) -> None:
+    """Print rows with aligned columns. Rows are never broken: programs read them too."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        aligned = [
+            cell.rjust(width) if place in numbers else cell.ljust(width) for place, (cell, width) in enumerate(cells)
+        ]
+        print("  ".join(aligned).rstrip())

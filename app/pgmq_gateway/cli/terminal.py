@@ -15,6 +15,9 @@ from pgmq_gateway.settings.sources import CONFIG_VARIABLE
 
 T = TypeVar("T")
 
+# click's base class of errors in a command line. Newer versions of typer carry a click of their own.
+UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
 OWNER_URI_VARIABLE = "PGMQ_GATEWAY_ADMIN_URI"
 
 DataDir = Annotated[
@@ -35,6 +38,26 @@ OwnerUri = Annotated[
         help=f"URI of the database, with its owner. Prefer {OWNER_URI_VARIABLE}: ps shows options.",
     ),
 ]
+
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Scripts need it: they have no terminal.")]
+
+
+def help_without_command(context: typer.Context) -> None:
+    """Print the help for a command line that ends before a command."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return if the user confirms. Raises Exit if not, and UsageError without a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to confirm it on: repeat the command with --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Exit(1)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
