@@ -191,6 +191,27 @@ def test_help_is_a_manual(command: list[str]) -> None:
     assert not [line for line in result.stdout.splitlines() if line.startswith("  ") and line.endswith("...")]
 
 
+def test_only_serve_and_queue_create_create_a_database(tmp_path: Path) -> None:
+    for command in (["queue", "list"], ["keys"], ["token", "--role", "anon"]):
+        result = run(*command, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"pgmq-gateway: there is no database in {tmp_path}/.pgmq-gateway: run this in")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_keys_of_a_database_of_ones_own_are_those_that_it_accepts(tmp_path: Path) -> None:
+    own = {"PGRST_DB_URI": "postgres://u@h/d"}
+    assert run("keys", cwd=tmp_path, env=own).stderr.startswith("pgmq-gateway: PGRST_JWT_SECRET is not set")
+    own["PGRST_JWT_SECRET"] = SECRET
+    configured = {"PGMQ_GATEWAY_PUBLISHABLE_KEYS": "sb_publishable_x", "PGMQ_GATEWAY_SECRET_KEYS": "a=sb_secret_y"}
+    for env, expected in ((own, []), (own | configured, ["sb_publishable_x", "sb_secret_y"])):
+        lines = run("keys", cwd=tmp_path, env=env).stdout.splitlines()
+        keys = dict(line.split("=", 1) for line in lines)
+        assert [key for key in keys.values() if key.startswith("sb_")] == expected
+        assert jwt.decode(keys["SUPABASE_ANON_KEY"], SECRET, algorithms=["HS256"])["role"] == "anon"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[str]) -> None:
     result = run("keys", *data, env={"PGRST_JWT_SECRET": SECRET})
     lines = dict(line.split("=", 1) for line in result.stdout.splitlines())

@@ -161,8 +161,8 @@ def test_printing_settings_makes_and_takes_nothing(embedded: Server, tmp_path: P
     assert not data.exists()
 
 
-def test_keys_and_tokens_take_the_secret_of_the_file(config: Config, tmp_path: Path) -> None:
-    options = ["--config", str(config(f'jwt-secret = "{SECRET}"')), "--data-dir", str(tmp_path / "data")]
+def test_keys_and_tokens_take_the_secret_of_the_file(config: Config) -> None:
+    options = ["--config", str(config('db-uri = "postgres://u@h/d"', f'jwt-secret = "{SECRET}"'))]
     token = server.run("token", "--role", "anon", *options).stdout.strip()
     assert jwt.decode(token, SECRET, algorithms=["HS256"])["role"] == "anon"
     assert f"JWT_SECRET={SECRET}\n" in server.run("keys", *options).stdout

@@ -6,8 +6,10 @@ import os
 import shlex
 import sys
 from asyncio import CancelledError
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Never
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ import click
 import typer
 
 from pgmq_gateway.auth import signing
+from pgmq_gateway.auth.apikeys import KeyRing
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
@@ -42,7 +45,7 @@ from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.worker_count import MAX_WORKERS
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
-from pgmq_gateway.settings.model import SettingsError, load_settings
+from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 
 DASHBOARD_PORT = 3002
 PASSWORD_VARIABLE = "AUTHENTICATOR_PASSWORD"  # noqa: S105 a variable's name
@@ -245,18 +248,34 @@ async def _install(
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     """Print the API's URL and keys as dotenv lines. The service_role key and the secret give full access."""
     settings = load_settings(config)
-    directory = DataDirectory(data_dir or DEFAULT_NAME)
-    holder = directory.holder()
-    settings = with_keys(with_secret(settings, directory))
-    signer = Signer.of(settings)
+    directory = _embedded(settings, data_dir)
+    if directory:
+        settings = with_keys(with_secret(settings, directory))
+    holder = directory and directory.holder()
     address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
+    for name, value in [("SUPABASE_URL", address), *_keys(settings)]:
+        print(f"{name}={value}")
+
+
+def _embedded(settings: Settings, data_dir: Path | None) -> DataDirectory | None:
+    """The folder of the embedded database; None if `serve` would use another one. Raises DataDirectoryError."""
+    if settings.db_uri is not None and data_dir is None:
+        return None
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    directory.require_database()
+    return directory
+
+
+def _keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The keys that a gateway with these settings accepts. Raises SettingsError if it cannot sign tokens."""
+    signer, ring = Signer.of(settings), KeyRing.of(settings)
+    yield "SUPABASE_ANON_KEY", signing.api_key(signer, "anon")
+    yield "SUPABASE_SERVICE_ROLE_KEY", signing.api_key(signer, "service_role")
+    if ring:
+        yield from (("SUPABASE_PUBLISHABLE_KEY", key) for key in ring.publishable[:1])
+        yield from (("SUPABASE_SECRET_KEY", key) for key in list(ring.secret.values())[:1])
     assert settings.jwt_secret is not None
-    print(f"SUPABASE_URL={address}")
-    print(f"SUPABASE_ANON_KEY={signing.api_key(signer, 'anon')}")
-    print(f"SUPABASE_SERVICE_ROLE_KEY={signing.api_key(signer, 'service_role')}")
-    print(f"SUPABASE_PUBLISHABLE_KEY={next(iter(settings.publishable_keys), '')}")
-    print(f"SUPABASE_SECRET_KEY={next(iter(settings.secret_keys), '').partition('=')[2]}")
-    print(f"JWT_SECRET={_on_one_line(settings.jwt_secret.get_secret_value())}")
+    yield "JWT_SECRET", _on_one_line(settings.jwt_secret.get_secret_value())
 
 
 @app.command("token", short_help="Print a signed token.")
@@ -274,7 +293,9 @@ def token_command(
         lifetime = signing.lifetime_seconds(ttl)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--ttl") from None
-    settings = with_secret(load_settings(config), DataDirectory(data_dir or DEFAULT_NAME))
+    settings = load_settings(config)
+    if settings.jwt_secret is None and (directory := _embedded(settings, data_dir)):
+        settings = with_secret(settings, directory)
     print(signing.token(Signer.of(settings), role, claims, lifetime))
 
 

@@ -62,7 +62,7 @@ def create_command(
     """Create a queue with row-level security enabled."""
     sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5)"
     arguments = (name, type_.value, not no_rls, partition_interval, retention_interval)
-    created = _value(db_uri, data_dir, "queue create", sql, *arguments)
+    created = _value(db_uri, data_dir, "queue create", sql, *arguments, create=True)
     print(f"created {type_.value} queue {name}" if created else f"queue {name} already exists")
 
 
@@ -157,20 +157,24 @@ def revoke_command(
 
 
 def _rows(
-    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object
+    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object, create: bool = False
 ) -> list[Mapping[str, Any]]:
+    """The rows of a statement. `create`: create the embedded database if there is none."""
+
     async def fetch() -> list[Mapping[str, Any]]:
         directory = DataDirectory(data_dir or DEFAULT_NAME)
         with progress() as report:
-            async with owner(db_uri, directory, purpose, report) as connection:
+            async with owner(db_uri, directory, purpose, report, create=create) as connection:
                 await require_installed(connection, embedded=db_uri is None, progress=report)
                 return [dict(row) for row in await connection.fetch(sql, *arguments)]
 
     return run(fetch())
 
 
-def _value(db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object) -> Any:  # noqa: ANN401
-    (row,) = _rows(db_uri, data_dir, purpose, sql, *arguments)
+def _value(
+    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object, create: bool = False
+) -> Any:  # noqa: ANN401
+    (row,) = _rows(db_uri, data_dir, purpose, sql, *arguments, create=create)
     (value,) = row.values()
     return value
 

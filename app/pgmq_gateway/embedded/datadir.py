@@ -116,6 +116,18 @@ class DataDirectory:
             with contextlib.suppress(FileExistsError), open(self.path / ".gitignore", "x", encoding="utf-8") as ignore:
                 ignore.write("*\n")
 
+    def require_database(self, options: str = "its --data-dir") -> None:
+        """Raise DataDirectoryError unless there is a database, or a process that is creating it.
+
+        options  those that name a database, for the message
+        """
+        with self._readable_errors():
+            found = self.postgres.is_dir() and os.listdir(self.postgres)
+        if not found and self.holder() is None:
+            raise DataDirectoryError(
+                f"there is no database in {self.path}: run this in the folder of pgmq-gateway serve, or give {options}"
+            )
+
     def secrets(self) -> Secrets:
         """The secret of this folder, created at the first call; concurrent first calls return the same one."""
         self.prepare()

@@ -27,9 +27,11 @@ class OwnerError(Exception):
 
 @asynccontextmanager
 async def owner(
-    uri: str | None, directory: DataDirectory, purpose: str, progress: Progress
+    uri: str | None, directory: DataDirectory, purpose: str, progress: Progress, *, create: bool = False
 ) -> AsyncIterator[Connection]:
     """A connection of the owner: to `uri`, or to the embedded database of `directory`, which need not be running.
+
+    create  create the embedded database if there is none, instead of raising DataDirectoryError
 
     Raises OwnerError with the message of Postgres, for errors in the block too.
     """
@@ -38,6 +40,8 @@ async def owner(
             async with _connected(uri) as connection:
                 yield connection
             return
+        if not create:
+            directory.require_database("its --data-dir, or the --db-uri of another database")
         serving = directory.holder()
         if serving is not None and serving.purpose == "serve":
             async with _connected(socket_uri(directory)) as connection:

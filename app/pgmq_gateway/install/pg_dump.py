@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from pgmq_gateway.embedded.cluster import binary, is_absent, socket_uri
-from pgmq_gateway.embedded.datadir import DataDirectory, DataDirectoryError
+from pgmq_gateway.embedded.cluster import binary, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.embedded.server import running
 from pgmq_gateway.install.migrations import Progress
 
@@ -14,8 +14,7 @@ async def pg_dump(directory: DataDirectory, arguments: Sequence[str], progress: 
 
     Raises DataDirectoryError if there is no database, and DataDirectoryHeld while another command uses it.
     """
-    if is_absent(directory.postgres):
-        raise DataDirectoryError(f"there is no database in {directory.path}: choose another --data-dir")
+    directory.require_database()
     holder = directory.holder()
     if holder is not None and holder.purpose == "serve":
         return await _run(directory, arguments)
