@@ -365,14 +365,14 @@ class ConnectionLost(GatewayError):
 
 
 class CommitInterrupted(ConnectionLost):
-    """A call that succeeded after it had been cancelled.
+    """A call that was cancelled, by a time limit or an operator, and then succeeded.
 
     A cancel during the commit ends its wait for a synchronous standby, and Postgres reports success. In a failover to
     that standby the call would be undone.
     """
 
     def __init__(self) -> None:
-        super().__init__("The call exceeded its time limit while it was being committed.")
+        super().__init__("The call was cancelled while it was being committed.")
 
 
 class CatalogMissing(GatewayError):

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
 from pgmq_gateway.database.connector import Connector
-from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -43,9 +43,9 @@ def wire(directory: DataDirectory) -> Iterator[Proxy]:
 
 
 @asynccontextmanager
-async def connected(pool: ConnectionPool) -> AsyncIterator[Connection]:
+async def connected(pool: ConnectionPool) -> AsyncIterator[GatewayConnection]:
     """A connection of a pool with short timeouts, which a busy machine can exceed."""
-    found: list[Connection] = []
+    found: list[GatewayConnection] = []
 
     async def acquired() -> bool:
         with suppress(PoolTimeout, Unavailable):
@@ -226,7 +226,7 @@ async def test_keepalive_options_are_those_of_the_uri(wire: Proxy, database: str
 async def test_attempts_to_connect_are_limited_while_postgres_refuses() -> None:
     attempts = 0
 
-    async def refuse() -> Connection:
+    async def refuse() -> GatewayConnection:
         nonlocal attempts
         attempts += 1
         raise ConnectionRefusedError

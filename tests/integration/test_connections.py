@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from pgmq_gateway import database
-from pgmq_gateway.database.connector import connect
-from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.connector import Connector
+from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -30,7 +30,7 @@ async def make(directory: DataDirectory) -> AsyncIterator[Make]:
     made = []
 
     def new(size: int = 1, acquire_timeout: float = 10) -> ConnectionPool:
-        made.append(ConnectionPool(size, acquire_timeout, lambda: connect(socket_uri(directory, "authenticator"))))
+        made.append(ConnectionPool(size, acquire_timeout, Connector(socket_uri(directory, "authenticator"))))
         return made[-1]
 
     yield new
@@ -38,7 +38,7 @@ async def make(directory: DataDirectory) -> AsyncIterator[Make]:
         await asyncio.wait_for(one.close(), 10)
 
 
-async def backend(connection: Connection) -> int:
+async def backend(connection: GatewayConnection) -> int:
     """The connection's backend process."""
     number: int = await connection.fetchval("select pg_backend_pid()")
     return number
@@ -260,7 +260,7 @@ async def test_closing_waits_for_connections_in_use(make: Make, sql: Sql) -> Non
 
 
 async def test_failed_attempts_do_not_occupy_the_pool() -> None:
-    async def refuse() -> Connection:
+    async def refuse() -> GatewayConnection:
         raise ConnectionRefusedError
 
     pool = ConnectionPool(1, 10, refuse)

@@ -16,10 +16,10 @@ from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, Refusal, ServerError, loggable
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, GatewayConnection, Refusal, ServerError, loggable
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
-from pgmq_gateway.errors import ConnectionLost, GatewayError, StatementTimeout, Unavailable
+from pgmq_gateway.errors import CommitInterrupted, ConnectionLost, GatewayError, StatementTimeout, Unavailable
 from pgmq_gateway.queue_functions import SIGNATURES
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
@@ -43,6 +43,8 @@ MAX_RETRIES = 3
 # The beginning of the names of the driver's prepared statements, as in Postgres' messages.
 DRIVERS_STATEMENT = '"__asyncpg_'
 JUDGEMENT_TIMEOUT_SECONDS = 5
+# Postgres applies a session's statement_timeout until the commit begins, and the gateway a little later.
+SESSION_TIMEOUT_MARGIN_SECONDS = 0.5
 
 # Raised by pgmq_gateway.calls for another queue or another fingerprint than was judged.
 STALE_SQLSTATE = "GW130"
@@ -175,7 +177,7 @@ class Database:
         finally:
             self.pool.release(connection, left_by=None if self._connector.pooled else left_by)
 
-    def _close_if_lost(self, connection: Connection, error: Exception) -> bool:
+    def _close_if_lost(self, connection: GatewayConnection, error: Exception) -> bool:
         """Close a connection that the error has ended. False if it goes on.
 
         After a failure of the server or the network all other connections are replaced too: new ones may reach another
@@ -190,7 +192,7 @@ class Database:
         terminate(connection)
         return True
 
-    async def _close_if_unfit(self, connection: Connection, error: ServerError, call: Call) -> bool:
+    async def _close_if_unfit(self, connection: GatewayConnection, error: ServerError, call: Call) -> bool:
         """Close a connection on which the call cannot run. True if so: then nothing was executed, and another
         connection may run it."""
         if not await self._is_unfit(connection, error, call):
@@ -199,7 +201,7 @@ class Database:
         terminate(connection)
         return True
 
-    async def _is_unfit(self, connection: Connection, error: ServerError, call: Call) -> bool:
+    async def _is_unfit(self, connection: GatewayConnection, error: ServerError, call: Call) -> bool:
         """True if the session causes the error: its server has become a standby, or a function of this caller has left
         something.
 
@@ -238,15 +240,37 @@ class Database:
         session, own = self._connector.statement_timeout, call.statement_timeout
         return session > 0 and own is not None and not 0 < own <= session
 
+    def _time_limit(self, call: Call) -> float:
+        """Seconds that a call may take, its commit included; 0: no limit."""
+        own, session = call.statement_timeout, self._connector.statement_timeout
+        if own is None:
+            return session and session + SESSION_TIMEOUT_MARGIN_SECONDS
+        return own
+
     async def _run_together(
-        self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool
+        self,
+        connection: GatewayConnection,
+        group: Group,
+        calls: Sequence[Call],
+        judgement: Judgement,
+        *,
+        savepoints: bool,
     ) -> list[asyncpg.Record]:
         work = self._fetch_together(connection, group, calls, judgement, savepoints=savepoints)
-        timeout = calls[0].statement_timeout
-        return await (within(timeout, connection, work) if timeout else work)
+        timeout = self._time_limit(calls[0])
+        rows = await (within(timeout, connection, work) if timeout else work)
+        if connection.commit_interrupted:
+            raise CommitInterrupted
+        return rows
 
     async def _fetch_together(
-        self, connection: Connection, group: Group, calls: Sequence[Call], judgement: Judgement, *, savepoints: bool
+        self,
+        connection: GatewayConnection,
+        group: Group,
+        calls: Sequence[Call],
+        judgement: Judgement,
+        *,
+        savepoints: bool,
     ) -> list[asyncpg.Record]:
         requests = [text for call in calls for text in call.request.texts]
         return await connection.fetch(
@@ -275,7 +299,7 @@ class Database:
             or self._exceeds_session_timeout(call)
         )
 
-    async def _run_in_transaction(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+    async def _run_in_transaction(self, connection: GatewayConnection, caller: Caller, call: Call) -> Answer:
         """Run a call that needs more statements: for an isolation level, a rollback, a longer statement timeout, or
         because a pooler gives its session to others afterwards."""
         begin = f"begin isolation level {call.isolation or 'read committed'}"
@@ -288,7 +312,7 @@ class Database:
             await self._undo(connection)
             raise
 
-    async def _run_and_end(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+    async def _run_and_end(self, connection: GatewayConnection, caller: Caller, call: Call) -> Answer:
         """Run a call, and end its transaction. As in PostgREST, a rollback checks deferred constraints first."""
         answer = await self._run(connection, caller, call)
         end = ["rollback" if self._rolls_back(call) else "commit"]
@@ -299,14 +323,14 @@ class Database:
         await connection.execute("; ".join(["set constraints all immediate", *end]))
         return answer
 
-    async def _undo(self, connection: Connection) -> None:
+    async def _undo(self, connection: GatewayConnection) -> None:
         """Roll back. A pooler's session is cleaned too: locks, sequences and prepared statements survive a rollback."""
         try:
             await connection.execute(f"rollback; {CLEANING_OF_POOLED}" if self._connector.pooled else "rollback")
         except (*SERVER_ERRORS, *BROKEN):
             terminate(connection)
 
-    async def _run(self, connection: Connection, caller: Caller, call: Call) -> Answer:
+    async def _run(self, connection: GatewayConnection, caller: Caller, call: Call) -> Answer:
         row = await connection.fetchrow(
             CALL,
             caller.role,
@@ -326,9 +350,18 @@ class Database:
         assert row is not None
         return Answer(*row.values())
 
-    async def _supervised(self, connection: Connection, call: Call, work: Coroutine[Any, Any, T]) -> T:
-        """The result of the call's statement within its time limits. Raises StatementTimeout, ClientGone."""
-        seconds = call.statement_timeout or 0
+    async def _supervised(self, connection: GatewayConnection, call: Call, work: Coroutine[Any, Any, T]) -> T:
+        """The result of the call's statement, committed within its time limits.
+
+        Raises StatementTimeout, ClientGone, CommitInterrupted.
+        """
+        result = await self._limited(connection, call, work)
+        if connection.commit_interrupted:
+            raise CommitInterrupted
+        return result
+
+    async def _limited(self, connection: GatewayConnection, call: Call, work: Coroutine[Any, Any, T]) -> T:
+        seconds = self._time_limit(call)
         abandoned = call.abandoned if call.ends_with_client else None
         filters = self._filter_timeout if call.statement.searching else 0
         if filters and not 0 < seconds <= filters:
@@ -376,7 +409,7 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
     return Shared(outcomes, rows[-1]["seconds"], deadlock)
 
 
-async def _is_true(connection: Connection, condition: str) -> bool:
+async def _is_true(connection: GatewayConnection, condition: str) -> bool:
     try:
         return bool(await connection.fetchval(f"select {condition}"))
     except (*SERVER_ERRORS, *BROKEN):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import asyncpg
 
 from pgmq_gateway.database.cleaning import SESSION_SETTINGS
-from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.driver import Connection, GatewayConnection
 from pgmq_gateway.database.transaction_pooler import PooledConnection
 from pgmq_gateway.database.units import seconds
 from pgmq_gateway.settings.address import Address, Keepalive
@@ -68,7 +68,7 @@ class Connector:
         self.primary = False
         self.pooled = not prepared
 
-    async def __call__(self) -> Connection:
+    async def __call__(self) -> GatewayConnection:
         """A new connection, to the first server that accepts it.
 
         Raises TimeoutError, OSError and the driver's errors, as the last server caused them.
@@ -88,7 +88,7 @@ class Connector:
         assert failure is not None
         raise failure
 
-    async def _open(self, uri: str) -> Connection:
+    async def _open(self, uri: str) -> GatewayConnection:
         timeout = self._address.connect_timeout
         connection = await asyncpg.connect(
             uri,
@@ -96,9 +96,10 @@ class Connector:
             timeout=timeout,
             ssl=self._tls,
             statement_cache_size=100 if self._prepared else 0,
-            connection_class=asyncpg.Connection if self._prepared else PooledConnection,
+            connection_class=GatewayConnection if self._prepared else PooledConnection,
         )
         try:
+            connection.add_log_listener(lambda _, message: _note_interruption(connection, message))
             _keep_alive(connection, self._address.keepalive)
             state = await connection.fetchrow(SERVER_STATE, timeout=timeout)
             assert state is not None
@@ -115,6 +116,15 @@ class Connector:
 async def connect(uri: str) -> Connection:
     """A single connection, outside a pool. It works through a transaction pooler too."""
     return await Connector(uri, prepared=False)()
+
+
+def _note_interruption(connection: GatewayConnection, message: asyncpg.PostgresLogMessage) -> None:
+    """Note a commit whose wait for a synchronous standby a cancel has ended: Postgres reports success and this warning.
+
+    The name of the function does not depend on the server's language, and SQL cannot make it up.
+    """
+    if message.server_source_function == "SyncRepWaitForLSN":
+        connection.commit_interrupted = True
 
 
 def _keep_alive(connection: Connection, wanted: Keepalive) -> None:

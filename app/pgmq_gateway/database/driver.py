@@ -10,6 +10,16 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
+
+class GatewayConnection(Connection):
+    """A connection on which calls run.
+
+    commit_interrupted  whether Postgres stopped waiting for a synchronous standby when it committed the last call
+    """
+
+    commit_interrupted = False
+
+
 # A function can also raise a condition of class 01 or 02, which the driver represents as a warning.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)
 # Errors of a lost connection; the driver raises the last one when the server closes it in the middle of a message.

@@ -15,7 +15,7 @@ import asyncpg
 
 from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.database.cleaning import clean
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, GatewayConnection, loggable
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
 logger = logging.getLogger("pgmq_gateway")
@@ -42,30 +42,30 @@ class ConnectionPool:
     failed           failed attempts to open one
     """
 
-    def __init__(self, size: int, acquire_timeout: float, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(self, size: int, acquire_timeout: float, connect: Callable[[], Awaitable[GatewayConnection]]) -> None:
         self._size = size
         self._acquire_timeout = acquire_timeout
         self._connect = connect
         # Number of connections that are open or being opened, and the open ones.
         self._opened = 0
-        self._open: set[Connection] = set()
+        self._open: set[GatewayConnection] = set()
         # Connections in use that are closed on release.
-        self._retired: set[Connection] = set()
+        self._retired: set[GatewayConnection] = set()
         self._retired_at = -RETIRE_INTERVAL_SECONDS
         # The loop's time before which there are no attempts to connect.
         self._again = 0.0
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         # The caller that may have left something in the session of an open connection.
-        self._left_by: dict[Connection, Hashable] = {}
+        self._left_by: dict[GatewayConnection, Hashable] = {}
         # Each with the loop's time of its release. Last in, first out: surplus connections reach the idle timeout.
-        self._idle: deque[tuple[Connection, float]] = deque()
+        self._idle: deque[tuple[GatewayConnection, float]] = deque()
         # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
         # respond would never reach its connect timeout where that is longer than the acquire timeout.
-        self._attempts: set[asyncio.Task[Connection]] = set()
-        self._waiting: deque[asyncio.Future[Connection]] = deque()
+        self._attempts: set[asyncio.Task[GatewayConnection]] = set()
+        self._waiting: deque[asyncio.Future[GatewayConnection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         # Connections that are being cleaned, which are not idle meanwhile.
-        self._cleaning: dict[Connection, asyncio.Task[None]] = {}
+        self._cleaning: dict[GatewayConnection, asyncio.Task[None]] = {}
         self._idle_check: asyncio.TimerHandle | None = None
         self._cleaning_check: asyncio.TimerHandle | None = None
         self._all_released: asyncio.Future[None] | None = None
@@ -90,7 +90,7 @@ class ConnectionPool:
         return bool(self._idle) or self._opened < self._size
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncIterator[GatewayConnection]:
         """A connection, released at the end of the `with` block. Raises what `acquire` raises."""
         connection = await self.acquire()
         try:
@@ -98,7 +98,7 @@ class ConnectionPool:
         finally:
             self.release(connection)
 
-    async def acquire(self, caller: Hashable = None) -> Connection:
+    async def acquire(self, caller: Hashable = None) -> GatewayConnection:
         """A connection on which no other caller has left anything. It must be released. None: no caller has.
 
         Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
@@ -135,11 +135,12 @@ class ConnectionPool:
         """True if RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
         return asyncio.get_running_loop().time() - self._retired_at >= RETIRE_INTERVAL_SECONDS
 
-    def release(self, connection: Connection, *, left_by: Hashable = None) -> None:
+    def release(self, connection: GatewayConnection, *, left_by: Hashable = None) -> None:
         """Return a connection to the pool. One with an open transaction or another encoding is closed instead.
 
         left_by  the caller whose transaction may have left something in the session; None: nothing new was left
         """
+        connection.commit_interrupted = False
         if left_by is not None:
             self._left_by[connection] = left_by
         if not connection.is_closed() and (connection in self._retired or _is_unusable(connection)):
@@ -164,10 +165,10 @@ class ConnectionPool:
         if self._opened:
             await self._all_released
 
-    def _is_clean_for(self, connection: Connection, caller: Hashable) -> bool:
+    def _is_clean_for(self, connection: GatewayConnection, caller: Hashable) -> bool:
         return connection not in self._left_by or self._left_by[connection] == caller
 
-    def _take_idle(self, caller: Hashable) -> Connection | None:
+    def _take_idle(self, caller: Hashable) -> GatewayConnection | None:
         """The newest idle connection that is clean for the caller, or else the oldest one; None without any.
 
         The caller that left something on the oldest one is the least likely to come back.
@@ -183,8 +184,8 @@ class ConnectionPool:
             self._removed(connection)
         return None
 
-    async def _opened_or_free(self) -> Connection:
-        future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+    async def _opened_or_free(self) -> GatewayConnection:
+        future: asyncio.Future[GatewayConnection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         # A connection that is being cleaned is free sooner than a new one.
         if self._opened < self._size and len(self._waiting) > len(self._cleaning):
@@ -199,7 +200,7 @@ class ConnectionPool:
                 self.release(future.result())
             raise
 
-    def _hand_over(self, connection: Connection) -> None:
+    def _hand_over(self, connection: GatewayConnection) -> None:
         """Assign the connection to the oldest waiting call, or keep it idle."""
         if (first := self._first_waiting()) is not None:
             first.set_result(connection)
@@ -218,7 +219,7 @@ class ConnectionPool:
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempted)
 
-    def _attempted(self, attempt: asyncio.Task[Connection]) -> None:
+    def _attempted(self, attempt: asyncio.Task[GatewayConnection]) -> None:
         self._attempts.discard(attempt)
         if attempt.cancelled():
             self._removed()
@@ -239,7 +240,7 @@ class ConnectionPool:
             first.set_exception(error)
         self._removed()
 
-    async def _new(self) -> Connection:
+    async def _new(self) -> GatewayConnection:
         """Open a connection. After a failure, attempts fail at once until the back-off has passed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -261,14 +262,14 @@ class ConnectionPool:
         """True if more calls wait than connections are being opened."""
         return len(self._waiting) > len(self._attempts)
 
-    def _first_waiting(self) -> "asyncio.Future[Connection] | None":
+    def _first_waiting(self) -> "asyncio.Future[GatewayConnection] | None":
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 return future
         return None
 
-    def _removed(self, connection: Connection | None = None) -> None:
+    def _removed(self, connection: GatewayConnection | None = None) -> None:
         """Count one connection less, and open another if a call waits. `connection` is None for a failed attempt."""
         self._opened -= 1
         if connection is not None:
@@ -297,14 +298,14 @@ class ConnectionPool:
         waits = len(unclean) > len(due)
         self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle) if waits else None
 
-    async def _clean(self, connection: Connection) -> None:
+    async def _clean(self, connection: GatewayConnection) -> None:
         cleaned = await self._cleaned(connection)
         # Not in a callback of the task: a call that arrives before it would wait for this connection.
         del self._cleaning[connection]
         if cleaned:
             self.release(connection)
 
-    async def _cleaned(self, connection: Connection) -> bool:
+    async def _cleaned(self, connection: GatewayConnection) -> bool:
         """Clean a connection. False if that failed: then it is closed."""
         cleaned = False
         try:
@@ -320,19 +321,19 @@ class ConnectionPool:
                 self._end(connection)
         return cleaned
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: GatewayConnection) -> None:
         task = asyncio.ensure_future(self._closed(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _closed(self, connection: Connection) -> None:
+    async def _closed(self, connection: GatewayConnection) -> None:
         try:
             with suppress(*BROKEN):
                 await connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
         finally:
             self._removed(connection)
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: GatewayConnection) -> None:
         terminate(connection)
         self._removed(connection)
 

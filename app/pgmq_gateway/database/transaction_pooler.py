@@ -1,9 +1,9 @@
 """Connections through a pooler that runs each transaction in another session, such as PgBouncer in transaction mode."""
 
-from pgmq_gateway.database.driver import SERVER_ERRORS, Connection
+from pgmq_gateway.database.driver import SERVER_ERRORS, GatewayConnection
 
 
-class PooledConnection(Connection):
+class PooledConnection(GatewayConnection):
     """A connection that runs each statement in a transaction. It has no cache of prepared statements.
 
     The driver sends a statement in two steps, prepare and execute, which the pooler could send to two sessions

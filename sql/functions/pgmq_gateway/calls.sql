@@ -193,6 +193,8 @@ begin
     end if;
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
+    -- With `error`, Postgres would not report that it stopped waiting for a synchronous standby at the commit.
+    role := pg_catalog.set_config('client_min_messages', 'warning', true);
 end;
 $call$;
 revoke all on function pgmq_gateway.call from public;
@@ -337,6 +339,8 @@ begin
     end if;
     -- Another caller's lastval() would return an id of these calls.
     discard sequences;
+    -- As in `call`.
+    own_role := pg_catalog.set_config('client_min_messages', 'warning', true);
 end;
 $calls$;
 revoke all on function pgmq_gateway.calls from public;
