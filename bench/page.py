@@ -12,7 +12,6 @@ Warm: the browser has cached the files and their compiled scripts. Cold: its cac
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
@@ -121,7 +120,6 @@ async def clear_cache(context: BrowserContext) -> None:
 
 
 async def _measured(messages: int, number: int) -> None:
-    program = Path(sys.executable).with_name("pgmq-gateway")
     browser = next(filter(None, map(which, BROWSERS)), None)
     if browser is None:
         raise BenchError(f"no browser found: install one of {', '.join(BROWSERS)}")
@@ -132,7 +130,7 @@ async def _measured(messages: int, number: int) -> None:
         await gateway.queues.create(QUEUE)
         await gateway.queues.fill(QUEUE, MESSAGE, messages)
         with TemporaryDirectory() as folder:
-            async with servers.dashboard(program, gateway.url, Path(folder) / "dashboard.log") as url:
+            async with servers.dashboard(gateway.url, Path(folder) / "dashboard.log") as url:
                 key = api_key(gateway.secret, "service_role")
                 for cold in (False, True):
                     times = await openings(playwright.chromium, browser, url, key, number, cold=cold)

@@ -21,7 +21,9 @@ from bench.measurement import BenchError
 
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 40
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
+# Of this checkout.
+GATEWAY_PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 REMOVED_VARIABLES = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
 
 
@@ -40,11 +42,24 @@ class Gateway:
 async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncIterator[HttpServer]:
     """A ready gateway."""
     port, admin = free_port(), free_port()
-    command = [str(how.program), "serve", "--no-dashboard", "--workers", str(how.workers)]
-    command += ["--port", str(port), "--admin-port", str(admin)]
+    command = _serve(how.program, port, admin, how.workers)
     env = {"PGRST_DB_URI": how.uri, "PGRST_JWT_SECRET": how.secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **how.settings}
     async with _running(command, env, f"http://127.0.0.1:{admin}/ready", log) as pid:
         yield HttpServer(name, f"http://127.0.0.1:{port}", pid, queues, plan.rpc, how.secret.encode())
+
+
+@contextlib.asynccontextmanager
+async def embedded(data: Path, log: Path) -> AsyncIterator[int]:
+    """The process of a ready gateway of this checkout, with one worker and the embedded database in `data`."""
+    port, admin = free_port(), free_port()
+    command = [*_serve(GATEWAY_PROGRAM, port, admin, workers=1), "--data-dir", str(data)]
+    async with _running(command, {}, f"http://127.0.0.1:{admin}/ready", log) as pid:
+        yield pid
+
+
+def _serve(program: Path, port: int, admin: int, workers: int) -> list[str]:
+    ports = ["--port", str(port), "--admin-port", str(admin)]
+    return [str(program), "serve", "--no-dashboard", "--workers", str(workers), *ports]
 
 
 @contextlib.asynccontextmanager
@@ -68,10 +83,10 @@ async def floor(secret: str, queues: Queues, log: Path) -> AsyncIterator[HttpSer
 
 
 @contextlib.asynccontextmanager
-async def dashboard(program: Path, api: str, log: Path) -> AsyncIterator[str]:
+async def dashboard(api: str, log: Path) -> AsyncIterator[str]:
     """The address of a ready dashboard for the gateway at `api`."""
     url = f"http://127.0.0.1:{free_port()}"
-    command = [str(program), "dashboard", "--api", api, "--port", url.rpartition(":")[2]]
+    command = [str(GATEWAY_PROGRAM), "dashboard", "--api", api, "--port", url.rpartition(":")[2]]
     async with _running(command, {}, f"{url}/sign-in", log):
         yield url
 

@@ -1,6 +1,5 @@
 """Sets up the database, the queues and the servers, and tears them down."""
 
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -120,9 +119,10 @@ class _Build:
             return await self.stack.enter_async_context(servers.pgmq_api(self.database.owner, self.queues, log))
         if name is Name.FLOOR:
             return await self.stack.enter_async_context(servers.floor(self.database.secret, self.queues, log))
-        program = Path(sys.executable).with_name("pgmq-gateway")
         workers = 2 if name is Name.GATEWAY_2 else 1
-        how = servers.Gateway(program, self.database.login, self.database.secret, self.cast.settings, workers)
+        how = servers.Gateway(
+            servers.GATEWAY_PROGRAM, self.database.login, self.database.secret, self.cast.settings, workers
+        )
         return await self.stack.enter_async_context(servers.gateway(name, how, self.queues, log))
 
     async def _baseline(self) -> Contender:

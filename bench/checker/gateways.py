@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.measurement import BenchError
-from bench.servers import clean_environment, end, free_port, healthy
+from bench.servers import GATEWAY_PROGRAM, clean_environment, end, free_port, healthy
 from tests.proxy import Proxy
 
-PROGRAM = Path(sys.executable).with_name("pgmq-gateway")
 # Workers of a killed supervisor hold the port for a moment.
 START_ATTEMPTS = 20
 RETRY_SECONDS = 0.5
@@ -90,6 +88,6 @@ class Gateway:
             command += ["--workers", str(self._workers)]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                PROGRAM, *command, env={**clean_environment(), **self._environment}, stdout=log, stderr=log
+                GATEWAY_PROGRAM, *command, env={**clean_environment(), **self._environment}, stdout=log, stderr=log
             )
         await healthy(self._process, f"http://127.0.0.1:{self._admin}/live", self._log)

@@ -1,6 +1,7 @@
 """The bench from its command line to its results, on a real Postgres and real servers."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,10 +26,10 @@ from tests.conftest import missing
 REPOSITORY = Path(__file__).parents[2]
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the bench and wait for its exit."""
+def bench(*arguments: str, module: str = "bench") -> subprocess.CompletedProcess[str]:
+    """Run a module of the bench and wait for its exit."""
     return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
         env=server.environment(),
         capture_output=True,
@@ -109,6 +110,14 @@ def check_texts(printed: str, picture: Path, measured: dict[str, list[str]]) -> 
             assert f"\n{name} " in printed
             assert (name in texts) == (name != "floor")
     assert "prefers-color-scheme: dark" in texts
+
+
+def test_a_start_has_seconds_and_memory() -> None:
+    done = bench("--starts", "1", module="bench.start")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "starts: 1, ready after" in done.stdout
+    assert re.search(r"start until ready +1 s +1 s +[0-9.]+ s", done.stdout)
+    assert re.search(r"idle gateway's memory +60 MB +50 MB +[0-9.]+ MB", done.stdout)
 
 
 @pytest.mark.parametrize(
