@@ -73,17 +73,24 @@ end $f$
 
 FUNCTIONS = (LOOK, COMPLAIN, SCRIBBLE)
 
-# Deletes old messages. Returns how many of those never read were stored together with others, and by which owners if
-# by several.
+# Deletes old messages. Returns how many of those never read were stored in one transaction with others, how many in one
+# statement, and by which owners if by several.
 PURGE = """
-with gone as (
-    delete from pgmq.q_work where enqueued_at <= now() - $1::text::interval
-    returning xmin::text as transaction, message->>'owner' as owner, read_ct
+with old as (
+    select msg_id, xmin::text as transaction, cmin::text as command, message->>'owner' as owner, read_ct
+    from pgmq.q_work where enqueued_at <= now() - $1::text::interval
+), gone as (
+    delete from pgmq.q_work as q using old where q.msg_id = old.msg_id returning old.*
 ), stored as (
-    select count(*) as messages, array_agg(distinct owner) as owners from gone where read_ct = 0 group by transaction
+    select
+        owner,
+        count(*) over (partition by transaction) > 1 as shared,
+        count(*) over (partition by transaction, command) > 1 as fused,
+        array_agg(owner) over (partition by transaction) as owners
+    from gone where read_ct = 0
 )
-select coalesce(sum(messages), 0)::bigint, coalesce(sum(messages) filter (where messages > 1), 0)::bigint,
-    array_agg(array_to_string(owners, ', ')) filter (where cardinality(owners) > 1)
+select count(*), count(*) filter (where shared), count(*) filter (where fused),
+    array_agg(distinct owner) filter (where owner <> any (owners))
 from stored
 """
 QUEUE = "work"
@@ -110,8 +117,8 @@ class Tally:
 
     answered  calls with a response, error responses included
     looks     calls that reported their transaction, which they must not share
-    stored    sends whose transaction is known; `shared` of them shared it with others
-    leaks     responses with data of another call, and transactions that different callers shared
+    stored    sends whose transaction is known; `shared` of them shared it with others, `fused` of them their statement
+    leaks     responses with data of another call, and owners of messages that one transaction stored with another's
     """
 
     calls: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
@@ -120,6 +127,7 @@ class Tally:
     looks: int = 0
     stored: int = 0
     shared: int = 0
+    fused: int = 0
     leaks: list[str] = field(default_factory=list)
 
     @property
@@ -151,7 +159,12 @@ class Crowd:
         # Half of the calls are equal, so that many can share a transaction.
         most, *others = self._chance.choices(list(MOVES), list(MOVES.values()), k=1 + len(clients) // 2)
         moves = [*others, *[most] * (len(clients) - len(others))]
-        calls = (self._call(client, sub, bearer, move) for client, move in zip(clients, moves, strict=True))
+        # In half of the turns requests are equal, so that calls can become one statement.
+        marked = {*MOVES} if self._chance.randrange(2) else {"look"}
+        calls = (
+            self._call(client, sub, bearer, move, f"m{next(_markers)}" if move in marked else "")
+            for client, move in zip(clients, moves, strict=True)
+        )
         transactions = Counter(one for one in await asyncio.gather(*calls) if one)
         self._tally.looks += transactions.total()
         self._tally.leaks += [
@@ -165,11 +178,10 @@ class Crowd:
             )
         return self._tokens[sub]
 
-    async def _call(self, client: Client, sub: str, bearer: str, move: str) -> str | None:
+    async def _call(self, client: Client, sub: str, bearer: str, move: str, marker: str) -> str | None:
         """Make a call, check its response, and return its transaction id if known."""
         disconnects = self._chance.randrange(100) < DISCONNECT_PERCENT
         patience = self._chance.uniform(0, DISCONNECT_SECONDS) if disconnects else CALL_TIMEOUT_SECONDS
-        marker = f"m{next(_markers)}"
         reply = await client.ask(move, self._arguments(move, sub), bearer, patience, marker)
         self._tally.calls[move, reply.outcome] += 1
         self._tally.notes[reply.note] += bool(reply.note)
@@ -272,10 +284,11 @@ async def purge(owner: Connection, tally: Tally, kept: str = KEPT) -> None:
     """Delete messages older than `kept`, and count which ones were stored in shared transactions."""
     row = await owner.fetchrow(PURGE, kept)
     assert row is not None
-    stored, shared, mixed = row.values()
+    stored, shared, fused, mixed = row.values()
     tally.stored += stored
     tally.shared += shared
-    tally.leaks += [f"one transaction stored messages of {owners}" for owners in mixed or ()]
+    tally.fused += fused
+    tally.leaks += [f"one transaction stored messages of {owner} and of others" for owner in mixed or ()]
 
 
 async def _purge(built: Site, tally: Tally, over: Callable[[], bool]) -> None:
@@ -295,7 +308,9 @@ def show(tally: Tally, faults: Counter[str], identities: int) -> None:
         f"{sum(n for (_, o), n in tally.calls.items() if o is outcome):,} {outcome}" for outcome in Outcome
     )
     screen.print(f"{tally.total:,} calls of {identities} identities, {tally.answered:,} of them answered: {by_outcome}")
-    screen.print(f"{tally.shared:,} of {tally.stored:,} sends shared their transaction")
+    screen.print(
+        f"{tally.shared:,} of {tally.stored:,} sends shared their transaction, {tally.fused:,} their statement"
+    )
     screen.print(f"{tally.looks:,} calls of a user's function reported their transaction")
     screen.print("not ok: " + ", ".join(f"{n:,} {note}" for note, n in tally.notes.most_common() if n))
     screen.print("faults: " + ", ".join(f"{n} {name}" for name, n in sorted(faults.items())))

@@ -6,7 +6,7 @@ import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -18,14 +18,17 @@ from bench.checker.visits import LEFT_BEHIND, Visit
 
 # Weights of the moves.
 MOVES = {
-    "send": 26, "batch": 8, "read": 28, "pop": 8, "finish": 16, "race": 3, "visit": 10, "trespass": 3, "forge": 2,
-    "break": 2,
+    "send": 26, "batch": 8, "read": 28, "pop": 8, "finish": 16, "race": 3, "burst": 6, "visit": 10, "trespass": 3,
+    "forge": 2, "break": 2,
 }  # fmt: skip
 # Moves of faulty clients.
 UNRULY = frozenset({"forge", "break"})
 
 BATCH = 12
 RACERS = 6
+# Of one function, at one gateway.
+BURSTS = ("send", "batch", "read", "pop", "finish")
+BURST_CALLS = (3, 10)
 VISITS = 4
 # Concurrent clients of a flood.
 FLOOD_CLIENTS = 32
@@ -109,6 +112,8 @@ class Client:
             await self.pop(person, self._plan.queues[-1])
         elif move in ("finish", "race"):
             await self._finish(person, queue, 1 if move == "finish" else RACERS)
+        elif move == "burst":
+            await self._burst(person, queue)
         elif move == "trespass":
             ids = self._known.ids[chance.choice(self._plan.people).owner, queue]
             await self.end(person, queue, chance.choice(ids) if ids else 1)
@@ -146,6 +151,14 @@ class Client:
         await asyncio.gather(
             *(self._make(call, person, {"kind": kind}) for call, kind in zip(calls, kinds, strict=True))
         )
+
+    async def _burst(self, person: Person, queue: str) -> None:
+        """Make one move several times at once at one gateway, so that the calls can become one statement."""
+        chance = self._chance
+        plan = replace(self._plan, urls=[chance.choice(self._plan.urls)])
+        client = Client(plan, self._history, self._known, self._http, chance)
+        move, number = chance.choice(BURSTS), chance.randint(*BURST_CALLS)
+        await asyncio.gather(*(client._move(move, person, queue) for _ in range(number)))
 
     async def end(self, person: Person, queue: str, number: int) -> None:
         """Delete a message, or archive it."""

@@ -51,10 +51,11 @@ def calls(
     settings: list[str] | None = None,
     careful: bool = True,
     judgement: tuple[Any, ...] | None = None,
+    equal: bool = False,
 ) -> list[tuple[Any, ...]]:
-    """Several calls; the header n of their requests counts them."""
-    count = range(len(arguments))
-    requests = [text for n in count for text in ("POST", f"/rpc/{n}", json.dumps({"n": str(n)}), "{}")]
+    """Several calls; the header n of their requests counts them, or is 0 in `equal` requests."""
+    counts = [0 if equal else n for n in range(len(arguments))]
+    requests = [text for n in counts for text in ("POST", f"/rpc/{n}", json.dumps({"n": str(n)}), "{}")]
     statements = statements or [statement] * len(arguments)
     obstacles, *compared = judgement or gateway(JUDGEMENT, queue, statements[0].partition("(")[0])[0]
     assert obstacles == []

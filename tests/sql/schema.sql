@@ -1151,8 +1151,8 @@ CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requ
     AS $$
 declare
     given constant pg_catalog.json[] := arguments;
-    request pg_catalog.text[];
-    former pg_catalog.text[];
+    request pg_catalog.text[] := requests[:4];
+    former pg_catalog.text[] := request;
     fused pg_catalog.record;
     row_counts bigint[];
     bodies pg_catalog.text[];
@@ -1187,10 +1187,18 @@ begin
         pg_catalog.set_config('lock_timeout', '50ms', true),
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     -- For two calls one statement is not faster.
-    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2 then
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
+        -- Each request equals the one before it.
+        and (not (fusion operator(pg_catalog.->>) 'reads_requests')::boolean
+             or requests[5:] is not distinct from requests[:pg_catalog.cardinality(requests) - 4])
+    then
         fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
@@ -1955,17 +1963,11 @@ $$;
 CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
     select coalesce(
         code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
-        -- The bytes of request.jwt. or app. behind the four of the length.
-        or code ~ format(
-            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
-            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
-            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
-        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
-        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
-        or code ~* 'pg_show_all_settings|\{TABLESAMPLECLAUSE '
+        or pgmq_gateway.reads_other_settings(code, array['request.', 'app.'])
+        or code ~ '\{TABLESAMPLECLAUSE '
         or not per_row and (
             code ~* 'random|uuidv'
             or code ~ format(
@@ -1973,7 +1975,7 @@ CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_ro
                 (select string_agg(p.oid::text, '|') from pg_proc as p
                 where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
         false);
-$_$;
+$$;
 
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
@@ -2526,7 +2528,7 @@ CREATE FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text
         case when 'headers' = any (columns) then ', null::pg_catalog.jsonb' end);
 $_$;
 
-CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) RETURNS json
+CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[], reads_requests boolean) RETURNS json
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -2556,6 +2558,7 @@ CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routine
     select json_build_object(
         'kind', k.kind,
         'statement', s.statement,
+        'reads_requests', reads_requests,
         -- As the text of an array, which is read faster.
         'routines', routines::text)
     from (values
@@ -2851,7 +2854,8 @@ begin
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
     if obstacles = '{}' and by_tables.fusible then
-        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.routines);
+        fusion := pgmq_gateway.fusion(
+            queue_name, function_name, by_function.routines, by_tables.reads_requests);
     end if;
 end;
 $$;
@@ -3696,6 +3700,29 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.reads_other_settings(code text, prefixes text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        -- The bytes of a prefix behind the four of the length.
+        code ~ format(
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s))$$,
+            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
+            (
+                select string_agg(b.bytes, '|')
+                from unnest(prefixes) as p (prefix)
+                cross join lateral (
+                    select string_agg(get_byte(prefix::bytea, n) || ' ', '' order by n)
+                    from generate_series(0, length(prefix) - 1) as n
+                ) as b (bytes)
+            ))
+        or code ~* format(
+            $$current_setting(?!\s*\(\s*'(?:%s))$$, replace(array_to_string(prefixes, '|'), '.', '\.'))
+        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
+        or code ~* 'pg_show_all_settings';
+$_$;
+
 CREATE FUNCTION pgmq_gateway.receiving_statement(command text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3991,7 +4018,7 @@ CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_tabl
     where part.relation = any (tables);
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4039,6 +4066,14 @@ begin
                 'pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_language'::regclass,
                 'pg_constraint'::regclass, 'pg_collation'::regclass, 'pg_extension'::regclass)
         end
+    ), code (text, per_row) as (
+        select e.tree, e.class = 'pg_attrdef'::regclass
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+        union all
+        select concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), false
+        from routines as r
+        join pg_proc as p on p.oid = r.oid
+        where r.oid >= 16384
     )
     select
         array(select distinct sentence from sentences order by 1),
@@ -4048,18 +4083,10 @@ begin
             union
             select n from routines, unnest(names) as n
             order by 1),
-        not exists (
-            select
-            from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
-            where pgmq_gateway.distinguishes_calls(e.tree, written, e.class = 'pg_attrdef'::regclass))
-        and not exists (
-            select
-            from routines as r
-            join pg_proc as p on p.oid = r.oid
-            where r.oid >= 16384
-              and pgmq_gateway.distinguishes_calls(
-                  concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), written, false))
-    into obstacles, relations, functions, fusible;
+        not exists (select from code as c where pgmq_gateway.distinguishes_calls(c.text, written, c.per_row)),
+        exists (
+            select from code as c where pgmq_gateway.reads_other_settings(c.text, array['request.jwt.', 'app.']))
+    into obstacles, relations, functions, fusible, reads_requests;
 end;
 $$;
 
@@ -4834,8 +4861,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.fused_settle(role text, statement text, signa
 REVOKE ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], other_columns name[], ordered_by name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_name text, columns name[], other_columns name[], ordered_by name) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[]) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[], reads_requests boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[], reads_requests boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
@@ -4951,6 +4978,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.queue_storage() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_tables(queue_name text, OUT queue_table regclass, OUT archive_table regclass) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.reads_other_settings(code text, prefixes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.reads_other_settings(code text, prefixes text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.receiving_statement(command text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.receiving_statement(command text) TO authenticator;
 
@@ -4986,8 +5016,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 

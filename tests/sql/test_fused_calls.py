@@ -221,12 +221,8 @@ def test_policies_on_claims_and_random_defaults_make_no_difference(db: Sql, gate
     assert fusion(gateway, function) is not None
 
 
-DISTINGUISHING = {
+READING_REQUESTS = {
     "a header": ["create policy p on pgmq.q_q using (current_setting('request.headers')::json ->> 'x' = 'a')"],
-    "a setting of the session": ["create policy p on pgmq.q_q using (current_setting('enable_seqscan') = 'on')"],
-    "a setting with a computed name": [
-        "create policy p on pgmq.q_q using (current_setting('request.' || (message ->> 'x')) = 'a')"
-    ],
     "a default that is a header": [
         "alter table pgmq.q_q add column origin text default current_setting('request.headers', true)"
     ],
@@ -235,15 +231,58 @@ DISTINGUISHING = {
         "$$ select current_setting('request.jwt.claims', true) || current_setting('request.path', true) $$",
         "create policy p on pgmq.q_q using (public.path() = 'a')",
     ],
-    "a number of messages": [
-        "create function public.filled() returns bigint stable security definer language sql "
-        "begin atomic select count(*) from pgmq.q_q; end",
-        "create policy p on pgmq.q_q using (true) with check (public.filled() < 2)",
-    ],
     "the default of an argument": [
         "create function public.path(given text default current_setting('request.path', true)) returns text "
         "stable language sql as 'select given'",
         "create policy p on pgmq.q_q using (public.path() = 'a')",
+    ],
+}
+
+
+@pytest.mark.parametrize("changes", READING_REQUESTS.values(), ids=READING_REQUESTS)
+def test_n6_policies_on_requests_need_equal_ones(db: Sql, gateway: Sql, changes: list[str]) -> None:
+    found = fusion(gateway)
+    assert found is not None
+    assert not found["reads_requests"]
+    for change in changes:
+        db(change)
+    found = fusion(gateway)
+    assert found is not None
+    assert found["reads_requests"]
+
+
+@pytest.mark.parametrize(("equal", "count"), [(False, 4), (True, 1)])
+def test_calls_with_equal_requests_are_one_statement(db: Sql, gateway: Sql, equal: bool, count: int) -> None:
+    db("alter table pgmq.q_q enable row level security")
+    db("create policy p on pgmq.q_q to anon using (message ->> 'n' = current_setting('request.headers')::json ->> 'n')")
+    sent = [{"n": "0" if equal else str(n)} for n in range(4)]
+    calls(gateway, [json.dumps({"queue_name": "q", "message": one}) for one in sent], careful=False, equal=equal)
+    assert db("select message from pgmq.q_q order by msg_id") == [(one,) for one in sent]
+    assert commands(db) == count
+
+
+def test_a_policy_on_headers_hides_messages_of_equal_requests(db: Sql, gateway: Sql) -> None:
+    db("alter table pgmq.q_q enable row level security")
+    db("create policy p on pgmq.q_q to anon using (message ->> 'n' = current_setting('request.headers')::json ->> 'n')")
+    db(
+        "insert into pgmq.q_q (vt, message) "
+        "select now(), json_build_object('n', mod(n, 2)) from generate_series(0, 7) as n"
+    )
+    arguments = ['{"queue_name": "q"}'] * 5
+    rows = calls(gateway, arguments, statement="pop(queue_name)", careful=False, equal=True)
+    assert [row_count for row_count, *_ in rows] == [1, 1, 1, 1, 0]
+    assert db("select array_agg(msg_id order by msg_id) from pgmq.q_q") == [([2, 4, 6, 8],)]
+
+
+DISTINGUISHING = {
+    "a setting of the session": ["create policy p on pgmq.q_q using (current_setting('enable_seqscan') = 'on')"],
+    "a setting with a computed name": [
+        "create policy p on pgmq.q_q using (current_setting('request.' || (message ->> 'x')) = 'a')"
+    ],
+    "a number of messages": [
+        "create function public.filled() returns bigint stable security definer language sql "
+        "begin atomic select count(*) from pgmq.q_q; end",
+        "create policy p on pgmq.q_q using (true) with check (public.filled() < 2)",
     ],
     "all settings": ["create policy p on pgmq.q_q using ((select count(*) from pg_show_all_settings()) > 0)"],
     "the last id": ["create policy p on pgmq.q_q using ((select last_value from pgmq.q_q_msg_id_seq) < 9)"],

@@ -243,8 +243,8 @@ language plpgsql
 as $calls$
 declare
     given constant pg_catalog.json[] := arguments;
-    request pg_catalog.text[];
-    former pg_catalog.text[];
+    request pg_catalog.text[] := requests[:4];
+    former pg_catalog.text[] := request;
     fused pg_catalog.record;
     row_counts bigint[];
     bodies pg_catalog.text[];
@@ -279,10 +279,18 @@ begin
         pg_catalog.set_config('lock_timeout', '50ms', true),
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('request.jwt.claims', claims, true),
+        pg_catalog.set_config('request.method', request[1], true),
+        pg_catalog.set_config('request.path', request[2], true),
+        pg_catalog.set_config('request.headers', request[3], true),
+        pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
     -- For two calls one statement is not faster.
-    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2 then
+    if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
+        -- Each request equals the one before it.
+        and (not (fusion operator(pg_catalog.->>) 'reads_requests')::boolean
+             or requests[5:] is not distinct from requests[:pg_catalog.cardinality(requests) - 4])
+    then
         fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;

@@ -1,10 +1,40 @@
 -- Whether the calls of a function on a queue can be one statement, and which. `fused_calls.sql` runs it.
 
--- Whether code could distinguish several calls in one statement from a statement for each: it reads the tables that the
--- calls write, a setting other than the claims and those of the operator (app.…), or a random value or sample, which a
--- subquery would get once for all calls.
+-- Whether code reads a setting whose name is not a constant that begins with one of these prefixes.
 --
--- code     a node tree, or the source of a function; names and strings in trees are numbers
+-- code  a node tree, or the source of a function; names and strings in trees are numbers
+create or replace function pgmq_gateway.reads_other_settings(code text, prefixes text[])
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $reads$
+    select
+        -- The bytes of a prefix behind the four of the length.
+        code ~ format(
+            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s))$$,
+            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
+            (
+                select string_agg(b.bytes, '|')
+                from unnest(prefixes) as p (prefix)
+                cross join lateral (
+                    select string_agg(get_byte(prefix::bytea, n) || ' ', '' order by n)
+                    from generate_series(0, length(prefix) - 1) as n
+                ) as b (bytes)
+            ))
+        or code ~* format(
+            $$current_setting(?!\s*\(\s*'(?:%s))$$, replace(array_to_string(prefixes, '|'), '.', '\.'))
+        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
+        or code ~* 'pg_show_all_settings';
+$reads$;
+revoke all on function pgmq_gateway.reads_other_settings from public;
+grant execute on function pgmq_gateway.reads_other_settings to authenticator;
+
+-- Whether code could distinguish several calls with equal requests in one statement from a statement for each: it reads
+-- the tables that the calls write, a setting other than those of the request and of the operator (app.…), or a random
+-- value or sample, which a subquery would get once for all calls.
+--
+-- code     as above
 -- tables   with their sequences
 -- per_row  whether it is evaluated for each row, as defaults are
 create or replace function pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean)
@@ -15,14 +45,8 @@ set search_path = pg_catalog, pg_temp
 as $distinguishes$
     select coalesce(
         code ~ format(':relid (?:%s) ', array_to_string(tables, '|'))
-        -- The bytes of request.jwt. or app. behind the four of the length.
-        or code ~ format(
-            $$:funcid (?:%s|%s) (?![^{]*\{CONST [^[}]*\[ (?:-?\d+ ){4}(?:%s|%s))$$,
-            'current_setting(text)'::regprocedure::oid, 'current_setting(text, boolean)'::regprocedure::oid,
-            '114 101 113 117 101 115 116 46 106 119 116 46 ', '97 112 112 46 ')
-        or code ~* $$current_setting(?!\s*\(\s*'(?:request\.jwt|app)\.)$$
-        or code ~ format(':funcid %s ', 'pg_show_all_settings()'::regprocedure::oid)
-        or code ~* 'pg_show_all_settings|\{TABLESAMPLECLAUSE '
+        or pgmq_gateway.reads_other_settings(code, array['request.', 'app.'])
+        or code ~ '\{TABLESAMPLECLAUSE '
         or not per_row and (
             code ~* 'random|uuidv'
             or code ~ format(
@@ -113,11 +137,14 @@ $statement$;
 revoke all on function pgmq_gateway.receiving_statement from public;
 grant execute on function pgmq_gateway.receiving_statement to authenticator;
 
--- What `fused_calls` needs to run calls of a function on a queue as one statement, or null: its kind, the statement, and
--- the functions that each call would execute.
+-- What `calls` needs to run calls of a function on a queue as one statement, or null: its kind, the statement, the
+-- functions that each call would execute, and whether the requests have to be equal.
 --
--- routines  these functions
-create or replace function pgmq_gateway.fusion(queue_name text, function_name text, routines oid[])
+-- routines        these functions
+-- reads_requests  whether policies read headers, cookies, path or method
+create or replace function pgmq_gateway.fusion(
+    queue_name text, function_name text, routines oid[], reads_requests boolean
+)
 returns json
 language sql
 stable
@@ -149,6 +176,7 @@ as $fusion$
     select json_build_object(
         'kind', k.kind,
         'statement', s.statement,
+        'reads_requests', reads_requests,
         -- As the text of an array, which is read faster.
         'routines', routines::text)
     from (values

@@ -130,12 +130,18 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 
 -- The obstacles of tables that calls write, and of what these tables use in turn.
 --
--- obstacles  sentences
--- relations  the tables, and those that their policies read
--- functions  the names of functions and operators that they use
--- fusible    whether nothing in them distinguishes one statement for several calls from several (`distinguishes_calls`)
+-- obstacles       sentences
+-- relations       the tables, and those that their policies read
+-- functions       the names of functions and operators that they use
+-- fusible         whether nothing in them distinguishes one statement for several calls from several (`distinguishes_calls`)
+-- reads_requests  whether that requires equal headers, cookies, paths and methods
 create or replace function pgmq_gateway.table_obstacles(
-    tables oid[], out obstacles text[], out relations oid[], out functions text[], out fusible boolean
+    tables oid[],
+    out obstacles text[],
+    out relations oid[],
+    out functions text[],
+    out fusible boolean,
+    out reads_requests boolean
 )
 language plpgsql
 stable
@@ -185,6 +191,14 @@ begin
                 'pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_language'::regclass,
                 'pg_constraint'::regclass, 'pg_collation'::regclass, 'pg_extension'::regclass)
         end
+    ), code (text, per_row) as (
+        select e.tree, e.class = 'pg_attrdef'::regclass
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+        union all
+        select concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), false
+        from routines as r
+        join pg_proc as p on p.oid = r.oid
+        where r.oid >= 16384
     )
     select
         array(select distinct sentence from sentences order by 1),
@@ -194,18 +208,10 @@ begin
             union
             select n from routines, unnest(names) as n
             order by 1),
-        not exists (
-            select
-            from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
-            where pgmq_gateway.distinguishes_calls(e.tree, written, e.class = 'pg_attrdef'::regclass))
-        and not exists (
-            select
-            from routines as r
-            join pg_proc as p on p.oid = r.oid
-            where r.oid >= 16384
-              and pgmq_gateway.distinguishes_calls(
-                  concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), written, false))
-    into obstacles, relations, functions, fusible;
+        not exists (select from code as c where pgmq_gateway.distinguishes_calls(c.text, written, c.per_row)),
+        exists (
+            select from code as c where pgmq_gateway.reads_other_settings(c.text, array['request.jwt.', 'app.']))
+    into obstacles, relations, functions, fusible, reads_requests;
 end;
 $obstacles$;
 revoke all on function pgmq_gateway.table_obstacles from public;

@@ -99,7 +99,8 @@ begin
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
     if obstacles = '{}' and by_tables.fusible then
-        fusion := pgmq_gateway.fusion(queue_name, function_name, by_function.routines);
+        fusion := pgmq_gateway.fusion(
+            queue_name, function_name, by_function.routines, by_tables.reads_requests);
     end if;
 end;
 $judgement$;
