@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import jwt
@@ -148,6 +149,8 @@ def test_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str], qu
         (["token", "--role", "anon", "--claim", "acme"], 2, "acme is not KEY=JSON"),
         (["serve", "--db-uri", "postgresql://127.0.0.1:1/x"], 2, "--db-uri and --data-dir exclude each other"),
         (["token"], 2, "Missing option '--role'"),
+        (["serve", "--ready", "--admin-port", "1"], 1, "no gateway responds at http://127.0.0.1:1/ready: "),
+        (["serve", "--ready", "--admin-port", "0"], 1, "--ready needs the admin port of the running gateway"),
     ],
 )
 def test_failures_are_one_line(data: list[str], arguments: list[str], status: int, message: str) -> None:
@@ -182,6 +185,20 @@ def test_a_bug_is_one_line_and_an_interrupt_none(raised: str, status: int, stder
     script = f"from pgmq_gateway.cli import main\ndef app(**_): raise {raised}\nmain.app = app\nmain.main()"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (status, stderr)
+
+
+def test_w19_the_version_is_printed() -> None:
+    for option in ("--version", "-v"):
+        result = run(option)
+        assert (result.returncode, result.stdout) == (0, f"pgmq-gateway {version('pgmq-gateway')}\n")
+
+
+def test_w19_a_running_gateway_is_asked_whether_it_is_ready(embedded: Server) -> None:
+    port = embedded.admin_url.rpartition(":")[2]
+    result = run("serve", "--ready", "--host", "*", "--admin-port", port)
+    assert (result.returncode, result.stdout) == (0, f"OK: http://127.0.0.1:{port}/ready\n")
+    status, message = failure("serve", "--ready", "--admin-port", embedded.url.rpartition(":")[2])
+    assert (status, message) == (1, f"the gateway is not ready: {embedded.url}/ready responds with 404")
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["install"], ["keys"], ["token"], ["queue"], ["queue", "show"]])

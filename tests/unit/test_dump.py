@@ -40,7 +40,7 @@ def test_round_trip_of_the_defaults() -> None:
             "db_tx_end": st.sampled_from(["commit", "rollback-allow-override"]),
             "db_plan_enabled": st.booleans(),
             "db_hoisted_tx_settings": st.just(()) | NAMES,
-            "jwt_role_claim_key": TEXTS,
+            "jwt_role_claim_key": TEXTS.map(lambda text: f'."{text.replace(chr(34), chr(39))}"'),
             "server_trace_header": st.none() | TEXTS,
             "publishable_keys": st.just(()) | NAMES,
             "key_layer": st.none() | st.booleans(),

@@ -151,6 +151,16 @@ def test_a_secret_file_must_be_utf8(config: Config, tmp_path: Path) -> None:
         ('pgmq-gateway-rate-limits = "anon=1/s, s3cret"', "{}:1: pgmq-gateway-rate-limits: limit 2 is malformed: "),
         ('pgmq-gateway-trusted-proxies = "10.0.0.1/8"', "{}:1: pgmq-gateway-trusted-proxies: 10.0.0.1/8 has host bits"),
         ('pgmq-gateway-trusted-proxies = "::1, proxy"', "{}:1: pgmq-gateway-trusted-proxies: 'proxy' does not appear"),
+        ('jwt-aud = "not a uri: this"', "{}:1: jwt-aud: 'not a uri: this' has a colon and is not a URI: "),
+        ('jwt-aud = "https://example.org/%zz"', "{}:1: jwt-aud: 'https://example.org/%zz' has a colon"),
+        ('jwt-role-claim-key = "role"', "{}:1: jwt-role-claim-key: 'role' is not part of a path: write .role or "),
+        ('openapi-server-proxy-uri = "example.com"', "{}:1: openapi-server-proxy-uri: 'example.com' is not the URL"),
+        ('openapi-server-proxy-uri = "ftp://x/"', "{}:1: openapi-server-proxy-uri: 'ftp://x/' is not the URL"),
+        ('openapi-server-proxy-uri = "http:///x"', "{}:1: openapi-server-proxy-uri: 'http:///x' is not the URL"),
+        ('openapi-server-proxy-uri = "http://x:0"', "{}:1: openapi-server-proxy-uri: 'http://x:0' is not the URL"),
+        ('openapi-server-proxy-uri = "http://x:66000"', "{}:1: openapi-server-proxy-uri: 'http://x:66000' is not"),
+        ('openapi-server-proxy-uri = "http://x/a b"', "{}:1: openapi-server-proxy-uri: 'http://x/a b' is not the URL"),
+        ('openapi-server-proxy-uri = "http://x/?a"', "{}:1: openapi-server-proxy-uri: 'http://x/?a' is not the URL"),
         ('pgmq-gateway-reuse-port = "s3cret"', "{}:1: pgmq-gateway-reuse-port: Input should be a valid boolean"),
         (f'app.settings.a = "{MASK}"', "{}:1: app.settings.a: ******** is what --dump-config prints"),
     ],
@@ -161,6 +171,16 @@ def test_an_error_in_the_file_names_file_and_line(config: Config, text: str, mes
         load_settings(path)
     assert str(caught.value).startswith(message.format(path))
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("audience", ["my app", "https://example.org/é".replace("é", "%C3%A9"), "urn:a:b", "a/b?c"])
+def test_w18_an_audience_is_any_text_or_a_uri(audience: str) -> None:
+    assert load_settings(jwt_aud=audience).jwt_aud == audience
+
+
+@pytest.mark.parametrize("url", ["https://example.com:8443/basePath", "http://[::1]:3000/", "http://h"])
+def test_w18_the_api_has_a_url(url: str) -> None:
+    assert load_settings(openapi_server_proxy_uri=url).openapi_server_proxy_uri == url
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.auth.jwk import ASYMMETRIC, Key
 from pgmq_gateway.auth.keyset import KeySet, own_keys
 from pgmq_gateway.auth.remote_keys import RemoteKeys
-from pgmq_gateway.auth.roleclaim import MISSING, RoleClaim
 from pgmq_gateway.errors import AnonymousDisabled, GatewayError, InvalidClaims, KeysMissing, Unauthorized, UnknownRole
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head
 from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.settings.roleclaim import MISSING, RoleClaim
 
 # Between the clocks of the issuer and the gateway.
 CLOCK_SKEW_SECONDS = 30

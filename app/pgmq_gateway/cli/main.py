@@ -18,10 +18,12 @@ import typer
 
 from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.apikeys import KeyRing
+from pgmq_gateway.auth.keyset import own_keys
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.calls.call import EXECUTABLE
 from pgmq_gateway.calls.catalog import Function, load
 from pgmq_gateway.cli.queues import queue
+from pgmq_gateway.cli.ready import ready_url
 from pgmq_gateway.cli.serve import LOOPBACK, Launch, with_keys, with_secret
 from pgmq_gateway.cli.terminal import (
     Config,
@@ -61,12 +63,28 @@ app = typer.Typer(
     epilog="Settings are read from the environment, under PostgREST's names (PGRST_DB_URI, PGRST_JWT_SECRET, ...), and "
     "from a configuration file in PostgREST's format, given by --config or PGMQ_GATEWAY_CONFIG.",
     invoke_without_command=True,
-    callback=help_without_command,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(queue, name="queue")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pgmq-gateway {version('pgmq-gateway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-v", callback=_print_version, is_eager=True, help="Print the version, and exit."),
+    ] = False,
+) -> None:
+    help_without_command(context)
 
 
 def main() -> None:
@@ -135,6 +153,10 @@ def serve_command(
         bool,
         typer.Option("--dump-config", help="Print the settings as a configuration file, secrets masked, and exit."),
     ] = False,
+    ready: Annotated[
+        bool,
+        typer.Option("--ready", help="Ask a running gateway with these settings whether it is ready, and exit."),
+    ] = False,
 ) -> None:
     """Serve queues over HTTP, from the embedded database or from the one given by --db-uri or PGRST_DB_URI."""
     if db_uri and data_dir:
@@ -151,7 +173,12 @@ def serve_command(
         config, options, _number_of_workers(workers), None if no_dashboard else dashboard_port, data_dir, stop_signals
     )
     settings = launch.settings()
+    if ready:
+        print(f"OK: {ready_url(settings)}")
+        return
     if dump_config:
+        if settings.jwt_secret is not None:
+            own_keys(settings)
         print(dump(settings))
         return
     # Cancelled by a signal before it served.

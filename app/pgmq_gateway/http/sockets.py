@@ -69,9 +69,13 @@ def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:
     return [one for _, one in sorted(zip(names, found, strict=False), key=lambda pair: pair[0] == "admin")]
 
 
+def reachable_host(host: str) -> str:
+    """The host for connections to a server on this one: not everywhere can a wildcard address be connected to."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 no binding here
+
+
 def url(bound: socket.socket) -> str:
     """The URL of a socket."""
     host, port = bound.getsockname()[:2]
-    # A wildcard address cannot be connected to everywhere.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 no binding here
+    host = reachable_host(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -22,6 +22,8 @@ from pgmq_gateway.settings import sources
 from pgmq_gateway.settings.address import Address
 from pgmq_gateway.settings.configfile import ConfigFileError
 from pgmq_gateway.settings.ratelimit import read_rate_limits
+from pgmq_gateway.settings.roleclaim import RoleClaim
+from pgmq_gateway.settings.uris import check_base_url, check_string_or_uri
 
 # RFC 7518, section 3.2: a key for HS256 is at least as long as the hash.
 MIN_SECRET_BYTES = 32
@@ -247,6 +249,14 @@ class Settings(BaseModel):
                 f"{value} is also the API's port, PGRST_SERVER_PORT: set another port, or 0 for any free port"
                 " (--port, --admin-port)"
             )
+        return value
+
+    @field_validator("jwt_aud", "jwt_role_claim_key", "openapi_server_proxy_uri")
+    @classmethod
+    def _well_formed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        check = {"jwt_aud": check_string_or_uri, "jwt_role_claim_key": RoleClaim.of}
+        if value is not None:
+            check.get(info.field_name or "", check_base_url)(value)
         return value
 
     @field_validator("secret_keys")

@@ -5,8 +5,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pgmq_gateway.settings.model import SettingsError
-
 # Filters that select a string of an array.
 TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "==": lambda text, wanted: text == wanted,
@@ -33,15 +31,13 @@ class RoleClaim:
 
     @classmethod
     def of(cls, text: str) -> "RoleClaim":
-        """Parse a path, with or without the `$` of JSONPath. Raises SettingsError."""
+        """Parse a path, with or without the `$` of JSONPath. Raises ValueError."""
         rest, steps = text.strip().removeprefix("$"), []
         while found := STEP.match(rest):
             steps.append(_step(found))
             rest = rest[found.end() :]
         if rest or not steps:
-            raise SettingsError(
-                f"PGRST_JWT_ROLE_CLAIM_KEY: {rest or text!r} is not part of a path: write .role or .a.roles[0]"
-            )
+            raise ValueError(f"{rest or text!r} is not part of a path: write .role or .a.roles[0]")
         return cls(tuple(steps))
 
     def find(self, claims: object) -> object:
