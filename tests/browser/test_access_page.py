@@ -88,12 +88,20 @@ async def test_a_permission_is_granted_explained_and_revoked(desk: Desk, sql: Sq
     dialog = desk.page.get_by_role("dialog", name="Create policies")
     await expect(dialog.get_by_label("Role")).to_have_value("authenticated")
     await expect(dialog).to_contain_text('{"user_id": "1234"}')
+    ticks = dialog.get_by_role("group", name="Operations").get_by_role("checkbox")
+    await expect(ticks).to_have_count(5)
+    await expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(1)
+    await expect(dialog.get_by_role("checkbox", name="send")).to_be_checked()
     await desk.picture("access-template")
+    await dialog.get_by_role("checkbox", name="send").click()
+    await expect(dialog.get_by_role("button", name="Create", exact=True)).to_be_disabled()
+    await dialog.get_by_role("checkbox", name="send").click()
     await dialog.get_by_role("button", name="Create", exact=True).click()
     await expect(verdict(desk, "authenticated can send the messages that policies allow.")).to_be_visible()
-    expressions = sql("select polname from pg_policy where polrelid = to_regclass(%s)", f"pgmq.q_{queue}")
-    assert len(expressions) == 4
-    await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("insert on the archive")
+    commands = sql("select command from pgmq_admin.list_policies(%s) order by 1", queue)
+    assert commands == [("insert",), ("select",)]
+    assert privileges(sql, queue) == {"INSERT", "SELECT"}
+    await expect(desk.page.get_by_role("list", name="Policies")).to_contain_text("insert on the queue")
     assert caller.call("send", message=message).is_success
     assert caller.refusal("send", message={"user_id": "another"})[0] == "42501"
     assert sql(f"select message ->> 'user_id' from pgmq.q_{queue}") == [(USER,)]

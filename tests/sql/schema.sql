@@ -113,7 +113,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
 
-CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text) RETURNS SETOF text
+CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text, operations text[] DEFAULT NULL::text[]) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -122,11 +122,14 @@ declare
     tables record;
     given record;
     wanted record;
+    kept text;
+    created boolean := false;
 begin
     perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_role(role);
-    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    select * into given from pgmq_gateway.check_template(
+        template, tables.queue_table, role, claim, member, operations);
     for wanted in
         select
             t.oid as on_table, c.word,
@@ -143,16 +146,22 @@ begin
         cross join lateral (select pgmq_gateway.command_word(n.command)) as c (word)
         order by n.on_table desc, c.word
     loop
+        -- Operations share policies: those of earlier operations are kept.
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
-            raise exception 'policy "%" on % already exists', wanted.policy, wanted.on_table using
-                errcode = 'duplicate_object',
-                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+            kept := coalesce(kept, format('policy "%s" on %s', wanted.policy, wanted.on_table));
+            continue;
         end if;
         execute format(
             'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
             case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        created := true;
         return next wanted.policy;
     end loop;
+    if not created then
+        raise exception '% already exists', kept using
+            errcode = 'duplicate_object',
+            hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+    end if;
     if template = 'producer' then
         execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
     end if;
@@ -160,7 +169,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) IS 'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' names. claim and member: the messages whose member equals this claim; a.b is b inside a.';
+COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) IS 'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' names. claim and member: the messages whose member equals this claim; a.b is b inside a. operations: those of the template to allow; default: all of them.';
 
 CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -717,7 +726,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) IS 'Moves messages to another queue, where they are visible at once, count as never read and keep their age. Returns the old and the new id of each.';
 
-CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb)
+CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title text, description text, parameters jsonb, operations text[])
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -726,18 +735,23 @@ CREATE FUNCTION pgmq_admin.policy_templates() RETURNS TABLE(template text, title
             'own_messages', 'Own messages',
             'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
             'such as its user id.',
-            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb,
+            '{send,read,pop,archive,delete}'::text[]
         ),
         (
             'tenant', 'Messages of the tenant',
             'Send, read, pop, archive and delete the messages of the caller''s tenant, given by a claim.',
-            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]',
+            '{send,read,pop,archive,delete}'
         ),
-        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]'),
-        ('producer', 'Producer', 'Send messages, but read none.', '[]');
+        (
+            'consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]',
+            '{read,pop,archive,delete}'
+        ),
+        ('producer', 'Producer', 'Send messages, but read none.', '[]', '{send}');
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy() and their parameters.';
+COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_policy(), their parameters, and the operations that they allow.';
 
 CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -1690,15 +1704,17 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) RETURNS record
+CREATE FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, INOUT operations text[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     id constant oid := to_regrole(quote_ident(role));
     takes jsonb;
+    allowed text[];
 begin
-    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    select t.parameters, t.operations into takes, allowed
+    from pgmq_admin.policy_templates() as t where t.template = check_template.template;
     if takes is null then
         raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
@@ -1734,11 +1750,14 @@ begin
             errcode = 'object_not_in_prerequisite_state',
             hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
-    operations := case template
-        when 'consumer' then '{read,pop,archive,delete}'
-        when 'producer' then '{send}'
-        else '{send,read,pop,archive,delete}'
-    end::text[];
+    operations := coalesce(operations, allowed);
+    perform pgmq_gateway.check_operations(operations);
+    if not operations <@ allowed then
+        raise exception 'template "%" does not allow all of these operations: %',
+            template, array_to_string(operations, ', ')
+        using
+            errcode = 'invalid_parameter_value', hint = format('It allows %s.', array_to_string(allowed, ', '));
+    end if;
 end;
 $_$;
 
@@ -4620,8 +4639,8 @@ GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO s
 REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
@@ -4781,7 +4800,7 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_request_role(login name, role name) TO 
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, OUT operations text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, INOUT operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.clean_session() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.clean_session() TO authenticator;

@@ -80,6 +80,8 @@ def test_the_claim_of_nobody_equals_the_member_of_nothing_never(undone: Sql) -> 
         ("'consumer', claim => 'sub'", errors.InvalidParameterValue, "takes neither claim nor member"),
         ("'tenant', claim => ''", errors.InvalidParameterValue, "must not be empty"),
         ("'tenant', claim => 'user_metadata.tenant'", errors.InvalidParameterValue, "cannot be trusted"),
+        ("'consumer', operations => '{read,send}'", errors.InvalidParameterValue, "does not allow all of these"),
+        ("'consumer', operations => '{}'", errors.InvalidParameterValue, 'operation "" is unknown'),
         ("'tenant', 'nobody'", errors.UndefinedObject, 'role "nobody" does not exist'),
         ("'tenant', 'service_role'", errors.ObjectNotInPrerequisiteState, 'would not apply to role "service_role"'),
     ],
@@ -105,6 +107,18 @@ def test_the_same_again_is_refused_and_says_so(undone: Sql) -> None:
            " pgmq_admin.list_policies('q')) as p")  # fmt: skip
     with pytest.raises(errors.UndefinedObject, match='queue "q" has no policy'):
         undone("select pgmq_admin.drop_policy('q', 'consumer of anon: select')")
+
+
+def test_operations_are_allowed_one_by_one(undone: Sql) -> None:
+    def allow(operation: str) -> set[str]:
+        made = undone("select pgmq_admin.create_policy('q', 'consumer', operations => array[%s])", operation)
+        return {row[0].rpartition(" ")[2] for row in made}
+
+    assert allow("read") == {"select", "update"}
+    assert undone("select operations from pgmq_admin.list_grants('q') where role = 'authenticated'") == [(["read"],)]
+    assert allow("delete") == {"delete"}
+    verdicts = "select operation from pgmq_admin.rights('q') where role = 'authenticated' and verdict = 'all'"
+    assert undone(verdicts) == [("read",), ("pop",), ("delete",)]
 
 
 def test_a_producer_loses_all_that_the_template_gave(undone: Sql) -> None:

@@ -69,7 +69,7 @@ revoke all on function pgmq_admin.set_rls from public;
 grant execute on function pgmq_admin.set_rls to service_role;
 
 create or replace function pgmq_admin.policy_templates()
-returns table (template text, title text, description text, parameters jsonb)
+returns table (template text, title text, description text, parameters jsonb, operations text[])
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
@@ -79,22 +79,29 @@ as $templates$
             'own_messages', 'Own messages',
             'Send, read, pop, archive and delete the messages whose member equals a claim of the caller''s token, '
             'such as its user id.',
-            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb
+            '[{"name": "claim", "default": "sub"}, {"name": "member", "default": "user_id"}]'::jsonb,
+            '{send,read,pop,archive,delete}'::text[]
         ),
         (
             'tenant', 'Messages of the tenant',
             'Send, read, pop, archive and delete the messages of the caller''s tenant, given by a claim.',
-            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]'
+            '[{"name": "claim", "default": "tenant_id"}, {"name": "member", "default": "tenant_id"}]',
+            '{send,read,pop,archive,delete}'
         ),
-        ('consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]'),
-        ('producer', 'Producer', 'Send messages, but read none.', '[]');
+        (
+            'consumer', 'Consumer', 'Read, pop, archive and delete all messages, but send none.', '[]',
+            '{read,pop,archive,delete}'
+        ),
+        ('producer', 'Producer', 'Send messages, but read none.', '[]', '{send}');
 $templates$;
-comment on function pgmq_admin.policy_templates is 'The templates of create_policy() and their parameters.';
+comment on function pgmq_admin.policy_templates is
+    'The templates of create_policy(), their parameters, and the operations that they allow.';
 revoke all on function pgmq_admin.policy_templates from public;
 grant execute on function pgmq_admin.policy_templates to service_role;
 
 create or replace function pgmq_admin.create_policy(
-    queue_name text, template text, role name default 'authenticated', claim text default null, member text default null
+    queue_name text, template text, role name default 'authenticated', claim text default null,
+    member text default null, operations text[] default null
 )
 returns setof text
 language plpgsql
@@ -106,11 +113,14 @@ declare
     tables record;
     given record;
     wanted record;
+    kept text;
+    created boolean := false;
 begin
     perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_role(role);
-    select * into given from pgmq_gateway.check_template(template, tables.queue_table, role, claim, member);
+    select * into given from pgmq_gateway.check_template(
+        template, tables.queue_table, role, claim, member, operations);
     for wanted in
         select
             t.oid as on_table, c.word,
@@ -127,16 +137,22 @@ begin
         cross join lateral (select pgmq_gateway.command_word(n.command)) as c (word)
         order by n.on_table desc, c.word
     loop
+        -- Operations share policies: those of earlier operations are kept.
         if exists (select from pg_policy where polrelid = wanted.on_table and polname = wanted.policy) then
-            raise exception 'policy "%" on % already exists', wanted.policy, wanted.on_table using
-                errcode = 'duplicate_object',
-                hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+            kept := coalesce(kept, format('policy "%s" on %s', wanted.policy, wanted.on_table));
+            continue;
         end if;
         execute format(
             'create policy %I on %s for %s to %I %s (%s)', wanted.policy, wanted.on_table, wanted.word, role,
             case wanted.word when 'insert' then 'with check' else 'using' end, wanted.condition);
+        created := true;
         return next wanted.policy;
     end loop;
+    if not created then
+        raise exception '% already exists', kept using
+            errcode = 'duplicate_object',
+            hint = 'Keep it, or drop it first with pgmq_admin.drop_policy().';
+    end if;
     if template = 'producer' then
         execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
     end if;
@@ -145,7 +161,8 @@ end;
 $create$;
 comment on function pgmq_admin.create_policy is
     'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' '
-    'names. claim and member: the messages whose member equals this claim; a.b is b inside a.';
+    'names. claim and member: the messages whose member equals this claim; a.b is b inside a. operations: those of the '
+    'template to allow; default: all of them.';
 revoke all on function pgmq_admin.create_policy from public;
 grant execute on function pgmq_admin.create_policy to service_role;
 

@@ -60,9 +60,10 @@ as $name$
 $name$;
 revoke all on function pgmq_gateway.template_policy_name from public;
 
--- Raises unless a template can be applied. Returns its claim and member, with defaults, and its operations.
+-- Raises unless a template can be applied. Returns claim, member and operations, with the template's defaults.
 create or replace function pgmq_gateway.check_template(
-    template text, queue_table regclass, role name, inout claim text, inout member text, out operations text[]
+    template text, queue_table regclass, role name, inout claim text, inout member text,
+    inout operations text[]
 )
 language plpgsql
 stable
@@ -71,8 +72,10 @@ as $check$
 declare
     id constant oid := to_regrole(quote_ident(role));
     takes jsonb;
+    allowed text[];
 begin
-    select t.parameters into takes from pgmq_admin.policy_templates() as t where t.template = check_template.template;
+    select t.parameters, t.operations into takes, allowed
+    from pgmq_admin.policy_templates() as t where t.template = check_template.template;
     if takes is null then
         raise exception 'template "%" is unknown', coalesce(template, '') using
             errcode = 'invalid_parameter_value',
@@ -108,11 +111,14 @@ begin
             errcode = 'object_not_in_prerequisite_state',
             hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
-    operations := case template
-        when 'consumer' then '{read,pop,archive,delete}'
-        when 'producer' then '{send}'
-        else '{send,read,pop,archive,delete}'
-    end::text[];
+    operations := coalesce(operations, allowed);
+    perform pgmq_gateway.check_operations(operations);
+    if not operations <@ allowed then
+        raise exception 'template "%" does not allow all of these operations: %',
+            template, array_to_string(operations, ', ')
+        using
+            errcode = 'invalid_parameter_value', hint = format('It allows %s.', array_to_string(allowed, ', '));
+    end if;
 end;
 $check$;
 revoke all on function pgmq_gateway.check_template from public;

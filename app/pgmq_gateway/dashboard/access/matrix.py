@@ -122,6 +122,11 @@ class Matrix:
     def roles(self) -> list[str]:
         return list(dict.fromkeys([*(role for role, _ in self._permissions), *self._added_roles]))
 
+    def granted(self, role: str) -> list[str]:
+        """The operations that are granted to a role."""
+        found = self._permissions.values()
+        return [one.operation for one in found if one.role == role and one.granted]
+
     def show(self, permissions: Permissions) -> None:
         self._permissions = permissions
         roles = self.roles

@@ -81,7 +81,7 @@ class Access:
         with corner:
             self._refresh: Refresh[Snapshot] = Refresh(self._load, self._show, REFRESH_SECONDS)
         self._first = Failure()
-        self._templates = Templates(api, queue, templates, self._refresh.again)
+        self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), self._refresh.again)
         self._warnings = Warnings(self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Permissions"):

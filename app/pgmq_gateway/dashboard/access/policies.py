@@ -9,8 +9,10 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.dialogs import confirmed
 from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, field, heading, words
+from pgmq_gateway.queue_functions import OPERATIONS
 
 NESTED = re.compile(r"\w+(\.\w+)+")
+NO_OPERATION = "Select at least one operation."
 PLACES = {"queue": "on the queue", "archive": "on the archive"}
 
 
@@ -66,11 +68,23 @@ class Policies:
 
 
 class Templates:
-    """The dialog that creates policies. `created` is awaited afterwards."""
+    """The dialog that creates policies.
 
-    def __init__(self, api: Api, queue: str, templates: Sequence[Row], created: Callable[[], Awaitable[None]]) -> None:
+    granted  the operations that are granted to a role
+    created  awaited afterwards
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        queue: str,
+        templates: Sequence[Row],
+        granted: Callable[[str], Sequence[str]],
+        created: Callable[[], Awaitable[None]],
+    ) -> None:
         self._api = api
         self._queue = queue
+        self._granted = granted
         self._created = created
         self._templates = {row["template"]: row for row in templates}
         with ui.dialog().props('aria-label="Create policies"') as self._dialog, ui.card().classes("dialog"):
@@ -78,8 +92,12 @@ class Templates:
             titles = {name: row["title"] for name, row in self._templates.items()}
             self._template = ui.radio(titles, value=next(iter(titles)), on_change=self._show_template)
             self._template.props("dense aria-label=Template").classes("choice")
-            self._role = field("Role", "authenticated", on_change=self._show_preview)
+            self._role = field("Role", "authenticated", on_change=self._tick)
             self._role.props("autocomplete=off spellcheck=false")
+            with ui.element("div").classes("row-of").props("role=group aria-label=Operations"):
+                self._operations = {
+                    name: ui.checkbox(name, on_change=self._show_preview).props("dense") for name in OPERATIONS
+                }
             with ui.element("div").classes("fields") as self._equal:
                 self._member = field("Message member", on_change=self._show_preview).props("spellcheck=false")
                 self._claim = field("Token claim", on_change=self._show_preview).props("spellcheck=false")
@@ -88,34 +106,57 @@ class Templates:
             with ui.element("div").classes("actions"):
                 button("Cancel", self._dialog.close)
                 self._button = button("Create", self._create, "primary")
-        self._show_template()
 
     def open(self, role: str = "authenticated") -> None:
         self._failure.clear()
         self._role.value = role
+        self._show_template()
         self._dialog.open()
 
-    def _show_template(self) -> None:
-        defaults = {one["name"]: one["default"] for one in self._templates[self._template.value]["parameters"]}
-        self._equal.set_visibility(bool(defaults))
-        self._member.value, self._claim.value = defaults.get("member", ""), defaults.get("claim", "")
+    @property
+    def _selected(self) -> Row:
+        return self._templates[self._template.value]
+
+    @property
+    def _ticked(self) -> list[str]:
+        return [name for name, box in self._operations.items() if box.value and name in self._selected["operations"]]
+
+    def _tick(self) -> None:
+        """Tick the operations that the role already has. Without any, all of the template."""
+        offered = self._selected["operations"]
+        wanted = set(offered) & set(self._granted(self._role.value or "")) or set(offered)
+        for name, box in self._operations.items():
+            box.set_visibility(name in offered)
+            box.value = name in wanted
         self._show_preview()
 
+    def _show_template(self) -> None:
+        defaults = {one["name"]: one["default"] for one in self._selected["parameters"]}
+        self._equal.set_visibility(bool(defaults))
+        self._member.value, self._claim.value = defaults.get("member", ""), defaults.get("claim", "")
+        self._tick()
+
     def _show_preview(self) -> None:
-        template, role = self._template.value, self._role.value or "…"
+        role, operations = self._role.value or "…", ", ".join(self._ticked)
+        self._button.enabled = bool(operations)
         self._preview.clear()
         with self._preview:
-            words(self._templates[template]["description"], "p")
-            words(f"Grants {role} the permissions and creates the policies for this.", "p")
-            if self._templates[template]["parameters"]:
+            words(self._selected["description"], "p")
+            words(f"Grants {role}: {operations}. Creates the policies for this." if operations else NO_OPERATION, "p")
+            if self._selected["parameters"]:
                 words("For example, a caller whose token has the claim", "p")
                 words(example(self._claim.value, "1234"), "code")
                 words("can access the message", "p")
                 words(example(self._member.value, "1234"), "code")
 
     async def _create(self) -> None:
-        wanted = {"queue_name": self._queue, "template": self._template.value, "role": self._role.value}
-        if self._templates[self._template.value]["parameters"]:
+        wanted = {
+            "queue_name": self._queue,
+            "template": self._template.value,
+            "role": self._role.value,
+            "operations": self._ticked,
+        }
+        if self._selected["parameters"]:
             wanted |= {"claim": self._claim.value, "member": self._member.value}
         self._button.props(add="loading")
         answer = await self._api.call("create_policy", wanted)
