@@ -32,6 +32,25 @@ def test_settings_of_the_role_hold_for_its_calls(gateway: RunningGateway, role: 
     assert asked.json()[0] == "Europe/Paris"
 
 
+def test_w17_settings_that_were_granted_to_the_login_role_apply(
+    gateway: RunningGateway, role: str, bearer: Bearer
+) -> None:
+    gateway.sql(f"alter role {role} set log_min_duration_sample = '7h'")
+    gateway.sql(f"alter role {role} set lc_messages = 'C'")
+    gateway.define(SHOW.replace("my.colour", "log_min_duration_sample"))
+    assert gateway.client.post("/rpc/show", headers=bearer(role)).json()[1] == "-1"
+    # It concerns all databases of the server, so it is revoked again.
+    gateway.sql("grant set on parameter log_min_duration_sample to authenticator")
+    try:
+        gateway.define()
+        assert gateway.client.post("/rpc/show", headers=bearer(role)).json()[1] == "7h"
+        assert gateway.client.post("/rpc/show").json()[1] == "-1"
+    finally:
+        gateway.sql("revoke set on parameter log_min_duration_sample from authenticator")
+    gateway.define()
+    assert gateway.client.post("/rpc/show", headers=bearer(role)).json()[1] == "-1"
+
+
 def test_f12_a_call_that_takes_longer_than_its_role_may_is_cancelled(
     gateway: RunningGateway, role: str, bearer: Bearer
 ) -> None:

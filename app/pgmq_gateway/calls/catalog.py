@@ -180,7 +180,7 @@ order by 2, 3, i.names
 """
 
 
-# Settings of the roles that the login role can switch to, as far as those roles can set them.
+# Settings of the roles that the login role can switch to, as far as it can set them itself.
 ROLE_SETTINGS = """
 select
     r.rolname as role,
@@ -196,10 +196,21 @@ cross join lateral (values (n.name, n.name, 1), (n.name, n.value, 2)) as v (name
 where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
   and r.rolname <> session_user
   and pg_has_role(session_user, r.oid, 'member')
-  and v.name <> all ('{role,session_authorization}')
-  and coalesce((select p.context = 'user' from pg_catalog.pg_settings p where p.name = v.name), v.name like '%.%')
+  and v.name <> all (array['role', 'session_authorization'])
+  and coalesce(
+      (
+          select p.context = 'user' or (p.context = 'superuser' and {granted})
+          from pg_catalog.pg_settings p
+          where p.name = v.name
+      ),
+      v.name like '%.%'
+  )
 group by r.rolname
 """
+
+
+# GRANT SET ON PARAMETER, from Postgres 15 on.
+PARAMETER_GRANTED = "pg_catalog.has_parameter_privilege(session_user, p.name, 'SET')"
 
 
 COMMENTS = """
@@ -313,7 +324,8 @@ async def load(
     async with connection.transaction(readonly=True):
         await connection.execute("select pg_catalog.set_config('search_path', '', true)")
         rows = await connection.fetch(FUNCTIONS, list(schemas), list(hoisted))
-        roles = await connection.fetch(ROLE_SETTINGS)
+        granted = PARAMETER_GRANTED if connection.get_server_version().major >= 15 else "false"
+        roles = await connection.fetch(ROLE_SETTINGS.format(granted=granted))
         comments = await connection.fetch(COMMENTS, list(schemas))
         types = {oid for row in rows for oid in row["column_oids"]}
         composite = {row["row_oid"] for row in rows if row["row_oid"]}
