@@ -149,8 +149,9 @@ async def test_a_message_is_sent_found_and_opened(
     sent = ('{"n": 1.10, "id": 123456789012345678901234567890, "big": 9007199254740993}', {"trace": "<b>7</b>"}, True)
     assert rows("message::text, headers, vt > now() + interval '59 min'")[3:] == [sent, sent]
 
-    await desk.get_by_label("Payload contains").fill('{"n": 1.1}')
-    await expect(ids(desk)).to_have_text(["4", "5"])
+    for search, found in (("BIG", ["4", "5"]), ('{"n": 2}', ["2"]), ('{"n": 1.1}', ["4", "5"])):
+        await desk.get_by_label("Payload contains").fill(search)
+        await expect(ids(desk)).to_have_text(found)
     await ids(desk).first.click()
     panel = desk.get_by_role("dialog", name="Message")
     await expect(panel.get_by_role("region", name="payload")).to_contain_text('"n": 1.10,')
@@ -505,8 +506,8 @@ async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, qu
     await screenshot(desk, "queue-error-1440-light")
     await button(desk, "Clear").click()
     await expect(problem).to_have_count(0)
-    await desk.get_by_label("Payload contains").fill("{")
-    await expect(desk.get_by_text("Not JSON: ")).to_be_visible()
+    await desk.get_by_label("Headers contain").fill("{")
+    await expect(desk.get_by_text("Enter JSON, such as")).to_be_visible()
     await button(desk, "More filters").click()
     await expect(desk.get_by_label("Payload path")).to_be_hidden()
     await expect(ids(desk)).to_have_count(1)

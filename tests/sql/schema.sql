@@ -2141,6 +2141,8 @@ begin
         case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
         case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
         case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'text' then
+            'strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0' end,
         case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
         case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
         case
@@ -2165,6 +2167,7 @@ CREATE FUNCTION pgmq_gateway.filter_members() RETURNS TABLE(member text, type te
         ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
         ('min_read_ct', 'number', 'Use a whole number.'),
         ('max_read_ct', 'number', 'Use a whole number.'),
+        ('text', 'string', 'Use a part of the message as text, in upper or lower case.'),
         ('contains', 'any', 'Use any JSON value.'),
         ('path', 'string',
             'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),

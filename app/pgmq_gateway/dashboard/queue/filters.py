@@ -24,7 +24,7 @@ class Filters:
         with ui.element("form").classes("filters").props('aria-label="Filter" role=search') as form:
             self._state = ui.select(STATES, value="", label="State").props("outlined dense options-dense")
             ids = field("Ids", validation=_ids_error).props('placeholder="1, 5, 9" inputmode=numeric')
-            contains = field("Payload contains", validation=_json_error).props("placeholder='{\"user\": 7}'")
+            contains = field("Payload contains").props("placeholder='word or {\"user\": 7}'")
             self._more = button("More filters", self._toggle, icon="tune").props("type=button aria-expanded=false")
             self._clear = button("Clear", self.clear).props("type=button")
             self._others = ui.element("div").classes("more filters")
@@ -99,7 +99,7 @@ class Filters:
         typed = defaultdict(str, {name: place.value for name, place in self._texts.items()})
         values = {
             "msg_ids": [int(word) for word in _words(typed["ids"])],
-            "contains": _json(typed["contains"]),
+            **_search(typed["contains"]),
             "path": typed["path"],
             "headers_contain": _json(typed["headers"]),
             "sent_after": await instant(typed["after"]),
@@ -108,6 +108,16 @@ class Filters:
             "max_read_ct": _number(typed["max_reads"]),
         }
         return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
+
+
+def _search(text: str) -> dict[str, object]:
+    """The condition on the payload: JSON contains an object, array or quoted string; other words are text."""
+    text = (text or "").strip()
+    try:
+        value = _json(text)
+    except (ValueError, RecursionError):
+        value = None
+    return {"contains": value} if isinstance(value, (dict, list, str)) else {"text": text}
 
 
 def _words(text: str) -> list[str]:
@@ -133,6 +143,6 @@ def _number_error(text: str) -> str | None:
 def _json_error(text: str) -> str | None:
     try:
         _json(text)
-    except (ValueError, RecursionError) as error:
-        return f"Not JSON: {error}"
+    except (ValueError, RecursionError):
+        return 'Enter JSON, such as {"trace": 1}.'
     return None
