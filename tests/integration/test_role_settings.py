@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.answers import error
 from tests.calls import ENDLESS_FILTER, ENDLESS_TEXT
 from tests.gateways import RunningGateway
@@ -30,6 +32,21 @@ def test_settings_of_the_role_hold_for_its_calls(gateway: RunningGateway, role: 
     assert gateway.client.post("/rpc/show").json()[0] == "UTC"
     asked = gateway.client.post("/rpc/show", headers={**bearer(role), "Prefer": "timezone=Europe/Paris"})
     assert asked.json()[0] == "Europe/Paris"
+
+
+@pytest.mark.parametrize("whose", ["role authenticator in database", "database"])
+def test_w7_settings_of_the_login_role_and_the_database_apply_after_a_reload(
+    gateway: RunningGateway, whose: str
+) -> None:
+    [(database,)] = gateway.sql("select current_database()")
+    gateway.define(SHOW.replace("my.colour", "my.depth"))
+    for depth in ("1", "2"):
+        gateway.sql(f"alter {whose} {database} set my.depth = {depth}")
+        gateway.define()
+        assert gateway.client.post("/rpc/show").json()[1] == depth
+    gateway.sql(f"alter {whose} {database} reset my.depth")
+    gateway.define()
+    assert gateway.client.post("/rpc/show").json()[1] in (None, "")
 
 
 def test_w17_settings_that_were_granted_to_the_login_role_apply(

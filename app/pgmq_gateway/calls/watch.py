@@ -15,6 +15,7 @@ from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.database.pool import ConnectionPool
+from pgmq_gateway.database.session_defaults import session_defaults
 from pgmq_gateway.errors import CatalogMissing, GatewayError
 from pgmq_gateway.settings.model import Settings
 
@@ -58,6 +59,7 @@ class CatalogWatch:
         self._connection: Connection | None = None
         # Whether Postgres did not respond in time on an open connection.
         self._silent = False
+        self._session_defaults: str | None = None
         # Warnings that are logged already.
         self._warned: set[str] = set()
         self._reload_asked = asyncio.Event()
@@ -203,7 +205,15 @@ class CatalogWatch:
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = began = self._clock()
         async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
+            await self._renew_sessions(connection)
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
         self.load_seconds = self._clock() - began
         self.loads += 1
         self.loaded.set()
+
+    async def _renew_sessions(self, connection: Connection) -> None:
+        """Replace the pool's connections if sessions begin with other settings than at the last load."""
+        before, self._session_defaults = self._session_defaults, await session_defaults(connection)
+        if before is not None and before != self._session_defaults:
+            logger.info("connecting anew: the login role or the database has other settings")
+            self._pool.retire()

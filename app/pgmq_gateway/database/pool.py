@@ -118,7 +118,8 @@ class ConnectionPool:
             raise PoolTimeout from None
 
     def retire(self, *, at_once: bool = False) -> None:
-        """Replace all current connections: their server is shutting down, or has become a standby.
+        """Replace all current connections: their server is shutting down or has become a standby, or their role has new
+        settings.
 
         at_once  also close connections in use, because the server no longer responds
         """
