@@ -11,6 +11,7 @@ from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.proxy import Proxy
 from tests.server import Server
+from tests.waiting import until
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -52,13 +53,20 @@ def wire(kinds: Kinds, folder: Path, directory: DataDirectory) -> Iterator[Path]
     place.rmdir()
 
 
-def test_a_request_is_one_round_trip(
-    kinds: Kinds, wire: Path, database: str, directory: DataDirectory, serve: Callable[..., Server], bearer: Bearer
-) -> None:
+# Bind, Execute and Sync, sent together.
+ROUND_TRIP = b"BES"
+
+
+@pytest.fixture
+def gateway(wire: Path, database: str, directory: DataDirectory, serve: Callable[..., Server]) -> Server:
+    """A gateway with one recorded connection, and a queue."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('kept')")
     uri = f"postgresql://authenticator@/{database}?host={wire}&sslmode=disable"
-    gateway = serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+    return serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+
+
+def test_a_request_is_one_round_trip(kinds: Kinds, gateway: Server, bearer: Bearer) -> None:
     headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
     with httpx.Client(base_url=gateway.url, headers=headers) as client:
         message = {"queue_name": "kept", "message": {"n": 1}}
@@ -69,6 +77,22 @@ def test_a_request_is_one_round_trip(
             assert client.post("/rpc/send", json=message).text == f"[{number}]"
         assert client.post("/rpc/send", json={**message, "queue_name": "nope"}).status_code == 404
         assert client.post("/rpc/read", json={"queue_name": "kept", "sleep_seconds": 0, "n": 20}).status_code == 200
-    # Only Bind, Execute and Sync, sent together: 12 requests, 12 round trips. A query cleans the connection while it is
+    # 12 requests, 12 round trips. A query cleans the connection while it is
     # idle, if the next request takes longer to come.
-    assert bytes(kinds.seen).replace(b"Q", b"") == b"BES" * 12
+    assert bytes(kinds.seen).replace(b"Q", b"") == ROUND_TRIP * 12
+
+
+def test_requests_of_callers_in_turn_are_one_round_trip_each(kinds: Kinds, gateway: Server, bearer: Bearer) -> None:
+    message = {"queue_name": "kept", "message": {"n": 1}}
+    callers = [{"Content-Profile": "pgmq_public", **bearer("service_role", sub=name)} for name in ("ann", "bob")]
+    with httpx.Client(base_url=gateway.url) as client:
+
+        def queries() -> bytes:
+            """What the gateway sends for three requests."""
+            kinds.seen.clear()
+            for headers in (*callers, callers[0]):
+                assert client.post("/rpc/send", json=message, headers=headers).status_code == 200
+            return bytes(kinds.seen)
+
+        # The queue is judged in the background. Until then, a query cleans the connection for the other caller.
+        until(lambda: queries() == ROUND_TRIP * 3)

@@ -432,7 +432,7 @@ def test_a_call_of_the_gateways_own_function_is_an_error_of_the_caller(gateway: 
         gateway,
         "sneak() returns int",
         "begin perform pgmq_gateway.call('service_role', '{}', '{}', '', null, false, null, 'select 1, 1, null', null, "
-        "null, false, null, null); return 1; end",
+        "null, false, null, null, null, null, null, null); return 1; end",
         "language plpgsql",
     )
     denied = "permission denied for"

@@ -1090,13 +1090,14 @@ CREATE FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding nam
         array_to_string(forbidding, ', '));
 $_$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) RETURNS record
     LANGUAGE plpgsql
     AS $$
 declare
     given constant pg_catalog.json := arguments::pg_catalog.json;
     plain pg_catalog.record;
     line pg_catalog.text;
+    own_role pg_catalog.text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -1119,6 +1120,24 @@ begin
         plain := pgmq_gateway.plain_call(role, prepare, statement, given);
         row_count := plain.row_count;
         body := plain.body;
+        if fingerprint is not null then
+            -- The login role compares: the caller has no privilege on `fingerprint`. If the judgement no longer
+            -- applies, a function of the caller may have run, and set another search_path, so operators are qualified.
+            -- One comparison is enough, because this transaction keeps the locks on the tables that the call used.
+            own_role := pg_catalog.set_config('role', 'none', true);
+            clean := coalesce(
+                pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed'
+                and (given operator(pg_catalog.->>) 'queue_name') operator(pg_catalog.=) queue_name
+                and pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint,
+                false);
+            if clean then
+                -- Another caller's lastval() would return an id of this call.
+                discard sequences;
+            else
+                -- Deferred triggers run in the caller's role.
+                role := pg_catalog.set_config('role', role, true);
+            end if;
+        end if;
     else
         role := pg_catalog.set_config('role', role, true);
         if prepare is not null then
@@ -4749,8 +4768,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_ro
 
 REVOKE ALL ON FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding name[], operation text, fails boolean, commands "char"[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 

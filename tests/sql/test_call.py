@@ -27,7 +27,7 @@ API_ROLES = ["anon", "authenticated", "service_role"]
 
 CALL = f"""
 select total, row_count, body, response_headers, response_status
-from pgmq_gateway.call({", ".join(["%s"] * 13)})
+from pgmq_gateway.call({", ".join(["%s"] * 13)}, null, null, null, null)
 """
 
 # The state that a statement, or a function in it, can see.
@@ -187,7 +187,7 @@ def test_a_deferred_trigger_runs_in_the_callers_role_and_search_path(db: Sql, ga
 @pytest.mark.parametrize("role", API_ROLES)
 def test_the_api_roles_may_not_call_it(gateway: Sql, role: str) -> None:
     inner = f"select * from pgmq_gateway.call('{role}', '', '{{}}', '', null, false, null, "
-    inner += "'select 1, 1, null', null, null, false, null, null)"
+    inner += "'select 1, 1, null', null, null, false, null, null, null, null, null, null)"
     with pytest.raises(errors.InsufficientPrivilege, match=r"permission denied for (schema|function)"):
         call(gateway, inner, role=role)
 
@@ -199,7 +199,10 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
           and has_function_privilege('authenticator', oid, 'execute')
         order by 1
     """) == [
-        ("pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint)",),
+        (
+            "pgmq_gateway.call(text,text,text[],text,text[],boolean,text,text,text,text[],boolean,bigint,bigint,"
+            "text,oid[],text[],text)",
+        ),
         ("pgmq_gateway.calls(text,text,text[],text[],text,text[],text[],text,oid[],text[],text,json,boolean)",),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),

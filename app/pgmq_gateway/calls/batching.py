@@ -96,7 +96,7 @@ class AdmissionQueue:
         self.transaction_sizes[1] += 1
         began = monotonic()
         try:
-            return await self._database.execute(waiting.caller, waiting.call)
+            return await self._execute(waiting)
         finally:
             self._fair.end([waiting], monotonic() - began)
             self._free += 1
@@ -231,7 +231,20 @@ class AdmissionQueue:
         self._fair.end(calls, seconds)
 
     async def _run_alone(self, waiting: WaitingCall) -> None:
-        waiting.end(await self._database.execute(waiting.caller, waiting.call))
+        waiting.end(await self._execute(waiting))
+
+    async def _execute(self, waiting: WaitingCall) -> Answer:
+        """Run a call in a transaction of its own.
+
+        Beside other callers it takes a judgement along, so that the connection need not be cleaned for the next one.
+        """
+        group, judgement = waiting.group, None
+        if group is not None and self._fair.beside_others(waiting.flow):
+            judgement = self.sharing.harmless(group.queue, group.function, waiting.flow.key)
+        answer = await self._database.execute(waiting.caller, waiting.call, judgement)
+        if group is not None and judgement is not None and answer.clean is False:
+            self.sharing.was_stale(group.queue, group.function, judgement)
+        return answer
 
     async def _run_together(self, calls: Sequence[WaitingCall], group: Group, judgement: Judgement) -> None:
         queue, function = group.queue, group.function

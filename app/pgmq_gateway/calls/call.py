@@ -73,6 +73,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers    response.headers as the function set it: JSON or empty
     status     response.status as the function set it
     returned   rows of the function before limit, offset and filters; None: those in `body`
+    clean      whether it left nothing in the session, by a judgement; False: that is stale; None: without a judgement
     """
 
     total: int | None
@@ -81,6 +82,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers: str | None = None
     status: str | None = None
     returned: int | None = None
+    clean: bool | None = None
 
 
 # The OIDs of the functions of a schema that a role can execute, with the columns of an answer.

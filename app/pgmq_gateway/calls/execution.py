@@ -28,8 +28,8 @@ logger = logging.getLogger("pgmq_gateway")
 T = TypeVar("T")
 
 CALL = """
-select total, row_count, body, response_headers, response_status, returned
-from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+select total, row_count, body, response_headers, response_status, returned, clean
+from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
 CALLS = """
@@ -45,6 +45,9 @@ DRIVERS_STATEMENT = '"__asyncpg_'
 JUDGEMENT_TIMEOUT_SECONDS = 5
 # Postgres applies a session's statement_timeout until the commit begins, and the gateway a little later.
 SESSION_TIMEOUT_MARGIN_SECONDS = 0.5
+
+# In place of what a judgement compares.
+UNCOMPARED = (None, None, None, None)
 
 # Raised by pgmq_gateway.calls for another queue or another fingerprint than was judged.
 STALE_SQLSTATE = "GW130"
@@ -94,8 +97,8 @@ class Database:
         self._prepare = _pre_request(settings.db_pre_request)
         self._app_settings = (*(text for pair in settings.app_settings for text in pair), *_caps(settings))
 
-    async def execute(self, caller: Caller, call: Call) -> Answer:
-        """Run a call in its caller's role.
+    async def execute(self, caller: Caller, call: Call, judgement: Judgement | None = None) -> Answer:
+        """Run a call in its caller's role. With a judgement, a plain call leaves its connection clean.
 
         Raises DatabaseError for an error of Postgres, ConnectionLost if the outcome is unknown, and what
         `ConnectionPool.acquire` raises.
@@ -104,10 +107,13 @@ class Database:
         # If every connection is unfit, the last attempt gets a new one.
         for _ in range(self._size + 1 + MAX_RETRIES):
             connection = await self.pool.acquire(caller)
+            left_by: Caller | None = caller
             try:
                 if self._needs_statements(call):
                     return await self._run_in_transaction(connection, caller, call)
-                return await self._supervised(connection, call, self._run(connection, caller, call))
+                answer = await self._supervised(connection, call, self._run(connection, caller, call, judgement))
+                left_by = None if answer.clean else caller
+                return answer
             except SERVER_ERRORS as error:
                 failure = error_of(error, caller, call)
                 if can_retry(error) and retries:
@@ -119,7 +125,7 @@ class Database:
                 self._close_if_lost(connection, error)
                 raise ConnectionLost from None
             finally:
-                self.pool.release(connection, left_by=None if self._connector.pooled else caller)
+                self.pool.release(connection, left_by=None if self._connector.pooled else left_by)
         raise failure
 
     def shares(self, call: Call) -> bool:
@@ -141,7 +147,7 @@ class Database:
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(JUDGEMENT, queue, function, timeout=JUDGEMENT_TIMEOUT_SECONDS)
         assert row is not None
-        return Judgement(*row.values())
+        return Judgement(queue, *row.values())
 
     async def execute_together(self, group: Group, calls: Sequence[Call], judgement: Judgement) -> Shared:
         """Run calls of a group in one transaction.
@@ -282,10 +288,7 @@ class Database:
             self._search_paths[calls[0].function.schema],
             [call.statement.sql for call in calls],
             [call.body for call in calls],
-            group.queue,
-            judgement.relations,
-            judgement.functions,
-            judgement.fingerprint,
+            *judgement.compared,
             judgement.fusion,
             savepoints,
         )
@@ -330,7 +333,9 @@ class Database:
         except (*SERVER_ERRORS, *BROKEN):
             terminate(connection)
 
-    async def _run(self, connection: GatewayConnection, caller: Caller, call: Call) -> Answer:
+    async def _run(
+        self, connection: GatewayConnection, caller: Caller, call: Call, judgement: Judgement | None = None
+    ) -> Answer:
         row = await connection.fetchrow(
             CALL,
             caller.role,
@@ -346,6 +351,7 @@ class Database:
             call.singular,
             call.preferences.max_affected,
             call.offset or None,
+            *(judgement.compared if judgement else UNCOMPARED),
         )
         assert row is not None
         return Answer(*row.values())

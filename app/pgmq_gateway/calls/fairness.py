@@ -149,6 +149,10 @@ class FairQueue:
         """True if neither is at its limit."""
         return lane.running < lane.share and not self._at_limit(flow, lane)
 
+    def beside_others(self, flow: Flow) -> bool:
+        """True if other flows were active lately."""
+        return self._activity.others_until(flow.key) > self._clock()
+
     def add(self, call: "WaitingCall", *, first: bool = False) -> None:
         """Add a call to its backlog, `first` before the others."""
         flow, lane = call.flow, call.lane
@@ -274,7 +278,7 @@ class FairQueue:
         reserved = lane.queue is not None and lane.running >= self._share - 1 > 0
         if flow.running + reserved < self._share or self._share == self._size:
             return False
-        return self._activity.others_until(flow.key) > self._clock()
+        return self.beside_others(flow)
 
     def _startable(self, backlog: Backlog) -> bool:
         """Drop the calls at the head of a backlog that no longer wait. False if none is left."""

@@ -1,7 +1,8 @@
 """Judgements by Postgres of the calls that can share a transaction, and pauses after slow shared transactions.
 
-No caller waits for a judgement: it is asked for when two calls could share, and meanwhile calls run alone. A judgement
-can be stale: the shared transaction compares its fingerprint (`pgmq_gateway.calls`).
+Calls that can share leave nothing in their session either, so their connection needs no cleaning before another caller
+uses it. No caller waits for a judgement: it is asked for when two calls could share, or when callers alternate, and
+meanwhile calls run alone. A judgement can be stale: the transaction compares its fingerprint (`calls.sql`).
 """
 
 import asyncio
@@ -36,17 +37,24 @@ FIRST_APART_SECONDS, LONGEST_APART_SECONDS = 10.0, 300.0
 class Judgement(msgspec.Struct, frozen=True):
     """The result of `pgmq_gateway.judgement` for the calls of a function on a queue.
 
+    queue_name   the queue
     obstacles    why they cannot share a transaction; empty: they can
     relations    OIDs of the tables, and names of the functions, that the fingerprint covers
     fingerprint  their state when they were judged
     fusion       what the database needs to run the calls as one statement; None: they run one by one
     """
 
+    queue_name: str
     obstacles: Sequence[str]
     relations: Sequence[int]
     functions: Sequence[str]
     fingerprint: str
     fusion: str | None = None
+
+    @property
+    def compared(self) -> tuple[str, Sequence[int], Sequence[str], str]:
+        """What the transaction compares, as arguments of `pgmq_gateway.call` and `calls`."""
+        return self.queue_name, self.relations, self.functions, self.fingerprint
 
 
 Judge = Callable[[str, str], Awaitable[Judgement]]
@@ -95,7 +103,7 @@ class Standing:
 class Sharing:
     """The standing of the functions and queues that were called lately.
 
-    ended  shared transactions that ended sharing for a while, by the reason: a deadlock, too long, a stale judgement
+    ended  transactions that ended sharing for a while, by the reason: a deadlock, too long, a stale judgement
     """
 
     def __init__(
@@ -113,9 +121,13 @@ class Sharing:
 
     def judgement(self, queue: str, function: str, flow: Hashable = None) -> Judgement | None:
         """The judgement that allows calls of a flow to share a transaction; None if they must run alone now."""
-        standing, now = self._standing(queue, function), self._clock()
-        if now < standing.apart_until:
+        if self._clock() < self._standing(queue, function).apart_until:
             return None
+        return self.harmless(queue, function, flow)
+
+    def harmless(self, queue: str, function: str, flow: Hashable = None) -> Judgement | None:
+        """The judgement that a call leaves nothing behind; None if it may, or is not judged yet."""
+        standing, now = self._standing(queue, function), self._clock()
         if standing.can_share:
             return standing.judgement
         if now >= standing.judge_at or (standing.judgement and standing.generation != self._generation()):

@@ -115,6 +115,10 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 -- singular      raise GW116 unless the result is one row
 -- max_affected  raise GW124 for more rows; null: no limit
 -- row_offset    raise GW103 if rows were counted and there are fewer; null: no check
+-- queue_name    of a plain call, the queue that was judged
+-- relations     as returned by `judgement`, like `functions` and `fingerprint`; null: `clean` is not wanted
+-- clean         whether a plain call has left nothing in the session, as the judgement says: it still applies, and the
+--               call names its queue
 -- returned      rows of the function before they were shaped; null: row_count. Those of an EXPLAIN are in a setting,
 --               which the statement sets if the plan is run.
 --
@@ -133,12 +137,17 @@ create or replace function pgmq_gateway.call(
     singular boolean,
     max_affected bigint,
     row_offset bigint,
+    queue_name text,
+    relations oid[],
+    functions text[],
+    fingerprint text,
     out total bigint,
     out row_count bigint,
     out body text,
     out response_headers text,
     out response_status text,
-    out returned bigint
+    out returned bigint,
+    out clean boolean
 )
 language plpgsql
 as $call$
@@ -146,6 +155,7 @@ declare
     given constant pg_catalog.json := arguments::pg_catalog.json;
     plain pg_catalog.record;
     line pg_catalog.text;
+    own_role pg_catalog.text;
 begin
     if read_only then
         perform pg_catalog.set_config('transaction_read_only', 'on', true);
@@ -168,6 +178,24 @@ begin
         plain := pgmq_gateway.plain_call(role, prepare, statement, given);
         row_count := plain.row_count;
         body := plain.body;
+        if fingerprint is not null then
+            -- The login role compares: the caller has no privilege on `fingerprint`. If the judgement no longer
+            -- applies, a function of the caller may have run, and set another search_path, so operators are qualified.
+            -- One comparison is enough, because this transaction keeps the locks on the tables that the call used.
+            own_role := pg_catalog.set_config('role', 'none', true);
+            clean := coalesce(
+                pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed'
+                and (given operator(pg_catalog.->>) 'queue_name') operator(pg_catalog.=) queue_name
+                and pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint,
+                false);
+            if clean then
+                -- Another caller's lastval() would return an id of this call.
+                discard sequences;
+            else
+                -- Deferred triggers run in the caller's role.
+                role := pg_catalog.set_config('role', role, true);
+            end if;
+        end if;
     else
         role := pg_catalog.set_config('role', role, true);
         if prepare is not null then
