@@ -1,7 +1,7 @@
 """Wiring: settings in, an ASGI application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,17 +40,24 @@ LOAD_TIMEOUT_SECONDS = 3
 class Gateway:
     """All parts that depend on the settings.
 
-    earlier  the gateway that this one replaces: counters, rate limits and fetched keys are taken over
+    earlier   the gateway that this one replaces: counters, rate limits and fetched keys are taken over
+    outdated  called when the database has other settings; default: that of `earlier`
     """
 
-    def __init__(self, settings: Settings, earlier: "Gateway | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        earlier: "Gateway | None" = None,
+        outdated: Callable[[], None] = lambda: None,
+    ) -> None:
         if settings.db_uri is None:
             raise SettingsError("PGRST_DB_URI is not set: set it to the URI of the database to serve")
         self.settings = settings
         self.bounds = Bounds.of(settings)
         self.memory: Memory = earlier.memory if earlier else Memory(self.bounds.max_buffered_bytes)
         self.database = Database(settings)
-        self.watch = CatalogWatch(settings, self.database.pool)
+        self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
+        self.watch = CatalogWatch(settings, self.database.pool, self.outdated)
         self.history = History(settings, self.database.pool, self.watch)
         self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
         self.admission = AdmissionQueue(settings, self.database, self.sharing)

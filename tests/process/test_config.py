@@ -84,16 +84,16 @@ def test_the_environment_wins_and_what_has_no_effect_is_named(config: Config, ur
         'db-uri = "postgres://nobody@127.0.0.1:1/nowhere"',
         f'jwt-secret = "{SECRET}"',
         'db-root-spec = "f"',
-        "db-config = true",
+        "log-query = true",
     )
     gateway = started(PGMQ_GATEWAY_CONFIG=str(path), PGRST_DB_URI=uri, PGRST_FUTURE="x")
     assert httpx.get(f"{gateway.admin_url}/ready").status_code == 200
-    warning = "these settings of PostgREST have no effect: PGRST_FUTURE, db-config, db-root-spec"
+    warning = "these settings of PostgREST have no effect: PGRST_FUTURE, db-root-spec, log-query"
     until(lambda: gateway.log.read_text() == f"pgmq-gateway: WARNING: {warning}\n")
 
 
 def test_the_level_of_the_log_may_stand_in_the_file(config: Config, uri: str, started: Started) -> None:
-    path = config(f'db-uri = "{uri}"', f'jwt-secret = "{SECRET}"', "db-config = true", 'log-level = "error"')
+    path = config(f'db-uri = "{uri}"', f'jwt-secret = "{SECRET}"', "log-query = true", 'log-level = "error"')
     assert started("--config", path).log.read_text() == ""
 
 

@@ -161,7 +161,7 @@ def test_a_new_secret_holds_after_a_reload_and_wrong_settings_change_nothing(
     for old, new, complaint in (
         ("db-pool = 6", "db-pool = 0", f"{files}/conf:3: db-pool: "),
         ("authenticator", "nobody_there", 'role "nobody_there" does not exist'),
-        ('jwt-secret = "', 'jwt-role-claim-key = "?"\njwt-secret = "', "PGRST_JWT_ROLE_CLAIM_KEY: "),
+        ('jwt-secret = "', 'jwt-role-claim-key = "?"\njwt-secret = "', f"{files}/conf:2: jwt-role-claim-key: "),
     ):
         change(files, old, new)
         assert reload(gateway, manager, signal.SIGUSR2) == "the last reload failed"

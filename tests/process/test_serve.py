@@ -279,6 +279,7 @@ async def test_a_task_beside_the_server_that_fails_stops_it(database: str, direc
 
     settings = load_settings(None, db_uri=socket_uri(directory, "authenticator", database), jwt_secret=SECRET)
     addresses = Addresses(bind("127.0.0.1", 0), bind("127.0.0.1", 0))
+    lifecycle = Lifecycle(addresses, Manager(), StopSignals(), ready.set, reloading, lambda: None)
     with pytest.raises(RuntimeError, match="no more settings"):
-        await process.serve(settings, Lifecycle(addresses, Manager(), StopSignals(), ready.set, reloading))
+        await process.serve(settings, lifecycle)
     assert (addresses.api.fileno(), addresses.admin.fileno()) == (-1, -1)

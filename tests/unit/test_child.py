@@ -118,7 +118,7 @@ async def test_a_frozen_worker_is_killed_and_replaced(
             return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", FREEZES, stdout=PIPE)
 
     with socket.socket() as api:
-        frozen = Frozen(Settings(), api, tmp_path / "admin")
+        frozen = Frozen(Settings(), api, tmp_path / "admin", lambda: None)
         keeping = asyncio.create_task(frozen.keep())
         await until_async(lambda: frozen.started == 2)
         frozen.stop()

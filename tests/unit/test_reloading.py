@@ -63,7 +63,10 @@ async def test_an_unexpected_error_is_logged_and_the_next_reload_applies(caplog:
     async def apply(settings: Settings) -> None:
         applied.append(settings)
 
-    reloading = Reloading(Settings(), lambda: found[0], Manager(), "Serving")
+    async def reread() -> Settings:
+        return found[0]
+
+    reloading = Reloading(Settings(), reread, Manager(), "Serving")
     former = {number: signal.getsignal(number) for number in SIGNALS}
     with reloading.on_signals():
         running = asyncio.create_task(reloading.run(apply))

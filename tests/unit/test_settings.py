@@ -225,13 +225,62 @@ def test_an_error_in_the_environment_names_the_variable(config: Config, monkeypa
 
 
 def test_settings_without_effect_are_reported_as_written(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = config('root-spec = "f"\ndb-config = on\nfoo.bar = 1\npgmq-gateway-x = 1\nmax-rows = 1')
-    monkeypatch.setenv("PGRST_DB_CONFIG", "true")
+    path = config('root-spec = "f"\nlog-query = on\nfoo.bar = 1\npgmq-gateway-x = 1\nmax-rows = 1')
+    monkeypatch.setenv("PGRST_LOG_QUERY", "true")
     monkeypatch.setenv("PGRST_APP_SETTINGS", "x")
     # Kubernetes sets such variables for a service of this name.
     monkeypatch.setenv("PGMQ_GATEWAY_SERVICE_HOST", "10.0.0.1")
-    names = ["PGRST_APP_SETTINGS", "PGRST_DB_CONFIG", "db-config", "foo.bar", "pgmq-gateway-x", "root-spec"]
+    names = ["PGRST_APP_SETTINGS", "PGRST_LOG_QUERY", "foo.bar", "log-query", "pgmq-gateway-x", "root-spec"]
     assert without_effect(path) == names
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "database", "rows"),
+    [
+        (1, 2, 3, 3),
+        (1, 2, None, 2),
+        (1, None, 3, 3),
+        (1, None, None, 1),
+        (None, 2, 3, 3),
+        # As in PostgREST, an empty value is the default.
+        (1, 2, "", None),
+    ],
+)
+def test_d6_the_database_takes_precedence_over_the_environment_and_that_over_the_file(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    file: int | None,
+    environment: int | None,
+    database: int | str | None,
+    rows: int | None,
+) -> None:
+    # An older name does not take precedence over the place.
+    path = config(f"max-rows = {file}" if file else "")
+    if environment:
+        monkeypatch.setenv("PGRST_DB_MAX_ROWS", str(environment))
+    pairs = () if database is None else (("pgrst.db_max_rows", str(database)),)
+    assert load_settings(path, pairs).db_max_rows == rows
+
+
+def test_d6_other_settings_of_the_database_are_named(config: Config) -> None:
+    pairs = (
+        ("pgrst.db_config", "false"),
+        ("pgrst.db_root_spec", "root"),
+        ("pgrst.db_schemas", "tenants"),
+        ("pgrst.db_uri", "postgresql://elsewhere"),
+        ("pgrst.pgmq_gateway_max_body", "1"),
+        ("pgrst.server_port", "1"),
+    )
+    settings = load_settings(config(""), pairs)
+    assert (settings.db_schemas, settings.db_config, settings.db_uri) == (("tenants",), True, None)
+    assert (settings.server_port, settings.max_body) == (3000, 16 * 1024 * 1024)
+    assert without_effect(config(""), pairs) == [name for name, _ in pairs if name != "pgrst.db_schemas"]
+
+
+def test_d6_a_wrong_setting_of_the_database_is_named_without_its_value(config: Config) -> None:
+    with pytest.raises(SettingsError, match=r"^pgrst\.jwt_secret in the database: the secret has 6 bytes") as refused:
+        load_settings(config(""), (("pgrst.jwt_secret", "s3cret"),))
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +291,6 @@ def test_settings_without_effect_are_reported_as_written(config: Config, monkeyp
         ("db-pool-automatic-recovery = 1", False),
         ("db-pool-automatic-recovery = false", True),
         ("db-prepared-statements = false", False),
-        ("db-config = off", False),
         ("db-aggregates-enabled = false", False),
         ("db-aggregates-enabled = true", True),
         ("db-pool-timeout = 30", False),

@@ -11,6 +11,7 @@ import asyncpg
 from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.calls import catalog
 from pgmq_gateway.calls.catalog import Catalog
+from pgmq_gateway.database import in_database
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.database.login import UnsafeLogin, check_login
@@ -33,6 +34,10 @@ LOAD_TIMEOUT_SECONDS = 60.0
 FAILURES = (*BROKEN, *SERVER_ERRORS, GatewayError)
 
 
+class OutdatedSettings(CatalogMissing):
+    """The database has other settings than this gateway, which has not served yet and must not with these."""
+
+
 class CatalogWatch:
     """The current catalog, with a connection of its own.
 
@@ -43,7 +48,14 @@ class CatalogWatch:
     load_seconds  duration of the last successful load, without connecting
     """
 
-    def __init__(self, settings: Settings, pool: ConnectionPool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pool: ConnectionPool,
+        outdated: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """outdated  called when the database has other settings than these"""
         assert settings.db_uri is not None
         uri, prepared = settings.listen_uri or settings.db_uri, settings.db_prepared_statements
         self._connector = Connector(uri.get_secret_value(), prepared=prepared)
@@ -53,6 +65,8 @@ class CatalogWatch:
         self._hoisted = settings.db_hoisted_tx_settings
         self._extra = settings.db_extra_search_path
         self._channel = settings.db_channel if settings.db_channel_enabled else None
+        self._in_database = settings.in_database if settings.db_config else None
+        self._outdated = outdated
         self._clock = clock
         self._catalog: Catalog | None = None
         self._loaded_at = -RELOAD_INTERVAL_SECONDS
@@ -121,6 +135,9 @@ class CatalogWatch:
             except UnsafeLogin as error:
                 delay = backoff.delay()
                 self._refuse(error)
+            except OutdatedSettings:
+                delay = backoff.delay()
+                logger.info("the database has other settings; waiting %.1f s until they apply", delay)
             except FAILURES as error:
                 delay = backoff.delay()
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", loggable(error), delay)
@@ -205,6 +222,7 @@ class CatalogWatch:
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = began = self._clock()
         async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
+            await self._compare_settings(connection)
             await self._renew_sessions(connection)
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
         self.load_seconds = self._clock() - began
@@ -217,3 +235,11 @@ class CatalogWatch:
         if before is not None and before != self._session_defaults:
             logger.info("connecting anew: the login role or the database has other settings")
             self._pool.retire()
+
+    async def _compare_settings(self, connection: Connection) -> None:
+        """Report other settings in the database. Raises OutdatedSettings if nothing was served so far."""
+        if self._in_database is None or await in_database.read(connection) == self._in_database:
+            return
+        self._outdated()
+        if self._catalog is None:
+            raise OutdatedSettings

@@ -172,18 +172,18 @@ def serve_command(
     launch = Launch(
         config, options, _number_of_workers(workers), None if no_dashboard else dashboard_port, data_dir, stop_signals
     )
-    settings = launch.settings()
     if ready:
-        print(f"OK: {ready_url(settings)}")
+        print(f"OK: {ready_url(launch.given())}")
         return
     if dump_config:
+        settings = run(launch.settings())
         if settings.jwt_secret is not None:
             own_keys(settings)
         print(dump(settings))
         return
     # Cancelled by a signal before it served.
     with suppress(CancelledError):
-        run(launch.serve(settings))
+        run(launch.serve())
 
 
 def _number_of_workers(text: str) -> int | None:

@@ -54,25 +54,39 @@ class Launch:
     data_dir: Path | None
     stop_signals: StopSignals
 
-    def settings(self) -> Settings:
-        """Read the settings from options, files and the environment. Raises SettingsError."""
-        settings = load_settings(self.config, **self.options)
+    async def settings(self, complete: Callable[[Settings], Settings] = lambda settings: settings) -> Settings:
+        """Read the settings from options, files, the environment and the database. Raises SettingsError.
+
+        complete  fills in what they do not have
+        """
+        # Imported here because the import is slow and other commands do not need it.
+        from pgmq_gateway.process.preflight import settings_in_database
+
+        settings = complete(self.given())
         logs.configure(settings.log_level, settings.log_format)
-        if names := without_effect(self.config):
+        found = await settings_in_database(settings)
+        # The URI of the embedded database is not known in the first call.
+        if settings.db_uri is not None and (names := without_effect(self.config, found)):
             logger.warning("these settings of PostgREST have no effect: %s", ", ".join(names))
+        return complete(self.given(found)) if found else settings
+
+    def given(self, in_database: tuple[tuple[str, str], ...] = ()) -> Settings:
+        """The settings of options, files and the environment, with those found in the database."""
+        settings = load_settings(self.config, in_database, **self.options)
         return settings if self.data_dir is None else settings.model_copy(update={"db_uri": None})
 
-    async def serve(self, settings: Settings) -> None:
+    async def serve(self) -> None:
         """Serve until a stop signal. Raises CancelledError if it arrives before."""
         manager = Manager.of(os.environ)
         with self.stop_signals.cancelling():
+            settings = await self.settings()
             if settings.db_uri is not None:
                 await self._on_database(settings, manager)
             else:
                 await self._on_embedded(settings, manager, DataDirectory(self.data_dir or DEFAULT_NAME))
 
     async def _on_database(self, settings: Settings, manager: Manager) -> None:
-        # First: wrong keys are reported before anything is bound or connected.
+        # First: wrong keys are reported before anything is bound.
         own_keys(settings)
         addresses = _addresses(settings)
         dashboard = self._dashboard(settings, addresses)
@@ -91,8 +105,8 @@ class Launch:
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
             dashboard = self._dashboard(settings, addresses)
-            settings = with_keys(with_secret(settings, directory))
-            signer = Signer.of(settings)
+            # Wrong keys are reported before anything is started.
+            Signer.of(with_keys(with_secret(settings, directory)))
             postgres = await _started(directory)
             workers = self._workers(settings, embedded=True)
 
@@ -102,6 +116,7 @@ class Launch:
 
             def ready() -> None:
                 hold.announce(url(addresses.api))
+                signer = Signer.of(settings)
                 link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
                 if dashboard:
                     dashboard.ready()
@@ -109,13 +124,14 @@ class Launch:
                 STDOUT.write(banner.embedded(api, admin, directory, signer, link, workers))
 
             try:
+                settings = await self.settings(complete)
                 async with dashboard.running() if dashboard else nullcontext():
                     await self._run(
-                        complete(settings),
+                        settings,
                         addresses,
                         manager,
                         ready,
-                        lambda: complete(self.settings()),
+                        lambda: self.settings(complete),
                         workers.number,
                         postgres.watch,
                     )
@@ -128,7 +144,7 @@ class Launch:
         addresses: Addresses,
         manager: Manager,
         ready: Callable[[], None],
-        reread: Callable[[], Settings],
+        reread: Callable[[], Awaitable[Settings]],
         workers: int,
         *others: Callable[[], Awaitable[None]],
     ) -> None:
@@ -155,6 +171,7 @@ class Launch:
                 self.stop_signals,
                 announced,
                 reloading.run,
+                reloading.outdated,
                 [other() for other in others],
                 admin_hosts(settings),
             )

@@ -55,6 +55,7 @@ class Lifecycle:
 
     ready        called once, when the service accepts requests
     reloading    runs beside the service; calls its argument to apply new settings
+    outdated     called when the database has other settings than the service
     others       further tasks beside the service
     admin_hosts  host names of the admin port; None: any
     supervised   whether another gateway process supervises this one, and sends SIGQUIT to hurry it
@@ -65,6 +66,7 @@ class Lifecycle:
     stop_signals: StopSignals
     ready: Callable[[], None]
     reloading: Callable[[Apply], Awaitable[None]]
+    outdated: Callable[[], None]
     others: Sequence[Awaitable[None]] = ()
     admin_hosts: Hosts | None = None
     supervised: bool = False

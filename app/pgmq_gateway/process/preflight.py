@@ -1,17 +1,22 @@
 """Checks settings before they are used."""
 
+import asyncio
 import logging
 import ssl
 
 import asyncpg
 
 from pgmq_gateway.auth.authenticator import Authenticator
-from pgmq_gateway.database.connector import Connector
-from pgmq_gateway.database.driver import BROKEN, Connection
+from pgmq_gateway.database import in_database
+from pgmq_gateway.database.connector import Connector, connect
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection
+from pgmq_gateway.database.in_database import Pairs
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.http.bounds import too_few_files
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.settings.model import Settings
+
+READ_TIMEOUT_SECONDS = 5
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -31,6 +36,25 @@ where s.schema <> 'pgmq_public'
 order by 1
 limit 1
 """
+
+
+async def settings_in_database(settings: Settings) -> Pairs:
+    """The settings in the database that is served; none if it cannot be reached.
+
+    That is safe: a gateway does not serve before its database has the settings that it was made with.
+    """
+    uri = settings.listen_uri or settings.db_uri
+    if uri is None or not settings.db_config:
+        return ()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            connection = await connect(uri.get_secret_value())
+            try:
+                return await in_database.read(connection)
+            finally:
+                connection.terminate()
+    except (*BROKEN, *SERVER_ERRORS, ValueError, TimeoutError):
+        return ()
 
 
 async def preflight(settings: Settings) -> None:

@@ -25,7 +25,7 @@ LOAD_TIMEOUT_SECONDS = 10
 # Settings that only a restart changes.
 FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "admin_hosts", "reuse_port")
 
-Reread = Callable[[], Settings]
+Reread = Callable[[], Awaitable[Settings]]
 Apply = Callable[[Settings], Awaitable[None]]
 
 
@@ -78,7 +78,7 @@ def keep_fixed(settings: Settings, before: Settings) -> Settings:
 
 
 class Reloading:
-    """Reloads the settings on a signal.
+    """Reloads the settings on a signal, and when those in the database have changed.
 
     reread  reads the settings from their sources; raises SettingsError
     status  shown by the service manager
@@ -90,6 +90,7 @@ class Reloading:
         self._manager = manager
         self._status = status
         self._asked = asyncio.Event()
+        self._signalled = False
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -101,13 +102,21 @@ class Reloading:
             if terminal and not _has_terminal():
                 os.kill(os.getpid(), signal.SIGTERM)
             else:
-                self._asked.set()
+                self._ask()
 
-        with handled({signal.SIGHUP: hung_up, signal.SIGUSR2: self._asked.set}):
+        with handled({signal.SIGHUP: hung_up, signal.SIGUSR2: self._ask}):
             yield
 
+    def outdated(self) -> None:
+        """Reload if the settings differ from the present ones: another process may have asked before."""
+        self._asked.set()
+
+    def _ask(self) -> None:
+        self._signalled = True
+        self._asked.set()
+
     async def run(self, apply: Apply) -> None:
-        """Reload on each signal until cancelled. Wrong settings are logged and not applied."""
+        """Reload when asked until cancelled. Wrong settings are logged and not applied."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -118,7 +127,10 @@ class Reloading:
 
     async def _reload(self, apply: Apply) -> str:
         try:
-            settings = keep_fixed(self._reread(), self._settings)
+            signalled, self._signalled = self._signalled, False
+            settings = keep_fixed(await self._reread(), self._settings)
+            if settings == self._settings and not signalled:
+                return "settings unchanged"
             await preflight(settings)
             await apply(settings)
         except (SettingsError, ServeError, DataDirectoryError, OSError) as error:

@@ -1,6 +1,6 @@
 """Serves the API in this process."""
 
-from pgmq_gateway.gateway import create_app
+from pgmq_gateway.gateway import Application, Gateway
 from pgmq_gateway.http.memory import return_large_blocks
 from pgmq_gateway.http.server import server_for
 from pgmq_gateway.process.admin_port import AdminApp
@@ -20,7 +20,7 @@ class OneProcess:
 
     def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
         self._socket = lifecycle.addresses.api
-        self._application = application = create_app(settings)
+        self._application = application = Application(Gateway(settings, outdated=lifecycle.outdated))
         self._server = server_for(
             application,
             lifespan="on",

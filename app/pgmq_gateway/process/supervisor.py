@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,8 @@ logger = logging.getLogger("pgmq_gateway")
 
 # A worker prints the first line when it serves with new settings, and the second one every second.
 APPLIED, ALIVE = b"applied\n", b"alive\n"
+# When the database has other settings than the worker.
+OUTDATED = b"outdated\n"
 # A worker is frozen after so many ticks of the supervisor without a line. Ticks, not seconds: while the machine is
 # paused there are none, and afterwards the workers are not late.
 TICK_SECONDS = 1.0
@@ -39,8 +42,9 @@ class Worker(Child):
 
     name = "a worker"
 
-    def __init__(self, settings: Settings, api: socket.socket, admin: Path) -> None:
+    def __init__(self, settings: Settings, api: socket.socket, admin: Path, outdated: Callable[[], None]) -> None:
         super().__init__()
+        self._outdated = outdated
         self._settings = settings
         self._api = api.fileno()
         self._answer: asyncio.Future[bytes] | None = None
@@ -63,7 +67,7 @@ class Worker(Child):
             return process
 
     async def listen(self, process: Process) -> None:
-        """The worker prints `ready`, `alive`, and after each change of settings `applied` or `kept`.
+        """The worker prints `ready`, `alive`, `outdated`, and after each change of settings `applied` or `kept`.
 
         It is killed if it stops printing, as when it is frozen.
         """
@@ -75,6 +79,8 @@ class Worker(Child):
                 watching = asyncio.create_task(self._watch())
             if line == b"ready\n":
                 self.serving.set()
+            elif line == OUTDATED:
+                self._outdated()
             elif line != ALIVE:
                 self._answered(line)
         if watching is not None:
@@ -111,11 +117,13 @@ class Worker(Child):
 class Supervisor:
     """The API served by several workers, which divide the connection pool."""
 
-    def __init__(self, settings: Settings, count: int, api: socket.socket, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, count: int, api: socket.socket, folder: Path, outdated: Callable[[], None]
+    ) -> None:
         self._count = count
         self._api = api
         share = self.share(settings, count)
-        self._workers = [Worker(share, api, folder / str(number)) for number in range(count)]
+        self._workers = [Worker(share, api, folder / str(number), outdated) for number in range(count)]
         self._stop = asyncio.Event()
         self.admin = Overview([worker.admin for worker in self._workers], self._stop)
 
@@ -173,7 +181,8 @@ class Supervisor:
 async def serve_many(count: int, settings: Settings, lifecycle: Lifecycle) -> None:
     """Serve with `count` processes until SIGTERM or SIGINT, then shut them down gracefully."""
     with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
-        await lifecycle.run(Supervisor(settings, count, lifecycle.addresses.api, Path(folder)))
+        addresses, outdated = lifecycle.addresses, lifecycle.outdated
+        await lifecycle.run(Supervisor(settings, count, addresses.api, Path(folder), outdated))
 
 
 def _listening(path: Path) -> socket.socket:

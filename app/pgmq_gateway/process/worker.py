@@ -1,8 +1,8 @@
 """A worker process: `python -m pgmq_gateway.process.worker`, started by supervisor.py.
 
 Its stdin has lines of JSON, which `ps` does not show: first settings and sockets, later new settings. It prints
-`ready`, after new settings `applied` or `kept`, and `alive` each second: a silent worker is killed. It stops when stdin
-is closed, so that it does not outlive its parent.
+`ready`, after new settings `applied` or `kept`, `outdated` when the database has other settings, and `alive` each
+second: a silent worker is killed. It stops when stdin is closed, so that it does not outlive its parent.
 """
 
 import asyncio
@@ -57,6 +57,7 @@ async def _serve(stdin: IO[bytes], message: dict[str, Any], stop_signals: StopSi
         stop_signals,
         lambda: STDOUT.write("ready"),
         reloading,
+        lambda: STDOUT.write("outdated"),
         [_report_life()],
         supervised=True,
     )

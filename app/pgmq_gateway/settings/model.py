@@ -43,7 +43,6 @@ EMPTY_ALLOWED = {"db_anon_role", "db_extra_search_path"}
 # or the difference does not matter.
 WITHOUT_EFFECT = {
     "db-aggregates-enabled": {"false"},
-    "db-config": {"false"},
     "db-pool-automatic-recovery": {"true"},
     "db-pool-max-idletime": {"30"},
     "db-pool-max-lifetime": {"1800"},
@@ -94,6 +93,8 @@ class Settings(BaseModel):
     jwt_issuer              accepted values of the claim iss; empty: any
     jwks_url                URL of further keys
     jwks_private_addresses  allow jwks_url to lead to an address that is not on the internet
+    db_config               read settings from the database too; they take precedence
+    in_database             names and values of the settings that were read there
     app_settings            pairs of a name, including `app.settings.`, and the value that SQL reads
     secret_keys             each as `name=key`
     key_layer               require an API key; None: if keys are configured
@@ -121,6 +122,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     db_uri: SecretStr | None = None
+    db_config: bool = True
+    in_database: tuple[tuple[str, str], ...] = Field(default=(), repr=False)
     db_schemas: Names = ("public", QUEUES, MANAGEMENT)
     db_anon_role: str | None = "anon"
     db_extra_search_path: Names = ("public", "extensions")
@@ -324,17 +327,23 @@ FIELDS = {
     },
     **sources.GATEWAY_SETTINGS,
 }
-del FIELDS["app-settings"]
+del FIELDS["app-settings"], FIELDS["in-database"]
 
 
-def load_settings(config: Path | None = None, **options: Any) -> Settings:  # noqa: ANN401 pydantic validates the values
-    """Settings of a file and the environment; `options` of the command line take precedence (None: not given).
+def load_settings(
+    config: Path | None = None,
+    in_database: tuple[tuple[str, str], ...] = (),
+    **options: Any,  # noqa: ANN401 pydantic validates the values
+) -> Settings:
+    """Settings of a file, the environment and the database; `options` of the command line take precedence.
 
-    config  PostgREST's configuration file; None: the one named by PGMQ_GATEWAY_CONFIG, if any
+    config       PostgREST's configuration file; None: the one named by PGMQ_GATEWAY_CONFIG, if any
+    in_database  names and values of the settings in the database (`database/in_database.py`)
+    options      None: not given
 
     Raises SettingsError that names the variable, or file and line, but never a secret value.
     """
-    found = {given.name: given for given in _given(config)}
+    found = {given.name: given for given in _given(config, in_database)}
     values: dict[str, Any] = {field: found[name].value for name, field in FIELDS.items() if name in found}
     values |= {field: value for field, value in options.items() if value is not None}
     values = {field: value for field, value in values.items() if value != "" or field in EMPTY_ALLOWED}
@@ -343,7 +352,8 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:  # no
         field: found[name].place for name, field in FIELDS.items() if name in found and options.get(field) is None
     }
     try:
-        return Settings(**values, app_settings=tuple((given.name, given.value) for given in app))
+        app_settings = tuple((given.name, given.value) for given in app)
+        return Settings(**values, app_settings=app_settings, in_database=in_database)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field, *rest = first["loc"]
@@ -351,9 +361,9 @@ def load_settings(config: Path | None = None, **options: Any) -> Settings:  # no
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def without_effect(config: Path | None = None) -> list[str]:
-    """Settings of the file and the environment without effect here, by their names in the source."""
-    return sorted({given.written for given in _given(config) if not _effective(given)})
+def without_effect(config: Path | None = None, in_database: tuple[tuple[str, str], ...] = ()) -> list[str]:
+    """Settings of the file, the environment and the database without effect here, by their names in the source."""
+    return sorted({given.written for given in _given(config, in_database) if not _effective(given)})
 
 
 def _effective(given: sources.Given) -> bool:
@@ -366,9 +376,9 @@ def _effective(given: sources.Given) -> bool:
     )
 
 
-def _given(config: Path | None) -> list[sources.Given]:
+def _given(config: Path | None, in_database: tuple[tuple[str, str], ...]) -> list[sources.Given]:
     try:
-        return sources.given(config)
+        return sources.given(config, in_database)
     except ConfigFileError as error:
         raise SettingsError(str(error)) from None
 

@@ -1,7 +1,7 @@
-"""Reads settings from a configuration file and the environment, under all names that PostgREST accepts."""
+"""Settings of a configuration file, the environment and the database, under all names that PostgREST accepts."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,36 @@ APP_SETTINGS = "app.settings."
 
 _PREFIX = "PGRST_"
 _APP_PREFIX = "PGRST_APP_SETTINGS_"
+_DATABASE_PREFIX = "pgrst."
+
+# The settings that PostgREST reads from the database.
+_IN_DATABASE = {
+    "client-error-verbosity",
+    "db-aggregates-enabled",
+    "db-anon-role",
+    "db-extra-search-path",
+    "db-hoisted-tx-settings",
+    "db-max-rows",
+    "db-plan-enabled",
+    "db-pre-config",
+    "db-pre-request",
+    "db-prepared-statements",
+    "db-root-spec",
+    "db-schemas",
+    "db-timezone-enabled",
+    "db-tx-end",
+    "jwt-aud",
+    "jwt-cache-max-entries",
+    "jwt-role-claim-key",
+    "jwt-secret",
+    "jwt-secret-is-base64",
+    "openapi-mode",
+    "openapi-security-active",
+    "openapi-server-proxy-uri",
+    "server-cors-allowed-origins",
+    "server-timing-enabled",
+    "server-trace-header",
+}
 
 # Older names that PostgREST still accepts.
 _ALIASES = {
@@ -61,7 +91,7 @@ GATEWAY_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One setting of a file or the environment.
+    """One setting of a file, the environment or the database.
 
     name     its current name, as in files: `db-uri`
     written  the name in the source
@@ -82,16 +112,17 @@ def variable(name: str) -> str:
     return upper if name in GATEWAY_SETTINGS else f"{_PREFIX}{upper}"
 
 
-def given(config: Path | None = None) -> list[Given]:
-    """All given settings in rising precedence: the file before the environment, older names before current ones.
+def given(config: Path | None = None, database: Iterable[tuple[str, str]] = ()) -> list[Given]:
+    """All given settings in rising precedence: file, environment, database. Older names come before current ones.
 
-    config  None: the file named by PGMQ_GATEWAY_CONFIG, if any
+    config    None: the file named by PGMQ_GATEWAY_CONFIG, if any
+    database  names, with their prefix, and values of the settings in the database
 
     Raises configfile.ConfigFileError.
     """
     named = os.environ.get(CONFIG_VARIABLE)
     path = config or (Path(named) if named else None)
-    found = [*(_in_file(path) if path else ()), *_in_environment()]
+    found = [*(_in_file(path) if path else ()), *_in_environment(), *map(_in_database, database)]
     return sorted(found, key=lambda one: one.current)
 
 
@@ -112,3 +143,10 @@ def _in_environment() -> Iterator[Given]:
         # Other variables PGMQ_GATEWAY_… are not errors: Kubernetes sets them for a service of that name.
         elif written in own:
             yield Given(own[written], value, written, written)
+
+
+def _in_database(setting: tuple[str, str]) -> Given:
+    """A setting of the database. Those that PostgREST does not read there keep their whole name, without effect."""
+    written, value = setting
+    name = written.removeprefix(_DATABASE_PREFIX).replace("_", "-")
+    return Given(name if name in _IN_DATABASE else written, value, written, f"{written} in the database")
