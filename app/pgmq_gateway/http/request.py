@@ -87,14 +87,11 @@ class Head:
 
     def __init__(self, method: str, raw_path: bytes, query: bytes, raw: RawHeaders) -> None:
         self.method = method
-        self.path = raw_path.decode("latin-1").removeprefix(PREFIX)
-        self.segments = (
-            [_decoded(part) for part in self.path.encode("latin-1").split(b"/")[1:]]
-            if self.path not in ("", "/")
-            else []
-        )
-        parts = _parts(query)
-        self.query_is_text = _is_utf8(unquote_to_bytes(query))
+        path = raw_path.removeprefix(PREFIX.encode())
+        self.path = path.decode("latin-1")
+        self.segments = [_decoded(part) for part in path.split(b"/")[1:]] if path not in (b"", b"/") else []
+        parts = _parts(query) if query else []
+        self.query_is_text = not query or _is_utf8(query)
         pairs = [(name, value) for name, value in parts if value is not None]
         self.bare_names = [name for name, value in parts if value is None]
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
@@ -235,12 +232,12 @@ def _parts(query: bytes) -> list[tuple[str, str | None]]:
 
 def _decoded(encoded: bytes) -> str:
     """A percent-encoded text; U+FFFD in place of what is not UTF-8."""
-    return unquote_to_bytes(encoded).decode(errors="replace")
+    return (unquote_to_bytes(encoded) if b"%" in encoded else encoded).decode("utf-8", "replace")
 
 
-def _is_utf8(text: bytes) -> bool:
+def _is_utf8(encoded: bytes) -> bool:
     try:
-        text.decode()
+        unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
         return False
     return True
