@@ -21,8 +21,8 @@ class Bounds:
     min_rate       bytes that a client must send of a body, and take of a response, in each second on average
     body_timeout   the period in which the rate of a body is measured
     send_timeout   the same of a response
-    idle_timeout   how long a connection is kept between requests: longer than a load balancer's usual 60 s, so that
-                   the balancer closes first and no request meets a closed connection
+    keep_alive_timeout  how long a connection is kept between requests: longer than a load balancer's usual 60 s, so
+                        that the balancer closes first and no request meets a closed connection
     max_buffered_bytes  request bodies and responses that clients have not taken yet, of all connections
     verbose        whether errors carry details and hint
     """
@@ -33,7 +33,7 @@ class Bounds:
     min_rate: float = 8192
     body_timeout: float = 10
     send_timeout: float = 10
-    idle_timeout: float = 75
+    keep_alive_timeout: float = 75
     max_connections: int = 10_000
     max_buffered_bytes: int = MAX_DEFAULT_BYTES
     verbose: bool = True
@@ -48,6 +48,7 @@ class Bounds:
             settings.min_rate,
             settings.body_timeout,
             settings.send_timeout,
+            settings.keep_alive_timeout,
             max_connections=_max_connections(settings),
             max_buffered_bytes=settings.max_buffered or default_limit(),
             verbose=settings.client_error_verbosity == "verbose",

@@ -291,7 +291,7 @@ class Protocol(HttpToolsProtocol):
             self._since, self._arrived = now, 0
 
     def _close_idle(self, taken: float) -> None:
-        timeout = self._bounds.idle_timeout
+        timeout = self._bounds.keep_alive_timeout
         if self.cycle is None:
             timeout = self._bounds.head_timeout
         if self._all_answered and taken > timeout:

@@ -114,6 +114,7 @@ class Settings(BaseModel):
     head_timeout            seconds for receiving a request line and headers
     min_rate                bytes a second at which a client must send a body and take a response
     body_timeout            seconds over which the rate of a body is measured; send_timeout: of a response
+    keep_alive_timeout      seconds for which a connection is kept between requests
     max_buffered            bytes of bodies and of responses not taken yet, of one process; None: http/memory.py
     max_connections         open connections of one process
     max_batch, max_read     messages of one send_batch; of one read, whatever n asks for
@@ -184,6 +185,7 @@ class Settings(BaseModel):
     min_rate: float = Field(default=8192, ge=0, allow_inf_nan=False)
     body_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
     send_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
+    keep_alive_timeout: float = Field(default=75, gt=0, le=86400, allow_inf_nan=False)
     max_buffered: int | None = Field(default=None, ge=1)
     max_connections: int = Field(default=10_000, ge=1)
     max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)

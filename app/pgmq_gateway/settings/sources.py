@@ -81,6 +81,7 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-head-timeout": "head_timeout",
     "pgmq-gateway-body-timeout": "body_timeout",
     "pgmq-gateway-send-timeout": "send_timeout",
+    "pgmq-gateway-keep-alive-timeout": "keep_alive_timeout",
     "pgmq-gateway-min-rate": "min_rate",
     "pgmq-gateway-max-buffered": "max_buffered",
     "pgmq-gateway-max-connections": "max_connections",
