@@ -101,6 +101,7 @@ def test_w5_a_url_may_be_utf_8(gateway: RunningGateway) -> None:
                 assert ask(connection, raw(target)).code == "PGRST100"
         answer = ask(connection, raw("/rpc/say?pgrst_scalar=in.(é)".encode(), '{"t": "é"}'.encode()))
         assert (answer.status, answer.body.decode()) == (200, '"é"')
+        assert b"public.gr\xc3\xbc\xc3\x9fe without" in ask(connection, raw("/rpc/grüße".encode())).body
 
 
 @pytest.mark.parametrize("size", [1, 5, 17, 18, 19])
