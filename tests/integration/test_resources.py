@@ -81,7 +81,9 @@ def test_a_message_null_is_json_null(service: httpx.Client, queue: str, sql: Sql
 
 
 @pytest.mark.parametrize("messages", ["null", "{}", "1", '"{1,2}"', '"[1]"', "true"])
-def test_messages_that_are_no_array_store_nothing(service: httpx.Client, queue: str, messages: str, sql: Sql) -> None:
+def test_d13_messages_that_are_no_array_store_nothing(
+    service: httpx.Client, queue: str, messages: str, sql: Sql
+) -> None:
     answer = service.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
     assert answer.status_code == 400
     assert answer.json() == {

@@ -224,6 +224,11 @@ def test_an_error_in_the_environment_names_the_variable(config: Config, monkeypa
         load_settings(path)
 
 
+def test_d13_an_ipv6_address_may_have_brackets(config: Config) -> None:
+    settings = load_settings(config('server-host = "[::1]"\nadmin-server-host = "[fe80::1%lo]"'))
+    assert (settings.server_host, settings.admin_server_host) == ("::1", "fe80::1%lo")
+
+
 def test_settings_without_effect_are_reported_as_written(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config('root-spec = "f"\nlog-query = on\nfoo.bar = 1\npgmq-gateway-x = 1\nmax-rows = 1')
     monkeypatch.setenv("PGRST_LOG_QUERY", "true")

@@ -218,7 +218,6 @@ select n.nspname as name, d.comment
 from pg_catalog.pg_namespace n
 cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as d (comment)
 where n.nspname = any ($1)
-  and d.comment is not null
 """
 
 
@@ -229,10 +228,10 @@ class Catalog:
         self,
         functions: Iterable[Function],
         roles: Mapping[str, TransactionSettings] | None = None,
-        comments: Mapping[str, str] | None = None,
+        comments: Mapping[str, str | None] | None = None,
     ) -> None:
         self._roles = roles or {}
-        # Comments on schemas.
+        # Comments on the schemas that exist.
         self.comments = comments or {}
         self._functions: dict[tuple[str, str], list[Function]] = {}
         for function in functions:

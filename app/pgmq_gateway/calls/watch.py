@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 
 import asyncpg
@@ -76,6 +76,8 @@ class CatalogWatch:
         self._session_defaults: str | None = None
         # Warnings that are logged already.
         self._warned: set[str] = set()
+        # Exposed schemas that do not exist.
+        self._missing: Set[str] = set()
         self._reload_asked = asyncio.Event()
         self._loading = asyncio.Lock()
         self.loaded = asyncio.Event()
@@ -225,6 +227,7 @@ class CatalogWatch:
             await self._compare_settings(connection)
             await self._renew_sessions(connection)
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
+        self._warn_of_missing(set(self._schemas) - self._catalog.comments.keys())
         self.load_seconds = self._clock() - began
         self.loads += 1
         self.loaded.set()
@@ -235,6 +238,13 @@ class CatalogWatch:
         if before is not None and before != self._session_defaults:
             logger.info("connecting anew: the login role or the database has other settings")
             self._pool.retire()
+
+    def _warn_of_missing(self, schemas: Set[str]) -> None:
+        """Name schemas that do not exist, once for each of them."""
+        if new := schemas - self._missing:
+            listed = ", ".join(sorted(new))
+            logger.warning("db-schemas names %s, which the database does not have: correct or create it", listed)
+        self._missing = schemas
 
     async def _compare_settings(self, connection: Connection) -> None:
         """Report other settings in the database. Raises OutdatedSettings if nothing was served so far."""

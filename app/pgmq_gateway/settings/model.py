@@ -316,7 +316,9 @@ class Settings(BaseModel):
     @field_validator("server_host", "admin_server_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        """PostgREST's special names for all addresses: `*`, `*4`, `!4`, `*6`, `!6`."""
+        """PostgREST's special names for all addresses, `*`, `*4`, `!4`, `*6`, `!6`; an IPv6 address in brackets."""
+        if value and value.startswith("[") and value.endswith("]"):
+            return value[1:-1]
         return {"*": "0.0.0.0", "*4": "0.0.0.0", "!4": "0.0.0.0", "*6": "::", "!6": "::"}.get(value or "", value)  # noqa: S104 the operator's choice
 
 
