@@ -484,6 +484,7 @@ CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, sin
     AS $$
 #variable_conflict use_column
 declare
+    max_queues constant integer := 100;
     only_queue constant text := queue_name;
     step interval;
 begin
@@ -494,7 +495,12 @@ begin
         q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
         rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
-    from pgmq.meta as q
+    from (
+        select m.queue_name from pgmq.meta as m
+        where only_queue is null or m.queue_name = only_queue
+        order by m.queue_name
+        limit max_queues
+    ) as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
     left join lateral pgmq_gateway.last_sample(q.queue_name::text, point.at) as last on true
     left join lateral pgmq_gateway.first_sample(q.queue_name::text, point.at - step, last.at) as before on true
@@ -511,12 +517,11 @@ begin
     cross join lateral (
         select extract(epoch from last.at - before.at)::double precision as seconds
     ) as passed
-    where only_queue is null or q.queue_name = only_queue
     order by q.queue_name, point.at;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'The history of one queue, or of each, since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'The history of one queue, or of the first hundred by name, since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
 
 CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4157,6 +4162,7 @@ begin
     if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
         return greatest(spacing, 1);
     end if;
+    spacing := spacing * greatest(1, ceil((select count(*) from pgmq.meta) / 500.0));
     -- Not now(): the transaction may have started while another one took its sample.
     present := clock_timestamp();
     select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';

@@ -147,6 +147,17 @@ def test_all_queues_come_without_a_name(jobs: Sql) -> None:
     ]  # fmt: skip
 
 
+def test_d13_samples_and_histories_of_many_queues_are_bounded(db: Sql) -> None:
+    db(
+        "insert into pgmq.meta (queue_name, is_partitioned, is_unlogged)"
+        " select 'q' || n, false, false from generate_series(1000, 2499) as n"
+    )
+    assert db(TAKE, 30, 7) == [(90,)]
+    bounds = "count(distinct queue_name), min(queue_name), max(queue_name), count(*)"
+    assert db(f"select {bounds} from pgmq_admin.history(buckets => 2)") == [(100, "q1000", "q1099", 200)]
+    assert db("select count(*) from pgmq_admin.history('q2499', buckets => 2)") == [(2,)]
+
+
 @pytest.mark.parametrize(
     "arguments", ["buckets => 0", "buckets => 2001", "buckets => null", "since => now() + '1 hour'", "since => null",
                   "since => 'infinity'", "since => '-infinity'"]

@@ -31,6 +31,7 @@ set jit = off
 as $history$
 #variable_conflict use_column
 declare
+    max_queues constant integer := 100;
     only_queue constant text := queue_name;
     step interval;
 begin
@@ -41,7 +42,12 @@ begin
         q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
         rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
-    from pgmq.meta as q
+    from (
+        select m.queue_name from pgmq.meta as m
+        where only_queue is null or m.queue_name = only_queue
+        order by m.queue_name
+        limit max_queues
+    ) as q
     cross join (select since + n * step as at from generate_series(1, buckets) as n) as point
     left join lateral pgmq_gateway.last_sample(q.queue_name::text, point.at) as last on true
     left join lateral pgmq_gateway.first_sample(q.queue_name::text, point.at - step, last.at) as before on true
@@ -58,12 +64,11 @@ begin
     cross join lateral (
         select extract(epoch from last.at - before.at)::double precision as seconds
     ) as passed
-    where only_queue is null or q.queue_name = only_queue
     order by q.queue_name, point.at;
 end;
 $history$;
 comment on function pgmq_admin.history is
-    'The history of one queue, or of each, since a time, at as many points in time as buckets: messages by state, and '
+    'The history of one queue, or of the first hundred by name, since a time, at as many points in time as buckets: messages by state, and '
     'how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was '
     'recorded.';
 revoke all on function pgmq_admin.history from public;

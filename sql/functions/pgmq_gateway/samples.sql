@@ -1,6 +1,8 @@
 -- Takes a sample of all queues unless there is one younger than `spacing` seconds, however many sessions ask. Returns
 -- the seconds until the next sample is due. keep_days: how long samples are kept, all of them for the first day.
 --
+-- With more than 500 queues samples are further apart, so that the rows that are written in a day are bounded.
+--
 -- SECURITY DEFINER: the login role, which sees no queue, learns nothing but the time of the next sample.
 create or replace function pgmq_gateway.take_sample(spacing double precision, keep_days double precision)
 returns double precision
@@ -17,6 +19,7 @@ begin
     if spacing <= 0 or pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.take_sample')) then
         return greatest(spacing, 1);
     end if;
+    spacing := spacing * greatest(1, ceil((select count(*) from pgmq.meta) / 500.0));
     -- Not now(): the transaction may have started while another one took its sample.
     present := clock_timestamp();
     select max(s.at) into last from pgmq_gateway.samples as s where s.at <= present + interval '1 minute';
