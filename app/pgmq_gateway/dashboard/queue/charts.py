@@ -115,6 +115,7 @@ class Chart:
                         _key(name, colour)
             self._chart = ui.echart(_options(lines, stacked, tooltip, axis), renderer="svg").classes("drawing")
             self._empty = words("No samples in this period.", "p").classes("muted empty")
+        self._stacked = stacked
 
     def show(self, samples: Sequence[Row], since: datetime, until: datetime) -> None:
         known = [row[name] for row in samples for name in self._lines if row[name] is not None]
@@ -125,9 +126,17 @@ class Chart:
             step = _step(oldest)
             options["yAxis"] |= {"interval": step, "max": max(1, math.ceil(oldest / step)) * step}
         options["xAxis"] |= {"min": since.timestamp() * 1000, "max": until.timestamp() * 1000}
-        for series, name in zip(options["series"], self._lines, strict=True):
-            series["data"] = [[datetime.fromisoformat(row["at"]).timestamp() * 1000, row[name]] for row in samples]
+        times = [datetime.fromisoformat(row["at"]).timestamp() * 1000 for row in samples]
+        for place, (series, name) in enumerate(zip(options["series"], self._lines, strict=True)):
+            values = [row[name] for row in samples]
+            drawn = _without_zeros(values) if self._stacked and place else values
+            series["data"] = list(zip(times, drawn, strict=True))
         self._chart.update()
+
+
+def _without_zeros(values: Sequence[float | None]) -> list[float | None]:
+    """The values of an upper line of a stack. Where it stays at zero, it would cover the line below."""
+    return [value if any(values[max(place - 1, 0) : place + 2]) else None for place, value in enumerate(values)]
 
 
 def _step(seconds: float) -> int:
