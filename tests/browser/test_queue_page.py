@@ -513,6 +513,45 @@ async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, qu
     await expect(ids(desk)).to_have_count(1)
 
 
+async def test_an_outage_leaves_the_last_picture_and_one_banner(
+    desk: Page, dashboard: Dashboard, embedded: Server, queue: str, sql: Sql
+) -> None:
+    fill(sql, queue, 2)
+    sql(
+        "insert into pgmq_gateway.samples"
+        " select %s, now() - make_interval(secs => 30 * n), 30, true, 9, 9, 0, 0, n, 60 * n, 900, 5, 2, 1"
+        " from generate_series(0, 9) as n",
+        queue,
+    )
+    await visit(desk, dashboard, queue)
+    chart = desk.get_by_role("figure", name="Messages by state")
+    # No line for a state that no message has.
+    for state, lines in (("visible", 1), ("delayed", 0), ("in-flight", 0)):
+        await expect(chart.locator(f"path[stroke='var(--{state})']:not([d=''])")).to_have_count(lines)
+    revoked = "execute on function pgmq_admin.history(text, timestamptz, integer)"
+    sql(f"revoke {revoked} from service_role")
+    try:
+        await button(desk, "1 h").click()
+        await expect(desk.get_by_text("permission denied for function history")).to_be_visible()
+        await expect(chart.locator("path[stroke='var(--visible)']:not([d=''])")).to_have_count(1)
+    finally:
+        sql(f"grant {revoked} to service_role")
+    embedded.process.send_signal(signal.SIGSTOP)
+    try:
+        new = await desk.context.new_page()
+        await new.goto(f"{dashboard.url}/queues/{queue}", wait_until="commit")
+        for page in (desk, new):
+            await expect(page.get_by_role("alert")).to_contain_text("The page is out of date.")
+            await expect(page.get_by_role("alert")).to_have_count(1)
+            await expect(ids(page)).to_have_count(2)
+            await expect(page.get_by_text("No samples in this period.").first).to_be_hidden()
+            await screenshot(page, f"queue-outage-{'old' if page is desk else 'new'}-1440-light")
+    finally:
+        embedded.process.send_signal(signal.SIGCONT)
+    await expect(desk.get_by_role("alert")).to_have_count(0)
+    await new.close()
+
+
 async def test_it_is_used_with_the_keyboard_alone(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:

@@ -14,10 +14,12 @@ from pgmq_gateway.dashboard.parts.rates import Rates
 from pgmq_gateway.dashboard.sessions import (
     CODE_LIFETIME_SECONDS,
     IDLE_TIMEOUT_SECONDS,
+    MAX_PICTURES,
     MAX_SESSION_SECONDS,
     MAX_SESSIONS,
     SESSION,
     Code,
+    Picture,
     Sessions,
 )
 from pgmq_gateway.dashboard.web.gate import Gate
@@ -52,6 +54,18 @@ def test_a_session_forgets_its_key_after_an_hour_of_inactivity(sessions: Session
     assert (session.key, session.ended.is_set()) == ("", True)
     assert "an hour of inactivity" in session.end_reason
     assert "the key" not in repr(sessions.find(sessions.open("the key")))
+
+
+def test_a_session_keeps_its_latest_pictures_until_it_ends(sessions: Sessions) -> None:
+    session = sessions.find(sessions.open("the key"))
+    assert session is not None
+    for number in (0, 1, 0, *range(2, MAX_PICTURES + 1)):
+        session.pictures[str(number)] = Picture(number, 0.0)
+    assert session.pictures["1"] is None
+    assert session.pictures["0"] == Picture(0, 0.0)
+    session.end("Signed out.")
+    session.pictures["late"] = Picture("secret", 0.0)
+    assert (session.pictures["0"], session.pictures["late"]) == (None, None)
 
 
 def test_a_session_expires_after_twelve_hours_or_with_its_token(sessions: Sessions, clock: Clock) -> None:

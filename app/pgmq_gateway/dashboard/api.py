@@ -37,6 +37,11 @@ class Problem:
     hint: str = ""
 
     @property
+    def outage(self) -> bool:
+        """The gateway or its database does not work now: all calls fail."""
+        return self.status == 0 or self.status >= 500
+
+    @property
     def absent(self) -> bool:
         """The function does not exist in this gateway's database."""
         return self.code == "PGRST202"

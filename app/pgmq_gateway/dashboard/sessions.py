@@ -19,8 +19,40 @@ MAX_SESSION_SECONDS = 12 * 3600
 CODE_LIFETIME_SECONDS = 3600
 # Ended sessions count too: they are kept for their reason, which the sign-in page shows.
 MAX_SESSIONS = 1000
+# Of one session.
+MAX_PICTURES = 20
 
 Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The data that a page has shown, and when, in seconds since 1970."""
+
+    data: object
+    at: float
+
+
+class Pictures:
+    """The latest pictures of a session, for pages that are opened while the gateway does not respond."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Picture] = {}
+        self._size = MAX_PICTURES
+
+    def __getitem__(self, name: str) -> Picture | None:
+        return self._kept.get(name)
+
+    def __setitem__(self, name: str, picture: Picture) -> None:
+        self._kept.pop(name, None)
+        self._kept[name] = picture
+        while len(self._kept) > self._size:
+            del self._kept[next(iter(self._kept))]
+
+    def close(self) -> None:
+        """Forget all pictures, and those of loads that are still running."""
+        self._kept.clear()
+        self._size = 0
 
 
 @dataclass
@@ -37,10 +69,12 @@ class Session:
     last_seen: float
     end_reason: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    pictures: Pictures = field(default_factory=Pictures, repr=False)
 
     def end(self, reason: str) -> None:
-        """Forget the key. The first reason stays."""
+        """Forget the key and the data that it has read. The first reason stays."""
         self.end_reason, self.key = self.end_reason or reason, ""
+        self.pictures.close()
         self.ended.set()
 
 

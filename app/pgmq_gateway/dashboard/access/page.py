@@ -79,8 +79,9 @@ class Access:
         self._api = api
         self._queue = queue
         with corner:
-            self._refresh: Refresh[Snapshot] = Refresh(self._load, self._show, REFRESH_SECONDS)
-        self._first = Failure()
+            self._refresh: Refresh[Snapshot] = Refresh(
+                self._load, self._show, api.session.pictures, lambda: f"/access {queue}", REFRESH_SECONDS
+            )
         self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), self._refresh.again)
         self._warnings = Warnings(self._fix)
         with ui.element("div").classes("stack sections") as self._content:
@@ -100,10 +101,6 @@ class Access:
         self._content.set_visibility(False)
 
     async def start(self) -> None:
-        answer = await self._load()
-        if isinstance(answer, Problem):
-            self._first.show(answer)
-            return
         await self._refresh.again()
 
     async def _load(self) -> Snapshot | Problem:
@@ -121,7 +118,7 @@ class Access:
         # Findings of level info do not concern access.
         return Snapshot(permissions_of(rights, grants), policies, without_info(warnings), rls, exposed)
 
-    def _show(self, snapshot: Snapshot) -> None:
+    def _show(self, snapshot: Snapshot, _: float) -> None:
         self._content.set_visibility(True)
         self._matrix.show(snapshot.permissions)
         self._protection.show(snapshot.rls)

@@ -24,6 +24,8 @@ COLUMNS = ("Queue", "Dead rows", "Messages", "Table", "Indexes", "Last autovacuu
 class DatabaseFigures:
     def __init__(self) -> None:
         self._failure = Failure()
+        self._problem: Problem | None = None
+        self._known = False
         self._figures = ui.element("dl").classes("totals figures")
         self._warnings = ui.element("div").classes("stack")
         with ui.element("section").classes("panel"):
@@ -38,10 +40,14 @@ class DatabaseFigures:
         """Show the latest figures. With a Problem, the earlier ones stay."""
         problem = next((answer for answer in (database, queues) if isinstance(answer, Problem)), None)
         if problem:
-            self._failure.show(problem)
+            # Shown once: a screen reader would read each repetition.
+            if problem != self._problem:
+                self._failure.show(problem, "The figures below are from before this error." if self._known else "")
         else:
             self._failure.clear()
+        self._problem = problem
         if not isinstance(database, Problem):
+            self._known = True
             self._show_figures(database)
         if not isinstance(queues, Problem):
             self._queues.show(_dead(queues))

@@ -1,5 +1,6 @@
 """The page Health."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -9,12 +10,15 @@ from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.health.database import DatabaseFigures
 from pgmq_gateway.dashboard.health.gateway import GatewayFigures
 from pgmq_gateway.dashboard.health.scrapes import Scrape, scrape
-from pgmq_gateway.dashboard.parts.refresh import Refresh
+from pgmq_gateway.dashboard.parts.refresh import LATE, LATE_SECONDS, Refresh
 from pgmq_gateway.dashboard.parts.shell import gateway, page
 from pgmq_gateway.dashboard.parts.widgets import heading
 
 # The database's figures change slowly, and their query is expensive.
 DATABASE_REFRESH_SECONDS = 10.0
+DATABASE_PATIENCE_SECONDS = 1.0
+
+DatabaseAnswer = tuple[Row | Problem, list[Row] | Problem]
 
 
 @page("/health", "Health")
@@ -35,10 +39,11 @@ class Health:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._asked = -DATABASE_REFRESH_SECONDS
+        self._answer: asyncio.Future[DatabaseAnswer] | None = None
         with ui.element("div").classes("head"):
             heading("Health", 1)
             ui.element("div").classes("grow")
-            self._refresh: Refresh[Snapshot] = Refresh(self._load, self._show)
+            self._refresh: Refresh[Snapshot] = Refresh(self._load, self._show, api.session.pictures, lambda: "/health")
         with ui.element("section").classes("stack").props("aria-label=Gateway"):
             heading("Gateway")
             self._gateway = GatewayFigures()
@@ -50,14 +55,24 @@ class Health:
         await self._refresh.now()
 
     async def _load(self) -> Snapshot:
-        now = time.monotonic()
-        metrics = await scrape(gateway().http, gateway().admin, now)
-        if now - self._asked < DATABASE_REFRESH_SECONDS:
-            return Snapshot(metrics, None, None)
-        self._asked = now
-        return Snapshot(metrics, await self._api.database(), await self._api.queues())
+        metrics = await scrape(gateway().http, gateway().admin, time.monotonic())
+        return Snapshot(metrics, *await self._database_answer())
 
-    def _show(self, snapshot: Snapshot) -> None:
+    async def _database_answer(self) -> DatabaseAnswer | tuple[None, None]:
+        """The database's figures when they are due. A frozen database does not delay the gateway's."""
+        waited = time.monotonic() - self._asked
+        if self._answer is None:
+            if waited < DATABASE_REFRESH_SECONDS:
+                return None, None
+            self._asked, waited = time.monotonic(), 0.0
+            self._answer = asyncio.ensure_future(asyncio.gather(self._api.database(), self._api.queues()))
+        await asyncio.wait({self._answer}, timeout=DATABASE_PATIENCE_SECONDS)
+        if not self._answer.done():
+            return (LATE, LATE) if waited >= LATE_SECONDS else (None, None)
+        answer, self._answer = self._answer.result(), None
+        return answer
+
+    def _show(self, snapshot: Snapshot, _: float) -> None:
         self._gateway.show(snapshot.gateway)
         if snapshot.database is not None and snapshot.queues is not None:
             self._database.show(snapshot.database, snapshot.queues)

@@ -19,7 +19,7 @@ from nicegui import Client, background_tasks, ui
 
 from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts import theme
-from pgmq_gateway.dashboard.parts.widgets import icon_button
+from pgmq_gateway.dashboard.parts.widgets import icon_button, words
 from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Session
 
 NAVIGATION = (
@@ -110,7 +110,11 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
             background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
             api = Api(gateway().http, session, gateway().public_url)
             with _shell(client, api, section or path):
+                # On the page if it is sent before its data.
+                loading = words("Loading…", "p").classes("muted loading").props("role=status")
                 await build(api, **parameters)
+            if not loading.is_deleted:
+                loading.delete()
 
         given = list(inspect.signature(build).parameters.values())[1:]
         own = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, annotation=Client)

@@ -90,17 +90,18 @@ class Charts:
         answer = await self._queue.api.history(self._queue.name, since.isoformat(), BUCKETS)
         if self._row.is_deleted:
             return
-        samples = [] if isinstance(answer, Problem) else answer
-        self._status.text = self._why_empty(answer)
-        for chart in self._charts:
-            chart.show(samples, since, now)
+        # With a Problem, the earlier samples stay.
+        self._status.text = _failure(answer) if isinstance(answer, Problem) else ""
+        if not isinstance(answer, Problem):
+            for chart in self._charts:
+                chart.show(answer, since, now)
 
-    def _why_empty(self, answer: Sequence[Row] | Problem) -> str:
-        if isinstance(answer, Problem):
-            if answer.absent:
-                return "No history: the database lacks pgmq_admin.history. To add it, run: pgmq-gateway install"
-            return f"{answer.code} {answer.message}"
-        return ""
+
+def _failure(problem: Problem) -> str:
+    """Empty for an outage, which the page's banner shows."""
+    if problem.absent:
+        return "No history: the database lacks pgmq_admin.history. To add it, run: pgmq-gateway install"
+    return "" if problem.outage else f"{problem.code} {problem.message}"
 
 
 class Chart:
@@ -116,6 +117,7 @@ class Chart:
             self._chart = ui.echart(_options(lines, stacked, tooltip, axis), renderer="svg").classes("drawing")
             self._empty = words("No samples in this period.", "p").classes("muted empty")
         self._stacked = stacked
+        self._empty.set_visibility(False)
 
     def show(self, samples: Sequence[Row], since: datetime, until: datetime) -> None:
         known = [row[name] for row in samples for name in self._lines if row[name] is not None]

@@ -34,9 +34,12 @@ class Figures:
         with ui.element("dl").classes("totals tight"):
             self._values = {name: total(title) for name, title in (COUNTS | OTHERS).items()}
 
-    def show(self, figures: Row) -> None:
-        """Show a row of list_queues."""
-        self._rates.add(time.monotonic(), [figures])
+    def show(self, figures: Row, at: float) -> None:
+        """Show a row of list_queues, of this time."""
+        self._rates.add(at, [figures])
+        self._show(figures)
+
+    def _show(self, figures: Row) -> None:
         exact = figures["exact"]
         if exact:
             self._exact = {}
@@ -61,4 +64,4 @@ class Figures:
         self._next_count = time.monotonic() + max(MIN_PAUSE_SECONDS, duration * PAUSE_FACTOR)
         if not isinstance(answer, Problem) and not self._values["messages"].is_deleted:
             self._exact = answer
-            self.show(figures)
+            self._show(figures)

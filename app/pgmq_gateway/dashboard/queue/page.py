@@ -7,7 +7,7 @@ from nicegui import Client, background_tasks, ui
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
-from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading
+from pgmq_gateway.dashboard.parts.widgets import button, heading
 from pgmq_gateway.dashboard.queue.browser import Browser
 from pgmq_gateway.dashboard.queue.charts import Charts
 from pgmq_gateway.dashboard.queue.client import Listed, Queue
@@ -33,11 +33,10 @@ class Details:
             self._badges = Badges()
             links(queue.name)
             ui.element("div").classes("grow")
-            self._refresh = Refresh(self._load, self._show)
+            self._refresh = Refresh(self._load, self._show, queue.api.session.pictures, self._picture)
             with ui.element("div").classes("row-of") as self._controls:
                 self._menu = Menu(queue, self._refresh.again)
                 button("Send message", lambda: self._send(), "primary", "send")
-        self._failure = Failure()
         with ui.element("div").classes("content") as self._content:
             self._figures = Figures(queue)
             self._warnings = Warnings()
@@ -63,33 +62,41 @@ class Details:
         if not isinstance(warnings, Problem) and not self._content.is_deleted:
             self._warnings.show(warnings)
 
+    def _picture(self) -> str:
+        return f"/queues/{self._queue.name} {self._browser.filters.value} {self._browser.place}"
+
     async def _load(self) -> Snapshot | Problem:
         figures, listed = await self._queue.snapshot(self._browser.filters.value, self._browser.place)
-        if isinstance(figures, Problem):
-            self._fail(figures)
-            return figures
-        if not figures:
-            hint = "It may have been dropped. The page Queues lists the existing ones."
-            missing = Problem(404, f'Queue "{self._queue.name}" does not exist.', hint=hint)
-            self._fail(missing)
-            return missing
+        problem = _problem(self._queue.name, figures, listed)
+        if problem is not None:
+            self._reveal(bool(self._latest))
+            return problem
+        assert not isinstance(figures, Problem)
         return figures, listed
 
-    def _fail(self, problem: Problem) -> None:
-        self._failure.show(problem)
+    def _reveal(self, visible: bool) -> None:
         for element in (self._controls, self._content):
-            element.set_visibility(bool(self._latest))
+            element.set_visibility(visible)
 
-    def _show(self, snapshot: Snapshot) -> None:
-        self._failure.clear()
-        for element in (self._controls, self._content):
-            element.set_visibility(True)
+    def _show(self, snapshot: Snapshot, at: float) -> None:
+        self._reveal(True)
         self._latest, listed = snapshot
         self._badges.show(self._latest)
         self._menu.show(self._latest)
-        self._figures.show(self._latest)
+        self._figures.show(self._latest, at)
         self._browser.show(listed)
         background_tasks.create(self._figures.count(self._latest), name="count")
 
     def _send(self, *message_and_headers: str) -> None:
         Sending(self._queue, self._refresh.again, *message_and_headers)
+
+
+def _problem(name: str, figures: Row | Problem, listed: Listed | Problem) -> Problem | None:
+    """The problem of the whole page. The list shows one of its own, such as an invalid filter."""
+    for answer in (figures, listed):
+        if isinstance(answer, Problem) and (answer is figures or answer.outage):
+            return answer
+    if not figures:
+        hint = "It may have been dropped. The page Queues lists the existing ones."
+        return Problem(404, f'Queue "{name}" does not exist.', hint=hint)
+    return None

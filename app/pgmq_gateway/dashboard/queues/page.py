@@ -50,7 +50,7 @@ class Overview:
         with ui.element("div").classes("head"):
             heading("Queues", 1)
             ui.element("div").classes("grow")
-            self._refresh = Refresh(self._load, self._show)
+            self._refresh = Refresh(self._load, self._show, api.session.pictures, lambda: "/")
             button("Create queue", self._creation.open, "primary", "add")
         self._totals = Totals()
         self._warnings = ui.element("section").props('aria-label="Warnings"').classes("stack")
@@ -92,10 +92,9 @@ class Overview:
             self._linted = (time.monotonic(), warnings)
         return warnings
 
-    def _show(self, snapshot: Snapshot) -> None:
-        now = time.time()
-        self._rates.add(now, snapshot.queues)
-        rows = [row(queue, self._rates, now) for queue in snapshot.queues]
+    def _show(self, snapshot: Snapshot, at: float) -> None:
+        self._rates.add(at, snapshot.queues)
+        rows = [row(queue, self._rates, at) for queue in snapshot.queues]
         self._totals.show(rows)
         self._table.show(rows)
         self._list.set_visibility(bool(rows))
