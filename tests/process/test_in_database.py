@@ -60,7 +60,18 @@ async def test_d6_settings_of_the_role_in_this_database_are_read(role: str, sql:
     ):
         sql(change)
     connection = await asyncpg.connect(socket_uri(directory, role))
-    assert await in_database.read(connection) == (("pgrst.db_schemas", "c"), ("pgrst.jwt_aud", "x=1"))
+    own = (("pgrst.db_schemas", "c"), ("pgrst.jwt_aud", "x=1"))
+    assert await in_database.read(connection) == own
+    await connection.execute(
+        "create function pg_temp.configure() returns void language sql as $f$ "
+        "select set_config('pgrst.db_schemas', 'e', false), set_config('pgrst.db_max_rows', '5', false) $f$"
+    )
+    assert await in_database.read(connection, "pg_temp.configure") == (("pgrst.db_max_rows", "5"), *own)
+    # Nothing is left in the session.
+    assert await in_database.read(connection) == own
+    assert not await connection.fetchval("select current_setting('pgrst.db_max_rows', true)")
+    with pytest.raises(asyncpg.UndefinedFunctionError):
+        await in_database.read(connection, "pg_temp.missing")
     await connection.close()
 
 

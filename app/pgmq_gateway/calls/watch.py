@@ -66,6 +66,7 @@ class CatalogWatch:
         self._extra = settings.db_extra_search_path
         self._channel = settings.db_channel if settings.db_channel_enabled else None
         self._in_database = settings.in_database if settings.db_config else None
+        self._pre_config = settings.db_pre_config
         self._outdated = outdated
         self._clock = clock
         self._catalog: Catalog | None = None
@@ -248,7 +249,7 @@ class CatalogWatch:
 
     async def _compare_settings(self, connection: Connection) -> None:
         """Report other settings in the database. Raises OutdatedSettings if nothing was served so far."""
-        if self._in_database is None or await in_database.read(connection) == self._in_database:
+        if self._in_database is None or self._in_database == await in_database.read(connection, self._pre_config):
             return
         self._outdated()
         if self._catalog is None:

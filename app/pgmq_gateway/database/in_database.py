@@ -1,6 +1,7 @@
-"""Settings in the database: `alter role authenticator [in database …] set pgrst.… = '…'`."""
+"""Settings in the database: `alter role authenticator [in database …] set pgrst.… = '…'`, and those of a function."""
 
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.settings.sources import DATABASE_PREFIX, IN_DATABASE
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -20,7 +21,34 @@ where d.setrole = (select r.oid from pg_catalog.pg_roles as r where r.rolname = 
 order by s.name, d.setdatabase desc
 """
 
+# What the role or the database sets in each session is not of the function.
+CLEAR = "select pg_catalog.set_config(name, '', true) from pg_catalog.unnest($1::text[]) as name"
+SET_BY_FUNCTION = """
+select name, pg_catalog.current_setting(name) as value
+from pg_catalog.unnest($1::text[]) as name
+where pg_catalog.current_setting(name) <> ''
+"""
+NAMES = [DATABASE_PREFIX + name.replace("-", "_") for name in sorted(IN_DATABASE)]
 
-async def read(connection: Connection) -> Pairs:
-    """Names, with their prefix, and values of the settings of the connection's role and database."""
-    return tuple((row["name"], row["value"]) for row in await connection.fetch(SETTINGS))
+
+async def read(connection: Connection, pre_config: str | None = None) -> Pairs:
+    """Names, with their prefix, and values of the settings of the connection's role and database.
+
+    pre_config  a function that sets further ones, which those of the role override
+    """
+    transaction = connection.transaction(readonly=True)
+    await transaction.start()
+    try:
+        rows = await connection.fetch(SETTINGS)
+        if pre_config is not None:
+            await connection.execute(CLEAR, NAMES)
+            await connection.execute(f"select {'.'.join(map(_quoted, pre_config.split('.', 1)))}()")
+            rows = [*await connection.fetch(SET_BY_FUNCTION, NAMES), *rows]
+    finally:
+        # The function may have used set_config for the session.
+        await transaction.rollback()
+    return tuple(sorted({row["name"]: row["value"] for row in rows}.items()))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -50,7 +50,7 @@ async def settings_in_database(settings: Settings) -> Pairs:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
             connection = await connect(uri.get_secret_value())
             try:
-                return await in_database.read(connection)
+                return await in_database.read(connection, settings.db_pre_config)
             finally:
                 connection.terminate()
     except (*BROKEN, *SERVER_ERRORS, ValueError, TimeoutError):

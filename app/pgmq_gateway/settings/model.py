@@ -94,6 +94,7 @@ class Settings(BaseModel):
     jwks_url                URL of further keys
     jwks_private_addresses  allow jwks_url to lead to an address that is not on the internet
     db_config               read settings from the database too; they take precedence
+    db_pre_config           function that sets further ones with set_config
     in_database             names and values of the settings that were read there
     app_settings            pairs of a name, including `app.settings.`, and the value that SQL reads
     secret_keys             each as `name=key`
@@ -124,6 +125,7 @@ class Settings(BaseModel):
 
     db_uri: SecretStr | None = None
     db_config: bool = True
+    db_pre_config: str | None = None
     in_database: tuple[tuple[str, str], ...] = Field(default=(), repr=False)
     db_schemas: Names = ("public", QUEUES, MANAGEMENT)
     db_anon_role: str | None = "anon"

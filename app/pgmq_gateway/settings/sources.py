@@ -12,10 +12,10 @@ APP_SETTINGS = "app.settings."
 
 _PREFIX = "PGRST_"
 _APP_PREFIX = "PGRST_APP_SETTINGS_"
-_DATABASE_PREFIX = "pgrst."
+DATABASE_PREFIX = "pgrst."
 
-# The settings that PostgREST reads from the database.
-_IN_DATABASE = {
+# The settings that are read from the database, as with PostgREST.
+IN_DATABASE = {
     "client-error-verbosity",
     "db-aggregates-enabled",
     "db-anon-role",
@@ -23,7 +23,6 @@ _IN_DATABASE = {
     "db-hoisted-tx-settings",
     "db-max-rows",
     "db-plan-enabled",
-    "db-pre-config",
     "db-pre-request",
     "db-prepared-statements",
     "db-root-spec",
@@ -149,5 +148,5 @@ def _in_environment() -> Iterator[Given]:
 def _in_database(setting: tuple[str, str]) -> Given:
     """A setting of the database. Those that PostgREST does not read there keep their whole name, without effect."""
     written, value = setting
-    name = written.removeprefix(_DATABASE_PREFIX).replace("_", "-")
-    return Given(name if name in _IN_DATABASE else written, value, written, f"{written} in the database")
+    name = written.removeprefix(DATABASE_PREFIX).replace("_", "-")
+    return Given(name if name in IN_DATABASE else written, value, written, f"{written} in the database")
