@@ -57,7 +57,7 @@ class Gateway:
         self.memory: Memory = earlier.memory if earlier else Memory(self.bounds.max_buffered_bytes)
         self.database = Database(settings)
         self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
-        self.watch = CatalogWatch(settings, self.database.pool, self.outdated)
+        self.watch = CatalogWatch(settings, self.database.pool, self.database.connector.servers, self.outdated)
         self.history = History(settings, self.database.pool, self.watch)
         self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
         self.admission = AdmissionQueue(settings, self.database, self.sharing)
@@ -99,7 +99,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.history.run())]
+        running = [asyncio.create_task(part.run()) for part in (self.watch, self.history)]
         try:
             if self.remote_keys is not None:
                 running.append(asyncio.create_task(self.remote_keys.run()))

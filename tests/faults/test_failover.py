@@ -16,9 +16,11 @@ import pytest
 from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
+from pgmq_gateway.database import attempt
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
+from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, binary, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.errors import PoolTimeout, Unavailable
@@ -31,7 +33,7 @@ from tests.databases import postgres_account
 from tests.faults.conftest import Faulty, login
 from tests.gateways import Bearer
 from tests.proxy import Proxy
-from tests.server import SECRET
+from tests.server import SECRET, TIMEOUT_SECONDS
 from tests.waiting import until, until_async
 
 
@@ -60,11 +62,8 @@ async def connected(pool: ConnectionPool) -> AsyncIterator[GatewayConnection]:
 
 
 @pytest.fixture
-async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    """A gateway in this process with short timeouts."""
-    monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "CHECK_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
+async def patient(wire: Proxy, database: str) -> AsyncIterator[Gateway]:
+    """A gateway in this process."""
     uri = SecretStr(login(wire, database))
     one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))
     async with one.running():
@@ -72,6 +71,19 @@ async def gateway(wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch) -
         yield one
         wire.heal()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "CHECK_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 0.5)
+
+
+@pytest.fixture
+def gateway(short_timeouts: None, patient: Gateway) -> Gateway:  # noqa: ARG001 the order counts
+    """A gateway in this process that finds a silent server by its checks."""
+    return patient
 
 
 async def test_f21_a_silently_lost_listening_connection_is_replaced_without_missing_changes(
@@ -107,17 +119,17 @@ def refused() -> int:
         return port
 
 
-async def test_an_unreachable_or_silent_server_is_skipped(
+async def test_d3_servers_that_refuse_or_do_not_respond_delay_no_connection(
     wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 600)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hosts = f"127.0.0.1:{refused()},127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{wire.port}"
         connect = Connector(
             f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&target_session_attrs=primary"
         )
         for _ in range(2):
-            connection = await connect()
+            connection = await asyncio.wait_for(connect(), TIMEOUT_SECONDS)
             assert await connection.fetchval("select current_database()") == database
             await connection.close()
 
@@ -146,26 +158,40 @@ async def pool() -> AsyncIterator[Callable[[str, float], ConnectionPool]]:
         await asyncio.wait_for(one.close(), 5)
 
 
-async def test_d3_a_silent_server_is_remembered_with_an_acquire_timeout_below_the_connect_timeout(
-    silent: tuple[Proxy, set[int]],
-    wire: Proxy,
-    database: str,
-    pool: Callable[[str, float], ConnectionPool],
-    monkeypatch: pytest.MonkeyPatch,
+async def test_d3_connectors_share_what_they_know_about_a_silent_server(
+    silent: tuple[Proxy, set[int]], wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attempt, "HEAD_START_SECONDS", 600)
     monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 1)
     proxy, asked = silent
     hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{wire.port}"
-    connections = pool(f"postgresql://authenticator@{hosts}/{database}?sslmode=disable", 0.3)
-    with pytest.raises(PoolTimeout):
-        await connections.acquire()
-    async with connected(connections) as connection:
-        assert await connection.fetchval("select current_database()") == database
+    uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable"
+    servers = Servers()
+
+    async def connected() -> bool:
+        with suppress(OSError):
+            await (await Connector(uri, servers=servers)()).close()
+            return True
+        return False
+
+    await until_async(connected)
     before = len(asked)
-    connections.retire()
-    async with connected(connections) as connection:
-        assert await connection.fetchval("select current_database()") == database
+    await until_async(connected)
     assert len(asked) == before > 0
+
+
+async def test_d3_a_server_that_refused_is_tried_again_while_another_is_silent(
+    silent: tuple[Proxy, set[int]], wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 600)
+    proxy, asked = silent
+    hosts = f"127.0.0.1:{wire.port},127.0.0.1:{proxy.port}"
+    wire.refuse()
+    connecting = asyncio.create_task(Connector(f"postgresql://authenticator@{hosts}/{database}?sslmode=disable")())
+    # It is tried after the other one.
+    await until_async(lambda: asked)
+    wire.heal()
+    await (await asyncio.wait_for(connecting, TIMEOUT_SECONDS)).close()
 
 
 async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
@@ -173,13 +199,13 @@ async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
 ) -> None:
     proxy, asked = silent
     connections = pool(login(proxy, database), 0.2)
-    with pytest.raises(PoolTimeout):
+    with pytest.raises(Unavailable):
         await connections.acquire()
     proxy.heal()
     await until_async(lambda: connections.idle == 1)
     async with connections.connection() as connection:
         assert await connection.fetchval("select 1") == 1
-    assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 1)
+    assert (len(asked), connections.opened, connections.failed, connections.timeouts) == (1, 1, 0, 0)
 
 
 async def test_d3_an_abandoned_attempt_to_connect_does_not_delay_the_shutdown(
@@ -187,7 +213,7 @@ async def test_d3_an_abandoned_attempt_to_connect_does_not_delay_the_shutdown(
 ) -> None:
     proxy, _ = silent
     connections = pool(login(proxy, database), 0.2)
-    with pytest.raises(PoolTimeout):
+    with pytest.raises(Unavailable):
         await connections.acquire()
     assert connections.open == 1
     await asyncio.wait_for(connections.close(), 5)
@@ -208,6 +234,22 @@ async def test_d3_a_connect_timeout_is_unavailable_and_not_a_pool_timeout(
     with pytest.raises(Unavailable):
         await connections.acquire()
     assert (connections.timeouts, connections.failed, connections.open) == (0, 1, 0)
+
+
+async def test_d4_the_pool_connects_again_without_calls_and_wakes_the_watch(
+    patient: Gateway, wire: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_RETRY_SECONDS", 600)
+    monkeypatch.setattr(watch, "LONGEST_RETRY_SECONDS", 600)
+    patient.watch.ask_reload()
+    wire.refuse()
+    wire.cut()
+    with pytest.raises(Unavailable):
+        await patient.database.pool.acquire()
+    await until_async(lambda: patient.watch.failures)
+    assert not patient.watch.ready
+    wire.heal()
+    await until_async(lambda: patient.watch.ready)
 
 
 async def test_keepalive_options_are_those_of_the_uri(wire: Proxy, database: str) -> None:
@@ -280,16 +322,21 @@ def standby(directory: DataDirectory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable[[Proxy], Faulty]]:
-    """serving(wire): a gateway on the same database behind another address."""
+def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable[..., Faulty]]:
+    """serving(wire, …): a gateway on the same database at other addresses. It takes the first that is a primary."""
     ((database,),) = faulty.sql("select current_database()")
     headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
     with ExitStack() as stack:
 
-        def start(wire: Proxy) -> Faulty:
+        def start(wire: Proxy, *others: int) -> Faulty:
             log = tmp_path / f"{wire.port}.log"
-            env = {"PGRST_DB_URI": login(wire, str(database)), "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
-            running = server.start(log, env=env)
+            uri = login(wire, str(database))
+            if others:
+                hosts = ",".join(f"127.0.0.1:{port}" for port in (*others, wire.port))
+                uri = uri.replace(f"127.0.0.1:{wire.port}", hosts) + "&target_session_attrs=read-write"
+            env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
+            patience = "0.5" if others else "10"
+            running = server.start(log, env={**env, "PGRST_DB_POOL_ACQUISITION_TIMEOUT": patience})
             stack.callback(running.stop)
             client = stack.enter_context(httpx.Client(base_url=running.url, headers=headers, timeout=30))
             return Faulty(running, client, faulty.sql, wire)
@@ -297,71 +344,46 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
         yield start
 
 
-def test_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgrest(
+def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgrest(
     faulty: Faulty,
     jobs: str,
     standby: Path,
-    serving: Callable[[Proxy], Faulty],
+    serving: Callable[..., Faulty],
     directory: DataDirectory,
     bearer: Bearer,
 ) -> None:
     ((database,),) = faulty.sql("select current_database()")
     with (
         Proxy(socket_folder(directory) / SOCKET_NAME) as moving,
+        Proxy(socket_folder(directory) / SOCKET_NAME) as freezing,
         Proxy(standby / SOCKET_NAME) as second,
+        socket.create_server(("127.0.0.1", 0)) as silent,
         psycopg.connect(f"host={standby} port=5432 user=postgres dbname={database}", autocommit=True) as there,
     ):
         rows = f"select array_agg(message::int order by msg_id) from pgmq.q_{jobs}".encode()
         moved, reading = serving(moving), serving(second)
+        finding = serving(freezing, refused(), silent.getsockname()[1], second.port)
         assert moved.call("send", queue_name=jobs, message=1).text == "[1]"
-        until(lambda: there.execute(rows).fetchone() == ([1],))
-        told = refusal(reading.call("send", queue_name=jobs, message=2))
+        until(finding.serves)
+        assert finding.call("send", queue_name=jobs, message=2).text == "[2]"
+        until(lambda: there.execute(rows).fetchone() == ([1, 2],))
+        told = refusal(reading.call("send", queue_name=jobs, message=3))
         assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
         # The connection is cleaned for another caller, as on a primary.
-        other = {"queue_name": jobs, "message": 2}
+        other = {"queue_name": jobs, "message": 3}
         assert reading.client.post("/rpc/send", json=other, headers=bearer("authenticated")).status_code == 405
         assert "cannot be cleaned" not in reading.server.log.read_text()
         # The address leads to the standby before its promotion.
         moving.aim(standby / SOCKET_NAME)
         moving.cut()
-        for _ in range(5):
-            answer = moved.call("send", queue_name=jobs, message=3)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        refusals = [moved.call("send", queue_name=jobs, message=4) for _ in range(5)]
+        freezing.refuse()
+        freezing.cut()
+        refusals += [finding.call("send", queue_name=jobs, message=4) for _ in range(2)]
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in refusals} == {(503, "1")}
+        assert not finding.serves()
         there.execute("select pg_promote()")
-        until(lambda: moved.call("send", queue_name=jobs, message=4).is_success)
-        assert reading.call("send", queue_name=jobs, message=5).is_success
-        assert there.execute(rows).fetchone() == ([1, 4, 5],)
-
-
-def test_d3_calls_go_on_at_the_second_server_while_the_first_is_silent(
-    faulty: Faulty, jobs: str, tmp_path: Path, directory: DataDirectory, bearer: Bearer
-) -> None:
-    ((database,),) = faulty.sql("select current_database()")
-    target = socket_folder(directory) / SOCKET_NAME
-    with Proxy(target) as first, Proxy(target) as second:
-        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
-        uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&connect_timeout=1"
-        env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "2"}
-        running = server.start(tmp_path / "log", env={**env, "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "1"})
-        headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
-        with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
-
-            def send(message: int) -> int:
-                return client.post("/rpc/send", json={"queue_name": jobs, "message": message}).status_code
-
-            assert send(1) == 200
-            first.freeze()
-            first.cut()
-            statuses = {200}
-
-            def sent() -> bool:
-                statuses.add(status := send(2))
-                return status == 200
-
-            until(sent)
-            assert statuses <= {200, 503, 504}
-            assert [send(3) for _ in range(5)] == [200] * 5
-        assert faulty.sql(f"select array_agg(message::int order by msg_id) from pgmq.q_{jobs}") == [
-            ([1, 2, 3, 3, 3, 3, 3],)
-        ]
-        assert running.stop() == 0
+        for message, gateway in ((5, moved), (6, finding), (7, reading)):
+            until(lambda: gateway.call("send", queue_name=jobs, message=message).is_success)  # noqa: B023
+            until(gateway.serves)
+        assert there.execute(rows).fetchone() == ([1, 2, 5, 6, 7],)

@@ -132,8 +132,9 @@ def test_f16_a_read_only_database_answers_like_postgrest(faulty: Faulty, jobs: s
     faulty.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgmq-gateway'")
     try:
         until(lambda: faulty.call("send", queue_name=jobs, message=1).status_code == 405)
-        # The gateway's other connection has been replaced too.
+        # The gateway's other connection has been replaced too, and it has found other settings: all sessions are new.
         until(lambda: ready(faulty.server))
+        assert faulty.call("send", queue_name=jobs, message=1).status_code == 405
         before = faulty.wire.accepted
         for _ in range(3):
             told = refusal(faulty.call("send", queue_name=jobs, message=1))

@@ -21,7 +21,7 @@ from pgmq_gateway.calls.fairness import FairQueue
 from pgmq_gateway.calls.grouping import Group, place_of
 from pgmq_gateway.calls.sharing import Judgement, Sharing
 from pgmq_gateway.calls.waiting import WaitingCall
-from pgmq_gateway.errors import GatewayError, InternalError, PoolTimeout
+from pgmq_gateway.errors import GatewayError, InternalError
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -48,7 +48,6 @@ class Turn(NamedTuple):
 class AdmissionQueue:
     """Runs as many transactions at a time as there are connections, and queues the calls beyond.
 
-    timeouts            calls that ended with PoolTimeout
     transaction_sizes   the number of transactions by the number of their calls
     """
 
@@ -67,7 +66,6 @@ class AdmissionQueue:
         self._workers: set[asyncio.Task[None]] = set()
         # Whether waiting calls are dispatched at the end of this turn of the event loop.
         self._dispatch_scheduled = False
-        self.timeouts = 0
         self.transaction_sizes = [0] * (MAX_CALLS_PER_TRANSACTION + 1)
 
     @property
@@ -81,7 +79,7 @@ class AdmissionQueue:
         return self._fair.waiting
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
-        """Run a call at once or after waiting. Raises what the database raises, PoolTimeout and ClientGone."""
+        """Run a call at once or after waiting. Raises what the database raises, and ClientGone."""
         queue, group, message_id = place_of(caller, call, shares=self._database.shares(call))
         flow, lane = self._fair.flow(caller if call.flow is None else call.flow), self._fair.lane(queue)
         waiting = WaitingCall(caller, call, flow, lane, group, message_id)
@@ -105,8 +103,7 @@ class AdmissionQueue:
     async def _wait(self, waiting: WaitingCall) -> Answer:
         if not self._fair.has_place(waiting.flow):
             self._fair.forget(waiting.flow, waiting.lane)
-            self.timeouts += 1
-            raise PoolTimeout
+            raise self._database.pool.wait_ended()
         waiting.future = asyncio.get_running_loop().create_future()
         self._add(waiting)
         if waiting.group is not None:
@@ -135,8 +132,7 @@ class AdmissionQueue:
             if waiting.deadline > loop.time():
                 self._timer = loop.call_at(waiting.deadline, self._expire)
                 return
-            self.timeouts += 1
-            waiting.end(PoolTimeout())
+            waiting.end(self._database.pool.wait_ended())
         self._timer = None
 
     def _dispatch_soon(self) -> None:

@@ -77,17 +77,20 @@ class Shared(NamedTuple):
 
 
 class Database:
-    """Executes calls on connections of the login role."""
+    """Executes calls on connections of the login role.
+
+    connector  opens the connections of the pool
+    """
 
     def __init__(self, settings: Settings) -> None:
         assert settings.db_uri is not None
         self._size = settings.db_pool
-        self._connector = Connector(
+        self.connector = Connector(
             settings.db_uri.get_secret_value(),
             prepared=settings.db_prepared_statements,
             call_timeout=settings.call_timeout,
         )
-        self.pool = ConnectionPool(self._size, settings.db_pool_acquisition_timeout, self._connector)
+        self.pool = ConnectionPool(self._size, settings.db_pool_acquisition_timeout, self.connector)
         self._search_paths = {
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas
@@ -125,7 +128,7 @@ class Database:
                 self._close_if_lost(connection, error)
                 raise ConnectionLost from None
             finally:
-                self.pool.release(connection, left_by=None if self._connector.pooled else left_by)
+                self.pool.release(connection, left_by=None if self.connector.pooled else left_by)
         raise failure
 
     def shares(self, call: Call) -> bool:
@@ -181,7 +184,7 @@ class Database:
             self._close_if_lost(connection, error)
             raise ConnectionLost from None
         finally:
-            self.pool.release(connection, left_by=None if self._connector.pooled else left_by)
+            self.pool.release(connection, left_by=None if self.connector.pooled else left_by)
 
     def _close_if_lost(self, connection: GatewayConnection, error: Exception) -> bool:
         """Close a connection that the error has ended. False if it goes on.
@@ -221,7 +224,7 @@ class Database:
                 return False
             if await _is_true(connection, "pg_catalog.pg_is_in_recovery()"):
                 return self._leave_standby()
-            writable = not self._connector.read_only
+            writable = not self.connector.read_only
             return writable and await _is_true(connection, "current_setting('default_transaction_read_only')::boolean")
         if isinstance(error, asyncpg.InsufficientPrivilegeError):
             # Most errors of this kind concern a queue and need no further query.
@@ -234,7 +237,7 @@ class Database:
 
         Raises Unavailable if connections were replaced just now.
         """
-        if not self._connector.primary:
+        if not self.connector.primary:
             return False
         if not self.pool.can_retire:
             raise Unavailable
@@ -243,12 +246,12 @@ class Database:
 
     def _exceeds_session_timeout(self, call: Call) -> bool:
         """True if the statement timeout of the call is longer than that of its connection."""
-        session, own = self._connector.statement_timeout, call.statement_timeout
+        session, own = self.connector.statement_timeout, call.statement_timeout
         return session > 0 and own is not None and not 0 < own <= session
 
     def _time_limit(self, call: Call) -> float:
         """Seconds that a call may take, its commit included; 0: no limit."""
-        own, session = call.statement_timeout, self._connector.statement_timeout
+        own, session = call.statement_timeout, self.connector.statement_timeout
         if own is None:
             return session and session + SESSION_TIMEOUT_MARGIN_SECONDS
         return own
@@ -296,7 +299,7 @@ class Database:
     def _needs_statements(self, call: Call) -> bool:
         """True if a call needs more than one statement."""
         return (
-            self._connector.pooled
+            self.connector.pooled
             or call.isolation is not None
             or self._rolls_back(call)
             or self._exceeds_session_timeout(call)
@@ -319,7 +322,7 @@ class Database:
         """Run a call, and end its transaction. As in PostgREST, a rollback checks deferred constraints first."""
         answer = await self._run(connection, caller, call)
         end = ["rollback" if self._rolls_back(call) else "commit"]
-        if self._connector.pooled:
+        if self.connector.pooled:
             # In the same transaction, because the next caller may get the session as soon as it ends.
             end = [CLEANING_OF_POOLED, *end] if end == ["commit"] else [*end, CLEANING_OF_POOLED]
         # Deferred triggers run in the caller's role.
@@ -329,7 +332,7 @@ class Database:
     async def _undo(self, connection: GatewayConnection) -> None:
         """Roll back. A pooler's session is cleaned too: locks, sequences and prepared statements survive a rollback."""
         try:
-            await connection.execute(f"rollback; {CLEANING_OF_POOLED}" if self._connector.pooled else "rollback")
+            await connection.execute(f"rollback; {CLEANING_OF_POOLED}" if self.connector.pooled else "rollback")
         except (*SERVER_ERRORS, *BROKEN):
             terminate(connection)
 

@@ -18,7 +18,7 @@ class WaitingCall:
     number      its place in the order of arrivals, once it waits
     charged     seconds charged to its flow when it was started
     future      its answer or its error, once it waits
-    deadline    the event loop's time at which it ends with PoolTimeout
+    deadline    the event loop's time at which it ends if it still waits
     taken       whether a connection has taken it
     """
 

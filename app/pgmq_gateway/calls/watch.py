@@ -13,9 +13,10 @@ from pgmq_gateway.calls import catalog
 from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.database import in_database
 from pgmq_gateway.database.connector import Connector
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, GatewayConnection, loggable
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.database.pool import ConnectionPool
+from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.database.session_defaults import session_defaults
 from pgmq_gateway.errors import CatalogMissing, GatewayError
 from pgmq_gateway.settings.model import Settings
@@ -24,6 +25,8 @@ logger = logging.getLogger("pgmq_gateway")
 
 # Seconds between attempts to connect.
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 5.0
+# The same if the pool has opened a connection meanwhile.
+SHORTEST_RETRY_SECONDS = 0.05
 # Calls of unknown functions cause reloads. This bounds the load that a client can put on the database.
 RELOAD_INTERVAL_SECONDS = 1.0
 # A connection that is lost without a FIN brings no notifications, so it is checked after this time without one.
@@ -52,13 +55,14 @@ class CatalogWatch:
         self,
         settings: Settings,
         pool: ConnectionPool,
+        servers: Servers,
         outdated: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """outdated  called when the database has other settings than these"""
         assert settings.db_uri is not None
         uri, prepared = settings.listen_uri or settings.db_uri, settings.db_prepared_statements
-        self._connector = Connector(uri.get_secret_value(), prepared=prepared)
+        self._connector = Connector(uri.get_secret_value(), prepared=prepared, servers=servers)
         self._pool = pool
         self._apart = settings.listen_uri is not None
         self._schemas = settings.db_schemas
@@ -71,7 +75,9 @@ class CatalogWatch:
         self._clock = clock
         self._catalog: Catalog | None = None
         self._loaded_at = -RELOAD_INTERVAL_SECONDS
-        self._connection: Connection | None = None
+        self._connection: GatewayConnection | None = None
+        # Whether the catalog was loaded on this connection.
+        self._current = False
         # Whether Postgres did not respond in time on an open connection.
         self._silent = False
         self._session_defaults: str | None = None
@@ -89,8 +95,9 @@ class CatalogWatch:
 
     @property
     def ready(self) -> bool:
-        """True if the catalog is loaded and its connection open."""
-        return self._catalog is not None and self._connection is not None and not self._connection.is_closed()
+        """True if the catalog was loaded on an open connection, and the pool has connected since it lost the server."""
+        connected = self._connection is not None and not self._connection.is_closed()
+        return connected and self._current and self._pool.reachable
 
     @property
     def catalog(self) -> Catalog:
@@ -131,6 +138,7 @@ class CatalogWatch:
         """
         backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while True:
+            opened = self._pool.opened
             try:
                 await self._follow()
                 backoff.reset()
@@ -146,7 +154,8 @@ class CatalogWatch:
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", loggable(error), delay)
                 self._give_up_silent()
             self.failures += 1
-            await asyncio.sleep(delay)
+            await asyncio.sleep(min(delay, SHORTEST_RETRY_SECONDS))
+            await self._pool.wait_for_more(opened, delay)
 
     def _refuse(self, error: UnsafeLogin) -> None:
         self._catalog = None
@@ -165,6 +174,7 @@ class CatalogWatch:
         """Open a connection, load the catalog, and reload it when asked until the connection is lost."""
         connection = await self._connector()
         self._silent = False
+        self._pool.reconnect()
         try:
             await self._check(connection)
             connection.add_termination_listener(lambda _: self._reload_asked.set())
@@ -183,7 +193,7 @@ class CatalogWatch:
             self.lost += 1
             logger.warning("lost the connection to the database")
         finally:
-            self._connection = None
+            self._connection, self._current = None, False
             connection.terminate()
 
     async def _listen(self, connection: Connection) -> bool:
@@ -229,6 +239,7 @@ class CatalogWatch:
             await self._renew_sessions(connection)
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
         self._warn_of_missing(set(self._schemas) - self._catalog.comments.keys())
+        self._current = True
         self.load_seconds = self._clock() - began
         self.loads += 1
         self.loaded.set()
@@ -238,7 +249,7 @@ class CatalogWatch:
         before, self._session_defaults = self._session_defaults, await session_defaults(connection)
         if before is not None and before != self._session_defaults:
             logger.info("connecting anew: the login role or the database has other settings")
-            self._pool.retire()
+            self._pool.retire(lost=False)
 
     def _warn_of_missing(self, schemas: Set[str]) -> None:
         """Name schemas that do not exist, once for each of them."""

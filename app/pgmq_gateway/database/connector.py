@@ -1,5 +1,6 @@
 """Opens connections to the database: selects a server and enables TCP keepalive."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
@@ -7,8 +8,10 @@ from typing import ClassVar
 
 import asyncpg
 
+from pgmq_gateway.database.attempt import Attempt
 from pgmq_gateway.database.cleaning import SESSION_SETTINGS
 from pgmq_gateway.database.driver import Connection, GatewayConnection
+from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.database.transaction_pooler import PooledConnection
 from pgmq_gateway.database.units import seconds
 from pgmq_gateway.settings.address import Address, Keepalive
@@ -21,14 +24,11 @@ select
     pg_catalog.pg_backend_pid()
 """
 
-# Failures after which the next server of the list is tried: unreachable, starting up or shutting down, or not of the
-# kind that target_session_attrs asks for.
-TRY_NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
-
 
 class Connector:
     """Opens connections to one database.
 
+    servers            what is known about its servers
     statement_timeout  seconds, 0 for none, as the newest connection reports it: the operator's call timeout, or else
                        that of the login role
     read_only          whether the newest connection's transactions are read-only by default
@@ -46,12 +46,15 @@ class Connector:
         "user_timeout": ("TCP_USER_TIMEOUT",),
     }
 
-    def __init__(self, uri: str, *, prepared: bool = True, call_timeout: float | None = None) -> None:
+    def __init__(
+        self, uri: str, *, prepared: bool = True, call_timeout: float | None = None, servers: Servers | None = None
+    ) -> None:
         """Raises ValueError for an invalid connection string.
 
         prepared      keep prepared statements; PgBouncer supports them from 1.21 in transaction mode. Without, each
                       statement runs in a transaction
         call_timeout  statement timeout in seconds; None: that of the login role
+        servers       what other connectors of the gateway know about the servers
         """
         self._address = Address.of(uri)
         self._tls = ssl.create_default_context() if self._address.system_authorities else None
@@ -61,47 +64,35 @@ class Connector:
             else {**SESSION_SETTINGS, "statement_timeout": _milliseconds(call_timeout)}
         )
         self._prepared = prepared
-        # Servers that timed out are tried last until one of them accepts a connection.
-        self._timed_out: set[str] = set()
+        self.servers = servers or Servers()
         self.statement_timeout = 0.0
         self.read_only = False
         self.primary = False
         self.pooled = not prepared
 
     async def __call__(self) -> GatewayConnection:
-        """A new connection, to the first server that accepts it.
+        """A new connection. Raises TimeoutError, OSError and the driver's errors, as the last server caused them."""
+        return await Attempt(self.open, self.servers, self._address.uris).run()
 
-        Raises TimeoutError, OSError and the driver's errors, as the last server caused them.
-        """
-        failure: Exception | None = None
-        for uri in sorted(self._address.uris, key=self._timed_out.__contains__):
-            try:
-                connection = await self._open(uri)
-            except TimeoutError as error:
-                self._timed_out.add(uri)
-                failure = error
-            except TRY_NEXT as error:
-                failure = error
-            else:
-                self._timed_out.discard(uri)
-                return connection
-        assert failure is not None
-        raise failure
+    async def open(self, uri: str) -> GatewayConnection:
+        """A new connection to one of the servers, within the connect timeout."""
+        async with asyncio.timeout(self._address.connect_timeout):
+            return await self._open(uri)
 
     async def _open(self, uri: str) -> GatewayConnection:
-        timeout = self._address.connect_timeout
         connection = await asyncpg.connect(
             uri,
             server_settings=self._session,
-            timeout=timeout,
+            timeout=self._address.connect_timeout,
             ssl=self._tls,
             statement_cache_size=100 if self._prepared else 0,
             connection_class=GatewayConnection if self._prepared else PooledConnection,
         )
         try:
+            connection.server = uri
             connection.add_log_listener(lambda _, message: _note_interruption(connection, message))
             _keep_alive(connection, self._address.keepalive)
-            state = await connection.fetchrow(SERVER_STATE, timeout=timeout)
+            state = await connection.fetchrow(SERVER_STATE)
             assert state is not None
         except BaseException:
             connection.terminate()

@@ -14,9 +14,11 @@ else:
 class GatewayConnection(Connection):
     """A connection on which calls run.
 
+    server              the URI of its server
     commit_interrupted  whether Postgres stopped waiting for a synchronous standby when it committed the last call
     """
 
+    server = ""
     commit_interrupted = False
 
 

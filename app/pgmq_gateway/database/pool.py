@@ -36,7 +36,7 @@ class ConnectionPool:
     """At most `size` connections, opened with `connect`.
 
     acquire_timeout  seconds that a caller waits for a free connection
-    timeouts         callers so far that got none in time
+    timeouts         calls so far that got none in time, although connections work
     opened           connections opened so far
     lost             connections that broke, or could not be cleaned
     failed           failed attempts to open one
@@ -52,16 +52,20 @@ class ConnectionPool:
         # Connections in use that are closed on release.
         self._retired: set[GatewayConnection] = set()
         self._retired_at = -RETIRE_INTERVAL_SECONDS
-        # The loop's time before which there are no attempts to connect.
-        self._again = 0.0
+        # Whether connections were lost, or could not be opened, and none works since.
+        self._lost = False
+        # Runs after a failed attempt; until its end there is no other one.
+        self._pause: asyncio.TimerHandle | None = None
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        # Set when a connection is opened, and then replaced.
+        self._another = asyncio.Event()
         # The caller that may have left something in the session of an open connection.
         self._left_by: dict[GatewayConnection, Hashable] = {}
         # Each with the loop's time of its release. Last in, first out: surplus connections reach the idle timeout.
         self._idle: deque[tuple[GatewayConnection, float]] = deque()
         # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
         # respond would never reach its connect timeout where that is longer than the acquire timeout.
-        self._attempts: set[asyncio.Task[GatewayConnection]] = set()
+        self._attempts: set[asyncio.Future[GatewayConnection]] = set()
         self._waiting: deque[asyncio.Future[GatewayConnection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         # Connections that are being cleaned, which are not idle meanwhile.
@@ -89,6 +93,23 @@ class ConnectionPool:
         """True if `acquire` needs no connection that is in use."""
         return bool(self._idle) or self._opened < self._size
 
+    @property
+    def reachable(self) -> bool:
+        """False from the loss of the server, or a failure to connect, until a connection works."""
+        return self._works or not self._lost
+
+    @property
+    def _works(self) -> bool:
+        """True if a connection is open that has not been retired."""
+        return len(self._open) > len(self._retired)
+
+    def wait_ended(self) -> PoolTimeout | Unavailable:
+        """The error of a call that waited in vain: connections are busy, or there is none that works."""
+        if not self._works:
+            return Unavailable()
+        self.timeouts += 1
+        return PoolTimeout()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[GatewayConnection]:
         """A connection, released at the end of the `with` block. Raises what `acquire` raises."""
@@ -114,14 +135,13 @@ class ConnectionPool:
                         return connection
                     connection = None
         except TimeoutError:
-            self.timeouts += 1
-            raise PoolTimeout from None
+            raise self.wait_ended() from None
 
-    def retire(self, *, at_once: bool = False) -> None:
-        """Replace all current connections: their server is shutting down or has become a standby, or their role has new
-        settings.
+    def retire(self, *, at_once: bool = False, lost: bool = True) -> None:
+        """Replace all current connections.
 
         at_once  also close connections in use, because the server no longer responds
+        lost     whether the server is shutting down or has become a standby; otherwise its sessions have new settings
         """
         self._retired_at = asyncio.get_running_loop().time()
         while self._idle:
@@ -130,6 +150,21 @@ class ConnectionPool:
         if at_once:
             for connection in self._open:
                 terminate(connection)
+        self._lost = self._lost or lost
+        self._open_more()
+
+    async def wait_for_more(self, opened: int, patience: float) -> None:
+        """Wait until more than `opened` connections have been opened, or for `patience` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self.opened <= opened:
+                    await self._another.wait()
+
+    def reconnect(self) -> None:
+        """Connect now if the server was lost: another connection has found one that accepts connections."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._resume()
 
     @property
     def can_retire(self) -> bool:
@@ -155,9 +190,9 @@ class ConnectionPool:
     async def close(self) -> None:
         """Close all connections, those in use on their release."""
         self._all_released = asyncio.get_running_loop().create_future()
-        for check in (self._idle_check, self._cleaning_check):
-            if check is not None:
-                check.cancel()
+        for timer in (self._idle_check, self._cleaning_check, self._pause):
+            if timer is not None:
+                timer.cancel()
         while self._idle:
             self._close(self._idle.pop()[0])
         if not self._waiting:
@@ -188,9 +223,10 @@ class ConnectionPool:
     async def _opened_or_free(self) -> GatewayConnection:
         future: asyncio.Future[GatewayConnection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        # A connection that is being cleaned is free sooner than a new one.
-        if self._opened < self._size and len(self._waiting) > len(self._cleaning):
-            self._attempt()
+        if self._short and self._pause is not None and self._opened < self._size:
+            self._waiting.pop()
+            raise Unavailable
+        self._open_more()
         try:
             return await future
         except asyncio.CancelledError:
@@ -214,54 +250,60 @@ class ConnectionPool:
             if connection in self._left_by and self._cleaning_check is None:
                 self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle)
 
-    def _attempt(self) -> None:
-        self._opened += 1
-        attempt = asyncio.ensure_future(self._new())
-        self._attempts.add(attempt)
-        attempt.add_done_callback(self._attempted)
+    def _open_more(self) -> None:
+        """Open connections for waiting calls; if the server was lost, one, even if no call waits."""
+        while self._opened < self._size and self._pause is None and self._needs_more:
+            self._opened += 1
+            attempt = asyncio.ensure_future(self._connect())
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempted)
 
-    def _attempted(self, attempt: asyncio.Task[GatewayConnection]) -> None:
+    def _attempted(self, attempt: asyncio.Future[GatewayConnection]) -> None:
         self._attempts.discard(attempt)
         if attempt.cancelled():
             self._removed()
         elif (error := attempt.exception()) is not None:
             self._failed(error)
         else:
+            self._lost = False
+            self._backoff.reset()
             self.opened += 1
+            self._another.set()
+            self._another = asyncio.Event()
             self._open.add(attempt.result())
             self._hand_over(attempt.result())
+            self._open_more()
 
     def _failed(self, error: BaseException) -> None:
-        """Report an attempt's failure to the oldest waiting call, unless another attempt may still serve it."""
+        """Report an attempt's failure to the calls that no other attempt may still serve, and pause."""
         self.failed += 1
         if isinstance(error, (*BROKEN, asyncpg.PostgresError)):
-            logger.warning("cannot connect to the database; calls receive 503 meanwhile: %s", loggable(error))
+            if self._waiting or self.reachable:
+                logger.warning("cannot connect to the database; calls receive 503 meanwhile: %s", loggable(error))
             error = Unavailable()
-        if self._short and (first := self._first_waiting()) is not None:
+        # Attempts that failed together count as one failure.
+        if self._pause is None and self._all_released is None:
+            self._pause = asyncio.get_running_loop().call_later(self._backoff.delay(), self._resume)
+        self._lost = self._lost or not self._works
+        while self._short and (first := self._first_waiting()) is not None:
             first.set_exception(error)
         self._removed()
 
-    async def _new(self) -> GatewayConnection:
-        """Open a connection. After a failure, attempts fail at once until the back-off has passed."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        if began < self._again:
-            raise Unavailable
-        try:
-            connection = await self._connect()
-        except (*BROKEN, asyncpg.PostgresError):
-            # Attempts that failed together count as one failure.
-            if began >= self._again:
-                self._again = loop.time() + self._backoff.delay()
-            raise
-        self._again = 0.0
-        self._backoff.reset()
-        return connection
+    def _resume(self) -> None:
+        """End the pause after a failed attempt."""
+        self._pause = None
+        self._open_more()
+
+    @property
+    def _needs_more(self) -> bool:
+        if self.reachable:
+            return self._short
+        return not self._attempts and (bool(self._waiting) or self._all_released is None)
 
     @property
     def _short(self) -> bool:
-        """True if more calls wait than connections are being opened."""
-        return len(self._waiting) > len(self._attempts)
+        """True if more calls wait than connections are being opened, or cleaned, which takes less time."""
+        return len(self._waiting) > len(self._attempts) + len(self._cleaning)
 
     def _first_waiting(self) -> "asyncio.Future[GatewayConnection] | None":
         while self._waiting:
@@ -271,7 +313,7 @@ class ConnectionPool:
         return None
 
     def _removed(self, connection: GatewayConnection | None = None) -> None:
-        """Count one connection less, and open another if a call waits. `connection` is None for a failed attempt."""
+        """Count one connection less, and open another if one is needed. `connection` is None for a failed attempt."""
         self._opened -= 1
         if connection is not None:
             self._open.discard(connection)
@@ -280,8 +322,8 @@ class ConnectionPool:
         if self._all_released is not None:
             if not self._opened and not self._all_released.done():
                 self._all_released.set_result(None)
-        elif self._short:
-            self._attempt()
+        else:
+            self._open_more()
 
     def _close_idle(self) -> None:
         loop = asyncio.get_running_loop()
@@ -305,6 +347,8 @@ class ConnectionPool:
         del self._cleaning[connection]
         if cleaned:
             self.release(connection)
+        else:
+            self._open_more()
 
     async def _cleaned(self, connection: GatewayConnection) -> bool:
         """Clean a connection. False if that failed: then it is closed."""

@@ -71,14 +71,15 @@ class _Components(Collector):
         yield from self._tokens()
 
     def _pool(self) -> Iterator[Metric]:
-        timeouts = self._database.pool.timeouts + self._admission.timeouts
-        yield CounterMetricFamily("pgrst_db_pool_timeouts", "Calls that got no database connection in time", timeouts)
-        idle = self._database.pool.idle
+        connections = self._database.pool
+        yield CounterMetricFamily(
+            "pgrst_db_pool_timeouts", "Calls that got no database connection in time", connections.timeouts
+        )
+        idle = connections.idle
         yield GaugeMetricFamily("pgrst_db_pool_available", "Idle database connections", idle)
         waiting = self._admission.waiting
         yield GaugeMetricFamily("pgrst_db_pool_waiting", "Calls waiting for a database connection", waiting)
         yield GaugeMetricFamily("pgrst_db_pool_max", "Maximum number of database connections for calls", self._size)
-        connections = self._database.pool
         yield GaugeMetricFamily(
             "pgmq_gateway_connections_open", "Open database connections for calls", connections.open
         )
