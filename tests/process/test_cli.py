@@ -188,9 +188,8 @@ def test_a_bug_is_one_line_and_an_interrupt_none(raised: str, status: int, stder
 
 
 def test_w19_the_version_is_printed() -> None:
-    for option in ("--version", "-v"):
-        result = run(option)
-        assert (result.returncode, result.stdout) == (0, f"pgmq-gateway {version('pgmq-gateway')}\n")
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"pgmq-gateway {version('pgmq-gateway')}\n")
 
 
 def test_w19_a_running_gateway_is_asked_whether_it_is_ready(embedded: Server) -> None:

@@ -154,14 +154,11 @@ def test_secrets_are_not_printed_and_a_mask_is_not_taken_for_one(config: Config,
     assert "--dump-config prints in place of a secret: write the secret itself" in result.stderr
 
 
-def test_w18_settings_that_serve_refuses_are_not_printed(config: Config) -> None:
-    for line, message in (
-        ('jwt-role-claim-key = "role"', ":1: jwt-role-claim-key: 'role' is not part of a path: write .role or "),
-        ('jwt-secret = "{\\"keys\\": [], \\"padding\\": 1234567}"', "PGRST_JWT_SECRET: the set has no key"),
-    ):
-        result = server.run("serve", "--dump-config", "--config", str(config(line)))
-        assert (result.returncode, result.stdout) == (1, "")
-        assert message in result.stderr
+def test_w18_keys_that_serve_refuses_are_not_printed(config: Config) -> None:
+    path = config('jwt-secret = "{\\"keys\\": [], \\"padding\\": 1234567}"')
+    result = server.run("serve", "--dump-config", "--config", str(path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "PGRST_JWT_SECRET: the set has no key that verifies tokens" in result.stderr
 
 
 def test_printing_settings_makes_and_takes_nothing(embedded: Server, tmp_path: Path) -> None:
