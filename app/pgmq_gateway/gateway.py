@@ -15,6 +15,7 @@ from pgmq_gateway.calls.batching import AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.sharing import Sharing
 from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.database.stalls import StallCheck
 from pgmq_gateway.http.asgi import App, Receive, Scope, Send
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.client import Addresses
@@ -58,6 +59,7 @@ class Gateway:
         self.database = Database(settings)
         self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
         self.watch = CatalogWatch(settings, self.database.pool, self.database.connector.servers, self.outdated)
+        self.stalls = StallCheck(self.database.pool, self.database.connector.probe, self._lose)
         self.history = History(settings, self.database.pool, self.watch)
         self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
         self.admission = AdmissionQueue(settings, self.database, self.sharing)
@@ -90,6 +92,12 @@ class Gateway:
 
         return Metrics(self.settings, self.database, self.admission, self.watch, self.authenticator, self.api.traffic)
 
+    def _lose(self, server: str) -> None:
+        """Give up a server that does not respond."""
+        self.database.connector.servers.is_silent(server)
+        self.database.pool.disconnect(server)
+        self.watch.disconnect(server)
+
     def _observers(self) -> list[Observer]:
         observers: list[Observer] = (
             [RequestLog(self.settings.server_trace_header)] if self.settings.log_requests else []
@@ -99,7 +107,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [asyncio.create_task(part.run()) for part in (self.watch, self.history)]
+        running = [asyncio.create_task(part.run()) for part in (self.watch, self.stalls, self.history)]
         try:
             if self.remote_keys is not None:
                 running.append(asyncio.create_task(self.remote_keys.run()))

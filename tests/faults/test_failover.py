@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
-from pgmq_gateway.database import attempt
+from pgmq_gateway.database import attempt, stalls
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
@@ -252,6 +252,48 @@ async def test_d4_the_pool_connects_again_without_calls_and_wakes_the_watch(
     await until_async(lambda: patient.watch.ready)
 
 
+@pytest.fixture
+def short_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stalls, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(stalls, "STALL_SECONDS", 0.1)
+
+
+async def test_d4_calls_in_flight_end_when_their_server_freezes(
+    short_stalls: None,  # noqa: ARG001 the order counts
+    patient: Gateway,
+    wire: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stalls, "PROBE_TIMEOUT_SECONDS", 0.5)
+    pool = patient.database.pool
+    async with connected(pool) as connection:
+        sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
+        await asyncio.sleep(0)
+        wire.freeze()
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await asyncio.wait_for(sleeping, TIMEOUT_SECONDS)
+    await until_async(lambda: not patient.watch.ready)
+    wire.heal()
+    await until_async(lambda: patient.watch.ready)
+    async with connected(pool) as connection:
+        assert await connection.fetchval("select 1") == 1
+
+
+async def test_d4_a_long_call_on_a_server_that_responds_goes_on(
+    short_stalls: None,  # noqa: ARG001 the order counts
+    patient: Gateway,
+    wire: Proxy,
+) -> None:
+    async with connected(patient.database.pool) as connection:
+        sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
+        before = wire.accepted
+        await until_async(lambda: wire.accepted >= before + 3)
+        assert not sleeping.done()
+        connection.terminate()
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await sleeping
+
+
 async def test_keepalive_options_are_those_of_the_uri(wire: Proxy, database: str) -> None:
     more = "&keepalives_idle=7&keepalives_interval=3&keepalives_count=2&tcp_user_timeout=9000"
     seen = []
@@ -377,10 +419,11 @@ def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_po
         moving.aim(standby / SOCKET_NAME)
         moving.cut()
         refusals = [moved.call("send", queue_name=jobs, message=4) for _ in range(5)]
-        freezing.refuse()
-        freezing.cut()
+        # The first call is sent to the frozen server.
+        freezing.freeze()
         refusals += [finding.call("send", queue_name=jobs, message=4) for _ in range(2)]
         assert {(answer.status_code, answer.headers["retry-after"]) for answer in refusals} == {(503, "1")}
+        assert [refusal(answer)[1] for answer in refusals[-2:]] == ["PGRST001", "PGRST000"]
         assert not finding.serves()
         there.execute("select pg_promote()")
         for message, gateway in ((5, moved), (6, finding), (7, reading)):

@@ -106,6 +106,11 @@ class CatalogWatch:
             raise CatalogMissing
         return self._catalog
 
+    def disconnect(self, server: str) -> None:
+        """Close the connection if it leads to a server that does not respond; another one is opened."""
+        if self._connection is not None and self._connection.server == server:
+            self._connection.terminate()
+
     def ask_reload(self) -> None:
         """Reload soon (a signal, a notification)."""
         self._reload_asked.set()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from pgmq_gateway.database.attempt import Attempt
 from pgmq_gateway.database.cleaning import SESSION_SETTINGS
@@ -72,22 +73,34 @@ class Connector:
 
     async def __call__(self) -> GatewayConnection:
         """A new connection. Raises TimeoutError, OSError and the driver's errors, as the last server caused them."""
-        return await Attempt(self.open, self.servers, self._address.uris).run()
+        return await Attempt(self._open, self.servers, self._address.uris).run()
 
-    async def open(self, uri: str) -> GatewayConnection:
-        """A new connection to one of the servers, within the connect timeout."""
-        async with asyncio.timeout(self._address.connect_timeout):
-            return await self._open(uri)
+    async def probe(self, uri: str) -> None:
+        """Log in to one of the servers, whatever its state, and leave. Raises what opening a connection raises.
 
-    async def _open(self, uri: str) -> GatewayConnection:
-        connection = await asyncpg.connect(
+        No query, because through a pooler it could wait for a session that other calls use.
+        """
+        connection = await self._log_in(uri, SessionAttribute.any)
+        connection.terminate()
+
+    async def _log_in(self, uri: str, attribute: SessionAttribute | None = None) -> GatewayConnection:
+        return await asyncpg.connect(
             uri,
             server_settings=self._session,
             timeout=self._address.connect_timeout,
             ssl=self._tls,
             statement_cache_size=100 if self._prepared else 0,
             connection_class=GatewayConnection if self._prepared else PooledConnection,
+            target_session_attrs=attribute,
         )
+
+    async def _open(self, uri: str) -> GatewayConnection:
+        """A new connection to one of the servers, within the connect timeout."""
+        async with asyncio.timeout(self._address.connect_timeout):
+            return await self._prepared_for_calls(uri)
+
+    async def _prepared_for_calls(self, uri: str) -> GatewayConnection:
+        connection = await self._log_in(uri)
         try:
             connection.server = uri
             connection.add_log_listener(lambda _, message: _note_interruption(connection, message))

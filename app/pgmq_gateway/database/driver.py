@@ -21,6 +21,12 @@ class GatewayConnection(Connection):
     server = ""
     commit_interrupted = False
 
+    @property
+    def queries(self) -> int:
+        """The number of queries so far."""
+        number: int = self._protocol.queries_count  # type: ignore[attr-defined]
+        return number
+
 
 # A function can also raise a condition of class 01 or 02, which the driver represents as a warning.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.PostgresWarning)

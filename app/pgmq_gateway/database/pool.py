@@ -89,6 +89,11 @@ class ConnectionPool:
         return len(self._idle)
 
     @property
+    def in_use(self) -> set[GatewayConnection]:
+        """The connections that are neither idle nor closed."""
+        return {one for one in self._open if not one.is_closed()}.difference(one for one, _ in self._idle)
+
+    @property
     def available(self) -> bool:
         """True if `acquire` needs no connection that is in use."""
         return bool(self._idle) or self._opened < self._size
@@ -151,6 +156,19 @@ class ConnectionPool:
             for connection in self._open:
                 terminate(connection)
         self._lost = self._lost or lost
+        self._open_more()
+
+    def disconnect(self, server: str) -> None:
+        """Close all connections to a server that does not respond, those in use too."""
+        for connection, since in list(self._idle):
+            if connection.server == server:
+                self._idle.remove((connection, since))
+                self._end(connection)
+        for connection in self._open:
+            if connection.server == server:
+                self._retired.add(connection)
+                terminate(connection)
+        self._lost = True
         self._open_more()
 
     async def wait_for_more(self, opened: int, patience: float) -> None:
