@@ -536,20 +536,31 @@ async def test_an_outage_leaves_the_last_picture_and_one_banner(
         await expect(chart.locator("path[stroke='var(--visible)']:not([d=''])")).to_have_count(1)
     finally:
         sql(f"grant {revoked} to service_role")
+    new, access = await desk.context.new_page(), await desk.context.new_page()
+    permission = access.get_by_role("switch", name="authenticated: permission to send")
+    await access.goto(f"{dashboard.url}/access?queue={queue}")
+    await expect(permission).to_be_visible()
     embedded.process.send_signal(signal.SIGSTOP)
     try:
-        new = await desk.context.new_page()
         await new.goto(f"{dashboard.url}/queues/{queue}", wait_until="commit")
+        await access.reload(wait_until="commit")
         for page in (desk, new):
             await expect(page.get_by_role("alert")).to_contain_text("The page is out of date.")
             await expect(page.get_by_role("alert")).to_have_count(1)
             await expect(ids(page)).to_have_count(2)
             await expect(page.get_by_text("No samples in this period.").first).to_be_hidden()
             await screenshot(page, f"queue-outage-{'old' if page is desk else 'new'}-1440-light")
+        await expect(access.get_by_role("alert")).to_have_count(1)
+        await expect(permission).to_be_visible()
+        await screenshot(access, "access-outage-1440-light")
     finally:
         embedded.process.send_signal(signal.SIGCONT)
-    await expect(desk.get_by_role("alert")).to_have_count(0)
+    for page in (desk, new, access):
+        # The timer of the page Access takes longer.
+        await page.get_by_role("button", name="Update now").click()
+        await expect(page.get_by_role("alert")).to_have_count(0)
     await new.close()
+    await access.close()
 
 
 async def test_it_is_used_with_the_keyboard_alone(

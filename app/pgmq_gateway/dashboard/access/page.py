@@ -18,7 +18,7 @@ from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.lint import fixable_finding, without_info
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
-from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, problem, words
+from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, words
 
 # Permissions rarely change, and their query is expensive.
 REFRESH_SECONDS = 10.0
@@ -27,28 +27,7 @@ REFRESH_SECONDS = 10.0
 @page("/access", "Access")
 async def access(api: Api, queue: str = "") -> None:
     """Without a queue in the URL, the first one."""
-    with ui.element("div").classes("head"):
-        heading("Access", 1)
-        chooser = ui.element("div").classes("chooser")
-        ui.element("div").classes("grow")
-        corner = ui.element("div")
-    queues = await api.queues()
-    if isinstance(queues, Problem):
-        problem(queues)
-        return
-    names = [row["queue_name"] for row in queues]
-    if not names:
-        words("There are no queues yet.", "p")
-        ui.link("Create a queue", "/")
-        return
-    selected = queue or names[0]
-    with chooser:
-        _queue_select(names, selected)
-    templates = await api.rows("policy_templates")
-    if isinstance(templates, Problem):
-        problem(templates)
-        return
-    await Access(api, selected, templates, corner).start()
+    await AccessPage(api, queue).start()
 
 
 def _queue_select(names: Sequence[str], selected: str) -> None:
@@ -62,9 +41,18 @@ def _queue_select(names: Sequence[str], selected: str) -> None:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The data of one queue."""
+class Frame:
+    """The names of all queues, and the templates of policies."""
 
+    names: Sequence[str]
+    templates: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The data of one queue; `frame` is what the page was built with."""
+
+    frame: Frame
     permissions: Permissions
     policies: Sequence[Row]
     warnings: Sequence[Row]
@@ -72,53 +60,102 @@ class Snapshot:
     exposed: bool
 
 
-class Access:
-    """The page's content for one queue. `corner` is the place for the time of the last update."""
+class AccessPage:
+    """The page, which is built with the first response."""
 
-    def __init__(self, api: Api, queue: str, templates: Sequence[Row], corner: ui.element) -> None:
+    def __init__(self, api: Api, queue: str) -> None:
         self._api = api
         self._queue = queue
-        with corner:
-            self._refresh: Refresh[Snapshot] = Refresh(
+        self._frame: Frame | None = None
+        self._content: Access | None = None
+        with ui.element("div").classes("head"):
+            heading("Access", 1)
+            self._chooser = ui.element("div").classes("chooser")
+            ui.element("div").classes("grow")
+            self._refresh: Refresh[Snapshot | None] = Refresh(
                 self._load, self._show, api.session.pictures, lambda: f"/access {queue}", REFRESH_SECONDS
             )
-        self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), self._refresh.again)
+        self._place = ui.element("div").classes("content")
+
+    async def start(self) -> None:
+        await self._refresh.again()
+
+    async def _load(self) -> Snapshot | Problem | None:
+        """None without queues."""
+        if self._frame is None or not self._frame.names:
+            listed, templates = await asyncio.gather(self._api.queues(), self._api.rows("policy_templates"))
+            for answer in (listed, templates):
+                if isinstance(answer, Problem):
+                    return answer
+            assert not isinstance(listed, Problem)
+            assert not isinstance(templates, Problem)
+            self._frame = Frame([row["queue_name"] for row in listed], templates)
+            self._build(self._frame)
+        return await snapshot(self._api, self._queue, self._frame) if self._frame.names else None
+
+    def _build(self, frame: Frame) -> None:
+        if self._content is not None:
+            return
+        self._queue = self._queue or next(iter(frame.names), "")
+        self._place.clear()
+        with self._place:
+            if not frame.names:
+                words("There are no queues yet.", "p")
+                ui.link("Create a queue", "/")
+                return
+            self._content = Access(self._api, self._queue, frame.templates, self._refresh.again)
+        with self._chooser:
+            _queue_select(frame.names, self._queue)
+
+    def _show(self, snapshot: Snapshot | None, _: float) -> None:
+        if snapshot is not None:
+            self._build(snapshot.frame)
+            assert self._content is not None
+            self._content.show(snapshot)
+
+
+async def snapshot(api: Api, queue: str, frame: Frame) -> Snapshot | Problem:
+    named = {"queue_name": queue}
+    answers: list[Any] = await asyncio.gather(
+        *(api.rows(name, named) for name in ("rights", "list_grants", "list_policies", "lint")),
+        api.rows("list_queues", query={"queue_name": f"eq.{queue}", "select": "rls"}),
+        api.call("exposed"),
+    )
+    for answer in answers:
+        if isinstance(answer, Problem):
+            return answer
+    rights, grants, policies, warnings, queues, exposed = answers
+    rls = bool(queues and queues[0]["rls"])
+    # Findings of level info do not concern access.
+    return Snapshot(frame, permissions_of(rights, grants), policies, without_info(warnings), rls, exposed)
+
+
+class Access:
+    """The page's content for one queue. `refresh` loads the data again."""
+
+    def __init__(self, api: Api, queue: str, templates: Sequence[Row], refresh: Callable[[], Awaitable[None]]) -> None:
+        self._api = api
+        self._queue = queue
+        self._refresh = refresh
+        self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), refresh)
         self._warnings = Warnings(self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Permissions"):
-                self._protection = Protection(api, queue, self._refresh.again)
+                self._protection = Protection(api, queue, refresh)
                 self._failure = Failure()
                 self._matrix = Matrix(self._change, self._templates.open)
             with _section("Policies") as section:
                 section.classes("policy-section")
                 with ui.element("div").classes("row-of"):
                     button("Create from a template", self._templates.open, icon="add")
-                self._policies = Policies(api, queue, self._refresh.again)
+                self._policies = Policies(api, queue, refresh)
             with _section("Try as a caller"):
                 self._trial = Trial(api, queue)
             with _section("HTTP access to all queues"):
-                self._exposure = Exposure(api, self._refresh.again)
+                self._exposure = Exposure(api, refresh)
         self._content.set_visibility(False)
 
-    async def start(self) -> None:
-        await self._refresh.again()
-
-    async def _load(self) -> Snapshot | Problem:
-        named = {"queue_name": self._queue}
-        answers: list[Any] = await asyncio.gather(
-            *(self._api.rows(name, named) for name in ("rights", "list_grants", "list_policies", "lint")),
-            self._api.rows("list_queues", query={"queue_name": f"eq.{self._queue}", "select": "rls"}),
-            self._api.call("exposed"),
-        )
-        for answer in answers:
-            if isinstance(answer, Problem):
-                return answer
-        rights, grants, policies, warnings, queues, exposed = answers
-        rls = bool(queues and queues[0]["rls"])
-        # Findings of level info do not concern access.
-        return Snapshot(permissions_of(rights, grants), policies, without_info(warnings), rls, exposed)
-
-    def _show(self, snapshot: Snapshot, _: float) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         self._content.set_visibility(True)
         self._matrix.show(snapshot.permissions)
         self._protection.show(snapshot.rls)
@@ -134,7 +171,7 @@ class Access:
         answer = await self._api.call(function, wanted)
         if isinstance(answer, Problem):
             self._failure.show(answer, f"The permissions of {role} were not changed.")
-        await self._refresh.again()
+        await self._refresh()
 
     async def _fix(self, rule: str) -> None:
         if rule == "silent_policy":
@@ -146,7 +183,7 @@ class Access:
             answer = await self._api.call("enable_notify", {"queue_name": self._queue})
         if isinstance(answer, Problem):
             self._failure.show(answer)
-        await self._refresh.again()
+        await self._refresh()
 
 
 def _section(title: str) -> ui.element:
