@@ -236,6 +236,21 @@ async def test_d3_a_connect_timeout_is_unavailable_and_not_a_pool_timeout(
     assert (connections.timeouts, connections.failed, connections.open) == (0, 1, 0)
 
 
+async def test_d4_a_server_that_accepts_another_connection_is_tried_anew(
+    directory: DataDirectory, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 600)
+    monkeypatch.setattr(attempt, "RETRY_SECONDS", 0)
+    with socket.create_server(("127.0.0.1", 0)) as silent, Proxy(silent.getsockname()) as proxy:
+        servers = Servers()
+        early = asyncio.create_task(Connector(login(proxy, database), servers=servers)())
+        await until_async(lambda: proxy.accepted)
+        proxy.aim(socket_folder(directory) / SOCKET_NAME)
+        late = await Connector(login(proxy, database), servers=servers)()
+        await (await asyncio.wait_for(early, TIMEOUT_SECONDS)).close()
+        await late.close()
+
+
 async def test_d4_the_pool_connects_again_without_calls_and_wakes_the_watch(
     patient: Gateway, wire: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

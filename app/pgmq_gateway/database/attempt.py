@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -18,6 +19,13 @@ HEAD_START_SECONDS = 0.25
 RETRY_SECONDS = 0.5
 
 
+class Try(NamedTuple):
+    """A server, and when it was asked in the event loop's time."""
+
+    uri: str
+    began: float
+
+
 class Attempt:
     """Tries all servers at once, each with a head start over the next. It fails when each of them has failed once."""
 
@@ -28,33 +36,51 @@ class Attempt:
         self._servers = servers
         self._untried = deque(servers.in_order(uris))
         self._undecided = set(uris)
-        self._tries: dict[asyncio.Task[GatewayConnection], str] = {}
+        self._tries: dict[asyncio.Task[GatewayConnection], Try] = {}
 
     async def run(self) -> GatewayConnection:
         """The connection of the first server that accepts it.
 
         Raises TimeoutError, OSError and the driver's errors, as the last server caused them.
         """
+        accepted = self._servers.next_accepted
         try:
             while True:
                 if self._untried:
                     self._try(self._untried.popleft())
-                head_start = HEAD_START_SECONDS if self._untried else None
-                done, _ = await asyncio.wait(self._tries, timeout=head_start, return_when=asyncio.FIRST_COMPLETED)
-                for one in done:
+                await self._wait(accepted)
+                if accepted.done():
+                    self._try_anew(accepted.result())
+                    accepted = self._servers.next_accepted
+                for one in [one for one in self._tries if one.done()]:
                     if (error := one.exception()) is None:
-                        self._servers.has_accepted(self._tries.pop(one))
+                        self._servers.has_accepted(self._tries.pop(one).uri)
                         return one.result()
-                    self._failed(self._tries.pop(one), error)
+                    self._failed(self._tries.pop(one).uri, error)
         finally:
             await self._end()
 
+    async def _wait(self, accepted: asyncio.Future[str]) -> None:
+        awaited: list[asyncio.Future[Any]] = [*self._tries, accepted]
+        head_start = HEAD_START_SECONDS if self._untried else None
+        await asyncio.wait(awaited, timeout=head_start, return_when=asyncio.FIRST_COMPLETED)
+
+    def _try_anew(self, uri: str) -> None:
+        """Try a server once more that did not respond and now has accepted another connection.
+
+        It may have been frozen or cut off, and TCP repeats an attempt ever more slowly.
+        """
+        began = [one.began for one in self._tries.values() if one.uri == uri]
+        if began and max(began) <= asyncio.get_running_loop().time() - RETRY_SECONDS:
+            self._try(uri)
+
     def _try(self, uri: str, delay: float = 0) -> None:
-        self._tries[asyncio.create_task(self._connection(uri, delay))] = uri
+        began = asyncio.get_running_loop().time() + delay
+        self._tries[asyncio.create_task(self._connection(uri, delay))] = Try(uri, began)
 
     async def _connection(self, uri: str, delay: float) -> GatewayConnection:
         if delay:
-            await self._servers.wait_for_one(delay)
+            await asyncio.wait([self._servers.next_accepted], timeout=delay)
         return await self._open(uri)
 
     def _failed(self, uri: str, error: BaseException) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 # A server that did not respond is tried after the others for this time.
 SILENT_SECONDS = 60.0
@@ -14,8 +13,7 @@ class Servers:
     def __init__(self) -> None:
         # Until when each server that did not respond is tried last, in the event loop's time.
         self._silent: dict[str, float] = {}
-        # Set when a server accepts a connection, and then replaced.
-        self._accepted = asyncio.Event()
+        self._next: asyncio.Future[str] | None = None
 
     def in_order(self, uris: Sequence[str]) -> list[str]:
         """In the given order, those that did not respond lately at the end."""
@@ -29,11 +27,13 @@ class Servers:
     def has_accepted(self, uri: str) -> None:
         """Note that a server has accepted a connection."""
         self._silent.pop(uri, None)
-        self._accepted.set()
-        self._accepted = asyncio.Event()
+        if self._next is not None:
+            self._next.set_result(uri)
+            self._next = None
 
-    async def wait_for_one(self, patience: float) -> None:
-        """Wait until any server accepts a connection, or for `patience` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self._accepted.wait()
+    @property
+    def next_accepted(self) -> asyncio.Future[str]:
+        """The next server that accepts a connection. It must not be cancelled, because it is shared."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
