@@ -579,8 +579,12 @@ async def test_it_is_used_with_the_keyboard_alone(
     await until_focus(button(desk, "Send message"))
     await desk.keyboard.press("Enter")
     await expect(desk.get_by_label("Message (JSON)")).to_be_focused()
+    # At once: the field passes its text on after a pause.
+    await desk.keyboard.press("Control+A")
+    await desk.keyboard.insert_text('{"n": 3}')
     await desk.keyboard.press("Control+Enter")
     await expect(ids(desk)).to_have_count(3)
+    assert rows("message")[2] == ({"n": 3},)
     await until_focus(ids(desk).nth(1))
     await desk.keyboard.press("Enter")
     panel = desk.get_by_role("dialog", name="Message")

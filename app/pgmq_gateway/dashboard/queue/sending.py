@@ -19,6 +19,10 @@ MAX_COPIES = 1000
 MAX_DELAY_SECONDS = 10**9
 
 
+# The field sends its value after a pause, or at a change event.
+AFTER_THE_VALUE = '(event) => { event.target.dispatchEvent(new Event("change")); setTimeout(emit); }'
+
+
 class Sending:
     """The dialog, prefilled with a message. `sent` is awaited after it was sent."""
 
@@ -49,7 +53,7 @@ class Sending:
                 button("Cancel", self._dialog.close)
                 self._button = button("Send", self._send, "primary")
         for place in (self._message, self._headers):
-            place.on("keydown.ctrl.enter", self._send)
+            place.on("keydown.ctrl.enter", self._send, js_handler=AFTER_THE_VALUE)
         self._message.value, self._headers.value = pretty(message), pretty(headers) if headers else ""
         self._dialog.on("hide", self._dialog.delete)
         self._dialog.open()
