@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -32,6 +32,8 @@ EPILOG = """Examples:
 python -m bench --operations send --connections 32 --contenders gateway,postgres --seconds 3
 
 python -m bench --operations send,read --baseline ../before --contenders gateway,baseline
+
+python -m bench --operations send --through pgbouncer --contenders gateway
 
 python -m bench --full --operations pop --output pop.json
 
@@ -67,7 +69,8 @@ def bench(
     contenders: Annotated[
         str,
         typer.Option(
-            help="Of gateway, gateway-2 (two workers), baseline, pgmq-api, postgrest, postgres, floor, in this order."
+            help="Of gateway, gateway-2 (two workers), pgbouncer (as with --through), baseline,"
+            " pgmq-api, postgrest, postgres, floor, in this order."
             " Default: those there, but gateway-2 and floor in one cell only: send, 128 connections."
         ),
     ] = "",
@@ -86,6 +89,10 @@ def bench(
     postgrest_url: Annotated[str | None, typer.Option(help="A PostgREST that serves --db-uri.")] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Another checkout of the gateway, with its .venv, to compare with.")
+    ] = None,
+    through: Annotated[
+        Literal["pgbouncer"] | None,
+        typer.Option(help="Also measure a gateway whose calls go through it: the contender pgbouncer."),
     ] = None,
     gateway_setting: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for the gateway; may be repeated.")
@@ -108,8 +115,9 @@ def bench(
     if bool(db_uri) != bool(login_uri):
         raise typer.BadParameter("--db-uri and --login-uri go together")
     names, cells = _list(Name, contenders), selection.cells(preset)
+    pooled = [Name.PGBOUNCER] if through else []
     cast = Cast(
-        names=names or _all_there(cells, postgrest_url, baseline),
+        names=list(dict.fromkeys([*(names or _all_there(cells, postgrest_url, baseline)), *pooled])),
         database=Database(db_uri, login_uri, jwt_secret) if db_uri and login_uri else None,
         postgrest=postgrest_url,
         baseline=baseline,
@@ -154,7 +162,7 @@ class _Tell:
 
 def _all_there(cells: Sequence[Cell], postgrest: str | None, baseline: Path | None) -> list[Name]:
     there: dict[Name, object] = {name: cell in cells for name, cell in ONE_CELL.items()}
-    there |= {Name.POSTGREST: postgrest, Name.BASELINE: baseline}
+    there |= {Name.POSTGREST: postgrest, Name.BASELINE: baseline, Name.PGBOUNCER: None}
     return [name for name in Name if there.get(name, True)]
 
 

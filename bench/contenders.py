@@ -25,6 +25,7 @@ class Name(StrEnum):
 
     GATEWAY = "gateway"
     GATEWAY_2 = "gateway-2"
+    PGBOUNCER = "pgbouncer"
     BASELINE = "baseline"
     PGMQ_API = "pgmq-api"
     POSTGREST = "postgrest"

@@ -24,11 +24,13 @@ STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .cell { font-weight: 600 } .note { fill: #59636e; font-size: 11px } .limit { stroke: #59636e; stroke-dasharray: 3 3 }
 .gateway { fill: #0969da } .gateway-2 { fill: #54aeff } .baseline { fill: #8250df }
+.pgbouncer { fill: #1b7c83 }
 .pgmq-api { fill: #bf8700 } .postgrest { fill: #bc4c00 }
 .postgres { fill: #818b98 } .failed { fill: #cf222e }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc } .note { fill: #9198a1 } .limit { stroke: #9198a1 }
   .gateway { fill: #4493f8 } .gateway-2 { fill: #a5d6ff } .baseline { fill: #ab7df8 }
+  .pgbouncer { fill: #3bc9db }
   .pgmq-api { fill: #d29922 } .postgrest { fill: #db6d28 }
   .postgres { fill: #656c76 } .failed { fill: #f85149 }
 }

@@ -14,6 +14,7 @@ from bench.cell import Cell
 from bench.contenders import Contender, Name, Postgres, postgrest, queue_of
 from bench.database import Queues, installed
 from bench.measurement import BenchError
+from bench.pgbouncer import pgbouncer
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -21,6 +22,8 @@ from pgmq_gateway.embedded.server import running
 
 SECRET = "a secret that is only ever used in this benchmark"  # noqa: S105 it opens nothing
 BASELINE_DATABASE = "bench_baseline"
+# As in the gateway's pool.
+PGBOUNCER_CONNECTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +123,14 @@ class _Build:
         if name is Name.FLOOR:
             return await self.stack.enter_async_context(servers.floor(self.database.secret, self.queues, log))
         workers = 2 if name is Name.GATEWAY_2 else 1
-        how = servers.Gateway(
-            servers.GATEWAY_PROGRAM, self.database.login, self.database.secret, self.cast.settings, workers
-        )
+        settings = {**self.cast.settings, **(self._through_pgbouncer() if name is Name.PGBOUNCER else {})}
+        how = servers.Gateway(servers.GATEWAY_PROGRAM, self.database.login, self.database.secret, settings, workers)
         return await self.stack.enter_async_context(servers.gateway(name, how, self.queues, log))
+
+    def _through_pgbouncer(self) -> Mapping[str, str]:
+        """The settings of a gateway behind a PgBouncer that is started here, with as many connections as its pool."""
+        folder = self.folder / "pgbouncer"
+        return self.stack.enter_context(pgbouncer(folder, self.database.login, PGBOUNCER_CONNECTIONS)).settings
 
     async def _baseline(self) -> Contender:
         """Another version of the gateway, in its own database, because its SQL functions can differ."""

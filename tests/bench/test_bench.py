@@ -16,6 +16,7 @@ from bench.cell import Cell, Depth, Operation, parse_size
 from bench.contenders import Name
 from bench.goals import judge
 from bench.measurement import Cost
+from bench.pgbouncer import PROGRAM
 from bench.results import Row
 from bench.rounds import cost
 from bench.selection import ONE_CELL, Preset, Selection
@@ -39,6 +40,10 @@ def bench(*arguments: str, module: str = "bench") -> subprocess.CompletedProcess
     )
 
 
+# PgBouncer is optional.
+THROUGH = ("--through", "pgbouncer") if PROGRAM else ()
+
+
 @pytest.mark.parametrize(
     ("selected", "measured"),
     [
@@ -52,8 +57,14 @@ def bench(*arguments: str, module: str = "bench") -> subprocess.CompletedProcess
         ),
         # pgmq.api knows no callers.
         pytest.param(
-            ("--operations", "read", "--callers", "3", "--depth", "1k-in-flight"),
-            {"read 1 + delete, 4 connections, 100 B, 3 callers, depth 1k-in-flight": ["gateway", "postgres"]},
+            ("--operations", "read", "--callers", "3", "--depth", "1k-in-flight", *THROUGH),
+            {
+                "read 1 + delete, 4 connections, 100 B, 3 callers, depth 1k-in-flight": [
+                    "gateway",
+                    *THROUGH[1:],
+                    "postgres",
+                ]
+            },
             id="callers",
         ),
     ],

@@ -1,10 +1,6 @@
 """A gateway behind PgBouncer in transaction mode, where each transaction can run on another server connection."""
 
 import asyncio
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,83 +9,46 @@ import httpx
 import psycopg
 import pytest
 
+from bench.pgbouncer import PROGRAM, PgBouncer, pgbouncer
 from pgmq_gateway.database.connector import connect
-from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
+from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.answers import refusal
 from tests.conftest import missing
-from tests.databases import postgres_account, runner
+from tests.databases import runner
 from tests.gateways import Bearer, RunningGateway
 from tests.server import SECRET
 from tests.sessions import LEFT_BEHIND, SESSION_FUNCTIONS
-from tests.waiting import until
-
-# Debian installs it outside the PATH of ordinary users.
-PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-
-CONFIGURATION = """
-[databases]
-* = host={target} port=5432
-[pgbouncer]
-listen_addr =
-listen_port = 6432
-unix_socket_dir = {folder}
-auth_type = trust
-auth_file = {folder}/users
-pool_mode = transaction
-default_pool_size = 2
-ignore_startup_parameters = statement_timeout
-{more}
-"""
 
 
-def keeps_statements(program: str) -> bool:
-    """True if PgBouncer supports prepared statements in transaction mode (1.21 and newer)."""
-    found = re.search(
-        r"PgBouncer (\d+)\.(\d+)", subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-    )
-    assert found
-    return (int(found[1]), int(found[2])) >= (1, 21)
+@pytest.fixture(scope="module")
+def bouncer(directory: DataDirectory, template: str, folder: Path) -> Iterator[PgBouncer]:
+    """PgBouncer with two server connections for each role, in front of a database of its own."""
+    if PROGRAM is None:
+        missing("pgbouncer", "PgBouncer is not installed")
+    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
+        maintenance.execute(f"create database pooled template {template}".encode())
+        with pgbouncer(folder / "pgbouncer", socket_uri(directory, "authenticator", "pooled"), 2) as running:
+            yield running
+        maintenance.execute("drop database pooled with (force)")
 
 
 @pytest.fixture(scope="module")
 def pooled(
-    directory: DataDirectory, template: str, tmp_path_factory: pytest.TempPathFactory, folder: Path
+    directory: DataDirectory, bouncer: PgBouncer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGateway]:
     """A gateway whose four connections for calls share two server connections of PgBouncer."""
-    if PROGRAM is None:
-        missing("pgbouncer", "PgBouncer is not installed")
-    place, owner = folder / "pgbouncer", directory.postgres.stat()
-    place.mkdir()
-    shutil.chown(place, owner.st_uid, owner.st_gid)
-    kept = keeps_statements(PROGRAM)
-    more = "max_prepared_statements = 50" if kept else ""
-    (place / "users").write_text('"authenticator" ""\n"postgres" ""\n')
-    (place / "ini").write_text(CONFIGURATION.format(target=socket_folder(directory), folder=place, more=more))
+    settings = {
+        "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4", "PGMQ_GATEWAY_CALL_TIMEOUT": "60", **bouncer.settings
+    }  # fmt: skip
+    running = server.start(tmp_path_factory.mktemp("pooled") / "log", env=settings)
     with (
-        (place / "log").open("w") as log,
-        subprocess.Popen([PROGRAM, place / "ini"], stderr=log, **postgres_account(directory)) as bouncer,
+        httpx.Client(base_url=running.url, timeout=30) as client,
+        psycopg.connect(socket_uri(directory, database="pooled"), autocommit=True) as connection,
     ):
-        until((place / ".s.PGSQL.6432").exists)
-        with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
-            maintenance.execute(f"create database pooled template {template}")
-        uri = f"postgresql://authenticator@/pooled?host={place}&port=6432&sslmode=disable"
-        settings = {
-            "PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4",
-            "PGRST_DB_PREPARED_STATEMENTS": str(kept).lower(), "PGMQ_GATEWAY_CALL_TIMEOUT": "60",
-            "PGMQ_GATEWAY_LISTEN_URI": socket_uri(directory, "authenticator", "pooled"),
-        }  # fmt: skip
-        running = server.start(tmp_path_factory.mktemp("pooled") / "log", env=settings)
-        with (
-            httpx.Client(base_url=running.url, timeout=30) as client,
-            psycopg.connect(socket_uri(directory, database="pooled"), autocommit=True) as connection,
-        ):
-            yield RunningGateway(running, client, runner(connection))
-        assert running.stop() == 0, running.log.read_text()
-        bouncer.terminate()
-    with psycopg.connect(socket_uri(directory), autocommit=True) as maintenance:
-        maintenance.execute("drop database pooled with (force)")
+        yield RunningGateway(running, client, runner(connection))
+    assert running.stop() == 0, running.log.read_text()
 
 
 WHO = (
@@ -132,12 +91,12 @@ def test_f12_only_the_slow_call_behind_a_pooler_is_cancelled(pooled: RunningGate
 
 
 def test_d2_a_thousand_calls_open_no_more_connections_than_the_pool_holds(
-    pooled: RunningGateway, bearer: Bearer, folder: Path
+    pooled: RunningGateway, bouncer: PgBouncer, bearer: Bearer
 ) -> None:
     pooled.define(WHO)
 
     def opened() -> int:
-        return (folder / "pgbouncer/log").read_text().count("login attempt: db=pooled ")
+        return bouncer.log.read_text().count("login attempt: db=pooled ")
 
     before = opened()
     headers = bearer("authenticated", sub="x")
@@ -163,9 +122,9 @@ def test_d2_an_encoding_left_by_a_function_behind_a_pooler_reaches_no_other_call
 
 
 @pytest.fixture
-def through_pooler(pooled: RunningGateway, folder: Path) -> str:  # noqa: ARG001 it starts PgBouncer
-    """The URI with which the owner reaches the database through PgBouncer."""
-    return f"postgresql://postgres@/pooled?host={folder / 'pgbouncer'}&port=6432&sslmode=disable"
+def through_pooler(bouncer: PgBouncer) -> str:
+    """The connection string with which the owner reaches the database through PgBouncer."""
+    return bouncer.uri(user="postgres")
 
 
 def test_d9_admin_commands_work_through_a_pooler(through_pooler: str) -> None:
@@ -176,7 +135,7 @@ def test_d9_admin_commands_work_through_a_pooler(through_pooler: str) -> None:
         ("queue", "create", "through"),
         ("queue", "show", "through"),
         ("openapi",),
-        ("queue", "drop", "through"),
+        ("queue", "drop", "through", "--yes"),
     ]
     failed = {}
     for command in commands:
