@@ -279,6 +279,24 @@ async def test_a_failing_call_has_its_own_error_and_the_others_their_results(
     assert crowd.sql(f"select count(*) from pgmq.q_{jobs}") == [(3,)]
 
 
+@pytest.mark.parametrize(("wrong", "status", "code"), FAILING.values(), ids=FAILING)
+async def test_calls_of_several_callers_have_their_own_transactions_errors_and_results(
+    crowd: Crowd, jobs: str, send: Send, bearer: Bearer, wrong: Json, status: int, code: str
+) -> None:
+    crowd.sql(f"alter table pgmq.q_{jobs} add check ((message->>'n')::int >= 0)")
+    await until_shared(lambda: [send(n) for n in range(3)], crowd)
+    crowd.sql(f"delete from pgmq.q_{jobs}")
+    callers = [{**PROFILE, **bearer("authenticated", sub=ANN, n=n)} for n in range(5)]
+    single = await send(0, callers[0], **wrong)
+    answers = await crowd.together(*(send(n, one, **(wrong if n % 2 else {})) for n, one in enumerate(callers)))
+    assert [answers[n].status_code for n in (0, 2, 4)] == [200] * 3
+    for answer in (single, answers[1], answers[3]):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.json() == single.json()
+    found = transactions(crowd, jobs)
+    assert (sorted(found), len(set(found.values()))) == ([0, 2, 4], 3)
+
+
 async def test_n2_calls_that_settle_messages_run_in_the_order_of_the_ids(crowd: Crowd, jobs: str, ann: Headers) -> None:
     """Two shared transactions that lock the same messages in opposite orders would deadlock."""
     numbers = count()

@@ -204,6 +204,10 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "text,oid[],text[],text)",
         ),
         ("pgmq_gateway.calls(text,text,text[],text[],text,text[],text[],text,oid[],text[],text,json,boolean)",),
+        (
+            "pgmq_gateway.calls_in_turn(text,text[],text[],text[],text,text[],text[],text,oid[],text[],text,"
+            "bigint[],text[],text[],double precision)",
+        ),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),
@@ -309,7 +313,9 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         paths = [setting for setting in settings or () if setting.startswith("search_path=")]
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
-        elif re.match(r"pgmq_gateway\.(calls?|plain_call|become|(last|first)_sample|sample_validity)\(", name):
+        elif re.match(
+            r"pgmq_gateway\.(calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity)\(", name
+        ):
             assert paths == [], name
         else:
             assert paths in (['search_path=""'], ["search_path=pg_catalog, pg_temp"]), name

@@ -208,7 +208,8 @@ async def test_another_installer_is_told_whose_it_is(uri: str, db: Sql) -> None:
 
 
 def test_every_statement_of_the_files_is_understood() -> None:
-    known = ("create or replace function ", "create or replace view ", "comment on ", "revoke ", "grant ")
+    made = (f"create or replace {kind} " for kind in ("function", "procedure", "view"))
+    known = (*made, "comment on ", "revoke ", "grant ")
     for script in function_scripts():
         assert script.creations, script.path
         for statement in script.statements:

@@ -39,7 +39,7 @@ class Court:
         self.judged.append((queue, function))
         if self.failing:
             raise PoolTimeout
-        return Judgement(queue, self.obstacles, [1], ["f"], str(len(self.judged)))
+        return Judgement(queue, function, self.obstacles, [1], ["f"], str(len(self.judged)))
 
     async def judgement(self) -> Judgement | None:
         """The judgement after the background has finished."""
@@ -57,7 +57,7 @@ def court() -> Court:
 async def test_no_call_waits_for_a_judgement(court: Court) -> None:
     assert court.sharing.judgement(*JOBS) is None
     assert court.judged == []
-    assert await court.judgement() == Judgement("jobs", [], [1], ["f"], "1")
+    assert await court.judgement() == Judgement("jobs", "send", [], [1], ["f"], "1")
     court.clock.now += 1e6
     assert await court.judgement() is not None
     assert court.judged == [JOBS]

@@ -4,18 +4,21 @@ An idle gateway runs a call at once. A call that cannot share a transaction take
 for the end of the current turn of the event loop while calls run, so that calls that arrive together share a
 transaction: clients that receive the results of one transaction send their next calls at the same time. While all
 connections are busy, calls wait. The next free connection takes the call of the flow whose turn it is (`fairness.py`),
-with waiting calls of its group (`grouping.py`) if these can share a transaction (`sharing.py`).
+with waiting calls of its group (`grouping.py`) if these can share a transaction (`sharing.py`), or else with calls of
+other callers, each in a transaction of its own, if these can share a round trip.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from itertools import islice
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.calls.companions import Companions
 from pgmq_gateway.calls.execution import Database, Stale
 from pgmq_gateway.calls.fairness import FairQueue
 from pgmq_gateway.calls.grouping import Group, place_of
@@ -38,11 +41,15 @@ class Executor(Protocol):
 
 
 class Turn(NamedTuple):
-    """Calls that run next on one connection: one, or several of one group in a shared transaction."""
+    """Calls that run next on one connection.
+
+    judgement  that of several calls; None: it is one call
+    group      that of calls that share a transaction; None: each has its own
+    """
 
     calls: Sequence[WaitingCall]
-    group: Group | None = None
     judgement: Judgement | None = None
+    group: Group | None = None
 
 
 class AdmissionQueue:
@@ -57,10 +64,9 @@ class AdmissionQueue:
         self._free = self._size = settings.db_pool
         self._wait_seconds = settings.db_pool_acquisition_timeout
         self._fair = FairQueue(self._size, MAX_WAITING_PER_CONNECTION * self._size, monotonic)
-        # Waiting calls in order of their deadlines, and those that can share by group. Calls that are taken or ended
-        # stay in them until they are reached.
+        # Waiting calls in order of their deadlines. Calls that are taken or ended stay until they are reached.
         self._calls: deque[WaitingCall] = deque()
-        self._groups: dict[Group, deque[WaitingCall]] = {}
+        self._companions = Companions()
         self._timer: asyncio.TimerHandle | None = None
         self._limit_timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
@@ -107,7 +113,7 @@ class AdmissionQueue:
         waiting.future = asyncio.get_running_loop().create_future()
         self._add(waiting)
         if waiting.group is not None:
-            self._groups.setdefault(waiting.group, deque()).append(waiting)
+            self._companions.add(waiting, waiting.group)
         if self._free:
             self._dispatch_soon()
         try:
@@ -182,45 +188,40 @@ class AdmissionQueue:
         if first is None:
             return None
         group = first.group
-        if group is None or not self._others_wait(group):
+        if group is None:
+            return Turn([first])
+        of_group = self._companions.of_group(group)
+        if not of_group and not (self._database.takes_turns and self._companions.of_crowd(group.crowd)):
             return Turn([first])
         judgement = self.sharing.judgement(group.queue, group.function, first.flow.key)
         if judgement is None:
             return Turn([first])
-        calls = [first, *self._taken_from(group)]
+        if not of_group:
+            return Turn(self._with(first, self._companions.take_crowd(group.crowd)), judgement)
+        calls = self._with(first, self._companions.take_group(group))
         # The order in which messages are locked. Others keep their order of arrival.
         calls.sort(key=lambda waiting: waiting.message_id)
-        return Turn(calls, group, judgement)
+        return Turn(calls, judgement, group)
 
-    def _others_wait(self, group: Group) -> bool:
-        """True if calls of the group wait."""
-        waiting = self._groups.get(group)
-        while waiting and not waiting[0].startable():
-            waiting.popleft()
-        if not waiting:
-            self._groups.pop(group, None)
-        return bool(waiting)
-
-    def _taken_from(self, group: Group) -> list[WaitingCall]:
-        """Waiting calls of a group, taken, as many as one more call leaves room for in a transaction."""
-        waiting, calls = self._groups[group], list[WaitingCall]()
-        while waiting and len(calls) < MAX_CALLS_PER_TRANSACTION - 1:
-            call = waiting.popleft()
-            if call.startable():
-                self._fair.took(call)
-                calls.append(call)
-        if not waiting:
-            del self._groups[group]
+    def _with(self, first: WaitingCall, others: Iterator[WaitingCall]) -> list[WaitingCall]:
+        """The first call, and as many others as may run together with it, taken."""
+        calls = [first]
+        for call in islice(others, MAX_CALLS_PER_TRANSACTION - 1):
+            self._fair.took(call)
+            calls.append(call)
         return calls
 
     async def _run(self, turn: Turn) -> None:
         calls = turn.calls
-        self.transaction_sizes[len(calls)] += 1
-        began = monotonic()
-        if turn.group and turn.judgement:
-            await _end_with_error(calls, self._run_together(calls, turn.group, turn.judgement))
+        if turn.group is None:
+            self.transaction_sizes[1] += len(calls)
         else:
+            self.transaction_sizes[len(calls)] += 1
+        began = monotonic()
+        if turn.judgement is None:
             await _end_with_error(calls, self._run_alone(calls[0]))
+        else:
+            await _end_with_error(calls, self._run_together(calls, turn.judgement, turn.group))
         seconds = monotonic() - began
         # Before the end is noted, which forgets flows without calls.
         self._run_again([waiting for waiting in calls if not waiting.future.done()])
@@ -242,18 +243,27 @@ class AdmissionQueue:
             self.sharing.was_stale(group.queue, group.function, judgement)
         return answer
 
-    async def _run_together(self, calls: Sequence[WaitingCall], group: Group, judgement: Judgement) -> None:
-        queue, function = group.queue, group.function
+    async def _run_together(
+        self, waiting_calls: Sequence[WaitingCall], judgement: Judgement, group: Group | None
+    ) -> None:
+        queue, function = judgement.queue_name, judgement.function_name
+        calls = [waiting.call for waiting in waiting_calls]
         try:
-            shared = await self._database.execute_together(group, [waiting.call for waiting in calls], judgement)
+            if group is None:
+                callers = [waiting.caller for waiting in waiting_calls]
+                shared = await self._database.execute_in_turn(callers, calls, judgement)
+            else:
+                shared = await self._database.execute_together(group, calls, judgement)
         except Stale:
             self.sharing.was_stale(queue, function, judgement)
             return
+        if shared.stale:
+            self.sharing.was_stale(queue, function, judgement)
         if shared.deadlock:
             self.sharing.deadlocked(queue, function)
         else:
-            self.sharing.took(queue, function, shared.seconds / calls[0].lane.running)
-        for waiting, outcome in zip(calls, shared.outcomes, strict=True):
+            self.sharing.took(queue, function, shared.seconds / waiting_calls[0].lane.running)
+        for waiting, outcome in zip(waiting_calls, shared.outcomes, strict=True):
             if outcome is not None:
                 waiting.end(outcome)
 
@@ -271,7 +281,7 @@ class AdmissionQueue:
         while self._calls and not self._calls[0].pending:
             self._calls.popleft()
         if waiting.group is not None:
-            self._others_wait(waiting.group)
+            self._companions.of_group(waiting.group)
 
 
 async def _end_with_error(group: Sequence[WaitingCall], work: Awaitable[None]) -> None:

@@ -1,8 +1,10 @@
 """Runs calls in their caller's role: one transaction, one statement, one round trip."""
 
+import json
 import logging
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
@@ -37,6 +39,10 @@ select row_count, body, failure, seconds
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
+CALLS_IN_TURN = """
+call pgmq_gateway.calls_in_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, null, null, null, null)
+"""
+
 JUDGEMENT = "select obstacles, relations, functions, fingerprint, fusion from pgmq_gateway.judgement($1, $2)"
 
 MAX_RETRIES = 3
@@ -54,9 +60,21 @@ STALE_SQLSTATE = "GW130"
 DEADLOCK_SQLSTATE = "40P01"
 # A shared transaction does not wait for locks.
 LOCKED_SQLSTATE = "55P03"
+CANCELED_SQLSTATE = "57014"
+# Raised by pgmq_gateway.calls_in_turn for a call of another queue than was judged.
+OTHER_QUEUE_SQLSTATE = "GW131"
+# Of a call that delayed others.
+DELAYING_SQLSTATES = frozenset({LOCKED_SQLSTATE, CANCELED_SQLSTATE})
 # Failures in a shared transaction that a call need not meet alone. A write on a standby is one of them: `execute` looks
 # for the primary.
 RUN_AGAIN_SQLSTATES = RETRIED_SQLSTATES | {LOCKED_SQLSTATE, READ_ONLY_SQLSTATE}
+RUN_AGAIN_ALONE_SQLSTATES = RUN_AGAIN_SQLSTATES | {STALE_SQLSTATE, OTHER_QUEUE_SQLSTATE, CANCELED_SQLSTATE}
+# Errors of CALL itself: the procedure did not start.
+NOT_STARTED_ERRORS = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.FeatureNotSupportedError,
+)
 
 
 class Stale(Exception):
@@ -64,16 +82,18 @@ class Stale(Exception):
 
 
 class Shared(NamedTuple):
-    """The result of a shared transaction.
+    """The result of a shared transaction, or of several transactions in one round trip.
 
     outcomes  of each call its answer, its error, or None if it must run alone
-    seconds   how long it took, without the commit; infinite if it was cancelled, or met a lock
-    deadlock  whether it met a deadlock
+    seconds   how long they took, without the last commit; infinite if one was cancelled, or met a lock
+    deadlock  whether calls of a shared transaction met a deadlock
+    stale     whether the judgement was found to be stale after some calls
     """
 
     outcomes: Sequence[Answer | GatewayError | None]
     seconds: float = 0
     deadlock: bool = False
+    stale: bool = False
 
 
 class Database:
@@ -150,7 +170,7 @@ class Database:
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(JUDGEMENT, queue, function, timeout=JUDGEMENT_TIMEOUT_SECONDS)
         assert row is not None
-        return Judgement(queue, *row.values())
+        return Judgement(queue, function, *row.values())
 
     async def execute_together(self, group: Group, calls: Sequence[Call], judgement: Judgement) -> Shared:
         """Run calls of a group in one transaction.
@@ -185,6 +205,38 @@ class Database:
             raise ConnectionLost from None
         finally:
             self.pool.release(connection, left_by=None if self.connector.pooled else left_by)
+
+    @property
+    def takes_turns(self) -> bool:
+        """True if `execute_in_turn` can be used."""
+        return not self.connector.pooled
+
+    async def execute_in_turn(self, callers: Sequence[Caller], calls: Sequence[Call], judgement: Judgement) -> Shared:
+        """Run calls of several callers of one role in one round trip, each in a transaction of its own.
+
+        Raises Stale, ConnectionLost if the outcome is unknown, and what `ConnectionPool.acquire` raises.
+        """
+        connection = await self.pool.acquire()
+        left_by: Hashable = judgement
+        try:
+            row = await self._run_in_turn(connection, callers, calls, judgement)
+            shared = _outcomes_in_turn(row, callers, calls)
+            left_by = judgement if shared.stale else None
+            return shared
+        except SERVER_ERRORS as error:
+            if self._close_if_lost(connection, error):
+                raise ConnectionLost from None
+            if error.sqlstate == STALE_SQLSTATE:
+                raise Stale from None
+            if isinstance(error, NOT_STARTED_ERRORS):
+                return Shared([None] * len(calls), math.inf)
+            # Some calls may have been committed.
+            raise CommitInterrupted from None
+        except BROKEN as error:
+            self._close_if_lost(connection, error)
+            raise ConnectionLost from None
+        finally:
+            self.pool.release(connection, left_by=left_by)
 
     def _close_if_lost(self, connection: GatewayConnection, error: Exception) -> bool:
         """Close a connection that the error has ended. False if it goes on.
@@ -294,6 +346,40 @@ class Database:
             *judgement.compared,
             judgement.fusion,
             savepoints,
+        )
+
+    async def _run_in_turn(
+        self, connection: GatewayConnection, callers: Sequence[Caller], calls: Sequence[Call], judgement: Judgement
+    ) -> asyncpg.Record:
+        """The results of the calls. One that exceeds its time limit is cancelled, and those after it are executed."""
+        results: list[asyncpg.Record] = []
+
+        async def work() -> None:
+            if (row := await self._fetch_in_turn(connection, callers, calls, judgement)) is not None:
+                results.append(row)
+
+        if timeout := self._time_limit(calls[0]):
+            with suppress(CommitInterrupted, StatementTimeout):
+                await within(timeout, connection, work())
+        else:
+            await work()
+        if connection.commit_interrupted or not results:
+            raise CommitInterrupted
+        return results[0]
+
+    async def _fetch_in_turn(
+        self, connection: GatewayConnection, callers: Sequence[Caller], calls: Sequence[Call], judgement: Judgement
+    ) -> asyncpg.Record | None:
+        return await connection.fetchrow(
+            CALLS_IN_TURN,
+            callers[0].role,
+            [caller.claims for caller in callers],
+            self._settings(calls[0]),
+            [text for call in calls for text in call.request.texts],
+            self._search_paths[calls[0].function.schema],
+            [call.statement.sql for call in calls],
+            [call.body for call in calls],
+            *judgement.compared,
         )
 
     def _needs_statements(self, call: Call) -> bool:
@@ -416,6 +502,23 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
             again = succeeded or refusal.sqlstate in RUN_AGAIN_SQLSTATES
             outcomes.append(None if again else error_of(refusal, caller, call))
     return Shared(outcomes, rows[-1]["seconds"], deadlock)
+
+
+def _outcomes_in_turn(row: asyncpg.Record, callers: Sequence[Caller], calls: Sequence[Call]) -> Shared:
+    """The outcomes of calls in transactions of their own."""
+    row_counts, bodies, failures, seconds = row.values()
+    outcomes: list[Answer | GatewayError | None] = []
+    codes: set[str | None] = set()
+    for caller, call, row_count, body, failure in zip(callers, calls, row_counts, bodies, failures, strict=True):
+        if failure is None:
+            outcomes.append(Answer(None, row_count, body))
+            continue
+        refusal = Refusal(*(text or None for text in json.loads(failure)))
+        codes.add(refusal.sqlstate)
+        again = refusal.sqlstate in RUN_AGAIN_ALONE_SQLSTATES
+        outcomes.append(None if again else error_of(refusal, caller, call))
+    delayed = not DELAYING_SQLSTATES.isdisjoint(codes)
+    return Shared(outcomes, math.inf if delayed else seconds or 0, stale=STALE_SQLSTATE in codes)
 
 
 async def _is_true(connection: GatewayConnection, condition: str) -> bool:

@@ -35,12 +35,25 @@ class Target(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(Target)
 
 
+class Crowd(NamedTuple):
+    """Calls of one function by all callers of one role on one queue."""
+
+    role: str
+    queue: str
+    function: str
+
+
 class Group(NamedTuple):
     """Calls of one function by one caller on one queue: they lock that queue only."""
 
     caller: Caller
     queue: str
     function: str
+
+    @property
+    def crowd(self) -> Crowd:
+        """The calls of other callers that can run beside these."""
+        return Crowd(self.caller.role, self.queue, self.function)
 
 
 def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, Group | None, int]:

@@ -37,7 +37,7 @@ FIRST_APART_SECONDS, LONGEST_APART_SECONDS = 10.0, 300.0
 class Judgement(msgspec.Struct, frozen=True):
     """The result of `pgmq_gateway.judgement` for the calls of a function on a queue.
 
-    queue_name   the queue
+    queue_name, function_name  what was judged
     obstacles    why they cannot share a transaction; empty: they can
     relations    OIDs of the tables, and names of the functions, that the fingerprint covers
     fingerprint  their state when they were judged
@@ -45,6 +45,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """
 
     queue_name: str
+    function_name: str
     obstacles: Sequence[str]
     relations: Sequence[int]
     functions: Sequence[str]

@@ -139,7 +139,7 @@ class Applying:
         """The catalog row (ctid) of each overload, by oid: replacing an overload moves its row."""
         rows = await self._connection.fetch(
             "select oid, ctid::text from pg_catalog.pg_proc"
-            " where $3 = 'function' and proname = $1 and pronamespace = to_regnamespace($2)"
+            " where $3 in ('function', 'procedure') and proname = $1 and pronamespace = to_regnamespace($2)"
             " union all select oid, ctid::text from pg_catalog.pg_class"
             " where $3 = 'view' and relname = $1 and relnamespace = to_regnamespace($2)",
             creation.name,
@@ -186,7 +186,7 @@ class Applying:
 
     async def _identity(self, key: Key) -> str:
         quoted = await self._connection.fetchval("select format('%I.%I', $1::text, $2::text)", key.schema, key.name)
-        return f"{key.kind} {quoted}" + (f"({key.arguments})" if key.kind == "function" else "")
+        return f"{key.kind} {quoted}" + ("" if key.kind == "view" else f"({key.arguments})")
 
 
 def _is(key: Key, creation: Creation) -> bool:

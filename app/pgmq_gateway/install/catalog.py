@@ -13,7 +13,7 @@ PUBLIC = "public"
 # a statement_timeout, are the operator's.
 _FUNCTIONS = """
 select
-    'function' as kind, n.nspname as schema, p.proname as name,
+    case p.prokind when 'p' then 'procedure' else 'function' end as kind, n.nspname as schema, p.proname as name,
     pg_get_function_identity_arguments(p.oid) as arguments, p.oid, r.rolname as owner,
     md5(concat_ws(
         E'\\n', p.prosrc, l.lanname, p.prosecdef, p.provolatile, p.proisstrict,
@@ -51,7 +51,7 @@ where n.nspname = any ($1::text[]) and ($2::text is null or c.relname = $2) and 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """The identity of a function or a view; arguments as in pg_get_function_identity_arguments."""
+    """The identity of a function, a procedure or a view; arguments as in pg_get_function_identity_arguments."""
 
     kind: str
     schema: str

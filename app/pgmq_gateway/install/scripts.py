@@ -18,14 +18,14 @@ SCHEMAS = (INTERNAL, MANAGEMENT, QUEUES)
 
 # Comments and quoted texts, whose semicolons end no statement, and the semicolon that does.
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|;", re.DOTALL)
-_CREATION = re.compile(r"create (?:or replace )?(function|view) (\w+)\.(\w+)\b")
-_GRANT = re.compile(r"grant ([a-z, ]+?) on (?:(function|table|schema) )?(.+) to ([\w, ]+)")
+_CREATION = re.compile(r"create (?:or replace )?(function|procedure|view) (\w+)\.(\w+)\b")
+_GRANT = re.compile(r"grant ([a-z, ]+?) on (?:(function|procedure|table|schema) )?(.+) to ([\w, ]+)")
 _OBJECT = re.compile(r"(?:(\w+)\.)?(\w+)(\(.*?\))?(?:, |$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A statement that creates a function or a view."""
+    """A statement that creates a function, a procedure or a view."""
 
     kind: str
     schema: str
@@ -39,7 +39,7 @@ class Creation:
 class Grant:
     """A privilege that a statement grants.
 
-    kind       function, table (views too) or schema; a schema has no `schema` of its own
+    kind       function, procedure, table (views too) or schema; a schema has no `schema` of its own
     arguments  the argument types of a function in parentheses, if the statement has them
     """
 

@@ -27,7 +27,7 @@ from pgmq_gateway.shipped as s
 where s.schema <> 'pgmq_public'
   and not exists (
       select from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-      where s.kind = 'function' and n.nspname = s.schema and p.proname = s.name
+      where s.kind in ('function', 'procedure') and n.nspname = s.schema and p.proname = s.name
   )
   and not exists (
       select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
