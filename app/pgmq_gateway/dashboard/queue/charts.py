@@ -1,15 +1,17 @@
 """Charts of a queue's history: messages by state, rates, and the age of the oldest message."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem, Row
 from pgmq_gateway.dashboard.parts.widgets import heading, words
 from pgmq_gateway.dashboard.queue.client import Queue
+from pgmq_gateway.dashboard.sessions import Picture
 
 BUCKETS = 120
 REFRESH_SECONDS = 10.0
@@ -63,6 +65,7 @@ class Charts:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self._pictures = queue.api.session.pictures
         self._charts: list[Chart] = []
         with ui.element("section").props('aria-label="Over time"').classes("stack"):
             with ui.element("div").classes("row-of"):
@@ -82,19 +85,32 @@ class Charts:
         with self._row:
             self._charts = [Chart(*kind) for kind in CHARTS]
             ui.timer(REFRESH_SECONDS, self.load, immediate=False)
+        if picture := self._pictures[self._picture]:
+            self._show(cast(Sequence[Row], picture.data), self._since(picture.at), picture.at)
         await self.load()
 
     async def load(self) -> None:
-        now = datetime.now(UTC)
-        since = now - timedelta(minutes=self._span.value)
+        name, at = self._picture, time.time()
+        since = self._since(at)
         answer = await self._queue.api.history(self._queue.name, since.isoformat(), BUCKETS)
         if self._row.is_deleted:
             return
         # With a Problem, the earlier samples stay.
         self._status.text = _failure(answer) if isinstance(answer, Problem) else ""
         if not isinstance(answer, Problem):
-            for chart in self._charts:
-                chart.show(answer, since, now)
+            self._pictures[name] = Picture(answer, at)
+            self._show(answer, since, at)
+
+    def _show(self, samples: Sequence[Row], since: datetime, at: float) -> None:
+        for chart in self._charts:
+            chart.show(samples, since, datetime.fromtimestamp(at, UTC))
+
+    def _since(self, at: float) -> datetime:
+        return datetime.fromtimestamp(at, UTC) - timedelta(minutes=self._span.value)
+
+    @property
+    def _picture(self) -> str:
+        return f"history of {self._queue.name} {self._span.value}"
 
 
 def _failure(problem: Problem) -> str:
