@@ -1,9 +1,12 @@
 """Several workers on one port: all of them serve, one that exits is replaced, and all stop together."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -13,6 +16,7 @@ import pytest
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.http.acceptor import ENOUGH_CONNECTIONS
 from pgmq_gateway.observe.merging import merged
 from pgmq_gateway.process.worker_count import automatic, usable_processors
 from pgmq_gateway.settings.model import Settings
@@ -21,6 +25,16 @@ from tests.databases import Sql
 from tests.process.metrics import MAX, SUCCESS, WAITING, metrics
 from tests.server import SECRET, Serve, Server, call, ready, refuses
 from tests.waiting import until
+
+
+def connection_to(gateway: Server) -> socket.socket:
+    url = urlsplit(gateway.url)
+    return socket.create_connection((url.hostname, url.port))
+
+
+def freeze(worker: psutil.Process) -> None:
+    worker.suspend()
+    until(lambda: worker.status() == psutil.STATUS_STOPPED)
 
 
 def workers_of(gateway: Server) -> list[psutil.Process]:
@@ -44,7 +58,10 @@ def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     gateway = serve(database, "--workers", "2")
     # Each worker has a connection for the catalog, and another one after its first call.
     connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
-    with ThreadPoolExecutor(16) as pool:
+    with ExitStack() as held, ThreadPoolExecutor(16) as pool:
+        # The first worker has enough connections of its own.
+        for _ in range(ENOUGH_CONNECTIONS):
+            held.enter_context(connection_to(gateway))
 
         def busy() -> bool:
             answers = pool.map(lambda n: call(gateway, "send", queue_name="tasks", message=n), range(64))
@@ -68,7 +85,7 @@ def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     assert metrics(gateway)["pgmq_gateway_queues"] == 1
 
 
-def test_one_that_dies_is_replaced_and_the_others_go_on(serve: Serve, database: str) -> None:
+def test_one_that_dies_is_replaced_and_one_that_freezes_delays_no_other(serve: Serve, database: str) -> None:
     gateway = serve(database, "--workers", "2")
     victim, other = workers_of(gateway)
     victim.kill()
@@ -77,6 +94,10 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(serve: Serve, database: 
     assert other.is_running()
     assert victim.pid not in {worker.pid for worker in workers_of(gateway)}
     until(lambda: "a worker exited with status -9" in gateway.log.read_text())
+    for frozen in workers_of(gateway):
+        freeze(frozen)
+        assert call(gateway, "nothing").status_code == 404
+        frozen.resume()
 
 
 @pytest.fixture

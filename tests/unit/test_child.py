@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pgmq_gateway.http.acceptor import Rank
 from pgmq_gateway.process import child, supervisor
 from pgmq_gateway.process.child import FIRST_RESTART_SECONDS, Child
 from pgmq_gateway.process.supervisor import Worker
@@ -118,7 +119,7 @@ async def test_a_frozen_worker_is_killed_and_replaced(
             return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", FREEZES, stdout=PIPE)
 
     with socket.socket() as api:
-        frozen = Frozen(Settings(), api, tmp_path / "admin", lambda: None)
+        frozen = Frozen(Settings(), Rank(0, 1), api, tmp_path / "admin", lambda: None)
         keeping = asyncio.create_task(frozen.keep())
         await until_async(lambda: frozen.started == 2)
         frozen.stop()

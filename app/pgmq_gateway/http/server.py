@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import uvicorn
 
+from pgmq_gateway.http.acceptor import Acceptor, Rank
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.direct import Direct, Handle
@@ -32,25 +33,46 @@ MAX_SWEEP_SECONDS = 2
 class Server(uvicorn.Server):
     """One of several servers in a process. The process handles signals.
 
+    rank       of the worker that this process is; None: it is the only one that listens
     listening  set once it accepts connections
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, rank: Rank | None = None) -> None:
         super().__init__(config)
+        self._rank = rank
+        self._acceptors: list[Acceptor] = []
         self.listening = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
         self._time = RunningTime(MAX_SWEEP_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._rank is None or sockets is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._accept_as(self._rank, sockets)
         self._sweep()
         self.listening.set()
+
+    def _accept_as(self, rank: Rank, sockets: Sequence[socket.socket]) -> None:
+        # The partial of `server_for`, called as uvicorn does.
+        protocol: Callable[[], asyncio.Protocol] = partial(
+            self.config.http_protocol_class,  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self._acceptors = [Acceptor(one, rank, protocol, self.server_state.connections) for one in sockets]
+        for acceptor in self._acceptors:
+            acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, make the next response on each connection its last, then shut down as uvicorn does."""
         self._announce_close()
         for server in self.servers:
             server.close()
+        for acceptor in self._acceptors:
+            await acceptor.stop()
         for one in sockets or ():
             one.close()
         await self._while_connected(LINGER_SECONDS)
@@ -106,6 +128,7 @@ def server_for(
     traffic: Traffic | None = None,
     memory: Memory | None = None,
     handle: Handle | None = None,
+    rank: Rank | None = None,
 ) -> Server:
     """A server for an application; `serve` takes its sockets.
 
@@ -113,6 +136,7 @@ def server_for(
     traffic  counts responses to requests that are rejected before they reach the application
     memory   counts bytes that are held for clients
     handle   handles calls without ASGI (`direct.py`)
+    rank     of the worker that this process is; None: it is the only one that listens
     """
     config = uvicorn.Config(
         app,
@@ -128,4 +152,4 @@ def server_for(
         headers=[("server", "pgmq-gateway")],
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return Server(config)
+    return Server(config, rank)

@@ -1,6 +1,7 @@
 """Serves the API in this process."""
 
 from pgmq_gateway.gateway import Application, Gateway
+from pgmq_gateway.http.acceptor import Rank
 from pgmq_gateway.http.memory import return_large_blocks
 from pgmq_gateway.http.server import server_for
 from pgmq_gateway.process.admin_port import AdminApp
@@ -9,16 +10,19 @@ from pgmq_gateway.process.reload import Reload
 from pgmq_gateway.settings.model import Settings
 
 
-async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
+async def serve(settings: Settings, lifecycle: Lifecycle, rank: Rank | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight.
+
+    rank  of the worker that this process is; None: it is the only one that listens
+    """
     return_large_blocks()
-    await lifecycle.run(OneProcess(settings, lifecycle))
+    await lifecycle.run(OneProcess(settings, lifecycle, rank))
 
 
 class OneProcess:
     """The API served by this process."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, rank: Rank | None) -> None:
         self._socket = lifecycle.addresses.api
         self._application = application = Application(Gateway(settings, outdated=lifecycle.outdated))
         self._server = server_for(
@@ -28,6 +32,7 @@ class OneProcess:
             traffic=application.gateway.api.traffic,
             memory=application.gateway.memory,
             handle=application.handle,
+            rank=rank,
         )
         self.apply = Reload(application, self._server).apply
         self.admin = AdminApp(lambda: application.gateway, self._serving)

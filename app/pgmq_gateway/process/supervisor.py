@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from pgmq_gateway.http.acceptor import Rank
 from pgmq_gateway.http.memory import default_limit
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.process.admin_port_of_workers import Overview
@@ -42,8 +43,11 @@ class Worker(Child):
 
     name = "a worker"
 
-    def __init__(self, settings: Settings, api: socket.socket, admin: Path, outdated: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, rank: Rank, api: socket.socket, admin: Path, outdated: Callable[[], None]
+    ) -> None:
         super().__init__()
+        self._rank = rank
         self._outdated = outdated
         self._settings = settings
         self._api = api.fileno()
@@ -63,7 +67,7 @@ class Worker(Child):
                 start_new_session=True,
             )
             assert process.stdin is not None
-            process.stdin.write(self._message(api=self._api, admin=admin.fileno()))
+            process.stdin.write(self._message(rank=self._rank, api=self._api, admin=admin.fileno()))
             return process
 
     async def listen(self, process: Process) -> None:
@@ -109,8 +113,8 @@ class Worker(Child):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(line)
 
-    def _message(self, **sockets: int) -> bytes:
-        message = {"settings": _plain(self._settings.model_dump()), **sockets}
+    def _message(self, **at_start: int | Rank) -> bytes:
+        message = {"settings": _plain(self._settings.model_dump()), **at_start}
         return json.dumps(message).encode() + b"\n"
 
 
@@ -123,7 +127,9 @@ class Supervisor:
         self._count = count
         self._api = api
         share = self.share(settings, count)
-        self._workers = [Worker(share, api, folder / str(number), outdated) for number in range(count)]
+        self._workers = [
+            Worker(share, Rank(number, count), api, folder / str(number), outdated) for number in range(count)
+        ]
         self._stop = asyncio.Event()
         self.admin = Overview([worker.admin for worker in self._workers], self._stop)
 

@@ -1,6 +1,6 @@
 """A worker process: `python -m pgmq_gateway.process.worker`, started by supervisor.py.
 
-Its stdin has lines of JSON, which `ps` does not show: first settings and sockets, later new settings. It prints
+Its stdin has lines of JSON, which `ps` does not show: first settings, sockets and rank, later new settings. It prints
 `ready`, after new settings `applied` or `kept`, `outdated` when the database has other settings, and `alive` each
 second: a silent worker is killed. It stops when stdin is closed, so that it does not outlive its parent.
 """
@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import uvloop
 
+from pgmq_gateway.http.acceptor import Rank
 from pgmq_gateway.http.sockets import Addresses, ServeError
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
@@ -61,7 +62,7 @@ async def _serve(stdin: IO[bytes], message: dict[str, Any], stop_signals: StopSi
         [_report_life()],
         supervised=True,
     )
-    await serve(_settings(message), lifecycle)
+    await serve(_settings(message), lifecycle, Rank(*message["rank"]))
 
 
 async def _applied(apply: Apply, settings: Settings) -> bool:
