@@ -33,7 +33,7 @@ from tests.databases import postgres_account
 from tests.faults.conftest import Faulty, login
 from tests.gateways import Bearer
 from tests.proxy import Proxy
-from tests.server import SECRET, TIMEOUT_SECONDS
+from tests.server import SECRET, TIMEOUT_SECONDS, ready
 from tests.waiting import until, until_async
 
 
@@ -434,6 +434,7 @@ def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_po
         moving.aim(standby / SOCKET_NAME)
         moving.cut()
         refusals = [moved.call("send", queue_name=jobs, message=4) for _ in range(5)]
+        assert not ready(moved.server)
         # The first call is sent to the frozen server.
         freezing.freeze()
         refusals += [finding.call("send", queue_name=jobs, message=4) for _ in range(2)]

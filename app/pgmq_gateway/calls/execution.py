@@ -291,6 +291,7 @@ class Database:
         """
         if not self.connector.primary:
             return False
+        self.connector.seeks_primary = True
         if not self.pool.can_retire:
             raise Unavailable
         self.pool.retire()

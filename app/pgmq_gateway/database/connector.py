@@ -34,6 +34,7 @@ class Connector:
                        that of the login role
     read_only          whether the newest connection's transactions are read-only by default
     primary            whether any connection so far led to a primary
+    seeks_primary      whether standbys are refused until there is a primary again
     pooled             whether a pooler may run each transaction in another session: one of the connections so far had
                        another process than the one that it was opened with, or prepared statements are off, which only
                        poolers need
@@ -69,6 +70,7 @@ class Connector:
         self.statement_timeout = 0.0
         self.read_only = False
         self.primary = False
+        self.seeks_primary = False
         self.pooled = not prepared
 
     async def __call__(self) -> GatewayConnection:
@@ -107,12 +109,15 @@ class Connector:
             _keep_alive(connection, self._address.keepalive)
             state = await connection.fetchrow(SERVER_STATE)
             assert state is not None
+            if self.seeks_primary and state[0]:
+                raise asyncpg.TargetServerAttributeNotMatched("the server is a standby, and there was a primary before")
         except BaseException:
             connection.terminate()
             raise
         standby, self.read_only, statement_timeout, process = state.values()
         self.pooled = self.pooled or process != connection.get_server_pid()
         self.primary = self.primary or not standby
+        self.seeks_primary = self.seeks_primary and standby
         self.statement_timeout = seconds(statement_timeout) or 0.0
         return connection
 
