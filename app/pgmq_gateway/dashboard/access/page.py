@@ -90,6 +90,7 @@ class AccessPage:
             assert not isinstance(listed, Problem)
             assert not isinstance(templates, Problem)
             self._frame = Frame([row["queue_name"] for row in listed], templates)
+            # Before the queue is loaded: if it does not exist, another one can be selected.
             self._build(self._frame)
         return await snapshot(self._api, self._queue, self._frame) if self._frame.names else None
 
