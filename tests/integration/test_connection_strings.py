@@ -86,7 +86,7 @@ async def tls(directory: DataDirectory, certificate: Path) -> AsyncIterator[str]
         theirs = await asyncio.open_unix_connection(socket_folder(directory) / ".s.PGSQL.5432")
         await asyncio.gather(forward(reader, theirs[1]), forward(theirs[0], writer), return_exceptions=True)
 
-    server = await asyncio.start_server(accept, "localhost", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     yield str(server.sockets[0].getsockname()[1])
     server.close()
 
