@@ -1306,9 +1306,10 @@ declare
     given pg_catalog.json;
     plain pg_catalog.record;
     failure pg_catalog.text;
+    skipped pg_catalog.int4 := number + 1;
     own_role pg_catalog.text;
     unflushed pg_catalog.bool := false;
-    stale pg_catalog.bool := false;
+    stale pg_catalog.bool;
     code pg_catalog.text;
     message pg_catalog.text;
     detail pg_catalog.text;
@@ -1366,11 +1367,8 @@ begin
         stale := pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.<>) fingerprint;
         if stale is not false then
             rollback;
-            for place in n .. number loop
-                row_counts[place] := null;
-                bodies[place] := null;
-                failures[place] := '["GW130", "", "", "", ""]';
-            end loop;
+            skipped := n;
+            code := 'GW130';
             exit;
         end if;
         -- Another caller's lastval() would return an id of this call.
@@ -1384,6 +1382,15 @@ begin
         -- As in `call`.
         perform pg_catalog.set_config('client_min_messages', 'warning', true);
         commit;
+        if failure is not null and code in ('55P03', '57014') then
+            skipped := n + 1;
+            exit;
+        end if;
+    end loop;
+    for n in skipped .. number loop
+        row_counts[n] := null;
+        bodies[n] := null;
+        failures[n] := pg_catalog.json_build_array(code, '', '', '', '');
     end loop;
     if unflushed then
         -- A transaction without WAL would not wait for that of the others.

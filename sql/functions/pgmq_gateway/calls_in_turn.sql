@@ -16,8 +16,9 @@
 -- seconds      how long all calls took, without the last commit
 --
 -- The other arguments are those of `calls`. Raises GW130 if the judgement no longer applies. If that is found after a
--- call, the call and those after it fail with GW130, and are not executed. A call of another queue fails with GW131. A
--- call that waits 50 ms for a lock, or is cancelled, fails, so that it does not hold up the others.
+-- call, the call and those after it fail with GW130, and are not executed. A call of another queue fails with GW131. If
+-- a call waits 50 ms for a lock, or is cancelled, those after it fail with the same code, and are not executed: alone,
+-- they need not wait for it.
 --
 -- SECURITY INVOKER, and without a search_path, as in `calls.sql`.
 create or replace procedure pgmq_gateway.calls_in_turn(
@@ -44,9 +45,10 @@ declare
     given pg_catalog.json;
     plain pg_catalog.record;
     failure pg_catalog.text;
+    skipped pg_catalog.int4 := number + 1;
     own_role pg_catalog.text;
     unflushed pg_catalog.bool := false;
-    stale pg_catalog.bool := false;
+    stale pg_catalog.bool;
     code pg_catalog.text;
     message pg_catalog.text;
     detail pg_catalog.text;
@@ -104,11 +106,8 @@ begin
         stale := pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.<>) fingerprint;
         if stale is not false then
             rollback;
-            for place in n .. number loop
-                row_counts[place] := null;
-                bodies[place] := null;
-                failures[place] := '["GW130", "", "", "", ""]';
-            end loop;
+            skipped := n;
+            code := 'GW130';
             exit;
         end if;
         -- Another caller's lastval() would return an id of this call.
@@ -122,6 +121,15 @@ begin
         -- As in `call`.
         perform pg_catalog.set_config('client_min_messages', 'warning', true);
         commit;
+        if failure is not null and code in ('55P03', '57014') then
+            skipped := n + 1;
+            exit;
+        end if;
+    end loop;
+    for n in skipped .. number loop
+        row_counts[n] := null;
+        bodies[n] := null;
+        failures[n] := pg_catalog.json_build_array(code, '', '', '', '');
     end loop;
     if unflushed then
         -- A transaction without WAL would not wait for that of the others.
