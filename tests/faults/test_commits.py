@@ -112,28 +112,29 @@ async def until_done(crowd: Crowd, outcomes: list["asyncio.Task[tuple[Any, ...]]
     await until_async(done)
 
 
-@pytest.mark.parametrize("each", [1, 3], ids=["alone", "shared"])
+@pytest.mark.parametrize("callers", [["a"], ["a", "a", "a"], ["a", "b", "c"]], ids=["alone", "shared", "in turn"])
 @pytest.mark.parametrize(("role", "cancel"), [("service_role", True), ("hurried", False)], ids=["operator", "role"])
 async def test_d1_f43_a_call_whose_commit_is_cancelled_is_no_success(
-    crowd: Crowd, bearer: Bearer, role: str, each: int, *, cancel: bool
+    crowd: Crowd, bearer: Bearer, role: str, callers: list[str], *, cancel: bool
 ) -> None:
-    headers = {"Content-Profile": "pgmq_public", **bearer(role)}
+    each = len(callers)
 
-    def call(function: str, **arguments: object) -> Call:
+    def call(caller: str, function: str, **arguments: object) -> Call:
+        headers = {"Content-Profile": "pgmq_public", **bearer(role, sub=caller)}
         return lambda: crowd.call(function, {"queue_name": "jobs", **arguments}, headers)
 
     async def transactions() -> int:
-        """Make the calls, `each` of each function. Returns the number of their transactions."""
+        """Make the calls, one of each function and caller. Returns the number of their transactions."""
         crowd.sql("with q as (delete from pgmq.q_jobs) delete from pgmq.a_jobs")
         ids = [
             row[0] for row in crowd.sql("select pgmq.send_batch('jobs', array_fill('{}'::jsonb, array[%s]))", 3 * each)
         ]
         calls = [
-            *(call("pop") for _ in range(each)),
-            *(call("delete", message_id=id_) for id_ in ids[each : 2 * each]),
-            *(call("archive", message_id=id_) for id_ in ids[2 * each :]),
-            *(call("send", message="sent") for _ in range(each)),
-            *(call("send_batch", messages=["sent", "sent"]) for _ in range(each)),
+            *(call(one, "pop") for one in callers),
+            *(call(one, "delete", message_id=id_) for one, id_ in zip(callers, ids[each : 2 * each], strict=True)),
+            *(call(one, "archive", message_id=id_) for one, id_ in zip(callers, ids[2 * each :], strict=True)),
+            *(call(one, "send", message="sent") for one in callers),
+            *(call(one, "send_batch", messages=["sent", "sent"]) for one in callers),
         ]
         async with crowd.busy():
             before = await crowd.metric("pgmq_gateway_transaction_calls_count")
@@ -145,11 +146,11 @@ async def test_d1_f43_a_call_whose_commit_is_cancelled_is_no_success(
         assert crowd.sql("select msg_id from pgmq.a_jobs order by 1") == [(id_,) for id_ in ids[2 * each :]]
         return await crowd.metric("pgmq_gateway_transaction_calls_count") - before
 
-    async def one_for_each_function() -> bool:
-        return await transactions() == 5
+    async def one_for_each_function_and_caller() -> bool:
+        return await transactions() == 5 * len(set(callers))
 
-    # Calls share transactions once their queue was judged.
-    await until_async(one_for_each_function)
+    # Calls of one caller share them once their queue was judged.
+    await until_async(one_for_each_function_and_caller)
 
 
 @pytest.mark.parametrize(("function", "cancel"), [("put", True), ("put_in_time", False)], ids=["operator", "function"])
