@@ -58,14 +58,15 @@ def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     gateway = serve(database, "--workers", "2")
     # Each worker has a connection for the catalog, and another one after its first call.
     connected = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'authenticator'"
-    with ExitStack() as held, ThreadPoolExecutor(16) as pool:
-        # The first worker has enough connections of its own.
-        for _ in range(ENOUGH_CONNECTIONS):
-            held.enter_context(connection_to(gateway))
+    with ThreadPoolExecutor(16) as pool:
 
         def busy() -> bool:
-            answers = pool.map(lambda n: call(gateway, "send", queue_name="tasks", message=n), range(64))
-            return all(answer.status_code == 200 for answer in answers) and own_sql(connected) == [(4,)]
+            with ExitStack() as held:
+                # Enough for the first worker. They are closed after ten seconds without a request.
+                for _ in range(ENOUGH_CONNECTIONS):
+                    held.enter_context(connection_to(gateway))
+                answers = pool.map(lambda n: call(gateway, "send", queue_name="tasks", message=n), range(64))
+                return all(answer.status_code == 200 for answer in answers) and own_sql(connected) == [(4,)]
 
         until(busy)
     sent = own_sql("select count(*), count(distinct msg_id) from pgmq.q_tasks")[0]
