@@ -194,8 +194,8 @@ def test_a_number_that_is_none_is_refused(count: str) -> None:
 
 
 def test_auto_starts_as_many_as_it_prints(serve: Serve, database: str) -> None:
-    gateway = serve(database, "--workers", "auto", PGRST_DB_POOL="100")
-    chosen = automatic(Settings(db_pool=100), usable_processors(), embedded=False)
+    gateway = serve(database, "--workers", "auto", PGRST_DB_POOL="4")
+    chosen = automatic(Settings(db_pool=4), usable_processors(), embedded=False)
     assert gateway.output.endswith(f"/ready), workers: {chosen}\n")
     # A single one needs no process of its own.
     assert max(1, len(workers_of(gateway))) == chosen.number
