@@ -204,8 +204,8 @@ def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedde
 
 
 def test_settings_of_postgrest_that_have_no_effect_are_named_in_one_line(serve: Serve, database: str) -> None:
-    gateway = serve(database, PGRST_DB_CONFIG="true", PGRST_DB_ROOT_SPEC="f", PGRST_LOG_LEVEL="warn")
-    line = "pgmq-gateway: WARNING: these settings of PostgREST have no effect: PGRST_DB_CONFIG, PGRST_DB_ROOT_SPEC\n"
+    gateway = serve(database, PGRST_DB_ROOT_SPEC="f", PGRST_LOG_QUERY="true", PGRST_LOG_LEVEL="warn")
+    line = "pgmq-gateway: WARNING: these settings of PostgREST have no effect: PGRST_DB_ROOT_SPEC, PGRST_LOG_QUERY\n"
     until(lambda: gateway.log.read_text() == line)
 
 
