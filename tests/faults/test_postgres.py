@@ -126,6 +126,17 @@ def test_f13_a_purge_waits_for_a_lock_no_longer_than_its_lock_timeout(
     assert purge().json() == 2
 
 
+def test_d4_a_connection_lost_before_the_call_is_no_unknown_outcome(faulty: Faulty, jobs: str) -> None:
+    faulty.define(
+        "create function pgmq_public.strict(queue_name text) returns bigint volatile language sql"
+        " set default_transaction_isolation = serializable as $f$ select pgmq_public.send(queue_name, '1') $f$"
+    )
+    assert faulty.call("strict", queue_name=jobs).status_code == 200
+    faulty.wire.cut_after("client", mark=b"begin isolation level")
+    assert refusal(faulty.call("strict", queue_name=jobs))[:2] == (503, "PGRST000")
+    assert faulty.sql(f"select count(*) from pgmq.q_{jobs}") == [(1,)]
+
+
 def test_f16_a_read_only_database_answers_like_postgrest(faulty: Faulty, jobs: str) -> None:
     ((database,),) = faulty.sql("select current_database()")
     faulty.sql(f"alter database {database} set default_transaction_read_only = on")

@@ -398,7 +398,12 @@ class Database:
         begin = f"begin isolation level {call.isolation or 'read committed'}"
         if self._exceeds_session_timeout(call):
             begin += f"; set local statement_timeout = {int(1000 * (call.statement_timeout or 0))}"
-        await connection.execute(begin)
+        try:
+            await connection.execute(begin)
+        except (*SERVER_ERRORS, *BROKEN) as error:
+            if self._close_if_lost(connection, error):
+                raise Unavailable from None
+            raise
         try:
             return await self._supervised(connection, call, self._run_and_end(connection, caller, call))
         except BaseException:
