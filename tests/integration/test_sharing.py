@@ -168,11 +168,11 @@ async def test_n6_sends_that_wait_are_one_statement(crowd: Crowd, sharing: str, 
 async def test_a_transaction_has_a_limited_number_of_calls(crowd: Crowd, jobs: str, send: Send) -> None:
     async def limited() -> bool:
         crowd.sql(f"delete from pgmq.q_{jobs}")
-        await crowd.together(*(send(n) for n in range(70)))
+        await crowd.together(*(send(n) for n in range(140)))
         found = list(transactions(crowd, jobs).values())
         sizes = sorted(found.count(one) for one in set(found))
-        assert sizes[-1] <= 32
-        return sizes[-1] == 32
+        assert sizes[-1] <= 64
+        return sizes[-1] == 64
 
     await until_async(limited)
 

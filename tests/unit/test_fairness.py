@@ -9,7 +9,8 @@ import pytest
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import executable
-from pgmq_gateway.calls.fairness import MAX_RESTING, FairQueue
+from pgmq_gateway.calls.fairness import MAX_RESTING, QUICK_GROUP_SECONDS, FairQueue
+from pgmq_gateway.calls.grouping import Group
 from pgmq_gateway.calls.waiting import WaitingCall
 from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.request import RequestSettings
@@ -27,10 +28,10 @@ class Bench:
         self.queue = FairQueue(size, PLACES, self.clock)
         self.free = size
 
-    def call(self, flow: Hashable, queue: str | None = None) -> WaitingCall:
+    def call(self, flow: Hashable, queue: str | None = None, group: Group | None = None) -> WaitingCall:
         """A call that waits."""
         call = executable("public", RequestSettings("POST", "/", "{}", "{}"))
-        waiting = WaitingCall(CALLER, call, self.queue.flow(flow), self.queue.lane(queue), None, 0)
+        waiting = WaitingCall(CALLER, call, self.queue.flow(flow), self.queue.lane(queue), group, 0)
         waiting.future = asyncio.get_running_loop().create_future()
         self.queue.add(waiting)
         return waiting
@@ -47,9 +48,20 @@ class Bench:
             started.append(call)
         return started
 
-    def end(self, call: WaitingCall, seconds: float) -> None:
+    def start_group(self, queue: str) -> list[WaitingCall]:
+        """Start two calls as a group."""
+        self.call("ann", queue, Group(CALLER, queue, "send"))
+        other = self.call("ann", queue, Group(CALLER, queue, "send"))
+        first = self.queue.take()
+        assert first is not None
+        self.queue.took(other)
+        self.queue.start([first, other])
+        self.free -= 1
+        return [first, other]
+
+    def end(self, call: WaitingCall, seconds: float, *others: WaitingCall) -> None:
         self.free += 1
-        self.queue.end([call], seconds)
+        self.queue.end([call, *others], seconds)
 
     def run(self, seconds: dict[Hashable, float], turns: int) -> list[Hashable]:
         """The flows of so many calls on one connection, each of which takes the time of its flow."""
@@ -231,3 +243,16 @@ async def test_calls_that_end_while_they_wait_leave_nothing() -> None:
     assert len(bench.queue._ready) < 100
     assert bench.start() == []
     bench.end(kept, 1)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_calls_wait_for_groups_of_their_queue_the_longer_those_take_the_less(number: int) -> None:
+    bench = Bench(10)
+    first, other = bench.start_group("jobs")
+    bench.end(first, QUICK_GROUP_SECONDS * (number - 0.5), other)
+    groups = [bench.start_group("jobs") for _ in range(number)]
+    of_group = bench.call("ann", "jobs", Group(CALLER, "jobs", "send"))
+    others = [bench.call("bob", "jobs"), bench.call("eve", "mail", Group(CALLER, "mail", "send"))]
+    assert bench.start() == others
+    bench.end(groups[0][0], QUICK_GROUP_SECONDS * (number - 0.5), groups[0][1])
+    assert bench.start() == [of_group]

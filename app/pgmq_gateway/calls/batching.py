@@ -30,7 +30,7 @@ from pgmq_gateway.settings.model import Settings
 logger = logging.getLogger("pgmq_gateway")
 
 # More gain no speed, and all of them run again if the transaction fails.
-MAX_CALLS_PER_TRANSACTION = 32
+MAX_CALLS_PER_TRANSACTION = 64
 MAX_WAITING_PER_CONNECTION = 1000
 
 

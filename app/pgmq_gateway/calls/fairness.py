@@ -6,6 +6,10 @@ that was idle starts at the virtual time of the last call that was started, so i
 
 Two limits keep connections for others: a flow beside other active ones, and a queue always, use at most `share` of
 them. As `share` is more than half, at most one flow and one queue are at their limit while a connection is free.
+
+A third limit makes groups large: while a connection runs a quick group of calls on a queue, further calls that could be
+in a group wait for it. On more connections, the same calls would be more transactions. The longer groups take, the more
+run at once.
 """
 
 from collections import deque
@@ -27,6 +31,9 @@ LATEST_WEIGHT = 0.125
 # A flow may have this many times as many waiting calls as there are free places (dynamic thresholds, Choudhury and
 # Hahne, 1998): one flow alone fills three quarters of the admission queue.
 WAITING_PER_FREE_PLACE = 3
+# A group that takes longer lets one more run beside it, twice as long two more, and so on. One large group in this time
+# is about as much as a process can take.
+QUICK_GROUP_SECONDS = 0.005
 # Flows without calls that are remembered because they used the database lately.
 MAX_RESTING = 10_000
 # Entries of closed backlogs in a heap before they are removed.
@@ -64,17 +71,23 @@ class Lane:
 
     running   connections in use
     share     the most that it may use
+    groups    those that run several calls
+    at_once   the most that may run several calls
     backlogs  the number of its backlogs
-    blocked   backlogs that wait because the lane uses its share
+    blocked   backlogs that wait for a connection of the lane to become free
     """
 
-    __slots__ = ("backlogs", "blocked", "queue", "running", "share")
+    __slots__ = ("at_once", "backlogs", "blocked", "groups", "queue", "running", "share")
 
     def __init__(self, queue: str | None, share: int) -> None:
         self.queue = queue
-        self.share = share
-        self.running = self.backlogs = 0
+        self.share = self.at_once = share
+        self.running = self.groups = self.backlogs = 0
         self.blocked: list[Entry] = []
+
+    def is_full(self, call: "WaitingCall") -> bool:
+        """True if the call has to wait until a connection of the lane becomes free."""
+        return self.running >= self.share or (self.groups >= self.at_once and call.group is not None)
 
 
 class Backlog:
@@ -193,7 +206,7 @@ class FairQueue:
             flow, lane = backlog.flow, backlog.lane
             if flow.used > used or backlog.calls[0].number > number:
                 self._push(self._ready, backlog)
-            elif lane.running >= lane.share:
+            elif lane.is_full(backlog.calls[0]):
                 self._push(lane.blocked, backlog)
                 self._resume(flow.blocked)
             elif self._at_limit(flow, lane):
@@ -222,6 +235,7 @@ class FairQueue:
         self._running += 1
         flow.running += 1
         lane.running += 1
+        lane.groups += len(group) > 1
         self._now = max(self._now, flow.used)
         for call in group:
             flow = call.flow
@@ -238,6 +252,9 @@ class FairQueue:
         self._running -= 1
         first.running -= 1
         lane.running -= 1
+        if len(group) > 1:
+            lane.groups -= 1
+            lane.at_once = 1 + int(min(seconds / QUICK_GROUP_SECONDS, lane.share))
         each = seconds / len(group)
         self._estimate = first.estimate = _nearer(first.estimate, each)
         for call in group:

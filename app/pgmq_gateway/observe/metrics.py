@@ -17,7 +17,7 @@ from pgmq_gateway.observe.output import STDERR
 from pgmq_gateway.settings.model import Settings
 
 # Upper bounds of the histogram of calls in a transaction.
-SIZE_BOUNDS = (1, 2, 4, 8, 16, MAX_CALLS_PER_TRANSACTION)
+SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, MAX_CALLS_PER_TRANSACTION)
 
 
 class Metrics:
