@@ -134,6 +134,11 @@ class Proxy:
 
     async def _refuse(self) -> None:
         if self._server is not None:
+            # In Python 3.11 a server that closes leaves the sockets open that it has accepted in this turn of the loop.
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            for _ in range(3):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
 
