@@ -91,6 +91,29 @@ def test_a_failure_is_that_of_its_call(db: Sql, gateway: Sql, compared: Compared
     assert sent(db) == [1, 3]
 
 
+def test_a_failed_assertion_is_that_of_its_call(db: Sql, gateway: Sql) -> None:
+    db("create function public.positive(m jsonb) returns boolean language plpgsql as"
+       " $$ begin assert m > '0'; return true; end $$")  # fmt: skip
+    db("alter table pgmq.q_q add check (public.positive(message))")
+    ((_, *compared, _),) = gateway(JUDGEMENT, "q", "send")
+    assert in_turn(gateway, tuple(compared), send(1), send(0), send(2)) == [[1], "P0004", [3]]
+    assert sent(db) == [1, 2]
+
+
+def test_large_results_keep_those_after_them_from_being_returned(db: Sql, gateway: Sql) -> None:
+    db("select pgmq_admin.grant_queue('q', 'anon', '{pop}')")
+    db(
+        "insert into pgmq.q_q (vt, message, who, path)"
+        " select now(), json_build_array(repeat('x', 9000000)), '', '' from generate_series(1, 3)"
+    )
+    ((_, *compared, _),) = gateway(JUDGEMENT, "q", "pop")
+    pop = "pop(queue_name)", '{"queue_name": "q"}'
+    results = in_turn(gateway, tuple(compared), pop, pop, pop)
+    assert [type(one) for one in results] == [list, list, str]
+    assert results[2] == "55P03"
+    assert db("select msg_id from pgmq.q_q") == [(3,)]
+
+
 def test_nothing_is_left_when_they_end(gateway: Sql, compared: Compared) -> None:
     in_turn(gateway, compared, send(1), send(-1), send(2))
     shown = (
@@ -106,6 +129,27 @@ def test_nothing_is_left_when_they_end(gateway: Sql, compared: Compared) -> None
 @pytest.mark.parametrize("last", [send(2), send(-1), delete(99)], ids=["stored", "failed", "nothing written"])
 def test_they_are_on_disk_when_they_end(db: Sql, gateway: Sql, compared: Compared, last: tuple[str, str]) -> None:
     in_turn(gateway, compared, send(1), last)
+    assert db("select bool_and(place < pg_current_wal_flush_lsn()) from pgmq.q_q") == [(True,)]
+
+
+def test_they_are_on_disk_when_the_last_finds_its_message_deleted(db: Sql, gateway: Sql, compared: Compared) -> None:
+    """It has a transaction id then, but has written nothing that a commit waits for."""
+    waits = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+    def met() -> bool:
+        db("set synchronous_commit = off")
+        in_turn(gateway, compared, send(1))
+        ((last,),) = db("select max(msg_id) from pgmq.q_q")
+        db("begin")
+        db("delete from pgmq.q_q where msg_id = %s", last)
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(in_turn, gateway, compared, send(2), delete(last))
+            until(lambda: db(waits) or running.done())
+            db("commit")
+            # After 50 ms it waits no longer.
+            return running.result()[1] is False
+
+    until(met)
     assert db("select bool_and(place < pg_current_wal_flush_lsn()) from pgmq.q_q") == [(True,)]
 
 

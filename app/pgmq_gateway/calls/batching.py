@@ -10,6 +10,7 @@ other callers, each in a transaction of its own, if these can share a round trip
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Iterator, Sequence
 from itertools import islice
@@ -24,7 +25,7 @@ from pgmq_gateway.calls.fairness import FairQueue
 from pgmq_gateway.calls.grouping import Group, place_of
 from pgmq_gateway.calls.sharing import Judgement, Sharing
 from pgmq_gateway.calls.waiting import WaitingCall
-from pgmq_gateway.errors import GatewayError, InternalError
+from pgmq_gateway.errors import CommitInterrupted, GatewayError, InternalError
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -257,6 +258,10 @@ class AdmissionQueue:
         except Stale:
             self.sharing.was_stale(queue, function, judgement)
             return
+        except CommitInterrupted:
+            # Calls that run alone cannot end others this way.
+            self.sharing.took(queue, function, math.inf)
+            raise
         if shared.stale:
             self.sharing.was_stale(queue, function, judgement)
         if shared.deadlock:

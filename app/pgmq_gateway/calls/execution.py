@@ -228,9 +228,9 @@ class Database:
                 raise ConnectionLost from None
             if error.sqlstate == STALE_SQLSTATE:
                 raise Stale from None
-            if isinstance(error, NOT_STARTED_ERRORS):
+            # An error inside the procedure has a context that names it: some calls may have been committed.
+            if isinstance(error, NOT_STARTED_ERRORS) and "calls_in_turn" not in str(error.context):
                 return Shared([None] * len(calls), math.inf)
-            # Some calls may have been committed.
             raise CommitInterrupted from None
         except BROKEN as error:
             self._close_if_lost(connection, error)

@@ -18,7 +18,7 @@
 -- The other arguments are those of `calls`. Raises GW130 if the judgement no longer applies. If that is found after a
 -- call, the call and those after it fail with GW130, and are not executed. A call of another queue fails with GW131. If
 -- a call waits 50 ms for a lock, or is cancelled, those after it fail with the same code, and are not executed: alone,
--- they need not wait for it.
+-- they need not wait for it. After results of 16 MiB, the others fail with 55P03.
 --
 -- SECURITY INVOKER, and without a search_path, as in `calls.sql`.
 create or replace procedure pgmq_gateway.calls_in_turn(
@@ -48,6 +48,7 @@ declare
     skipped pg_catalog.int4 := number + 1;
     own_role pg_catalog.text;
     unflushed pg_catalog.bool := false;
+    size pg_catalog.int8 := 0;
     stale pg_catalog.bool;
     code pg_catalog.text;
     message pg_catalog.text;
@@ -89,8 +90,8 @@ begin
             row_counts[n] := plain.row_count;
             bodies[n] := plain.body;
             failure := null;
-        -- Others do not include a cancel, after which the results of the earlier calls would be lost.
-        exception when query_canceled or others then
+        -- Others do not include these two, after which the results of the earlier calls would be lost.
+        exception when query_canceled or assert_failure or others then
             get stacked diagnostics
                 code = returned_sqlstate,
                 message = message_text,
@@ -115,14 +116,24 @@ begin
         if n = number then
             seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
         end if;
-        if pg_catalog.pg_current_xact_id_if_assigned() is not null then
-            unflushed := n < number;
+        if n < number then
+            unflushed := unflushed or pg_catalog.pg_current_xact_id_if_assigned() is not null;
+        elsif unflushed then
+            -- A transaction without WAL would not wait for that of the others; one that finds no row has an id, and none.
+            perform pg_catalog.pg_logical_emit_message(true, 'pgmq_gateway', '');
+            unflushed := false;
         end if;
         -- As in `call`.
         perform pg_catalog.set_config('client_min_messages', 'warning', true);
         commit;
+        size := size + coalesce(pg_catalog.octet_length(bodies[n]), 0);
         if failure is not null and code in ('55P03', '57014') then
             skipped := n + 1;
+            exit;
+        elsif size > 16777216 then
+            -- All results are returned in one row.
+            skipped := n + 1;
+            code := '55P03';
             exit;
         end if;
     end loop;
@@ -132,7 +143,6 @@ begin
         failures[n] := pg_catalog.json_build_array(code, '', '', '', '');
     end loop;
     if unflushed then
-        -- A transaction without WAL would not wait for that of the others.
         perform
             pg_catalog.pg_logical_emit_message(true, 'pgmq_gateway', ''),
             pg_catalog.set_config('client_min_messages', 'warning', true);
