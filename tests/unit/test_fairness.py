@@ -9,8 +9,9 @@ import pytest
 from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import executable
-from pgmq_gateway.calls.fairness import MAX_RESTING, QUICK_GROUP_SECONDS, FairQueue
+from pgmq_gateway.calls.fairness import MAX_RESTING, FairQueue
 from pgmq_gateway.calls.grouping import Group
+from pgmq_gateway.calls.running_groups import QUICK_GROUP_SECONDS
 from pgmq_gateway.calls.waiting import WaitingCall
 from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.request import RequestSettings
@@ -252,7 +253,25 @@ async def test_calls_wait_for_groups_of_their_queue_the_longer_those_take_the_le
     bench.end(first, QUICK_GROUP_SECONDS * (number - 0.5), other)
     groups = [bench.start_group("jobs") for _ in range(number)]
     of_group = bench.call("ann", "jobs", Group(CALLER, "jobs", "send"))
-    others = [bench.call("bob", "jobs"), bench.call("eve", "mail", Group(CALLER, "mail", "send"))]
+    others = [
+        bench.call("bob", "jobs"),
+        bench.call("eve", "mail", Group(CALLER, "mail", "send")),
+        bench.call("eve", "jobs", Group(CALLER, "jobs", "read")),
+    ]
     assert bench.start() == others
     bench.end(groups[0][0], QUICK_GROUP_SECONDS * (number - 0.5), groups[0][1])
     assert bench.start() == [of_group]
+
+
+async def test_calls_wait_for_a_running_group_only_as_long_as_it_is_quick() -> None:
+    bench = Bench(10)
+    first, other = bench.start_group("jobs")
+    bench.end(first, QUICK_GROUP_SECONDS / 2, other)
+    began = bench.clock()
+    bench.start_group("jobs")
+    calls = [bench.call(flow, "jobs", Group(CALLER, "jobs", "send")) for flow in ("ann", "bob")]
+    assert bench.start() == []
+    assert bench.queue.limited_until == began + QUICK_GROUP_SECONDS
+    bench.clock.now += QUICK_GROUP_SECONDS
+    bench.queue.reconsider()
+    assert set(bench.start()) == set(calls)

@@ -7,9 +7,7 @@ that was idle starts at the virtual time of the last call that was started, so i
 Two limits keep connections for others: a flow beside other active ones, and a queue always, use at most `share` of
 them. As `share` is more than half, at most one flow and one queue are at their limit while a connection is free.
 
-A third limit makes groups large: while a connection runs a quick group of calls on a queue, further calls that could be
-in a group wait for it. On more connections, the same calls would be more transactions. The longer groups take, the more
-run at once.
+A third limit makes groups large (`running_groups.py`).
 """
 
 from collections import deque
@@ -18,6 +16,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from pgmq_gateway.activity import Activity
+from pgmq_gateway.calls.running_groups import RunningGroups
 
 if TYPE_CHECKING:
     from pgmq_gateway.calls.waiting import WaitingCall
@@ -31,9 +30,6 @@ LATEST_WEIGHT = 0.125
 # A flow may have this many times as many waiting calls as there are free places (dynamic thresholds, Choudhury and
 # Hahne, 1998): one flow alone fills three quarters of the admission queue.
 WAITING_PER_FREE_PLACE = 3
-# A group that takes longer lets one more run beside it, twice as long two more, and so on. One large group in this time
-# is about as much as a process can take.
-QUICK_GROUP_SECONDS = 0.005
 # Flows without calls that are remembered because they used the database lately.
 MAX_RESTING = 10_000
 # Entries of closed backlogs in a heap before they are removed.
@@ -71,23 +67,24 @@ class Lane:
 
     running   connections in use
     share     the most that it may use
-    groups    those that run several calls
-    at_once   the most that may run several calls
+    groups    those that run several calls, by function
     backlogs  the number of its backlogs
-    blocked   backlogs that wait for a connection of the lane to become free
+    blocked   backlogs that wait because the lane uses its share, or for a running group
     """
 
-    __slots__ = ("at_once", "backlogs", "blocked", "groups", "queue", "running", "share")
+    __slots__ = ("backlogs", "blocked", "groups", "queue", "running", "share")
 
     def __init__(self, queue: str | None, share: int) -> None:
         self.queue = queue
-        self.share = self.at_once = share
-        self.running = self.groups = self.backlogs = 0
+        self.share = share
+        self.running = self.backlogs = 0
+        self.groups: dict[str, RunningGroups] = {}
         self.blocked: list[Entry] = []
 
-    def is_full(self, call: "WaitingCall") -> bool:
-        """True if the call has to wait until a connection of the lane becomes free."""
-        return self.running >= self.share or (self.groups >= self.at_once and call.group is not None)
+    @property
+    def full_until(self) -> float:
+        """The time at which one more group may start, unless one ends before."""
+        return min((groups.full_until for groups in self.groups.values()), default=float("-inf"))
 
 
 class Backlog:
@@ -122,6 +119,8 @@ class FairQueue:
         # Flows without calls whose virtual time is ahead, by that time; and those whose share blocks backlogs.
         self._resting: list[tuple[float, int, Flow]] = []
         self._limited: set[Flow] = set()
+        # Lanes with backlogs that wait for running groups.
+        self._grouped: set[Lane] = set()
         # The virtual time; connections in use; calls and entries so far.
         self._now = 0.0
         self._running = 0
@@ -135,8 +134,10 @@ class FairQueue:
 
     @property
     def limited_until(self) -> float | None:
-        """The time at which `reconsider` may find calls of a flow at its limit; None without such calls."""
-        return min((self._activity.others_until(flow.key) for flow in self._limited), default=None)
+        """The time at which `reconsider` may find calls of a flow at its limit, or that wait for groups; None without
+        such calls."""
+        flows = (self._activity.others_until(flow.key) for flow in self._limited)
+        return min((*flows, *(lane.full_until for lane in self._grouped)), default=None)
 
     def flow(self, key: Hashable) -> Flow:
         """The flow, which counts as active now."""
@@ -206,8 +207,10 @@ class FairQueue:
             flow, lane = backlog.flow, backlog.lane
             if flow.used > used or backlog.calls[0].number > number:
                 self._push(self._ready, backlog)
-            elif lane.is_full(backlog.calls[0]):
+            elif self._is_full(lane, backlog.calls[0]):
                 self._push(lane.blocked, backlog)
+                if lane.running < lane.share:
+                    self._grouped.add(lane)
                 self._resume(flow.blocked)
             elif self._at_limit(flow, lane):
                 self._push(flow.blocked, backlog)
@@ -235,7 +238,10 @@ class FairQueue:
         self._running += 1
         flow.running += 1
         lane.running += 1
-        lane.groups += len(group) > 1
+        if len(group) > 1 and group[0].group is not None:
+            group[0].run = lane.groups.setdefault(group[0].group.function, RunningGroups(lane.share)).start(
+                self._clock()
+            )
         self._now = max(self._now, flow.used)
         for call in group:
             flow = call.flow
@@ -252,9 +258,12 @@ class FairQueue:
         self._running -= 1
         first.running -= 1
         lane.running -= 1
-        if len(group) > 1:
-            lane.groups -= 1
-            lane.at_once = 1 + int(min(seconds / QUICK_GROUP_SECONDS, lane.share))
+        if (run := group[0].run) is not None:
+            group[0].run = None
+            run.groups.end(run, seconds, lane.share)
+            # More may run at once than before.
+            for _ in range(run.groups.at_once):
+                self._resume(lane.blocked)
         each = seconds / len(group)
         self._estimate = first.estimate = _nearer(first.estimate, each)
         for call in group:
@@ -277,7 +286,11 @@ class FairQueue:
             self._forget_flow(flow)
 
     def reconsider(self) -> None:
-        """Make backlogs of flows that were at their limit ready again."""
+        """Make backlogs ready again that wait because of their flow's limit, or for groups."""
+        for lane in self._grouped:
+            while lane.blocked:
+                self._resume(lane.blocked)
+        self._grouped.clear()
         for flow in self._limited:
             for *_, backlog in flow.blocked:
                 # The entries of closed backlogs stay until they are reached.
@@ -296,6 +309,13 @@ class FairQueue:
         if flow.running + reserved < self._share or self._share == self._size:
             return False
         return self.beside_others(flow)
+
+    def _is_full(self, lane: Lane, call: "WaitingCall") -> bool:
+        """True if the call has to wait until a connection of the lane becomes free, or for running groups."""
+        if lane.running >= lane.share:
+            return True
+        groups = None if call.group is None else lane.groups.get(call.group.function)
+        return groups is not None and groups.full_until > self._clock()
 
     def _startable(self, backlog: Backlog) -> bool:
         """Drop the calls at the head of a backlog that no longer wait. False if none is left."""
@@ -321,7 +341,7 @@ class FairQueue:
             backlog = heappop(blocked)[-1]
             if backlog.calls:
                 self._push(self._ready, backlog)
-                if self.can_start(backlog.flow, backlog.lane):
+                if self.can_start(backlog.flow, backlog.lane) and not self._is_full(backlog.lane, backlog.calls[0]):
                     return
 
     def _push(self, heap: list[Entry], backlog: Backlog) -> None:

@@ -6,6 +6,7 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.fairness import Flow, Lane
 from pgmq_gateway.calls.grouping import Group
+from pgmq_gateway.calls.running_groups import Run
 from pgmq_gateway.http.exchange import ClientGone
 
 
@@ -17,6 +18,7 @@ class WaitingCall:
     message_id  the message that it locks, otherwise 0: the order within a shared transaction
     number      its place in the order of arrivals, once it waits
     charged     seconds charged to its flow when it was started
+    run         the running group of which it is the first call
     future      its answer or its error, once it waits
     deadline    the event loop's time at which it ends if it still waits
     taken       whether a connection has taken it
@@ -33,6 +35,7 @@ class WaitingCall:
         "lane",
         "message_id",
         "number",
+        "run",
         "taken",
     )
 
@@ -50,6 +53,7 @@ class WaitingCall:
         self.number = 0
         self.charged = self.deadline = 0.0
         self.taken = False
+        self.run: Run | None = None
 
     @property
     def pending(self) -> bool:
