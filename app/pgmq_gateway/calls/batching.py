@@ -259,8 +259,9 @@ class AdmissionQueue:
             self.sharing.was_stale(queue, function, judgement)
             return
         except CommitInterrupted:
-            # Calls that run alone cannot end others this way.
-            self.sharing.took(queue, function, math.inf)
+            if group is None:
+                # A caller could end those of others again and again; alone it cannot.
+                self.sharing.took(queue, function, math.inf)
             raise
         if shared.stale:
             self.sharing.was_stale(queue, function, judgement)
