@@ -89,7 +89,7 @@ def test_requests_of_callers_in_turn_are_one_round_trip_each(kinds: Kinds, gatew
     with httpx.Client(base_url=gateway.url) as client:
 
         def queries() -> bytes:
-            """What the gateway sends for three requests."""
+            """The messages of the gateway for three requests."""
             kinds.seen.clear()
             for headers in (*callers, callers[0]):
                 assert client.post("/rpc/send", json=message, headers=headers).status_code == 200

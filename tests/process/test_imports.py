@@ -1,4 +1,4 @@
-"""What a serving process loads: start and memory depend on it."""
+"""The modules that a serving process loads: start and memory depend on them."""
 
 import re
 

@@ -45,7 +45,7 @@ def queue(db: Sql) -> None:
 
 @pytest.fixture
 def compared(queue: None, gateway: Sql) -> Compared:  # noqa: ARG001 it has to exist
-    """What is compared: relations, functions, fingerprint."""
+    """The compared values: relations, functions, fingerprint."""
     ((_, relations, functions, fingerprint, _),) = gateway(JUDGEMENT, "q", "send")
     return relations, functions, fingerprint
 

@@ -204,7 +204,7 @@ def commands(db: Sql) -> int:
 
 
 def fusion(gateway: Sql, function: str = "send") -> dict[str, Any] | None:
-    """What the judgement says; None: the calls run one by one."""
+    """The fusion of the judgement; None: the calls run one by one."""
     obstacles, *_, found = gateway(JUDGEMENT, "q", function)[0]
     assert obstacles == []
     return json.loads(found) if found else None

@@ -54,7 +54,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
     @property
     def compared(self) -> tuple[str, Sequence[int], Sequence[str], str]:
-        """What the transaction compares, as arguments of `pgmq_gateway.call` and `calls`."""
+        """The values that a transaction compares: arguments of `pgmq_gateway.call` and `calls`."""
         return self.queue_name, self.relations, self.functions, self.fingerprint
 
 

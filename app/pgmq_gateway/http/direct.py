@@ -136,7 +136,7 @@ class ServerHeaders:
 
 
 class Direct:
-    """What the connections of a server share for the fast path.
+    """The state of the fast path that all connections of a server share.
 
     handle  handles a request and sends its response
     """

@@ -1,4 +1,4 @@
-"""What a request needs of the connection that it has arrived on."""
+"""The side of a connection that a request uses."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
