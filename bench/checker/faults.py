@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 import psutil
 
 from bench.checker import ground
-from bench.checker.gateways import Gateway
+from bench.checker.gateways import ProxiedGateway
 from bench.checker.site import Site
 
 # Ranges: between two faults, and of one fault.
@@ -161,7 +161,7 @@ class Faults:
         await asyncio.sleep(self._duration(self._network))
         proxy.heal()
 
-    def _gateway(self) -> Gateway:
+    def _gateway(self) -> ProxiedGateway:
         return self._network.choice(self._site.gateways)
 
     def _duration(self, chance: random.Random) -> float:

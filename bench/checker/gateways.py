@@ -1,4 +1,4 @@
-"""Gateways that can be killed and restarted on the same port, each with its own proxy to the database."""
+"""Gateways that can be killed and restarted on the same port."""
 
 import asyncio
 import contextlib
@@ -18,15 +18,14 @@ ENTRY = re.compile(r"^pgmq-gateway: ", re.MULTILINE)
 
 
 class Gateway:
-    """`pgmq-gateway serve` with this number of workers, connected to the database through `proxy`."""
+    """`pgmq-gateway serve` with this number of workers; `uri` is that of the login role."""
 
-    def __init__(self, log: Path, proxy: Proxy, secret: str, workers: int, settings: Mapping[str, str]) -> None:
-        self.proxy = proxy
+    def __init__(self, log: Path, uri: str, secret: str, workers: int, settings: Mapping[str, str]) -> None:
         self._log = log
         self._port, self._admin = free_port(), free_port()
         self._workers = workers
         self._environment = {
-            "PGRST_DB_URI": f"postgresql://authenticator@127.0.0.1:{proxy.port}/postgres?sslmode=disable",
+            "PGRST_DB_URI": uri,
             "PGRST_JWT_SECRET": secret,
             "PGMQ_GATEWAY_KEY_LAYER": "off",
             "PGMQ_GATEWAY_HISTORY_INTERVAL": "0",
@@ -44,6 +43,11 @@ class Gateway:
     def metrics(self) -> str:
         """The URL of the admin port."""
         return f"http://127.0.0.1:{self._admin}/metrics"
+
+    @property
+    def ready(self) -> str:
+        """The URL that tells whether it can serve calls."""
+        return f"http://127.0.0.1:{self._admin}/ready"
 
     @property
     def runs(self) -> bool:
@@ -91,3 +95,12 @@ class Gateway:
                 GATEWAY_PROGRAM, *command, env={**clean_environment(), **self._environment}, stdout=log, stderr=log
             )
         await healthy(self._process, f"http://127.0.0.1:{self._admin}/live", self._log)
+
+
+class ProxiedGateway(Gateway):
+    """A gateway that is connected to the database through a proxy of its own."""
+
+    def __init__(self, log: Path, proxy: Proxy, secret: str, workers: int, settings: Mapping[str, str]) -> None:
+        uri = f"postgresql://authenticator@127.0.0.1:{proxy.port}/postgres?sslmode=disable"
+        super().__init__(log, uri, secret, workers, settings)
+        self.proxy = proxy

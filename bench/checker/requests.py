@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,7 +52,10 @@ async def ask(
             asyncio.timeout(patience),
             http.post(f"{url}/rpc/{function}", json=arguments, headers=headers) as got,
         ):
-            return Reply.of(got.status, await got.text())
+            reply = Reply.of(got.status, await got.text())
+            if got.status == 503 and "Retry-After" not in got.headers:
+                return replace(reply, note=f"{reply.note} without Retry-After")
+            return reply
     except aiohttp.ClientConnectorError:
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:

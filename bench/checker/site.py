@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bench.checker import ground
-from bench.checker.gateways import Gateway
+from bench.checker.gateways import ProxiedGateway
 from bench.stage import folder_of_its_own
 from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -26,7 +26,7 @@ class Site:
     """The supervised Postgres and the gateways."""
 
     postgres: EmbeddedPostgres
-    gateways: list[Gateway]
+    gateways: list[ProxiedGateway]
 
     @property
     def owner(self) -> str:
@@ -72,7 +72,7 @@ async def site(workers: tuple[int, ...]) -> AsyncIterator[Site]:
             gateways = []
             for number, count in enumerate(workers):
                 proxy = stack.enter_context(Proxy(socket_folder(directory) / SOCKET_NAME))
-                gateways.append(Gateway(folder / f"gateway{number}.log", proxy, SECRET, count, SETTINGS))
+                gateways.append(ProxiedGateway(folder / f"gateway{number}.log", proxy, SECRET, count, SETTINGS))
                 stack.push_async_callback(gateways[-1].stop)
             yield Site(postgres, gateways)
 

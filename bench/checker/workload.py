@@ -5,7 +5,7 @@ import itertools
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ class Plan:
     leases    seconds for which messages are read: at least, at most
     patience  seconds that they wait for an answer
     calm      whether all of them behave
+    moves     weights of the moves
+    pause     seconds between two moves of a client
     """
 
     urls: Sequence[str]
@@ -61,6 +63,8 @@ class Plan:
     leases: tuple[int, int] = (1, 2)
     patience: float = 4
     calm: bool = False
+    moves: Mapping[str, int] = field(default_factory=lambda: MOVES)
+    pause: float = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +76,7 @@ class Known:
     )
 
 
-async def work(plan: Plan, history: History, seed: int, clients: int, over: Callable[[], bool]) -> None:
+async def work(plan: Plan, history: History, seed: int | str, clients: int, over: Callable[[], bool]) -> None:
     """Run this number of clients until the end."""
     known = Known()
     connector = aiohttp.TCPConnector(limit=0)
@@ -93,7 +97,7 @@ class Client:
         self._known = known
         self._http = http
         self._chance = chance
-        moves = {move: weight for move, weight in MOVES.items() if not (plan.calm and move in UNRULY)}
+        moves = {move: weight for move, weight in plan.moves.items() if not (plan.calm and move in UNRULY)}
         self._moves, self._weights = list(moves), list(moves.values())
 
     async def work(self, over: Callable[[], bool]) -> None:
@@ -101,6 +105,7 @@ class Client:
         while not over():
             (move,) = self._chance.choices(self._moves, self._weights)
             await self._move(move, self._chance.choice(self._plan.people), self._chance.choice(self._plan.queues))
+            await asyncio.sleep(self._plan.pause)
 
     async def _move(self, move: str, person: Person, queue: str) -> None:
         chance = self._chance

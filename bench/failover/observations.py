@@ -1,0 +1,105 @@
+"""What the clients of a gateway, and an orchestrator that polls `/ready`, saw of a fault."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import aiohttp
+
+from bench.checker.history import Call, History, Outcome
+
+READY_SECONDS = 0.1
+READY_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+@dataclass(slots=True)
+class Readiness:
+    """The responses of `/ready` as times and whether they were 2xx."""
+
+    samples: list[tuple[float, bool]] = field(default_factory=list)
+
+    async def poll(self, url: str, over: Callable[[], bool]) -> None:
+        """Poll until the end."""
+        async with aiohttp.ClientSession(timeout=READY_TIMEOUT) as http:
+            while not over():
+                try:
+                    async with http.get(url) as got:
+                        ready = got.ok
+                except (aiohttp.ClientError, TimeoutError):
+                    ready = False
+                self.samples.append((time.time(), ready))
+                await asyncio.sleep(READY_SECONDS)
+
+    def lag(self, good: float) -> float:
+        """Seconds from the first good call until the response is 2xx, 0 if it was before."""
+        before = [ready for at, ready in self.samples if at <= good]
+        if before and before[-1]:
+            return 0.0
+        return next((at - good for at, ready in self.samples if ready and at > good), float("inf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The fault, the promotion or, without one, the end of the fault, and the end of the load."""
+
+    fault: float
+    recovery: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one gateway did at a fault. Times in seconds.
+
+    silence    the longest time without an acknowledged send
+    after      from the promotion to the end of the silence; without a promotion, from the end of the fault
+    ready_lag  of `/ready` behind the first acknowledged send
+    in_flight  from the fault to the last response to a call that was in flight
+    failures   responses other than 2xx
+    """
+
+    silence: float
+    after: float
+    ready_lag: float
+    in_flight: float
+    failures: Counter[str]
+    acknowledged: int
+
+    def __str__(self) -> str:
+        failures = ", ".join(f"{number:,} x {note}" for note, number in self.failures.most_common()) or "none"
+        return (
+            f"2xx {self.after:+.1f} s (silent for {self.silence:.1f} s), /ready {self.ready_lag:+.1f} s,"
+            f" in flight {self.in_flight:.1f} s, not 2xx: {failures}"
+        )
+
+
+def observe(history: History, readiness: Readiness, times: Times) -> Observation:
+    """The observation of a gateway."""
+    fault_at = times.fault
+    start, end = silence(history.calls, fault_at, times.until)
+    waiting = [call.returned for call in history.calls if call.invoked <= fault_at < call.returned]
+    return Observation(
+        silence=end - start,
+        after=end - times.recovery,
+        ready_lag=readiness.lag(end),
+        in_flight=max(waiting, default=fault_at) - fault_at,
+        failures=Counter(call.note for call in history.calls if call.note),
+        acknowledged=sum(len(call.ids) for call in history.calls),
+    )
+
+
+def silence(calls: Sequence[Call], fault_at: float, until: float) -> tuple[float, float]:
+    """The longest time without an acknowledged send between a fault and the end of the load, which ends a run without
+    recovery: its silence is infinite.
+    """
+    good = sorted(call.returned for call in calls if _acknowledged(call) and fault_at < call.returned < until)
+    start, end = max(pairwise([fault_at, *good, until]), key=lambda pair: pair[1] - pair[0])
+    return start, end if end < until else float("inf")
+
+
+def _acknowledged(call: Call) -> bool:
+    """True for a successful send."""
+    return bool(call.sent) and call.outcome is Outcome.OK
