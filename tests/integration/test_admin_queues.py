@@ -85,6 +85,26 @@ def test_a_queue_is_created_listed_and_dropped(
     assert gateway.sql("select relname from pg_class where relname ~ '_made'") == []
 
 
+@pytest.fixture
+def publication(gateway: RunningGateway) -> Iterator[None]:
+    """A publication of all tables, for which each deleted row must be identified."""
+    gateway.sql("create publication everything for all tables")
+    yield
+    gateway.sql("drop publication everything")
+
+
+@pytest.mark.usefixtures("publication")
+def test_d11_a_queue_is_dropped_beside_a_publication_of_all_tables(gateway: RunningGateway, manage: Manage) -> None:
+    assert manage("create_queue", queue_name="made").json() is True
+    gateway.sql("select pgmq.bind_topic('made.#', 'made'), pgmq.enable_notify_insert('made')")
+    gateway.sql("select pgmq_gateway.take_sample(60, 1)")
+    assert manage("purge_queue", queue_name="made").json() == 0
+    assert manage("drop_queue", queue_name="made").status_code == 204
+    assert gateway.sql("select relname from pg_class where relname ~ '_made'") == []
+    assert gateway.sql("select queue_name from pgmq.meta union all select queue_name from pgmq.topic_bindings"
+                       " union all select queue_name from pgmq_gateway.samples") == []  # fmt: skip
+
+
 @pytest.mark.usefixtures("jobs")
 def test_a_queue_is_listed_with_its_numbers(manage: Manage) -> None:
     (row,) = manage("list_queues").json()

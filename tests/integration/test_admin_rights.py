@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.answers import refusal
+from tests.answers import error, refusal
 from tests.gateways import Bearer, Headers, RunningGateway
 
 GATEWAY = {"PGRST_DB_SCHEMAS": "public,pgmq_public,pgmq_admin"}
@@ -165,6 +165,74 @@ def test_a_callers_own_messages(
     assert admin("list_policies") == []
 
 
+def test_d11_a_policy_without_row_level_security_is_the_callers_mistake(
+    admin: Admin, gateway: RunningGateway, bearer: Bearer, queue: str
+) -> None:
+    admin("set_rls", enabled=False)
+    answer = request(gateway, bearer("service_role"), queue, "create_policy", {"template": "own_messages"})
+    message = f'a policy on pgmq.q_{queue} would not apply to role "authenticated"'
+    assert refusal(answer) == (400, "22023", message)
+    assert error(answer)["hint"] == "Turn row-level security on first: pgmq_admin.set_rls(queue_name, true)."
+    assert admin("list_policies") == []
+
+
+# Arguments of the other functions that have no default.
+REQUIRED: dict[str, dict[str, Any]] = {
+    "apply": {"action": "delete", "filter": {}, "expected": 0},
+    "create_policy": {"template": "own_messages", "role": "authenticated"},
+    "get_message": {"msg_id": 1},
+    "history": {"since": "2020-01-01", "buckets": 2},
+    "postpone": {"seconds": 1},
+    "send": {"message": {}},
+    "send_batch": {"messages": [{}]},
+}
+
+NAMES: list[Any] = ["", "none", "no such", "x" * 500, "a'\"b", "\\", "a\0b", "pg_monitor", "authenticator", {}, None]
+# Values that no argument of a type is for.
+ODD: dict[str, list[Any]] = {
+    "text": NAMES,
+    "text[]": [[], [""], ["a'\"b"], [None], [["x"], ["y"]], "{", None],
+    "name": NAMES,
+    "jsonb": [[], 1, "x", {"": ""}, {"state": "no such"}, {"path": "$["}, {"msg_ids": ["x"]}, None],
+    "jsonb[]": [[], [[1]], "x", None],
+    "boolean": ["x", None],
+    "integer": [-1, 2**31, "x", None],
+    "bigint": [-1, 2**63, "x", None],
+    "bigint[]": [[], [-1], [None], "x", None],
+    "timestamp with time zone": ["", "infinity", "9999999-01-01", None],
+    "interval": ["", "x", None],
+}
+
+
+def test_d11_no_argument_of_a_management_function_is_a_server_error(
+    gateway: RunningGateway, bearer: Bearer, queue: str
+) -> None:
+    functions = gateway.sql(
+        "select p.proname::text, array_agg(a.name order by place), array_agg(format_type(a.type, null) order by place)"
+        " from pg_proc as p cross join unnest(p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]),"
+        " coalesce(p.proargmodes, array_fill('i'::\"char\", array[p.pronargs::int]))) with ordinality"
+        " as a (name, type, mode, place)"
+        " where p.pronamespace = 'pgmq_admin'::regnamespace and a.mode = 'i' group by p.oid, 1 order by 1"
+    )
+    headers = {"Content-Profile": "pgmq_admin", **bearer("service_role")}
+    for function, names, types in functions:
+        usual = {
+            "queue_name": queue,
+            "msg_ids": [1],
+            "to_queue": queue,
+            **FUNCTIONS.get(function, {}),
+            **REQUIRED.get(function, {}),
+        }
+        for name, type_ in zip(names, types, strict=True):
+            for value in ODD[type_]:
+                body = {key: given for key, given in {**usual, name: value}.items() if key in names}
+                answer = gateway.client.post(f"/rpc/{function}", json=body, headers=headers)
+                assert answer.status_code < 500, (function, body, answer.text)
+    gateway.sql("select pgmq_admin.expose()")
+    gateway.sql("select pgmq_admin.drop_queue(queue_name) from pgmq.meta where queue_name <> %s", queue)
+    gateway.sql("select pgmq_admin.create_queue(%s)", queue)
+
+
 def test_a_producer_sends_and_sees_nothing(
     admin: Admin, call: Call, gateway: RunningGateway, bearer: Bearer, queue: str
 ) -> None:
@@ -181,8 +249,9 @@ def test_a_producer_sends_and_sees_nothing(
     assert refusal(call({}, "send", message={}))[1] == "42501"
     assert admin("messages_as", role="service_role", max_rows=1)[0]["message"] == {"secret": 1}
     answer = request(gateway, bearer("service_role"), queue, "create_policy", {"template": "producer", "role": "anon"})
-    assert refusal(answer)[1:] == (
-        "55000",
+    assert refusal(answer) == (
+        400,
+        "22023",
         f'role "anon" can read messages of pgmq.q_{queue}, so it cannot be a producer',
     )
 

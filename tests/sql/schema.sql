@@ -1874,7 +1874,7 @@ begin
             hint = 'Use sub, or a claim inside app_metadata.';
     elsif not pgmq_gateway.policies_apply(queue_table, id) then
         raise exception 'a policy on % would not apply to role "%"', queue_table, role using
-            errcode = 'object_not_in_prerequisite_state',
+            errcode = 'invalid_parameter_value',
             hint = case
                 when (select relrowsecurity from pg_class where oid = queue_table)
                 then 'The role bypasses row-level security: use another one.'
@@ -1885,7 +1885,7 @@ begin
         or has_column_privilege(id, queue_table, 'headers', 'SELECT')
     ) then
         raise exception 'role "%" can read messages of %, so it cannot be a producer', role, queue_table using
-            errcode = 'object_not_in_prerequisite_state',
+            errcode = 'invalid_parameter_value',
             hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
     operations := coalesce(operations, allowed);
@@ -3508,6 +3508,30 @@ CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_ta
       end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.missing_replica_identities() RETURNS TABLE(what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        format('replica identity of table %s', c.oid::regclass),
+        format('alter table %s replica identity using index %I', c.oid::regclass, i.index)
+    from pg_class as c
+    cross join lateral (
+        select min(x.relname) as index
+        from pg_index as u
+        join pg_class as x on x.oid = u.indexrelid
+        where u.indrelid = c.oid and u.indisunique and u.indisvalid and u.indimmediate and not u.indisprimary
+          and u.indpred is null and u.indexprs is null
+          and not exists (
+              select from unnest(u.indkey) as k (number)
+              join pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number and not a.attnotnull
+          )
+    ) as i
+    where c.relnamespace = to_regnamespace('pgmq') and c.relname in ('meta', 'topic_bindings') and c.relkind = 'r'
+      and c.relreplident = 'd' and i.index is not null and pg_has_role(c.relowner, 'usage')
+      and not exists (select from pg_index as p where p.indrelid = c.oid and p.indisprimary);
+$$;
+
 CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5103,6 +5127,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) 
 GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_replica_identities() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
 

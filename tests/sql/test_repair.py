@@ -233,6 +233,7 @@ def sql(uri: str, connect: Connect) -> Sql:
         ("drop function pgmq_public.pop", "missing: function pgmq_public.pop"),
         ("alter function pgmq_public.pop owner to anon", "wrong owner: function pgmq_public.pop (anon)"),
         ("drop schema pgmq cascade", "missing: pgmq"),
+        ("alter table pgmq.meta replica identity default", "missing: replica identity of table pgmq.meta"),
     ],
     ids=str,
 )

@@ -17,11 +17,13 @@ from pgmq_gateway.install.scripts import Script, function_scripts
 from pgmq_gateway.install.time_limits import time_limits
 from pgmq_gateway.schemas import QUEUES
 
-# The functions that the installer calls.
+# The functions that return what pgmq's objects lack.
+_RESTORING = ("lost_privileges", "missing_replica_identities")
+# All functions that the installer calls.
 _CALLED = tuple(
     f"function pgmq_gateway.{name}"
     for name in (
-        "lost_privileges",
+        *_RESTORING,
         "default_privileges_option",
         "excess_privileges",
         "keeps_excess_privileges",
@@ -118,7 +120,7 @@ async def check(connection: Connection) -> Sequence[Finding]:
             ]
         # A function that another role could have changed must not run as the installer.
         if not any(finding.what.startswith(_CALLED) for finding in found if finding.kind != "open"):
-            found += [Finding("missing", what) for what, _ in await _lost_privileges(connection)]
+            found += [Finding("missing", what) for what, _ in await _lost(connection)]
             if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:
                 found += await excess.findings(connection)
     return _without_consequences(found)
@@ -197,12 +199,16 @@ async def _install_functions(
         await public.apply(connection, code.public, api, code.shipped, installer, replace=replace)
         if code.is_first or code.api is None:
             await connection.execute("select pgmq_gateway.grant_public_functions()")
+    if code.is_first:
+        # As a part of the installation, these are no repairs.
+        for _, statement in await _lacking(connection, "missing_replica_identities"):
+            await connection.execute(statement)
     first = [f"installed: functions of {', '.join(dict.fromkeys(script.schema for script in scripts))}"]
     return first if code.is_first else [finding.repair for finding in done if not finding.accepted]
 
 
 async def _restore_pgmq(connection: Connection) -> list[str]:
-    lost = await _lost_privileges(connection)
+    lost = await _lost(connection)
     for _, statement in lost:
         await connection.execute(statement)
     await connection.execute("select pgmq_gateway.record_default_privileges()")
@@ -211,9 +217,13 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
     return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in orphans)]
 
 
-async def _lost_privileges(connection: Connection) -> Sequence[tuple[str, str]]:
-    """Pairs of a description and the statement that restores the privilege."""
-    rows = await connection.fetch("select what, statement from pgmq_gateway.lost_privileges()")
+async def _lost(connection: Connection) -> Sequence[tuple[str, str]]:
+    """What pgmq's objects lack, each with the statement that restores it."""
+    return [each for function in _RESTORING for each in await _lacking(connection, function)]
+
+
+async def _lacking(connection: Connection, function: str) -> Sequence[tuple[str, str]]:
+    rows = await connection.fetch(f"select what, statement from pgmq_gateway.{function}()")
     return [(row["what"], row["statement"]) for row in rows]
 
 

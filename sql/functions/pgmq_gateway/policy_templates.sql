@@ -97,7 +97,7 @@ begin
             hint = 'Use sub, or a claim inside app_metadata.';
     elsif not pgmq_gateway.policies_apply(queue_table, id) then
         raise exception 'a policy on % would not apply to role "%"', queue_table, role using
-            errcode = 'object_not_in_prerequisite_state',
+            errcode = 'invalid_parameter_value',
             hint = case
                 when (select relrowsecurity from pg_class where oid = queue_table)
                 then 'The role bypasses row-level security: use another one.'
@@ -108,7 +108,7 @@ begin
         or has_column_privilege(id, queue_table, 'headers', 'SELECT')
     ) then
         raise exception 'role "%" can read messages of %, so it cannot be a producer', role, queue_table using
-            errcode = 'object_not_in_prerequisite_state',
+            errcode = 'invalid_parameter_value',
             hint = 'Revoke its operations first with pgmq_admin.revoke_queue(), or use own_messages.';
     end if;
     operations := coalesce(operations, allowed);
