@@ -53,6 +53,31 @@ def test_the_pool_is_divided_and_the_admin_port_speaks_for_all(serve: Serve, dat
     assert httpx.get(f"{gateway.admin_url}/nothing").status_code == 404
 
 
+# Refuses to create files, folders and Unix sockets, as a read-only file system does.
+READ_ONLY = """
+import errno, os, sys
+
+def refuse(event, arguments):
+    if event == "open":
+        path, _, flags = arguments
+        device = isinstance(path, int) or str(path).startswith("/dev/")
+        refused = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not device
+    else:
+        refused = event == "os.mkdir" or event == "socket.bind" and isinstance(arguments[1], (str, bytes))
+    if refused:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+sys.addaudithook(refuse)
+"""
+
+
+def test_d15_no_worker_needs_a_writable_folder(serve: Serve, database: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY)
+    gateway = serve(database, "--workers", "2", PYTHONPATH=str(tmp_path))
+    assert (ready(gateway), metrics(gateway)["pgmq_gateway_workers"]) == (True, 2)
+    assert call(gateway, "nothing").status_code == 404
+
+
 def test_all_of_them_serve(serve: Serve, database: str, own_sql: Sql) -> None:
     own_sql("select pgmq_admin.create_queue('tasks')")
     gateway = serve(database, "--workers", "2")

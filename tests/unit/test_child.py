@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 
 import pytest
 
@@ -107,7 +106,7 @@ async def test_a_process_that_ignores_sigterm_can_be_killed() -> None:
 
 
 async def test_a_frozen_worker_is_killed_and_replaced(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.01)
 
@@ -119,7 +118,7 @@ async def test_a_frozen_worker_is_killed_and_replaced(
             return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", FREEZES, stdout=PIPE)
 
     with socket.socket() as api:
-        frozen = Frozen(Settings(), Rank(0, 1), api, tmp_path / "admin", lambda: None)
+        frozen = Frozen(Settings(), Rank(0, 1), api, lambda: None)
         keeping = asyncio.create_task(frozen.keep())
         await until_async(lambda: frozen.started == 2)
         frozen.stop()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pgmq_gateway.http.acceptor import Rank
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.caching import Uncached
 from pgmq_gateway.http.hosts import Hosts
@@ -74,7 +75,8 @@ class Lifecycle:
     async def run(self, service: Service) -> None:
         """Run a service until SIGTERM or SIGINT, or until a task beside it fails. Raises what that task raised."""
         pages = HostCheck(service.admin, self.admin_hosts) if self.admin_hosts else service.admin
-        admin = server_for(Uncached(pages))
+        # The supervisor passes connections to a supervised process: uvicorn's servers listen on an address only.
+        admin = server_for(Uncached(pages), rank=Rank(0, 1) if self.supervised else None)
         with self._signals(service):
             await self._serve(service, admin)
 

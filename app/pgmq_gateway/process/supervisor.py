@@ -3,13 +3,10 @@
 import asyncio
 import json
 import logging
-import os
 import signal
 import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import SecretStr
@@ -20,6 +17,7 @@ from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.process.admin_port_of_workers import Overview
 from pgmq_gateway.process.child import Child, run_module
 from pgmq_gateway.process.lifecycle import Lifecycle
+from pgmq_gateway.process.passed_connections import connect, socket_pair
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -37,15 +35,12 @@ MAX_SILENT_TICKS = 15
 class Worker(Child):
     """A supervised worker process.
 
-    admin    the path of its admin socket
     serving  set once it accepts requests
     """
 
     name = "a worker"
 
-    def __init__(
-        self, settings: Settings, rank: Rank, api: socket.socket, admin: Path, outdated: Callable[[], None]
-    ) -> None:
+    def __init__(self, settings: Settings, rank: Rank, api: socket.socket, outdated: Callable[[], None]) -> None:
         super().__init__()
         self._rank = rank
         self._outdated = outdated
@@ -53,12 +48,15 @@ class Worker(Child):
         self._api = api.fileno()
         self._answer: asyncio.Future[bytes] | None = None
         self._silent_ticks = 0
-        self.admin = admin
+        self._admin: socket.socket | None = None
         self.serving = asyncio.Event()
 
     async def start(self) -> Process:
-        """Start a worker on the API's socket, with an admin socket of its own."""
-        with _listening(self.admin) as admin:
+        """Start a worker on the API's socket. Connections to its admin server are passed to it."""
+        if self._admin is not None:
+            self._admin.close()
+        self._admin, admin = socket_pair()
+        with admin:
             process = await asyncio.create_subprocess_exec(
                 *run_module("pgmq_gateway.process.worker"),
                 stdin=PIPE,
@@ -69,6 +67,12 @@ class Worker(Child):
             assert process.stdin is not None
             process.stdin.write(self._message(rank=self._rank, api=self._api, admin=admin.fileno()))
             return process
+
+    def connect_to_admin(self) -> socket.socket:
+        """A connection to the worker's admin server. Raises OSError while there is no worker."""
+        if self._admin is None:
+            raise ConnectionRefusedError
+        return connect(self._admin)
 
     async def listen(self, process: Process) -> None:
         """The worker prints `ready`, `alive`, `outdated`, and after each change of settings `applied` or `kept`.
@@ -121,17 +125,13 @@ class Worker(Child):
 class Supervisor:
     """The API served by several workers, which divide the connection pool."""
 
-    def __init__(
-        self, settings: Settings, count: int, api: socket.socket, folder: Path, outdated: Callable[[], None]
-    ) -> None:
+    def __init__(self, settings: Settings, count: int, api: socket.socket, outdated: Callable[[], None]) -> None:
         self._count = count
         self._api = api
         share = self.share(settings, count)
-        self._workers = [
-            Worker(share, Rank(number, count), api, folder / str(number), outdated) for number in range(count)
-        ]
+        self._workers = [Worker(share, Rank(number, count), api, outdated) for number in range(count)]
         self._stop = asyncio.Event()
-        self.admin = Overview([worker.admin for worker in self._workers], self._stop)
+        self.admin = Overview([worker.connect_to_admin for worker in self._workers], self._stop)
 
     @staticmethod
     def share(settings: Settings, count: int) -> Settings:
@@ -186,19 +186,7 @@ class Supervisor:
 
 async def serve_many(count: int, settings: Settings, lifecycle: Lifecycle) -> None:
     """Serve with `count` processes until SIGTERM or SIGINT, then shut them down gracefully."""
-    with TemporaryDirectory(prefix="pgmq-gateway-") as folder:
-        addresses, outdated = lifecycle.addresses, lifecycle.outdated
-        await lifecycle.run(Supervisor(settings, count, addresses.api, Path(folder), outdated))
-
-
-def _listening(path: Path) -> socket.socket:
-    """Listen on a Unix socket. A socket left at the path is replaced."""
-    path.unlink(missing_ok=True)
-    bound = socket.socket(socket.AF_UNIX)
-    bound.bind(str(path))
-    os.chmod(path, 0o600)
-    bound.listen()
-    return bound
+    await lifecycle.run(Supervisor(settings, count, lifecycle.addresses.api, lifecycle.outdated))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 a setting's value

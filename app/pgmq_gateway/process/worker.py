@@ -22,6 +22,7 @@ from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.child import lines_of_parent
 from pgmq_gateway.process.lifecycle import Lifecycle
+from pgmq_gateway.process.passed_connections import Passed
 from pgmq_gateway.process.reload import SIGNALS, Apply
 from pgmq_gateway.process.serve import serve
 from pgmq_gateway.process.signals import StopSignals
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 async def _serve(stdin: IO[bytes], message: dict[str, Any], stop_signals: StopSignals) -> None:
-    addresses = Addresses(socket.socket(fileno=message["api"]), socket.socket(fileno=message["admin"]))
+    addresses = Addresses(socket.socket(fileno=message["api"]), Passed(fileno=message["admin"]))
 
     async def reloading(apply: Apply) -> None:
         async for line in lines_of_parent(stdin):
