@@ -52,6 +52,7 @@ class Plan:
     queues    without pops, and with them
     leases    seconds for which messages are read: at least, at most
     patience  seconds that they wait for an answer
+    batch     messages of a batch at most
     calm      whether all of them behave
     moves     weights of the moves
     pause     seconds between two moves of a client
@@ -62,6 +63,7 @@ class Plan:
     queues: Sequence[str]
     leases: tuple[int, int] = (1, 2)
     patience: float = 4
+    batch: int = BATCH
     calm: bool = False
     moves: Mapping[str, int] = field(default_factory=lambda: MOVES)
     pause: float = 0
@@ -110,7 +112,7 @@ class Client:
     async def _move(self, move: str, person: Person, queue: str) -> None:
         chance = self._chance
         if move in ("send", "batch"):
-            await self.send(person, queue, 1 if move == "send" else chance.randint(2, BATCH))
+            await self.send(person, queue, 1 if move == "send" else chance.randint(2, self._plan.batch))
         elif move == "read":
             await self.read(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases))
         elif move == "pop":

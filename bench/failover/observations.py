@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -43,9 +43,16 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The fault, the promotion or, without one, the end of the fault, and the end of the load."""
+    """Times of a run.
+
+    fault      the start of the fault's injection
+    effective  the end of its injection
+    recovery   the promotion or, without one, the end of the fault
+    until      the end of the load
+    """
 
     fault: float
+    effective: float
     recovery: float
     until: float
 
@@ -57,7 +64,7 @@ class Observation:
     silence    the longest time without an acknowledged send
     after      from the promotion to the end of the silence; without a promotion, from the end of the fault
     ready_lag  of `/ready` behind the first acknowledged send
-    in_flight  from the fault to the last response to a call that was in flight
+    in_flight  the longest wait, from the fault on, of a call that was in flight during its injection
     failures   responses other than 2xx
     """
 
@@ -65,30 +72,38 @@ class Observation:
     after: float
     ready_lag: float
     in_flight: float
-    failures: Counter[str]
+    failures: dict[str, int]
     acknowledged: int
 
     def __str__(self) -> str:
-        failures = ", ".join(f"{number:,} x {note}" for note, number in self.failures.most_common()) or "none"
         return (
             f"2xx {self.after:+.1f} s (silent for {self.silence:.1f} s), /ready {self.ready_lag:+.1f} s,"
-            f" in flight {self.in_flight:.1f} s, not 2xx: {failures}"
+            f" in flight {self.in_flight:.1f} s, not 2xx: {listed(self.failures)}"
         )
 
 
 def observe(history: History, readiness: Readiness, times: Times) -> Observation:
     """The observation of a gateway."""
-    fault_at = times.fault
-    start, end = silence(history.calls, fault_at, times.until)
-    waiting = [call.returned for call in history.calls if call.invoked <= fault_at < call.returned]
+    start, end = silence(history.calls, times.fault, times.until)
+    waits = [
+        call.returned - max(call.invoked, times.fault)
+        for call in history.calls
+        if call.invoked <= times.effective and times.fault < call.returned
+    ]
     return Observation(
         silence=end - start,
         after=end - times.recovery,
         ready_lag=readiness.lag(end),
-        in_flight=max(waiting, default=fault_at) - fault_at,
-        failures=Counter(call.note for call in history.calls if call.note),
+        in_flight=max(waits, default=0.0),
+        failures=dict(Counter(call.note for call in history.calls if call.note)),
         acknowledged=sum(len(call.ids) for call in history.calls),
     )
+
+
+def listed(failures: Mapping[str, int]) -> str:
+    """Failures in words, the most frequent first."""
+    most_first = sorted(failures.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{number:,} x {note}" for note, number in most_first) or "none"
 
 
 def silence(calls: Sequence[Call], fault_at: float, until: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """A run: load through both gateways, a fault, its end, and the check of all calls by the checker's model."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ USERS = 6
 # Of each gateway.
 CLIENTS = 6
 PAUSE_SECONDS = 0.02
+BATCH = 40
 # Longer than any outage, so that clients wait for every response.
 PATIENCE_SECONDS = 60
 # A message can be leased across the failover.
@@ -54,12 +56,14 @@ class Run:
     """The result of a run.
 
     promoted      seconds from the fault to the promotion, None for a fault without one
+    load          the machine's load average in the minute before the end
     observations  by gateway
     findings      errors in the logs of the gateways
     """
 
     case: Case
     promoted: float | None
+    load: float
     observations: dict[str, Observation]
     violations: list[Violation]
     findings: list[str]
@@ -77,7 +81,7 @@ class _Load:
         """Call the gateway and poll its readiness until the end."""
         plan = Plan(
             [self.gateway.url], people(SECRET.encode(), USERS, teams=case.limits), ground.QUEUES,
-            leases=LEASES_SECONDS, patience=PATIENCE_SECONDS, calm=True, moves=MOVES, pause=PAUSE_SECONDS,
+            leases=LEASES_SECONDS, patience=PATIENCE_SECONDS, batch=BATCH, calm=True, moves=MOVES, pause=PAUSE_SECONDS,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             group.create_task(work(plan, self.history, seed, CLIENTS, over))
@@ -104,6 +108,7 @@ async def run_of(site: Site, case: Case, seed: str) -> Run:
     return Run(
         case,
         times.recovery - times.fault if FAULTS[case.fault].promotes else None,
+        os.getloadavg()[0],
         {name: observe(load.history, load.readiness, times) for name, load in loads.items()},
         violations,
         [finding for gateway in gateways.values() for finding in gateway.findings()],
@@ -123,19 +128,20 @@ async def _under_load(site: Site, case: Case, seed: str, primary: Node, loads: l
             group.create_task(load.run(case, f"{seed} {number}", over.is_set))
         try:
             await asyncio.sleep(random.Random(seed).uniform(*BEFORE_SECONDS))  # noqa: S311 repeatable
-            fault_at, recovery = await _inject(site, FAULTS[case.fault], primary, loads)
+            fault_at, effective, recovery = await _inject(site, FAULTS[case.fault], primary, loads)
             await asyncio.sleep(AFTER_SECONDS)
         finally:
             over.set()
-        return Times(fault_at, recovery, time.time())
+        return Times(fault_at, effective, recovery, time.time())
 
 
-async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -> tuple[float, float]:
-    """Inject a fault, and end it after both gateways have recovered. Returns its time and that of the recovery."""
+async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -> tuple[float, float, float]:
+    """Inject a fault, and end it after both gateways have recovered. Returns its times and that of the recovery."""
     fault_at = time.time()
     promotion = asyncio.create_task(site.cluster.promoted(primary)) if fault.promotes else None
     try:
         await fault.begin(site.cluster, primary)
+        effective = time.time()
         if promotion is None:
             await asyncio.sleep(HOLD_SECONDS)
         else:
@@ -143,10 +149,10 @@ async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -
     finally:
         await fault.end(site.cluster, primary)
     if promotion is not None:
-        return fault_at, await promotion
+        return fault_at, effective, await promotion
     recovery = time.time()
     await _recovered(loads, recovery)
-    return fault_at, recovery
+    return fault_at, effective, recovery
 
 
 async def _recovered(loads: list[_Load], since: float) -> None:

@@ -1,10 +1,18 @@
 """The command line of the failover runs, and what they compute of the calls. `.ci/failover` runs them."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from bench.checker.history import Call, Outcome
+from bench.checker.model import Promise, Violation
+from bench.failover import records
 from bench.failover.__main__ import main
-from bench.failover.observations import Readiness, silence
+from bench.failover.faults import Name
+from bench.failover.observations import Observation, Readiness, silence
+from bench.failover.rounds import Case, Run
 
 
 def test_an_unknown_fault_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -13,6 +21,32 @@ def test_an_unknown_fault_is_named_with_those_that_exist(capsys: pytest.CaptureF
     assert capsys.readouterr().err == (
         "failover: unknown fault 'fire': give --faults some of kill,freeze,cut-nodes,cut-clients,switchover\n"
     )
+
+
+def test_a_log_has_all_figures_of_its_runs_and_keeps_the_programs_logs_of_violations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, folder = tmp_path / "runs", tmp_path / "site"
+    (folder / "node1" / "data").mkdir(parents=True)
+    (folder / "node1" / "log").write_text("promoted")
+    seen = Observation(20.5, 1.25, 0.5, 3.5, {"503 PGRST000": 1200}, 5000)
+    run = Run(Case(Name.KILL, limits=True), 19.0, 1.5, {"hosts": seen, "haproxy": seen}, [], [])
+    broken = replace(run, violations=[Violation(Promise.LOST, "message 1", (send(1),))])
+    for one in (run, broken):
+        records.append(log, one, folder)
+
+    assert records.read(log) == [run, replace(run, violations=[Violation(Promise.LOST, "message 1")])]
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("runs.*/**/*")] == [
+        "runs.run2/node1",
+        "runs.run2/node1/log",
+    ]
+    with pytest.raises(SystemExit, match="1"):
+        main(report=log)
+    shown = capsys.readouterr().out
+    assert re.search(r"\| kill +\| 2 +\| 2 +\| 20,000 +\| 1 +\| 0 +\| 0 +\| 0 +\| 0 +\|", shown), shown
+    assert re.search(
+        r"\| kill +\| haproxy +\| 19.0, at most 19.0 +\| 1.2, at most 1.2 .* 2,400 x 503 PGRST000", shown
+    ), shown
 
 
 def send(returned: float, outcome: Outcome = Outcome.OK) -> Call:
