@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 
+from pgmq_gateway.cli.urls import local_url, public_url
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.settings.model import Settings
 from tests.databases import Sql
 from tests.server import PROGRAM, SECRET, Server, environment, run
 from tests.signing import secret_jwk
@@ -218,12 +221,13 @@ def test_only_serve_and_queue_create_create_a_database(tmp_path: Path) -> None:
 def test_the_keys_of_a_database_of_ones_own_are_those_that_it_accepts(tmp_path: Path) -> None:
     own = {"PGRST_DB_URI": "postgres://u@h/d"}
     assert run("keys", cwd=tmp_path, env=own).stderr.startswith("pgmq-gateway: PGRST_JWT_SECRET is not set")
-    own["PGRST_JWT_SECRET"] = SECRET
+    own |= {"PGRST_JWT_SECRET": SECRET, "PGRST_SERVER_HOST": "*"}
     configured = {"PGMQ_GATEWAY_PUBLISHABLE_KEYS": "sb_publishable_x", "PGMQ_GATEWAY_SECRET_KEYS": "a=sb_secret_y"}
     for env, expected in ((own, []), (own | configured, ["sb_publishable_x", "sb_secret_y"])):
         lines = run("keys", cwd=tmp_path, env=env).stdout.splitlines()
         keys = dict(line.split("=", 1) for line in lines)
         assert [key for key in keys.values() if key.startswith("sb_")] == expected
+        assert keys["SUPABASE_URL"] == "http://localhost:3000"
         assert jwt.decode(keys["SUPABASE_ANON_KEY"], SECRET, algorithms=["HS256"])["role"] == "anon"
     assert list(tmp_path.iterdir()) == []
 
@@ -244,9 +248,27 @@ def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[st
     assert claims["role"] == "service_role"
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"server_host": "*"}, "http://localhost:3000"),
+        ({"server_host": "*6", "server_port": 80}, "http://localhost:80"),
+        ({"server_host": "[::1]"}, "http://[::1]:3000"),
+        ({"server_host": "*", "openapi_server_proxy_uri": "https://q.example/"}, "https://q.example"),
+        ({"openapi_server_proxy_uri": "https://q.example/base/rest/v1"}, "https://q.example/base"),
+    ],
+)
+def test_d15_clients_get_a_url_that_they_can_reach(settings: dict[str, Any], expected: str) -> None:
+    given = Settings(**settings)
+    assert (public_url(given) or local_url(given)) == expected
+
+
 def test_a_key_set_is_printed_in_one_line_for_the_shell(data: list[str]) -> None:
     pretty = json.dumps({"keys": [secret_jwk(SECRET.encode())]}, indent=2)
-    result = run("keys", *data, env={"PGRST_JWT_SECRET": pretty})
+    result = run(
+        "keys", *data, env={"PGRST_JWT_SECRET": pretty, "PGRST_OPENAPI_SERVER_PROXY_URI": "https://q.example/rest/v1"}
+    )
+    assert "SUPABASE_URL=https://q.example\n" in result.stdout
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("JWT_SECRET=")]
     (word,) = shlex.split(line.removeprefix("JWT_SECRET="))
     assert json.loads(word) == json.loads(pretty)

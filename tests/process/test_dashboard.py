@@ -16,6 +16,8 @@ from tests import server
 from tests.server import SECRET, Server
 from tests.waiting import until
 
+PUBLIC_URL = "https://q.example"
+
 
 def process(gateway: Server) -> psutil.Process:
     """The dashboard's process, once it has started."""
@@ -32,7 +34,9 @@ def process(gateway: Server) -> psutil.Process:
 
 def test_it_is_restarted_when_it_exits_and_its_link_signs_in_once(folder: Path, tmp_path: Path) -> None:
     where = ("--data-dir", str(folder / "with-dashboard"))
-    gateway = server.start(tmp_path / "log", *where, "--dashboard-port", "0", env={"PGRST_JWT_SECRET": SECRET})
+    env = {"PGRST_JWT_SECRET": SECRET, "PGRST_OPENAPI_SERVER_PROXY_URI": PUBLIC_URL}
+    gateway = server.start(tmp_path / "log", *where, "--dashboard-port", "0", env=env)
+    assert f"API URL           {PUBLIC_URL}\n" in gateway.output
     link = re.search(r"(\S+)/sign-in\?code=(\S+)", gateway.output)
     assert link is not None
     # Before it serves, connections wait in the listen backlog.
@@ -60,8 +64,13 @@ def test_it_is_restarted_when_it_exits_and_its_link_signs_in_once(folder: Path, 
 
 def test_it_does_not_outlive_a_killed_gateway(tmp_path: Path, directory: DataDirectory, database: str) -> None:
     uri = socket_uri(directory, "authenticator", database)
-    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET}
+    env = {"PGRST_DB_URI": uri, "PGRST_JWT_SECRET": SECRET, "PGRST_OPENAPI_SERVER_PROXY_URI": PUBLIC_URL}
     gateway = server.start(tmp_path / "log", "--dashboard-port", "0", env=env)
+    assert gateway.output.startswith(f"pgmq-gateway serves {PUBLIC_URL} on {gateway.url} (health: {gateway.admin_url}/")
+    page = re.search(r"dashboard: (\S+?)[,)]", gateway.output)
+    assert page is not None
+    # The sign-in page names the gateway.
+    assert PUBLIC_URL in httpx.get(f"{page[1]}/sign-in", timeout=30).text
     dashboard = process(gateway)
     gateway.stop(signal.SIGKILL)
     psutil.wait_procs([dashboard], 30)

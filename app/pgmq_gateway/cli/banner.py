@@ -50,11 +50,12 @@ Ctrl-C stops it; the data stays.
 """
 
 
-def external(api_url: str, admin_url: str, dashboard: str | None, workers: WorkerCount) -> str:
+def external(api_url: str, public_url: str | None, admin_url: str, dashboard: str | None, workers: WorkerCount) -> str:
     """The banner of a gateway on another database. Without keys: service managers log stdout."""
+    served = f"{public_url} on {api_url}" if public_url else api_url
     page = f", dashboard: {dashboard}" if dashboard else ""
     chosen = f", workers: {workers}" if workers.reason else ""
-    return f"pgmq-gateway serves {api_url} (health: {admin_url}/ready{page}){chosen}"
+    return f"pgmq-gateway serves {served} (health: {admin_url}/ready{page}){chosen}"
 
 
 def _program() -> str:

@@ -34,6 +34,7 @@ from pgmq_gateway.cli.terminal import (
     progress,
     run,
 )
+from pgmq_gateway.cli.urls import local_url, public_url
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError, binary, socket_uri
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from pgmq_gateway.http.sockets import ServeError, bind, url
@@ -273,13 +274,16 @@ async def _install(
 
 @app.command("keys", short_help="Print the API's URL and keys.")
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
-    """Print the API's URL and keys as dotenv lines. The service_role key and the secret give full access."""
+    """Print the API's URL and keys as dotenv lines. The service_role key and the secret give full access.
+
+    The URL is that of PGRST_OPENAPI_SERVER_PROXY_URI, when set: the one that clients can reach.
+    """
     settings = load_settings(config)
     directory = _embedded(settings, data_dir)
     if directory:
         settings = with_keys(with_secret(settings, directory))
     holder = directory and directory.holder()
-    address = (holder and holder.url) or f"http://{settings.server_host}:{settings.server_port}"
+    address = public_url(settings) or (holder and holder.url) or local_url(settings)
     for name, value in [("SUPABASE_URL", address), *_keys(settings)]:
         print(f"{name}={value}")
 

@@ -2,7 +2,7 @@
 
 from http.client import HTTPConnection, HTTPException
 
-from pgmq_gateway.http.sockets import ServeError, reachable_host
+from pgmq_gateway.http.sockets import ServeError, reachable_host, url_of
 from pgmq_gateway.settings.model import Settings
 
 TIMEOUT_SECONDS = 5
@@ -13,7 +13,7 @@ def ready_url(settings: Settings) -> str:
     host, port = reachable_host(settings.admin_server_host or settings.server_host), settings.admin_server_port
     if port == 0:
         raise ServeError("--ready needs the admin port of the running gateway: set PGRST_ADMIN_SERVER_PORT")
-    url = f"http://[{host}]:{port}/ready" if ":" in host else f"http://{host}:{port}/ready"
+    url = f"{url_of(host, port)}/ready"
     # Not urllib.request, which would use a proxy.
     connection = HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:

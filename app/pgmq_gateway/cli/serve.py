@@ -15,6 +15,7 @@ from pgmq_gateway.auth.keyset import own_keys
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.cli import banner
 from pgmq_gateway.cli.terminal import progress
+from pgmq_gateway.cli.urls import public_url
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.embedded.server import EmbeddedPostgres
 from pgmq_gateway.http.hosts import Hosts
@@ -96,7 +97,8 @@ class Launch:
             if dashboard:
                 dashboard.ready()
             page = dashboard.url if dashboard else None
-            STDOUT.write(banner.external(url(addresses.api), url(addresses.admin), page, workers))
+            api, admin = url(addresses.api), url(addresses.admin)
+            STDOUT.write(banner.external(api, public_url(settings), admin, page, workers))
 
         async with dashboard.running() if dashboard else nullcontext():
             await self._run(settings, addresses, manager, ready, self.settings, workers.number)
@@ -120,7 +122,7 @@ class Launch:
                 link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
                 if dashboard:
                     dashboard.ready()
-                api, admin = url(addresses.api), url(addresses.admin)
+                api, admin = public_url(settings) or url(addresses.api), url(addresses.admin)
                 STDOUT.write(banner.embedded(api, admin, directory, signer, link, workers))
 
             try:
@@ -197,7 +199,8 @@ class Launch:
                     f"PGMQ_GATEWAY_DASHBOARD_PORT and {name} are both {self.dashboard}: "
                     "give another --dashboard-port, or --no-dashboard"
                 )
-        return Dashboard(bound, url(addresses.api), url(addresses.admin), (settings.log_level, settings.log_format))
+        log = (settings.log_level, settings.log_format)
+        return Dashboard(bound, url(addresses.api), public_url(settings), url(addresses.admin), log)
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:

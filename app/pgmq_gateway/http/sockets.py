@@ -77,5 +77,8 @@ def reachable_host(host: str) -> str:
 def url(bound: socket.socket) -> str:
     """The URL of a socket."""
     host, port = bound.getsockname()[:2]
-    host = reachable_host(host)
+    return url_of(reachable_host(host), port)
+
+
+def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

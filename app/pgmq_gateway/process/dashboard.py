@@ -21,16 +21,23 @@ STOP_TIMEOUT_SECONDS = 5.0
 class Dashboard(Child):
     """The supervised process. `ready` starts it.
 
-    bound  its socket, bound here so that a restarted process keeps the address
-    log    level and format of its log
+    bound   its socket, bound here so that a restarted process keeps the address
+    public  URL of the gateway for its clients; None: that of `api`
+    log     level and format of its log
     """
 
     name = "the dashboard"
 
-    def __init__(self, bound: socket.socket, api: str, admin: str, log: tuple[str, str]) -> None:
+    def __init__(self, bound: socket.socket, api: str, public: str | None, admin: str, log: tuple[str, str]) -> None:
         super().__init__()
         self._bound = bound
-        self._message: dict[str, object] = {"api": api, "admin": admin, "socket": bound.fileno(), "log": log}
+        self._message: dict[str, object] = {
+            "api": api,
+            "public": public or "",
+            "admin": admin,
+            "socket": bound.fileno(),
+            "log": log,
+        }
         self._ready = asyncio.Event()
 
     @property
