@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import pytest
 
 from pgmq_gateway.cli.urls import local_url, public_url
-from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.settings.model import Settings
 from tests.databases import Sql
@@ -322,6 +324,26 @@ def test_a_database_that_is_not_installed_is_left_alone(
 ) -> None:
     _, line = failure("queue", "list", "--db-uri", socket_uri(directory, database=new_database()))
     assert line.startswith("this database is not installed or not up to date: run pgmq-gateway install")
+
+
+def test_d15_install_waits_for_the_database(database: str, directory: DataDirectory, tmp_path: Path) -> None:
+    there, here = (quote(str(folder), safe="") for folder in (socket_folder(directory), tmp_path))
+    uri = socket_uri(directory, database=database).replace(there, here)
+    status, message = failure("install", "--wait", "0.01", "--db-uri", uri)
+    assert status == 1
+    assert message.startswith("cannot connect to the database: it has accepted none for 0.01 s (")
+    command = [str(PROGRAM), "install", "--wait", "600", "--db-uri", uri]
+    with subprocess.Popen(command, env=environment(), stdout=PIPE, stderr=PIPE, text=True) as installing:
+        assert installing.stdout is not None
+        assert installing.stderr is not None
+        line = installing.stderr.readline()
+        assert line.startswith("pgmq-gateway: WARNING: waiting up to 600 s for the database: ")
+        (tmp_path / ".s.PGSQL.5432").symlink_to(socket_folder(directory) / ".s.PGSQL.5432")
+        assert (installing.wait(120), installing.stderr.read()) == (0, "")
+        assert installing.stdout.read().startswith("up to date\n")
+    # Waiting does not help with a wrong user or password.
+    wrong = failure("install", "--wait", "600", "--db-uri", uri.replace("postgres@", "nobody@"))
+    assert wrong == (1, 'role "nobody" does not exist')
 
 
 def test_a_database_that_is_not_there_is_one_line(directory: DataDirectory) -> None:

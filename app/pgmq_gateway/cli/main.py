@@ -243,20 +243,38 @@ def install_command(
             show_default="revoke",
         ),
     ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            show_default=False,
+            help="How long to wait until the database of --db-uri accepts connections. Default: 0.",
+        ),
+    ] = 0,
 ) -> None:
     """Install, update or repair roles, pgmq and the API functions in a database. It is safe to repeat.
 
     AUTHENTICATOR_PASSWORD, when set, becomes the password of the role that the gateway logs in with.
     """
     directory = DataDirectory(data_dir or DEFAULT_NAME)
-    sys.exit(run(_install(db_uri, directory, only_check=only_check, replace=replace, keep_trigger=keep_trigger)))
+    installing = _install(
+        db_uri, directory, only_check=only_check, replace=replace, keep_trigger=keep_trigger, wait=wait
+    )
+    sys.exit(run(installing))
 
 
 async def _install(
-    db_uri: str | None, directory: DataDirectory, *, only_check: bool, replace: bool, keep_trigger: bool | None
+    db_uri: str | None,
+    directory: DataDirectory,
+    *,
+    only_check: bool,
+    replace: bool,
+    keep_trigger: bool | None,
+    wait: float,
 ) -> int:
     with progress() as report:
-        async with owner(db_uri, directory, "install", report) as connection:
+        async with owner(db_uri, directory, "install", report, wait=wait) as connection:
             if only_check:
                 found = await check(connection)
                 up_to_date = all(finding.accepted for finding in found)

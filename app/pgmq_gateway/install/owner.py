@@ -15,6 +15,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.embedded.server import running
 from pgmq_gateway.install.installer import install, is_complete
+from pgmq_gateway.install.waiting import connect_within
 
 Progress = Callable[[str], None]
 
@@ -27,17 +28,24 @@ class OwnerError(Exception):
 
 @asynccontextmanager
 async def owner(
-    uri: str | None, directory: DataDirectory, purpose: str, progress: Progress, *, create: bool = False
+    uri: str | None,
+    directory: DataDirectory,
+    purpose: str,
+    progress: Progress,
+    *,
+    create: bool = False,
+    wait: float = 0,
 ) -> AsyncIterator[Connection]:
     """A connection of the owner: to `uri`, or to the embedded database of `directory`, which need not be running.
 
     create  create the embedded database if there is none, instead of raising DataDirectoryError
+    wait    seconds for which the database of `uri` may refuse connections
 
     Raises OwnerError with the message of Postgres, for errors in the block too.
     """
     try:
         if uri is not None:
-            async with _connected(uri) as connection:
+            async with _connected(uri, wait) as connection:
                 yield connection
             return
         if not create:
@@ -57,8 +65,8 @@ async def owner(
 
 
 @asynccontextmanager
-async def _connected(uri: str) -> AsyncIterator[Connection]:
-    connection = await connect(uri)
+async def _connected(uri: str, wait: float = 0) -> AsyncIterator[Connection]:
+    connection = await (connect_within(uri, wait) if wait else connect(uri))
     try:
         yield connection
     finally:
