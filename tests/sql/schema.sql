@@ -171,7 +171,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) IS 'Creates the policies of a template for a role, grants the privileges that they need, and returns the policies'' names. claim and member: the messages whose member equals this claim; a.b is b inside a. operations: those of the template to allow; default: all of them.';
 
-CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text) RETURNS boolean
+CREATE FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text DEFAULT 'basic'::text, rls boolean DEFAULT true, partition_interval text DEFAULT '10000'::text, retention_interval text DEFAULT '100000'::text, adopt boolean DEFAULT false) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
@@ -196,16 +196,20 @@ begin
         raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
-    perform pgmq_gateway.check_new_name(queue_name, queue_type);
     perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
-    case queue_type
-        when 'basic' then
-            perform pgmq.create_non_partitioned(queue_name);
-        when 'unlogged' then
-            perform pgmq.create_unlogged(queue_name);
-        else
-            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
-    end case;
+    if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
+        perform pgmq_gateway.adopt_queue(queue_name, queue_type);
+    else
+        perform pgmq_gateway.check_new_name(queue_name, queue_type);
+        case queue_type
+            when 'basic' then
+                perform pgmq.create_non_partitioned(queue_name);
+            when 'unlogged' then
+                perform pgmq.create_unlogged(queue_name);
+            else
+                perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+        end case;
+    end if;
     if queue_type <> 'partitioned' then
         execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
     end if;
@@ -216,7 +220,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) IS 'Creates a queue with row-level security; false if it already exists. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+COMMENT ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text, adopt boolean) IS 'Creates a queue with row-level security; false if it already exists. queue_type: basic, unlogged (faster, empty after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day"). adopt: makes a queue of tables with its name that pgmq.meta does not list, as after a partial restore.';
 
 CREATE FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -326,20 +330,26 @@ CREATE FUNCTION pgmq_admin.drop_queue(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
+declare
+    orphaned boolean;
 begin
     perform pgmq_gateway.lock_privileges();
-    perform pgmq_gateway.check_queue_exists(queue_name);
+    orphaned := exists (select from pgmq_gateway.orphans(array[queue_name]));
+    if not orphaned then
+        perform pgmq_gateway.check_queue_exists(queue_name);
+    end if;
     perform pgmq_gateway.check_foreign_code(
         array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
-    perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
-    -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
-    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    if not orphaned then
+        perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+    end if;
+    perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history.';
+COMMENT ON FUNCTION pgmq_admin.drop_queue(queue_name text) IS 'Drops a queue with its messages, its archive and its history, and what is left of one after a partial restore.';
 
 CREATE FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer DEFAULT 250) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -543,6 +553,8 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         union all
         select * from pgmq_gateway.lint_tables(lint.queue_name)
         union all
+        select * from pgmq_gateway.lint_orphans() where lint.queue_name is null
+        union all
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_time_limits() where lint.queue_name is null
@@ -558,7 +570,7 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
     order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1057,6 +1069,49 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'Prevents requests from calling pgmq_public; its functions stay. After expose(), other roles than anon, authenticated and service_role need grant_queue() again.';
+
+CREATE FUNCTION pgmq_gateway.adopt_queue(queue_name text, queue_type text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    orphan record;
+    present text;
+begin
+    perform pgmq_gateway.check_name(queue_name);
+    select * into orphan from pgmq_gateway.orphans(array[queue_name]);
+    present := case
+        when orphan.is_partitioned then 'partitioned'
+        when orphan.queue_table is null then coalesce(nullif(queue_type, 'partitioned'), 'basic')
+        when orphan.is_unlogged then 'unlogged'
+        else 'basic'
+    end;
+    if present <> queue_type then
+        raise exception 'the tables of queue "%" are not of type %', queue_name, queue_type using
+            errcode = 'duplicate_table', hint = format('Use type %s.', present);
+    elsif present = 'partitioned' and (orphan.queue_table is null or orphan.archive_table is null) then
+        raise exception 'a table of the partitioned queue "%" is missing', queue_name using
+            errcode = 'undefined_table', hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
+    elsif exists (
+        select from pg_class as c
+        where c.relnamespace = 'pgmq'::regnamespace and c.relname in ('q_' || queue_name, 'a_' || queue_name)
+          and c.oid <> all (array_remove(array[orphan.queue_table, orphan.archive_table], null))
+    ) then
+        raise exception 'a table with the name of queue "%" does not have the columns of one', queue_name using
+            errcode = 'duplicate_table', hint = 'Rename it.';
+    end if;
+    perform pgmq_gateway.check_foreign_code(array[orphan.queue_table, orphan.archive_table]);
+    case present
+        when 'basic' then
+            perform pgmq.create_non_partitioned(queue_name);
+        when 'unlogged' then
+            perform pgmq.create_unlogged(queue_name);
+        else
+            insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values (adopt_queue.queue_name, true, false);
+    end case;
+    perform pgmq_gateway.skip_used_ids(queue_name);
+end;
+$$;
 
 CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -1647,8 +1702,8 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION pgmq_gateway.check_name(queue_name text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
@@ -1657,6 +1712,20 @@ begin
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
             hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    perform pgmq_gateway.check_name(queue_name);
+    if exists (select from pgmq_gateway.orphans(array[queue_name])) then
+        raise exception 'tables of a queue "%" exist that pgmq.meta does not list', queue_name using
+            errcode = 'duplicate_table',
+            hint = 'Use adopt => true to make a queue of them, or drop them with pgmq_admin.drop_queue().';
     end if;
     if exists (
         select from pg_catalog.pg_class
@@ -2133,6 +2202,36 @@ CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_ro
                 where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
         false);
 $$;
+
+CREATE FUNCTION pgmq_gateway.drop_remains(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    remaining regclass;
+begin
+    delete from pgmq.meta as m where m.queue_name = drop_remains.queue_name;
+    for remaining in
+        select t.relation
+        from pgmq_gateway.orphans(array[lower(queue_name)]) as o
+        cross join unnest(array[o.queue_table, o.archive_table]) as t (relation)
+        where t.relation is not null
+    loop
+        -- Before pgmq 1.6 the tables of queues are members of the extension.
+        if exists (
+            select from pg_depend as d
+            where d.classid = 'pg_class'::regclass and d.objid = remaining and d.deptype = 'e'
+        ) then
+            execute format('alter extension pgmq drop table %s', remaining);
+        end if;
+        execute format('drop table %s', remaining);
+    end loop;
+    if pgmq_gateway.partman_config() is not null then
+        execute format('delete from %s where parent_table = any ($1)', pgmq_gateway.partman_config())
+            using array['pgmq.' || lower('q_' || queue_name), 'pgmq.' || lower('a_' || queue_name)];
+    end if;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.drop_templates(queue_name text) RETURNS void
     LANGUAGE plpgsql
@@ -3169,6 +3268,50 @@ CREATE FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_ac
     where a.operation = 'send' and a.lacks is null and missing.privileges <> '';
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_orphans() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        null::text, 'orphaned_queue',
+        case
+            when exists (
+                select
+                from pgmq_gateway.request_roles() as r
+                join pg_class as c on c.oid = o.queue_table and not c.relrowsecurity
+                join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+                where has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE')
+                   or has_table_privilege(r.oid, c.oid, 'DELETE')
+            ) then 'error'
+            else 'warning'
+        end,
+        case
+            when o.archive_table is null
+            then format('pgmq.meta does not list queue "%s", whose table %s is served.', o.name, o.queue_table)
+            when o.queue_table is null
+            then format('%s is left of a queue "%s" that pgmq.meta does not list.', o.archive_table, o.name)
+            else format('pgmq.meta does not list queue "%s", whose tables %s and %s are served.', o.name, o.queue_table,
+                o.archive_table)
+        end,
+        format(
+            'pgmq_admin.create_queue(%1$L, %2$L, adopt => true) makes a queue of what is there, '
+            'pgmq_admin.drop_queue(%1$L) drops it.',
+            o.name,
+            case when o.is_partitioned then 'partitioned' when o.is_unlogged then 'unlogged' else 'basic' end)
+    from pgmq_gateway.orphans() as o
+    union all
+    select
+        m.queue_name::text, 'missing_table', 'warning', format('Calls fail, because tables are missing: %s.', t.names),
+        format('Restore it, or drop the rest of the queue with pgmq_admin.drop_queue(%L).', m.queue_name)
+    from pgmq.meta as m
+    cross join lateral (
+        select string_agg('pgmq.' || quote_ident(n), ' and ' order by n desc)
+        from unnest(array[lower('q_' || m.queue_name), lower('a_' || m.queue_name)]) as n
+        where to_regclass(format('pgmq.%I', n)) is null
+    ) as t (names)
+    where t.names is not null;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.lint_owners(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3632,6 +3775,41 @@ CREATE FUNCTION pgmq_gateway.operation_privileges() RETURNS TABLE(operation text
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
+CREATE FUNCTION pgmq_gateway.orphans(only_names text[] DEFAULT NULL::text[]) RETURNS TABLE(name text, queue_table regclass, archive_table regclass, is_partitioned boolean, is_unlogged boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with unlisted as materialized (
+        select
+            c.oid::regclass as relation, substr(c.relname, 1, 1) as prefix, n.name,
+            c.relkind = 'p' as is_partitioned, c.relpersistence = 'u' as is_unlogged
+        from pg_class as c
+        cross join lateral (select substr(c.relname, 3)) as n (name)
+        where c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+          and c.relname ~ '^[qa]_.' and c.relname = lower(c.relname) and (only_names is null or n.name = any (only_names))
+          and not exists (select from pgmq.meta as m where lower(m.queue_name) = n.name)
+          and (c.relname not like 'a\_%\_old' or not exists (
+              select from pgmq.meta as m where lower(m.queue_name) || '_old' = n.name))
+          and not exists (
+              select from pg_class as p
+              where p.relnamespace = c.relnamespace and p.relkind = 'p' and p.oid <> c.oid
+                and p.relname = regexp_replace(c.relname, '_(default|p[0-9_]+)$', '')::name
+          )
+          and (
+              select array_agg(a.attname::text) from pg_attribute as a where a.attrelid = c.oid and not a.attisdropped
+          ) @> case
+              when c.relname like 'q%' then array['msg_id', 'read_ct', 'enqueued_at', 'vt', 'message']
+              else array['msg_id', 'archived_at', 'message']
+          end
+    )
+    select
+        coalesce(q.name, a.name), q.relation, a.relation, coalesce(q.is_partitioned, a.is_partitioned),
+        coalesce(q.is_unlogged, false)
+    from (select * from unlisted where prefix = 'q') as q
+    full join (select * from unlisted where prefix = 'a') as a on a.name = q.name
+    order by 1;
+$_$;
+
 CREATE FUNCTION pgmq_gateway.outline(source text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4017,6 +4195,24 @@ begin
     ) as t (queue_table, archive_table)
     where t.queue_table is not null and t.archive_table is not null
       and (only_queue is null or m.queue_name = only_queue);
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.skip_used_ids(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    ids constant regclass := pg_get_serial_sequence(format('pgmq.%I', 'q_' || queue_name), 'msg_id');
+    used bigint;
+begin
+    execute format(
+        'select greatest((select max(msg_id) from pgmq.%I), (select max(msg_id) from pgmq.%I))',
+        'q_' || queue_name, 'a_' || queue_name
+    ) into used;
+    if used > coalesce(pg_sequence_last_value(ids), 0) then
+        perform setval(ids, used);
+    end if;
 end;
 $$;
 
@@ -4808,8 +5004,8 @@ GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) T
 REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text, adopt boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, rls boolean, partition_interval text, retention_interval text, adopt boolean) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
@@ -4907,6 +5103,8 @@ GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb
 REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.adopt_queue(queue_name text, queue_type text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
 
@@ -4949,6 +5147,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_history(queue_name text, since timesta
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.check_name(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
@@ -4999,6 +5199,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT
 
 REVOKE ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.drop_remains(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
@@ -5095,6 +5297,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.que
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_notify_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_orphans() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_owners(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_access[]) FROM PUBLIC;
@@ -5139,6 +5343,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.operation_functions(operation text) FROM PUB
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_policies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.orphans(only_names text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.outline(source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.outline(source text) TO authenticator;
@@ -5186,6 +5392,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, presen
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.skip_used_ids(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faults text[], OUT names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OUT faults text[], OUT names text[]) TO authenticator;

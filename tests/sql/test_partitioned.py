@@ -135,6 +135,21 @@ def test_no_queue_takes_the_name_of_a_partition(db: Sql, name: str) -> None:
         db("select pgmq_admin.create_queue('q', 'partitioned')")
 
 
+def test_d10_a_partitioned_orphan_is_adopted_or_dropped(db: Sql) -> None:
+    db("select pgmq_admin.create_queue('q', 'partitioned')")
+    db("select pgmq.send('q', '1')")
+    db("delete from pgmq.meta")
+    with pytest.raises(errors.DuplicateTable, match='the tables of queue "q" are not of type basic') as refused:
+        db("select pgmq_admin.create_queue('q', adopt => true)")
+    assert refused.value.diag.message_hint == "Use type partitioned."
+    assert db("select pgmq_admin.create_queue('q', 'partitioned', adopt => true)") == [(True,)]
+    assert db("select queue_name, queue_type, messages from pgmq_admin.list_queues()") == [("q", "partitioned", 1)]
+    db("delete from pgmq.meta")
+    db("select pgmq_admin.drop_queue('q')")
+    assert db("select relname from pg_class where relname ~ '[qa]_q(_|$)'") == []
+    assert db("select * from partman.part_config") == []
+
+
 def test_a_queue_that_pgmq_alone_has_partitioned_is_listed(db: Sql) -> None:
     db("select pgmq.create_partitioned('bare', '1 day', '7 days')")
     db("insert into pgmq.q_bare (vt, message) select now(), to_jsonb(repeat('x', 100)) from generate_series(1, 20000)")

@@ -56,12 +56,15 @@ def create_command(
     retention_interval: Annotated[
         str, typer.Option(help="When partitions are dropped: messages, or a time.")
     ] = "100000",
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Make a queue of tables with this name that are left of a partial restore.")
+    ] = False,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a queue with row-level security enabled."""
-    sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5)"
-    arguments = (name, type_.value, not no_rls, partition_interval, retention_interval)
+    sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5, $6)"
+    arguments = (name, type_.value, not no_rls, partition_interval, retention_interval, adopt)
     created = _value(db_uri, data_dir, "queue create", sql, *arguments, create=True)
     print(f"created {type_.value} queue {name}" if created else f"queue {name} already exists")
 

@@ -2,63 +2,64 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.install.findings import Finding
 
-# Tables with the columns of a queue and of its archive. pgmq folds a queue's name to lower case in table names.
 _ORPHANS = """
-with tables as (
-    select c.oid, c.relname::text as name, c.relkind = 'p' as is_partitioned, c.relpersistence = 'u' as is_unlogged
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = 'pgmq' and c.relkind in ('r', 'p') and not c.relispartition
-)
-select substr(q.name, 3) as name, q.is_partitioned, q.is_unlogged
-from tables as q
-join tables as a on a.name = 'a_' || substr(q.name, 3)
-where q.name like 'q\\_%'
-  and length(q.name) > 2
-  and not exists (select from pgmq.meta as m where lower(m.queue_name) = substr(q.name, 3))
-  and not exists (
-      -- A partition that was detached.
-      select from tables as p
-      where p.is_partitioned and starts_with(q.name, p.name || '_')
-        and substr(q.name, length(p.name) + 2) ~ '^(default|p[0-9_]+)$'
-  )
-  and (
-      select count(*) from pg_catalog.pg_attribute as c
-      where c.attrelid = q.oid and not c.attisdropped
-        and c.attname in ('msg_id', 'read_ct', 'enqueued_at', 'vt', 'message')
-  ) = 5
-  and (
-      select count(*) from pg_catalog.pg_attribute as c
-      where c.attrelid = a.oid and not c.attisdropped and c.attname in ('msg_id', 'archived_at', 'message')
-  ) = 3
-order by 1
+select name, is_partitioned, is_unlogged, array_remove(array[queue_table::text, archive_table::text], null) as tables
+from pgmq_gateway.orphans()
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A queue that pgmq.meta does not list; its kind is that of its table."""
+    """A queue that pgmq.meta does not list; its kind is that of its table.
+
+    tables  its table and its archive, or one of them
+    """
 
     name: str
     is_partitioned: bool
     is_unlogged: bool
+    tables: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.tables) == 2
+
+    @property
+    def finding(self) -> Finding:
+        """What `install --check` reports: `install` adopts a whole queue, and leaves a single table as it is."""
+        if self.is_whole:
+            return Finding("missing", f"row of pgmq.meta for {self}")
+        return Finding("orphaned", str(self))
 
     def __str__(self) -> str:
+        if not self.is_whole:
+            name = quote(self.name)
+            return (
+                f"table {self.tables[0]} (pgmq-gateway queue drop {name} drops it,"
+                f" pgmq-gateway queue create {name} --adopt makes a queue of it)"
+            )
         kind = "partitioned" if self.is_partitioned else "unlogged" if self.is_unlogged else "basic"
-        return f"{kind} queue {self.name} (tables pgmq.q_{self.name} and pgmq.a_{self.name})"
+        return f"{kind} queue {self.name} (tables {' and '.join(self.tables)})"
 
 
 async def orphans(connection: Connection) -> Sequence[Orphan]:
     """The queues that pgmq.meta does not list. It must exist."""
-    return [Orphan(row["name"], row["is_partitioned"], row["is_unlogged"]) for row in await connection.fetch(_ORPHANS)]
+    return [
+        Orphan(row["name"], row["is_partitioned"], row["is_unlogged"], tuple(row["tables"]))
+        for row in await connection.fetch(_ORPHANS)
+    ]
 
 
-async def adopt(connection: Connection, found: Sequence[Orphan]) -> None:
-    """Add these queues to pgmq.meta."""
+async def adopt(connection: Connection) -> Sequence[Orphan]:
+    """Add the queues that have both tables to pgmq.meta, and return them."""
+    whole = [orphan for orphan in await orphans(connection) if orphan.is_whole]
     await connection.executemany(
         "insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ($1, $2, $3) on conflict do nothing",
-        [(orphan.name, orphan.is_partitioned, orphan.is_unlogged) for orphan in found],
+        [(orphan.name, orphan.is_partitioned, orphan.is_unlogged) for orphan in whole],
     )
+    return whole

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# revoked and kept: decisions of the operator, which the installer respects.
-Kind = Literal["missing", "not installed", "changed", "outdated", "wrong owner", "open", "revoked", "kept"]
+# revoked, kept and orphaned: left to the operator, so the installer respects them.
+Kind = Literal["missing", "not installed", "changed", "outdated", "wrong owner", "open", "revoked", "kept", "orphaned"]
 _REPAIRS = {"missing": "restored", "not installed": "installed", "wrong owner": "took over", "open": "revoked"}
 
 
@@ -25,7 +25,7 @@ class Finding:
     @property
     def accepted(self) -> bool:
         """True if `install` respects the difference."""
-        return self.kind in ("revoked", "kept")
+        return self.kind in ("revoked", "kept", "orphaned")
 
     @property
     def repair(self) -> str:

@@ -24,6 +24,7 @@ _CALLED = tuple(
     f"function pgmq_gateway.{name}"
     for name in (
         *_RESTORING,
+        "orphans",
         "default_privileges_option",
         "excess_privileges",
         "keeps_excess_privileges",
@@ -114,13 +115,11 @@ async def check(connection: Connection) -> Sequence[Finding]:
             found += [Finding("missing", f"migration {migration}") for migration in todo]
         code = await _look(connection, release.scripts)
         found += code.findings(installer)
-        if Finding("missing", "pgmq") not in found:
-            found += [
-                Finding("missing", f"row of pgmq.meta for {orphan}") for orphan in await adoption.orphans(connection)
-            ]
         # A function that another role could have changed must not run as the installer.
         if not any(finding.what.startswith(_CALLED) for finding in found if finding.kind != "open"):
             found += [Finding("missing", what) for what, _ in await _lost(connection)]
+            if Finding("missing", "pgmq") not in found:
+                found += [orphan.finding for orphan in await adoption.orphans(connection)]
             if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:
                 found += await excess.findings(connection)
     return _without_consequences(found)
@@ -212,9 +211,8 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
     for _, statement in lost:
         await connection.execute(statement)
     await connection.execute("select pgmq_gateway.record_default_privileges()")
-    orphans = await adoption.orphans(connection)
-    await adoption.adopt(connection, orphans)
-    return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in orphans)]
+    adopted = await adoption.adopt(connection)
+    return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in adopted)]
 
 
 async def _lost(connection: Connection) -> Sequence[tuple[str, str]]:

@@ -27,6 +27,8 @@ as $lint$
         union all
         select * from pgmq_gateway.lint_tables(lint.queue_name)
         union all
+        select * from pgmq_gateway.lint_orphans() where lint.queue_name is null
+        union all
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_time_limits() where lint.queue_name is null
@@ -44,6 +46,7 @@ $lint$;
 comment on function pgmq_admin.lint is
     'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions '
     'that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, '
-    'privileges that need another one, roles without a time limit, queues whose calls cannot share transactions.';
+    'queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a '
+    'time limit, queues whose calls cannot share transactions.';
 revoke all on function pgmq_admin.lint from public;
 grant execute on function pgmq_admin.lint to service_role;

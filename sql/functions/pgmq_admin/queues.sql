@@ -14,7 +14,8 @@ create or replace function pgmq_admin.create_queue(
     queue_type text default 'basic',
     rls boolean default true,
     partition_interval text default '10000',
-    retention_interval text default '100000'
+    retention_interval text default '100000',
+    adopt boolean default false
 )
 returns boolean
 language plpgsql
@@ -42,16 +43,20 @@ begin
         raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
-    perform pgmq_gateway.check_new_name(queue_name, queue_type);
     perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
-    case queue_type
-        when 'basic' then
-            perform pgmq.create_non_partitioned(queue_name);
-        when 'unlogged' then
-            perform pgmq.create_unlogged(queue_name);
-        else
-            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
-    end case;
+    if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
+        perform pgmq_gateway.adopt_queue(queue_name, queue_type);
+    else
+        perform pgmq_gateway.check_new_name(queue_name, queue_type);
+        case queue_type
+            when 'basic' then
+                perform pgmq.create_non_partitioned(queue_name);
+            when 'unlogged' then
+                perform pgmq.create_unlogged(queue_name);
+            else
+                perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+        end case;
+    end if;
     if queue_type <> 'partitioned' then
         execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
     end if;
@@ -63,7 +68,8 @@ end;
 $create$;
 comment on function pgmq_admin.create_queue is
     'Creates a queue with row-level security; false if it already exists. queue_type: basic, unlogged (faster, empty '
-    'after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day").';
+    'after a crash) or partitioned (needs pg_partman; the intervals are numbers of messages, or times such as "1 day"). '
+    'adopt: makes a queue of tables with its name that pgmq.meta does not list, as after a partial restore.';
 revoke all on function pgmq_admin.create_queue from public;
 grant execute on function pgmq_admin.create_queue to service_role;
 
@@ -74,19 +80,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $drop$
+declare
+    orphaned boolean;
 begin
     perform pgmq_gateway.lock_privileges();
-    perform pgmq_gateway.check_queue_exists(queue_name);
+    orphaned := exists (select from pgmq_gateway.orphans(array[queue_name]));
+    if not orphaned then
+        perform pgmq_gateway.check_queue_exists(queue_name);
+    end if;
     perform pgmq_gateway.check_foreign_code(
         array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
-    perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
-    -- Where the table was dropped before, pgmq returns early, and would list the queue forever.
-    delete from pgmq.meta as m where m.queue_name = drop_queue.queue_name;
+    if not orphaned then
+        perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
+    end if;
+    perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
 end;
 $drop$;
-comment on function pgmq_admin.drop_queue is 'Drops a queue with its messages, its archive and its history.';
+comment on function pgmq_admin.drop_queue is
+    'Drops a queue with its messages, its archive and its history, and what is left of one after a partial restore.';
 revoke all on function pgmq_admin.drop_queue from public;
 grant execute on function pgmq_admin.drop_queue to service_role;
 

@@ -16,10 +16,11 @@ as $storage$
 $storage$;
 revoke all on function pgmq_gateway.queue_storage from public;
 
--- Raises unless a queue of this name can be created and will share no table and no index with another.
-create or replace function pgmq_gateway.check_new_name(queue_name text, queue_type text)
+-- Raises unless a queue can have this name.
+create or replace function pgmq_gateway.check_name(queue_name text)
 returns void
 language plpgsql
+immutable
 set search_path = pg_catalog, pg_temp
 as $check$
 begin
@@ -28,6 +29,23 @@ begin
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
             hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_name from public;
+
+-- Raises unless a queue of this name can be created and will share no table and no index with another.
+create or replace function pgmq_gateway.check_new_name(queue_name text, queue_type text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    perform pgmq_gateway.check_name(queue_name);
+    if exists (select from pgmq_gateway.orphans(array[queue_name])) then
+        raise exception 'tables of a queue "%" exist that pgmq.meta does not list', queue_name using
+            errcode = 'duplicate_table',
+            hint = 'Use adopt => true to make a queue of them, or drop them with pgmq_admin.drop_queue().';
     end if;
     if exists (
         select from pg_catalog.pg_class
