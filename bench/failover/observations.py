@@ -13,6 +13,8 @@ from bench.checker.history import Call, History, Outcome
 
 READY_SECONDS = 0.1
 READY_TIMEOUT = aiohttp.ClientTimeout(total=5)
+# Longer than a call takes, so that each client's first call without a response counts.
+IN_FLIGHT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Observation:
     silence    the longest time without an acknowledged send
     after      from the promotion to the end of the silence; without a promotion, from the end of the fault
     ready_lag  of `/ready` behind the first acknowledged send
-    in_flight  the longest wait, from the fault on, of a call that was in flight during its injection
+    in_flight  the longest wait, from the fault on, of a call that began at most a second after its injection
     failures   responses other than 2xx
     """
 
@@ -88,7 +90,7 @@ def observe(history: History, readiness: Readiness, times: Times) -> Observation
     waits = [
         call.returned - max(call.invoked, times.fault)
         for call in history.calls
-        if call.invoked <= times.effective and times.fault < call.returned
+        if call.invoked <= times.effective + IN_FLIGHT_SECONDS and times.fault < call.returned
     ]
     return Observation(
         silence=end - start,

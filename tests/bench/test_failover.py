@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.checker.history import Call, Outcome
+from bench.checker.history import Call, History, Outcome
 from bench.checker.model import Promise, Violation
 from bench.failover import records
 from bench.failover.__main__ import main
 from bench.failover.faults import Name
-from bench.failover.observations import Observation, Readiness, silence
+from bench.failover.observations import Observation, Readiness, Times, observe, silence
 from bench.failover.rounds import Case, Run
 
 
@@ -47,6 +47,14 @@ def test_a_log_has_all_figures_of_its_runs_and_keeps_the_programs_logs_of_violat
     assert re.search(
         r"\| kill +\| haproxy +\| 19.0, at most 19.0 +\| 1.2, at most 1.2 .* 2,400 x 503 PGRST000", shown
     ), shown
+
+
+def test_a_call_in_flight_counts_from_the_fault_until_its_response() -> None:
+    calls = [
+        Call("send", "work", "user1", began, returned=returned) for began, returned in [(9, 13), (10.5, 15), (12, 19)]
+    ]
+    seen = observe(History(calls), Readiness(), Times(fault=10, effective=10.1, recovery=18, until=30))
+    assert seen.in_flight == 4.5
 
 
 def send(returned: float, outcome: Outcome = Outcome.OK) -> Call:
