@@ -9,13 +9,15 @@ from bench.failover.network import LOOPBACK
 from bench.failover.node import Node
 from bench.servers import end, free_port
 
-# A frozen primary is noticed by its failed checks, and its connections are closed.
+# A frozen primary is noticed by its failed checks, and its connections are closed. By default HAProxy would try a server
+# that refuses a connection three times more, for three seconds.
 CONFIGURATION = """
 global
     maxconn 500
 
 defaults
     mode tcp
+    retries 0
     timeout connect 3s
     timeout client 30m
     timeout server 30m
