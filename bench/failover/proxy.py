@@ -9,8 +9,8 @@ from bench.failover.network import LOOPBACK
 from bench.failover.node import Node
 from bench.servers import end, free_port
 
-# A frozen primary is noticed by its failed checks, and its connections are closed. By default HAProxy would try a server
-# that refuses a connection three times more, for three seconds.
+# A frozen primary is noticed by its failed checks, and its connections are closed. With its default of three retries,
+# HAProxy tries a server that refuses connections for three seconds.
 CONFIGURATION = """
 global
     maxconn 500
