@@ -18,7 +18,7 @@ ENV PATH=/opt/pgmq-gateway/bin:$PATH \
 USER 10001
 EXPOSE 3000 3001 3002
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3001/live', timeout=2)"]
+    CMD python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:${PGRST_ADMIN_SERVER_PORT:-3001}/live', timeout=2)"
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["pgmq-gateway"]
 # The dashboard runs in a container of its own: docs/dashboard.md.

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,16 +59,18 @@ def start(
     cwd: Path | None = None,
     passed: socket.socket | None = None,
     program: Path = PROGRAM,
+    command: Sequence[str] = ("serve", "--port", "0", "--admin-port", "0"),
 ) -> Server:
     """Run `pgmq-gateway serve` on free ports and wait for its banner; stderr goes to `log`.
 
-    Without the dashboard, unless the arguments name its port. `passed`: a socket to serve, as from systemd.
+    Without the dashboard, unless the arguments name its port. `passed`: a socket to serve, as from systemd. `command`:
+    another one that serves.
     """
-    without = () if "--dashboard-port" in arguments else ("--no-dashboard",)
+    without = () if "--dashboard-port" in arguments or command[0] != "serve" else ("--no-dashboard",)
     passes = (sys.executable, "-c", PASSES, str(passed.fileno())) if passed else ()
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [*passes, program, "serve", "--port", "0", "--admin-port", "0", *without, *arguments],
+            [*passes, program, *command, *without, *arguments],
             env=environment(env),
             cwd=cwd,
             pass_fds=(passed.fileno(),) if passed else (),

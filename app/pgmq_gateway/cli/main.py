@@ -187,6 +187,12 @@ def serve_command(
         run(launch.serve())
 
 
+@app.command("postgrest", hidden=True)
+def postgrest_command(config: Annotated[Path | None, typer.Argument(metavar="FILE")] = None) -> None:
+    """Serve with PostgREST's command line: `serve --no-dashboard --config FILE`, for compose files that have it."""
+    serve_command(config=config, no_dashboard=True)
+
+
 def _number_of_workers(text: str) -> int | None:
     """None: chosen by `serve`. Raises BadParameter."""
     if text == "auto":

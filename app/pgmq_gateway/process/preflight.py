@@ -14,6 +14,7 @@ from pgmq_gateway.database.in_database import Pairs
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.http.bounds import too_few_files
 from pgmq_gateway.http.sockets import ServeError
+from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.model import Settings
 
 READ_TIMEOUT_SECONDS = 5
@@ -58,7 +59,7 @@ async def settings_in_database(settings: Settings) -> Pairs:
 
 
 async def preflight(settings: Settings) -> None:
-    """Fail fast on settings that waiting cannot fix, and warn of a low limit of open files.
+    """Fail fast on settings that waiting cannot fix, and warn of those that are probably mistakes.
 
     A database that is unreachable now is not an error.
 
@@ -66,6 +67,8 @@ async def preflight(settings: Settings) -> None:
     """
     if warning := too_few_files(settings):
         logger.warning("%s", warning)
+    if not {QUEUES, MANAGEMENT} & set(settings.db_schemas):
+        logger.warning("queues cannot be used: add %s to db-schemas (PGRST_DB_SCHEMAS)", QUEUES)
     # Not a whole Gateway: that would already start traces.
     Authenticator.of(settings)
     for name, uri in (("PGRST_DB_URI", settings.db_uri), ("PGMQ_GATEWAY_LISTEN_URI", settings.listen_uri)):
