@@ -56,7 +56,7 @@ class Times:
     fault: float
     effective: float
     recovery: float
-    until: float
+    until: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.checker import ground
 from bench.checker.gateways import Gateway
@@ -128,15 +128,15 @@ async def _under_load(site: Site, case: Case, seed: str, primary: Node, loads: l
             group.create_task(load.run(case, f"{seed} {number}", over.is_set))
         try:
             await asyncio.sleep(random.Random(seed).uniform(*BEFORE_SECONDS))  # noqa: S311 repeatable
-            fault_at, effective, recovery = await _inject(site, FAULTS[case.fault], primary, loads)
+            times = await _inject(site, FAULTS[case.fault], primary, loads)
             await asyncio.sleep(AFTER_SECONDS)
         finally:
             over.set()
-        return Times(fault_at, effective, recovery, time.time())
+        return replace(times, until=time.time())
 
 
-async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -> tuple[float, float, float]:
-    """Inject a fault, and end it after both gateways have recovered. Returns its times and that of the recovery."""
+async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -> Times:
+    """Inject a fault, and end it after both gateways have recovered."""
     fault_at = time.time()
     promotion = asyncio.create_task(site.cluster.promoted(primary)) if fault.promotes else None
     try:
@@ -149,10 +149,10 @@ async def _inject(site: Site, fault: Fault, primary: Node, loads: list[_Load]) -
     finally:
         await fault.end(site.cluster, primary)
     if promotion is not None:
-        return fault_at, effective, await promotion
+        return Times(fault_at, effective, await promotion)
     recovery = time.time()
     await _recovered(loads, recovery)
-    return fault_at, effective, recovery
+    return Times(fault_at, effective, recovery)
 
 
 async def _recovered(loads: list[_Load], since: float) -> None:
