@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Let the primary of a Patroni cluster fail under load, and check the calls through two gateways.
 
-    Exit status 1 when any promise was broken.
+    Exit status 1 when any promise was broken, 2 when the runs were not possible.
     """
     try:
         if report is not None:
@@ -43,7 +43,7 @@ def main(
             done = asyncio.run(_runs(found, cases * runs, seed, log))
     except* BenchError as errors:
         print(f"failover: {first_message(errors)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2)
     show_tables(_screen(), done)
     sys.exit(1 if any(run.violations for run in done) else 0)
 

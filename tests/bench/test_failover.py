@@ -16,7 +16,7 @@ from bench.failover.rounds import Case, Run
 
 
 def test_an_unknown_fault_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="2"):
         main(faults="kill,fire")
     assert capsys.readouterr().err == (
         "failover: unknown fault 'fire': give --faults some of kill,freeze,cut-nodes,cut-clients,switchover\n"
