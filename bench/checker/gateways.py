@@ -46,7 +46,7 @@ class Gateway:
 
     @property
     def ready(self) -> str:
-        """The URL that tells whether it can serve calls."""
+        """The URL of the readiness check."""
         return f"http://127.0.0.1:{self._admin}/ready"
 
     @property

@@ -1,5 +1,5 @@
-"""The network of the nodes: a namespace for each, which the others and the clients can be cut off from, or ports of the
-loopback interface.
+"""The network of the nodes: a namespace for each, which can be cut off from the others and from the clients, or ports
+of the loopback interface.
 """
 
 import os
@@ -39,7 +39,7 @@ class Host:
             _run(*self.command("iptables", "-A", "OUTPUT", "-d", address, "-j", "DROP"))
 
     def heal(self) -> None:
-        """Drop no packets any more."""
+        """Stop dropping packets."""
         if self.namespace:
             _run(*self.command("iptables", "-F"))
 
@@ -64,7 +64,7 @@ def namespaces() -> bool:
 
 
 def hosts(number: int) -> list[Host]:
-    """Make so many hosts for nodes."""
+    """Make hosts for this number of nodes."""
     if not namespaces():
         return [Host(LOOPBACK)] * number
     made = [Host(f"10.87.0.{10 + one}", f"node{one}") for one in range(1, number + 1)]

@@ -107,7 +107,7 @@ class Node:
 
     async def kill(self) -> None:
         """Kill Patroni and all processes of Postgres."""
-        # Of Patroni first, which would start Postgres again.
+        # Patroni first, because it would start Postgres again.
         self.signal(signal.SIGKILL)
         if self._patroni is not None:
             await self._patroni.wait()
