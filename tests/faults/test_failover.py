@@ -194,6 +194,41 @@ async def test_d3_a_server_that_refused_is_tried_again_while_another_is_silent(
     await (await asyncio.wait_for(connecting, TIMEOUT_SECONDS)).close()
 
 
+@pytest.fixture
+async def crowded() -> AsyncIterator[Callable[[], tuple[int, int]]]:
+    """A server that rejects each connection; gives its port and how often it did."""
+    fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"
+    rejections = 0
+
+    async def reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal rejections
+        await reader.read(1000)
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+        writer.close()
+        rejections += 1
+
+    async with await asyncio.start_server(reject, "127.0.0.1", 0) as listening:
+        yield lambda: (listening.sockets[0].getsockname()[1], rejections)
+
+
+async def test_d3_a_server_that_rejects_the_login_leaves_the_others_time(
+    crowded: Callable[[], tuple[int, int]], wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 600)
+    monkeypatch.setattr(attempt, "RETRY_SECONDS", 0.1)
+    hosts = f"127.0.0.1:{wire.port},127.0.0.1:{crowded()[0]}"
+    connect = Connector(f"postgresql://authenticator@{hosts}/{database}?sslmode=disable")
+    wire.freeze()
+    connecting = asyncio.create_task(connect())
+    await until_async(lambda: crowded()[1] > 1 or connecting.done())
+    wire.heal()
+    await (await asyncio.wait_for(connecting, TIMEOUT_SECONDS)).close()
+    wire.refuse()
+    # Not the error of the one that cannot be reached, whichever came last.
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await connect()
+
+
 async def test_d3_an_attempt_to_connect_outlives_its_caller_and_serves_the_next(
     silent: tuple[Proxy, set[int]], database: str, pool: Callable[[str, float], ConnectionPool]
 ) -> None:

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from pgmq_gateway.database.driver import GatewayConnection
+from pgmq_gateway.database.driver import BROKEN, GatewayConnection
 from pgmq_gateway.database.servers import Servers
 
-# Failures after which other servers are tried: unreachable, starting up or shutting down, or not of the kind that
-# target_session_attrs asks for.
-TRY_NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+# Failures of one server: another one may accept the connection.
+FAILURES = (*BROKEN, asyncpg.PostgresError)
+# Those of servers that are not in service: unreachable, starting up or shutting down, or not of the kind that
+# target_session_attrs asks for. Other failures, such as a wrong password, say more about why there is no connection.
+OUT_OF_SERVICE = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 # The next server is tried when the one before has failed, or has not accepted the connection after this time.
 HEAD_START_SECONDS = 0.25
 # A server that has refused is tried again while another one does not respond: it may be promoted meanwhile.
@@ -37,11 +39,13 @@ class Attempt:
         self._untried = deque(servers.in_order(uris))
         self._undecided = set(uris)
         self._tries: dict[asyncio.Task[GatewayConnection], Try] = {}
+        # The first failure of a server in service.
+        self._rejection: BaseException | None = None
 
     async def run(self) -> GatewayConnection:
         """The connection of the first server that accepts it.
 
-        Raises TimeoutError, OSError and the driver's errors, as the last server caused them.
+        Raises TimeoutError, OSError and the driver's errors: the first one of a server in service, or else the last.
         """
         accepted = self._servers.next_accepted
         try:
@@ -87,8 +91,10 @@ class Attempt:
         self._undecided.discard(uri)
         if isinstance(error, TimeoutError):
             self._servers.is_silent(uri)
-        if not self._undecided or not isinstance(error, TRY_NEXT):
-            raise error
+        if self._rejection is None and not isinstance(error, OUT_OF_SERVICE):
+            self._rejection = error
+        if not self._undecided or not isinstance(error, FAILURES):
+            raise self._rejection or error
         if not isinstance(error, TimeoutError):
             self._try(uri, RETRY_SECONDS)
 

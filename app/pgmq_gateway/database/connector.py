@@ -74,7 +74,7 @@ class Connector:
         self.pooled = not prepared
 
     async def __call__(self) -> GatewayConnection:
-        """A new connection. Raises TimeoutError, OSError and the driver's errors, as the last server caused them."""
+        """A new connection. Raises TimeoutError, OSError and the driver's errors, as one of the servers caused them."""
         return await Attempt(self._open, self.servers, self._address.uris).run()
 
     async def probe(self, uri: str) -> None:
