@@ -164,6 +164,23 @@ async def test_d1_f43_a_function_that_hides_warnings_hides_no_cancelled_commit(
     assert crowd.sql("select count(*) from pgmq.q_jobs") == [(1,)]
 
 
+async def test_d1_f43_a_login_role_that_hides_warnings_hides_no_cancelled_commit_of_a_pooler(
+    gateway: RunningGateway, crowd: Crowd, serve: Serve, bearer: Bearer
+) -> None:
+    gateway.sql("delete from pgmq.q_jobs")
+    ((database,),) = gateway.sql("select current_database()")
+    login = f"alter role authenticator in database {database}"
+    gateway.sql(f"{login} set client_min_messages = error")
+    # Off only behind poolers.
+    pooled = serve(database, PGRST_DB_PREPARED_STATEMENTS="false")
+    async with httpx.AsyncClient(base_url=pooled.url, headers=bearer("service_role"), timeout=60) as client:
+        call = asyncio.create_task(outcome(lambda: client.post("/rpc/put")))
+        await until_done(crowd, [call], cancel=True)
+        assert await call == UNKNOWN
+    gateway.sql(f"{login} reset client_min_messages")
+    assert gateway.sql("select count(*) from pgmq.q_jobs") == [(1,)]
+
+
 async def test_d1_f43_the_time_limit_of_the_gateway_applies_to_commits(
     gateway: RunningGateway, serve: Serve, bearer: Bearer
 ) -> None:

@@ -15,7 +15,7 @@ from pgmq_gateway.calls.failures import READ_ONLY_SQLSTATE, RETRIED_SQLSTATES, c
 from pgmq_gateway.calls.grouping import Group
 from pgmq_gateway.calls.sharing import Judgement
 from pgmq_gateway.calls.statement import quote
-from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED
+from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED, SHOW_WARNINGS
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, GatewayConnection, Refusal, ServerError, loggable
@@ -416,7 +416,7 @@ class Database:
         end = ["rollback" if self._rolls_back(call) else "commit"]
         if self.connector.pooled:
             # In the same transaction, because the next caller may get the session as soon as it ends.
-            end = [CLEANING_OF_POOLED, *end] if end == ["commit"] else [*end, CLEANING_OF_POOLED]
+            end = [CLEANING_OF_POOLED, SHOW_WARNINGS, *end] if end == ["commit"] else [*end, CLEANING_OF_POOLED]
         # Deferred triggers run in the caller's role.
         await connection.execute("; ".join(["set constraints all immediate", *end]))
         return answer

@@ -22,6 +22,9 @@ CLEANING_OF_POOLED = "; ".join([
     CLEANING, "set client_encoding = 'UTF8'", *(f"set {name} = '{value}'" for name, value in SESSION_SETTINGS.items())
 ])  # fmt: skip
 
+# Between it and a commit: the login role may hide warnings, and Postgres reports an interrupted commit by one.
+SHOW_WARNINGS = "set local client_min_messages = warning"
+
 
 async def clean(connection: Connection) -> None:
     """Make a connection as clean as a new one, in one round trip. Raises what the driver raises, and TimeoutError."""
