@@ -54,6 +54,7 @@ def test_timeouts_and_keepalive_are_not_passed_to_the_driver() -> None:
         "postgresql://@/?user=u&user=v",
         r"host=h user = 'a b' password='it\'s' port= 1",
         r"dbname=d password=a\ b host='' options='-c a=\\b'",
+        "password=it's port=1",
         *PUBLISHED.values(),
     ],
 )
@@ -105,6 +106,11 @@ def test_d5_servers_are_tried_in_a_random_order() -> None:
     ("text", "message"),
     [
         ("postgresql://a/db?connect_timeout=1.5", "connect_timeout must be a whole number, such as connect_timeout=10"),
+        ("host=a port=65536", "a port is not between 1 and 65535"),
+        ("host=a,b port=5432,0", "a port is not between 1 and 65535"),
+        ("postgresql://a/db?keepalives_idle=32768", "keepalives_idle must be at most 32767"),
+        ("postgresql://a/db?keepalives=2", "keepalives must be at most 1"),
+        ("postgresql://a/db?tcp_user_timeout=2147483648", "tcp_user_timeout must be at most 2147483647"),
         ("postgresql://a/db?pgbouncer=true", "the gateway does not support the parameter pgbouncer: remove it"),
         ("postgresql://a/db?require_auth=none", "the gateway does not support the parameter require_auth: remove it"),
         ("postgresql://a/db?gssencmode=require", "the gateway supports gssencmode=disable and prefer and allow only"),

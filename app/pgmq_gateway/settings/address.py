@@ -71,6 +71,12 @@ KEEPALIVE_PARAMETERS = {
 }
 
 
+# The largest values that Linux accepts for a socket; libpq's other numbers are 32-bit integers.
+_MAX = {"keepalives": 1, "keepalives_idle": 32767, "keepalives_interval": 32767, "keepalives_count": 127}
+_MAX_INTEGER = 2**31 - 1
+_MAX_PORT = 65535
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """The servers of a database.
@@ -110,6 +116,9 @@ class Address:
 def _number(name: str, value: str) -> int:
     if not value.isdecimal():
         raise ValueError(f"{name} must be a whole number, such as {name}=10")
+    most = _MAX.get(name, _MAX_INTEGER)
+    if int(value) > most:
+        raise ValueError(f"{name} must be at most {most}")
     return int(value)
 
 
@@ -150,6 +159,8 @@ def _servers(hosts: str, ports: str) -> list[tuple[str, str]]:
         raise ValueError(f"{len(names)} hosts have {len(numbers)} ports: give one port, or one for each host")
     if not all(number == "" or number.isdecimal() for number in numbers):
         raise ValueError("a port is not a number: in the password, percent-encode the characters : / ? # [ ] @ %")
+    if not all(number == "" or 1 <= int(number) <= _MAX_PORT for number in numbers):
+        raise ValueError(f"a port is not between 1 and {_MAX_PORT}")
     return list(zip_longest(names, numbers, fillvalue=numbers[0]))
 
 

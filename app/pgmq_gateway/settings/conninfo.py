@@ -16,7 +16,7 @@ _URI = re.compile(
 )
 _HOST = re.compile(r"(?P<host>\[[^\]]+\]|[^:]*)(?::(?P<port>.*))?")
 _KEYWORD = re.compile(
-    r"\s*(?P<name>\w+)\s*=\s*(?:'(?P<quoted>(?:\\.|[^'\\])*)'|(?P<plain>(?:\\.|[^\s\\'])*))", re.DOTALL
+    r"\s*(?P<name>\w+)\s*=\s*(?:'(?P<quoted>(?:\\.|[^'\\])*)'|(?!')(?P<plain>(?:\\.|[^\s\\])*))", re.DOTALL
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
