@@ -25,7 +25,8 @@ Act = Callable[..., None]
 MESSAGES = """
 insert into pgmq.{queue} (msg_id, read_ct, vt, enqueued_at, message, headers) {identity} values
     (1, 0, now() - interval '1 s', '2026-01-01T00:00Z', '{{"n": 1, "status": "ok", "tags": ["x", "y"]}}', null),
-    (2, 3, now() - interval '1 s', '2026-01-02T00:00Z', '{{"n": "2", "status": "failed"}}', '{{"x-pgmq-group": "g"}}'),
+    (2, 3, now() - interval '1 s', '2026-01-02T00:00Z',
+        '{{"n": "2", "status": "failed", "log": "say \\"no\\""}}', '{{"x-pgmq-group": "g"}}'),
     (3, 0, now() + interval '1 h', '2026-01-03T00:00Z', '[1, {{"n": 3}}]', null),
     (4, 1, now() + interval '1 h', '2026-01-04T00:00Z', '"text"', '{{}}'),
     (5, 7, now() + interval '1 h', '2026-01-05T00:00Z', null, null)
@@ -210,6 +211,8 @@ def test_looking_leaves_no_trace(sql: Sql, service: Sql, filled: str) -> None:
         ({"sent_after": "2026-01-02T01:00:00+01:00", "sent_before": "2026-01-04"}, [2, 3]),
         ({"min_read_ct": 1, "max_read_ct": 3}, [2, 4]),
         ({"text": "FAIL"}, [2]),
+        ({"text": 'say "No"'}, [2]),
+        ({"text": '"status": "failed"'}, [2]),
         ({"text": "%"}, []),
         ({"text": "text", "state": "in_flight"}, [4]),
         ({"contains": {"tags": ["y"]}}, [1]),

@@ -136,7 +136,9 @@ begin
         case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
         case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
         case when filter ? 'text' then
-            'strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0' end,
+            -- As it is, and as it is written in a JSON string: with quotes, backslashes and line breaks escaped.
+            '(strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0'
+            ' or strpos(lower(q.message::text), lower(left(substr(($1 -> ''text'')::text, 2), -1))) > 0)' end,
         case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
         case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
         case
