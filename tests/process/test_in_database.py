@@ -14,7 +14,7 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Application, Gateway
 from pgmq_gateway.process.preflight import settings_in_database
-from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.settings.model import Settings, SettingsError
 from tests import server
 from tests.databases import Sql
 from tests.server import SECRET, Serve, Server
@@ -98,6 +98,27 @@ def test_d6_a_pre_request_in_the_database_applies_from_the_first_call_until_it_i
     assert {status(gateway) for _ in range(5)} == {200}
 
 
+def test_d6_the_settings_are_those_of_the_role_of_calls(
+    gated: str, role: str, serve: Serve, sql: Sql, own_sql: Sql, directory: DataDirectory
+) -> None:
+    sql(f"grant authenticator to {role}")
+    sql(f"alter role {role} set pgrst.db_pre_request = 'public.missing'")
+    gateway = serve(
+        gated, PGMQ_GATEWAY_LISTEN_URI=socket_uri(directory, role, gated), PGRST_LOG_LEVEL="info"
+    )  # fmt: skip
+    assert status(gateway) == 402
+    own_sql(f"alter role authenticator in database {gated} reset pgrst.db_pre_request")
+    own_sql("notify pgrst")
+    until(lambda: "settings reloaded" in gateway.log.read_text())
+    assert status(gateway) == 200
+
+
+async def test_d6_settings_that_cannot_be_read_are_an_error(directory: DataDirectory) -> None:
+    uri = SecretStr(socket_uri(directory, "authenticator", "no_such_database"))
+    with pytest.raises(SettingsError, match=r"the settings in the database cannot be read: .*no_such_database"):
+        await settings_in_database(Settings(db_uri=uri))
+
+
 async def test_d6_nothing_is_served_until_the_settings_of_the_database_apply(
     gated: str, directory: DataDirectory
 ) -> None:
@@ -124,11 +145,12 @@ async def test_d6_the_settings_that_are_printed_include_those_in_the_database(
     assert await settings_in_database(Settings(db_uri=SecretStr(uri), db_config=False)) == ()
 
 
+@pytest.mark.parametrize("setting", ["openapi_mode = 'none'", "jwt_secret = '@/dev/zero'"])
 def test_d6_a_wrong_setting_in_the_database_ends_the_start_in_one_line(
-    database: str, own_sql: Sql, directory: DataDirectory
+    database: str, own_sql: Sql, directory: DataDirectory, setting: str
 ) -> None:
-    own_sql(f"alter role authenticator in database {database} set pgrst.openapi_mode = 'none'")
+    own_sql(f"alter role authenticator in database {database} set pgrst.{setting}")
     env = {"PGRST_DB_URI": socket_uri(directory, "authenticator", database), "PGRST_JWT_SECRET": SECRET}
     ended = server.run("serve", "--no-dashboard", env=env)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert ended.stderr.startswith("pgmq-gateway: pgrst.openapi_mode in the database: ")
+    assert ended.stderr.startswith(f"pgmq-gateway: pgrst.{setting.split()[0]} in the database: ")

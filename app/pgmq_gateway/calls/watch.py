@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Set
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Set
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -64,7 +64,12 @@ class CatalogWatch:
         uri, prepared = settings.listen_uri or settings.db_uri, settings.db_prepared_statements
         self._connector = Connector(uri.get_secret_value(), prepared=prepared, servers=servers)
         self._pool = pool
-        self._apart = settings.listen_uri is not None
+        # With a listen URI of its own, calls may use another role.
+        self._connector_of_calls = (
+            Connector(settings.db_uri.get_secret_value(), prepared=False, servers=servers)
+            if settings.listen_uri is not None
+            else None
+        )
         self._schemas = settings.db_schemas
         self._hoisted = settings.db_hoisted_tx_settings
         self._extra = settings.db_extra_search_path
@@ -229,8 +234,7 @@ class CatalogWatch:
     async def _check(self, connection: Connection) -> None:
         """Check the login role, and log each warning once. Raises UnsafeLogin."""
         found = set(await check_login(connection))
-        # With a listen URI of its own, calls may use another role.
-        if self._apart and self._pool.available:
+        if self._connector_of_calls is not None and self._pool.available:
             async with self._pool.connection() as other:
                 found |= set(await check_login(other))
         for warning in found - self._warned:
@@ -240,14 +244,27 @@ class CatalogWatch:
     async def _load(self, connection: Connection) -> None:
         self._loaded_at = began = self._clock()
         async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
-            await self._compare_settings(connection)
-            await self._renew_sessions(connection)
+            async with self._like_calls(connection) as other:
+                await self._compare_settings(other)
+                await self._renew_sessions(other)
             self._catalog = await catalog.load(connection, self._schemas, self._hoisted, self._extra)
         self._warn_of_missing(set(self._schemas) - self._catalog.comments.keys())
         self._current = True
         self.load_seconds = self._clock() - began
         self.loads += 1
         self.loaded.set()
+
+    @asynccontextmanager
+    async def _like_calls(self, connection: Connection) -> AsyncIterator[Connection]:
+        """A connection of the role that calls connect as: the given one, unless there is a listen URI."""
+        if self._connector_of_calls is None:
+            yield connection
+            return
+        other = await self._connector_of_calls()
+        try:
+            yield other
+        finally:
+            other.terminate()
 
     async def _renew_sessions(self, connection: Connection) -> None:
         """Replace the pool's connections if sessions begin with other settings than at the last load."""

@@ -55,17 +55,26 @@ class Launch:
     data_dir: Path | None
     stop_signals: StopSignals
 
-    async def settings(self, complete: Callable[[Settings], Settings] = lambda settings: settings) -> Settings:
+    async def settings(
+        self, complete: Callable[[Settings], Settings] = lambda settings: settings, *, all_sources: bool = False
+    ) -> Settings:
         """Read the settings from options, files, the environment and the database. Raises SettingsError.
 
-        complete  fills in what they do not have
+        complete     fills in what they do not have
+        all_sources  an unreachable database is an error. Otherwise its settings are left out, which is safe at the
+                     start: a gateway does not serve before its database has the settings that it was made with
         """
         # Imported here because the import is slow and other commands do not need it.
-        from pgmq_gateway.process.preflight import settings_in_database
+        from pgmq_gateway.process.preflight import UnreadableSettings, settings_in_database
 
         settings = complete(self.given())
         logs.configure(settings.log_level, settings.log_format)
-        found = await settings_in_database(settings)
+        try:
+            found = await settings_in_database(settings)
+        except UnreadableSettings:
+            if all_sources:
+                raise
+            found = ()
         # The URI of the embedded database is not known in the first call.
         if settings.db_uri is not None and (names := without_effect(self.config, found)):
             logger.warning("these settings of PostgREST have no effect: %s", ", ".join(names))
@@ -101,7 +110,9 @@ class Launch:
             STDOUT.write(banner.external(api, public_url(settings), admin, page, workers))
 
         async with dashboard.running() if dashboard else nullcontext():
-            await self._run(settings, addresses, manager, ready, self.settings, workers.number)
+            await self._run(
+                settings, addresses, manager, ready, partial(self.settings, all_sources=True), workers.number
+            )
 
     async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
         with directory.hold("serve") as hold:
@@ -133,7 +144,7 @@ class Launch:
                         addresses,
                         manager,
                         ready,
-                        lambda: self.settings(complete),
+                        partial(self.settings, complete, all_sources=True),
                         workers.number,
                         postgres.watch,
                     )

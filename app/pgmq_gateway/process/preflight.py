@@ -9,13 +9,13 @@ import asyncpg
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.database import in_database
 from pgmq_gateway.database.connector import Connector, connect
-from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.database.in_database import Pairs
 from pgmq_gateway.database.login import UnsafeLogin, check_login
 from pgmq_gateway.http.bounds import too_few_files
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
-from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.settings.model import Settings, SettingsError
 
 READ_TIMEOUT_SECONDS = 5
 
@@ -39,23 +39,23 @@ limit 1
 """
 
 
-async def settings_in_database(settings: Settings) -> Pairs:
-    """The settings in the database that is served; none if it cannot be reached.
+class UnreadableSettings(SettingsError):
+    """The database could not be asked for its settings."""
 
-    That is safe: a gateway does not serve before its database has the settings that it was made with.
-    """
-    uri = settings.listen_uri or settings.db_uri
-    if uri is None or not settings.db_config:
+
+async def settings_in_database(settings: Settings) -> Pairs:
+    """The settings in the database, for the role that calls connect as. Raises UnreadableSettings."""
+    if settings.db_uri is None or not settings.db_config:
         return ()
     try:
         async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-            connection = await connect(uri.get_secret_value())
+            connection = await connect(settings.db_uri.get_secret_value())
             try:
                 return await in_database.read(connection, settings.db_pre_config)
             finally:
                 connection.terminate()
-    except (*BROKEN, *SERVER_ERRORS, ValueError, TimeoutError):
-        return ()
+    except (*BROKEN, *SERVER_ERRORS, ValueError, TimeoutError) as error:
+        raise UnreadableSettings(f"the settings in the database cannot be read: {loggable(error)}") from None
 
 
 async def preflight(settings: Settings) -> None:

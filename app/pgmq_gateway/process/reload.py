@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.embedded.datadir import DataDirectoryError
 from pgmq_gateway.gateway import Application, Gateway
 from pgmq_gateway.http.server import Server
@@ -22,6 +23,11 @@ logger = logging.getLogger("pgmq_gateway")
 SIGNALS = (signal.SIGHUP, signal.SIGUSR2)
 # How long the new gateway may take to load the functions before the new settings are rejected.
 LOAD_TIMEOUT_SECONDS = 10
+# How long a reload waits for the requests of replaced gateways.
+LEAVE_TIMEOUT_SECONDS = 60
+# Seconds between attempts to apply changed settings of the database.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
+KEPT = "reload failed, keeping the present settings"
 # Settings that only a restart changes.
 FIXED = ("server_host", "server_port", "admin_server_host", "admin_server_port", "admin_hosts", "reuse_port")
 
@@ -35,18 +41,18 @@ class Reload:
     def __init__(self, application: Application, server: Server) -> None:
         self._application = application
         self._server = server
-        self._leaving: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def apply(self, settings: Settings) -> None:
         """Serve with these settings once the functions are loaded.
 
-        First waits until the gateway before the present one has finished its requests: otherwise many reloads would
-        open a connection pool each.
+        First waits until the gateways before the present one have finished their requests, for a minute at most:
+        otherwise many reloads would open a connection pool each.
 
         Raises SettingsError or ServeError; then the present gateway continues to serve.
         """
-        if self._leaving is not None:
-            await asyncio.wait([self._leaving])
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=LEAVE_TIMEOUT_SECONDS)
         before = self._application.gateway
         gateway = Gateway(settings, before)
         await self._application.start(gateway)
@@ -60,7 +66,9 @@ class Reload:
             ) from None
         begun = set(self._server.server_state.tasks)
         self._application.switch(gateway)
-        self._leaving = asyncio.create_task(self._leave(before, begun))
+        leaving = asyncio.create_task(self._leave(before, begun))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def _leave(self, gateway: Gateway, begun: set[asyncio.Task[None]]) -> None:
         """Stop a gateway after its requests in flight."""
@@ -80,17 +88,24 @@ def keep_fixed(settings: Settings, before: Settings) -> Settings:
 class Reloading:
     """Reloads the settings on a signal, and when those in the database have changed.
 
-    reread  reads the settings from their sources; raises SettingsError
+    reread  reads the settings from all sources; raises SettingsError
     status  shown by the service manager
     """
 
-    def __init__(self, settings: Settings, reread: Reread, manager: Manager, status: str) -> None:
+    def __init__(
+        self, settings: Settings, reread: Reread, manager: Manager, status: str, backoff: Backoff | None = None
+    ) -> None:
         self._settings = settings
         self._reread = reread
         self._manager = manager
         self._status = status
+        self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         self._asked = asyncio.Event()
-        self._signalled = False
+        self._signalled = asyncio.Event()
+        # Whether a gateway may serve with other settings than those in the database.
+        self._outdated = False
+        # The failure that was logged last.
+        self._failure = ""
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -109,14 +124,18 @@ class Reloading:
 
     def outdated(self) -> None:
         """Reload if the settings differ from the present ones: another process may have asked before."""
+        self._outdated = True
         self._asked.set()
 
     def _ask(self) -> None:
-        self._signalled = True
+        self._signalled.set()
         self._asked.set()
 
     async def run(self, apply: Apply) -> None:
-        """Reload when asked until cancelled. Wrong settings are logged and not applied."""
+        """Reload when asked until cancelled. Settings that are wrong or cannot be applied are logged.
+
+        If those in the database have changed, a reload that failed is repeated until it succeeds.
+        """
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -124,23 +143,42 @@ class Reloading:
             outcome = await self._reload(apply)
             logger.info("%s", outcome)
             self._manager.ready(f"{self._status}; {outcome}")
+            if self._outdated:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt. Notifications, which any role can send, do not hasten it; signals do."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff.delay()):
+                await self._signalled.wait()
+        self._asked.set()
 
     async def _reload(self, apply: Apply) -> str:
+        signalled = self._signalled.is_set()
+        self._signalled.clear()
         try:
-            signalled, self._signalled = self._signalled, False
             settings = keep_fixed(await self._reread(), self._settings)
-            if settings == self._settings and not signalled:
-                return "settings unchanged"
-            await preflight(settings)
-            await apply(settings)
+            if settings != self._settings or signalled:
+                await preflight(settings)
+                await apply(settings)
+                outcome = "settings reloaded"
+            else:
+                outcome = "settings unchanged"
         except (SettingsError, ServeError, DataDirectoryError, OSError) as error:
-            logger.error("reload failed, keeping the present settings: %s", " ".join(str(error).split()))
+            self._log(" ".join(str(error).split()), repeat=signalled)
             return "the last reload failed"
         except Exception:
-            logger.exception("reload failed, keeping the present settings")
+            logger.exception(KEPT)
             return "the last reload failed"
         self._settings = settings
-        return "settings reloaded"
+        self._outdated, self._failure = False, ""
+        self._backoff.reset()
+        return outcome
+
+    def _log(self, failure: str, *, repeat: bool) -> None:
+        if repeat or failure != self._failure:
+            logger.error("%s: %s", KEPT, failure)
+        self._failure = failure
 
 
 def _has_terminal() -> bool:

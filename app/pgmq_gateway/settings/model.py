@@ -349,6 +349,7 @@ def load_settings(
 
     Raises SettingsError that names the variable, or file and line, but never a secret value.
     """
+    _refuse_files(in_database)
     found = {given.name: given for given in _given(config, in_database)}
     values: dict[str, Any] = {field: found[name].value for name, field in FIELDS.items() if name in found}
     values |= {field: value for field, value in options.items() if value is not None}
@@ -365,6 +366,12 @@ def load_settings(
         field, *rest = first["loc"]
         place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
         raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _refuse_files(in_database: tuple[tuple[str, str], ...]) -> None:
+    """Roles of the database that may set settings must not read files of this machine with them."""
+    if dict(in_database).get("pgrst.jwt_secret", "").startswith("@"):
+        raise SettingsError("pgrst.jwt_secret in the database: names a file: set PGRST_JWT_SECRET to it instead")
 
 
 def without_effect(config: Path | None = None, in_database: tuple[tuple[str, str], ...] = ()) -> list[str]:
