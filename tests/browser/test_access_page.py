@@ -62,7 +62,9 @@ def verdict(desk: Desk, sentence: str) -> Locator:
     return desk.page.get_by_role("button", name=f"{sentence} Why?")
 
 
-async def test_a_permission_is_granted_explained_and_revoked(desk: Desk, sql: Sql, queue: str, caller: Caller) -> None:
+async def test_u4_a_permission_is_granted_explained_and_revoked(
+    desk: Desk, sql: Sql, queue: str, caller: Caller
+) -> None:
     message = {"user_id": USER, "n": 1}
     assert caller.refusal("send", message=message)[0] == "42501"
     await desk.open(f"/access?queue={queue}")

@@ -120,7 +120,7 @@ def total(page: Page, name: str) -> Locator:
     return page.locator(".total").filter(has=page.get_by_text(name, exact=True)).locator("dd")
 
 
-async def test_a_message_is_sent_found_and_opened(
+async def test_u5_a_message_is_sent_found_and_opened(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql, rows: Rows
 ) -> None:
     fill(sql, queue, 3)
@@ -513,7 +513,7 @@ async def test_an_error_of_the_api_is_shown(desk: Page, dashboard: Dashboard, qu
     await expect(ids(desk)).to_have_count(1)
 
 
-async def test_an_outage_leaves_the_last_picture_and_one_banner(
+async def test_u8_u9_an_outage_leaves_the_last_picture_and_one_banner(
     desk: Page, dashboard: Dashboard, embedded: Server, queue: str, sql: Sql
 ) -> None:
     fill(sql, queue, 2)

@@ -60,7 +60,7 @@ async def unreadable(page: Page, row: Locator) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ROWS)
-async def test_a_hovered_row_is_readable(
+async def test_u1_a_hovered_row_is_readable(
     desk: Desk, sql: Sql, queue: str, path: str, scheme: Literal["light", "dark"]
 ) -> None:
     sql("select pgmq.send(%s, '{}')", queue)

@@ -72,7 +72,7 @@ def test_list_and_show_print_tables_and_json(data: list[str], queue: str, sql: S
     assert "Messages" in run("queue", "show", queue, *data).stdout
 
 
-def test_rows_are_not_broken(data: list[str], sql: Sql) -> None:
+def test_u7_rows_are_not_broken(data: list[str], sql: Sql) -> None:
     name = "a-name-of-forty-seven-characters-the-longest-one"[:47]
     sql("select pgmq_admin.create_queue(%s)", name)
     try:
@@ -118,7 +118,7 @@ def typed(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         os.close(terminal)
 
 
-def test_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str], queue: str, sql: Sql) -> None:
+def test_u2_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str], queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, '1')", queue)
     status, line = failure("queue", "drop", queue, *data)
     assert (status, "repeat the command with --yes" in line) == (2, True)
@@ -165,7 +165,7 @@ def test_failures_are_one_line(data: list[str], arguments: list[str], status: in
 
 
 @pytest.mark.parametrize("command", [[], ["queue"]])
-def test_no_command_prints_the_help(command: list[str]) -> None:
+def test_u7_no_command_prints_the_help(command: list[str]) -> None:
     bare = run(*command)
     assert (bare.returncode, bare.stderr) == (0, "")
     assert "\n\nCommands:\n  " in bare.stdout
@@ -212,7 +212,7 @@ def test_help_is_a_manual(command: list[str]) -> None:
     assert not [line for line in result.stdout.splitlines() if line.startswith("  ") and line.endswith("...")]
 
 
-def test_only_serve_and_queue_create_create_a_database(tmp_path: Path) -> None:
+def test_u3_only_serve_and_queue_create_create_a_database(tmp_path: Path) -> None:
     for command in (["queue", "list"], ["keys"], ["token", "--role", "anon"]):
         result = run(*command, cwd=tmp_path)
         assert (result.returncode, result.stdout) == (1, "")
@@ -220,7 +220,7 @@ def test_only_serve_and_queue_create_create_a_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_keys_of_a_database_of_ones_own_are_those_that_it_accepts(tmp_path: Path) -> None:
+def test_u6_the_keys_of_a_database_of_ones_own_are_those_that_it_accepts(tmp_path: Path) -> None:
     own = {"PGRST_DB_URI": "postgres://u@h/d"}
     assert run("keys", cwd=tmp_path, env=own).stderr.startswith("pgmq-gateway: PGRST_JWT_SECRET is not set")
     own |= {"PGRST_JWT_SECRET": SECRET, "PGRST_SERVER_HOST": "*"}

@@ -109,7 +109,7 @@ def test_the_same_again_is_refused_and_says_so(undone: Sql) -> None:
         undone("select pgmq_admin.drop_policy('q', 'consumer of anon: select')")
 
 
-def test_operations_are_allowed_one_by_one(undone: Sql) -> None:
+def test_u4_operations_are_allowed_one_by_one(undone: Sql) -> None:
     def allow(operation: str) -> set[str]:
         made = undone("select pgmq_admin.create_policy('q', 'consumer', operations => array[%s])", operation)
         return {row[0].rpartition(" ")[2] for row in made}
