@@ -302,12 +302,13 @@ def test_everything_works_on_a_database_that_nobody_serves(folder: Path) -> None
     assert stat.S_IMODE((folder / "unserved" / "secret.json").stat().st_mode) == 0o600
 
 
-def test_psql_needs_a_gateway_that_serves(data: list[str], folder: Path) -> None:
+def test_psql_and_db_uri_need_a_gateway_that_serves(data: list[str], folder: Path) -> None:
     # No other psql is on the PATH.
     found = run("psql", *data, "-Atc", "select current_user", env={"PATH": str(folder)})
     assert (found.stdout, found.stderr) == ("postgres\n", "")
-    status, line = failure("psql", "--data-dir", str(folder / "no-gateway"))
-    assert (status, line) == (1, f"no gateway serves {folder / 'no-gateway'}: run pgmq-gateway serve first")
+    for command in ("psql", "db-uri"):
+        status, line = failure(command, "--data-dir", str(folder / "no-gateway"))
+        assert (status, line) == (1, f"no gateway serves {folder / 'no-gateway'}: run pgmq-gateway serve first")
 
 
 def test_queues_of_another_database_are_managed_by_its_uri(database: str, directory: DataDirectory) -> None:

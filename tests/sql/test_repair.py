@@ -3,10 +3,12 @@
 import asyncio
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from pgmq_gateway.embedded.cluster import binary
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import install
@@ -15,6 +17,7 @@ from pgmq_gateway.process.preflight import preflight
 from pgmq_gateway.settings.model import load_settings
 from tests import server
 from tests.databases import Sql, runner
+from tests.sql.backup_page import commands, paste
 from tests.sql.cluster import Cluster
 from tests.sql.conftest import Connect, as_role, connected
 from tests.sql.dump import dump
@@ -81,6 +84,31 @@ async def test_pgmq_that_was_dropped_is_created_again(extended: str, connect: Co
     assert "restored: pgmq" in await installed(extended)
     assert await found(extended) == []
     assert survivors(sql) == before
+    works(sql)
+
+
+async def test_queues_in_the_extension_are_taken_out_and_moved_to_a_server_without_it(
+    extended: str, blank_server: Cluster, connect: Connect, tmp_path: Path
+) -> None:
+    """The commands of docs/backup.md. Before 1.6, pgmq made queues members of the extension."""
+    await installed(extended)
+    sql = runner(connect(extended))
+    fill(sql)
+    sql("alter extension pgmq add table pgmq.q_mail")
+    sql("alter extension pgmq add sequence pgmq.q_mail_msg_id_seq")
+    before = survivors(sql)
+    take_out, move = commands()["pgmq as an extension"]
+    programs = binary("psql").parent
+    assert paste(take_out, tmp_path, programs, SOURCE=extended) == "ALTER EXTENSION\nALTER EXTENSION\n"
+    target = blank_server.uri(blank_server.create())
+    moved = paste(move, tmp_path, programs, SOURCE=extended, TARGET=target).splitlines()
+    assert moved[-3:-1] == [
+        "adopted: unlogged queue fast (tables pgmq.q_fast and pgmq.a_fast)",
+        "adopted: basic queue mail (tables pgmq.q_mail and pgmq.a_mail)",
+    ]
+    sql = runner(connect(target))
+    samples = 3
+    assert [*survivors(sql)[:samples], *survivors(sql)[samples + 1 :]] == [*before[:samples], *before[samples + 1 :]]
     works(sql)
 
 

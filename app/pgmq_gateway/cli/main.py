@@ -407,12 +407,30 @@ def psql_command(context: typer.Context, data_dir: DataDir = None) -> None:
 
     Other arguments are passed to psql: -c "select 1".
     """
+    uri = socket_uri(_served(data_dir))
+    # psql looks for its own folder in argv[0], or else on PATH, where there may be none.
+    program = str(binary("psql"))
+    os.execv(program, [program, uri, *context.args])  # noqa: S606 no shell is the point
+
+
+@app.command("db-uri", short_help="Print the URI of the embedded database.")
+def db_uri_command(
+    role: Annotated[str, typer.Option(help="The role to log in as. Default: the owner.")] = "postgres",
+    data_dir: DataDir = None,
+) -> None:
+    """Print the URI of the embedded database, for psql and clients. The gateway must be running.
+
+    It is a Unix socket in the data directory, which only the user of the gateway can open; there is no password.
+    """
+    print(socket_uri(_served(data_dir), role))
+
+
+def _served(data_dir: Path | None) -> DataDirectory:
+    """The folder of an embedded database that is running. Raises DataDirectoryError."""
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     if directory.holder() is None:
         raise DataDirectoryError(f"no gateway serves {directory.path}: run pgmq-gateway serve first")
-    # psql looks for its own folder in argv[0], or else on PATH, where there may be none.
-    program = str(binary("psql"))
-    os.execv(program, [program, socket_uri(directory), *context.args])  # noqa: S606 no shell is the point
+    return directory
 
 
 @app.command(
