@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,9 +11,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from pgmq_gateway.auth.signing import token
+from tests import server
 from tests.browser.conftest import Dashboard, accessible, screenshot
 from tests.databases import Sql
-from tests.server import SECRET
+from tests.proxy import Proxy
+from tests.server import SECRET, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -339,3 +343,37 @@ async def create(page: Page, name: str, kind: str, *, rls: bool = True) -> None:
         await expect(dialog.get_by_role("status")).to_contain_text("can access all messages")
     await dialog.get_by_role("button", name="Create").click()
     await expect(dialog).to_have_count(0)
+
+
+async def test_u8_pages_opened_in_an_outage_fill_themselves(
+    tab: Page, dashboard: Dashboard, embedded: Server, queue: str, sql: Sql, tmp_path: Path
+) -> None:
+    sql("select pgmq.send(%s, '1')", queue)
+    sql(f"alter table pgmq.q_{queue} disable row level security")
+    api = urlsplit(embedded.url)
+    assert api.hostname is not None
+    assert api.port is not None
+    with (
+        Proxy((api.hostname, api.port)) as proxy,
+        server.dashboard(tmp_path / "log", "--api", f"http://127.0.0.1:{proxy.port}") as url,
+    ):
+        await replace(dashboard, url=url).sign_in(tab, "/health")
+        proxy.refuse()
+        proxy.cut()
+        pages = overview, connect, details = tab, await tab.context.new_page(), await tab.context.new_page()
+        for page, path in ((overview, "/"), (connect, f"/connect?queue={queue}"), (details, f"/queues/{queue}")):
+            await page.goto(url + path)
+            await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+            await expect(page.get_by_role("alert")).to_have_count(1)
+            await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        proxy.heal()
+        await expect(overview.get_by_role("link", name=queue, exact=True).first).to_be_visible()
+        await expect(details.get_by_role("button", name="Open message")).to_have_count(1)
+        await expect(details.get_by_role("region", name="Warnings")).to_be_visible()
+        await expect(details.locator(".chart svg")).to_have_count(3)
+        await connect.get_by_label("Queue", exact=True).click()
+        await expect(connect.get_by_role("option", name=queue, exact=True)).to_be_visible()
+        for page in pages:
+            await expect(page.get_by_role("alert")).to_have_count(0)
+            await expect(page.locator(".address")).to_contain_text("Postgres")
+            await page.close()

@@ -1,19 +1,21 @@
 """The page Connect: code that calls this gateway, and test tokens."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 
 from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.jwk import BadKey
-from pgmq_gateway.dashboard.api import Api, Problem
+from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.connect import snippets
+from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, code, field, heading, words
 from pgmq_gateway.queue_functions import FUNCTIONS
 from pgmq_gateway.settings.model import MASK
 
+PLACEHOLDER_QUEUE = "hello"
 ROLES = ["anon", "authenticated", "service_role"]
 # The id of the HTML element that lists them.
 ROLES_LIST_ID = "token-roles"
@@ -24,30 +26,29 @@ MAX_SHOWN_CHARACTERS = 600
 @page("/connect", "Connect")
 async def connect(api: Api, queue: str = "") -> None:
     """`queue` is selected at first."""
-    heading("Connect", 1)
-    listed = await api.queues()
-    names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
+    with ui.element("div").classes("head"):
+        heading("Connect", 1)
+        ui.element("div").classes("grow")
+        refresh = Refresh(
+            api.queues, lambda queues, _: examples.offer(queues), api.session.pictures, lambda: "/connect"
+        )
     with ui.element("div").classes("columns"):
-        examples = Examples(api, names, queue if queue in names else "")
+        examples = Examples(api, queue or PLACEHOLDER_QUEUE)
         Tokens(examples.use_token)
-    if isinstance(listed, Problem):
-        Failure().show(listed, "The queues could not be listed.")
+    await refresh.again()
 
 
 class Examples:
     """Code that calls one operation of one queue. Keys and tokens in it are masked until the user shows them."""
 
-    def __init__(self, api: Api, names: list[str], selected: str) -> None:
+    def __init__(self, api: Api, queue: str) -> None:
         self._api = api
         self._key = self._token = ""
         self._shown = False
         with ui.element("section").classes("panel").props('aria-label="Code"'):
             heading("Call an operation")
             with ui.element("div").classes("fields"):
-                queues = names or ["hello"]
-                self._queue = _select("Queue", queues, selected or queues[0]).props(
-                    "use-input fill-input hide-selected"
-                )
+                self._queue = _select("Queue", [queue], queue).props("use-input fill-input hide-selected")
                 self._operation = _select("Operation", list(FUNCTIONS), "send")
                 self._url = field("Gateway URL", api.public_url)
             self._secrets()
@@ -71,6 +72,13 @@ class Examples:
             self._use_key = button("Use the key I signed in with", self._use_session_key)
             self._reveal = button("Show", self._toggle)
             self._reset = button("Use the placeholder", self._use_placeholder)
+
+    def offer(self, queues: Sequence[Row]) -> None:
+        """Offer these queues for selection."""
+        names = [str(row["queue_name"]) for row in queues] or [PLACEHOLDER_QUEUE]
+        if names != self._queue.options:
+            selected = self._queue.value
+            self._queue.set_options(names, value=selected if selected in names else names[0])
 
     def use_token(self, token: str) -> None:
         self._token = token

@@ -31,6 +31,8 @@ NAVIGATION = (
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
 # A page is sent without its data when that takes longer.
 DATA_TIMEOUT_SECONDS = 1.0
+# Between two requests for the version of Postgres.
+RETRY_SECONDS = 2.0
 # Sets the theme before the first paint, and reports hidden tabs, whose updates pause.
 HEAD = f"""<link rel="stylesheet" href="{theme.STYLE_SHEET_PATH}">
 <script>
@@ -172,6 +174,9 @@ def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, preferred: 
 
 async def _add_version(client: Client, api: Api, address: ui.label) -> None:
     database = await api.database()
+    while isinstance(database, Problem) and database.outage and not client.is_deleted:
+        await asyncio.sleep(RETRY_SECONDS)
+        database = await api.database()
     if not isinstance(database, Problem) and not client.is_deleted:
         address.text = f"{api.public_url} · Postgres {str(database['postgres_version']).split()[0]}"
 

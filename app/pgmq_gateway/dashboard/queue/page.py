@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nicegui import Client, background_tasks, ui
+from nicegui import background_tasks, ui
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.refresh import Refresh
@@ -28,6 +28,9 @@ class Details:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._latest: Row = {}
+        self._client = ui.context.client
+        # Whether the lint has responded.
+        self._linted = False
         with ui.element("div").classes("head"):
             heading(queue.name, 1).classes("name")
             self._badges = Badges()
@@ -45,20 +48,21 @@ class Details:
 
     async def start(self) -> None:
         """Show figures, warnings and messages; charts and exact counts follow once the browser has the page."""
-        # Warnings that came later would move the messages below them.
-        await asyncio.gather(self._refresh.again(), self._load_warnings())
-        if self._latest:
-            background_tasks.create(self._add_rest(ui.context.client), name="queue")
+        await self._refresh.again()
 
-    async def _add_rest(self, client: Client) -> None:
-        await client.connected()
-        if client.is_deleted:
+    async def _add_rest(self) -> None:
+        await self._client.connected()
+        if self._client.is_deleted:
             return
         with self._content:
             await asyncio.gather(self._charts.start(), self._figures.count(self._latest))
 
     async def _load_warnings(self) -> None:
+        """Load the warnings, once, with the other data: later ones would move the messages below them."""
+        if self._linted:
+            return
         warnings = await self._queue.api.warnings(self._queue.name)
+        self._linted = not (isinstance(warnings, Problem) and warnings.outage)
         if not isinstance(warnings, Problem) and not self._content.is_deleted:
             self._warnings.show(warnings)
 
@@ -66,7 +70,8 @@ class Details:
         return f"/queues/{self._queue.name} {self._browser.filters.value} {self._browser.place}"
 
     async def _load(self) -> Snapshot | Problem:
-        figures, listed = await self._queue.snapshot(self._browser.filters.value, self._browser.place)
+        snapshot = self._queue.snapshot(self._browser.filters.value, self._browser.place)
+        (figures, listed), _ = await asyncio.gather(snapshot, self._load_warnings())
         problem = _problem(self._queue.name, figures, listed)
         if problem is not None:
             self._reveal(bool(self._latest))
@@ -80,6 +85,8 @@ class Details:
 
     def _show(self, snapshot: Snapshot, at: float) -> None:
         self._reveal(True)
+        if not self._latest:
+            background_tasks.create(self._add_rest(), name="queue")
         self._latest, listed = snapshot
         self._badges.show(self._latest)
         self._menu.show(self._latest)

@@ -78,8 +78,8 @@ class Overview:
     async def _load_history(self) -> None:
         if self._history_loaded:
             return
-        self._history_loaded = True
         history = await self._api.history(None, (datetime.now(UTC) - HISTORY).isoformat(), POINTS)
+        self._history_loaded = not (isinstance(history, Problem) and history.outage)
         if not isinstance(history, Problem):
             self._rates.add_history(history)
 
@@ -87,6 +87,8 @@ class Overview:
         at, warnings = self._linted
         if time.monotonic() - at >= LINT_SECONDS:
             answer = await self._api.warnings()
+            if isinstance(answer, Problem) and answer.outage:
+                return warnings
             # Findings of level info are on the page of their queue.
             warnings = None if isinstance(answer, Problem) else without_info(answer)
             self._linted = (time.monotonic(), warnings)
