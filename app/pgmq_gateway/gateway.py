@@ -1,6 +1,7 @@
 """Wiring: settings in, an ASGI application out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cached_property
@@ -33,6 +34,8 @@ from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from pgmq_gateway.observe.metrics import Metrics
     from pgmq_gateway.observe.otel import Tracing
+
+logger = logging.getLogger("pgmq_gateway")
 
 # How long the start waits for the functions before the server listens.
 LOAD_TIMEOUT_SECONDS = 3
@@ -107,18 +110,16 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [asyncio.create_task(part.run()) for part in (self.watch, self.stalls, self.history)]
+        running = [_background(part) for part in (self.watch, self.stalls, self.history)]
         try:
             if self.remote_keys is not None:
-                running.append(asyncio.create_task(self.remote_keys.run()))
+                running.append(_background(self.remote_keys))
                 await self.remote_keys.first_fetch()
             yield
         finally:
             for task in running:
                 task.cancel()
-            for task in running:
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.wait(running)
             await self.sharing.close()
             await self.database.pool.close()
 
@@ -181,6 +182,18 @@ class Application:
             if self.gateway.tracing:
                 self.gateway.tracing.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _background(part: CatalogWatch | StallCheck | History | RemoteKeys) -> asyncio.Task[None]:
+    """Run a part of the gateway. A failure is logged at once, and not raised where the part is stopped."""
+
+    def report(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed, and is off until the next start", type(part).__name__, exc_info=error)
+
+    task = asyncio.create_task(part.run())
+    task.add_done_callback(report)
+    return task
 
 
 def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Application:

@@ -163,6 +163,9 @@ class CatalogWatch:
                 delay = backoff.delay()
                 logger.warning("cannot reach the database: %s; trying again in %.1f s", loggable(error), delay)
                 self._give_up_silent()
+            except Exception:
+                delay = backoff.delay()
+                logger.exception("cannot follow the database; trying again in %.1f s", delay)
             self.failures += 1
             await asyncio.sleep(min(delay, SHORTEST_RETRY_SECONDS))
             await self._pool.wait_for_more(opened, delay)
