@@ -3,6 +3,7 @@
 -- Why: every request runs as the role of its caller; the gateway logs in as authenticator, which has no privileges of
 -- its own (NOINHERIT) and can only switch to one of the other three.
 -- The two roles that strangers get have Supabase's time limits, so that a few slow calls cannot occupy all connections.
+-- service_role has BYPASSRLS where the installer can give it; else each queue gets a policy for it (service_policies.sql).
 -- Safe to repeat: a role that exists is not changed, so it keeps its limit, or its lack of one.
 
 do $roles$
@@ -19,7 +20,12 @@ begin
     loop
         if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
             begin
-                execute format('create role %I %s', wanted.name, wanted.attributes);
+                begin
+                    execute format('create role %I %s', wanted.name, wanted.attributes);
+                exception
+                    when insufficient_privilege then
+                        execute format('create role %I %s', wanted.name, replace(wanted.attributes, 'bypassrls', ''));
+                end;
                 if wanted.time_limit is not null then
                     execute format('alter role %I set statement_timeout = %L', wanted.name, wanted.time_limit);
                 end if;

@@ -58,6 +58,9 @@ class Cluster:
                 ("role", "select rolname from pg_roles where rolname <> current_user and rolname !~ '^pg_'"),
             ):
                 for (name,) in connection.execute(query.encode()).fetchall():
+                    if kind == "role":
+                        # Also memberships that it has granted.
+                        connection.execute(f'drop owned by "{name}"'.encode())
                     connection.execute(f'drop {kind} "{name}"'.encode())
 
 

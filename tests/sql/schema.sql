@@ -213,6 +213,7 @@ begin
     if queue_type <> 'partitioned' then
         execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
     end if;
+    perform pgmq_gateway.create_service_policies(queue_name);
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
@@ -552,6 +553,8 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_half_privileges(access.entries)
         union all
         select * from pgmq_gateway.lint_tables(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_service_policies(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_orphans() where lint.queue_name is null
         union all
@@ -981,6 +984,9 @@ begin
             errcode = 'null_value_not_allowed', hint = 'Use true or false.';
     end if;
     select * into tables from pgmq_gateway.queue_tables(queue_name);
+    if enabled then
+        perform pgmq_gateway.create_service_policies(queue_name);
+    end if;
     for part in
         select t.oid
         from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)
@@ -2154,6 +2160,21 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.create_service_policies(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    missing record;
+begin
+    for missing in
+        select p.statement from pgmq_gateway.missing_service_policies(queue_name) as p where p.statement is not null
+    loop
+        execute missing.statement;
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3208,6 +3229,16 @@ CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with
     where present - last.at <= pgmq_gateway.sample_validity(last.at, last.spacing);
 $$;
 
+CREATE FUNCTION pgmq_gateway.limited_roles() RETURNS TABLE(oid oid, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select r.oid, r.role
+    from pgmq_gateway.request_roles() as r
+    join pg_roles as a on a.oid = r.oid
+    where not a.rolsuper and not a.rolbypassrls and r.role <> 'service_role';
+$$;
+
 CREATE FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3238,8 +3269,7 @@ CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
       and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
       and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
       and exists (
-          select from pgmq_gateway.request_roles() as r
-          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          select from pgmq_gateway.limited_roles() as r
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
 $$;
 
@@ -3279,9 +3309,8 @@ CREATE FUNCTION pgmq_gateway.lint_orphans() RETURNS SETOF pgmq_admin.finding
         case
             when exists (
                 select
-                from pgmq_gateway.request_roles() as r
+                from pgmq_gateway.limited_roles() as r
                 join pg_class as c on c.oid = o.queue_table and not c.relrowsecurity
-                join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
                 where has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE')
                    or has_table_privilege(r.oid, c.oid, 'DELETE')
             ) then 'error'
@@ -3411,6 +3440,26 @@ CREATE FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_q
     where pgmq_admin.exposed();
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_service_policies(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        p.queue_name, 'service_policy', 'error',
+        format('service_role has no BYPASSRLS, and no policy gives it the messages of %s.',
+            string_agg(p.on_table::text, ' and ')),
+        case
+            when bool_and(p.statement is not null)
+            then format('pgmq_admin.set_rls(%L, true) creates the policy, pgmq-gateway install those of all queues.',
+                p.queue_name)
+            else format('As a superuser run: alter role service_role bypassrls; or make %I the owner of the queue''s tables.',
+                current_user)
+        end
+    from pgmq_gateway.missing_service_policies(only_queue) as p
+    join pg_class as c on c.oid = p.on_table and c.relrowsecurity
+    group by p.queue_name;
+$$;
+
 CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3491,8 +3540,7 @@ CREATE FUNCTION pgmq_gateway.lint_time_limits() RETURNS SETOF pgmq_admin.finding
         format(
             'alter role %I set statement_timeout = %L; the gateway applies it after notify pgrst, ''reload schema''.',
             r.role, case r.role when 'anon' then '3s' else '8s' end)
-    from pgmq_gateway.request_roles() as r
-    join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+    from pgmq_gateway.limited_roles() as r
     where not exists (
         select
         from pg_db_role_setting as s
@@ -3676,6 +3724,35 @@ CREATE FUNCTION pgmq_gateway.missing_replica_identities() RETURNS TABLE(what tex
       and c.relreplident = 'd' and i.index is not null and pg_has_role(c.relowner, 'usage')
       and not exists (select from pg_index as p where p.indrelid = c.oid and p.indisprimary);
 $$;
+
+CREATE FUNCTION pgmq_gateway.missing_service_policies(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        m.queue_name::text, c.oid::regclass,
+        format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
+        case
+            when pg_has_role(c.relowner, 'usage')
+            then format(
+                'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to service_role using (true)',
+                'service_role: all messages', c.oid::regclass)
+        end
+    from pgmq.meta as m
+    join pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
+        and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    where pgmq_gateway.service_role_needs_policies()
+      and (only_queue is null or m.queue_name = only_queue)
+      and not exists (
+          select from pg_policy as p
+          where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
+            and p.polroles && array[0, to_regrole('service_role')::oid]
+            and pg_get_expr(p.polqual, p.polrelid) = 'true'
+            and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
+      )
+    order by m.queue_name, c.relname desc;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) RETURNS text
     LANGUAGE sql STABLE
@@ -3973,8 +4050,7 @@ CREATE FUNCTION pgmq_gateway.queue_access(only_queue text) RETURNS SETOF pgmq_ga
     AS $$
     with callers as materialized (
         select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
-        from pgmq_gateway.request_roles() as r
-        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        from pgmq_gateway.limited_roles() as r
         cross join pgmq_gateway.operation_privileges() as o
     )
     select
@@ -4198,6 +4274,14 @@ begin
     where t.queue_table is not null and t.archive_table is not null
       and (only_queue is null or m.queue_name = only_queue);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.service_role_needs_policies() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select from pg_roles as r where r.rolname = 'service_role' and not (r.rolsuper or r.rolbypassrls));
 $$;
 
 CREATE FUNCTION pgmq_gateway.skip_used_ids(queue_name text) RETURNS void
@@ -5194,6 +5278,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_sent(queue_table regclass) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.create_service_policies(queue_name text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
 
@@ -5291,6 +5377,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.limited_roles() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
@@ -5308,6 +5396,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_acce
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_relations(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_service_policies(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_sharing(only_queue text) FROM PUBLIC;
 
@@ -5335,6 +5425,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) T
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_replica_identities() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_service_policies(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
 
@@ -5394,6 +5486,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, presen
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.service_role_needs_policies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.skip_used_ids(queue_name text) FROM PUBLIC;
 

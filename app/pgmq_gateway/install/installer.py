@@ -17,14 +17,16 @@ from pgmq_gateway.install.scripts import Script, function_scripts
 from pgmq_gateway.install.time_limits import time_limits
 from pgmq_gateway.schemas import QUEUES
 
-# The functions that return what pgmq's objects lack.
-_RESTORING = ("lost_privileges", "missing_replica_identities")
+# The functions that return what pgmq's objects lack. The last one reads pgmq.meta.
+_RESTORING_WITHOUT_PGMQ = ("lost_privileges", "missing_replica_identities")
+_RESTORING = (*_RESTORING_WITHOUT_PGMQ, "missing_service_policies")
 # All functions that the installer calls.
 _CALLED = tuple(
     f"function pgmq_gateway.{name}"
     for name in (
         *_RESTORING,
         "orphans",
+        "service_role_needs_policies",
         "default_privileges_option",
         "excess_privileges",
         "keeps_excess_privileges",
@@ -33,6 +35,8 @@ _CALLED = tuple(
         "can_switch_to",
     )
 )
+
+_POLICIES = "service_role has no BYPASSRLS: each queue gets a policy with which it can access all messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,16 @@ async def install(
     release = release or Release.this()
     try:
         before = await time_limits(connection)
-        done = [f"installed: {migration}" for migration in await migrate(connection, release.migrations, progress)]
+        applied = await migrate(connection, release.migrations, progress)
+        done = [f"installed: {migration}" for migration in applied]
         done += [finding.repair for finding in await repair(connection, release.migrations, release.state, progress)]
         limits = (await time_limits(connection)).items() - before.items()
         done += [f"set: statement_timeout of role {role} to {limit}" for role, limit in sorted(limits)]
         async with connection.transaction():
             await lock(connection)
             done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)
+            if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
+                done.append(_POLICIES)
             done += await _restore_pgmq(connection)
             if keep_trigger is not None:
                 await excess.keep(connection, keep_trigger)
@@ -117,8 +124,10 @@ async def check(connection: Connection) -> Sequence[Finding]:
         found += code.findings(installer)
         # A function that another role could have changed must not run as the installer.
         if not any(finding.what.startswith(_CALLED) for finding in found if finding.kind != "open"):
-            found += [Finding("missing", what) for what, _ in await _lost(connection)]
-            if Finding("missing", "pgmq") not in found:
+            present = Finding("missing", "pgmq") not in found
+            lost = await _lost(connection, _RESTORING if present else _RESTORING_WITHOUT_PGMQ)
+            found += [Finding("missing", what) for what, _ in lost]
+            if present:
                 found += [orphan.finding for orphan in await adoption.orphans(connection)]
             if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:
                 found += await excess.findings(connection)
@@ -207,21 +216,22 @@ async def _install_functions(
 
 
 async def _restore_pgmq(connection: Connection) -> list[str]:
+    # First, because adopted queues can lack policies.
+    adopted = await adoption.adopt(connection)
     lost = await _lost(connection)
     for _, statement in lost:
         await connection.execute(statement)
     await connection.execute("select pgmq_gateway.record_default_privileges()")
-    adopted = await adoption.adopt(connection)
     return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in adopted)]
 
 
-async def _lost(connection: Connection) -> Sequence[tuple[str, str]]:
+async def _lost(connection: Connection, functions: Sequence[str] = _RESTORING) -> Sequence[tuple[str, str]]:
     """What pgmq's objects lack, each with the statement that restores it."""
-    return [each for function in _RESTORING for each in await _lacking(connection, function)]
+    return [each for function in functions for each in await _lacking(connection, function)]
 
 
 async def _lacking(connection: Connection, function: str) -> Sequence[tuple[str, str]]:
-    rows = await connection.fetch(f"select what, statement from pgmq_gateway.{function}()")
+    rows = await connection.fetch(f"select what, statement from pgmq_gateway.{function}() where statement is not null")
     return [(row["what"], row["statement"]) for row in rows]
 
 

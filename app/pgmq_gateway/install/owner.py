@@ -121,10 +121,9 @@ async def left_to_do(connection: Connection, password_variable: str) -> list[str
     if open_queues:
         names = ", ".join(row["queue_name"] for row in open_queues)
         steps.append(f"no row-level security on {names}: alter table pgmq.q_… enable row level security")
-    foreign = await connection.fetch(
-        "select message, hint from pgmq_admin.lint() where rule in ('caller_owns', 'foreign_trigger', 'orphaned_queue')"
-    )
-    return steps + [f"{row['message']} {row['hint']}" for row in foreign]
+    rules = ["caller_owns", "foreign_trigger", "orphaned_queue", "service_policy"]
+    found = await connection.fetch("select message, hint from pgmq_admin.lint() where rule = any ($1)", rules)
+    return steps + [f"{row['message']} {row['hint']}" for row in found]
 
 
 async def _has_no_password(connection: Connection) -> bool:

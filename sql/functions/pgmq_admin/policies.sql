@@ -50,6 +50,9 @@ begin
             errcode = 'null_value_not_allowed', hint = 'Use true or false.';
     end if;
     select * into tables from pgmq_gateway.queue_tables(queue_name);
+    if enabled then
+        perform pgmq_gateway.create_service_policies(queue_name);
+    end if;
     for part in
         select t.oid
         from unnest(array[tables.queue_table, case when archive then tables.archive_table end]) as root (oid)

@@ -60,6 +60,7 @@ begin
     if queue_type <> 'partitioned' then
         execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
     end if;
+    perform pgmq_gateway.create_service_policies(queue_name);
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;

@@ -53,8 +53,7 @@ set search_path = pg_catalog, pg_temp
 as $access$
     with callers as materialized (
         select r.oid, r.role, o.operation, (pgmq_gateway.judge_functions(r.oid, o.operation)).blockers
-        from pgmq_gateway.request_roles() as r
-        join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+        from pgmq_gateway.limited_roles() as r
         cross join pgmq_gateway.operation_privileges() as o
     )
     select
@@ -258,8 +257,7 @@ as $lint$
       and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
       and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
       and exists (
-          select from pgmq_gateway.request_roles() as r
-          join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+          select from pgmq_gateway.limited_roles() as r
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
 $lint$;
 revoke all on function pgmq_gateway.lint_functions from public;
@@ -278,8 +276,7 @@ as $lint$
         format(
             'alter role %I set statement_timeout = %L; the gateway applies it after notify pgrst, ''reload schema''.',
             r.role, case r.role when 'anon' then '3s' else '8s' end)
-    from pgmq_gateway.request_roles() as r
-    join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
+    from pgmq_gateway.limited_roles() as r
     where not exists (
         select
         from pg_db_role_setting as s

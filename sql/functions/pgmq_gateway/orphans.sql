@@ -160,9 +160,8 @@ as $lint$
         case
             when exists (
                 select
-                from pgmq_gateway.request_roles() as r
+                from pgmq_gateway.limited_roles() as r
                 join pg_class as c on c.oid = o.queue_table and not c.relrowsecurity
-                join pg_roles as a on a.oid = r.oid and not a.rolsuper and not a.rolbypassrls
                 where has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE')
                    or has_table_privilege(r.oid, c.oid, 'DELETE')
             ) then 'error'

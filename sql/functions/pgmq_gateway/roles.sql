@@ -24,6 +24,20 @@ as $roles$
 $roles$;
 revoke all on function pgmq_gateway.request_roles from public;
 
+-- Those of them whose access policies limit: service_role can access all messages, by BYPASSRLS or by its policies.
+create or replace function pgmq_gateway.limited_roles()
+returns table (oid oid, role name)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $roles$
+    select r.oid, r.role
+    from pgmq_gateway.request_roles() as r
+    join pg_roles as a on a.oid = r.oid
+    where not a.rolsuper and not a.rolbypassrls and r.role <> 'service_role';
+$roles$;
+revoke all on function pgmq_gateway.limited_roles from public;
+
 -- Raises unless a session of `login` can run requests as `role`.
 create or replace function pgmq_gateway.check_request_role(login name, role name)
 returns void

@@ -12,7 +12,7 @@ from pgmq_gateway.dashboard.parts.widgets import field as input_field
 from pgmq_gateway.queue_functions import OPERATIONS
 
 VERDICTS = {"all": "all", "policy": "by policy", "none": "none"}
-# It has BYPASSRLS: policies do not apply to it.
+# It has access to all messages, by BYPASSRLS or by a policy on each queue.
 SERVICE_ROLE = "service_role"
 ACCESS = {"all": "can {} all messages", "policy": "can {} the messages that policies allow", "none": "cannot {}"}
 

@@ -1,0 +1,93 @@
+-- Policies of service_role, where it does not bypass row-level security.
+--
+-- Why: only a superuser, or since Postgres 16 a role with BYPASSRLS, can give service_role BYPASSRLS. The owners of
+-- managed databases are neither. One policy on each queue and archive then gives service_role the same access. It names
+-- service_role alone, so other roles gain nothing by it; restrictive policies limit service_role too.
+
+-- Whether policies apply to service_role.
+create or replace function pgmq_gateway.service_role_needs_policies()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $needs$
+    select exists (
+        select from pg_roles as r where r.rolname = 'service_role' and not (r.rolsuper or r.rolbypassrls));
+$needs$;
+revoke all on function pgmq_gateway.service_role_needs_policies from public;
+
+-- The tables of queues that lack the policy, each with the statements that create it. They are null for tables of other
+-- owners, which the caller cannot give policies to.
+create or replace function pgmq_gateway.missing_service_policies(only_queue text default null)
+returns table (queue_name text, on_table regclass, what text, statement text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $missing$
+    select
+        m.queue_name::text, c.oid::regclass,
+        format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
+        case
+            when pg_has_role(c.relowner, 'usage')
+            then format(
+                'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to service_role using (true)',
+                'service_role: all messages', c.oid::regclass)
+        end
+    from pgmq.meta as m
+    join pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
+        and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    where pgmq_gateway.service_role_needs_policies()
+      and (only_queue is null or m.queue_name = only_queue)
+      and not exists (
+          select from pg_policy as p
+          where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
+            and p.polroles && array[0, to_regrole('service_role')::oid]
+            and pg_get_expr(p.polqual, p.polrelid) = 'true'
+            and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
+      )
+    order by m.queue_name, c.relname desc;
+$missing$;
+revoke all on function pgmq_gateway.missing_service_policies from public;
+
+-- Creates the missing policies of a queue.
+create or replace function pgmq_gateway.create_service_policies(queue_name text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $create$
+declare
+    missing record;
+begin
+    for missing in
+        select p.statement from pgmq_gateway.missing_service_policies(queue_name) as p where p.statement is not null
+    loop
+        execute missing.statement;
+    end loop;
+end;
+$create$;
+revoke all on function pgmq_gateway.create_service_policies from public;
+
+-- Queues with a table whose row-level security hides messages from service_role.
+create or replace function pgmq_gateway.lint_service_policies(only_queue text)
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        p.queue_name, 'service_policy', 'error',
+        format('service_role has no BYPASSRLS, and no policy gives it the messages of %s.',
+            string_agg(p.on_table::text, ' and ')),
+        case
+            when bool_and(p.statement is not null)
+            then format('pgmq_admin.set_rls(%L, true) creates the policy, pgmq-gateway install those of all queues.',
+                p.queue_name)
+            else format('As a superuser run: alter role service_role bypassrls; or make %I the owner of the queue''s tables.',
+                current_user)
+        end
+    from pgmq_gateway.missing_service_policies(only_queue) as p
+    join pg_class as c on c.oid = p.on_table and c.relrowsecurity
+    group by p.queue_name;
+$lint$;
+revoke all on function pgmq_gateway.lint_service_policies from public;
