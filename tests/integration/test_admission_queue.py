@@ -299,6 +299,28 @@ async def test_f6_a_connection_lost_behind_the_commit(lossy: tuple[Crowd, Cut], 
     assert sent(crowd) == [0, 1, 2]
 
 
+async def test_calls_do_not_run_again_after_an_error_that_a_commit_may_precede(
+    lossy: tuple[Crowd, Cut], sends: Sends
+) -> None:
+    crowd, _ = lossy
+    crowd.sql("create sequence public.passes; grant usage on sequence public.passes to public")
+    crowd.sql("alter function pgmq_gateway.calls rename to shipped_calls")
+    # As a pooler reports that it has lost the server, and keeps the client's connection.
+    crowd.sql(
+        "create function pgmq_gateway.calls(text, text, text[], text[], text, text[], text[], text, oid[], text[],"
+        " text, json, boolean, out row_count bigint, out body text, out failure text[], out seconds double precision)"
+        " returns setof record language plpgsql as $f$ begin perform nextval('public.passes');"
+        " raise sqlstate '58000' using message = 'server connection lost'; end $f$"
+    )
+    try:
+        assert outcomes(await crowd.together(*sends())) == [LOST] * 3
+    finally:
+        crowd.sql("drop function pgmq_gateway.calls")
+        crowd.sql("alter function pgmq_gateway.shipped_calls rename to calls")
+    assert crowd.sql("select last_value from public.passes") == [(1,)]
+    assert sent(crowd) == []
+
+
 def locked_out(crowd: Crowd) -> list[tuple[int]]:
     """The processes that wait for the lock on the queue."""
     return crowd.sql("select pid from pg_locks where relation = 'pgmq.q_jobs'::regclass and not granted")

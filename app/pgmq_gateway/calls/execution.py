@@ -11,7 +11,15 @@ import asyncpg
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
-from pgmq_gateway.calls.failures import READ_ONLY_SQLSTATE, RETRIED_SQLSTATES, can_retry, ends_connection, error_of
+from pgmq_gateway.calls.failures import (
+    CANCELED_SQLSTATE,
+    READ_ONLY_SQLSTATE,
+    RETRIED_SQLSTATES,
+    can_retry,
+    ends_connection,
+    error_of,
+    may_be_committed,
+)
 from pgmq_gateway.calls.grouping import Group
 from pgmq_gateway.calls.sharing import Judgement
 from pgmq_gateway.calls.statement import quote
@@ -60,7 +68,6 @@ STALE_SQLSTATE = "GW130"
 DEADLOCK_SQLSTATE = "40P01"
 # A shared transaction does not wait for locks.
 LOCKED_SQLSTATE = "55P03"
-CANCELED_SQLSTATE = "57014"
 # Raised by pgmq_gateway.calls_in_turn for a call of another queue than was judged.
 OTHER_QUEUE_SQLSTATE = "GW131"
 # Of a call that delayed others.
@@ -188,7 +195,7 @@ class Database:
                     left_by = None
                     return _outcomes(rows, group.caller, calls)
                 except SERVER_ERRORS as error:
-                    if self._close_if_lost(connection, error):
+                    if self._close_if_lost(connection, error) or may_be_committed(error):
                         raise ConnectionLost from None
                     if error.sqlstate == STALE_SQLSTATE:
                         raise Stale from None

@@ -23,6 +23,10 @@ RESULT_CHECK_CONTEXT = "PL/pgSQL function pgmq_gateway.call("
 # Serialization failure and deadlock.
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
 READ_ONLY_SQLSTATE = "25006"
+CANCELED_SQLSTATE = "57014"
+# A commit may precede these: connection errors, interventions of an operator, errors outside Postgres, and the code for
+# just that. A pooler can report the loss of its server with one of them and keep the connection of its client.
+UNCERTAIN_CLASSES, UNCERTAIN_SQLSTATE = frozenset({"08", "57", "58"}), "40003"
 
 
 def can_retry(error: ServerError) -> bool:
@@ -37,6 +41,12 @@ def ends_connection(error: ServerError) -> bool:
         return True
     # A function can raise any SQLSTATE, but not these severities.
     return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
+
+
+def may_be_committed(error: ServerError) -> bool:
+    """True if it is unknown whether the transaction was committed. A cancelled statement has been rolled back."""
+    code = error.sqlstate or ""
+    return code == UNCERTAIN_SQLSTATE or (code[:2] in UNCERTAIN_CLASSES and code != CANCELED_SQLSTATE)
 
 
 def error_of(error: ServerError, caller: Caller, call: Call) -> GatewayError:
