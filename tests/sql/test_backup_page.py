@@ -42,6 +42,7 @@ def test_the_sections_with_commands_are_those_that_tests_run() -> None:
         "pgmq as an extension": 2,
         "Moving": 4,
         "Clients of the embedded database": 2,
+        "Upgrading pgmq": 1,
     }
 
 

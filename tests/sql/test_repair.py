@@ -13,6 +13,7 @@ from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import set_login_password
+from pgmq_gateway.install.pgmq_upgrade import upgrade_pgmq
 from pgmq_gateway.process.preflight import preflight
 from pgmq_gateway.settings.model import load_settings
 from tests import server
@@ -49,6 +50,9 @@ async def test_dropping_pgmq_and_creating_it_again_is_repaired(extended: str, co
     await installed(extended)
     sql = runner(connect(extended))
     assert sql("select extname::text from pg_extension where extname = 'pgmq'") == [("pgmq",)]
+    async with connected(extended) as connection:
+        with pytest.raises(InstallError, match="pgmq is an extension here: run alter extension pgmq update"):
+            await upgrade_pgmq(connection)
     whole = dump(extended)
     fill(sql)
     before = survivors(sql)

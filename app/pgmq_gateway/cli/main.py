@@ -42,6 +42,7 @@ from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import check, install
 from pgmq_gateway.install.owner import OwnerError, left_to_do, owner, require_installed, set_login_password
 from pgmq_gateway.install.pg_dump import pg_dump
+from pgmq_gateway.install.pgmq_upgrade import shipped_version, upgrade_pgmq
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.signals import StopSignals
@@ -294,6 +295,33 @@ async def _install(
     for step in left:
         print(f"left to do: {step}")
     return 0
+
+
+@app.command("upgrade-pgmq", short_help="Upgrade a pgmq that is not an extension.")
+def upgrade_pgmq_command(
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Only print what would change; exit status 1 if anything would.")
+    ] = False,
+) -> None:
+    """Upgrade a pgmq that was installed from its SQL to the version of this pgmq-gateway, in one transaction.
+
+    Queues, messages and privileges stay. Then the gateway's functions are updated, as by pgmq-gateway install.
+    """
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    sys.exit(run(_upgrade_pgmq(db_uri, directory, only_check=only_check)))
+
+
+async def _upgrade_pgmq(db_uri: str | None, directory: DataDirectory, *, only_check: bool) -> int:
+    with progress() as report:
+        async with owner(db_uri, directory, "upgrade-pgmq", report) as connection:
+            done = [*await upgrade_pgmq(connection, only_check=only_check)]
+            status = 1 if only_check and done else 0
+            if done and not only_check:
+                done += await install(connection, progress=report)
+    print("\n".join(done) or f"pgmq {shipped_version()} is up to date")
+    return status
 
 
 @app.command("keys", short_help="Print the API's URL and keys.")
