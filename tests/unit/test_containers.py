@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -33,8 +35,17 @@ def test_the_gateway_starts_after_the_install_step_and_that_after_the_database(
     assert services["gateway"]["depends_on"] == {"install": {"condition": "service_completed_successfully"}}
 
 
+def test_the_dashboard_reaches_the_metrics_by_a_name_that_the_admin_port_accepts(
+    services: dict[str, Any],
+) -> None:
+    (admin,) = [option for option in services["dashboard"]["command"] if option.startswith("--admin=")]
+    host = urlsplit(admin.removeprefix("--admin=")).hostname
+    assert host in services["gateway"]["environment"]["PGMQ_GATEWAY_ADMIN_HOSTS"].split(",")
+
+
 def test_every_secret_comes_from_the_file_that_make_writes() -> None:
-    wanted = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    # Those that have a default are no secrets.
+    wanted = set(re.findall(r"\$\{(\w+)(?!\w|:-)", (ROOT / "docker-compose.yml").read_text()))
     recipe = (ROOT / "Makefile").read_text().partition("\n.env:\n")[2].partition("\n\n")[0]
     assert wanted == set(re.findall(r'"([A-Z_]+)"', recipe))
 
@@ -42,7 +53,7 @@ def test_every_secret_comes_from_the_file_that_make_writes() -> None:
 def test_the_image_runs_as_nobody_in_particular_and_checks_its_health() -> None:
     last_stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     assert re.search(r"^USER \d+$", last_stage, re.MULTILINE)
-    assert ":3001/live" in last_stage
+    assert ":${PGRST_ADMIN_SERVER_PORT:-3001}/live" in last_stage
     assert "pip install" not in last_stage
 
 
