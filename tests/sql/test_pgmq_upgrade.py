@@ -110,6 +110,11 @@ async def test_an_upgrade_changes_types_and_functions_in_place(
         (shipped_version(),)
     ]
     assert await found(uri) == []
+    assert sql("select tgname from pg_trigger where tgrelid = 'pgmq.q_mail'::regclass and not tgisinternal") == [
+        ("trigger_notify_queue_insert_listeners",)
+    ]
+    # A sender would need privileges on the throttle.
+    sql("select pgmq.disable_notify_insert('mail')")
     sql("drop table pgmq.q_parts, pgmq.a_parts")
     sql("delete from pgmq.meta where queue_name = 'parts'")
     works(sql)
