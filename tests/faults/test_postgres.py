@@ -78,6 +78,46 @@ def test_f4_terminated_connections_are_not_reused(faulty: Faulty, jobs: str) -> 
     assert faulty.sql(NOTES.format(jobs)) == [([*range(20), *sent],)]
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "perform set_config('transaction_timeout', '1', true); perform pg_sleep(60)",
+        "perform pg_terminate_backend(pg_backend_pid())",
+    ],
+)
+def test_f4_a_session_that_ends_alone_costs_the_pool_no_other(
+    faulty: Faulty, jobs: str, directory: DataDirectory, ending: str
+) -> None:
+    faulty.define(
+        "drop function if exists pgmq_public.leave, pgmq_public.wait_for_lock",
+        "create function pgmq_public.leave() returns void volatile security definer language plpgsql"
+        f" as $f$ begin {ending}; end $f$",
+        "create function pgmq_public.wait_for_lock() returns void volatile language sql"
+        " as 'select pg_advisory_xact_lock_shared(4)'",
+    )
+    waiting = "select array_agg(pid) from pg_locks where locktype = 'advisory' and not granted"
+    ((database,),) = faulty.sql("select current_database()")
+
+    def sessions() -> set[int]:
+        """Those of three calls that run at once."""
+        with psycopg.connect(socket_uri(directory, database=str(database))) as holder, ThreadPoolExecutor() as threads:
+            holder.execute("select pg_advisory_xact_lock(4)")
+            calls = [threads.submit(faulty.call, "wait_for_lock") for _ in range(3)]
+            until(lambda: len(faulty.sql(waiting)[0][0] or []) == 3)
+            ((found,),) = faulty.sql(waiting)
+            holder.rollback()
+            assert [call.result().status_code for call in calls] == [204] * 3
+        assert isinstance(found, list)
+        return set(found)
+
+    before = sessions()
+    assert faulty.call("leave").status_code == 503
+    assert ready(faulty.server)
+    # The call has ended one of them, and one may be in use by the gateway itself.
+    assert not before.isdisjoint(sessions())
+    assert faulty.call("send", queue_name=jobs, message=1).status_code == 200
+
+
 def test_f13_a_purge_waits_for_a_reader_no_longer_than_its_statement_timeout(
     faulty: Faulty, jobs: str, directory: DataDirectory
 ) -> None:

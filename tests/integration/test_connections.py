@@ -118,6 +118,34 @@ async def test_a_connection_that_broke_while_idle_is_not_acquired(make: Make, sq
     pool.release(second)
 
 
+async def test_a_connection_that_broke_takes_only_earlier_ones_along(make: Make) -> None:
+    pool = make(4)
+    early, broken = await pool.acquire(), await pool.acquire()
+    late, later = await pool.acquire(), await pool.acquire()
+    for one in (early, late):
+        pool.release(one)
+    broken.terminate()
+    pool.broke(broken)
+    pool.release(broken)
+    assert (early.is_closed(), late.is_closed()) == (True, False)
+    pool.release(later)
+    assert not later.is_closed()
+
+
+async def test_an_idle_connection_that_closes_is_forgotten_and_replaced_if_the_server_is_in_doubt(
+    make: Make, sql: Sql
+) -> None:
+    pool = make()
+    first = await pool.acquire()
+    dead = await backend(first)
+    pool.release(first)
+    pool.doubt()
+    assert (pool.idle, pool.open, pool.reachable) == (1, 1, True)
+    sql("select pg_terminate_backend(%s)", dead)
+    await until_async(lambda: pool.opened == 2 and pool.idle == 1)
+    assert (pool.open, pool.lost, pool.reachable) == (1, 1, True)
+
+
 @pytest.mark.parametrize("left", ["begin", "set client_encoding = 'LATIN1'"])
 async def test_a_connection_with_leftover_session_state_is_closed(make: Make, left: str) -> None:
     pool = make()

@@ -18,6 +18,7 @@ from pgmq_gateway.calls.failures import (
     can_retry,
     ends_connection,
     error_of,
+    last_error,
     may_be_committed,
 )
 from pgmq_gateway.calls.grouping import Group
@@ -76,6 +77,8 @@ DELAYING_SQLSTATES = frozenset({LOCKED_SQLSTATE, CANCELED_SQLSTATE})
 # for the primary.
 RUN_AGAIN_SQLSTATES = RETRIED_SQLSTATES | {LOCKED_SQLSTATE, READ_ONLY_SQLSTATE}
 RUN_AGAIN_ALONE_SQLSTATES = RUN_AGAIN_SQLSTATES | {STALE_SQLSTATE, OTHER_QUEUE_SQLSTATE, CANCELED_SQLSTATE}
+# The server shuts down or restarts, unless an operator has ended this session alone.
+SHUTDOWN_ERRORS = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
 # Errors of CALL itself: the procedure did not start.
 NOT_STARTED_ERRORS = (
     asyncpg.InsufficientPrivilegeError,
@@ -248,15 +251,16 @@ class Database:
     def _close_if_lost(self, connection: GatewayConnection, error: Exception) -> bool:
         """Close a connection that the error has ended. False if it goes on.
 
-        After a failure of the server or the network all other connections are replaced too: new ones may reach another
-        server.
+        Most errors with which a server ends a session concern that session alone, such as a transaction_timeout.
         """
         if isinstance(error, SERVER_ERRORS) and not ends_connection(error):
             return False
         logger.warning("lost a database connection during a call: %s", loggable(error))
-        # An error that only the driver detected concerns this connection alone.
-        if connection.is_closed() or isinstance(error, SERVER_ERRORS):
-            self.pool.retire()
+        ended_with = last_error(error)
+        if isinstance(ended_with, SHUTDOWN_ERRORS):
+            self.pool.doubt()
+        elif ended_with is None and connection.is_closed():
+            self.pool.broke(connection)
         terminate(connection)
         return True
 

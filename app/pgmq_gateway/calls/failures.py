@@ -39,8 +39,17 @@ def ends_connection(error: ServerError) -> bool:
     # The driver raises class 08 for a broken connection, without a severity.
     if isinstance(error, asyncpg.PostgresConnectionError) and error.severity is None:
         return True
+    return last_error(error) is not None
+
+
+def last_error(error: ServerError | BaseException) -> object:
+    """The error with which the server has ended the session; None if it has not, or the connection broke without one.
+
+    It is the cause of the driver's error if the connection was closed after it.
+    """
     # A function can raise any SQLSTATE, but not these severities.
-    return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
+    errors = (error, getattr(error, "__cause__", None))
+    return next((one for one in errors if getattr(one, "severity_en", None) in {"FATAL", "PANIC"}), None)
 
 
 def may_be_committed(error: ServerError) -> bool:

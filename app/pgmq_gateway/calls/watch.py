@@ -180,7 +180,7 @@ class CatalogWatch:
     def _give_up_silent(self) -> None:
         """Close all connections to a server that neither responds nor accepts new connections."""
         if self._silent:
-            self._pool.retire(at_once=True)
+            self._pool.disconnect()
         self._silent = False
 
     async def _follow(self) -> None:

@@ -15,10 +15,14 @@ class GatewayConnection(Connection):
     """A connection on which calls run.
 
     server              the URI of its server
+    number              its place in the order in which the pool opened its connections
+    last_opened         the number of the newest one when it was acquired
     commit_interrupted  whether Postgres stopped waiting for a synchronous standby when it committed the last call
     """
 
     server = ""
+    number = 0
+    last_opened = 0
     commit_interrupted = False
 
     @property

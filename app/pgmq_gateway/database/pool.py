@@ -8,7 +8,7 @@ cleans the others while they are idle, or at the latest before another caller ge
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Set
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
@@ -52,7 +52,7 @@ class ConnectionPool:
         # Connections in use that are closed on release.
         self._retired: set[GatewayConnection] = set()
         self._retired_at = -RETIRE_INTERVAL_SECONDS
-        # Whether connections were lost, or could not be opened, and none works since.
+        # Whether the server may be lost: connections were, or could not be opened, and none has been opened since.
         self._lost = False
         # Runs after a failed attempt; until its end there is no other one.
         self._pause: asyncio.TimerHandle | None = None
@@ -91,7 +91,7 @@ class ConnectionPool:
     @property
     def in_use(self) -> set[GatewayConnection]:
         """The connections that are neither idle nor closed."""
-        return {one for one in self._open if not one.is_closed()}.difference(one for one, _ in self._idle)
+        return self._open.difference(one for one, _ in self._idle)
 
     @property
     def available(self) -> bool:
@@ -130,8 +130,13 @@ class ConnectionPool:
         Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
         """
         connection = self._take_idle(caller)
-        if connection is not None and self._is_clean_for(connection, caller):
-            return connection
+        if connection is None or not self._is_clean_for(connection, caller):
+            connection = await self._wait_for_one(connection, caller)
+        connection.last_opened = self.opened
+        return connection
+
+    async def _wait_for_one(self, connection: GatewayConnection | None, caller: Hashable) -> GatewayConnection:
+        """Clean the connection, or wait for another one."""
         try:
             async with asyncio.timeout(self._acquire_timeout):
                 while True:
@@ -142,33 +147,37 @@ class ConnectionPool:
         except TimeoutError:
             raise self.wait_ended() from None
 
-    def retire(self, *, at_once: bool = False, lost: bool = True) -> None:
-        """Replace all current connections.
+    def retire(self, *, lost: bool = True) -> None:
+        """Replace all current connections, those in use on their release.
 
-        at_once  also close connections in use, because the server no longer responds
-        lost     whether the server is shutting down or has become a standby; otherwise its sessions have new settings
+        lost  whether the server is shutting down or has become a standby; otherwise its sessions have new settings
         """
         self._retired_at = asyncio.get_running_loop().time()
-        while self._idle:
-            self._end(self._idle.pop()[0])
-        self._retired |= self._open
-        if at_once:
-            for connection in self._open:
-                terminate(connection)
-        self._lost = self._lost or lost
-        self._open_more()
+        self._replace(self._open, lost=lost)
 
-    def disconnect(self, server: str) -> None:
-        """Close all connections to a server that does not respond, those in use too."""
-        for connection, since in list(self._idle):
-            if connection.server == server:
-                self._idle.remove((connection, since))
+    def broke(self, connection: GatewayConnection) -> None:
+        """Replace the connections to this server that were open when the call began that broke: they can be as dead."""
+        earlier = (one for one in self._open if one.number <= connection.last_opened)
+        self._replace({one for one in earlier if one.server == connection.server})
+
+    def disconnect(self, server: str | None = None) -> None:
+        """Close all connections to a server that does not respond, those in use too; None: all servers."""
+        silent = {one for one in self._open if server is None or one.server == server}
+        for connection in silent.difference(one for one, _ in self._idle):
+            terminate(connection)
+        self._replace(silent)
+
+    def doubt(self) -> None:
+        """Open a connection to find out whether the server can still be reached: it has ended one of its sessions."""
+        self._replace(set())
+
+    def _replace(self, connections: Set[GatewayConnection], *, lost: bool = True) -> None:
+        idle, self._idle = self._idle, deque(one for one in self._idle if one[0] not in connections)
+        self._retired |= connections
+        self._lost = self._lost or lost
+        for connection, _ in idle:
+            if connection in connections:
                 self._end(connection)
-        for connection in self._open:
-            if connection.server == server:
-                self._retired.add(connection)
-                terminate(connection)
-        self._lost = True
         self._open_more()
 
     async def wait_for_more(self, opened: int, patience: float) -> None:
@@ -269,7 +278,7 @@ class ConnectionPool:
                 self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle)
 
     def _open_more(self) -> None:
-        """Open connections for waiting calls; if the server was lost, one, even if no call waits."""
+        """Open connections for waiting calls; if the server may be lost, one, even if no call waits."""
         while self._opened < self._size and self._pause is None and self._needs_more:
             self._opened += 1
             attempt = asyncio.ensure_future(self._connect())
@@ -285,12 +294,26 @@ class ConnectionPool:
         else:
             self._lost = False
             self._backoff.reset()
-            self.opened += 1
-            self._another.set()
-            self._another = asyncio.Event()
-            self._open.add(attempt.result())
-            self._hand_over(attempt.result())
+            self._add(attempt.result())
             self._open_more()
+
+    def _add(self, connection: GatewayConnection) -> None:
+        self.opened += 1
+        self._another.set()
+        self._another = asyncio.Event()
+        connection.number = self.opened
+        connection.add_termination_listener(lambda _: self._has_closed(connection))
+        self._open.add(connection)
+        self._hand_over(connection)
+
+    def _has_closed(self, connection: GatewayConnection) -> None:
+        """Forget a connection that has closed; one in use still counts until its release."""
+        self._open.discard(connection)
+        self._retired.discard(connection)
+        if any(connection is one for one, _ in self._idle):
+            self._idle = deque(idle for idle in self._idle if idle[0] is not connection)
+            self.lost += 1
+            self._removed(connection)
 
     def _failed(self, error: BaseException) -> None:
         """Report an attempt's failure to the calls that no other attempt may still serve, and pause."""
@@ -314,9 +337,9 @@ class ConnectionPool:
 
     @property
     def _needs_more(self) -> bool:
-        if self.reachable:
-            return self._short
-        return not self._attempts and (bool(self._waiting) or self._all_released is None)
+        if self._lost and not self._attempts:
+            return bool(self._waiting) or self._all_released is None
+        return self.reachable and self._short
 
     @property
     def _short(self) -> bool:
