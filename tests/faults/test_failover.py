@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
-from pgmq_gateway.database import attempt, stalls
+from pgmq_gateway.database import attempt, deadline, stalls
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
@@ -327,6 +327,20 @@ async def test_d4_calls_in_flight_end_when_their_server_freezes(
     await until_async(lambda: patient.watch.ready)
     async with connected(pool) as connection:
         assert await connection.fetchval("select 1") == 1
+
+
+async def test_d4_a_cancel_request_to_a_server_that_froze_delays_no_call(
+    patient: Gateway, wire: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "CANCEL_TIMEOUT_SECONDS", 600)
+    async with connected(patient.database.pool) as connection:
+        wire.freeze()
+        before = wire.accepted
+        sleeping = asyncio.create_task(deadline.within(0.01, connection, connection.execute("select pg_sleep(600)")))
+        await until_async(lambda: wire.accepted > before)
+        patient.database.pool.disconnect(connection.server)
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await asyncio.wait_for(sleeping, TIMEOUT_SECONDS)
 
 
 async def test_d4_a_long_call_on_a_server_that_responds_goes_on(

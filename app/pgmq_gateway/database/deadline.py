@@ -69,6 +69,8 @@ class _Supervision:
     async def end(self) -> None:
         self._timer.cancel()
         if self.cancelling is not None:
+            if self._connection.is_closed():
+                self.cancelling.cancel()
             # A cancel request that is still in flight would cancel the connection's next statement.
             await asyncio.wait([self.cancelling])
 
