@@ -343,6 +343,24 @@ async def test_d4_a_cancel_request_to_a_server_that_froze_delays_no_call(
             await asyncio.wait_for(sleeping, TIMEOUT_SECONDS)
 
 
+async def test_d4_no_call_waits_for_a_server_that_does_not_respond(
+    wire: Proxy, database: str, pool: Callable[[str, float], ConnectionPool]
+) -> None:
+    connections = pool(login(wire, database), 600)
+    async with connected(connections) as connection:
+        waiting = asyncio.create_task(connections.acquire())
+        await asyncio.sleep(0)
+        wire.freeze()
+        connections.disconnect(connection.server)
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(waiting, TIMEOUT_SECONDS)
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(connections.acquire(), TIMEOUT_SECONDS)
+    wire.heal()
+    async with connected(connections) as connection:
+        assert await connection.fetchval("select 1") == 1
+
+
 async def test_d4_a_long_call_on_a_server_that_responds_goes_on(
     short_stalls: None,  # noqa: ARG001 the order counts
     patient: Gateway,

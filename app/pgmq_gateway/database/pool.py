@@ -54,6 +54,8 @@ class ConnectionPool:
         self._retired_at = -RETIRE_INTERVAL_SECONDS
         # Whether the server may be lost: connections were, or could not be opened, and none has been opened since.
         self._lost = False
+        # Whether they were lost because their server does not respond.
+        self._silent = False
         # Runs after a failed attempt; until its end there is no other one.
         self._pause: asyncio.TimerHandle | None = None
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
@@ -166,6 +168,7 @@ class ConnectionPool:
         for connection in silent.difference(one for one, _ in self._idle):
             terminate(connection)
         self._replace(silent)
+        self._end_waits()
 
     def doubt(self) -> None:
         """Open a connection to find out whether the server can still be reached: it has ended one of its sessions."""
@@ -248,6 +251,8 @@ class ConnectionPool:
         return None
 
     async def _opened_or_free(self) -> GatewayConnection:
+        if self._silent:
+            raise Unavailable
         future: asyncio.Future[GatewayConnection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         if self._short and self._pause is not None and self._opened < self._size:
@@ -263,6 +268,17 @@ class ConnectionPool:
                 # Assigned and cancelled in the same turn of the loop.
                 self.release(future.result())
             raise
+
+    def _end_waits(self) -> None:
+        """End the wait of calls for a server that does not respond, unless connections to another one work.
+
+        They have waited for seconds, and it can take as long until there is another connection.
+        """
+        if self._works:
+            return
+        self._silent = True
+        while (first := self._first_waiting()) is not None:
+            first.set_exception(Unavailable())
 
     def _hand_over(self, connection: GatewayConnection) -> None:
         """Assign the connection to the oldest waiting call, or keep it idle."""
@@ -292,7 +308,7 @@ class ConnectionPool:
         elif (error := attempt.exception()) is not None:
             self._failed(error)
         else:
-            self._lost = False
+            self._lost = self._silent = False
             self._backoff.reset()
             self._add(attempt.result())
             self._open_more()
