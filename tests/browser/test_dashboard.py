@@ -360,8 +360,10 @@ async def test_u8_pages_opened_in_an_outage_fill_themselves(
         await replace(dashboard, url=url).sign_in(tab, "/health")
         proxy.refuse()
         proxy.cut()
-        pages = overview, connect, details = tab, await tab.context.new_page(), await tab.context.new_page()
-        for page, path in ((overview, "/"), (connect, f"/connect?queue={queue}"), (details, f"/queues/{queue}")):
+        overview, *others = pages = [tab, *[await tab.context.new_page() for _ in range(3)]]
+        details, access, connect = others
+        paths = ("/", f"/queues/{queue}", f"/access?queue={queue}", f"/connect?queue={queue}")
+        for page, path in zip(pages, paths, strict=True):
             await page.goto(url + path)
             await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
             await expect(page.get_by_role("alert")).to_have_count(1)
@@ -371,6 +373,8 @@ async def test_u8_pages_opened_in_an_outage_fill_themselves(
         await expect(details.get_by_role("button", name="Open message")).to_have_count(1)
         await expect(details.get_by_role("region", name="Warnings")).to_be_visible()
         await expect(details.locator(".chart svg")).to_have_count(3)
+        await access.get_by_role("button", name="Update now").click()
+        await expect(access.get_by_role("switch", name="anon: permission to send")).to_be_visible()
         await connect.get_by_label("Queue", exact=True).click()
         await expect(connect.get_by_role("option", name=queue, exact=True)).to_be_visible()
         for page in pages:
