@@ -62,7 +62,13 @@ class Gateway:
         self.database = Database(settings)
         self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
         self.watch = CatalogWatch(settings, self.database.pool, self.database.connector.servers, self.outdated)
-        self.stalls = StallCheck(self.database.pool, self.database.connector.probe, self._lose)
+        self.stalls = StallCheck(
+            self.database.pool,
+            self.database.connector.servers,
+            settings.db_pool_acquisition_timeout,
+            self.database.connector.probe,
+            self._lose,
+        )
         self.history = History(settings, self.database.pool, self.watch)
         self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
         self.admission = AdmissionQueue(settings, self.database, self.sharing)

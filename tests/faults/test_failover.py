@@ -5,9 +5,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -374,6 +375,82 @@ async def test_d4_a_long_call_on_a_server_that_responds_goes_on(
         connection.terminate()
         with pytest.raises(asyncpg.PostgresConnectionError):
             await sleeping
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_d4_a_server_is_lost_only_if_neither_logins_nor_calls_end(
+    short_stalls: None,  # noqa: ARG001 the order counts
+    wire: Proxy,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ends: bool,
+) -> None:
+    monkeypatch.setattr(stalls, "PROBE_TIMEOUT_SECONDS", 60)
+    connect = Connector(login(wire, database))
+    pool, probes = ConnectionPool(2, 60, connect, connect.servers), 0
+    lost: list[str] = []
+
+    async def slow_login(_: str) -> None:
+        nonlocal probes
+        probes += 1
+        if ends:
+            async with pool.connection() as other:
+                await other.execute("select 1")
+        raise TimeoutError
+
+    check = asyncio.create_task(stalls.StallCheck(pool, connect.servers, 60, slow_login, lost.append).run())
+    async with pool.connection() as connection:
+        sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
+        await until_async(lambda: probes > 2)
+        assert bool(lost) is not ends
+        check.cancel()
+        connection.terminate()
+        await asyncio.wait([sleeping, check])
+    await pool.close()
+
+
+async def test_d4_a_slow_login_gets_twice_the_time_of_the_last_one(
+    short_stalls: None,  # noqa: ARG001 the order counts
+    silent: tuple[Proxy, set[int]],
+    wire: Proxy,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stalls, "PROBE_TIMEOUT_SECONDS", 0)
+    proxy, asked = silent
+    connect = Connector(login(wire, database))
+    pool = ConnectionPool(1, 60, connect, connect.servers)
+    lost: list[str] = []
+
+    def probe(_: str) -> Coroutine[Any, Any, None]:
+        return connect.probe(login(proxy, database))
+
+    check = asyncio.create_task(stalls.StallCheck(pool, connect.servers, 60, probe, lost.append).run())
+    async with pool.connection() as connection:
+        assert connect.servers.login_seconds(connection.server) > 0
+        connect.servers.has_logged_in(connection.server, 300)
+        sleeping = asyncio.create_task(connection.execute("select pg_sleep(600)"))
+        await until_async(lambda: asked)
+        assert not lost
+        check.cancel()
+        connection.terminate()
+        await asyncio.wait([sleeping, check])
+    await pool.close()
+
+
+async def test_d4_a_wait_that_ends_while_the_server_is_in_doubt_is_unavailable(wire: Proxy, database: str) -> None:
+    connect = Connector(login(wire, database))
+    pool = ConnectionPool(2, 0.05, connect, connect.servers)
+    async with connected(pool) as busy, connected(pool):
+        with connect.servers.probed(busy.server):
+            with pytest.raises(Unavailable):
+                await pool.acquire()
+            assert pool.timeouts == 0
+        with pytest.raises(PoolTimeout):
+            await pool.acquire()
+        assert pool.timeouts == 1
+    await pool.close()
 
 
 async def test_keepalive_options_are_those_of_the_uri(wire: Proxy, database: str) -> None:

@@ -120,7 +120,9 @@ class Database:
             prepared=settings.db_prepared_statements,
             call_timeout=settings.call_timeout,
         )
-        self.pool = ConnectionPool(self._size, settings.db_pool_acquisition_timeout, self.connector)
+        self.pool = ConnectionPool(
+            self._size, settings.db_pool_acquisition_timeout, self.connector, self.connector.servers
+        )
         self._search_paths = {
             schema: ", ".join(quote(name) for name in dict.fromkeys((schema, *settings.db_extra_search_path)))
             for schema in settings.db_schemas

@@ -86,7 +86,8 @@ class Connector:
         connection.terminate()
 
     async def _log_in(self, uri: str, attribute: SessionAttribute | None = None) -> GatewayConnection:
-        return await asyncpg.connect(
+        began = asyncio.get_running_loop().time()
+        connection: GatewayConnection = await asyncpg.connect(
             uri,
             server_settings=self._session,
             timeout=self._address.connect_timeout,
@@ -95,6 +96,8 @@ class Connector:
             connection_class=GatewayConnection if self._prepared else PooledConnection,
             target_session_attrs=attribute,
         )
+        self.servers.has_logged_in(uri, asyncio.get_running_loop().time() - began)
+        return connection
 
     async def _open(self, uri: str) -> GatewayConnection:
         """A new connection to one of the servers, within the connect timeout."""

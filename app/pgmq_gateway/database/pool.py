@@ -16,6 +16,7 @@ import asyncpg
 from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.database.cleaning import clean
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, GatewayConnection, loggable
+from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
 logger = logging.getLogger("pgmq_gateway")
@@ -36,14 +37,22 @@ class ConnectionPool:
     """At most `size` connections, opened with `connect`.
 
     acquire_timeout  seconds that a caller waits for a free connection
+    servers          what is known about the servers
     timeouts         calls so far that got none in time, although connections work
     opened           connections opened so far
     lost             connections that broke, or could not be cleaned
     failed           failed attempts to open one
     """
 
-    def __init__(self, size: int, acquire_timeout: float, connect: Callable[[], Awaitable[GatewayConnection]]) -> None:
+    def __init__(
+        self,
+        size: int,
+        acquire_timeout: float,
+        connect: Callable[[], Awaitable[GatewayConnection]],
+        servers: Servers | None = None,
+    ) -> None:
         self._size = size
+        self._servers = servers or Servers()
         self._acquire_timeout = acquire_timeout
         self._connect = connect
         # Number of connections that are open or being opened, and the open ones.
@@ -111,8 +120,8 @@ class ConnectionPool:
         return len(self._open) > len(self._retired)
 
     def wait_ended(self) -> PoolTimeout | Unavailable:
-        """The error of a call that waited in vain: connections are busy, or there is none that works."""
-        if not self._works:
+        """The error of a call that waited in vain: connections are busy, or none is known to work."""
+        if not self._works or self._servers.in_doubt:
             return Unavailable()
         self.timeouts += 1
         return PoolTimeout()
@@ -215,6 +224,7 @@ class ConnectionPool:
             self.lost += 1
             self._removed(connection)
         else:
+            self._servers.has_responded(connection.server)
             self._hand_over(connection)
 
     async def close(self) -> None:
