@@ -195,6 +195,20 @@ async def test_d3_a_server_that_refused_is_tried_again_while_another_is_silent(
     await (await asyncio.wait_for(connecting, TIMEOUT_SECONDS)).close()
 
 
+async def test_d3_a_silent_server_does_not_delay_a_primary_that_is_taken_for_lack_of_a_standby(
+    silent: tuple[Proxy, set[int]], wire: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_SECONDS", 600)
+    hosts = f"127.0.0.1:{silent[0].port},127.0.0.1:{wire.port}"
+    target = "sslmode=disable&target_session_attrs=prefer-standby"
+    connect = Connector(f"postgresql://authenticator@{hosts}/{database}?{target}")
+    connection = await asyncio.wait_for(connect(), TIMEOUT_SECONDS)
+    assert await connection.fetchval("select not pg_is_in_recovery()")
+    # A write on a standby that is preferred later is no reason to look for a primary.
+    assert not connect.primary
+    await connection.close()
+
+
 @pytest.fixture
 async def crowded() -> AsyncIterator[Callable[[], tuple[int, int]]]:
     """A server that rejects each connection; gives its port and how often it did."""
@@ -545,6 +559,17 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
         yield start
 
 
+async def on_standby(others: str, second: Proxy, database: object) -> bool:
+    """Whether a connector that prefers standbys selects the last server."""
+    hosts = f"{others},127.0.0.1:{second.port}"
+    uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&target_session_attrs=prefer-standby"
+    connection = await Connector(uri)()
+    try:
+        return bool(await connection.fetchval("select pg_is_in_recovery()"))
+    finally:
+        await connection.close()
+
+
 def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_postgrest(
     faulty: Faulty,
     jobs: str,
@@ -574,6 +599,7 @@ def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_po
         other = {"queue_name": jobs, "message": 3}
         assert reading.client.post("/rpc/send", json=other, headers=bearer("authenticated")).status_code == 405
         assert "cannot be cleaned" not in reading.server.log.read_text()
+        assert asyncio.run(on_standby(f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{moving.port}", second, database))
         # The address leads to the standby before its promotion.
         moving.aim(standby / SOCKET_NAME)
         moving.cut()

@@ -30,7 +30,7 @@ def servers(text: str) -> list[Mapping[str, str]]:
         ("host=a,b port=1,2", [("a", "1"), ("b", "2")]),
         ("postgresql://", [(None, None)]),
         # The driver takes a standby only after it has tried all servers.
-        ("postgresql://a,b/db?target_session_attrs=prefer-standby", [("a,b", None)]),
+        ("postgresql://a,b/db?target_session_attrs=prefer-standby", [("a", None), ("b", None)]),
     ],
 )
 def test_each_server_has_a_uri(uri: str, found: list[tuple[str | None, str | None]]) -> None:

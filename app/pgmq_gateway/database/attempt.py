@@ -62,7 +62,7 @@ class Attempt:
                         return one.result()
                     self._failed(self._tries.pop(one).uri, error)
         finally:
-            await self._end()
+            self._end()
 
     async def _wait(self, accepted: asyncio.Future[str]) -> None:
         awaited: list[asyncio.Future[Any]] = [*self._tries, accepted]
@@ -98,9 +98,13 @@ class Attempt:
         if not isinstance(error, TimeoutError):
             self._try(uri, RETRY_SECONDS)
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
+        # Without waiting for them: a cancellation meanwhile would lose the connection that is returned.
         for one in self._tries:
             one.cancel()
-        for outcome in await asyncio.gather(*self._tries, return_exceptions=True):
-            if isinstance(outcome, GatewayConnection):
-                outcome.terminate()
+            one.add_done_callback(_close)
+
+
+def _close(surplus: asyncio.Task[GatewayConnection]) -> None:
+    if not surplus.cancelled() and surplus.exception() is None:
+        surplus.result().terminate()

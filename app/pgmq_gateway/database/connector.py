@@ -4,12 +4,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import ClassVar
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from pgmq_gateway.database.attempt import Attempt
+from pgmq_gateway.database.attempt import FAILURES, Attempt
 from pgmq_gateway.database.cleaning import SESSION_SETTINGS
 from pgmq_gateway.database.driver import Connection, GatewayConnection
 from pgmq_gateway.database.servers import Servers
@@ -26,6 +27,12 @@ select
 """
 
 
+# With prefer-standby, the time for a standby to accept the connection before any server may.
+STANDBY_SECONDS = 1.0
+# Of target_session_attrs, with which writes are not expected to succeed.
+STANDBYS = frozenset({"standby", "prefer-standby", "read-only"})
+
+
 class Connector:
     """Opens connections to one database.
 
@@ -33,7 +40,7 @@ class Connector:
     statement_timeout  seconds, 0 for none, as the newest connection reports it: the operator's call timeout, or else
                        that of the login role
     read_only          whether the newest connection's transactions are read-only by default
-    primary            whether any connection so far led to a primary
+    primary            whether any connection so far led to a primary, unless target_session_attrs asks for standbys
     seeks_primary      whether standbys are refused until there is a primary again
     pooled             whether a pooler may run each transaction in another session: one of the connections so far had
                        another process than the one that it was opened with, or prepared statements are off, which only
@@ -75,7 +82,14 @@ class Connector:
 
     async def __call__(self) -> GatewayConnection:
         """A new connection. Raises TimeoutError, OSError and the driver's errors, as one of the servers caused them."""
-        return await Attempt(self._open, self.servers, self._address.uris).run()
+        if self._address.target == "prefer-standby":
+            with suppress(TimeoutError, *FAILURES):
+                async with asyncio.timeout(STANDBY_SECONDS):
+                    return await self._attempt(SessionAttribute.standby)
+        return await self._attempt()
+
+    async def _attempt(self, attribute: SessionAttribute | None = None) -> GatewayConnection:
+        return await Attempt(lambda uri: self._open(uri, attribute), self.servers, self._address.uris).run()
 
     async def probe(self, uri: str) -> None:
         """Log in to one of the servers, whatever its state, and leave. Raises what opening a connection raises.
@@ -99,13 +113,13 @@ class Connector:
         self.servers.has_logged_in(uri, asyncio.get_running_loop().time() - began)
         return connection
 
-    async def _open(self, uri: str) -> GatewayConnection:
+    async def _open(self, uri: str, attribute: SessionAttribute | None) -> GatewayConnection:
         """A new connection to one of the servers, within the connect timeout."""
         async with asyncio.timeout(self._address.connect_timeout):
-            return await self._prepared_for_calls(uri)
+            return await self._prepared_for_calls(uri, attribute)
 
-    async def _prepared_for_calls(self, uri: str) -> GatewayConnection:
-        connection = await self._log_in(uri)
+    async def _prepared_for_calls(self, uri: str, attribute: SessionAttribute | None) -> GatewayConnection:
+        connection = await self._log_in(uri, attribute)
         try:
             connection.server = uri
             connection.add_log_listener(lambda _, message: _note_interruption(connection, message))
@@ -119,7 +133,7 @@ class Connector:
             raise
         standby, self.read_only, statement_timeout, process = state.values()
         self.pooled = self.pooled or process != connection.get_server_pid()
-        self.primary = self.primary or not standby
+        self.primary = self.primary or not (standby or self._address.target in STANDBYS)
         self.seeks_primary = self.seeks_primary and standby
         self.statement_timeout = seconds(statement_timeout) or 0.0
         return connection

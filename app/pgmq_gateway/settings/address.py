@@ -84,12 +84,14 @@ class Address:
     uris                one for each server, in the order of attempts, as the driver takes them
     connect_timeout     seconds, for each server
     system_authorities  verify the server's name and certificate with the certificate authorities of this system
+    target              target_session_attrs: which servers are wanted
     """
 
     uris: Sequence[str]
     connect_timeout: float
     keepalive: Keepalive
     system_authorities: bool = False
+    target: str = "any"
 
     @classmethod
     def of(cls, text: str) -> "Address":
@@ -104,13 +106,11 @@ class Address:
         system_authorities = _require_tls(given)
         _refuse_unreadable(given)
         its = {name: value for name, value in given.items() if name in DRIVER_PARAMETERS}
-        # Here the driver needs all servers at once: it takes a primary only when no standby accepts connections.
-        together = its.get("target_session_attrs") == "prefer-standby"
-        uris = [_uri(group, its) for group in ([servers] if together else [[server] for server in servers])]
+        uris = [_uri(host, port, its) for host, port in servers]
         # To libpq 0 means no timeout; the gateway always applies one.
         connect_timeout = numbers.pop("connect_timeout", 0) or CONNECT_TIMEOUT_SECONDS
         keepalive = Keepalive(**{KEEPALIVE_PARAMETERS[name]: value for name, value in numbers.items()})
-        return cls(uris, connect_timeout, keepalive, system_authorities)
+        return cls(uris, connect_timeout, keepalive, system_authorities, its.get("target_session_attrs", "any"))
 
 
 def _number(name: str, value: str) -> int:
@@ -173,8 +173,6 @@ def _refuse_unsupported(given: Mapping[str, str]) -> None:
             raise ValueError(f"the gateway supports {name}={' and '.join(values)} only: change or remove it")
 
 
-def _uri(servers: Sequence[tuple[str, str]], others: Mapping[str, str]) -> str:
-    hosts = ",".join(f"[{host}]" if ":" in host and not host.startswith("/") else host for host, _ in servers)
-    ports = ",".join(port or "5432" for _, port in servers) if any(port for _, port in servers) else ""
-    pairs = {"host": hosts, "port": ports, **others}
+def _uri(host: str, port: str, others: Mapping[str, str]) -> str:
+    pairs = {"host": f"[{host}]" if ":" in host and not host.startswith("/") else host, "port": port, **others}
     return f"postgresql://?{urlencode({name: value for name, value in pairs.items() if value}, quote_via=quote)}"
