@@ -48,6 +48,20 @@ begin
                 execute format('grant %I to authenticator', wanted.name);
             exception
                 when unique_violation then null;
+                when insufficient_privilege then
+                    -- Since Postgres 16 CREATEROLE is not enough: a role's creator has ADMIN on it.
+                    raise exception 'role % has no permission to grant role % to authenticator', current_user, wanted.name
+                        using errcode = 'insufficient_privilege',
+                              hint = format(
+                                  'As a superuser run "grant %s to %I with admin option", then install again.',
+                                  (
+                                      select string_agg(r.rolname, ', ' order by r.rolname)
+                                      from pg_catalog.pg_roles r
+                                      where r.rolname in ('anon', 'authenticated', 'service_role')
+                                        and not pg_has_role('authenticator', r.oid, 'member')
+                                        and not pg_has_role(r.oid, 'member with admin option')
+                                  ),
+                                  current_user);
             end;
         end if;
     end loop;

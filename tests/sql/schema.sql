@@ -2112,7 +2112,7 @@ CREATE FUNCTION pgmq_gateway.count_sent(queue_table regclass) RETURNS bigint
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(pg_sequence_last_value(s.oid), 0)
+    select case when has_sequence_privilege(s.oid, 'USAGE, SELECT') then coalesce(pg_sequence_last_value(s.oid), 0) end
     from pg_depend as d
     join pg_class as s on s.oid = d.objid and s.relkind = 'S'
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
@@ -2872,6 +2872,7 @@ declare
     owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
     callers constant text := format('%I, anon, authenticated, service_role', owner);
     routine regprocedure;
+    relation record;
 begin
     execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
     -- By name, not by signature: pop, for example, has a quantity since pgmq 1.7.
@@ -2883,13 +2884,26 @@ begin
     loop
         execute format('grant execute on function %s to %s', routine, callers);
     end loop;
-    grant select, insert, update, delete on all tables in schema pgmq to service_role;
+    -- Not ON ALL TABLES, which fails at the first table of another owner.
+    for relation in
+        select c.oid::regclass as name, c.relkind = 'S' as is_sequence
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+          and pg_has_role(c.relowner, 'usage')
+    loop
+        if relation.is_sequence then
+            execute format('grant usage, select, update on sequence %s to anon, authenticated, service_role', relation.name);
+        else
+            execute format('grant select, insert, update, delete on table %s to service_role', relation.name);
+            if owner = 'postgres' then
+                execute format('grant all on table %s to postgres', relation.name);
+            end if;
+        end if;
+    end loop;
     alter default privileges in schema pgmq grant select, insert, update, delete on tables to service_role;
     if owner = 'postgres' then
-        grant all on all tables in schema pgmq to postgres;
         alter default privileges in schema pgmq grant all on tables to postgres;
     end if;
-    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
     alter default privileges in schema pgmq
         grant usage, select, update on sequences to anon, authenticated, service_role;
 end;
@@ -4941,7 +4955,7 @@ CREATE VIEW pgmq_gateway.tables AS
             c_1.relpages
            FROM pg_class c_1
           WHERE ((c_1.relnamespace = ('pgmq'::regnamespace)::oid) AND (c_1.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT c_1.relispartition) AND (NOT (c_1.relowner IN ( SELECT r.oid
-                   FROM pgmq_gateway.caller_roles() r(oid, role)))) AND (NOT (EXISTS ( SELECT
+                   FROM pgmq_gateway.caller_roles() r(oid, role)))) AND has_table_privilege(c_1.oid, 'SELECT'::text) AND (NOT (EXISTS ( SELECT
                    FROM pg_locks l
                   WHERE ((l.relation = c_1.oid) AND (l.mode = 'AccessExclusiveLock'::text) AND (l.pid <> pg_backend_pid()))))))
         )

@@ -1,11 +1,14 @@
 """Installing as the database's owner with CREATEROLE, as on managed servers: service_role has no BYPASSRLS (D8)."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from pgmq_gateway.install.findings import InstallError
+from pgmq_gateway.install.migrations import PGMQ
 from pgmq_gateway.install.owner import left_to_do
 from tests import server
 from tests.databases import Sql, runner
@@ -94,11 +97,54 @@ async def test_d8_queues_that_exist_get_policies(blank_server: Cluster, connect:
     assert sql("select distinct polname::text, polroles = array['service_role'::regrole::oid] from pg_policy") == [
         ("service_role: all messages", True)
     ]
-    # Only a superuser can help where a table has another owner.
+
+
+async def test_d8_roles_of_another_creator_need_one_grant(blank_server: Cluster, connect: Connect) -> None:
+    if connect(blank_server.uri()).info.server_version < 16_00_00:
+        pytest.skip("before Postgres 16 CREATEROLE is enough")
+    blank_server.execute(
+        OWNER, "create role anon", "create role service_role bypassrls", "create role authenticator login noinherit"
+    )
+    uri = blank_server.uri(blank_server.create("owner"), "owner", "x")
+    with pytest.raises(
+        InstallError, match="role owner has no permission to grant role anon to authenticator"
+    ) as refused:
+        await installed(uri)
+    statement = re.search(r'As a superuser run "(.*)", then install again', str(refused.value))
+    assert statement is not None
+    blank_server.execute(statement[1])
+    done = server.run("install", "--db-uri", uri, env=LOGIN)
+    assert done.stdout.startswith("installed: 0001_roles\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        'pgmq-gateway: role owner has no permission to set the password of authenticator: as a superuser run "grant'
+        ' authenticator to owner with admin option", or leave AUTHENTICATOR_PASSWORD out\n',
+    )
+    assert await found(uri) == []
+
+
+async def test_d8_pgmq_of_another_owner_is_refused(blank_server: Cluster, connect: Connect) -> None:
+    blank_server.execute(OWNER)
+    name = blank_server.create("owner")
+    runner(connect(blank_server.uri(name)))("create schema pgmq create table meta (queue_name text unique not null)")
+    for work in (installed, found):
+        with pytest.raises(
+            InstallError, match=r"^schema pgmq is owned by boss, .*: install as boss or as a superuser$"
+        ):
+            await work(blank_server.uri(name, "owner", "x"))
+
+
+async def test_d8_a_queue_of_another_owner_stays_as_it_is(blank_server: Cluster, connect: Connect) -> None:
+    blank_server.execute(OWNER)
+    name = blank_server.create("owner")
+    uri = blank_server.uri(name, "owner", "x")
+    runner(connect(uri))((PGMQ / "pgmq.sql").read_text())
     boss = runner(connect(blank_server.uri(name)))
-    boss("alter table pgmq.q_made owner to boss")
-    boss('drop policy "service_role: all messages" on pgmq.q_made')
-    assert await installed(uri) == []
+    boss("select pgmq.create('made')")
+    boss("alter table pgmq.q_made enable row level security")
+    assert WAY in await installed(uri)
+    assert boss("select relname from pg_class where relname ~ '^._made$' and relacl is not null") == []
+    assert await found(uri) == []
     async with connected(uri) as connection:
         assert await left_to_do(connection, "X") == [
             "service_role has no BYPASSRLS, and no policy gives it the messages of pgmq.q_made. As a superuser run:"

@@ -288,12 +288,11 @@ async def _install(
                 print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
                 return 0 if up_to_date else 1
             done = await install(connection, replace=replace, keep_trigger=keep_trigger, progress=report)
+            print("\n".join(done) or "up to date")
             if password := os.environ.get(PASSWORD_VARIABLE):
                 await set_login_password(connection, password)
-            left = await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []
-    print("\n".join(done) or "up to date")
-    for step in left:
-        print(f"left to do: {step}")
+            for step in await left_to_do(connection, PASSWORD_VARIABLE) if db_uri else []:
+                print(f"left to do: {step}")
     return 0
 
 

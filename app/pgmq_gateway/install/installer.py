@@ -77,6 +77,7 @@ async def install(
     """
     release = release or Release.this()
     try:
+        await state.require_pgmq(connection)
         before = await time_limits(connection)
         applied = await migrate(connection, release.migrations, progress)
         done = [f"installed: {migration}" for migration in applied]
@@ -114,6 +115,7 @@ async def check(connection: Connection) -> Sequence[Finding]:
     """The differences that `install` would repair or respect. Writes nothing. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
+        await state.require_pgmq(connection)
         todo = await pending(connection, release.migrations)
         await use_catalog_names(connection)
         installer = await connection.fetchval("select current_user")

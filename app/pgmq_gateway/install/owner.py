@@ -90,7 +90,14 @@ async def set_login_password(connection: Connection, password: str) -> None:
     """
     if not password or not (password.isascii() and password.isprintable()):
         raise OwnerError("the login role's password must be made of printable ASCII characters")
-    await connection.execute(f"alter role {LOGIN_ROLE} login password '{_scram_verifier(password)}'")
+    try:
+        await connection.execute(f"alter role {LOGIN_ROLE} login password '{_scram_verifier(password)}'")
+    except asyncpg.InsufficientPrivilegeError:
+        name = await connection.fetchval("select quote_ident(current_user)")
+        raise OwnerError(
+            f"role {name} has no permission to set the password of {LOGIN_ROLE}: as a superuser run"
+            f' "grant {LOGIN_ROLE} to {name} with admin option", or leave AUTHENTICATOR_PASSWORD out'
+        ) from None
 
 
 def _scram_verifier(password: str, iterations: int = 4096) -> str:

@@ -44,6 +44,20 @@ join pg_catalog.pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
 where n.nspname in ('pgmq_gateway', 'pgmq_admin')
 """
 
+_OWNER_OF_PGMQ = """
+select o.what, r.rolname as owner, current_user as installer
+from (
+    select 1, 'schema pgmq', n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'pgmq'
+    union all
+    select 2, 'table pgmq.meta', c.relowner
+    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'pgmq' and c.relname = 'meta'
+) as o (place, what, owner)
+join pg_catalog.pg_roles as r on r.oid = o.owner
+where not pg_has_role(r.oid, 'usage')
+order by o.place
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Object:
@@ -68,6 +82,15 @@ async def missing_roles(connection: Connection) -> Sequence[str]:
     wanted = [*CALLERS, LOGIN_ROLE]
     there = {row["rolname"] for row in await connection.fetch(_ROLES, wanted)}
     return [role for role in wanted if role not in there]
+
+
+async def require_pgmq(connection: Connection) -> None:
+    """Raise InstallError if the role of this connection does not have the privileges of pgmq's owner."""
+    if row := await connection.fetchrow(_OWNER_OF_PGMQ):
+        raise InstallError(
+            f"{row['what']} is owned by {row['owner']}, whose privileges {row['installer']} does not have: install as"
+            f" {row['owner']} or as a superuser"
+        )
 
 
 async def findings(connection: Connection, scripts: Sequence[Script], installer: str) -> list[Finding]:

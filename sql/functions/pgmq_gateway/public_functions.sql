@@ -29,6 +29,7 @@ declare
     owner constant text := case when to_regrole('postgres') is null then 'service_role' else 'postgres' end;
     callers constant text := format('%I, anon, authenticated, service_role', owner);
     routine regprocedure;
+    relation record;
 begin
     execute format('grant usage on schema pgmq, pgmq_public to %s', callers);
     -- By name, not by signature: pop, for example, has a quantity since pgmq 1.7.
@@ -40,13 +41,26 @@ begin
     loop
         execute format('grant execute on function %s to %s', routine, callers);
     end loop;
-    grant select, insert, update, delete on all tables in schema pgmq to service_role;
+    -- Not ON ALL TABLES, which fails at the first table of another owner.
+    for relation in
+        select c.oid::regclass as name, c.relkind = 'S' as is_sequence
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+          and pg_has_role(c.relowner, 'usage')
+    loop
+        if relation.is_sequence then
+            execute format('grant usage, select, update on sequence %s to anon, authenticated, service_role', relation.name);
+        else
+            execute format('grant select, insert, update, delete on table %s to service_role', relation.name);
+            if owner = 'postgres' then
+                execute format('grant all on table %s to postgres', relation.name);
+            end if;
+        end if;
+    end loop;
     alter default privileges in schema pgmq grant select, insert, update, delete on tables to service_role;
     if owner = 'postgres' then
-        grant all on all tables in schema pgmq to postgres;
         alter default privileges in schema pgmq grant all on tables to postgres;
     end if;
-    grant usage, select, update on all sequences in schema pgmq to anon, authenticated, service_role;
     alter default privileges in schema pgmq
         grant usage, select, update on sequences to anon, authenticated, service_role;
 end;

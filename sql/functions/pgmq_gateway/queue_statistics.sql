@@ -1,6 +1,7 @@
 -- The tables of queues and archives with Postgres' own statistics, summed over their partitions; no row is read. Tables
 -- that another session is purging or dropping are left out, because reading their size would wait for its lock, and so
--- are tables of roles of requests, because reading their rows can run code of their owner.
+-- are tables of roles of requests, because reading their rows can run code of their owner, and those of other owners that
+-- the current role cannot read.
 create or replace view pgmq_gateway.tables as
 with free as materialized (
     select c.oid, c.relname, c.relkind, c.reltuples, c.relpages
@@ -9,6 +10,7 @@ with free as materialized (
       and c.relkind in ('r', 'p')
       and not c.relispartition
       and c.relowner not in (select r.oid from pgmq_gateway.caller_roles() as r)
+      and has_table_privilege(c.oid, 'SELECT')
       and not exists (
           select from pg_catalog.pg_locks as l
           where l.relation = c.oid and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
@@ -225,14 +227,14 @@ end;
 $estimate$;
 revoke all on function pgmq_gateway.estimate_messages from public;
 
--- The number of messages that were ever sent to a queue.
+-- The number of messages that were ever sent to a queue; null without a privilege on its sequence.
 create or replace function pgmq_gateway.count_sent(queue_table regclass)
 returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $count$
-    select coalesce(pg_sequence_last_value(s.oid), 0)
+    select case when has_sequence_privilege(s.oid, 'USAGE, SELECT') then coalesce(pg_sequence_last_value(s.oid), 0) end
     from pg_depend as d
     join pg_class as s on s.oid = d.objid and s.relkind = 'S'
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
