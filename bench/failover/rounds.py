@@ -24,7 +24,7 @@ USERS = 6
 # Of each gateway.
 CLIENTS = 6
 PAUSE_SECONDS = 0.02
-BATCH = 40
+BATCH = 60
 # Longer than any outage, so that clients wait for every response.
 PATIENCE_SECONDS = 60
 # A message can be leased across the failover.
