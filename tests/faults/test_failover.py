@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from pgmq_gateway.calls import watch
-from pgmq_gateway.database import attempt, deadline, stalls
+from pgmq_gateway.database import attempt, connector, deadline, stalls
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.driver import GatewayConnection
 from pgmq_gateway.database.pool import ConnectionPool
@@ -560,7 +560,7 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
 
 
 async def on_standby(others: str, second: Proxy, database: object) -> bool:
-    """Whether a connector that prefers standbys selects the last server."""
+    """Whether a connector that prefers standbys selects the last server, however long it takes."""
     hosts = f"{others},127.0.0.1:{second.port}"
     uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&target_session_attrs=prefer-standby"
     connection = await Connector(uri)()
@@ -577,7 +577,9 @@ def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_po
     serving: Callable[..., Faulty],
     directory: DataDirectory,
     bearer: Bearer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connector, "STANDBY_SECONDS", TIMEOUT_SECONDS)
     ((database,),) = faulty.sql("select current_database()")
     with (
         Proxy(socket_folder(directory) / SOCKET_NAME) as moving,
