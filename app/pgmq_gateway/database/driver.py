@@ -1,5 +1,6 @@
 """asyncpg's types and error classes. Its classes are generic in its stubs only."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,21 @@ class GatewayConnection(Connection):
     server              the URI of its server
     number              its place in the order in which the pool opened its connections
     last_opened         the number of the newest one when it was acquired
+    retired             whether it is closed on its release
+    left_by             the caller that may have left something in the session; None: no caller has
     commit_interrupted  whether Postgres stopped waiting for a synchronous standby when it committed the last call
     """
 
     server = ""
     number = 0
     last_opened = 0
+    retired = False
+    left_by: Hashable = None
     commit_interrupted = False
+
+    def is_clean_for(self, caller: Hashable) -> bool:
+        """True if no other caller has left anything in the session."""
+        return self.left_by is None or self.left_by == caller
 
     @property
     def queries(self) -> int:

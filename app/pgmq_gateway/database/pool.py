@@ -58,8 +58,6 @@ class ConnectionPool:
         # Number of connections that are open or being opened, and the open ones.
         self._opened = 0
         self._open: set[GatewayConnection] = set()
-        # Connections in use that are closed on release.
-        self._retired: set[GatewayConnection] = set()
         self._retired_at = -RETIRE_INTERVAL_SECONDS
         # Whether the server may be lost: connections were, or could not be opened, and none has been opened since.
         self._lost = False
@@ -70,10 +68,9 @@ class ConnectionPool:
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         # Set when a connection is opened, and then replaced.
         self._another = asyncio.Event()
-        # The caller that may have left something in the session of an open connection.
-        self._left_by: dict[GatewayConnection, Hashable] = {}
-        # Each with the loop's time of its release. Last in, first out: surplus connections reach the idle timeout.
-        self._idle: deque[tuple[GatewayConnection, float]] = deque()
+        # Each with the loop's time of its release, the newest last. Last in, first out: surplus connections reach the
+        # idle timeout.
+        self._idle: dict[GatewayConnection, float] = {}
         # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
         # respond would never reach its connect timeout where that is longer than the acquire timeout.
         self._attempts: set[asyncio.Future[GatewayConnection]] = set()
@@ -102,7 +99,7 @@ class ConnectionPool:
     @property
     def in_use(self) -> set[GatewayConnection]:
         """The connections that are neither idle nor closed."""
-        return self._open.difference(one for one, _ in self._idle)
+        return self._open.difference(self._idle)
 
     @property
     def available(self) -> bool:
@@ -117,7 +114,7 @@ class ConnectionPool:
     @property
     def _works(self) -> bool:
         """True if a connection is open that has not been retired."""
-        return len(self._open) > len(self._retired)
+        return any(not one.retired for one in self._open)
 
     def wait_ended(self) -> PoolTimeout | Unavailable:
         """The error of a call that waited in vain: connections are busy, or none is known to work."""
@@ -141,7 +138,7 @@ class ConnectionPool:
         Raises PoolTimeout when none becomes free in time, Unavailable when the database cannot be reached.
         """
         connection = self._take_idle(caller)
-        if connection is None or not self._is_clean_for(connection, caller):
+        if connection is None or not connection.is_clean_for(caller):
             connection = await self._wait_for_one(connection, caller)
         connection.last_opened = self.opened
         return connection
@@ -152,7 +149,7 @@ class ConnectionPool:
             async with asyncio.timeout(self._acquire_timeout):
                 while True:
                     connection = connection or await self._opened_or_free()
-                    if self._is_clean_for(connection, caller) or await self._cleaned(connection):
+                    if connection.is_clean_for(caller) or await self._cleaned(connection):
                         return connection
                     connection = None
         except TimeoutError:
@@ -174,7 +171,7 @@ class ConnectionPool:
     def disconnect(self, server: str | None = None) -> None:
         """Close all connections to a server that does not respond, those in use too; None: all servers."""
         silent = {one for one in self._open if server is None or one.server == server}
-        for connection in silent.difference(one for one, _ in self._idle):
+        for connection in silent.difference(self._idle):
             terminate(connection)
         self._replace(silent)
         self._end_waits()
@@ -184,12 +181,12 @@ class ConnectionPool:
         self._replace(set())
 
     def _replace(self, connections: Set[GatewayConnection], *, lost: bool = True) -> None:
-        idle, self._idle = self._idle, deque(one for one in self._idle if one[0] not in connections)
-        self._retired |= connections
+        for connection in connections:
+            connection.retired = True
         self._lost = self._lost or lost
-        for connection, _ in idle:
-            if connection in connections:
-                self._end(connection)
+        for connection in connections & self._idle.keys():
+            del self._idle[connection]
+            self._end(connection)
         self._open_more()
 
     async def wait_for_more(self, opened: int, patience: float) -> None:
@@ -217,8 +214,8 @@ class ConnectionPool:
         """
         connection.commit_interrupted = False
         if left_by is not None:
-            self._left_by[connection] = left_by
-        if not connection.is_closed() and (connection in self._retired or _is_unusable(connection)):
+            connection.left_by = left_by
+        if not connection.is_closed() and (connection.retired or _is_unusable(connection)):
             connection.terminate()
         if connection.is_closed():
             self.lost += 1
@@ -234,15 +231,12 @@ class ConnectionPool:
             if timer is not None:
                 timer.cancel()
         while self._idle:
-            self._close(self._idle.pop()[0])
+            self._close(self._idle.popitem()[0])
         if not self._waiting:
             for attempt in self._attempts:
                 attempt.cancel()
         if self._opened:
             await self._all_released
-
-    def _is_clean_for(self, connection: GatewayConnection, caller: Hashable) -> bool:
-        return connection not in self._left_by or self._left_by[connection] == caller
 
     def _take_idle(self, caller: Hashable) -> GatewayConnection | None:
         """The newest idle connection that is clean for the caller, or else the oldest one; None without any.
@@ -250,10 +244,9 @@ class ConnectionPool:
         The caller that left something on the oldest one is the least likely to come back.
         """
         while self._idle:
-            newest_first = range(len(self._idle) - 1, -1, -1)
-            place = next((n for n in newest_first if self._is_clean_for(self._idle[n][0], caller)), 0)
-            connection, _ = self._idle[place]
-            del self._idle[place]
+            oldest = next(iter(self._idle))
+            connection = next((one for one in reversed(self._idle) if one.is_clean_for(caller)), oldest)
+            del self._idle[connection]
             if not connection.is_closed():
                 return connection
             self.lost += 1
@@ -298,9 +291,9 @@ class ConnectionPool:
             self._close(connection)
         else:
             loop = asyncio.get_running_loop()
-            self._idle.append((connection, loop.time()))
+            self._idle[connection] = loop.time()
             self._idle_check = self._idle_check or loop.call_later(IDLE_CHECK_SECONDS, self._close_idle)
-            if connection in self._left_by and self._cleaning_check is None:
+            if connection.left_by is not None and self._cleaning_check is None:
                 self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle)
 
     def _open_more(self) -> None:
@@ -335,9 +328,7 @@ class ConnectionPool:
     def _has_closed(self, connection: GatewayConnection) -> None:
         """Forget a connection that has closed; one in use still counts until its release."""
         self._open.discard(connection)
-        self._retired.discard(connection)
-        if any(connection is one for one, _ in self._idle):
-            self._idle = deque(idle for idle in self._idle if idle[0] is not connection)
+        if self._idle.pop(connection, None) is not None:
             self.lost += 1
             self._removed(connection)
 
@@ -384,8 +375,6 @@ class ConnectionPool:
         self._opened -= 1
         if connection is not None:
             self._open.discard(connection)
-            self._retired.discard(connection)
-            self._left_by.pop(connection, None)
         if self._all_released is not None:
             if not self._opened and not self._all_released.done():
                 self._all_released.set_result(None)
@@ -394,19 +383,24 @@ class ConnectionPool:
 
     def _close_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0][1] < loop.time() - IDLE_TIMEOUT_SECONDS:
-            self._close(self._idle.popleft()[0])
+        for connection in self._unused(IDLE_TIMEOUT_SECONDS):
+            del self._idle[connection]
+            self._close(connection)
         self._idle_check = loop.call_later(IDLE_CHECK_SECONDS, self._close_idle) if self._idle else None
 
     def _clean_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        unclean = [idle for idle in self._idle if idle[0] in self._left_by]
-        due = [idle for idle in unclean if idle[1] + CLEAN_AFTER_SECONDS <= loop.time()]
-        for idle in due:
-            self._idle.remove(idle)
-            self._cleaning[idle[0]] = loop.create_task(self._clean(idle[0]))
-        waits = len(unclean) > len(due)
+        for connection in self._unused(CLEAN_AFTER_SECONDS):
+            if connection.left_by is not None:
+                del self._idle[connection]
+                self._cleaning[connection] = loop.create_task(self._clean(connection))
+        waits = any(one.left_by is not None for one in self._idle)
         self._cleaning_check = loop.call_later(CLEAN_AFTER_SECONDS, self._clean_idle) if waits else None
+
+    def _unused(self, seconds: float) -> list[GatewayConnection]:
+        """The connections that have been idle for this time, the oldest first."""
+        latest = asyncio.get_running_loop().time() - seconds
+        return [one for one, since in self._idle.items() if since <= latest]
 
     async def _clean(self, connection: GatewayConnection) -> None:
         cleaned = await self._cleaned(connection)
@@ -427,7 +421,7 @@ class ConnectionPool:
             logger.warning("closing a connection that cannot be cleaned: %s", loggable(error))
         finally:
             if cleaned:
-                self._left_by.pop(connection, None)
+                connection.left_by = None
             else:
                 self.lost += 1
                 self._end(connection)
