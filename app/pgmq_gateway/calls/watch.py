@@ -148,7 +148,7 @@ class CatalogWatch:
         """
         backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         while True:
-            opened = self._pool.opened
+            opened = self._pool.opening.number
             try:
                 await self._follow()
                 backoff.reset()
@@ -168,7 +168,7 @@ class CatalogWatch:
                 logger.exception("cannot follow the database; trying again in %.1f s", delay)
             self.failures += 1
             await asyncio.sleep(min(delay, SHORTEST_RETRY_SECONDS))
-            await self._pool.wait_for_more(opened, delay)
+            await self._pool.opening.wait_for_more(opened, delay)
 
     def _refuse(self, error: UnsafeLogin) -> None:
         self._catalog = None
@@ -187,7 +187,7 @@ class CatalogWatch:
         """Open a connection, load the catalog, and reload it when asked until the connection is lost."""
         connection = await self._connector()
         self._silent = False
-        self._pool.reconnect()
+        self._pool.opening.resume()
         try:
             await self._check(connection)
             connection.add_termination_listener(lambda _: self._reload_asked.set())

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from pgmq_gateway.backoff import Backoff
 from pgmq_gateway.database.cleaning import clean
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, GatewayConnection, loggable
+from pgmq_gateway.database.opening import Opening
 from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 
@@ -27,8 +27,6 @@ IDLE_CHECK_SECONDS = 60
 CLOSE_TIMEOUT_SECONDS = 5
 # After this time without use a connection is cleaned. A caller that calls in a loop gets it again before that.
 CLEAN_AFTER_SECONDS = 0.01
-# Back-off after a failed attempt to connect.
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 1.0
 # Between two retirements: their cause may persist.
 RETIRE_INTERVAL_SECONDS = 1.0
 
@@ -39,9 +37,8 @@ class ConnectionPool:
     acquire_timeout  seconds that a caller waits for a free connection
     servers          what is known about the servers
     timeouts         calls so far that got none in time, although connections work
-    opened           connections opened so far
     lost             connections that broke, or could not be cleaned
-    failed           failed attempts to open one
+    opening          the attempts to open one
     """
 
     def __init__(
@@ -54,7 +51,6 @@ class ConnectionPool:
         self._size = size
         self._servers = servers or Servers()
         self._acquire_timeout = acquire_timeout
-        self._connect = connect
         # Number of connections that are open or being opened, and the open ones.
         self._opened = 0
         self._open: set[GatewayConnection] = set()
@@ -63,17 +59,9 @@ class ConnectionPool:
         self._lost = False
         # Whether they were lost because their server does not respond.
         self._silent = False
-        # Runs after a failed attempt; until its end there is no other one.
-        self._pause: asyncio.TimerHandle | None = None
-        self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
-        # Set when a connection is opened, and then replaced.
-        self._another = asyncio.Event()
         # Each with the loop's time of its release, the newest last. Last in, first out: surplus connections reach the
         # idle timeout.
         self._idle: dict[GatewayConnection, float] = {}
-        # Attempts to open a connection continue when their caller stops waiting: otherwise a server that does not
-        # respond would never reach its connect timeout where that is longer than the acquire timeout.
-        self._attempts: set[asyncio.Future[GatewayConnection]] = set()
         self._waiting: deque[asyncio.Future[GatewayConnection]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         # Connections that are being cleaned, which are not idle meanwhile.
@@ -82,9 +70,8 @@ class ConnectionPool:
         self._cleaning_check: asyncio.TimerHandle | None = None
         self._all_released: asyncio.Future[None] | None = None
         self.timeouts = 0
-        self.opened = 0
         self.lost = 0
-        self.failed = 0
+        self.opening = Opening(connect, succeeded=self._add, failed=self._failed, resumed=self._open_more)
 
     @property
     def open(self) -> int:
@@ -140,7 +127,7 @@ class ConnectionPool:
         connection = self._take_idle(caller)
         if connection is None or not connection.is_clean_for(caller):
             connection = await self._wait_for_one(connection, caller)
-        connection.last_opened = self.opened
+        connection.last_opened = self.opening.number
         return connection
 
     async def _wait_for_one(self, connection: GatewayConnection | None, caller: Hashable) -> GatewayConnection:
@@ -189,19 +176,6 @@ class ConnectionPool:
             self._end(connection)
         self._open_more()
 
-    async def wait_for_more(self, opened: int, patience: float) -> None:
-        """Wait until more than `opened` connections have been opened, or for `patience` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self.opened <= opened:
-                    await self._another.wait()
-
-    def reconnect(self) -> None:
-        """Connect now if the server was lost: another connection has found one that accepts connections."""
-        if self._pause is not None:
-            self._pause.cancel()
-            self._resume()
-
     @property
     def can_retire(self) -> bool:
         """True if RETIRE_INTERVAL_SECONDS have passed since the last retirement."""
@@ -227,14 +201,12 @@ class ConnectionPool:
     async def close(self) -> None:
         """Close all connections, those in use on their release."""
         self._all_released = asyncio.get_running_loop().create_future()
-        for timer in (self._idle_check, self._cleaning_check, self._pause):
+        for timer in (self._idle_check, self._cleaning_check):
             if timer is not None:
                 timer.cancel()
         while self._idle:
             self._close(self._idle.popitem()[0])
-        if not self._waiting:
-            for attempt in self._attempts:
-                attempt.cancel()
+        self.opening.stop(cancel=not self._waiting)
         if self._opened:
             await self._all_released
 
@@ -258,7 +230,7 @@ class ConnectionPool:
             raise Unavailable
         future: asyncio.Future[GatewayConnection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        if self._short and self._pause is not None and self._opened < self._size:
+        if self._short and self.opening.paused and self._opened < self._size:
             self._waiting.pop()
             raise Unavailable
         self._open_more()
@@ -298,32 +270,17 @@ class ConnectionPool:
 
     def _open_more(self) -> None:
         """Open connections for waiting calls; if the server may be lost, one, even if no call waits."""
-        while self._opened < self._size and self._pause is None and self._needs_more:
+        while self._opened < self._size and not self.opening.paused and self._needs_more:
             self._opened += 1
-            attempt = asyncio.ensure_future(self._connect())
-            self._attempts.add(attempt)
-            attempt.add_done_callback(self._attempted)
-
-    def _attempted(self, attempt: asyncio.Future[GatewayConnection]) -> None:
-        self._attempts.discard(attempt)
-        if attempt.cancelled():
-            self._removed()
-        elif (error := attempt.exception()) is not None:
-            self._failed(error)
-        else:
-            self._lost = self._silent = False
-            self._backoff.reset()
-            self._add(attempt.result())
-            self._open_more()
+            self.opening.begin()
 
     def _add(self, connection: GatewayConnection) -> None:
-        self.opened += 1
-        self._another.set()
-        self._another = asyncio.Event()
-        connection.number = self.opened
+        self._lost = self._silent = False
+        connection.number = self.opening.number
         connection.add_termination_listener(lambda _: self._has_closed(connection))
         self._open.add(connection)
         self._hand_over(connection)
+        self._open_more()
 
     def _has_closed(self, connection: GatewayConnection) -> None:
         """Forget a connection that has closed; one in use still counts until its release."""
@@ -332,36 +289,31 @@ class ConnectionPool:
             self.lost += 1
             self._removed(connection)
 
-    def _failed(self, error: BaseException) -> None:
-        """Report an attempt's failure to the calls that no other attempt may still serve, and pause."""
-        self.failed += 1
+    def _failed(self, error: BaseException | None) -> None:
+        """Report an attempt's failure to the calls that no other attempt may still serve. None: it was cancelled."""
+        if error is not None:
+            self._report(error)
+        self._removed()
+
+    def _report(self, error: BaseException) -> None:
         if isinstance(error, (*BROKEN, asyncpg.PostgresError)):
             if self._waiting or self.reachable:
                 logger.warning("cannot connect to the database; calls receive 503 meanwhile: %s", loggable(error))
             error = Unavailable()
-        # Attempts that failed together count as one failure.
-        if self._pause is None and self._all_released is None:
-            self._pause = asyncio.get_running_loop().call_later(self._backoff.delay(), self._resume)
         self._lost = self._lost or not self._works
         while self._short and (first := self._first_waiting()) is not None:
             first.set_exception(error)
-        self._removed()
-
-    def _resume(self) -> None:
-        """End the pause after a failed attempt."""
-        self._pause = None
-        self._open_more()
 
     @property
     def _needs_more(self) -> bool:
-        if self._lost and not self._attempts:
+        if self._lost and not self.opening.running:
             return bool(self._waiting) or self._all_released is None
         return self.reachable and self._short
 
     @property
     def _short(self) -> bool:
         """True if more calls wait than connections are being opened, or cleaned, which takes less time."""
-        return len(self._waiting) > len(self._attempts) + len(self._cleaning)
+        return len(self._waiting) > self.opening.running + len(self._cleaning)
 
     def _first_waiting(self) -> "asyncio.Future[GatewayConnection] | None":
         while self._waiting:

@@ -84,9 +84,9 @@ class _Components(Collector):
             "pgmq_gateway_connections_open", "Open database connections for calls", connections.open
         )
         for what, number, text in (
-            ("opened", connections.opened, "Database connections opened for calls"),
+            ("opened", connections.opening.number, "Database connections opened for calls"),
             ("lost", connections.lost, "Database connections that broke or had to be terminated"),
-            ("failed", connections.failed, "Failed attempts to open a database connection"),
+            ("failed", connections.opening.failures, "Failed attempts to open a database connection"),
         ):
             yield CounterMetricFamily(f"pgmq_gateway_connections_{what}", text, number)
 
