@@ -12,7 +12,7 @@ from pgmq_gateway.embedded.cluster import binary
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import install
-from pgmq_gateway.install.owner import set_login_password
+from pgmq_gateway.install.owner import left_to_do, set_login_password
 from pgmq_gateway.install.pgmq_upgrade import upgrade_pgmq
 from pgmq_gateway.process.preflight import preflight
 from pgmq_gateway.settings.model import load_settings
@@ -99,11 +99,17 @@ async def test_queues_in_the_extension_are_taken_out_and_moved_to_a_server_witho
     sql = runner(connect(extended))
     fill(sql)
     sql("alter extension pgmq add table pgmq.q_mail")
+    sql("alter extension pgmq add table pgmq.a_mail")
     sql("alter extension pgmq add sequence pgmq.q_mail_msg_id_seq")
     before = survivors(sql)
+    async with connected(extended) as connection:
+        assert (
+            "pg_dump leaves out 2 tables of queues, which are members of the extension pgmq: before a dump,"
+            " take them out (docs/backup.md)"
+        ) in await left_to_do(connection, "AUTHENTICATOR_PASSWORD")
     take_out, move = commands()["pgmq as an extension"]
     programs = binary("psql").parent
-    assert paste(take_out, tmp_path, programs, SOURCE=extended) == "ALTER EXTENSION\nALTER EXTENSION\n"
+    assert paste(take_out, tmp_path, programs, SOURCE=extended).splitlines() == ["ALTER EXTENSION"] * 3
     target = blank_server.uri(blank_server.create())
     moved = paste(move, tmp_path, programs, SOURCE=extended, TARGET=target).splitlines()
     assert moved[-3:-1] == [

@@ -21,6 +21,15 @@ Progress = Callable[[str], None]
 
 LOGIN_ROLE = "authenticator"
 
+# Before 1.6, pgmq made the tables of queues members of the extension, whose rows pg_dump leaves out.
+_MEMBERS = """
+select count(*)
+from pg_catalog.pg_depend as d
+join pg_catalog.pg_extension as e on d.refclassid = 'pg_catalog.pg_extension'::regclass and e.oid = d.refobjid
+join pg_catalog.pg_class as c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
+where e.extname = 'pgmq' and d.deptype = 'e' and c.relkind in ('r', 'p') and c.relname ~ '^[aq]_'
+"""
+
 
 class OwnerError(Exception):
     """A statement or a connection of the owner failed; the message is one line."""
@@ -128,6 +137,11 @@ async def left_to_do(connection: Connection, password_variable: str) -> list[str
     if open_queues:
         names = ", ".join(row["queue_name"] for row in open_queues)
         steps.append(f"no row-level security on {names}: alter table pgmq.q_… enable row level security")
+    if members := await connection.fetchval(_MEMBERS):
+        steps.append(
+            f"pg_dump leaves out {members} tables of queues, which are members of the extension pgmq: before a dump,"
+            " take them out (docs/backup.md)"
+        )
     rules = ["caller_owns", "foreign_trigger", "orphaned_queue", "service_policy"]
     found = await connection.fetch("select message, hint from pgmq_admin.lint() where rule = any ($1)", rules)
     return steps + [f"{row['message']} {row['hint']}" for row in found]
