@@ -3742,20 +3742,21 @@ $$;
 CREATE FUNCTION pgmq_gateway.missing_service_policies(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
     select
         m.queue_name::text, c.oid::regclass,
         format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
         case
             when pg_has_role(c.relowner, 'usage')
-            then format(
-                'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to service_role using (true)',
-                'service_role: all messages', c.oid::regclass)
+            then concat(
+                'drop policy ' || quote_ident(former.polname) || ' on ' || c.oid::regclass || '; ',
+                format('create policy "service_role: all messages" on %s to service_role using (true)', c.oid::regclass))
         end
     from pgmq.meta as m
     join pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
         and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    left join pg_policy as former on former.polrelid = c.oid and former.polname = 'service_role: all messages'
     where pgmq_gateway.service_role_needs_policies()
       and (only_queue is null or m.queue_name = only_queue)
       and not exists (
@@ -3766,7 +3767,7 @@ CREATE FUNCTION pgmq_gateway.missing_service_policies(only_queue text DEFAULT NU
             and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
       )
     order by m.queue_name, c.relname desc;
-$_$;
+$$;
 
 CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) RETURNS text
     LANGUAGE sql STABLE
@@ -3880,7 +3881,8 @@ CREATE FUNCTION pgmq_gateway.orphans(only_names text[] DEFAULT NULL::text[]) RET
         cross join lateral (select substr(c.relname, 3)) as n (name)
         where c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
           and c.relname ~ '^[qa]_.' and c.relname = lower(c.relname) and (only_names is null or n.name = any (only_names))
-          and not exists (select from pgmq.meta as m where lower(m.queue_name) = n.name)
+          -- NOT IN is hashed. NOT EXISTS took 2.7 s for 2,000 queues, in nested loops.
+          and n.name not in (select lower(m.queue_name) from pgmq.meta as m)
           and (c.relname not like 'a\_%\_old' or not exists (
               select from pgmq.meta as m where lower(m.queue_name) || '_old' = n.name))
           and not exists (

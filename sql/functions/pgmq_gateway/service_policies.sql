@@ -29,14 +29,15 @@ as $missing$
         format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
         case
             when pg_has_role(c.relowner, 'usage')
-            then format(
-                'drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to service_role using (true)',
-                'service_role: all messages', c.oid::regclass)
+            then concat(
+                'drop policy ' || quote_ident(former.polname) || ' on ' || c.oid::regclass || '; ',
+                format('create policy "service_role: all messages" on %s to service_role using (true)', c.oid::regclass))
         end
     from pgmq.meta as m
     join pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
         and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    left join pg_policy as former on former.polrelid = c.oid and former.polname = 'service_role: all messages'
     where pgmq_gateway.service_role_needs_policies()
       and (only_queue is null or m.queue_name = only_queue)
       and not exists (
