@@ -36,8 +36,7 @@ def test_the_sections_with_commands_are_those_that_tests_run() -> None:
         "The embedded database": 3,
         "Your own database": 1,
         "With the roles": 1,
-        "Without the roles": 1,
-        "For another owner": 1,
+        "Without the roles, or for another owner": 1,
         "After a restore without grants": 1,
         "pgmq as an extension": 2,
         "Moving": 4,
@@ -161,38 +160,27 @@ def test_a_dump_is_restored_with_the_roles(dumped: Filled, target: Cluster) -> N
     all_there(uri, expected)
 
 
-def test_a_dump_is_restored_without_the_roles(dumped: Filled, target: Cluster) -> None:
+def test_a_dump_is_restored_without_the_roles_for_another_owner_and_without_grants(
+    dumped: Filled, target: Cluster
+) -> None:
     folder, expected = dumped
-    uri = target.uri(target.create())
-    target.execute(ROLE)
-    assert "\nup to date\n" in paste(COMMANDS["Without the roles"][0], folder, TARGET=uri)
+    target.execute(ROLE, "create role chief superuser login password 'chief'")
+    uri = target.uri(target.create("chief"), "chief", "chief")
+    (restore,) = COMMANDS["Without the roles, or for another owner"]
+    printed = paste(restore, folder, TARGET=uri)
+    assert "\ninstalled: 0001_roles\n" in f"\n{printed}"
+    assert "\nrestored: default privileges on tables in schema pgmq for service_role\n" in printed
     target.execute(GRANT_ROLE)
-    all_there(uri, expected)
-
-
-def test_a_dump_is_restored_for_another_owner_and_without_grants(dumped: Filled, target: Cluster) -> None:
-    folder, expected = dumped
-    name = target.create()
-    # With the roles, and an owner who cannot create them.
-    paste('psql -q -f roles.sql "$TARGET"', folder, TARGET=target.uri(name))
-    target.execute("create role plain login password 'plain'", f"alter database {name} owner to plain")
-    uri, seen = target.uri(name, "plain", "plain"), target.uri(name)
-    (restore,) = COMMANDS["For another owner"]
-    assert "\nrestored: default privileges on tables in schema pgmq for service_role\n" in paste(
-        restore, folder, TARGET=uri
-    )
-    with connected(seen) as sql:
+    with connected(uri) as sql:
         assert content(sql) == expected
         sql("drop table public.notes")
-    without = restore.replace("--no-owner", "--no-owner --no-acl").replace("pgmq-gateway install", "true")
-    paste(without, folder, TARGET=uri)
-    assert "restored: privileges on table pgmq.q_mail for service_role" in asyncio.run(installed(uri))
-    with connected(seen) as sql:
+        without = restore.replace("--no-owner", "--no-owner --no-acl").replace("pgmq-gateway install", "true")
+        paste(without, folder, TARGET=uri)
+        assert "restored: privileges on table pgmq.q_mail for service_role" in asyncio.run(installed(uri))
         assert sql(GRANTS) == [("service_role", ["send", "read", "pop", "archive", "delete"])]
         paste(COMMANDS["After a restore without grants"][0], folder, TARGET=uri)
         assert asyncio.run(found(uri)) == []
-        assert content(sql) == expected
-        works(sql)
+    all_there(uri, expected)
 
 
 def test_queues_move_to_a_server_and_back(first: Filled, target: Cluster) -> None:
