@@ -45,7 +45,8 @@ begin
     if exists (select from pgmq_gateway.orphans(array[queue_name])) then
         raise exception 'tables of a queue "%" exist that pgmq.meta does not list', queue_name using
             errcode = 'duplicate_table',
-            hint = 'Use adopt => true to make a queue of them, or drop them with pgmq_admin.drop_queue().';
+            hint = 'Make a queue of them with adopt (pgmq-gateway queue create --adopt), or drop them with '
+                'pgmq_admin.drop_queue().';
     end if;
     if exists (
         select from pg_catalog.pg_class
