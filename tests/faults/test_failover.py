@@ -454,17 +454,24 @@ async def test_d4_a_slow_login_gets_twice_the_time_of_the_last_one(
     await pool.close()
 
 
-async def test_d4_a_wait_that_ends_while_the_server_is_in_doubt_is_unavailable(wire: Proxy, database: str) -> None:
+@pytest.mark.parametrize("lost", [False, True])
+async def test_d4_a_wait_that_ends_while_a_server_is_probed_ends_with_the_probe(
+    wire: Proxy, database: str, *, lost: bool
+) -> None:
     connect = Connector(login(wire, database))
     pool = ConnectionPool(2, 0.05, connect, connect.servers)
     async with connected(pool) as busy, connected(pool):
+        before = pool.timeouts
         with connect.servers.probed(busy.server):
-            with pytest.raises(Unavailable):
-                await pool.acquire()
-            assert pool.timeouts == 0
-        with pytest.raises(PoolTimeout):
-            await pool.acquire()
-        assert pool.timeouts == 1
+            waiting = asyncio.create_task(pool.acquire())
+            await asyncio.wait([waiting], timeout=0.2)
+            assert not waiting.done()
+        # As the check does after a probe.
+        if lost:
+            pool.disconnect(busy.server)
+        with pytest.raises(Unavailable if lost else PoolTimeout):
+            await waiting
+        assert pool.timeouts - before == (0 if lost else 1)
     await pool.close()
 
 

@@ -110,13 +110,20 @@ class AdmissionQueue:
     async def _wait(self, waiting: WaitingCall) -> Answer:
         if not self._fair.has_place(waiting.flow):
             self._fair.forget(waiting.flow, waiting.lane)
-            raise self._database.pool.wait_ended()
+            raise await self._database.pool.wait_ended()
         waiting.future = asyncio.get_running_loop().create_future()
         self._add(waiting)
         if waiting.group is not None:
             self._companions.add(waiting, waiting.group)
         if self._free:
             self._dispatch_soon()
+        try:
+            return await self._outcome(waiting)
+        except TimeoutError:
+            raise await self._database.pool.wait_ended() from None
+
+    async def _outcome(self, waiting: WaitingCall) -> Answer:
+        """The answer to a call. Raises its error, and TimeoutError after its deadline."""
         try:
             return await waiting.future
         finally:
@@ -139,7 +146,7 @@ class AdmissionQueue:
             if waiting.deadline > loop.time():
                 self._timer = loop.call_at(waiting.deadline, self._expire)
                 return
-            waiting.end(self._database.pool.wait_ended())
+            waiting.end(TimeoutError())
         self._timer = None
 
     def _dispatch_soon(self) -> None:

@@ -103,9 +103,10 @@ class ConnectionPool:
         """True if a connection is open that has not been retired."""
         return any(not one.retired for one in self._open)
 
-    def wait_ended(self) -> PoolTimeout | Unavailable:
-        """The error of a call that waited in vain: connections are busy, or none is known to work."""
-        if not self._works or self._servers.in_doubt:
+    async def wait_ended(self) -> PoolTimeout | Unavailable:
+        """The error of a call that waited in vain: connections are busy, or none works. Waits until that is known."""
+        await self._servers.decided()
+        if not self._works:
             return Unavailable()
         self.timeouts += 1
         return PoolTimeout()
@@ -140,7 +141,7 @@ class ConnectionPool:
                         return connection
                     connection = None
         except TimeoutError:
-            raise self.wait_ended() from None
+            raise await self.wait_ended() from None
 
     def retire(self, *, lost: bool = True) -> None:
         """Replace all current connections, those in use on their release.

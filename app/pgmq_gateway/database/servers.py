@@ -20,6 +20,8 @@ class Servers:
         # When the newest call ended, and since when a login is tried because calls take long.
         self._responded: dict[str, float] = {}
         self._probed: dict[str, float] = {}
+        # Set at the end of a probe, and then replaced.
+        self._decided = asyncio.Event()
 
     def in_order(self, uris: Sequence[str]) -> list[str]:
         """In the given order, those that did not respond lately at the end."""
@@ -68,8 +70,10 @@ class Servers:
             yield
         finally:
             del self._probed[uri]
+            self._decided.set()
+            self._decided = asyncio.Event()
 
-    @property
-    def in_doubt(self) -> bool:
-        """True if a server is probed and no call on it has ended since."""
-        return any(not self.responded_since(uri, since) for uri, since in self._probed.items())
+    async def decided(self) -> None:
+        """Wait while a server is probed and no call on it has ended since."""
+        while any(not self.responded_since(uri, since) for uri, since in self._probed.items()):
+            await self._decided.wait()

@@ -19,9 +19,10 @@ logger = logging.getLogger("pgmq_gateway")
 INTERVAL_SECONDS = 1.0
 # Of a query that runs for this time when it is looked at, so for up to one interval longer, the server is tried.
 STALL_SECONDS = 2.0
-# The same as shares of the time that calls wait for a connection, if that is short: afterwards they get another error
-# from a server that is in doubt.
+# The same as shares of the time that calls wait for a connection, if that is short: the error of a call that has waited
+# in vain depends on whether its server is lost. Each look can lead to a login.
 INTERVAL_SHARE, STALL_SHARE = 0.2, 0.4
+SHORTEST_INTERVAL_SECONDS = 0.1
 # For the login, or twice the time that the last one took, and again as long while calls end meanwhile. A call in flight
 # on a server that freezes ends after the three times together.
 PROBE_TIMEOUT_SECONDS = 2.5
@@ -48,7 +49,7 @@ class StallCheck:
     ) -> None:
         self._pool = pool
         self._servers = servers
-        self._interval = min(INTERVAL_SECONDS, INTERVAL_SHARE * acquire_timeout)
+        self._interval = min(INTERVAL_SECONDS, max(SHORTEST_INTERVAL_SECONDS, INTERVAL_SHARE * acquire_timeout))
         self._stall = min(STALL_SECONDS, STALL_SHARE * acquire_timeout)
         self._probe = probe
         self._silent = silent
