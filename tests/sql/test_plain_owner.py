@@ -1,10 +1,7 @@
 """Installing as the database's owner with CREATEROLE, as on managed servers: service_role has no BYPASSRLS (D8)."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 
 from pgmq_gateway.install.findings import InstallError
@@ -12,8 +9,7 @@ from pgmq_gateway.install.migrations import PGMQ
 from pgmq_gateway.install.owner import left_to_do
 from tests import server
 from tests.databases import Sql, runner
-from tests.server import Server
-from tests.sql.cluster import Cluster, cluster
+from tests.sql.cluster import Cluster
 from tests.sql.conftest import Connect, connected
 from tests.sql.repairing import found, installed
 
@@ -21,60 +17,6 @@ LOGIN = {"AUTHENTICATOR_PASSWORD": "let me in"}
 WAY = "service_role has no BYPASSRLS: each queue gets a policy with which it can access all messages"
 POLICY = "policy of service_role, which has no BYPASSRLS, on table pgmq.{}"
 OWNER = "create role owner login createrole password 'x'"
-# The programs of Debian's servers; None is the embedded one.
-PROGRAMS: list[Path | None] = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"))] or [None]
-
-Call = Callable[..., httpx.Response]
-
-
-@pytest.fixture(params=PROGRAMS, ids=str)
-def managed(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A server with a role "owner" that can create roles, and neither superusers nor roles with BYPASSRLS."""
-    with cluster(request.param) as own:
-        own.execute(OWNER)
-        yield own
-
-
-@pytest.fixture
-def call(managed: Cluster, serve: Callable[..., Server]) -> Call:
-    """call(headers, "pgmq_public.read", **arguments): the response of a gateway whose database the owner installed."""
-    name = managed.create("owner")
-    done = server.run("install", "--db-uri", managed.uri(name, "owner", "x"), env=LOGIN)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"\n{WAY}\n" in done.stdout
-    assert "left to do" not in done.stdout
-    login = managed.uri(name, "authenticator", LOGIN["AUTHENTICATOR_PASSWORD"])
-    gateway = serve(name, PGRST_DB_URI=login, PGRST_DB_SCHEMAS="pgmq_public,pgmq_admin")
-
-    def post(headers: dict[str, str], function: str, **arguments: object) -> httpx.Response:
-        schema, _, name = function.partition(".")
-        profile = {"Content-Profile": schema, **headers}
-        return httpx.post(
-            f"{gateway.url}/rpc/{name}", json={"queue_name": "jobs", **arguments}, headers=profile, timeout=30
-        )
-
-    return post
-
-
-def test_d8_service_role_has_all_messages_of_a_plain_owner(call: Call, bearer: Callable[..., dict[str, str]]) -> None:
-    service = bearer("service_role")
-    assert call(service, "pgmq_admin.create_queue").json() is True
-    assert call(service, "pgmq_admin.set_rls", enabled=True, archive=True).is_success
-    assert call(service, "pgmq_public.send_batch", messages=[1, 2, 3]).json() == [1, 2, 3]
-    assert len(call(service, "pgmq_public.read", sleep_seconds=0, n=9).json()) == 3
-    assert call(service, "pgmq_public.archive", message_id=1).json() is True
-    assert call(service, "pgmq_public.delete", message_id=2).json() is True
-    assert [row["message"] for row in call(service, "pgmq_public.pop").json()] == [3]
-    assert call(service, "pgmq_admin.requeue", msg_ids=[1]).is_success
-    assert len(call(service, "pgmq_admin.list_messages", filter={}).json()) == 1
-    verdicts = call(service, "pgmq_admin.rights").json()
-    assert {row["verdict"] for row in verdicts if row["role"] == "service_role"} == {"all"}
-    assert {row["verdict"] for row in verdicts if row["role"] != "service_role"} == {"none"}
-    # The policy is for service_role only.
-    assert call(service, "pgmq_admin.grant_queue", role="anon", operations=["read"]).is_success
-    assert call({}, "pgmq_public.read", sleep_seconds=0, n=9).json() == []
-    assert {row["rule"] for row in call(service, "pgmq_admin.lint").json()} == {"silent_policy"}
-    assert call(service, "pgmq_admin.drop_queue").is_success
 
 
 async def test_d8_queues_that_exist_get_policies(blank_server: Cluster, connect: Connect) -> None:
