@@ -96,6 +96,28 @@ async def test_d6_a_failed_reload_is_repeated_until_the_settings_of_the_database
     assert errors == [f"{reload.KEPT}: unreadable", f"{reload.KEPT}: too late"]
 
 
+async def test_d6_a_change_during_a_reload_is_not_lost_when_the_next_one_fails() -> None:
+    reads = 0
+
+    async def reread() -> Settings:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            reloading.outdated()
+        if reads == 2:
+            raise SettingsError("unreadable")
+        return Settings()
+
+    async def apply(settings: Settings) -> None:
+        raise AssertionError(settings)
+
+    reloading = Reloading(Settings(), reread, Manager(), "Serving", Backoff(0.001, 0.001))
+    running = asyncio.create_task(reloading.run(apply))
+    reloading.outdated()
+    await until_async(lambda: reads == 3)
+    running.cancel()
+
+
 async def test_notifications_do_not_hasten_the_next_attempt_at_a_failed_reload() -> None:
     reads = 0
 

@@ -154,26 +154,24 @@ class Reloading:
         self._asked.set()
 
     async def _reload(self, apply: Apply) -> str:
-        signalled = self._signalled.is_set()
+        signalled, outdated, self._outdated = self._signalled.is_set(), self._outdated, False
         self._signalled.clear()
         try:
             settings = keep_fixed(await self._reread(), self._settings)
-            if settings != self._settings or signalled:
+            changed = settings != self._settings or signalled
+            if changed:
                 await preflight(settings)
                 await apply(settings)
-                outcome = "settings reloaded"
-            else:
-                outcome = "settings unchanged"
         except (SettingsError, ServeError, DataDirectoryError, OSError) as error:
             self._log(" ".join(str(error).split()), repeat=signalled)
-            return "the last reload failed"
         except Exception:
             logger.exception(KEPT)
-            return "the last reload failed"
-        self._settings = settings
-        self._outdated, self._failure = False, ""
-        self._backoff.reset()
-        return outcome
+        else:
+            self._settings, self._failure = settings, ""
+            self._backoff.reset()
+            return "settings reloaded" if changed else "settings unchanged"
+        self._outdated = self._outdated or outdated
+        return "the last reload failed"
 
     def _log(self, failure: str, *, repeat: bool) -> None:
         if repeat or failure != self._failure:
