@@ -10,7 +10,16 @@ from pgmq_gateway.install import adoption, excess, functions, public, records, s
 from pgmq_gateway.install.applying import Applying
 from pgmq_gateway.install.catalog import Entry, Key, entries, use_catalog_names
 from pgmq_gateway.install.findings import Finding, InstallError
-from pgmq_gateway.install.migrations import Migration, Progress, lock, migrate, migrations, pending, repair
+from pgmq_gateway.install.migrations import (
+    Migration,
+    Progress,
+    limit_lock_waits,
+    lock,
+    migrate,
+    migrations,
+    pending,
+    repair,
+)
 from pgmq_gateway.install.public import Api
 from pgmq_gateway.install.records import Shipped
 from pgmq_gateway.install.scripts import Script, function_scripts
@@ -37,6 +46,10 @@ _CALLED = tuple(
 )
 
 _POLICIES = "service_role has no BYPASSRLS: each queue gets a policy with which it can access all messages"
+_LOCKED = (
+    "a table was locked for more than 3 seconds by another transaction, as of pg_dump: wait until it has ended,"
+    " and repeat the command"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,7 @@ async def install(
         done += [f"set: statement_timeout of role {role} to {limit}" for role, limit in sorted(limits)]
         async with connection.transaction():
             await lock(connection)
+            await limit_lock_waits(connection)
             done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)
             if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
                 done.append(_POLICIES)
@@ -93,6 +107,8 @@ async def install(
             if keep_trigger is not None:
                 await excess.keep(connection, keep_trigger)
             done += await excess.revoke(connection)
+    except asyncpg.LockNotAvailableError:
+        raise InstallError(_LOCKED) from None
     except asyncpg.PostgresError as error:
         more = "".join(f" ({part})" for part in (error.detail, error.hint) if part)
         raise InstallError(f"{error.message}{more}") from None

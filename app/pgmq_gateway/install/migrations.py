@@ -131,6 +131,7 @@ async def repair(
     """Restore missing objects of `scripts` by repeating the migrations `applied`. Returns the findings."""
     async with connection.transaction():
         await lock(connection)
+        await limit_lock_waits(connection)
         installer = await connection.fetchval("select current_user")
         search_path = await connection.fetchval("show search_path")
         await use_catalog_names(connection)
@@ -150,6 +151,14 @@ async def lock(connection: Connection) -> None:
     """Wait for other installers, until the end of the transaction. Raises InstallError for code of other roles."""
     await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
     await refuse_foreign_code(connection)
+
+
+async def limit_lock_waits(connection: Connection) -> None:
+    """Wait at most 3 seconds for the lock of a table, until the end of the transaction: sends and reads wait behind it.
+
+    Called after `lock`, whose wait for other installers has no limit.
+    """
+    await connection.execute("set local lock_timeout = '3s'")
 
 
 async def _execute(connection: Connection, migration: Migration) -> None:
