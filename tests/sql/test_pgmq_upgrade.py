@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pgmq_gateway.embedded.cluster import socket_uri
@@ -43,6 +44,7 @@ REFUSALS = {
     "alter type pgmq.queue_record drop attribute is_unlogged": r"type pgmq\.queue_record of pgmq 1\.5\.1 cannot be",
     "alter schema pgmq owner to service_role": "role service_role owns pgmq: run this command as that role",
     "drop schema pgmq cascade": "pgmq is not installed: run pgmq-gateway install",
+    "create function pgmq.send(json) returns int return 1": r"no function pgmq\.send\(json\): move it to",
 }
 
 
@@ -60,7 +62,7 @@ async def upgraded(uri: str) -> list[str]:
         return list(await upgrade_pgmq(connection))
 
 
-async def test_an_upgrade_changes_types_and_functions_in_place(
+async def test_d14_an_upgrade_changes_types_and_functions_in_place(
     directory: DataDirectory, new_database: Callable[..., str], template: str, connect: Connect, tmp_path: Path
 ) -> None:
     uri, fresh = (socket_uri(directory, database=new_database(name)) for name in ("template0", template))
@@ -75,28 +77,32 @@ async def test_an_upgrade_changes_types_and_functions_in_place(
     sql("create table pgmq.a_parts (like pgmq.a_mail) partition by range (msg_id)")
     sql("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parts', true, false)")
     sql("create view public.lengths as select m.queue_name, m.queue_length from pgmq.metrics_all() as m")
+    sql("create function public.own() returns pgmq.metrics_result language sql as 'select * from pgmq.metrics(null)'")
     sql("revoke execute on function pgmq.create_partitioned from public")
     sql("grant execute on function pgmq.create_partitioned to service_role")
     before = [*survivors(sql), sql("select * from public.lengths order by 1"), sql(PRIVILEGES)]
     former = sql(DEFINITIONS)
 
-    # What depends on a function that goes is named, and nothing changes.
-    sql("create function public.own() returns void begin atomic select pgmq.create_partitioned('x', '1', '2'); end")
-    with pytest.raises(InstallError, match=r"cannot drop .*create_partitioned.*: function public\.own\(\) depends on"):
+    # What depends on a dropped function is named, and nothing changes.
+    sql("create function public.part() returns void begin atomic select pgmq.create_partitioned('x', '1', '2'); end")
+    with pytest.raises(InstallError, match=r"cannot drop .*create_partitioned.*: function public\.part\(\) depends on"):
         await upgraded(uri)
-    sql("drop function public.own")
+    sql("drop function public.part")
     assert sql(DEFINITIONS) == former
 
     changes = [
         f"upgraded: pgmq 1.11.1 to {shipped_version()}",
-        "changed: type pgmq.metrics_result",
+        "changed: type pgmq.metrics_result: check public.own(), which must return the new columns",
         "dropped: function pgmq.create_partitioned(text,text,text)",
         "created: function pgmq.create_partitioned(text,text,text,integer)",
         "replaced: function pgmq.metrics(text)",
         "created: function pgmq.read_grouped_head_with_poll(text,integer,integer,integer,integer)",
         "changed: identity of table pgmq.q_parts",
     ]
-    checked = server.run("upgrade-pgmq", "--check", "--db-uri", uri)
+    with psycopg.connect(uri) as reader:
+        reader.execute("select from pgmq.q_parts")
+        # A check that locked the table would wait for this reader.
+        checked = server.run("upgrade-pgmq", "--check", "--db-uri", uri)
     assert (checked.returncode, sorted(checked.stdout.splitlines())) == (1, sorted(changes))
     assert sql(DEFINITIONS) == former
     done = paste(commands()["Upgrading pgmq"][0], tmp_path, PGMQ_GATEWAY_ADMIN_URI=uri)
@@ -121,8 +127,51 @@ async def test_an_upgrade_changes_types_and_functions_in_place(
     assert await upgraded(uri) == []
 
 
+async def test_d14_an_interrupted_upgrade_is_finished_by_the_next(
+    directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    uri = socket_uri(directory, database=database)
+    sql = runner(connect(uri))
+    sql("comment on schema pgmq is 'pgmq 1.12.0'")
+    sql("drop function pgmq_public.pop")
+    sql("insert into pgmq_gateway.migrations (number, name, checksum) values (9999, 'newer', '')")
+    failed = server.run("upgrade-pgmq", "--db-uri", uri)
+    assert (failed.returncode, failed.stdout) == (1, f"upgraded: pgmq 1.12.0 to {shipped_version()}\n")
+    assert "install the newer pgmq-gateway" in failed.stderr
+    sql("delete from pgmq_gateway.migrations where number = 9999")
+    done = server.run("upgrade-pgmq", "--db-uri", uri)
+    assert done.stdout == f"pgmq {shipped_version()} is up to date\nrestored: function pgmq_public.pop\n"
+    assert await found(uri) == []
+
+
+async def test_d14_a_new_function_gets_the_privileges_of_its_name(
+    directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    uri = socket_uri(directory, database=database)
+    sql = runner(connect(uri))
+    sql("comment on schema pgmq is 'pgmq 1.12.0'")
+    sql("drop function pgmq.send(text, jsonb, integer)")
+    sql("revoke execute on function pgmq.send(text, jsonb) from public, anon")
+    assert "created: function pgmq.send(text,jsonb,integer)" in await upgraded(uri)
+    assert sql(
+        "select r, has_function_privilege(r, 'pgmq.send(text, jsonb, integer)', 'execute')"
+        " from unnest('{anon,authenticated}'::text[]) as r"
+    ) == [("anon", False), ("authenticated", True)]
+
+
+async def test_d14_a_queue_without_a_table_does_not_prevent_an_upgrade(
+    directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    uri = socket_uri(directory, database=database)
+    sql = runner(connect(uri))
+    sql("comment on schema pgmq is 'pgmq 1.12.0'")
+    sql("select pgmq.create('mail')")
+    sql("drop table pgmq.a_mail")
+    assert await upgraded(uri) == [f"upgraded: pgmq 1.12.0 to {shipped_version()}"]
+
+
 @pytest.mark.parametrize(("statement", "reason"), REFUSALS.items(), ids=REFUSALS)
-async def test_an_upgrade_that_would_not_be_whole_is_refused(
+async def test_d14_an_upgrade_that_would_not_be_whole_is_refused(
     directory: DataDirectory, database: str, connect: Connect, statement: str, reason: str
 ) -> None:
     uri = socket_uri(directory, database=database)
