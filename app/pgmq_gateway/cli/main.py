@@ -315,12 +315,15 @@ def upgrade_pgmq_command(
 async def _upgrade_pgmq(db_uri: str | None, directory: DataDirectory, *, only_check: bool) -> int:
     with progress() as report:
         async with owner(db_uri, directory, "upgrade-pgmq", report) as connection:
-            done = [*await upgrade_pgmq(connection, only_check=only_check)]
-            status = 1 if only_check and done else 0
-            if done and not only_check:
-                done += await install(connection, progress=report)
-    print("\n".join(done) or f"pgmq {shipped_version()} is up to date")
-    return status
+            done = await upgrade_pgmq(connection, only_check=only_check)
+            # Committed: printed even if the rest fails.
+            print("\n".join(done) or f"pgmq {shipped_version()} is up to date", flush=True)
+            if only_check:
+                return 1 if done else 0
+            # Also after a run that failed here.
+            for line in await install(connection, progress=report):
+                print(line)
+    return 0
 
 
 @app.command("keys", short_help="Print the API's URL and keys.")
