@@ -332,7 +332,7 @@ def test_d15_install_waits_for_the_database(database: str, directory: DataDirect
     uri = socket_uri(directory, database=database).replace(there, here)
     status, message = failure("install", "--wait", "0.01", "--db-uri", uri)
     assert status == 1
-    assert message.startswith("cannot connect to the database: it has accepted none for 0.01 s (")
+    assert message.startswith("cannot connect to the database: no connection was accepted for 0.01 s (")
     command = [str(PROGRAM), "install", "--wait", "600", "--db-uri", uri]
     with subprocess.Popen(command, env=environment(), stdout=PIPE, stderr=PIPE, text=True) as installing:
         assert installing.stdout is not None

@@ -42,7 +42,8 @@ async def connect_within(uri: str, seconds: float) -> Connection:
 
 
 def _too_late(seconds: float, error: Exception) -> str:
+    reason = "no response" if isinstance(error, TimeoutError) else loggable(error)
     return (
-        f"it has accepted none for {seconds:g} s ({loggable(error)}): check that it is running, and the host and port"
-        " in PGMQ_GATEWAY_ADMIN_URI or --db-uri"
+        f"no connection was accepted for {seconds:g} s ({reason}): check that the server is running, and the host and"
+        " port in PGMQ_GATEWAY_ADMIN_URI or --db-uri"
     )
