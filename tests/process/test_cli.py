@@ -317,6 +317,12 @@ def test_queues_of_another_database_are_managed_by_its_uri(database: str, direct
     assert none == "no queues yet: create one with pgmq-gateway queue create NAME\n"
     assert run("queue", "create", "elsewhere", "--db-uri", uri).stdout == "created basic queue elsewhere\n"
     listed = json.loads(run("queue", "list", "--json", env={"PGMQ_GATEWAY_ADMIN_URI": uri}).stdout)
+    # The database of another command stops with it.
+    another = DataDirectory(folder / "another")
+    another.prepare()
+    with another.hold("install"):
+        status, line = failure("db-uri", "--data-dir", str(another.path))
+    assert (status, line) == (1, f"no gateway serves {another.path}: run pgmq-gateway serve first")
     assert [row["queue_name"] for row in listed] == ["elsewhere"]
 
 

@@ -458,7 +458,8 @@ def db_uri_command(
 def _served(data_dir: Path | None) -> DataDirectory:
     """The folder of an embedded database that is running. Raises DataDirectoryError."""
     directory = DataDirectory(data_dir or DEFAULT_NAME)
-    if directory.holder() is None:
+    holder = directory.holder()
+    if holder is None or not holder.serves:
         raise DataDirectoryError(f"no gateway serves {directory.path}: run pgmq-gateway serve first")
     return directory
 

@@ -51,6 +51,11 @@ class Holder:
     purpose: str
     url: str | None
 
+    @property
+    def serves(self) -> bool:
+        """Whether it is a gateway: the database of another command stops when the command ends."""
+        return self.purpose == "serve"
+
     def __str__(self) -> str:
         if not self.pid:
             return "another process"

@@ -60,7 +60,7 @@ async def owner(
         if not create:
             directory.require_database("its --data-dir, or the --db-uri of another database")
         serving = directory.holder()
-        if serving is not None and serving.purpose == "serve":
+        if serving is not None and serving.serves:
             async with _connected(socket_uri(directory)) as connection:
                 yield connection
             return

@@ -16,7 +16,7 @@ async def pg_dump(directory: DataDirectory, arguments: Sequence[str], progress: 
     """
     directory.require_database()
     holder = directory.holder()
-    if holder is not None and holder.purpose == "serve":
+    if holder is not None and holder.serves:
         return await _run(directory, arguments)
     async with running(directory, "pg_dump", progress):
         return await _run(directory, arguments)
