@@ -24,6 +24,9 @@ from tests.databases import Sql
 from tests.server import PROGRAM, SECRET, Server, environment, run
 from tests.signing import secret_jwk
 
+KEY_SET = {"keys": [secret_jwk(SECRET.encode())]}
+HOSTILE_SECRET = 'it\'s a "secret" with $(exit 1), `exit 1`, $HOME; exit 1'
+
 
 @pytest.fixture
 def data(directory: DataDirectory) -> list[str]:
@@ -236,7 +239,7 @@ def test_u6_the_keys_of_a_database_of_ones_own_are_those_that_it_accepts(tmp_pat
 
 def test_keys_are_dotenv_lines_that_open_the_api(embedded: Server, data: list[str]) -> None:
     result = run("keys", *data, env={"PGRST_JWT_SECRET": SECRET})
-    lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    lines = dict(word.split("=", 1) for word in shlex.split(result.stdout))
     assert list(lines) == [
         "SUPABASE_URL",
         "SUPABASE_ANON_KEY",
@@ -265,15 +268,20 @@ def test_d15_clients_get_a_url_that_they_can_reach(settings: dict[str, Any], exp
     assert (public_url(given) or local_url(given)) == expected
 
 
-def test_a_key_set_is_printed_in_one_line_for_the_shell(data: list[str]) -> None:
-    pretty = json.dumps({"keys": [secret_jwk(SECRET.encode())]}, indent=2)
-    result = run(
-        "keys", *data, env={"PGRST_JWT_SECRET": pretty, "PGRST_OPENAPI_SERVER_PROXY_URI": "https://q.example/rest/v1"}
-    )
-    assert "SUPABASE_URL=https://q.example\n" in result.stdout
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("JWT_SECRET=")]
-    (word,) = shlex.split(line.removeprefix("JWT_SECRET="))
-    assert json.loads(word) == json.loads(pretty)
+@pytest.mark.parametrize(
+    ("secret", "printed"),
+    [
+        (json.dumps(KEY_SET, indent=2), json.dumps(KEY_SET, separators=(",", ":"))),
+        (HOSTILE_SECRET, HOSTILE_SECRET),
+    ],
+    ids=["key set", "hostile"],
+)
+def test_d14_a_shell_can_evaluate_the_keys(data: list[str], secret: str, printed: str) -> None:
+    env = {"PGRST_JWT_SECRET": secret, "PGRST_OPENAPI_SERVER_PROXY_URI": "https://q.example/rest/v1"}
+    lines = run("keys", *data, env=env).stdout
+    script = 'eval "$1"; printf "%s %s" "$SUPABASE_URL" "$JWT_SECRET"'
+    evaluated = subprocess.run(["bash", "-euc", script, "-", lines], stdout=PIPE, text=True, check=True)
+    assert evaluated.stdout == f"https://q.example {printed}"
 
 
 def test_a_token_has_the_claims_that_were_asked_for(data: list[str]) -> None:
@@ -309,6 +317,12 @@ def test_psql_and_db_uri_need_a_gateway_that_serves(data: list[str], folder: Pat
     for command in ("psql", "db-uri"):
         status, line = failure(command, "--data-dir", str(folder / "no-gateway"))
         assert (status, line) == (1, f"no gateway serves {folder / 'no-gateway'}: run pgmq-gateway serve first")
+    # The database of another command stops with it.
+    another = DataDirectory(folder / "another")
+    another.prepare()
+    with another.hold("install"):
+        status, line = failure("db-uri", "--data-dir", str(another.path))
+    assert (status, line) == (1, f"no gateway serves {another.path}: run pgmq-gateway serve first")
 
 
 def test_queues_of_another_database_are_managed_by_its_uri(database: str, directory: DataDirectory) -> None:
@@ -317,12 +331,6 @@ def test_queues_of_another_database_are_managed_by_its_uri(database: str, direct
     assert none == "no queues yet: create one with pgmq-gateway queue create NAME\n"
     assert run("queue", "create", "elsewhere", "--db-uri", uri).stdout == "created basic queue elsewhere\n"
     listed = json.loads(run("queue", "list", "--json", env={"PGMQ_GATEWAY_ADMIN_URI": uri}).stdout)
-    # The database of another command stops with it.
-    another = DataDirectory(folder / "another")
-    another.prepare()
-    with another.hold("install"):
-        status, line = failure("db-uri", "--data-dir", str(another.path))
-    assert (status, line) == (1, f"no gateway serves {another.path}: run pgmq-gateway serve first")
     assert [row["queue_name"] for row in listed] == ["elsewhere"]
 
 

@@ -172,4 +172,4 @@ def test_keys_and_tokens_take_the_secret_of_the_file(config: Config) -> None:
     options = ["--config", str(config('db-uri = "postgres://u@h/d"', f'jwt-secret = "{SECRET}"'))]
     token = server.run("token", "--role", "anon", *options).stdout.strip()
     assert jwt.decode(token, SECRET, algorithms=["HS256"])["role"] == "anon"
-    assert f"JWT_SECRET={SECRET}\n" in server.run("keys", *options).stdout
+    assert f"JWT_SECRET='{SECRET}'\n" in server.run("keys", *options).stdout

@@ -328,9 +328,9 @@ async def _upgrade_pgmq(db_uri: str | None, directory: DataDirectory, *, only_ch
 
 @app.command("keys", short_help="Print the API's URL and keys.")
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
-    """Print the API's URL and keys as dotenv lines. The service_role key and the secret give full access.
+    """Print the API's URL and keys as dotenv lines, quoted for the shell where needed.
 
-    The URL is that of PGRST_OPENAPI_SERVER_PROXY_URI, when set: the one that clients can reach.
+    The service_role key and the secret give full access. The URL is that of PGRST_OPENAPI_SERVER_PROXY_URI, when set: the one that clients can reach.
     """
     settings = load_settings(config)
     directory = _embedded(settings, data_dir)
@@ -339,7 +339,8 @@ def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     holder = directory and directory.holder()
     address = public_url(settings) or (holder and holder.url) or local_url(settings)
     for name, value in [("SUPABASE_URL", address), *_keys(settings)]:
-        print(f"{name}={value}")
+        # `eval` must not execute a secret.
+        print(f"{name}={shlex.quote(value)}")
 
 
 def _embedded(settings: Settings, data_dir: Path | None) -> DataDirectory | None:
@@ -456,7 +457,7 @@ def db_uri_command(
 
 
 def _served(data_dir: Path | None) -> DataDirectory:
-    """The folder of an embedded database that is running. Raises DataDirectoryError."""
+    """The folder of an embedded database that a gateway serves. Raises DataDirectoryError."""
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     holder = directory.holder()
     if holder is None or not holder.serves:
@@ -479,9 +480,9 @@ def pg_dump_command(context: typer.Context, data_dir: DataDir = None) -> None:
 
 
 def _on_one_line(secret: str) -> str:
-    """A secret for a dotenv line: JSON in one line, quoted for the shell."""
+    """A secret for a dotenv line: JSON without line breaks."""
     try:
         document = json.loads(secret)
     except ValueError:
         return secret
-    return shlex.quote(json.dumps(document, separators=(",", ":"))) if isinstance(document, dict) else secret
+    return json.dumps(document, separators=(",", ":")) if isinstance(document, dict) else secret
