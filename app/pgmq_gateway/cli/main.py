@@ -330,7 +330,8 @@ async def _upgrade_pgmq(db_uri: str | None, directory: DataDirectory, *, only_ch
 def keys_command(data_dir: DataDir = None, config: Config = None) -> None:
     """Print the API's URL and keys as dotenv lines, quoted for the shell where needed.
 
-    The service_role key and the secret give full access. The URL is that of PGRST_OPENAPI_SERVER_PROXY_URI, when set: the one that clients can reach.
+    The service_role key and the secret give full access. The URL is that of PGRST_OPENAPI_SERVER_PROXY_URI, when set:
+    the one that clients can reach.
     """
     settings = load_settings(config)
     directory = _embedded(settings, data_dir)
