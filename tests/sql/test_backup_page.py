@@ -31,7 +31,7 @@ GRANTS = "select role::text, operations from pgmq_admin.list_grants('mail') wher
 Filled = tuple[Path, tuple[object, ...]]
 
 
-def test_the_sections_with_commands_are_those_that_tests_run() -> None:
+def test_d14_the_sections_with_commands_are_those_that_tests_run() -> None:
     assert {heading: len(blocks) for heading, blocks in COMMANDS.items()} == {
         "The embedded database": 3,
         "Your own database": 1,
@@ -130,7 +130,7 @@ def dumped(own_server: Cluster, place: Path) -> Filled:
     return folder, expected
 
 
-def test_the_embedded_database_is_restored_in_a_new_folder(first: Filled, place: Path) -> None:
+def test_d14_the_embedded_database_is_restored_in_a_new_folder(first: Filled, place: Path) -> None:
     source, expected = first
     back_up, keep_secret, restore = COMMANDS["The embedded database"]
     second = place / "second"
@@ -153,14 +153,17 @@ def test_the_embedded_database_is_restored_in_a_new_folder(first: Filled, place:
         assert [row["msg_id"] for row in popped.json()] == [1], popped.text
 
 
-def test_a_dump_is_restored_with_the_roles(dumped: Filled, target: Cluster) -> None:
+def test_d14_a_dump_is_restored_with_the_roles(dumped: Filled, target: Cluster) -> None:
     folder, expected = dumped
+    target.execute("create role authenticated connection limit 5")
     uri = target.uri(target.create())
     assert paste(COMMANDS["With the roles"][0], folder, TARGET=uri).startswith("up to date\n")
     all_there(uri, expected)
+    with connected(uri) as sql:
+        assert sql("select rolconnlimit, rolconfig from pg_roles where rolname = 'authenticated'") == [(5, None)]
 
 
-def test_a_dump_is_restored_without_the_roles_for_another_owner_and_without_grants(
+def test_d14_a_dump_is_restored_without_the_roles_for_another_owner_and_without_grants(
     dumped: Filled, target: Cluster
 ) -> None:
     folder, expected = dumped
@@ -183,7 +186,7 @@ def test_a_dump_is_restored_without_the_roles_for_another_owner_and_without_gran
     all_there(uri, expected)
 
 
-def test_queues_move_to_a_server_and_back(first: Filled, target: Cluster) -> None:
+def test_d14_queues_move_to_a_server_and_back(first: Filled, target: Cluster) -> None:
     source, expected = first
     save, move, keep_keys, back = COMMANDS["Moving"]
     uri = target.uri(target.create())
@@ -206,7 +209,7 @@ def test_queues_move_to_a_server_and_back(first: Filled, target: Cluster) -> Non
         assert content(sql) == moved
 
 
-def test_clients_use_the_embedded_database(first: Filled) -> None:
+def test_d14_clients_use_the_embedded_database(first: Filled) -> None:
     source, _ = first
     role, program = COMMANDS["Clients of the embedded database"]
     paste(role, source)
