@@ -185,8 +185,9 @@ begin
             errcode = 'invalid_parameter_value',
             hint = 'Use basic, unlogged or partitioned.';
     end if;
-    -- Of two calls at once, the second one finds the queue of the first.
-    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
+    -- Of two calls at once, the second one finds the queue of the first. The same lock as of drop_queue: an adoption that
+    -- committed meanwhile would list a queue whose tables are being dropped.
+    perform pgmq_gateway.lock_privileges();
     select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
     into present from pgmq.meta as m
     where m.queue_name = create_queue.queue_name;
@@ -1095,16 +1096,9 @@ begin
     if present <> queue_type then
         raise exception 'the tables of queue "%" are not of type %', queue_name, queue_type using
             errcode = 'duplicate_table', hint = format('Use type %s.', present);
-    elsif present = 'partitioned' and (orphan.queue_table is null or orphan.archive_table is null) then
-        raise exception 'a table of the partitioned queue "%" is missing', queue_name using
-            errcode = 'undefined_table', hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
-    elsif exists (
-        select from pg_class as c
-        where c.relnamespace = 'pgmq'::regnamespace and c.relname in ('q_' || queue_name, 'a_' || queue_name)
-          and c.oid <> all (array_remove(array[orphan.queue_table, orphan.archive_table], null))
-    ) then
-        raise exception 'a table with the name of queue "%" does not have the columns of one', queue_name using
-            errcode = 'duplicate_table', hint = 'Rename it.';
+    elsif orphan.obstacle is not null then
+        raise exception 'no queue "%" can be made of its tables: %', queue_name, orphan.obstacle using
+            errcode = 'duplicate_table', hint = 'Drop them with pgmq_admin.drop_queue().';
     end if;
     perform pgmq_gateway.check_foreign_code(array[orphan.queue_table, orphan.archive_table]);
     case present
@@ -1711,16 +1705,15 @@ $$;
 CREATE FUNCTION pgmq_gateway.check_name(queue_name text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 begin
-    -- pgmq allows more, but different names can share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
+    if not pgmq_gateway.is_allowed_name(queue_name) then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
             hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';
     end if;
 end;
-$_$;
+$$;
 
 CREATE FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
@@ -2965,6 +2958,13 @@ CREATE FUNCTION pgmq_gateway.is_about_archive(filter jsonb) RETURNS boolean
     select coalesce(filter ->> 'state' = 'archived', false);
 $$;
 
+CREATE FUNCTION pgmq_gateway.is_allowed_name(queue_name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select queue_name is not null and queue_name ~ '^[a-z0-9_-]{1,47}$' and queue_name not like '%--%';
+$_$;
+
 CREATE FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3340,10 +3340,15 @@ CREATE FUNCTION pgmq_gateway.lint_orphans() RETURNS SETOF pgmq_admin.finding
                 o.archive_table)
         end,
         format(
-            'pgmq_admin.create_queue(%1$L, %2$L, adopt => true) makes a queue of what is there, '
-            'pgmq_admin.drop_queue(%1$L) drops it.',
+            case
+                when o.obstacle is null
+                then 'pgmq_admin.create_queue(%1$L, %2$L, adopt => true) makes a queue of what is there, '
+                    'pgmq_admin.drop_queue(%1$L) drops it.'
+                else 'No queue can be made of it: %3$s. pgmq_admin.drop_queue(%1$L) drops it.'
+            end,
             o.name,
-            case when o.is_partitioned then 'partitioned' when o.is_unlogged then 'unlogged' else 'basic' end)
+            case when o.is_partitioned then 'partitioned' when o.is_unlogged then 'unlogged' else 'basic' end,
+            o.obstacle)
     from pgmq_gateway.orphans() as o
     union all
     select
@@ -3870,7 +3875,7 @@ CREATE FUNCTION pgmq_gateway.operation_privileges() RETURNS TABLE(operation text
         ('delete', array['SELECT', 'DELETE'], '{}');
 $$;
 
-CREATE FUNCTION pgmq_gateway.orphans(only_names text[] DEFAULT NULL::text[]) RETURNS TABLE(name text, queue_table regclass, archive_table regclass, is_partitioned boolean, is_unlogged boolean)
+CREATE FUNCTION pgmq_gateway.orphans(only_names text[] DEFAULT NULL::text[]) RETURNS TABLE(name text, queue_table regclass, archive_table regclass, is_partitioned boolean, is_unlogged boolean, obstacle text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -3899,11 +3904,27 @@ CREATE FUNCTION pgmq_gateway.orphans(only_names text[] DEFAULT NULL::text[]) RET
           end
     )
     select
-        coalesce(q.name, a.name), q.relation, a.relation, coalesce(q.is_partitioned, a.is_partitioned),
-        coalesce(q.is_unlogged, false)
-    from (select * from unlisted where prefix = 'q') as q
-    full join (select * from unlisted where prefix = 'a') as a on a.name = q.name
-    order by 1;
+        o.*,
+        case
+            when not pgmq_gateway.is_allowed_name(o.name) then 'the name of the queue is not allowed'
+            when o.is_partitioned and (o.queue_table is null or o.archive_table is null)
+            then 'a table of the partitioned queue is missing'
+            when pg_get_serial_sequence(o.queue_table::text, 'msg_id') is null and o.queue_table is not null
+            then format('%s has no sequence for the ids of messages', o.queue_table)
+            when exists (
+                select from pg_class as c
+                where c.relnamespace = 'pgmq'::regnamespace and c.relname in (('q_' || o.name)::name, ('a_' || o.name)::name)
+                  and c.oid <> all (array_remove(array[o.queue_table, o.archive_table], null))
+            ) then 'a table with the name of the queue does not have the columns of one'
+        end
+    from (
+        select
+            coalesce(q.name, a.name), q.relation, a.relation, coalesce(q.is_partitioned, a.is_partitioned),
+            coalesce(q.is_unlogged, false)
+        from (select * from unlisted where prefix = 'q') as q
+        full join (select * from unlisted where prefix = 'a') as a on a.name = q.name
+    ) as o (name, queue_table, archive_table, is_partitioned, is_unlogged)
+    order by o.name;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.outline(source text) RETURNS text
@@ -5368,6 +5389,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.is_allowed_name(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) TO authenticator;

@@ -1,5 +1,6 @@
 """Half-restored queues: tables that pgmq.meta does not list, and queues without one of their tables (D10)."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -79,7 +80,7 @@ def test_d10_an_orphan_that_is_open_is_an_error(mail: Sql) -> None:
 def test_d10_a_name_that_pgmq_does_not_allow_can_be_dropped(mail: Sql) -> None:
     mail("""create table pgmq."q_it's an ""odd"" one" (like pgmq.q_mail)""")
     call = """pgmq_admin.drop_queue('it''s an "odd" one')"""
-    assert mail("select strpos(hint, %s) > 0 from pgmq_admin.lint()", f", {call} drops it.") == [(True,)]
+    assert mail("select strpos(hint, %s) > 0 from pgmq_admin.lint()", f". {call} drops it.") == [(True,)]
     with pytest.raises(errors.UndefinedTable, match='queue "<NULL>" does not exist'):
         mail("select pgmq_admin.drop_queue(null)")
     with pytest.raises(errors.InvalidName):
@@ -92,7 +93,7 @@ def test_d10_a_name_that_pgmq_does_not_allow_can_be_dropped(mail: Sql) -> None:
 def test_d10_a_table_without_the_columns_of_a_queue_is_no_part_of_one(mail: Sql) -> None:
     mail("create table pgmq.a_odd (like pgmq.a_mail)")
     mail("create table pgmq.q_odd (id int)")
-    with pytest.raises(errors.DuplicateTable, match='name of queue "odd" does not have the columns of one'):
+    with pytest.raises(errors.DuplicateTable, match="name of the queue does not have the columns of one"):
         mail("select pgmq_admin.create_queue('odd', adopt => true)")
     mail("select pgmq_admin.drop_queue('odd')")
     assert mail("select to_regclass('pgmq.a_odd')::text, to_regclass('pgmq.q_odd')::text") == [(None, "pgmq.q_odd")]
@@ -163,6 +164,92 @@ def test_d10_no_code_of_a_caller_runs_when_a_queue_is_adopted(mail: Sql) -> None
     with pytest.raises(errors.InsufficientPrivilege, match=r"function public\.mine\(\) is owned by role anon"):
         as_role(mail, "service_role", "select pgmq_admin.create_queue('mail', adopt => true)")
     assert mail("select * from pgmq.meta") == []
+
+
+def test_d10_partitions_of_a_dropped_queue_are_no_queue(mail: Sql) -> None:
+    """Detached partitions have no sequence for their ids, so that each send would fail."""
+    mail("create table pgmq.q_parts_p20260101 (like pgmq.q_mail including defaults)")
+    mail("create table pgmq.a_parts_p20260101 (like pgmq.a_mail including defaults)")
+    obstacle = "pgmq.q_parts_p20260101 has no sequence for the ids of messages"
+    with pytest.raises(errors.DuplicateTable, match=obstacle):
+        mail("select pgmq_admin.create_queue('parts_p20260101', adopt => true)")
+    ((hint,),) = mail("select hint from pgmq_admin.lint()")
+    assert hint == (f"No queue can be made of it: {obstacle}. pgmq_admin.drop_queue('parts_p20260101') drops it.")
+    mail("select pgmq_admin.drop_queue('parts_p20260101')")
+    assert mail("select * from pgmq_gateway.orphans()") == []
+
+
+def test_d10_a_drop_waits_for_an_adoption(mail: Sql, uri: str) -> None:
+    damage(mail, "meta")
+    with psycopg.connect(uri) as adopting:
+        adopting.execute("select pgmq_admin.create_queue('mail', adopt => true)")
+        ((waiting,),) = mail("select pg_try_advisory_xact_lock(hashtext('pgmq_gateway.lock_privileges'))")
+    assert waiting is False
+    mail("select pgmq_admin.drop_queue('mail')")
+    assert (mail(LEFT), mail(LISTED)) == ([], [])
+
+
+async def test_d10_install_adopts_as_create_queue_does(blank_server: Cluster, connect: Connect) -> None:
+    """After a restore of data alone: ids go on after those of the messages, and row-level security is on."""
+    uri = blank_server.uri(blank_server.create())
+    await installed(uri)
+    sql = runner(connect(uri))
+    sql("select pgmq.create('mail')")
+    sql("insert into pgmq.q_mail (msg_id, vt, message) overriding system value values (7, now(), '1')")
+    sql("create table pgmq.q_parts_p1 (like pgmq.q_mail)")
+    sql("create table pgmq.a_parts_p1 (like pgmq.a_mail)")
+    sql('create table pgmq."q_an odd one" (like pgmq.q_mail including identity)')
+    sql('create table pgmq."a_an odd one" (like pgmq.a_mail)')
+    sql("delete from pgmq.meta")
+    adopted = "basic queue mail (tables pgmq.q_mail and pgmq.a_mail)"
+    left = [
+        'orphaned: tables pgmq."q_an odd one" and pgmq."a_an odd one" (the name of the queue is not allowed;'
+        " pgmq-gateway queue drop 'an odd one' drops them)",
+        "orphaned: tables pgmq.q_parts_p1 and pgmq.a_parts_p1 (pgmq.q_parts_p1 has no sequence for the ids of messages;"
+        " pgmq-gateway queue drop parts_p1 drops them)",
+    ]
+    assert await found(uri) == [left[0], f"missing: row of pgmq.meta for {adopted}", left[1]]
+    assert await installed(uri) == [f"adopted: {adopted}"]
+    assert await found(uri) == left
+    assert sql(LISTED) == [("mail", "basic", True)]
+    assert as_role(sql, "service_role", "select * from pgmq_public.send('mail', '2')") == [(8,)]
+
+
+async def test_d10_install_does_not_adopt_a_queue_with_code_of_other_roles(mail: Sql, uri: str) -> None:
+    mail("create function public.mine() returns boolean language sql as 'select true'")
+    mail("alter function public.mine() owner to anon")
+    mail("create policy p on pgmq.q_mail using (public.mine())")
+    damage(mail, "meta")
+    (line,) = await installed(uri)
+    assert line.startswith("not adopted: basic queue mail (tables pgmq.q_mail and pgmq.a_mail): ")
+    assert "function public.mine() is owned by role anon" in line
+    assert mail("select * from pgmq.meta") == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "change", "remedy"),
+    [
+        (("meta", "a"), "alter table pgmq.q_mail set unlogged",
+         ", pgmq-gateway queue create mail --type unlogged --adopt makes a queue of it"),
+        (("meta", "q"), "select 1", ", pgmq-gateway queue create mail --adopt makes a queue of it"),
+        (("meta", "a"), "alter table pgmq.q_mail rename to q_parts; create table pgmq.q_mail (like pgmq.q_parts) "
+         "partition by range (msg_id); drop table pgmq.q_parts", ""),
+    ],
+    ids=["unlogged", "archive", "partitioned"],
+)  # fmt: skip
+async def test_d10_install_names_a_command_that_works(
+    mail: Sql, uri: str, lost: tuple[str, ...], change: str, remedy: str
+) -> None:
+    damage(mail, *lost)
+    mail(change)
+    (line,) = await found(uri)
+    assert line.startswith("orphaned: table pgmq.")
+    assert line.endswith(f"pgmq-gateway queue drop mail drops it{remedy})")
+    command = (
+        (remedy or ", pgmq-gateway queue drop mail --yes makes").removeprefix(", pgmq-gateway ").partition(" makes")
+    )
+    done = await asyncio.to_thread(server.run, *command[0].split(), "--db-uri", uri)
+    assert (done.returncode, await found(uri)) == (0, []), done.stderr
 
 
 async def test_d10_install_names_what_it_does_not_adopt(blank_server: Cluster, connect: Connect) -> None:

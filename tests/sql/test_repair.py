@@ -127,7 +127,7 @@ async def test_partitioned_queues_are_adopted_as_such(blank_server: Cluster, con
     await installed(uri)
     sql = runner(connect(uri))
     sql("select pgmq.create('plain')")
-    sql("create table pgmq.q_parts (like pgmq.q_plain including defaults) partition by range (msg_id)")
+    sql("create table pgmq.q_parts (like pgmq.q_plain including all) partition by range (msg_id)")
     sql("create table pgmq.a_parts (like pgmq.a_plain including defaults) partition by range (msg_id)")
     sql("create table pgmq.q_parts_default partition of pgmq.q_parts default")
     sql("create table pgmq.q_strange (id int)")

@@ -35,6 +35,7 @@ _CALLED = tuple(
     for name in (
         *_RESTORING,
         "orphans",
+        "is_allowed_name",
         "service_role_needs_policies",
         "default_privileges_option",
         "excess_privileges",
@@ -107,6 +108,7 @@ async def install(
             if keep_trigger is not None:
                 await excess.keep(connection, keep_trigger)
             done += await excess.revoke(connection)
+        done += await adoption.adopt(connection)
     except asyncpg.LockNotAvailableError:
         raise InstallError(_LOCKED) from None
     except asyncpg.PostgresError as error:
@@ -234,13 +236,11 @@ async def _install_functions(
 
 
 async def _restore_pgmq(connection: Connection) -> list[str]:
-    # First, because adopted queues can lack policies.
-    adopted = await adoption.adopt(connection)
     lost = await _lost(connection)
     for _, statement in lost:
         await connection.execute(statement)
     await connection.execute("select pgmq_gateway.record_default_privileges()")
-    return [*(f"restored: {what}" for what, _ in lost), *(f"adopted: {orphan}" for orphan in adopted)]
+    return [f"restored: {what}" for what, _ in lost]
 
 
 async def _lost(connection: Connection, functions: Sequence[str] = _RESTORING) -> Sequence[tuple[str, str]]:

@@ -32,8 +32,9 @@ begin
             errcode = 'invalid_parameter_value',
             hint = 'Use basic, unlogged or partitioned.';
     end if;
-    -- Of two calls at once, the second one finds the queue of the first.
-    perform pg_advisory_xact_lock(hashtext('pgmq_admin.create_queue'));
+    -- Of two calls at once, the second one finds the queue of the first. The same lock as of drop_queue: an adoption that
+    -- committed meanwhile would list a queue whose tables are being dropped.
+    perform pgmq_gateway.lock_privileges();
     select case when m.is_partitioned then 'partitioned' when m.is_unlogged then 'unlogged' else 'basic' end
     into present from pgmq.meta as m
     where m.queue_name = create_queue.queue_name;

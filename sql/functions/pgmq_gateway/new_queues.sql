@@ -16,6 +16,18 @@ as $storage$
 $storage$;
 revoke all on function pgmq_gateway.queue_storage from public;
 
+-- Whether a queue can have this name. pgmq allows more, but different names can share one table: "Foo" and "foo", or long
+-- ones cut at 63 bytes.
+create or replace function pgmq_gateway.is_allowed_name(queue_name text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $allowed$
+    select queue_name is not null and queue_name ~ '^[a-z0-9_-]{1,47}$' and queue_name not like '%--%';
+$allowed$;
+revoke all on function pgmq_gateway.is_allowed_name from public;
+
 -- Raises unless a queue can have this name.
 create or replace function pgmq_gateway.check_name(queue_name text)
 returns void
@@ -24,8 +36,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $check$
 begin
-    -- pgmq allows more, but different names can share one table: "Foo" and "foo", or long ones cut at 63 bytes.
-    if queue_name !~ '^[a-z0-9_-]{1,47}$' or queue_name like '%--%' or queue_name is null then
+    if not pgmq_gateway.is_allowed_name(queue_name) then
         raise exception 'queue name "%" is not allowed', queue_name using
             errcode = 'invalid_name',
             hint = 'Use 1 to 47 characters of a-z, 0-9, _ and -, without two - in a row.';

@@ -4,9 +4,11 @@
 
 -- All orphaned queues, or those of these names; pgmq's names of tables are in lower case. One of the tables can be missing
 -- (null). Left out are detached partitions, and the archives that pgmq keeps as a_NAME_old when it partitions one.
+-- obstacle: why no queue can be made of the tables, or null. Partitions that were detached from a queue that has been
+-- dropped have no sequence for their ids.
 create or replace function pgmq_gateway.orphans(only_names text[] default null)
 returns table (
-    name text, queue_table regclass, archive_table regclass, is_partitioned boolean, is_unlogged boolean
+    name text, queue_table regclass, archive_table regclass, is_partitioned boolean, is_unlogged boolean, obstacle text
 )
 language sql
 stable
@@ -37,11 +39,27 @@ as $orphans$
           end
     )
     select
-        coalesce(q.name, a.name), q.relation, a.relation, coalesce(q.is_partitioned, a.is_partitioned),
-        coalesce(q.is_unlogged, false)
-    from (select * from unlisted where prefix = 'q') as q
-    full join (select * from unlisted where prefix = 'a') as a on a.name = q.name
-    order by 1;
+        o.*,
+        case
+            when not pgmq_gateway.is_allowed_name(o.name) then 'the name of the queue is not allowed'
+            when o.is_partitioned and (o.queue_table is null or o.archive_table is null)
+            then 'a table of the partitioned queue is missing'
+            when pg_get_serial_sequence(o.queue_table::text, 'msg_id') is null and o.queue_table is not null
+            then format('%s has no sequence for the ids of messages', o.queue_table)
+            when exists (
+                select from pg_class as c
+                where c.relnamespace = 'pgmq'::regnamespace and c.relname in (('q_' || o.name)::name, ('a_' || o.name)::name)
+                  and c.oid <> all (array_remove(array[o.queue_table, o.archive_table], null))
+            ) then 'a table with the name of the queue does not have the columns of one'
+        end
+    from (
+        select
+            coalesce(q.name, a.name), q.relation, a.relation, coalesce(q.is_partitioned, a.is_partitioned),
+            coalesce(q.is_unlogged, false)
+        from (select * from unlisted where prefix = 'q') as q
+        full join (select * from unlisted where prefix = 'a') as a on a.name = q.name
+    ) as o (name, queue_table, archive_table, is_partitioned, is_unlogged)
+    order by o.name;
 $orphans$;
 revoke all on function pgmq_gateway.orphans from public;
 
@@ -67,16 +85,9 @@ begin
     if present <> queue_type then
         raise exception 'the tables of queue "%" are not of type %', queue_name, queue_type using
             errcode = 'duplicate_table', hint = format('Use type %s.', present);
-    elsif present = 'partitioned' and (orphan.queue_table is null or orphan.archive_table is null) then
-        raise exception 'a table of the partitioned queue "%" is missing', queue_name using
-            errcode = 'undefined_table', hint = 'Drop the rest of the queue with pgmq_admin.drop_queue().';
-    elsif exists (
-        select from pg_class as c
-        where c.relnamespace = 'pgmq'::regnamespace and c.relname in ('q_' || queue_name, 'a_' || queue_name)
-          and c.oid <> all (array_remove(array[orphan.queue_table, orphan.archive_table], null))
-    ) then
-        raise exception 'a table with the name of queue "%" does not have the columns of one', queue_name using
-            errcode = 'duplicate_table', hint = 'Rename it.';
+    elsif orphan.obstacle is not null then
+        raise exception 'no queue "%" can be made of its tables: %', queue_name, orphan.obstacle using
+            errcode = 'duplicate_table', hint = 'Drop them with pgmq_admin.drop_queue().';
     end if;
     perform pgmq_gateway.check_foreign_code(array[orphan.queue_table, orphan.archive_table]);
     case present
@@ -177,10 +188,15 @@ as $lint$
                 o.archive_table)
         end,
         format(
-            'pgmq_admin.create_queue(%1$L, %2$L, adopt => true) makes a queue of what is there, '
-            'pgmq_admin.drop_queue(%1$L) drops it.',
+            case
+                when o.obstacle is null
+                then 'pgmq_admin.create_queue(%1$L, %2$L, adopt => true) makes a queue of what is there, '
+                    'pgmq_admin.drop_queue(%1$L) drops it.'
+                else 'No queue can be made of it: %3$s. pgmq_admin.drop_queue(%1$L) drops it.'
+            end,
             o.name,
-            case when o.is_partitioned then 'partitioned' when o.is_unlogged then 'unlogged' else 'basic' end)
+            case when o.is_partitioned then 'partitioned' when o.is_unlogged then 'unlogged' else 'basic' end,
+            o.obstacle)
     from pgmq_gateway.orphans() as o
     union all
     select
