@@ -198,11 +198,17 @@ async def test_another_installer_is_told_whose_it_is(uri: str, db: Sql) -> None:
     db("grant select on all tables in schema pgmq_gateway to limited")
     try:
         async with connected(uri.replace("postgres@", "limited@")) as connection:
+            owned = "schema pgmq is owned by postgres, whose privileges limited does not have: install as"
+            with pytest.raises(InstallError, match=owned):
+                await install(connection)
+            db("alter schema pgmq owner to limited")
+            db("alter table pgmq.meta owner to limited")
             with pytest.raises(
                 InstallError, match=r"is owned by postgres, and limited cannot take ownership: install as"
             ):
                 await install(connection)
     finally:
+        db("reassign owned by limited to postgres")
         db("drop owned by limited")
         db("drop role limited")
 
