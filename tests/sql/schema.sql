@@ -2951,6 +2951,21 @@ CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[
     from unnest(tables) as t;
 $$;
 
+CREATE FUNCTION pgmq_gateway.incomplete_queues() RETURNS TABLE(queue_name text, missing text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select m.queue_name::text, t.names
+    from pgmq.meta as m
+    cross join lateral (
+        select string_agg('pgmq.' || quote_ident(n), ' and ' order by n desc)
+        from unnest(array[lower('q_' || m.queue_name), lower('a_' || m.queue_name)]) as n
+        where to_regclass(format('pgmq.%I', n)) is null
+    ) as t (names)
+    where t.names is not null
+    order by 1;
+$$;
+
 CREATE FUNCTION pgmq_gateway.is_about_archive(filter jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
@@ -3352,15 +3367,9 @@ CREATE FUNCTION pgmq_gateway.lint_orphans() RETURNS SETOF pgmq_admin.finding
     from pgmq_gateway.orphans() as o
     union all
     select
-        m.queue_name::text, 'missing_table', 'warning', format('Calls fail, because tables are missing: %s.', t.names),
-        format('Restore it, or drop the rest of the queue with pgmq_admin.drop_queue(%L).', m.queue_name)
-    from pgmq.meta as m
-    cross join lateral (
-        select string_agg('pgmq.' || quote_ident(n), ' and ' order by n desc)
-        from unnest(array[lower('q_' || m.queue_name), lower('a_' || m.queue_name)]) as n
-        where to_regclass(format('pgmq.%I', n)) is null
-    ) as t (names)
-    where t.names is not null;
+        i.queue_name, 'missing_table', 'warning', format('Calls fail, because tables are missing: %s.', i.missing),
+        format('Restore it, or drop the rest of the queue with pgmq_admin.drop_queue(%L).', i.queue_name)
+    from pgmq_gateway.incomplete_queues() as i;
 $_$;
 
 CREATE FUNCTION pgmq_gateway.lint_owners(only_queue text) RETURNS SETOF pgmq_admin.finding
@@ -5386,6 +5395,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_ac
 
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.incomplete_queues() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) TO service_role;

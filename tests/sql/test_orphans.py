@@ -215,6 +215,20 @@ async def test_d10_install_adopts_as_create_queue_does(blank_server: Cluster, co
     assert as_role(sql, "service_role", "select * from pgmq_public.send('mail', '2')") == [(8,)]
 
 
+async def test_d10_install_names_incomplete_queues(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
+    await installed(uri)
+    sql = runner(connect(uri))
+    sql("select pgmq_admin.create_queue('mail')")
+    damage(sql, "q")
+    line = "incomplete: queue mail lacks pgmq.q_mail (pgmq-gateway queue drop mail drops the rest)"
+    assert await found(uri) == [line]
+    done = server.run("install", "--db-uri", uri).stdout
+    assert "left to do: Calls fail, because tables are missing: pgmq.q_mail. Restore it, or drop the rest" in done
+    assert server.run("queue", "drop", "mail", "--yes", "--db-uri", uri).stdout == "dropped queue mail\n"
+    assert await found(uri) == []
+
+
 async def test_d10_install_does_not_adopt_a_queue_with_code_of_other_roles(mail: Sql, uri: str) -> None:
     mail("create function public.mine() returns boolean language sql as 'select true'")
     mail("alter function public.mine() owner to anon")

@@ -1,4 +1,7 @@
-"""Adopts queues whose tables exist but that pgmq.meta does not list, as after `drop extension pgmq cascade`."""
+"""Incomplete queues, as after a partial restore or `drop extension pgmq cascade`.
+
+A queue that pgmq.meta does not list is adopted if its tables exist; the other ones are reported.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,8 +65,20 @@ class Orphan:
         return f"{drop}, pgmq-gateway queue create {name}{type_option} --adopt makes a queue of it"
 
 
-async def orphans(connection: Connection) -> Sequence[Orphan]:
-    """The queues that pgmq.meta does not list. It must exist."""
+async def findings(connection: Connection) -> list[Finding]:
+    """The queues that pgmq.meta does not list, and those that lack a table. pgmq.meta must exist."""
+    incomplete = await connection.fetch("select queue_name, missing from pgmq_gateway.incomplete_queues()")
+    return [orphan.finding for orphan in await _orphans(connection)] + [
+        Finding(
+            "incomplete",
+            f"queue {row['queue_name']} lacks {row['missing']}"
+            f" (pgmq-gateway queue drop {quote(row['queue_name'])} drops the rest)",
+        )
+        for row in incomplete
+    ]
+
+
+async def _orphans(connection: Connection) -> Sequence[Orphan]:
     return [
         Orphan(row["name"], row["queue_type"], tuple(row["tables"]), row["obstacle"])
         for row in await connection.fetch(_ORPHANS)
@@ -72,7 +87,7 @@ async def orphans(connection: Connection) -> Sequence[Orphan]:
 
 async def adopt(connection: Connection) -> list[str]:
     """Adopt the queues that have both tables, each in a transaction of its own. Returns a line for each."""
-    lines = [await _adopt(connection, orphan) for orphan in await orphans(connection) if orphan.is_restorable]
+    lines = [await _adopt(connection, orphan) for orphan in await _orphans(connection) if orphan.is_restorable]
     return [line for line in lines if line is not None]
 
 

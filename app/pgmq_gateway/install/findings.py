@@ -3,8 +3,19 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# revoked, kept and orphaned: left to the operator, so the installer respects them.
-Kind = Literal["missing", "not installed", "changed", "outdated", "wrong owner", "open", "revoked", "kept", "orphaned"]
+Kind = Literal[
+    "missing",
+    "not installed",
+    "changed",
+    "outdated",
+    "wrong owner",
+    "open",
+    "revoked",
+    "kept",
+    "orphaned",
+    "incomplete",
+]
+_ACCEPTED: tuple[Kind, ...] = ("revoked", "kept", "orphaned", "incomplete")
 _REPAIRS = {"missing": "restored", "not installed": "installed", "wrong owner": "took over", "open": "revoked"}
 
 
@@ -24,8 +35,8 @@ class Finding:
 
     @property
     def accepted(self) -> bool:
-        """True if `install` respects the difference."""
-        return self.kind in ("revoked", "kept", "orphaned")
+        """True if `install` leaves the difference to the operator."""
+        return self.kind in _ACCEPTED
 
     @property
     def repair(self) -> str:

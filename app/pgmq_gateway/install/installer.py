@@ -36,6 +36,7 @@ _CALLED = tuple(
         *_RESTORING,
         "orphans",
         "is_allowed_name",
+        "incomplete_queues",
         "service_role_needs_policies",
         "default_privileges_option",
         "excess_privileges",
@@ -148,7 +149,7 @@ async def check(connection: Connection) -> Sequence[Finding]:
             lost = await _lost(connection, _RESTORING if present else _RESTORING_WITHOUT_PGMQ)
             found += [Finding("missing", what) for what, _ in lost]
             if present:
-                found += [orphan.finding for orphan in await adoption.orphans(connection)]
+                found += await adoption.findings(connection)
             if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:
                 found += await excess.findings(connection)
     return _without_consequences(found)

@@ -125,8 +125,8 @@ end;
 $skip$;
 revoke all on function pgmq_gateway.skip_used_ids from public;
 
--- Drops an orphaned queue, and what pgmq.drop_queue leaves of a listed one: that returns early where the queue's table is
--- missing.
+-- Drops an orphaned queue, and the remaining tables of a listed one: pgmq.drop_queue returns early where the queue's table
+-- is missing.
 create or replace function pgmq_gateway.drop_remains(queue_name text)
 returns void
 language plpgsql
@@ -158,6 +158,25 @@ begin
 end;
 $drop$;
 revoke all on function pgmq_gateway.drop_remains from public;
+
+-- Queues that lack a table, with the names of the tables that are missing.
+create or replace function pgmq_gateway.incomplete_queues()
+returns table (queue_name text, missing text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $incomplete$
+    select m.queue_name::text, t.names
+    from pgmq.meta as m
+    cross join lateral (
+        select string_agg('pgmq.' || quote_ident(n), ' and ' order by n desc)
+        from unnest(array[lower('q_' || m.queue_name), lower('a_' || m.queue_name)]) as n
+        where to_regclass(format('pgmq.%I', n)) is null
+    ) as t (names)
+    where t.names is not null
+    order by 1;
+$incomplete$;
+revoke all on function pgmq_gateway.incomplete_queues from public;
 
 -- Orphaned queues, and queues with a missing table. Orphans without row-level security are open to every role with
 -- privileges on them.
@@ -200,14 +219,8 @@ as $lint$
     from pgmq_gateway.orphans() as o
     union all
     select
-        m.queue_name::text, 'missing_table', 'warning', format('Calls fail, because tables are missing: %s.', t.names),
-        format('Restore it, or drop the rest of the queue with pgmq_admin.drop_queue(%L).', m.queue_name)
-    from pgmq.meta as m
-    cross join lateral (
-        select string_agg('pgmq.' || quote_ident(n), ' and ' order by n desc)
-        from unnest(array[lower('q_' || m.queue_name), lower('a_' || m.queue_name)]) as n
-        where to_regclass(format('pgmq.%I', n)) is null
-    ) as t (names)
-    where t.names is not null;
+        i.queue_name, 'missing_table', 'warning', format('Calls fail, because tables are missing: %s.', i.missing),
+        format('Restore it, or drop the rest of the queue with pgmq_admin.drop_queue(%L).', i.queue_name)
+    from pgmq_gateway.incomplete_queues() as i;
 $lint$;
 revoke all on function pgmq_gateway.lint_orphans from public;
