@@ -150,6 +150,23 @@ def test_d10_a_partitioned_orphan_is_adopted_or_dropped(db: Sql) -> None:
     assert db("select * from partman.part_config") == []
 
 
+def test_d11_a_partitioned_queue_beside_a_publication_of_all_tables(db: Sql) -> None:
+    db("create publication everything for all tables")
+    try:
+        db("select pgmq_admin.create_queue('q', 'partitioned')")
+        db("select pgmq.send('q', '1')")
+        for call in ("pgmq.read('q', 0, 1)", "pgmq.delete('q', 1)"):
+            with pytest.raises(errors.ObjectNotInPrerequisiteState, match="does not have a replica identity"):
+                db(f"select {call}")
+        for (table,) in db("select relid::text from pg_partition_tree('pgmq.q_q')"):
+            db(f"alter table {table} replica identity full")
+        assert db("select pgmq.delete('q', 1)") == [(True,)]
+        db("select pgmq_admin.drop_queue('q')")
+    finally:
+        db("drop publication everything")
+    assert db("select * from partman.part_config") == []
+
+
 def test_a_queue_that_pgmq_alone_has_partitioned_is_listed(db: Sql) -> None:
     db("select pgmq.create_partitioned('bare', '1 day', '7 days')")
     db("insert into pgmq.q_bare (vt, message) select now(), to_jsonb(repeat('x', 100)) from generate_series(1, 20000)")
