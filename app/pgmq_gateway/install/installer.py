@@ -26,7 +26,7 @@ from pgmq_gateway.install.scripts import Script, function_scripts
 from pgmq_gateway.install.time_limits import time_limits
 from pgmq_gateway.schemas import QUEUES
 
-# The functions that return what pgmq's objects lack. The last one reads pgmq.meta.
+# The functions that return lost properties of pgmq's objects. The last one reads pgmq.meta.
 _RESTORING_WITHOUT_PGMQ = ("lost_privileges", "missing_replica_identities")
 _RESTORING = (*_RESTORING_WITHOUT_PGMQ, "missing_service_policies")
 # All functions that the installer calls.
@@ -245,7 +245,7 @@ async def _restore_pgmq(connection: Connection) -> list[str]:
 
 
 async def _lost(connection: Connection, functions: Sequence[str] = _RESTORING) -> Sequence[tuple[str, str]]:
-    """What pgmq's objects lack, each with the statement that restores it."""
+    """Lost properties of pgmq's objects, each with the statement that restores it."""
     return [each for function in functions for each in await _lacking(connection, function)]
 
 

@@ -15,11 +15,10 @@ from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.embedded.server import running
 from pgmq_gateway.install.installer import install, is_complete
+from pgmq_gateway.install.state import LOGIN_ROLE
 from pgmq_gateway.install.waiting import connect_within
 
 Progress = Callable[[str], None]
-
-LOGIN_ROLE = "authenticator"
 
 # Before 1.6, pgmq made the tables of queues members of the extension, whose rows pg_dump leaves out.
 _MEMBERS = """

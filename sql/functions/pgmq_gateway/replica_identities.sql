@@ -1,8 +1,8 @@
 -- The tables of pgmq in which rows are deleted and that have no replica identity, each with the statement that sets it.
 --
 -- Why: pgmq's tables have unique indexes and no primary keys. With a publication FOR ALL TABLES Postgres refuses to
--- delete a row that subscribers cannot identify, so no queue could be dropped. A replica identity that somebody has set
--- is kept. Tables of other owners are not returned.
+-- delete a row that subscribers cannot identify, so no queue could be dropped. A replica identity that was
+-- set is kept. Tables of other owners are not returned.
 create or replace function pgmq_gateway.missing_replica_identities()
 returns table (what text, statement text)
 language sql
