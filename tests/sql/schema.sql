@@ -557,6 +557,8 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         union all
         select * from pgmq_gateway.lint_service_policies(lint.queue_name)
         union all
+        select * from pgmq_gateway.lint_service_members() where lint.queue_name is null
+        union all
         select * from pgmq_gateway.lint_orphans() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null
@@ -3469,6 +3471,23 @@ CREATE FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_q
     where pgmq_admin.exposed();
 $$;
 
+CREATE FUNCTION pgmq_gateway.lint_service_members() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        null::text, 'service_member', 'warning',
+        format('%I inherits from service_role, so the policies of service_role give it all messages.', r.rolname),
+        format('Revoke service_role from it, or grant it without inheritance: alter role %I noinherit, since Postgres 16 '
+            'grant service_role to %1$I with inherit false.', r.rolname)
+    from pg_roles as r
+    join pg_roles as s on s.rolname = 'service_role'
+    where pgmq_gateway.service_role_needs_policies()
+      and r.oid <> s.oid and not (r.rolsuper or r.rolbypassrls) and pg_has_role(r.oid, s.oid, 'usage')
+      and not exists (
+          select from pg_class as c where c.oid = to_regclass('pgmq.meta') and pg_has_role(r.oid, c.relowner, 'usage'));
+$_$;
+
 CREATE FUNCTION pgmq_gateway.lint_service_policies(only_queue text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5447,6 +5466,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_policies(access pgmq_gateway.queue_acce
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_relations(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_rls(access pgmq_gateway.queue_access[], only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_service_members() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_service_policies(only_queue text) FROM PUBLIC;
 

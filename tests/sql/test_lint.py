@@ -12,11 +12,13 @@ THROTTLE = "pgmq.notify_insert_throttle"
 TOUCHING = "create function public.past() returns void {} language sql as 'delete from pgmq.meta where false'"
 NOTING = "create function public.note() returns trigger language plpgsql as 'begin return null; end'"
 NO_BYPASS = "alter role service_role nobypassrls"
+INHERITING = ("create role lint_worker inherit", "grant service_role to lint_worker")
 LEVELS = {"service_policy": "error", "notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
 # Other findings are only information.
 MISTAKES = "from pgmq_admin.lint() where level <> 'info'"
 BROKEN = {
     "service_policy": [NO_BYPASS],
+    "service_member": [*INHERITING, NO_BYPASS, "select pgmq_admin.set_rls('q', true)"],
     "rls_off": ["select pgmq_admin.set_rls('q', false)"],
     "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
                       "create policy p on pgmq.q_q for select to anon using (true)"],
@@ -33,6 +35,7 @@ BROKEN = {
 }  # fmt: skip
 IN_ORDER = {
     "service_policy": [NO_BYPASS, "select pgmq_admin.set_rls('q', true), pgmq_admin.create_queue('other')"],
+    "service_member": INHERITING,
     "rls_off": ["select pgmq_admin.set_rls('q', false)", "select pgmq_admin.unexpose()"],
     "silent_policy": ["select pgmq_admin.grant_queue('q', 'anon', '{read}')",
                       "create policy p on pgmq.q_q to anon using (true)"],

@@ -141,7 +141,7 @@ async def left_to_do(connection: Connection, password_variable: str) -> list[str
             f"pg_dump leaves out {members} tables of queues, which are members of the extension pgmq: before a dump,"
             " take them out (docs/backup.md)"
         )
-    rules = ["caller_owns", "foreign_trigger", "missing_table", "orphaned_queue", "service_policy"]
+    rules = ["caller_owns", "foreign_trigger", "missing_table", "orphaned_queue", "service_member", "service_policy"]
     found = await connection.fetch("select message, hint from pgmq_admin.lint() where rule = any ($1)", rules)
     return steps + [f"{row['message']} {row['hint']}" for row in found]
 

@@ -29,6 +29,8 @@ as $lint$
         union all
         select * from pgmq_gateway.lint_service_policies(lint.queue_name)
         union all
+        select * from pgmq_gateway.lint_service_members() where lint.queue_name is null
+        union all
         select * from pgmq_gateway.lint_orphans() where lint.queue_name is null
         union all
         select * from pgmq_gateway.lint_functions() where lint.queue_name is null

@@ -2,7 +2,8 @@
 --
 -- Why: only a superuser, or since Postgres 16 a role with BYPASSRLS, can give service_role BYPASSRLS. The owners of
 -- managed databases are neither. One policy on each queue and archive then gives service_role the same access. It is for
--- service_role, so it gives no access to other roles but those that inherit from it. Restrictive policies limit
+-- service_role, so it gives no access to other roles but those that inherit from it, which BYPASSRLS
+-- would not. Restrictive policies limit
 -- service_role too.
 
 -- Whether policies apply to service_role.
@@ -93,3 +94,25 @@ as $lint$
     group by p.queue_name;
 $lint$;
 revoke all on function pgmq_gateway.lint_service_policies from public;
+
+-- Roles that inherit the privileges of service_role, and with them its policies. BYPASSRLS is never inherited. pgmq's
+-- owner bypasses row-level security anyway.
+create or replace function pgmq_gateway.lint_service_members()
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        null::text, 'service_member', 'warning',
+        format('%I inherits from service_role, so the policies of service_role give it all messages.', r.rolname),
+        format('Revoke service_role from it, or grant it without inheritance: alter role %I noinherit, since Postgres 16 '
+            'grant service_role to %1$I with inherit false.', r.rolname)
+    from pg_roles as r
+    join pg_roles as s on s.rolname = 'service_role'
+    where pgmq_gateway.service_role_needs_policies()
+      and r.oid <> s.oid and not (r.rolsuper or r.rolbypassrls) and pg_has_role(r.oid, s.oid, 'usage')
+      and not exists (
+          select from pg_class as c where c.oid = to_regclass('pgmq.meta') and pg_has_role(r.oid, c.relowner, 'usage'));
+$lint$;
+revoke all on function pgmq_gateway.lint_service_members from public;
