@@ -220,33 +220,27 @@ async def test_many_installers_repair_once(blank_server: Cluster, connect: Conne
     assert dump(uri) == whole
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
+async def test_install_does_not_queue_behind_a_long_transaction(blank_server: Cluster, connect: Connect) -> None:
+    """Behind an installer that waits for an exclusive lock, all sends and reads would wait too."""
+    damages = (
         "alter table pgmq.meta replica identity default",
         "create role stranger; alter table pgmq_gateway.samples owner to stranger",
-    ],
-    ids=["functions", "state"],
-)
-async def test_install_does_not_queue_behind_a_long_transaction(
-    blank_server: Cluster, connect: Connect, damage: str
-) -> None:
-    """Behind an installer that waits for an exclusive lock, all sends and reads would wait too."""
-    uri = blank_server.uri(blank_server.create())
-    await installed(uri)
-    sql = runner(connect(uri))
-    sql(damage)
-    with psycopg.connect(uri) as dumping:
-        dumping.execute("lock table pgmq.meta, pgmq_gateway.samples in access share mode")
-        failed = await asyncio.to_thread(server.run, "install", "--db-uri", uri)
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr == (
-        "pgmq-gateway: a table was locked for more than 3 seconds by another transaction, as of pg_dump: wait until it"
-        " has ended, and repeat the command\n"
     )
-    assert len(await found(uri)) == 1
-    assert len(await installed(uri)) == 1
-    assert await found(uri) == []
+    uris = [blank_server.uri(blank_server.create()) for _ in damages]
+    for uri, damage in zip(uris, damages, strict=True):
+        await installed(uri)
+        sql = runner(connect(uri))
+        sql(damage)
+        sql("begin")
+        sql("lock table pgmq.meta, pgmq_gateway.samples in access share mode")
+    for failed in await asyncio.gather(*(asyncio.to_thread(server.run, "install", "--db-uri", uri) for uri in uris)):
+        assert (failed.returncode, failed.stdout) == (1, "")
+        assert failed.stderr == (
+            "pgmq-gateway: a table was locked for more than 3 seconds by another transaction, as of pg_dump: wait until"
+            " it has ended, and repeat the command\n"
+        )
+    for uri in uris:
+        assert len(await found(uri)) == 1
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 --
 -- Why: only a superuser, or since Postgres 16 a role with BYPASSRLS, can give service_role BYPASSRLS. The owners of
 -- managed databases are neither. One policy on each queue and archive then gives service_role the same access. It is for
--- service_role, so it gives no access to other roles but those that inherit from it, which BYPASSRLS
--- would not. Restrictive policies limit
--- service_role too.
+-- service_role, so it gives no access to other roles but those that inherit from it, which BYPASSRLS would not.
+-- Restrictive policies limit service_role too.
 
 -- Whether policies apply to service_role.
 create or replace function pgmq_gateway.service_role_needs_policies()
