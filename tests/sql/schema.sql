@@ -202,17 +202,11 @@ begin
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
     else
         perform pgmq_gateway.check_new_name(queue_name, queue_type);
-        case queue_type
-            when 'basic' then
-                perform pgmq.create_non_partitioned(queue_name);
-            when 'unlogged' then
-                perform pgmq.create_unlogged(queue_name);
-            else
-                perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
-        end case;
-    end if;
-    if queue_type <> 'partitioned' then
-        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+        if queue_type = 'partitioned' then
+            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+        else
+            perform pgmq_gateway.create_tables(queue_name, queue_type);
+        end if;
     end if;
     perform pgmq_gateway.create_service_policies(queue_name);
     if wanted then
@@ -1103,14 +1097,11 @@ begin
             errcode = 'duplicate_table', hint = 'Drop them with pgmq_admin.drop_queue().';
     end if;
     perform pgmq_gateway.check_foreign_code(array[orphan.queue_table, orphan.archive_table]);
-    case present
-        when 'basic' then
-            perform pgmq.create_non_partitioned(queue_name);
-        when 'unlogged' then
-            perform pgmq.create_unlogged(queue_name);
-        else
-            insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values (adopt_queue.queue_name, true, false);
-    end case;
+    if present = 'partitioned' then
+        insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values (adopt_queue.queue_name, true, false);
+    else
+        perform pgmq_gateway.create_tables(queue_name, queue_type);
+    end if;
     perform pgmq_gateway.skip_used_ids(queue_name);
 end;
 $$;
@@ -2168,6 +2159,20 @@ begin
     loop
         execute missing.statement;
     end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.create_tables(queue_name text, queue_type text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if queue_type = 'unlogged' then
+        perform pgmq.create_unlogged(queue_name);
+    else
+        perform pgmq.create_non_partitioned(queue_name);
+    end if;
+    execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
 end;
 $$;
 
@@ -5345,6 +5350,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_sent(queue_table regclass) FROM PUBLIC
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_service_policies(queue_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.create_tables(queue_name text, queue_type text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;

@@ -99,22 +99,38 @@ async def install(
         done += [finding.repair for finding in await repair(connection, release.migrations, release.state, progress)]
         limits = (await time_limits(connection)).items() - before.items()
         done += [f"set: statement_timeout of role {role} to {limit}" for role, limit in sorted(limits)]
-        async with connection.transaction():
-            await lock(connection)
-            await limit_lock_waits(connection)
-            done += await _install_functions(connection, release.scripts, replace=replace, progress=progress)
-            if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
-                done.append(_POLICIES)
-            done += await _restore_pgmq(connection)
-            if keep_trigger is not None:
-                await excess.keep(connection, keep_trigger)
-            done += await excess.revoke(connection)
+        done += await _install_release(
+            connection, release, applied, replace=replace, keep_trigger=keep_trigger, progress=progress
+        )
         done += await adoption.adopt(connection)
     except asyncpg.LockNotAvailableError:
         raise InstallError(_LOCKED) from None
     except asyncpg.PostgresError as error:
         more = "".join(f" ({part})" for part in (error.detail, error.hint) if part)
         raise InstallError(f"{error.message}{more}") from None
+    return done
+
+
+async def _install_release(
+    connection: Connection,
+    release: Release,
+    applied: Sequence[Migration],
+    *,
+    replace: bool,
+    keep_trigger: bool | None,
+    progress: Progress,
+) -> list[str]:
+    """Install functions and restore privileges, in one transaction after the migrations, of which `applied` are new."""
+    async with connection.transaction():
+        await lock(connection)
+        await limit_lock_waits(connection)
+        done = await _install_functions(connection, release.scripts, replace=replace, progress=progress)
+        if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
+            done.append(_POLICIES)
+        done += await _restore_pgmq(connection)
+        if keep_trigger is not None:
+            await excess.keep(connection, keep_trigger)
+        done += await excess.revoke(connection)
     return done
 
 

@@ -49,17 +49,11 @@ begin
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
     else
         perform pgmq_gateway.check_new_name(queue_name, queue_type);
-        case queue_type
-            when 'basic' then
-                perform pgmq.create_non_partitioned(queue_name);
-            when 'unlogged' then
-                perform pgmq.create_unlogged(queue_name);
-            else
-                perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
-        end case;
-    end if;
-    if queue_type <> 'partitioned' then
-        execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+        if queue_type = 'partitioned' then
+            perform pgmq_gateway.create_partitioned(queue_name, partition_interval, retention_interval, wanted);
+        else
+            perform pgmq_gateway.create_tables(queue_name, queue_type);
+        end if;
     end if;
     perform pgmq_gateway.create_service_policies(queue_name);
     if wanted then

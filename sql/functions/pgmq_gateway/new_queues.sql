@@ -79,3 +79,20 @@ begin
 end;
 $check$;
 revoke all on function pgmq_gateway.check_new_name from public;
+
+-- Creates the missing tables of a basic or unlogged queue, and lists it in pgmq.meta.
+create or replace function pgmq_gateway.create_tables(queue_name text, queue_type text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $create$
+begin
+    if queue_type = 'unlogged' then
+        perform pgmq.create_unlogged(queue_name);
+    else
+        perform pgmq.create_non_partitioned(queue_name);
+    end if;
+    execute format('alter table pgmq.%I set (%s)', 'q_' || queue_name, pgmq_gateway.queue_storage());
+end;
+$create$;
+revoke all on function pgmq_gateway.create_tables from public;

@@ -90,14 +90,11 @@ begin
             errcode = 'duplicate_table', hint = 'Drop them with pgmq_admin.drop_queue().';
     end if;
     perform pgmq_gateway.check_foreign_code(array[orphan.queue_table, orphan.archive_table]);
-    case present
-        when 'basic' then
-            perform pgmq.create_non_partitioned(queue_name);
-        when 'unlogged' then
-            perform pgmq.create_unlogged(queue_name);
-        else
-            insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values (adopt_queue.queue_name, true, false);
-    end case;
+    if present = 'partitioned' then
+        insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values (adopt_queue.queue_name, true, false);
+    else
+        perform pgmq_gateway.create_tables(queue_name, queue_type);
+    end if;
     perform pgmq_gateway.skip_used_ids(queue_name);
 end;
 $adopt$;
