@@ -4,7 +4,8 @@ from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.install.findings import InstallError
 
 # An earlier owner, whose tables a later installer took over, could add all of these to the gateway's own tables. To
-# pgmq.meta a role with TRIGGER can add triggers. A condition of a trigger is code too, whoever owns its function.
+# pgmq.meta a role with TRIGGER can add triggers. A condition of a trigger is code too, also if the installer
+# owns the function.
 _CODE = """
 with own as (
     select c.oid from pg_catalog.pg_class as c

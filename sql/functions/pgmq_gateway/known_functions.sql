@@ -90,8 +90,8 @@ $known$;
 revoke all on function pgmq_gateway.known_functions from public;
 grant execute on function pgmq_gateway.known_functions to authenticator;
 
--- The obstacles of one of the six functions itself: it, or a function of pgmq that it calls, is not known, or somebody's
--- cast converts Postgres' own types.
+-- The obstacles of one of the six functions itself: it, or a function of pgmq that it calls, is not known, or a
+-- user-defined cast converts Postgres' own types.
 --
 -- functions  the names of all these functions
 -- routines   those that a call executes: not their overloads for other arguments
