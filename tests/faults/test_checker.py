@@ -281,10 +281,10 @@ end $f$
 # First come, first served; and connections that nobody cleans.
 UNFAIR = """
 from pgmq_gateway.calls.fairness import FairQueue
-from pgmq_gateway.database.pool import ConnectionPool
-flow = FairQueue.flow
+from pgmq_gateway.database.driver import GatewayConnection
+flow, _ = FairQueue.flow, GatewayConnection.is_clean_for
 FairQueue.flow = lambda queue, key: flow(queue, "everybody")
-ConnectionPool._is_clean_for = lambda *_: True
+GatewayConnection.is_clean_for = lambda *_: True
 """
 # One call at a time.
 SERIAL = """
