@@ -21,6 +21,7 @@ PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or shutil.whi
 START_TIMEOUT_SECONDS = 30
 MAX_PREPARED_STATEMENTS = 50
 
+# pkt_buf: the calls of a group are one packet, larger than the default buffer of 4 kB.
 CONFIGURATION = """
 [databases]
 * = host={host} port={port}
@@ -33,6 +34,7 @@ auth_file = {folder}/users
 pool_mode = transaction
 default_pool_size = {size}
 max_client_conn = 1000
+pkt_buf = 32768
 ignore_startup_parameters = statement_timeout
 """
 
