@@ -11,8 +11,8 @@ from bench.checker import visits
 from bench.checker.history import Left, Rest
 from bench.checker.people import TEAMS
 from bench.measurement import BenchError
-from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.driver import BROKEN, Connection
+from pgmq_gateway.database.identifiers import quote
 
 # Only the last queue is popped, so that no loss in the others can be due to a pop whose response was lost.
 QUEUES = ("work", "traced", "takes")

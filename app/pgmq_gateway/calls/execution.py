@@ -23,11 +23,11 @@ from pgmq_gateway.calls.failures import (
 )
 from pgmq_gateway.calls.grouping import Group
 from pgmq_gateway.calls.sharing import Judgement
-from pgmq_gateway.calls.statement import quote
 from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED, SHOW_WARNINGS
 from pgmq_gateway.database.connector import Connector
 from pgmq_gateway.database.deadline import within
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, GatewayConnection, Refusal, ServerError, loggable
+from pgmq_gateway.database.identifiers import call_of, quote
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import CommitInterrupted, ConnectionLost, GatewayError, StatementTimeout, Unavailable
@@ -549,4 +549,4 @@ async def _is_true(connection: GatewayConnection, condition: str) -> bool:
 
 def _pre_request(name: str | None) -> str | None:
     """The statement that calls db-pre-request, whose name may have a schema."""
-    return None if name is None else f"select {'.'.join(quote(part) for part in name.split('.', 1))}()"
+    return None if name is None else call_of(name)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from pgmq_gateway.calls.catalog import Argument, Function, Result
 from pgmq_gateway.calls.columns import Column
+from pgmq_gateway.database.identifiers import quote
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
@@ -57,11 +58,6 @@ class Statement:
     texts: tuple[str, ...] = ()
     filtered: bool = False
     searching: bool = False
-
-
-def quote(identifier: str) -> str:
-    """A quoted SQL identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def statement(

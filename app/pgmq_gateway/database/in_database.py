@@ -1,6 +1,7 @@
 """Settings in the database: `alter role authenticator [in database …] set pgrst.… = '…'`, and those of a function."""
 
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.identifiers import call_of
 from pgmq_gateway.settings.sources import DATABASE_PREFIX, IN_DATABASE
 
 Pairs = tuple[tuple[str, str], ...]
@@ -42,13 +43,9 @@ async def read(connection: Connection, pre_config: str | None = None) -> Pairs:
         rows = await connection.fetch(SETTINGS)
         if pre_config is not None:
             await connection.execute(CLEAR, NAMES)
-            await connection.execute(f"select {'.'.join(map(_quoted, pre_config.split('.', 1)))}()")
+            await connection.execute(call_of(pre_config))
             rows = [*await connection.fetch(SET_BY_FUNCTION, NAMES), *rows]
     finally:
         # The function may have used set_config for the session.
         await transaction.rollback()
     return tuple(sorted({row["name"]: row["value"] for row in rows}.items()))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

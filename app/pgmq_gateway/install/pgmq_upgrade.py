@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from pgmq_gateway.database.driver import Connection
+from pgmq_gateway.database.identifiers import quote
 from pgmq_gateway.install.catalog import use_catalog_names
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.migrations import PGMQ, lock
@@ -261,11 +262,7 @@ def _privileges(function: _Function, present: Iterable[_Function], by_default: S
     if not private:
         return
     what, allowed = f"created: function {function.signature}", set.intersection(*private)
-    others = ["public", *map(_quoted, sorted(by_default - allowed))]
+    others = ["public", *map(quote, sorted(by_default - allowed))]
     yield what, f"revoke all on function {function.signature} from {', '.join(others)}"
     for role in sorted(allowed):
-        yield what, f"grant execute on function {function.signature} to {_quoted(role)}"
-
-
-def _quoted(role: str) -> str:
-    return '"' + role.replace('"', '""') + '"'
+        yield what, f"grant execute on function {function.signature} to {quote(role)}"
