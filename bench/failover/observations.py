@@ -1,4 +1,4 @@
-"""What the clients of a gateway, and an orchestrator that polls `/ready`, saw of a fault."""
+"""A fault as seen by the clients of a gateway and by an orchestrator that polls `/ready`."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one gateway did at a fault. Times in seconds.
+    """One gateway at a fault. Times in seconds.
 
     silence    the longest time without an acknowledged send
     after      from the promotion to the end of the silence; without a promotion, from the end of the fault

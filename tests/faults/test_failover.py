@@ -568,7 +568,7 @@ def serving(tmp_path: Path, faulty: Faulty, bearer: Bearer) -> Iterator[Callable
 
 
 async def on_standby(others: str, second: Proxy, database: object) -> bool:
-    """Whether a connector that prefers standbys selects the last server, however long it takes."""
+    """True if a connector that prefers standbys selects the last server, however long it takes."""
     hosts = f"{others},127.0.0.1:{second.port}"
     uri = f"postgresql://authenticator@{hosts}/{database}?sslmode=disable&target_session_attrs=prefer-standby"
     connection = await Connector(uri)()

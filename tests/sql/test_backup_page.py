@@ -111,7 +111,7 @@ def own_server(first: Filled) -> Iterator[Cluster]:  # noqa: ARG001 its start ma
 
 @pytest.fixture
 def target(own_server: Cluster) -> Iterator[Cluster]:
-    """That server, without databases and roles."""
+    """The server of `own_server`, without databases and roles."""
     yield own_server
     own_server.forget()
 

@@ -43,7 +43,7 @@ def gateway(directory: DataDirectory, database: str, connect: Connect) -> Sql:
 
 @pytest.fixture
 def judged(db: Sql, gateway: Sql) -> Judged:
-    """What the judgement of sends to a queue compares: the queue, relations, functions, fingerprint."""
+    """The values that the judgement of sends to a queue compares: queue, relations, functions, fingerprint."""
     db("select pgmq_admin.create_queue('q'); select pgmq_admin.grant_queue('q', 'anon', '{send}')")
     db("alter table pgmq.q_q disable row level security")
     ((obstacles, relations, functions, fingerprint, _),) = gateway(JUDGEMENT, "q", "send")

@@ -53,7 +53,7 @@ class Holder:
 
     @property
     def serves(self) -> bool:
-        """Whether it is a gateway: the database of another command stops when the command ends."""
+        """True for a gateway. The database of another command stops when the command ends."""
         return self.purpose == "serve"
 
     def __str__(self) -> str:
