@@ -13,7 +13,7 @@ import pytest
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.databases import Sql, runner
+from tests.databases import Sql, new_database, runner
 from tests.sql.cluster import Cluster, cluster
 
 PGMQ_SQL = (files("pgmq") / "sql" / "pgmq.sql").read_text()
@@ -50,6 +50,29 @@ def consumer(sql: Sql) -> Iterator[str]:
     yield name
     sql(f"drop owned by {name}")
     sql(f"drop role {name}")
+
+
+@pytest.fixture(scope="module")
+def installed(directory: DataDirectory, template: str) -> Iterator[str]:
+    """The URI of an installed database for the tests of a module, as its owner."""
+    with new_database(directory, template) as name:
+        yield socket_uri(directory, database=name)
+
+
+@pytest.fixture(scope="module")
+def owner(installed: str) -> Iterator[Sql]:
+    """Run SQL as the owner in that database."""
+    with psycopg.connect(installed, autocommit=True) as connection:
+        yield runner(connection)
+
+
+@pytest.fixture(scope="module")
+def worker(owner: Sql) -> Iterator[str]:
+    """A role that requests can run in, without privileges, for the tests of a module."""
+    name = f"worker_{uuid.uuid4().hex[:12]}"
+    owner(f"create role {name}; grant {name} to authenticator")
+    yield name
+    owner(f"drop owned by {name}; drop role {name}")
 
 
 @pytest.fixture(scope="session")

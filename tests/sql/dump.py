@@ -5,7 +5,7 @@ import subprocess
 
 from pgmq_gateway.embedded.cluster import binary
 
-SCHEMAS = ("pgmq_admin", "pgmq_gateway", "pgmq_public")
+SCHEMAS = ("pgmq_admin", "pgmq_api", "pgmq_gateway", "pgmq_public", "pgmq_settings")
 # Comments and settings of the dump itself, which differ between releases of pg_dump, start a line; those inside
 # functions are indented.
 NOISE = re.compile(r"^(?:--.*|SET .*;|SELECT pg_catalog\.set_config\(.*|\\(?:un)?restrict .*)\n", re.MULTILINE)

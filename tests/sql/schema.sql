@@ -2,11 +2,19 @@ CREATE SCHEMA pgmq_admin;
 
 COMMENT ON SCHEMA pgmq_admin IS 'Management of queues, messages and privileges, for service_role.';
 
+CREATE SCHEMA pgmq_api;
+
+COMMENT ON SCHEMA pgmq_api IS 'Queues with leases, dead letters and settings: a superset of pgmq_public.';
+
 CREATE SCHEMA pgmq_gateway;
 
 COMMENT ON SCHEMA pgmq_gateway IS 'Internal to pgmq-gateway: never exposed over HTTP.';
 
 CREATE SCHEMA pgmq_public;
+
+CREATE SCHEMA pgmq_settings;
+
+COMMENT ON SCHEMA pgmq_settings IS 'Internal to pgmq_api: never exposed over HTTP.';
 
 CREATE TYPE pgmq_admin.finding AS (
 	queue_name text,
@@ -30,6 +38,18 @@ CREATE TYPE pgmq_admin.message AS (
 	headers jsonb
 );
 
+CREATE TYPE pgmq_api.message AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone,
+	last_read_at timestamp with time zone,
+	vt timestamp with time zone,
+	message jsonb,
+	headers jsonb,
+	receipt text,
+	queue_name text
+);
+
 CREATE TYPE pgmq_gateway.queue_access AS (
 	queue_name text,
 	queue_table regclass,
@@ -42,12 +62,25 @@ CREATE TYPE pgmq_gateway.queue_access AS (
 	silent_blockers text[]
 );
 
+CREATE TYPE pgmq_settings.delivery AS (
+	msg_id bigint,
+	read_ct integer,
+	enqueued_at timestamp with time zone
+);
+
+CREATE TYPE pgmq_settings.settlement AS (
+	operation text,
+	receipts text[],
+	seconds integer[],
+	reasons text[]
+);
+
 CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-    archived constant boolean := pgmq_gateway.is_about_archive(filter);
+    archived constant boolean := pgmq_settings.is_about_archive(filter);
     done record;
 begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then
@@ -101,7 +134,7 @@ CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT 
     SET search_path TO ''
     AS $$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
     number bigint;
 begin
     execute format(
@@ -209,6 +242,7 @@ begin
         end if;
     end if;
     perform pgmq_gateway.create_service_policies(queue_name);
+    perform pgmq_gateway.grant_definer_access(queue_name);
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
@@ -404,21 +438,22 @@ begin
     end if;
     perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.grant_public_functions();
+    grant usage on schema pgmq_api to anon, authenticated, service_role;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.expose() IS 'Allows anon, authenticated and service_role to call the six functions of pgmq_public.';
+COMMENT ON FUNCTION pgmq_admin.expose() IS 'Allows anon, authenticated and service_role to call the six functions of pgmq_public, and those of pgmq_api.';
 
 CREATE FUNCTION pgmq_admin.exposed() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select coalesce(bool_or(has_schema_privilege(r.oid, s.oid, 'usage')), false)
-    from pgmq_gateway.request_roles() as r, to_regnamespace('pgmq_public') as s (oid)
-    where s.oid is not null;
+    from pgmq_gateway.request_roles() as r, pg_namespace as s
+    where s.nspname in ('pgmq_public', 'pgmq_api');
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run as can call functions of pgmq_public.';
+COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run as can call functions of pgmq_public or pgmq_api.';
 
 CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
     LANGUAGE sql STABLE
@@ -447,7 +482,8 @@ begin
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
-    execute format('grant usage on schema pgmq, pgmq_public to %I', role);
+    execute format('grant usage on schema pgmq, pgmq_public, pgmq_api, pgmq_settings to %I', role);
+    execute format('grant select on pgmq_settings.settings to %I', role);
     for wanted in
         select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
@@ -469,6 +505,13 @@ begin
             where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
               and p.proname in (
                   wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
+            union all
+            select p.oid
+            from pg_proc as p
+            where p.pronamespace = 'pgmq_api'::regnamespace
+                and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
+               or p.pronamespace = 'pgmq_settings'::regnamespace
+                and has_function_privilege('service_role', p.oid, 'execute')
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;
@@ -594,8 +637,8 @@ CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '
     SET search_path TO ''
     AS $_$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
-    archived constant boolean := pgmq_gateway.is_about_archive(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
+    archived constant boolean := pgmq_settings.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     -- The page before a row is the first page in the opposite direction.
     backward constant boolean := before is not null;
@@ -628,7 +671,7 @@ begin
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
-        case when archived then quote_literal('archived') else pgmq_gateway.state_expression('$2') end,
+        case when archived then quote_literal('archived') else pgmq_settings.state_expression('$2') end,
         case when descending then 'desc' end
     ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
@@ -803,6 +846,25 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.purge_queue(queue_name text) IS 'Deletes all messages of a queue, those in flight too, and returns how many; its archive stays.';
 
+CREATE FUNCTION pgmq_admin.queue_settings(queue_name text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    return (
+        select jsonb_object_agg(m.member, coalesce(nullif(s.stored -> m.member, 'null'), m.initial, 'null'))
+        from pgmq_settings.members() as m
+        left join (
+            select to_jsonb(q) as stored from pgmq_settings.queues as q
+            where q.queue_table = lower('q_' || queue_settings.queue_name)
+        ) as s on true
+    );
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.queue_settings(queue_name text) IS 'The settings of a queue in effect, with the defaults of those not set.';
+
 CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -822,7 +884,7 @@ begin
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,
-        pgmq_gateway.state_counts('$1'), archive_table, queue_table
+        pgmq_settings.state_counts('$1'), archive_table, queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
@@ -967,6 +1029,43 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) IS 'Adds messages, an array of any JSON, to a queue, all or none, each with its headers, and returns their ids in order.';
 
+CREATE FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    present pgmq_settings.queues;
+begin
+    perform pgmq_settings.check_members(settings);
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    -- Of two calls at once, the second one finds the dead-letter queue of the first.
+    perform pgmq_gateway.lock_privileges();
+    perform pgmq_gateway.check_foreign_code(array['pgmq_settings.queues'::regclass]);
+    select s.* into present from pgmq_settings.queues as s
+    where s.queue_table = lower('q_' || set_queue_settings.queue_name);
+    present.queue_table := lower('q_' || queue_name);
+    present.queue_name := queue_name;
+    present := jsonb_populate_record(present, settings);
+    perform pgmq_settings.check_dead_letter_queue(queue_name, present.dead_letter_queue);
+    if present.max_messages is null then
+        present.is_full := null;
+    end if;
+    delete from pgmq_settings.queues as s where s.queue_table = present.queue_table;
+    insert into pgmq_settings.queues select present.*;
+    perform pgmq_gateway.grant_definer_access(queue_name);
+    if present.dead_letter_queue is not null then
+        perform pgmq_gateway.grant_definer_access(present.dead_letter_queue);
+    end if;
+    if settings ? 'max_message_bytes' then
+        perform pgmq_settings.limit_message_bytes(present.queue_table, present.max_message_bytes);
+    end if;
+    return pgmq_admin.queue_settings(queue_name);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
+
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -983,6 +1082,7 @@ begin
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     if enabled then
         perform pgmq_gateway.create_service_policies(queue_name);
+        perform pgmq_gateway.grant_definer_access(queue_name);
     end if;
     for part in
         select t.oid
@@ -1053,25 +1153,524 @@ declare
     callers text;
     routine regprocedure;
 begin
-    if to_regnamespace('pgmq_public') is null then
-        return;
-    end if;
     perform pgmq_gateway.lock_privileges();
     select string_agg(quote_ident(r.role), ', ') into callers from pgmq_gateway.request_roles() as r;
-    execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    execute format('revoke usage on schema pgmq_api from public, %s', callers);
+    if to_regnamespace('pgmq_public') is not null then
+        execute format('revoke usage on schema pgmq_public from public, %s', callers);
+    end if;
     for routine in select f.function from pgmq_gateway.public_functions() as f where f.function is not null loop
         execute format('revoke execute on function %s from %s', routine, callers);
     end loop;
     if pgmq_admin.exposed() then
-        raise exception 'pgmq_public can still be called' using
+        raise exception 'pgmq_public or pgmq_api can still be called' using
             errcode = 'invalid_grant_operation',
             detail = 'A role that requests run as has USAGE on it from another role or another grantor.',
-            hint = 'See its privileges in psql: \dn+ pgmq_public. Nothing has been changed.';
+            hint = 'See their privileges in psql: \dn+ pgmq_(public|api). Nothing has been changed.';
     end if;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'Prevents requests from calling pgmq_public; its functions stay. After expose(), other roles than anon, authenticated and service_role need grant_queue() again.';
+COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'Prevents requests from calling pgmq_public and pgmq_api; their functions stay. After expose(), other roles than anon, authenticated and service_role need grant_queue() again.';
+
+CREATE FUNCTION pgmq_api.ack(queue_name text, receipt text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
+    deleted integer;
+begin
+    execute format(
+        'delete from pgmq.%I as q where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3', table_name)
+    using delivery.msg_id, delivery.read_ct, delivery.enqueued_at;
+    get diagnostics deleted = row_count;
+    if deleted = 1 then
+        return 'acked';
+    end if;
+    return case when pgmq_settings.stale(table_name, array[delivery]) is null then 'gone' else 'stale' end;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.ack(queue_name text, receipt text) IS 'Deletes a message that was read: acked; stale if it was read again, gone if it is no longer there.';
+
+CREATE FUNCTION pgmq_api.archive(queue_name text, message_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    archived boolean;
+begin
+    execute pgmq_settings.removal(table_name, true, 'q.msg_id = $1') || ' select true from settled'
+    into archived using message_id;
+    return coalesce(archived, false);
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue, whoever reads it; false if there is none with this id.';
+
+CREATE FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, true);
+$$;
+
+COMMENT ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) IS 'Moves up to 10000 messages to the archive of their queue, whoever reads them, and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_api.delete(queue_name text, message_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    deleted integer;
+begin
+    execute format('delete from pgmq.%I as q where q.msg_id = $1', pgmq.format_table_name(queue_name, 'q'))
+    using message_id;
+    get diagnostics deleted = row_count;
+    return deleted = 1;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) IS 'Deletes a message permanently, whoever reads it; false if there is none with this id. To delete it only if nobody else has read it, use ack.';
+
+CREATE FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, false);
+$$;
+
+COMMENT ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) IS 'Deletes up to 10000 messages permanently, whoever reads them, and returns the ids of those that were there.';
+
+CREATE FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer DEFAULT NULL::integer) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
+    return pgmq_settings.settle(pgmq.format_table_name(queue_name, 'q'), 'extend', receipt, sleep_seconds, null);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer) IS 'Keeps a message that was read invisible for sleep_seconds from now, and its receipt valid: extended; stale, gone as for ack. It never shortens a lease, except with 0, which ends it.';
+
+CREATE FUNCTION pgmq_api.metrics(queue_name text) RETURNS TABLE(visible integer, in_flight integer, waiting integer, more boolean, oldest_seconds double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    return query execute format(
+        $query$
+        select
+            least(v.visible, 1000), least(l.in_flight, 1000), least(l.waiting, 1000),
+            v.visible > 1000 or l.in_flight > 1000 or l.waiting > 1000 or l.in_flight + l.waiting > 2000,
+            case when v.oldest < 0 then 0 else v.oldest end
+        from (
+            select
+                count(*)::integer as visible, extract(epoch from $1 - min(enqueued_at))::double precision as oldest
+            from (select q.enqueued_at from pgmq.%1$I as q where q.vt <= $1 order by q.vt limit 1001) as x
+        ) as v
+        cross join (
+            select
+                count(*) filter (where read_ct > 0)::integer as in_flight,
+                count(*) filter (where read_ct = 0)::integer as waiting
+            from (select q.read_ct from pgmq.%1$I as q where q.vt > $1 order by q.vt limit 2001) as x
+        ) as l
+        $query$,
+        pgmq.format_table_name(queue_name, 'q'))
+    using clock_timestamp();
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.metrics(queue_name text) IS 'Numbers of visible messages, those in flight and those waiting, each counted up to 1000, and the age of the oldest visible one. more: there are more than counted.';
+
+CREATE FUNCTION pgmq_api.peek(queue_name text, n integer DEFAULT 10, after bigint DEFAULT 0) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, state text, message jsonb, headers jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+begin
+    if n is null or n not between 1 and 1000 then
+        raise exception 'n is %, but must be between 1 and 1000', coalesce(n::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use after for further messages.';
+    end if;
+    return query execute format(
+        'select q.msg_id, q.read_ct, q.enqueued_at, %s, q.vt, %s, q.message, q.headers '
+        'from pgmq.%I as q where q.msg_id > $1 order by q.msg_id limit $2',
+        case when pgmq_settings.has_last_read_at(table_name) then 'q.last_read_at' else 'null::timestamptz' end,
+        pgmq_settings.state_expression('$3'), table_name)
+    using coalesce(after, 0), n, clock_timestamp();
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) IS 'Up to n messages with ids above `after`, whatever their state, without reading them.';
+
+CREATE FUNCTION pgmq_api.pop(queue_name text, n integer DEFAULT 1) RETURNS SETOF pgmq_api.message
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    present constant timestamptz := clock_timestamp();
+    expiry constant text := pgmq_settings.expiry_text(present);
+    wanted constant integer := pgmq_settings.read_count(n);
+    settings pgmq_settings.settings;
+    max_receives integer;
+    oldest timestamptz;
+    returned integer;
+    dead bigint[];
+begin
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    if settings.paused then
+        return;
+    end if;
+    max_receives := coalesce(settings.max_receives, 999999);
+    oldest := present - make_interval(secs => settings.message_keep_seconds);
+    return query execute pgmq_settings.pop_statement(table_name)
+    using present, wanted, 0, present, max_receives, expiry, oldest, null::jsonb, queue_name;
+    get diagnostics returned = row_count;
+    if returned = wanted and settings.max_receives is null and oldest is null then
+        return;
+    end if;
+    execute pgmq_settings.front_statement(table_name) into dead
+    using present, wanted, 0, present, max_receives, expiry, oldest;
+    if dead is not null then
+        perform pgmq_settings.bury(table_name, dead);
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.pop(queue_name text, n integer) IS 'Reads and deletes up to n visible messages. At most once: if the response is lost, so are the messages. They have no receipt.';
+
+CREATE FUNCTION pgmq_api.purge(queue_name text, max_messages integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    deleted integer;
+begin
+    if max_messages is null or max_messages not between 1 and 10000 then
+        raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Repeat the call until it deletes none.';
+    end if;
+    execute format(
+        'delete from pgmq.%1$I as q '
+        'where q.msg_id = any (array(select p.msg_id from pgmq.%1$I as p order by p.msg_id limit $1))',
+        pgmq.format_table_name(queue_name, 'q'))
+    using max_messages;
+    get diagnostics deleted = row_count;
+    return deleted;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) IS 'Deletes up to max_messages messages, oldest first, those in flight too, and returns how many. Repeat until 0.';
+
+CREATE FUNCTION pgmq_api.queues() RETURNS TABLE(queue_name text, operations text[])
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select h.queue_name, h.operations
+    from (
+        select
+            substr(q.relname, 3) as queue_name,
+            array_remove(array[
+                case when p.inserts and p.selects then 'send' end,
+                case when p.updates and p.selects then 'read' end,
+                case when p.updates and p.selects and p.deletes then 'pop' end,
+                case when p.selects and p.deletes and p.archives then 'archive' end,
+                case when p.selects and p.deletes then 'delete' end
+            ], null) as operations,
+            p.inserts or p.selects or p.updates or p.deletes as any
+        from pg_catalog.pg_class as q
+        join pg_catalog.pg_class as a
+            on a.relnamespace = q.relnamespace and a.relname = overlay(q.relname placing 'a' from 1 for 1)
+        cross join lateral (
+            select
+                has_any_column_privilege(q.oid, 'INSERT') as inserts,
+                has_any_column_privilege(q.oid, 'SELECT') as selects,
+                has_any_column_privilege(q.oid, 'UPDATE') as updates,
+                has_table_privilege(q.oid, 'DELETE') as deletes,
+                has_any_column_privilege(a.oid, 'INSERT') and has_any_column_privilege(a.oid, 'SELECT') as archives
+        ) as p
+        where q.relnamespace = 'pgmq'::pg_catalog.regnamespace and q.relkind in ('r', 'p') and not q.relispartition
+          and a.relkind in ('r', 'p') and q.relname like 'q\_%'
+    ) as h
+    where h.any
+    order by h.queue_name;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.queues() IS 'The queues on which the caller has a privilege, with the operations that its privileges allow; policies decide on which messages.';
+
+CREATE FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer DEFAULT NULL::integer, n integer DEFAULT 1, conditional jsonb DEFAULT NULL::jsonb) RETURNS SETOF pgmq_api.message
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    present constant timestamptz := clock_timestamp();
+    expiry constant text := pgmq_settings.expiry_text(present);
+    wanted constant integer := pgmq_settings.read_count(n);
+    settings pgmq_settings.settings;
+    lease integer;
+    max_receives integer;
+    oldest timestamptz;
+    returned integer;
+    dead bigint[];
+begin
+    perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    if settings.paused then
+        return;
+    end if;
+    lease := coalesce(sleep_seconds, settings.lease_seconds, 30);
+    max_receives := coalesce(settings.max_receives, 999999);
+    oldest := present - make_interval(secs => settings.message_keep_seconds);
+    return query execute pgmq_settings.read_statement(table_name, conditional is not null)
+    using present, wanted, lease, present, max_receives, expiry, oldest, conditional, queue_name;
+    get diagnostics returned = row_count;
+    if returned = wanted or pg_current_xact_id_if_assigned() is null then
+        return;
+    end if;
+    execute pgmq_settings.dead_statement(table_name) into dead
+    using present, wanted, lease, present, max_receives, expiry, oldest;
+    if dead is null then
+        return;
+    elsif returned + cardinality(dead) >= wanted then
+        return query execute pgmq_settings.read_statement(table_name, conditional is not null, living => true)
+        using
+            present, wanted - returned, lease, present - interval '1 microsecond', max_receives, expiry, oldest,
+            conditional, queue_name;
+    end if;
+    perform pgmq_settings.bury(table_name, dead);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n integer, conditional jsonb) IS 'Reads up to n visible messages and makes them invisible for sleep_seconds; without, as the queue''s settings say, or 30. conditional: only messages that contain this value. Settle each with its receipt in that time.';
+
+CREATE FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer DEFAULT NULL::integer, n integer DEFAULT 1) RETURNS SETOF pgmq_api.message
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    missing integer := pgmq_settings.read_count(n);
+    queue_name text;
+    found_rows integer;
+begin
+    perform pgmq_settings.check_queue_names(queue_names);
+    foreach queue_name in array queue_names loop
+        return query select * from pgmq_api.read(queue_name, sleep_seconds, missing);
+        get diagnostics found_rows = row_count;
+        missing := missing - found_rows;
+    end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) IS 'Reads up to n visible messages of 1 to 10 queues: from the first one that has any, and so on. Queues of several priorities can so be read in one call.';
+
+CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    source constant text := pgmq.format_table_name(queue_name, 'q');
+    target constant text := pgmq.format_table_name(to_queue, 'q');
+    letters record;
+    batch record;
+    count integer;
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter);
+    if target = source then
+        raise exception 'messages cannot be redriven from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value', hint = 'Leave to_queue out to return them to their own queues.';
+    end if;
+    if target is not null then
+        -- Raises for a queue that does not exist.
+        execute format('select from pgmq.%I limit 0', target);
+    end if;
+    letters := pgmq_settings.letters(source, target, max_messages, per_second, filter);
+    moved := 0;
+    skipped := letters.skipped;
+    for batch in
+        select l.target, array_agg(l.id order by l.id) as ids, array_agg(l.vt order by l.id) as times
+        from unnest(letters.ids, letters.targets, letters.times) as l (id, target, vt)
+        group by l.target order by l.target
+    loop
+        execute pgmq_settings.redrive_statement(source, batch.target) into count using batch.ids, batch.times;
+        moved := moved + count;
+        last_visible_at := greatest(last_visible_at, batch.times[cardinality(batch.times)]);
+    end loop;
+    return next;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are those without such a queue. per_second: spreads the times at which they become visible. Repeat until it moves none.';
+
+CREATE FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_settings.check_reason(reason);
+    return pgmq_settings.settle(pgmq.format_table_name(queue_name, 'q'), 'reject', receipt, null, reason);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) IS 'Moves a message that was read to the dead-letter queue, or the archive if there is none: rejected; stale, gone as for ack. reason: kept in the header x-pgmq-dead.';
+
+CREATE FUNCTION pgmq_api.replay(queue_name text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    present constant timestamptz := clock_timestamp();
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter);
+    execute format(
+        $query$
+        with chosen as (
+            select
+                q.msg_id, q.message, q.headers,
+                $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
+            from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
+        ), sent as (
+            insert into pgmq.%2$I (vt, message, headers)
+            select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
+            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from chosen) as c
+            order by c.msg_id
+            returning msg_id
+        )
+        select (select count(*)::integer from sent), (select max(c.vt) from chosen as c)
+        $query$,
+        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
+        pgmq_settings.filter_condition(filter))
+    into sent, last_visible_at using filter, present, max_messages, per_second;
+    return next;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) IS 'Sends copies of archived messages, oldest first, to their queue; the archive stays. per_second: spreads the times at which they become visible. A second call sends the same messages again, unless the filter leaves them out.';
+
+CREATE FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer DEFAULT NULL::integer, reason text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    perform pgmq_settings.check_seconds('delay_seconds', delay_seconds, 31536000);
+    perform pgmq_settings.check_reason(reason);
+    return pgmq_settings.settle(pgmq.format_table_name(queue_name, 'q'), 'retry', receipt, delay_seconds, reason);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) IS 'Makes a message that was read visible after delay_seconds; without, after the back-off of the queue''s settings: retried; rejected if its receives are used up; stale, gone as for ack. reason: kept in the header x-pgmq-retry.';
+
+CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, send_at);
+    settings pgmq_settings.settings;
+begin
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'The JSON value null is a message.';
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    if settings.is_full then
+        perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    end if;
+    return query execute format(
+        'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
+    using
+        visible_at, message,
+        case when headers is null and expires_at is null then null
+            else pgmq_settings.sent_headers(headers, expires_at, visible_at) end;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the time. expires_at: the time after which it is not delivered any more.';
+
+CREATE FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, null);
+    settings pgmq_settings.settings;
+begin
+    perform pgmq_settings.check_batch(cardinality(messages));
+    if array_position(messages, null) is not null then
+        raise exception 'a message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'The JSON value null is a message.';
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    if cardinality(messages) > 0 then
+        return query execute pgmq_settings.send_statement(table_name)
+        using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
+
+CREATE FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) RETURNS TABLE(entry integer, msg_id bigint, duplicate boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    settings pgmq_settings.settings;
+    batch record;
+begin
+    batch := pgmq_settings.read_entries(entries);
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    return query execute
+        'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
+        'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
+    using batch.times, batch.messages, batch.headers;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: [{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60}]';
+
+CREATE FUNCTION pgmq_api.settle(queue_name text, acks text[] DEFAULT '{}'::text[], archives text[] DEFAULT '{}'::text[], retries jsonb DEFAULT '[]'::jsonb, rejects jsonb DEFAULT '[]'::jsonb, extensions jsonb DEFAULT '[]'::jsonb, strict boolean DEFAULT false) RETURNS TABLE(receipt text, outcome text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    lists constant pgmq_settings.settlement[] := pgmq_settings.settlements(acks, archives, retries, rejects, extensions);
+    list pgmq_settings.settlement;
+    result record;
+    receipts text[] := '{}';
+    outcomes text[] := '{}';
+    dead bigint[] := '{}';
+begin
+    foreach list in array lists loop
+        result := pgmq_settings.settle_list(table_name, list.operation, list.receipts, list.seconds, list.reasons);
+        receipts := receipts || list.receipts;
+        outcomes := outcomes || result.outcomes;
+        dead := dead || result.dead;
+    end loop;
+    if strict then
+        perform pgmq_settings.check_settled(receipts, outcomes);
+    end if;
+    if dead <> '{}' then
+        perform pgmq_settings.bury(table_name, dead);
+    end if;
+    return query select r.receipt, r.outcome from unnest(receipts, outcomes) as r (receipt, outcome);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_api.settle(queue_name text, acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb, strict boolean) IS 'Settles many messages that were read, and returns an outcome for each receipt, in order: acked, archived, retried, rejected, extended, stale or gone. retries: [{"receipt": …, "delay_seconds": 5, "reason": "…"}]; rejects: [{"receipt": …, "reason": "…"}]; extensions: [{"receipt": …, "sleep_seconds": 60}]; a string stands for an object with only a receipt. strict: nothing is done if any is stale or gone.';
 
 CREATE FUNCTION pgmq_gateway.adopt_queue(queue_name text, queue_type text) RETURNS void
     LANGUAGE plpgsql
@@ -1104,6 +1703,19 @@ begin
     end if;
     perform pgmq_gateway.skip_used_ids(queue_name);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.api_functions(operation text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case operation
+        when 'send' then array['send', 'send_batch', 'send_entries', 'replay']
+        when 'read' then array['read', 'read_any', 'retry', 'reject', 'extend', 'settle', 'peek', 'metrics']
+        when 'pop' then array['pop']
+        when 'archive' then array['archive', 'archive_batch', 'settle']
+        when 'delete' then array['delete', 'delete_batch', 'ack', 'settle', 'purge', 'redrive']
+    end || array['queues'];
 $$;
 
 CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
@@ -1464,10 +2076,25 @@ CREATE FUNCTION pgmq_gateway.can_switch_to(login name, role name) RETURNS boolea
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select role <> 'authenticator'
+    select role not in ('authenticator', 'pgmq_definer')
         and pg_has_role(
             login, role,
             case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.can_use_api(role oid, operation text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(bool_and(has_schema_privilege(role, n.nspname, 'usage')), false)
+        and exists (
+            select from pg_proc as p
+            where p.pronamespace = to_regnamespace('pgmq_api') and p.proname = operation
+              and has_function_privilege(role, p.oid, 'execute'))
+        and coalesce(has_function_privilege(
+            role, to_regprocedure('pgmq.format_table_name(text,text)')::oid, 'execute'), false)
+    from unnest(array['pgmq', 'pgmq_api', 'pgmq_settings']) as required (name)
+    left join pg_namespace as n on n.nspname = required.name;
 $$;
 
 CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
@@ -1475,7 +2102,7 @@ CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filte
     SET search_path TO ''
     AS $_$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
 begin
     execute format(
@@ -1552,64 +2179,6 @@ begin
     if code = 'XX000' and message !~ '^(could not open relation|cache lookup failed)' then
         raise exception '%', message using errcode = code;
     end if;
-end;
-$$;
-
-CREATE FUNCTION pgmq_gateway.check_filter(filter jsonb) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-    found record;
-begin
-    if jsonb_typeof(filter) is distinct from 'object' then
-        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
-            errcode = 'invalid_parameter_value', hint = 'A filter without conditions is {}.';
-    end if;
-    for found in
-        select f.key as member, f.value, m.type, m.hint
-        from jsonb_each(filter) as f
-        left join pgmq_gateway.filter_members() as m on m.member = f.key
-    loop
-        if found.type is null then
-            raise exception 'filter member "%" is unknown', found.member using
-                errcode = 'invalid_parameter_value',
-                hint = (
-                    select format('Known are %s.', string_agg(m.member, ', ')) from pgmq_gateway.filter_members() as m);
-        elsif found.type not in ('any', jsonb_typeof(found.value)) then
-            raise exception 'filter member "%" must be of type %, not %',
-                found.member, found.type, jsonb_typeof(found.value)
-                using errcode = 'invalid_parameter_value', hint = found.hint;
-        elsif found.member = 'state' and not pgmq_gateway.is_about_archive(filter)
-            and pgmq_gateway.state_condition(found.value #>> '{}', '') is null
-        then
-            raise exception 'state "%" is unknown', found.value #>> '{}' using
-                errcode = 'invalid_parameter_value', hint = found.hint;
-        end if;
-        perform pgmq_gateway.check_filter_value(found.member, found.value, found.hint);
-    end loop;
-end;
-$$;
-
-CREATE FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-    plain constant text := value #>> '{}';
-begin
-    case member
-        when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(value) as i;
-        when 'sent_after', 'sent_before' then perform plain::timestamptz;
-        when 'min_read_ct', 'max_read_ct' then perform plain::integer;
-        when 'path' then perform pgmq_gateway.is_predicate(plain::jsonpath);
-        else null;
-    end case;
-exception
-    -- undefined_object: a path with a variable, of which there are none.
-    when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object then
-        raise exception 'filter member "%" cannot be read: %', member, sqlerrm using
-            errcode = 'invalid_parameter_value', hint = hint;
 end;
 $$;
 
@@ -1793,7 +2362,7 @@ begin
         raise exception 'sort "%" is unknown', sort using
             errcode = 'invalid_parameter_value',
             hint = 'Use msg_id, enqueued_at, read_ct, vt, or archived_at in the archive.';
-    elsif sort = 'archived_at' and not pgmq_gateway.is_about_archive(filter) then
+    elsif sort = 'archived_at' and not pgmq_settings.is_about_archive(filter) then
         raise exception 'only archived messages can be sorted by archived_at' using
             errcode = 'invalid_parameter_value', hint = 'Add "state": "archived" to the filter.';
     elsif max_rows is null or max_rows not between 1 and 1000 then
@@ -2024,7 +2593,7 @@ begin
     execute format(
         'select count(*), count(*) filter (where %s)'
         ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
-        pgmq_gateway.state_condition('delayed', '$1'), queue_table, pgmq_gateway.state_condition('visible', '$1')
+        pgmq_settings.state_condition('delayed', '$1'), queue_table, pgmq_settings.state_condition('visible', '$1')
     ) into hidden, delayed using present, max_messages;
 end;
 $_$;
@@ -2090,7 +2659,7 @@ CREATE FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time
 begin
     execute format(
         'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
-        pgmq_gateway.state_counts('$1'), source
+        pgmq_settings.state_counts('$1'), source
     ) into messages, visible, delayed, in_flight, oldest, newest using present;
 end;
 $_$;
@@ -2318,7 +2887,8 @@ CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_ta
             select t.attacl from pg_attribute as t where t.attrelid = c.oid and t.attacl is not null
         ) as p
         cross join aclexplode(p.acl) as a
-        where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+        where c.relnamespace in (
+              to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings'))
           and c.relkind in ('r', 'p', 'f', 'v', 'm')
         union all
         select null, d.defaclrole, a.grantor, a.grantee, a.privilege_type
@@ -2384,57 +2954,6 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.filter_condition(filter jsonb) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $_$
-begin
-    perform pgmq_gateway.check_filter(filter);
-    return concat_ws(
-        ' and ',
-        'true',
-        pgmq_gateway.state_condition(filter ->> 'state', '$2'),
-        case when filter ? 'msg_ids' then
-            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
-        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
-        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
-        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
-        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
-        case when filter ? 'text' then
-            -- As it is, and as it is written in a JSON string: with quotes, backslashes and line breaks escaped.
-            '(strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0'
-            ' or strpos(lower(q.message::text), lower(left(substr(($1 -> ''text'')::text, 2), -1))) > 0)' end,
-        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
-        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
-        case
-            when not filter ? 'path' then null
-            when pgmq_gateway.is_predicate((filter ->> 'path')::jsonpath) then
-                'q.message @@ ($1 ->> ''path'')::jsonpath'
-            else 'q.message @? ($1 ->> ''path'')::jsonpath'
-        end
-    );
-end;
-$_$;
-
-CREATE FUNCTION pgmq_gateway.filter_members() RETURNS TABLE(member text, type text, hint text)
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
-    AS $_$
-    values
-        ('state', 'string',
-            'Use visible, delayed, in_flight or archived; leave it out for all messages that are in the queue.'),
-        ('msg_ids', 'array', 'Use an array of ids: [1, 2]. Strings of digits are allowed.'),
-        ('sent_after', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
-        ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
-        ('min_read_ct', 'number', 'Use a whole number.'),
-        ('max_read_ct', 'number', 'Use a whole number.'),
-        ('text', 'string', 'Use a part of the message as text, in upper or lower case.'),
-        ('contains', 'any', 'Use any JSON value.'),
-        ('path', 'string',
-            'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),
-        ('headers_contain', 'any', 'Use any JSON value.');
-$_$;
-
 CREATE FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2494,8 +3013,16 @@ CREATE FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) RETURNS TABLE(on_tab
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select t.tgrelid, t.tgname, f.owner, t.tgqual is not null, t.tgtype & 32 <> 0
+    select t.tgrelid, t.tgname, f.owner, c.conditional, t.tgtype & 32 <> 0
     from pg_trigger as t
+    cross join lateral (
+        select t.tgqual is not null and not exists (
+            select from pg_proc as p
+            where p.oid = t.tgfoid and p.pronamespace = to_regnamespace('pgmq_settings')
+              and not exists (
+                  select from pgmq_gateway.caller_roles() as r where has_function_privilege(r.oid, p.oid, 'EXECUTE'))
+        ) as conditional
+    ) as c
     cross join lateral (
         -- Functions of Postgres itself are not in pg_depend.
         select min(p.proowner)::regrole as owner
@@ -2505,7 +3032,7 @@ CREATE FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) RETURNS TABLE(on_tab
           and not pg_has_role(p.proowner, current_user, 'member')
     ) as f
     where t.tgrelid = any (tables) and not t.tgisinternal and t.tgenabled <> 'D'
-      and (f.owner is not null or t.tgqual is not null);
+      and (f.owner is not null or c.conditional);
 $$;
 
 CREATE FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) RETURNS record
@@ -2864,6 +3391,21 @@ CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routine
       and queue_name !~ '\$|;|--|''';
 $_$;
 
+CREATE FUNCTION pgmq_gateway.grant_definer_access(queue_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    missing record;
+begin
+    for missing in
+        select m.statement from pgmq_gateway.missing_definer_access(queue_name) as m where m.statement is not null
+    loop
+        execute missing.statement;
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.grant_public_functions() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2973,13 +3515,6 @@ CREATE FUNCTION pgmq_gateway.incomplete_queues() RETURNS TABLE(queue_name text, 
     order by 1;
 $$;
 
-CREATE FUNCTION pgmq_gateway.is_about_archive(filter jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-    select coalesce(filter ->> 'state' = 'archived', false);
-$$;
-
 CREATE FUNCTION pgmq_gateway.is_allowed_name(queue_name text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3014,52 +3549,64 @@ CREATE FUNCTION pgmq_gateway.is_plain_type(type oid) RETURNS boolean
     where t.oid = type;
 $$;
 
-CREATE FUNCTION pgmq_gateway.is_predicate(path jsonpath) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
-$$;
-
 CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     path record;
+begin
+    select * into path from pgmq_gateway.judge_functions(role, operation);
+    select j.* into verdict, reasons, policies
+    from (
+        select path.blockers, path.seen, path.disguise
+        union all
+        select '{}', role, null where path.disguise is not null and pgmq_gateway.can_use_api(role, operation)
+    ) as p
+    cross join lateral pgmq_gateway.judge_access(
+        queue_table, archive_table, operation, p.blockers, p.seen, p.disguise) as j
+    order by array_position(array['all', 'policy', 'none'], j.verdict), p.disguise is null
+    limit 1;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_access(queue_table regclass, archive_table regclass, operation text, blockers text[], seen oid, disguise regprocedure, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
     limits record;
     missing record;
     throttle text;
 begin
-    select * into path from pgmq_gateway.judge_functions(role, operation);
-    reasons := path.blockers;
+    reasons := blockers;
     for missing in
         select m.on_table, string_agg(m.privilege, ', ') as privileges
-        from pgmq_gateway.missing_privileges(queue_table, archive_table, path.seen, operation) as m
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, seen, operation) as m
         group by m.on_table order by m.on_table = archive_table
     loop
         reasons := reasons || format(
             '%s lacks %s on %s: grant it with pgmq_admin.grant_queue().',
-            path.seen::regrole, missing.privileges, missing.on_table);
+            seen::regrole, missing.privileges, missing.on_table);
     end loop;
     if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, path.seen);
+        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, seen);
         if throttle <> '' then
             reasons := reasons || format(
                 'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
                 'grant it with pgmq_admin.grant_queue().',
-                path.seen::regrole, throttle);
+                seen::regrole, throttle);
         end if;
     end if;
-    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, path.seen, operation);
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, seen, operation);
     reasons := reasons || limits.blockers;
     policies := limits.policies;
     if reasons <> '{}' then
         verdict := 'none';
         return;
     end if;
-    if path.disguise is not null then
-        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', path.disguise, path.seen::regrole)];
+    if disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', disguise, seen::regrole)];
     end if;
     if limits.limited then
         verdict := 'policy';
@@ -3069,8 +3616,8 @@ begin
         reasons := reasons || case
             when not (select relrowsecurity from pg_class where oid = queue_table)
                 then format('Row-level security is off on %s.', queue_table)
-            when not pgmq_gateway.policies_apply(queue_table, path.seen)
-                then format('%s bypasses row-level security.', path.seen::regrole)
+            when not pgmq_gateway.policies_apply(queue_table, seen)
+                then format('%s bypasses row-level security.', seen::regrole)
             else 'Row-level security is on, and policies allow every message.'
         end;
     end if;
@@ -3078,6 +3625,56 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    select j.* into blockers, seen, disguise from pgmq_gateway.judge_public_functions(role, operation) as j;
+    if blockers <> '{}' and pgmq_gateway.can_use_api(role, operation) then
+        blockers := '{}';
+        seen := role;
+        disguise := null;
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with applied as (
+        select n.command, n.after, n.fails, t.oid as on_table, c.policy, c.permissive, c.condition
+        from pgmq_gateway.operation_policies() as n
+        cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
+        left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
+        where n.operation = judge_policies.operation and pgmq_gateway.policies_apply(t.oid, judge_policies.role)
+    ), judged as (
+        select
+            on_table, command, bool_and(fails) as fails,
+            -- A policy without a condition allows no row, or restricts none.
+            coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
+            coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
+            array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
+            coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
+        from applied
+        group by on_table, command, after
+    ), blocked as (
+        -- Where a row cannot be reached, it does not matter how it would be judged afterwards: no failure then.
+        select on_table, forbidding, bool_and(fails) as fails, pgmq_gateway.blocker(
+            role, on_table, forbidding, operation, bool_and(fails), array_agg(distinct command)) as blocker
+        from judged
+        where not possible or forbidding is not null
+        group by on_table, forbidding
+    )
+    select
+        (select coalesce(array_agg(blocker order by on_table = archive_table), '{}') from blocked),
+        (select coalesce(array_agg(blocker order by on_table = archive_table) filter (where not fails), '{}')
+            from blocked),
+        (select coalesce(bool_or(not free or restricted), false) from judged),
+        (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
+$$;
+
+CREATE FUNCTION pgmq_gateway.judge_public_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3117,42 +3714,6 @@ begin
         end if;
     end loop;
 end;
-$$;
-
-CREATE FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) RETURNS record
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    with applied as (
-        select n.command, n.after, n.fails, t.oid as on_table, c.policy, c.permissive, c.condition
-        from pgmq_gateway.operation_policies() as n
-        cross join lateral (select case n.on_table when 'queue' then queue_table else archive_table end) as t (oid)
-        left join lateral pgmq_gateway.conditions(t.oid, judge_policies.role, n.command, n.after) as c on true
-        where n.operation = judge_policies.operation and pgmq_gateway.policies_apply(t.oid, judge_policies.role)
-    ), judged as (
-        select
-            on_table, command, bool_and(fails) as fails,
-            -- A policy without a condition allows no row, or restricts none.
-            coalesce(bool_or(condition <> 'false') filter (where permissive), false) as possible,
-            coalesce(bool_or(condition = 'true') filter (where permissive), false) as free,
-            array_agg(policy) filter (where not permissive and condition = 'false') as forbidding,
-            coalesce(bool_or(condition <> 'true') filter (where not permissive), false) as restricted
-        from applied
-        group by on_table, command, after
-    ), blocked as (
-        -- Where a row cannot be reached, it does not matter how it would be judged afterwards: no failure then.
-        select on_table, forbidding, bool_and(fails) as fails, pgmq_gateway.blocker(
-            role, on_table, forbidding, operation, bool_and(fails), array_agg(distinct command)) as blocker
-        from judged
-        where not possible or forbidding is not null
-        group by on_table, forbidding
-    )
-    select
-        (select coalesce(array_agg(blocker order by on_table = archive_table), '{}') from blocked),
-        (select coalesce(array_agg(blocker order by on_table = archive_table) filter (where not fails), '{}')
-            from blocked),
-        (select coalesce(bool_or(not free or restricted), false) from judged),
-        (select coalesce(array_agg(distinct policy::text), '{}') from applied where policy is not null);
 $$;
 
 CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) RETURNS record
@@ -3303,7 +3864,8 @@ CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where p.prosecdef
-      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and n.nspname not in (
+          'pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_settings', 'pgmq_gateway')
       and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
       and exists (
           select from pgmq_gateway.limited_roles() as r
@@ -3398,7 +3960,7 @@ CREATE FUNCTION pgmq_gateway.lint_owners(only_queue text) RETURNS SETOF pgmq_adm
         join pg_namespace as n on n.oid = p.pronamespace
         where only_queue is null
           and (
-              n.nspname in ('pgmq', 'pgmq_public', 'pgmq_admin', 'pgmq_gateway')
+              n.nspname in ('pgmq', 'pgmq_public', 'pgmq_api', 'pgmq_admin', 'pgmq_settings', 'pgmq_gateway')
               or n.nspname !~ '^pg_' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M'
           )
     )
@@ -3443,7 +4005,8 @@ CREATE FUNCTION pgmq_gateway.lint_relations(only_queue text) RETURNS TABLE(queue
     select p.queue_name, c.oid, c.relowner
     from pg_class as c
     left join parts as p on p.oid = c.oid
-    where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+    where c.relnamespace in (
+          to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings'))
       and c.relkind in ('r', 'p', 'f', 'v', 'm')
       and (only_queue is null or p.queue_name is not null);
 $$;
@@ -3659,6 +4222,10 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
           where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
       )
     union all
+    select 'USAGE on schema pgmq_api for ' || r.callers, 'grant usage on schema pgmq_api to ' || r.callers
+    from roles as r, pg_namespace as n
+    where n.nspname = 'pgmq_api' and n.nspacl is null and r.callers is not null and pg_has_role(n.nspowner, 'usage')
+    union all
     select
         format('privileges on table %s for %s', t.relation, u.role),
         format('grant %s on table %s to %s', u.privileges, t.relation, u.role)
@@ -3715,16 +4282,6 @@ CREATE FUNCTION pgmq_gateway.member_expression(value text, name text) RETURNS te
     end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.message_states(present text) RETURNS TABLE(state text, condition text)
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    AS $$
-    values
-        ('visible', format('q.vt <= %s', present)),
-        ('delayed', format('q.vt > %s and q.read_ct = 0', present)),
-        ('in_flight', format('q.vt > %s and q.read_ct > 0', present));
-$$;
-
 CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -3733,6 +4290,61 @@ begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     return pgmq.format_table_name(queue_name, prefix);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_definer_access(only_queue text DEFAULT NULL::text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        m.queue_name::text, c.oid::regclass, format('privileges of pgmq_definer on table %s', c.oid::regclass),
+        case
+            when pg_has_role(c.relowner, 'usage')
+            then format('grant select, insert, update, delete on %s to pgmq_definer', c.oid::regclass)
+        end
+    from pgmq.meta as m
+    join pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
+        and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    join pg_roles as r on r.rolname = 'pgmq_definer'
+    where (only_queue is null or m.queue_name = only_queue)
+      and exists (
+          select from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as privilege
+          where not has_table_privilege(r.oid, c.oid, privilege))
+    union all
+    select * from pgmq_gateway.missing_policies('pgmq_definer'::name, only_queue);
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        m.queue_name::text, c.oid::regclass,
+        format('policy of %s, which has no BYPASSRLS, on table %s', r.rolname, c.oid::regclass),
+        case
+            when pg_has_role(c.relowner, 'usage')
+            then concat(
+                'drop policy ' || quote_ident(former.polname) || ' on ' || c.oid::regclass || '; ',
+                format('create policy %I on %s to %I using (true)', n.policy, c.oid::regclass, r.rolname))
+        end
+    from pg_roles as r
+    cross join pgmq.meta as m
+    join pg_class as c
+        on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
+        and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
+    cross join lateral (select (r.rolname || ': all messages')::name as policy) as n
+    left join pg_policy as former on former.polrelid = c.oid and former.polname = n.policy
+    where r.rolname = role and not (r.rolsuper or r.rolbypassrls)
+      and (only_queue is null or m.queue_name = only_queue)
+      and not exists (
+          select from pg_policy as p
+          where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
+            and p.polroles && array[0, r.oid]
+            and pg_get_expr(p.polqual, p.polrelid) = 'true'
+            and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
+      )
+    order by m.queue_name, c.relname desc;
 $$;
 
 CREATE FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) RETURNS TABLE(on_table regclass, privilege text)
@@ -3782,31 +4394,31 @@ CREATE FUNCTION pgmq_gateway.missing_service_policies(only_queue text DEFAULT NU
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select
-        m.queue_name::text, c.oid::regclass,
-        format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
-        case
-            when pg_has_role(c.relowner, 'usage')
-            then concat(
-                'drop policy ' || quote_ident(former.polname) || ' on ' || c.oid::regclass || '; ',
-                format('create policy "service_role: all messages" on %s to service_role using (true)', c.oid::regclass))
-        end
-    from pgmq.meta as m
-    join pg_class as c
-        on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
-        and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
-    left join pg_policy as former on former.polrelid = c.oid and former.polname = 'service_role: all messages'
-    where pgmq_gateway.service_role_needs_policies()
-      and (only_queue is null or m.queue_name = only_queue)
-      and not exists (
-          select from pg_policy as p
-          where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
-            and p.polroles && array[0, to_regrole('service_role')::oid]
-            and pg_get_expr(p.polqual, p.polrelid) = 'true'
-            and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
-      )
-    order by m.queue_name, c.relname desc;
+    select * from pgmq_gateway.missing_policies('service_role'::name, only_queue);
 $$;
+
+CREATE FUNCTION pgmq_gateway.missing_setting_keys() RETURNS TABLE(what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select
+        format('foreign key %s of table pgmq_settings.queues', k.name),
+        format(
+            '%s where s.%2$I is not null and not exists (select from pgmq.meta as m where m.queue_name = s.%2$I); '
+            'alter table pgmq_settings.queues add constraint %3$I foreign key (%2$I) '
+            'references pgmq.meta (queue_name) on delete %4$s',
+            k.clearing, k.column_name, k.name, k.action)
+    from (values
+        ('queues_queue_name_fkey', 'queue_name', 'delete from pgmq_settings.queues as s', 'cascade'),
+        ('queues_dead_letter_queue_fkey', 'dead_letter_queue',
+            'update pgmq_settings.queues as s set dead_letter_queue = null', 'set null')
+    ) as k (name, column_name, clearing, action)
+    where has_table_privilege(to_regclass('pgmq.meta'), 'REFERENCES')
+      and to_regclass('pgmq_settings.queues') is not null
+      and not exists (
+          select from pg_constraint as c
+          where c.conrelid = to_regclass('pgmq_settings.queues') and c.conname = k.name);
+$_$;
 
 CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) RETURNS text
     LANGUAGE sql STABLE
@@ -4312,7 +4924,7 @@ begin
     execute format(
         'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
         ' from %s as q tablesample system ($2) repeatable (0)',
-        pgmq_gateway.state_condition('visible', '$1'), pgmq_gateway.state_condition('delayed', '$1'), queue_table
+        pgmq_settings.state_condition('visible', '$1'), pgmq_settings.state_condition('delayed', '$1'), queue_table
     ) into sampled, visible, delayed using present, percent;
     messages := sampled * 100 / percent;
     visible_share := visible / greatest(sampled, 1)::double precision;
@@ -4468,30 +5080,7 @@ CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS
     SET search_path TO ''
     AS $$
     select pgmq_gateway.message_table(
-        queue_name, case when pgmq_gateway.is_about_archive(filter) then 'a' else 'q' end);
-$$;
-
-CREATE FUNCTION pgmq_gateway.state_condition(state text, present text) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    AS $$
-    select s.condition from pgmq_gateway.message_states(present) as s where s.state = state_condition.state;
-$$;
-
-CREATE FUNCTION pgmq_gateway.state_counts(present text) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    AS $$
-    select string_agg(format('count(*) filter (where %s)', s.condition), ', ')
-    from pgmq_gateway.message_states(present) as s;
-$$;
-
-CREATE FUNCTION pgmq_gateway.state_expression(present text) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    AS $$
-    select format('case %s end', string_agg(format('when %s then %L', s.condition, s.state), ' '))
-    from pgmq_gateway.message_states(present) as s;
+        queue_name, case when pgmq_settings.is_about_archive(filter) then 'a' else 'q' end);
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS SETOF text
@@ -4983,6 +5572,1393 @@ $$;
 
 COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
 
+CREATE TABLE pgmq_settings.queues (
+    queue_table text NOT NULL,
+    queue_name text NOT NULL,
+    lease_seconds integer,
+    max_receives integer,
+    dead_letter_queue text,
+    backoff text,
+    backoff_seconds integer,
+    backoff_max_seconds integer,
+    backoff_jitter double precision,
+    on_expiry text,
+    message_keep_seconds bigint,
+    archive_keep_seconds bigint,
+    max_message_bytes integer,
+    max_messages bigint,
+    is_full boolean,
+    group_limit integer,
+    deduplication_seconds integer,
+    deduplication_by_content boolean,
+    paused boolean
+);
+
+CREATE FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return least(
+        coalesce(settings.backoff_max_seconds, 3600),
+        coalesce(settings.backoff_seconds, 10)
+            * case settings.backoff when 'exponential' then power(2, least(read_ct - 1, 60)) else 1 end
+    ) * (1 - coalesce(settings.backoff_jitter, 0.2) * random());
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.burial_statement(queue_table text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    archiving constant boolean := target = overlay(queue_table placing 'a' from 1 for 1);
+    columns constant text := concat_ws(
+        ', ', 'message', 'headers', 'vt',
+        case when archiving then concat_ws(
+            ', ', 'msg_id', 'read_ct', 'enqueued_at',
+            case
+                when pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target)
+                    then 'last_read_at'
+            end)
+        end);
+begin
+    return format(
+        $query$
+        with dead as materialized (
+            select
+                q.*,
+                case
+                    when q.read_ct >= 1000000 then 'rejected'
+                    when (q.headers ->> 'x-pgmq-expires') collate "C" < $6 or q.enqueued_at < $7 then 'expired'
+                    else 'max_receives'
+                end as reason,
+                case
+                    when q.read_ct >= 1000000 then q.read_ct %% 1000000
+                    else greatest(q.read_ct - (q.vt > $2)::integer, 0)
+                end as receives
+            from pgmq.%1$I as q
+            where q.msg_id = any ($1) and %2$s
+            order by q.msg_id
+            for update skip locked
+        ), gone as (
+            delete from pgmq.%1$I as q using dead where q.msg_id = dead.msg_id
+        ), kept as (
+            select
+                d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
+                pgmq_settings.headers_object(d.headers) - '{x-pgmq-expires,x-pgmq-rejected}'::text[] || jsonb_build_object(
+                    'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+                        'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
+                        'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
+                        'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires')))
+                as headers
+            from dead as d
+            where not (d.reason = 'expired' and $4)
+        ), moved as (
+            insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
+        )
+        select count(*) from dead
+        $query$,
+        queue_table, pgmq_settings.buried_condition('q'), target, columns,
+        case when columns like '%last_read_at' then 'd.last_read_at,' else '' end);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.burial_table(queue_table text, dead_letter_queue text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when to_regclass('pgmq.' || quote_ident(lower('q_' || dead_letter_queue))) is not null
+            then lower('q_' || dead_letter_queue)
+        else overlay(queue_table placing 'a' from 1 for 1)
+    end;
+$$;
+
+CREATE FUNCTION pgmq_settings.buried_condition(row_name text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format('(%s or %2$s.read_ct >= $5 and %2$s.vt <= $2)', pgmq_settings.dead_condition(row_name), row_name);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $$
+declare
+    settings pgmq_settings.queues;
+    target text;
+    burial text;
+begin
+    if queue_table !~ '^q_.' or not exists (
+        select from pg_class as c
+        where c.relnamespace = 'pgmq'::regnamespace and c.relname = queue_table and c.relkind in ('r', 'p')
+          and not c.relispartition
+    ) then
+        raise exception 'table "%" is not that of a queue', queue_table using
+            errcode = 'undefined_table', hint = 'It is the name of a queue in lower case, after q_.';
+    elsif not pg_try_advisory_xact_lock(hashtext('pgmq_settings.bury'), hashtext(queue_table)) then
+        return 0;
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury.queue_table;
+    target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
+    burial := pgmq_settings.burial_statement(queue_table, target);
+    begin
+        perform pgmq_settings.check_burial(queue_table, target);
+    exception when insufficient_privilege then
+        raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
+        return 0;
+    end;
+    begin
+        return pgmq_settings.run_burial(burial, ids, queue_table, settings);
+    exception when others then
+        if pgmq_settings.is_transient(sqlstate) then
+            raise;
+        end if;
+    end;
+    return pgmq_settings.bury_each(burial, ids, queue_table, settings);
+exception when others then
+    -- Not even postponing them succeeded.
+    if pgmq_settings.is_transient(sqlstate) or sqlstate = '42P01' then
+        raise;
+    end if;
+    raise warning 'messages of % cannot be buried: %', queue_table, sqlstate;
+    return 0;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) IS 'Moves the dead among some messages of a queue to its dead-letter queue, or its archive, or deletes them.';
+
+CREATE FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    id bigint;
+    buried bigint := 0;
+begin
+    foreach id in array ids loop
+        begin
+            buried := buried + pgmq_settings.run_burial(burial, array[id], queue_table, settings);
+        exception when others then
+            if pgmq_settings.is_transient(sqlstate) then
+                raise;
+            end if;
+            raise warning 'message % of % cannot be buried: %', id, queue_table, sqlstate;
+            perform pgmq_settings.run_burial(
+                pgmq_settings.postponing_statement(queue_table, sqlstate), array[id], queue_table, settings);
+        end;
+    end loop;
+    return buried;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_batch(messages integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if messages > coalesce(nullif(current_setting('pgmq_gateway.max_batch', true), '')::integer, 100000) then
+        raise exception 'a batch of % messages is too long', messages using
+            errcode = 'invalid_parameter_value', hint = 'Send them in smaller batches.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_burial(queue_table text, target text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    tables constant regclass[] := array[
+        to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
+begin
+    perform pgmq_gateway.check_foreign_code(tables);
+    perform pgmq_settings.check_sees_all(tables);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_dead_letter_queue(queue_name text, dead_letter_queue text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if dead_letter_queue is null then
+        return;
+    end if;
+    perform pgmq_gateway.check_queue_exists(dead_letter_queue);
+    if exists (
+        with recursive path (queue_table, steps) as (
+            select lower('q_' || check_dead_letter_queue.dead_letter_queue), 1
+            union all
+            select lower('q_' || s.dead_letter_queue), p.steps + 1
+            from path as p
+            join pgmq_settings.queues as s on s.queue_table = p.queue_table
+            where s.dead_letter_queue is not null and p.steps < 10
+        )
+        select from path as p where p.queue_table = lower('q_' || check_dead_letter_queue.queue_name)
+    ) then
+        raise exception 'queue "%" cannot be the dead-letter queue of "%": dead messages would return to it',
+            dead_letter_queue, queue_name
+            using errcode = 'invalid_parameter_value', hint = 'Use a queue whose own dead letters go elsewhere.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_entries(entries jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    found record;
+begin
+    if jsonb_typeof(entries) is distinct from 'array' then
+        raise exception 'entries must be an array, not %', coalesce(jsonb_typeof(entries), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'For example: [{"message": {"id": 1}}]';
+    end if;
+    perform pgmq_settings.check_batch(jsonb_array_length(entries));
+    select
+        e.place - 1 as entry, m.key, k.member, k.hint,
+        jsonb_typeof(e.value) = 'object' and e.value ? 'message' as has_message
+    into found
+    from jsonb_array_elements(entries) with ordinality as e (value, place)
+    left join lateral jsonb_each(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) as m on true
+    left join pgmq_settings.entry_members() as k on k.member = m.key
+    where jsonb_typeof(e.value) <> 'object' or not e.value ? 'message' or k.member is null
+       or m.value <> 'null' and (
+           jsonb_typeof(m.value) <> k.type or k.type = 'number' and m.value::text !~ '^-?[0-9]{1,9}$')
+    order by e.place
+    limit 1;
+    if found.entry is null then
+        return;
+    elsif not found.has_message then
+        raise exception 'entry % is not an object with a message', found.entry using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"message": {"id": 1}}';
+    elsif found.member is null then
+        raise exception 'member "%" of entry % is unknown', found.key, found.entry using
+            errcode = 'invalid_parameter_value',
+            hint = (
+                select format('Known are %s.', string_agg(k.member, ', ')) from pgmq_settings.entry_members() as k);
+    end if;
+    raise exception 'member "%" of entry % has the wrong type', found.key, found.entry using
+        errcode = 'invalid_parameter_value', hint = found.hint;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.check_filter(filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    found record;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        raise exception 'filter must be a JSON object, not %', coalesce(jsonb_typeof(filter), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'A filter without conditions is {}.';
+    end if;
+    for found in
+        select f.key as member, f.value, m.type, m.hint
+        from jsonb_each(filter) as f
+        left join pgmq_settings.filter_members() as m on m.member = f.key
+    loop
+        if found.type is null then
+            raise exception 'filter member "%" is unknown', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = (
+                    select format('Known are %s.', string_agg(m.member, ', ')) from pgmq_settings.filter_members() as m);
+        elsif found.type not in ('any', jsonb_typeof(found.value)) then
+            raise exception 'filter member "%" must be of type %, not %',
+                found.member, found.type, jsonb_typeof(found.value)
+                using errcode = 'invalid_parameter_value', hint = found.hint;
+        elsif found.member = 'state' and not pgmq_settings.is_about_archive(filter)
+            and pgmq_settings.state_condition(found.value #>> '{}', '') is null
+        then
+            raise exception 'state "%" is unknown', found.value #>> '{}' using
+                errcode = 'invalid_parameter_value', hint = found.hint;
+        end if;
+        perform pgmq_settings.check_filter_value(found.member, found.value, found.hint);
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    plain constant text := value #>> '{}';
+begin
+    case member
+        when 'msg_ids' then perform i::bigint from jsonb_array_elements_text(value) as i;
+        when 'sent_after', 'sent_before' then perform plain::timestamptz;
+        when 'min_read_ct', 'max_read_ct' then perform plain::integer;
+        when 'path' then perform pgmq_settings.is_predicate(plain::jsonpath);
+        else null;
+    end case;
+exception
+    -- undefined_object: a path with a variable, of which there are none.
+    when data_exception or syntax_error or feature_not_supported or program_limit_exceeded or undefined_object then
+        raise exception 'filter member "%" cannot be read: %', member, sqlerrm using
+            errcode = 'invalid_parameter_value', hint = hint;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_members(settings jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    found record;
+begin
+    if jsonb_typeof(settings) is distinct from 'object' then
+        raise exception 'settings must be a JSON object, not %', coalesce(jsonb_typeof(settings), 'null') using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"max_receives": 5}';
+    end if;
+    for found in
+        select
+            s.key as member, s.value, m.type,
+            pgmq_settings.member_range(m.type, m.smallest, m.largest, m.choices) as range,
+            jsonb_typeof(s.value) = m.type and case m.type
+                when 'number' then
+                    (s.value #>> '{}')::numeric between m.smallest::numeric and m.largest::numeric
+                    and (m.largest = 1 or s.value #>> '{}' !~ '[.]')
+                when 'string' then m.choices is null or s.value #>> '{}' = any (m.choices)
+                else true
+            end as valid
+        from jsonb_each(settings) as s
+        left join pgmq_settings.members() as m on m.member = s.key
+    loop
+        if found.type is null then
+            raise exception 'queue setting "%" is unknown', found.member using
+                errcode = 'invalid_parameter_value',
+                hint = (select format('Known are %s.', string_agg(m.member, ', ')) from pgmq_settings.members() as m);
+        elsif found.value <> 'null' and not found.valid then
+            raise exception 'queue setting "%" cannot be %', found.member, left(found.value::text, 100) using
+                errcode = 'invalid_parameter_value', hint = found.range;
+        end if;
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if is_full then
+        raise sqlstate 'PT429' using
+            message = format('queue "%s" is full', queue_name),
+            hint = 'It has its max_messages. Send again when some have been consumed.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_queue_names(queue_names text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if coalesce(cardinality(queue_names), 0) not between 1 and 10 then
+        raise exception '% queues cannot be read at once', coalesce(cardinality(queue_names), 0) using
+            errcode = 'invalid_parameter_value', hint = 'Use 1 to 10 names of queues.';
+    elsif (select count(distinct lower(q)) from unnest(queue_names) as q) < cardinality(queue_names) then
+        raise exception 'queue_names has null or a queue twice' using
+            errcode = 'invalid_parameter_value', hint = 'Name each queue once.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_reason(reason text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if length(reason) > 1000 then
+        raise exception 'a reason of % characters is too long', length(reason) using
+            errcode = 'invalid_parameter_value', hint = 'Use at most 1000 characters.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if max_messages is null or max_messages not between 1 and 10000 then
+        raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Repeat the call until it moves none.';
+    elsif not (per_second > 0 and per_second <= 1e6) then
+        raise exception 'per_second is %, but must be above 0 and at most 1000000', per_second using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out to make all messages visible at once.';
+    elsif filter ? 'state' then
+        raise exception 'the filter cannot have a state here' using
+            errcode = 'invalid_parameter_value', hint = 'Use the other members of a filter.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if seconds not between 0 and maximum then
+        raise exception '% must be between 0 and %, not %', name, maximum, seconds using
+            errcode = 'invalid_parameter_value', hint = 'It is a number of seconds.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_sees_all(tables regclass[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    hidden regclass;
+begin
+    select t into hidden
+    from unnest(tables) as t
+    where row_security_active(t) and (
+        not exists (
+            select from pg_policy as p
+            where p.polrelid = t and p.polpermissive and p.polcmd = '*'
+              and p.polroles && array[0, to_regrole(current_user)::oid]
+              and pg_get_expr(p.polqual, t) = 'true' and coalesce(pg_get_expr(p.polwithcheck, t), 'true') = 'true'
+        ) or exists (
+            select from pg_policy as p
+            where p.polrelid = t and not p.polpermissive and p.polroles && array[0, to_regrole(current_user)::oid]
+        ))
+    limit 1;
+    if found then
+        raise exception 'policies of % hide messages from role %', hidden, current_user using
+            errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_settled(receipts text[], outcomes text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lost constant text[] := array(
+        select r.receipt || ' ' || r.outcome
+        from unnest(receipts, outcomes) with ordinality as r (receipt, outcome, place)
+        where r.outcome in ('stale', 'gone') order by r.place);
+begin
+    if lost <> '{}' then
+        raise sqlstate 'PT409' using
+            message = format('%s of %s messages could not be settled', cardinality(lost), cardinality(receipts)),
+            detail = array_to_string(lost[:100], ', '),
+            hint = 'Nothing was done. Settle the others without these.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    found record;
+begin
+    if jsonb_typeof(entry) is distinct from 'object' or not entry ? 'receipt' then
+        raise exception 'an entry to % is neither a receipt nor an object with one: %',
+            operation, left(entry::text, 100)
+            using errcode = 'invalid_parameter_value', hint = 'For example: {"receipt": "1.1.1796043368362408"}';
+    end if;
+    for found in
+        select e.key, e.value, m.type
+        from jsonb_each(entry) as e
+        left join (values
+            ('retry', 'receipt', 'string'), ('retry', 'delay_seconds', 'number'), ('retry', 'reason', 'string'),
+            ('reject', 'receipt', 'string'), ('reject', 'reason', 'string'),
+            ('extend', 'receipt', 'string'), ('extend', 'sleep_seconds', 'number')
+        ) as m (operation, member, type) on m.operation = check_settlement.operation and m.member = e.key
+    loop
+        if found.type is null then
+            raise exception 'member "%" of an entry to % is unknown', found.key, operation using
+                errcode = 'invalid_parameter_value',
+                hint = 'Known are receipt; delay_seconds and reason to retry; reason to reject; sleep_seconds to extend.';
+        elsif found.value <> 'null' and (
+            jsonb_typeof(found.value) <> found.type or found.type = 'number' and found.value::text !~ '^-?[0-9]{1,9}$'
+        ) then
+            raise exception 'member "%" of an entry to % cannot be %',
+                found.key, operation, left(found.value::text, 100)
+                using errcode = 'invalid_parameter_value',
+                      hint = case found.type when 'number' then 'Use a whole number.' else 'Use a string.' end;
+        end if;
+    end loop;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.dead_condition(row_name text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        '(%1$s.read_ct > $5 or (%1$s.headers ->> ''x-pgmq-expires'') collate "C" < $6 or %1$s.enqueued_at < $7)',
+        row_name);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.dead_statement(queue_table text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'select array_agg(q.msg_id) from pgmq.%I as q where q.vt = $1 + make_interval(secs => $3) and %s',
+        queue_table, pgmq_settings.dead_condition('q'));
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case
+        when operation = 'extend' then coalesce(settings.lease_seconds, 30)
+        when coalesce(settings.backoff, 'none') = 'none' then 0
+    end;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.delivery(receipt text) RETURNS pgmq_settings.delivery
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    parts constant text[] := string_to_array(receipt, '.');
+begin
+    if receipt is null
+        or receipt !~ '^[1-9][0-9]*\.[1-9][0-9]*\.(0|-?[1-9][0-9]*)$'
+        or length(receipt) > 49
+        or length(parts[1]) > 19 or length(parts[1]) = 19 and parts[1] collate "C" > '9223372036854775807'
+        or length(parts[2]) > 10 or length(parts[2]) = 10 and parts[2] collate "C" > '2147483647'
+        or length(parts[3]) > 18
+    then
+        raise exception 'receipt "%" is malformed', coalesce(left(receipt, 100), 'null') using
+            errcode = 'invalid_text_representation',
+            hint = 'Use the receipt of a message as read() returned it.';
+    end if;
+    return row(
+        parts[1]::bigint, parts[2]::integer, timestamptz '1970-01-01Z' + parts[3]::bigint * interval '1 microsecond'
+    )::pgmq_settings.delivery;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.entry_members() RETURNS TABLE(member text, type text, hint text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('message', null, null),
+        ('headers', 'object', 'Use a JSON object.'),
+        ('sleep_seconds', 'number', 'Use a whole number of seconds.'),
+        ('send_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
+        ('expires_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
+        ('expires_in', 'number', 'Use a whole number of seconds.');
+$$;
+
+CREATE FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.filter_condition(filter jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    perform pgmq_settings.check_filter(filter);
+    return concat_ws(
+        ' and ',
+        'true',
+        pgmq_settings.state_condition(filter ->> 'state', '$2'),
+        case when filter ? 'msg_ids' then
+            'q.msg_id = any (array(select i::bigint from jsonb_array_elements_text($1 -> ''msg_ids'') as i))' end,
+        case when filter ? 'sent_after' then 'q.enqueued_at >= ($1 ->> ''sent_after'')::timestamptz' end,
+        case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
+        case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
+        case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'text' then
+            -- As it is, and as it is written in a JSON string: with quotes, backslashes and line breaks escaped.
+            '(strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0'
+            ' or strpos(lower(q.message::text), lower(left(substr(($1 -> ''text'')::text, 2), -1))) > 0)' end,
+        case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
+        case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case
+            when not filter ? 'path' then null
+            when pgmq_settings.is_predicate((filter ->> 'path')::jsonpath) then
+                'q.message @@ ($1 ->> ''path'')::jsonpath'
+            else 'q.message @? ($1 ->> ''path'')::jsonpath'
+        end
+    );
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type text, hint text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    values
+        ('state', 'string',
+            'Use visible, delayed, in_flight or archived; leave it out for all messages that are in the queue.'),
+        ('msg_ids', 'array', 'Use an array of ids: [1, 2]. Strings of digits are allowed.'),
+        ('sent_after', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
+        ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
+        ('min_read_ct', 'number', 'Use a whole number.'),
+        ('max_read_ct', 'number', 'Use a whole number.'),
+        ('text', 'string', 'Use a part of the message as text, in upper or lower case.'),
+        ('contains', 'any', 'Use any JSON value.'),
+        ('path', 'string',
+            'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),
+        ('headers_contain', 'any', 'Use any JSON value.');
+$_$;
+
+CREATE FUNCTION pgmq_settings.front_statement(queue_table text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'select array_agg(q.msg_id) from (select * from pgmq.%I where vt <= $1 order by vt limit 100) as q '
+        'where %s or q.read_ct >= $5', queue_table, pgmq_settings.dead_condition('q'));
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.has_last_read_at(table_name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    relation constant oid := to_regclass('pgmq.' || quote_ident(table_name));
+begin
+    return exists (
+        select from pg_attribute as a
+        where a.attrelid = relation and a.attname = 'last_read_at' and not a.attisdropped);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.headers_object(headers jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case
+        when headers is null or headers = 'null' then '{}'
+        when jsonb_typeof(headers) = 'object' then headers
+        else jsonb_build_object('x-pgmq-headers', headers)
+    end;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.is_about_archive(filter jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(filter ->> 'state' = 'archived', false);
+$$;
+
+CREATE FUNCTION pgmq_settings.is_predicate(path jsonpath) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(jsonb_path_query_first('0', path, '{}', true) in ('true', 'false', 'null'), false);
+$$;
+
+CREATE FUNCTION pgmq_settings.is_transient(code text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select code ~ '^(40|57|55P03)';
+$$;
+
+CREATE FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    present constant timestamptz := clock_timestamp();
+    letters constant text := format(
+        $query$
+        select l.msg_id, l.target
+        from (
+            select q.msg_id, q.vt, coalesce($3, %s) as target from pgmq.%I as q where q.vt <= $2 and %s
+        ) as l
+        where ((l.target <> $4 and to_regclass('pgmq.' || quote_ident(l.target)) is not null) is true) = $7
+        order by l.msg_id
+        limit $5
+        $query$,
+        pgmq_settings.origin_expression(), source, pgmq_settings.filter_condition(filter));
+begin
+    execute
+        'select coalesce(array_agg(l.msg_id order by l.place), ''{}''), '
+        'coalesce(array_agg(l.target order by l.place), ''{}''), '
+        'coalesce(array_agg($2 + make_interval(secs => coalesce((l.place - 1) / $6, 0)) order by l.place), ''{}'') '
+        'from (select *, row_number() over (order by msg_id) as place from (' || letters || ') as x) as l'
+    into ids, targets, times using filter, present, target, source, max_messages, per_second, true;
+    execute 'select count(*) from (' || letters || ') as l'
+    into skipped using filter, present, target, source, max_messages, per_second, false;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.limit_message_bytes(queue_table text, bytes integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    execute format('drop trigger if exists pgmq_settings_message_bytes on pgmq.%I', queue_table);
+    if bytes is not null then
+        execute format(
+            'create trigger pgmq_settings_message_bytes before insert on pgmq.%I for each row '
+            'when (octet_length(new.message::text) > %s) execute function pgmq_settings.refuse_message_bytes(%2$s)',
+            queue_table, bytes);
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.living_condition() RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return 'and (' || pgmq_settings.dead_condition('q') || ' or q.read_ct >= $5) is not true';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when choices is not null then format('Use %s', array_to_string(choices, ', '))
+        when type = 'number' then format('Use a number from %s to %s', smallest::numeric, largest::numeric)
+        when type = 'boolean' then 'Use true or false'
+        else 'Use the name of a queue'
+    end || ', or null for the default.';
+$$;
+
+CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, smallest double precision, largest double precision, choices text[], initial jsonb)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('lease_seconds', 'number', 0, 604800, null::text[], '30'::jsonb),
+        ('max_receives', 'number', 1, 1000, null, null),
+        ('dead_letter_queue', 'string', null, null, null, null),
+        ('backoff', 'string', null, null, '{none,fixed,exponential}', '"none"'),
+        ('backoff_seconds', 'number', 0, 86400, null, '10'),
+        ('backoff_max_seconds', 'number', 1, 604800, null, '3600'),
+        ('backoff_jitter', 'number', 0, 1, null, '0.2'),
+        ('on_expiry', 'string', null, null, '{delete,dead_letter}', '"delete"'),
+        ('message_keep_seconds', 'number', 60, 315360000, null, null),
+        ('archive_keep_seconds', 'number', 60, 315360000, null, null),
+        ('max_message_bytes', 'number', 1, 16777216, null, null),
+        ('max_messages', 'number', 1, 9007199254740991, null, null),
+        ('paused', 'boolean', null, null, null, 'false');
+$$;
+
+CREATE FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'm.msg_id, m.read_ct, m.enqueued_at, %s, m.vt, m.message, m.headers, %s, $9',
+        case when pgmq_settings.has_last_read_at(queue_table) then 'm.last_read_at' else 'null::timestamptz' end,
+        receipt);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.message_states(present text) RETURNS TABLE(state text, condition text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('visible', format('q.vt <= %s', present)),
+        ('delayed', format('q.vt > %s and q.read_ct = 0', present)),
+        ('in_flight', format('q.vt > %s and q.read_ct > 0', present));
+$$;
+
+CREATE FUNCTION pgmq_settings.origin_expression() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select $sql$'q_' || lower(left(case jsonb_typeof(q.headers -> 'x-pgmq-dead' -> 'queue')
+        when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end, 60))$sql$;
+$_$;
+
+CREATE FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_nestloop TO 'off'
+    AS $$
+begin
+    return array(
+        select case
+            when d.id is not null then 'rejected'
+            when s.msg_id is not null then word
+            when r.msg_id is not null then 'stale'
+            else 'gone'
+        end
+        from unnest(deliveries) with ordinality as g (msg_id, read_ct, enqueued_at, place)
+        left join unnest(settled) as s
+            on s.msg_id = g.msg_id and s.read_ct = g.read_ct and s.enqueued_at = g.enqueued_at
+        left join unnest(stale) as r
+            on r.msg_id = g.msg_id and r.read_ct = g.read_ct and r.enqueued_at = g.enqueued_at
+        left join unnest(dead) as d (id) on d.id = s.msg_id
+        order by g.place);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.pop_statement(queue_table text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        $query$
+        with claimed as (
+            select q.msg_id from pgmq.%1$I as q
+            where q.vt <= $4 %2$s
+            order by q.vt limit $2
+            for update skip locked
+        ), m as (
+            delete from pgmq.%1$I as q using claimed where q.msg_id = claimed.msg_id returning q.*
+        )
+        select %3$s from m order by m.msg_id
+        $query$,
+        queue_table, pgmq_settings.living_condition(), pgmq_settings.message_columns(queue_table, 'null::text'));
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        $query$
+        with postponed as (
+            update pgmq.%1$I as q
+            set vt = $2 + interval '1 hour',
+                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
+            where q.msg_id = any ($1) and %3$s
+            returning q.msg_id
+        )
+        select count(*) from postponed
+        $query$,
+        queue_table, code, pgmq_settings.buried_condition('q'));
+$_$;
+
+CREATE FUNCTION pgmq_settings.read_count(n integer) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if n is null then
+        raise exception 'n must not be null' using
+            errcode = 'null_value_not_allowed',
+            hint = 'It is the maximum number of messages to read: 1 for example.';
+    elsif n < 0 then
+        raise exception 'n must not be negative: %', n using
+            errcode = 'invalid_parameter_value',
+            hint = 'It is the maximum number of messages to read: 1 for example.';
+    end if;
+    return least(n, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000));
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_settings.check_entries(entries);
+    if exists (
+        select from jsonb_array_elements(entries) as e
+        where e ->> 'expires_at' is not null and e ->> 'expires_in' is not null
+    ) then
+        raise exception 'expires_at and expires_in exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Leave one of them out.';
+    end if;
+    select
+        array_agg(e.vt order by e.place), array_agg(e.value -> 'message' order by e.place),
+        array_agg(pgmq_settings.sent_headers(e.value -> 'headers', coalesce(
+            (e.value ->> 'expires_at')::timestamptz,
+            clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)), e.vt) order by e.place)
+    into times, messages, headers
+    from (
+        select
+            l.value, l.place,
+            pgmq_settings.visible_at(
+                (l.value ->> 'sleep_seconds')::integer, (l.value ->> 'send_at')::timestamptz) as vt
+        from jsonb_array_elements(entries) with ordinality as l (value, place)
+    ) as e;
+exception
+    when invalid_datetime_format or datetime_field_overflow then
+        raise exception 'a time in entries cannot be read: %', sqlerrm using
+            errcode = 'invalid_parameter_value', hint = 'Use times as in "2026-12-31T23:59:59Z".';
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    columns constant text := pgmq_settings.message_columns(queue_table, pgmq_settings.receipt_expression('m'));
+begin
+    return format(
+        $query$
+        with claimed as (
+            select q.msg_id from pgmq.%1$I as q
+            where q.vt <= $4 %2$s
+            order by q.vt limit $2
+            for update skip locked
+        ), m as (
+            update pgmq.%1$I as q
+            set vt = $1 + make_interval(secs => $3), read_ct = q.read_ct + 1 %3$s
+            from claimed where q.msg_id = claimed.msg_id
+            returning q.*
+        )
+        select %4$s from m where %5$s is not true order by m.msg_id
+        $query$,
+        queue_table,
+        concat_ws(
+            ' ',
+            case when conditional then 'and q.message @> $8' end,
+            case when living then pgmq_settings.living_condition() end),
+        case when columns like '%m.last_read_at%' then ', last_read_at = $1' else '' end,
+        columns,
+        pgmq_settings.dead_condition('m'));
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.receipt_expression(row_name text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'concat(%1$s.msg_id, ''.'', %1$s.read_ct, ''.'', case when isfinite(%1$s.enqueued_at) '
+        'then (extract(epoch from %1$s.enqueued_at) * 1000000)::bigint else 0 end)', row_name);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.redrive_statement(source text, target text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        $query$
+        with gone as (
+            delete from pgmq.%1$I as q where q.msg_id = any ($1) returning q.msg_id, q.message, q.headers
+        ), sent as (
+            insert into pgmq.%2$I (vt, message, headers)
+            select
+                w.vt, g.message,
+                pgmq_settings.headers_object(g.headers) - array['x-pgmq-dead', 'x-pgmq-dead-failed']
+                    || jsonb_build_object('x-pgmq-redrives', case jsonb_typeof(g.headers -> 'x-pgmq-redrives')
+                        when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end)
+            from gone as g
+            join unnest($1, $2) as w (msg_id, vt) on w.msg_id = g.msg_id
+            order by g.msg_id
+            returning msg_id
+        )
+        select count(*)::integer from sent
+        $query$,
+        source, target);
+$_$;
+
+CREATE FUNCTION pgmq_settings.refuse_message_bytes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    raise sqlstate 'PT413' using
+        message = format('a message of %s bytes is too large for this queue', octet_length(new.message::text)),
+        hint = format('The queue accepts messages of at most %s bytes.', tg_argv[0]);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    archive_table constant text := overlay(queue_table placing 'a' from 1 for 1);
+    columns text := 'msg_id, read_ct, enqueued_at, vt, message, headers';
+begin
+    if not archiving then
+        return format(
+            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at, '
+            'false as dead)', queue_table, condition);
+    end if;
+    if pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(archive_table) then
+        columns := columns || ', last_read_at';
+    end if;
+    return format(
+        'with settled as (delete from pgmq.%I as q where %s returning q.*, false as dead), '
+        'kept as (insert into pgmq.%I (%s) select %4$s from settled order by msg_id)',
+        queue_table, condition, archive_table, columns);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $_$
+begin
+    if ids is null then
+        raise exception 'message_ids must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'An empty list is {}.';
+    elsif cardinality(ids) > 10000 then
+        raise exception '% ids are too many', cardinality(ids) using
+            errcode = 'invalid_parameter_value', hint = 'Use at most 10000 at once.';
+    end if;
+    return query execute pgmq_settings.removal(queue_table, archiving, 'q.msg_id = any ($1)')
+        || ' select s.msg_id from settled as s order by s.msg_id' using ids;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    present constant timestamptz := clock_timestamp();
+    affected bigint;
+begin
+    execute statement into affected using
+        ids, present, substr(queue_table, 3), settings.on_expiry is distinct from 'dead_letter',
+        coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
+        present - make_interval(secs => settings.message_keep_seconds);
+    return affected;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.send_statement(queue_table text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'insert into pgmq.%I (vt, message, headers) '
+        'select e.vt, e.message, e.headers '
+        'from unnest($1, $2, $3) with ordinality as e (vt, message, headers, place) order by e.place '
+        'returning msg_id', queue_table);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if jsonb_typeof(headers) not in ('object', 'null') then
+        raise exception 'headers must be a JSON object, not %', jsonb_typeof(headers) using
+            errcode = 'invalid_parameter_value', hint = 'For example: {"kind": "invoice"}';
+    elsif octet_length(headers::text) > 65536 then
+        raise exception 'headers of % bytes are too large', octet_length(headers::text) using
+            errcode = 'invalid_parameter_value', hint = 'Use at most 65536 bytes; put data into the message.';
+    elsif expires_at is null then
+        return nullif(headers, 'null');
+    elsif expires_at <= greatest(visible_at, clock_timestamp()) or expires_at > '9999-12-31Z' then
+        raise exception 'a message cannot expire at %', expires_at using
+            errcode = 'invalid_parameter_value',
+            hint = 'Use a time in the future, after the message becomes visible, before the year 10000.';
+    end if;
+    return coalesce(nullif(headers, 'null'), '{}')
+        || jsonb_build_object('x-pgmq-expires', pgmq_settings.expiry_text(expires_at));
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
+    settings pgmq_settings.queues;
+    wait double precision := seconds;
+    dead boolean;
+begin
+    if operation in ('retry', 'extend') then
+        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle.queue_table;
+        wait := coalesce(
+            seconds, pgmq_settings.default_seconds(settings, operation),
+            pgmq_settings.backoff(settings, delivery.read_ct));
+    end if;
+    execute pgmq_settings.settle_statement(queue_table, operation) into dead using
+        delivery.msg_id, delivery.read_ct, delivery.enqueued_at, wait, reason, clock_timestamp(),
+        coalesce(settings.max_receives, 999999);
+    if dead then
+        perform pgmq_settings.bury(queue_table, array[delivery.msg_id]);
+        return 'rejected';
+    elsif not dead then
+        return pgmq_settings.settled(operation);
+    end if;
+    return case when pgmq_settings.stale(queue_table, array[delivery]) is null then 'gone' else 'stale' end;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return case operation
+        when 'retry' then format(
+            'vt = case when q.read_ct >= $7 then $6 else $6 + make_interval(secs => %s) end, '
+            'headers = case when %s is null then q.headers else pgmq_settings.headers_object(q.headers) '
+            '|| jsonb_build_object(''x-pgmq-retry'', jsonb_build_object(''reason'', %2$s, ''at'', $6)) end',
+            seconds, reason)
+        when 'reject' then format(
+            'vt = $6, read_ct = q.read_ct + 1000000, headers = pgmq_settings.headers_object(q.headers) '
+            '|| jsonb_build_object(''x-pgmq-rejected'', %s)', reason)
+        when 'extend' then format(
+            'vt = case %s when 0 then $6 else greatest(q.vt, $6 + make_interval(secs => %1$s)) end', seconds)
+    end;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.settle_death(operation text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return case operation when 'retry' then 'q.read_ct >= $7' when 'reject' then 'true' else 'false' end;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    word constant text := pgmq_settings.settled(operation);
+    deliveries constant pgmq_settings.delivery[] := array(
+        select pgmq_settings.delivery(r) from unnest(receipts) with ordinality as g (r, place) order by place);
+    settings pgmq_settings.queues;
+    fallback double precision;
+    seconds_of jsonb;
+    reasons_of jsonb;
+    settled pgmq_settings.delivery[];
+begin
+    if operation in ('retry', 'extend') then
+        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_list.queue_table;
+        fallback := pgmq_settings.default_seconds(settings, operation);
+        select jsonb_object_agg(
+            concat(g.msg_id, '.', g.read_ct),
+            coalesce(g.seconds, fallback, pgmq_settings.backoff(settings, g.read_ct)))
+        into seconds_of
+        from unnest(deliveries, seconds) as g (msg_id, read_ct, enqueued_at, seconds);
+    end if;
+    if operation in ('retry', 'reject') then
+        select jsonb_object_agg(concat(g.msg_id, '.', g.read_ct), g.reason) into reasons_of
+        from unnest(deliveries, reasons) as g (msg_id, read_ct, enqueued_at, reason);
+    end if;
+    execute pgmq_settings.settle_list_statement(queue_table, operation) into settled, dead using
+        array(select d.msg_id from unnest(deliveries) as d), array(select d.enqueued_at from unnest(deliveries) as d),
+        deliveries, seconds_of, reasons_of, clock_timestamp(), coalesce(settings.max_receives, 999999);
+    if cardinality(settled) = cardinality(deliveries) and dead is null then
+        outcomes := array_fill(word, array[cardinality(deliveries)]);
+        return;
+    end if;
+    outcomes := pgmq_settings.outcomes(
+        word, deliveries, settled, pgmq_settings.stale(queue_table, deliveries), dead);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    condition constant text :=
+        'q.msg_id = any ($1) and q.enqueued_at = any ($2) '
+        'and (q.msg_id, q.read_ct, q.enqueued_at)::pgmq_settings.delivery = any ($3)';
+    place constant text := 'concat(q.msg_id, ''.'', q.read_ct)';
+begin
+    return case
+        when operation in ('ack', 'archive')
+            then pgmq_settings.removal(queue_table, operation = 'archive', condition)
+        else format(
+            'with settled as (update pgmq.%I as q set %s where %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
+            '%s as dead)',
+            queue_table,
+            pgmq_settings.settle_change(
+                operation, format('($4 ->> %s)::double precision', place), format('($5 ->> %s)', place)),
+            condition,
+            case operation when 'reject' then 'q.read_ct - 1000000' else 'q.read_ct' end,
+            pgmq_settings.settle_death(operation))
+    end || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery), '
+        'array_agg(s.msg_id) filter (where s.dead) from settled as s';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 returning %s',
+        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_death(operation));
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.settled(operation text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case operation
+        when 'ack' then 'acked'
+        when 'archive' then 'archived'
+        when 'retry' then 'retried'
+        when 'reject' then 'rejected'
+        when 'extend' then 'extended'
+    end;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.settlement(operation text, entries jsonb) RETURNS pgmq_settings.settlement
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    member constant text := case operation when 'retry' then 'delay_seconds' else 'sleep_seconds' end;
+    maximum constant integer := case operation when 'retry' then 31536000 else 604800 end;
+    result pgmq_settings.settlement;
+begin
+    if jsonb_typeof(entries) is distinct from 'array' then
+        raise exception 'the list of messages to % must be an array, not %',
+            operation, coalesce(jsonb_typeof(entries), 'null')
+            using errcode = 'invalid_parameter_value', hint = 'An empty list is [].';
+    end if;
+    perform pgmq_settings.check_settlement(operation, e)
+    from jsonb_array_elements(entries) as e where jsonb_typeof(e) <> 'string';
+    result.operation := operation;
+    select
+        array_agg(coalesce(e ->> 'receipt', e #>> '{}') order by place),
+        array_agg((e ->> member)::integer order by place), array_agg(e ->> 'reason' order by place)
+    into result.receipts, result.seconds, result.reasons
+    from jsonb_array_elements(entries) with ordinality as l (e, place);
+    perform pgmq_settings.check_seconds(member, s, maximum)
+    from unnest(result.seconds) as s where s not between 0 and maximum;
+    perform pgmq_settings.check_reason(r) from unnest(result.reasons) as r where length(r) > 1000;
+    return result;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) RETURNS pgmq_settings.settlement[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lists pgmq_settings.settlement[] := '{}';
+    list pgmq_settings.settlement;
+    receipts text[] := '{}';
+begin
+    foreach list in array array[
+        row('ack', acks, null, null)::pgmq_settings.settlement,
+        row('archive', archives, null, null)::pgmq_settings.settlement,
+        case when retries = '[]' then null else pgmq_settings.settlement('retry', retries) end,
+        case when rejects = '[]' then null else pgmq_settings.settlement('reject', rejects) end,
+        case when extensions = '[]' then null else pgmq_settings.settlement('extend', extensions) end
+    ] loop
+        if list.receipts <> '{}' then
+            lists := lists || list;
+            receipts := receipts || list.receipts;
+        end if;
+    end loop;
+    if cardinality(receipts) > 10000 then
+        raise exception '% receipts are too many', cardinality(receipts) using
+            errcode = 'invalid_parameter_value', hint = 'Settle at most 10000 at once.';
+    elsif (select count(distinct r) from unnest(receipts) as r) < cardinality(receipts)
+        and not exists (select from unnest(receipts) as r where r is null)
+    then
+        raise exception 'receipt "%" is listed twice',
+            (select left(r, 100) from unnest(receipts) as r group by r having count(*) > 1 limit 1)
+            using errcode = 'invalid_parameter_value', hint = 'Settle each message in one way.';
+    end if;
+    return lists;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) RETURNS pgmq_settings.delivery[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    result pgmq_settings.delivery[];
+begin
+    execute format(
+        'select array_agg(d) from unnest($1) as d where exists (select from pgmq.%I as q '
+        'where q.msg_id = d.msg_id and q.enqueued_at = d.enqueued_at and q.read_ct <> d.read_ct)', queue_table)
+    into result using deliveries;
+    return result;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.state_condition(state text, present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select s.condition from pgmq_settings.message_states(present) as s where s.state = state_condition.state;
+$$;
+
+CREATE FUNCTION pgmq_settings.state_counts(present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select string_agg(format('count(*) filter (where %s)', s.condition), ', ')
+    from pgmq_settings.message_states(present) as s;
+$$;
+
+CREATE FUNCTION pgmq_settings.state_expression(present text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format('case %s end', string_agg(format('when %s then %L', s.condition, s.state), ' '))
+    from pgmq_settings.message_states(present) as s;
+$$;
+
+CREATE FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 31536000);
+    if send_at is not null and sleep_seconds > 0 then
+        raise exception 'sleep_seconds and send_at exclude each other' using
+            errcode = 'invalid_parameter_value', hint = 'Leave one of them out.';
+    elsif not isfinite(send_at) then
+        raise exception 'send_at must be a time, not %', send_at using
+            errcode = 'invalid_parameter_value', hint = 'For example: 2026-12-31T23:59:59Z';
+    end if;
+    return greatest(clock_timestamp() + make_interval(secs => coalesce(sleep_seconds, 0)), send_at);
+end;
+$$;
+
 CREATE TABLE pgmq_gateway.function_files (
     file text NOT NULL,
     checksum text NOT NULL,
@@ -5123,6 +7099,30 @@ CREATE TABLE pgmq_gateway.shipped (
 
 COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the installer made, with the md5 of each.';
 
+CREATE VIEW pgmq_settings.settings WITH (security_barrier='true') AS
+ SELECT s.queue_table,
+    s.queue_name,
+    s.lease_seconds,
+    s.max_receives,
+    s.dead_letter_queue,
+    s.backoff,
+    s.backoff_seconds,
+    s.backoff_max_seconds,
+    s.backoff_jitter,
+    s.on_expiry,
+    s.message_keep_seconds,
+    s.archive_keep_seconds,
+    s.max_message_bytes,
+    s.max_messages,
+    s.is_full,
+    s.group_limit,
+    s.deduplication_seconds,
+    s.deduplication_by_content,
+    s.paused
+   FROM (pgmq_settings.queues s
+     CROSS JOIN LATERAL ( SELECT to_regclass(format('pgmq.%I'::text, s.queue_table)) AS oid) q)
+  WHERE (has_any_column_privilege((q.oid)::oid, 'SELECT, INSERT, UPDATE'::text) OR has_table_privilege((q.oid)::oid, 'DELETE'::text));
+
 ALTER TABLE ONLY pgmq_gateway.function_files
     ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
 
@@ -5138,16 +7138,40 @@ ALTER TABLE ONLY pgmq_gateway.samples
 ALTER TABLE ONLY pgmq_gateway.shipped
     ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
+ALTER TABLE ONLY pgmq_settings.queues
+    ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_table);
+
+ALTER TABLE ONLY pgmq_settings.queues
+    ADD CONSTRAINT queues_queue_name_key UNIQUE (queue_name);
+
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
+
+ALTER TABLE ONLY pgmq_settings.queues
+    ADD CONSTRAINT queues_dead_letter_queue_fkey FOREIGN KEY (dead_letter_queue) REFERENCES pgmq.meta(queue_name) ON DELETE SET NULL;
+
+ALTER TABLE ONLY pgmq_settings.queues
+    ADD CONSTRAINT queues_queue_name_fkey FOREIGN KEY (queue_name) REFERENCES pgmq.meta(queue_name) ON DELETE CASCADE;
+
+ALTER TABLE pgmq_settings.queues ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA pgmq_admin TO service_role;
 
+GRANT USAGE ON SCHEMA pgmq_api TO anon;
+GRANT USAGE ON SCHEMA pgmq_api TO authenticated;
+GRANT USAGE ON SCHEMA pgmq_api TO service_role;
+
 GRANT USAGE ON SCHEMA pgmq_gateway TO authenticator;
 GRANT USAGE ON SCHEMA pgmq_gateway TO service_role;
+GRANT USAGE ON SCHEMA pgmq_gateway TO pgmq_definer;
 
 GRANT USAGE ON SCHEMA pgmq_public TO anon;
 GRANT USAGE ON SCHEMA pgmq_public TO authenticated;
 GRANT USAGE ON SCHEMA pgmq_public TO service_role;
+
+GRANT USAGE ON SCHEMA pgmq_settings TO anon;
+GRANT USAGE ON SCHEMA pgmq_settings TO authenticated;
+GRANT USAGE ON SCHEMA pgmq_settings TO service_role;
+GRANT USAGE ON SCHEMA pgmq_settings TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer, to_queue text) TO service_role;
@@ -5233,6 +7257,9 @@ GRANT ALL ON FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], sec
 REVOKE ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.queue_settings(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.queue_settings(queue_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
 
@@ -5251,6 +7278,9 @@ GRANT ALL ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers js
 REVOKE ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb, sleep_seconds integer, visible_at timestamp with time zone) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
 
@@ -5260,7 +7290,114 @@ GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb
 REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_api.ack(queue_name text, receipt text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.ack(queue_name text, receipt text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.ack(queue_name text, receipt text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.ack(queue_name text, receipt text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.metrics(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.metrics(queue_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.metrics(queue_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.metrics(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.pop(queue_name text, n integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.pop(queue_name text, n integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.pop(queue_name text, n integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.pop(queue_name text, n integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.queues() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.queues() TO anon;
+GRANT ALL ON FUNCTION pgmq_api.queues() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.queues() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n integer, conditional jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n integer, conditional jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n integer, conditional jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n integer, conditional jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_api.settle(queue_name text, acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb, strict boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.settle(queue_name text, acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb, strict boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.settle(queue_name text, acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb, strict boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.settle(queue_name text, acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb, strict boolean) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.adopt_queue(queue_name text, queue_type text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.api_functions(operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
@@ -5271,6 +7408,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[],
 GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.caller_roles() TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
@@ -5280,6 +7418,9 @@ GRANT ALL ON PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[]
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
+GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.can_use_api(role oid, operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint, visible_at timestamp with time zone, to_queue text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) TO service_role;
@@ -5292,13 +7433,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.check_caller(role name, claims jsonb) TO serv
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_dropped(code text, message text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.check_filter(filter jsonb) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.check_filter_value(member text, value jsonb, hint text) TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.check_foreign_code(tables regclass[], truncating boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_foreign_code(tables regclass[], truncating boolean) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_history(queue_name text, since timestamp with time zone, buckets integer) FROM PUBLIC;
 
@@ -5312,6 +7448,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type t
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_owners(tables oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_owners(tables oid[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) TO service_role;
@@ -5372,18 +7509,13 @@ REVOKE ALL ON FUNCTION pgmq_gateway.excess_privileges() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.filter_condition(filter jsonb) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.filter_members() FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.filter_members() TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fingerprint(relations oid[], functions text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) TO authenticator;
@@ -5415,6 +7547,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.fused_statement(queue_name text, function_nam
 REVOKE ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[], reads_requests boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routines oid[], reads_requests boolean) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.grant_definer_access(queue_name text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
@@ -5424,9 +7558,6 @@ GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables
 
 REVOKE ALL ON FUNCTION pgmq_gateway.incomplete_queues() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.is_about_archive(filter jsonb) TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.is_allowed_name(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) FROM PUBLIC;
@@ -5435,14 +7566,15 @@ GRANT ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) TO authentic
 REVOKE ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.is_predicate(path jsonpath) TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_access(queue_table regclass, archive_table regclass, operation text, blockers text[], seen oid, disguise regprocedure, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_public_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) TO authenticator;
@@ -5495,17 +7627,20 @@ GRANT ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) TO authen
 
 REVOKE ALL ON FUNCTION pgmq_gateway.member_expression(value text, name text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.message_states(present text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.message_states(present text) TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_definer_access(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_replica_identities() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_service_policies(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_setting_keys() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
 
@@ -5559,6 +7694,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written bool
 GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.request_roles() TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
 
@@ -5576,18 +7712,11 @@ GRANT ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OU
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.state_condition(state text, present text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.state_condition(state text, present text) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.state_counts(present text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.state_expression(present text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.state_expression(present text) TO service_role;
-
 REVOKE ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) TO authenticator;
@@ -5647,6 +7776,334 @@ GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], 
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.burial_statement(queue_table text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.burial_statement(queue_table text, target text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.burial_table(queue_table text, dead_letter_queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.burial_table(queue_table text, dead_letter_queue text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.buried_condition(row_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.buried_condition(row_name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_batch(messages integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_batch(messages integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_batch(messages integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_batch(messages integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_burial(queue_table text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_burial(queue_table text, target text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_dead_letter_queue(queue_name text, dead_letter_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_filter(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter(filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter(filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_members(settings jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_reason(reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_sees_all(tables regclass[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_sees_all(tables regclass[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_settled(receipts text[], outcomes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_settled(receipts text[], outcomes text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_settled(receipts text[], outcomes text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_settled(receipts text[], outcomes text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.delivery(receipt text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.entry_members() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.entry_members() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.entry_members() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.entry_members() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.filter_condition(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.filter_condition(filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.filter_condition(filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.filter_condition(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.filter_members() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.is_about_archive(filter jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.is_about_archive(filter jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.is_about_archive(filter jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.is_about_archive(filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.is_transient(code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.limit_message_bytes(queue_table text, bytes integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.living_condition() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.members() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.message_states(present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.origin_expression() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.read_count(n integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.refuse_message_bytes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_death(operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settled(operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settled(operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settled(operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settled(operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settlement(operation text, entries jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settlement(operation text, entries jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settlement(operation text, entries jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settlement(operation text, entries jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.state_counts(present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.state_counts(present text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.state_counts(present text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.state_counts(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.state_expression(present text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO service_role;
+
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
 
 GRANT SELECT ON TABLE pgmq_gateway.shipped TO authenticator;
+
+GRANT SELECT ON TABLE pgmq_settings.settings TO anon;
+GRANT SELECT ON TABLE pgmq_settings.settings TO authenticated;
+GRANT SELECT ON TABLE pgmq_settings.settings TO service_role;
+GRANT SELECT ON TABLE pgmq_settings.settings TO pgmq_definer;

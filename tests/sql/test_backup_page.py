@@ -205,7 +205,7 @@ def test_d14_queues_move_to_a_server_and_back(first: Filled, target: Cluster) ->
     with connected(socket_uri(DataDirectory(source / ".pgmq-gateway"))) as sql:
         sql("select pgmq_admin.create_queue('later')")
         sql("drop table public.notes")
-        assert paste(back, source, SOURCE=uri).startswith("restored: default privileges")
+        assert "restored: default privileges" in paste(back, source, SOURCE=uri)
         assert content(sql) == moved
 
 

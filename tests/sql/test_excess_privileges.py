@@ -90,6 +90,7 @@ async def test_the_installer_goes_on_where_only_another_role_can_revoke(
         "create role authenticated",
         "create role service_role bypassrls",
         "create role authenticator login noinherit",
+        "create role pgmq_definer bypassrls",
         "grant anon, authenticated, service_role to authenticator",
         "create role owner login password 'pw'",
         "create role app_owner",

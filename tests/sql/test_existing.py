@@ -28,7 +28,7 @@ alter role authenticator set lock_timeout = '8s'
 """
 
 ROLE_STATE = (
-    "select to_jsonb(r) from pg_authid as r order by rolname",
+    "select to_jsonb(r) from pg_authid as r where rolname <> 'pgmq_definer' order by rolname",
     "select to_jsonb(m) from pg_auth_members as m order by roleid, member, grantor",
     "select to_jsonb(s) from pg_db_role_setting as s order by setdatabase, setrole",
 )

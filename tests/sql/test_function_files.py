@@ -215,12 +215,13 @@ async def test_another_installer_is_told_whose_it_is(uri: str, db: Sql) -> None:
 
 def test_every_statement_of_the_files_is_understood() -> None:
     made = (f"create or replace {kind} " for kind in ("function", "procedure", "view"))
-    known = (*made, "comment on ", "revoke ", "grant ")
+    known = (*made, "comment on ", "revoke ", "grant ", "alter function ")
     for script in function_scripts():
         assert script.creations, script.path
         for statement in script.statements:
             assert statement.outline.startswith(known), (script.path, statement.outline)
             assert list(statement.grants) or not statement.outline.startswith("grant "), statement.outline
+            assert statement.owner or not statement.outline.startswith("alter "), statement.outline
         assert {creation.schema for creation in script.creations} == {script.schema}, script.path
 
 

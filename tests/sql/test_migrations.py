@@ -25,7 +25,10 @@ from tests.sql.cluster import Cluster
 from tests.sql.conftest import connected
 
 ALL = [str(migration) for migration in migrations()]
-INSTALLED = [*(f"installed: {name}" for name in ALL), "installed: functions of pgmq_gateway, pgmq_admin, pgmq_public"]
+INSTALLED = [
+    *(f"installed: {name}" for name in ALL),
+    "installed: functions of pgmq_gateway, pgmq_settings, pgmq_api, pgmq_admin, pgmq_public",
+]
 
 
 @pytest.fixture
@@ -124,6 +127,7 @@ async def test_the_roles_have_no_more_power_than_they_need(blank_server: Cluster
         ("anon", False, False, False, False),
         ("authenticated", False, False, False, False),
         ("authenticator", True, False, False, False),
+        ("pgmq_definer", False, False, True, False),
         ("service_role", False, False, True, False),
     ]
 
@@ -189,7 +193,10 @@ async def test_a_database_that_is_ahead_is_left_alone(uri: str) -> None:
 
 async def test_the_command_line_checks_installs_and_repeats(uri: str) -> None:
     looked = server.run("install", "--check", "--db-uri", uri)
-    missing = ["pgmq", "schema pgmq_gateway", "schema pgmq_admin", "schema pgmq_public"]
+    missing = [
+        "pgmq", "schema pgmq_gateway", "schema pgmq_admin", "schema pgmq_api", "schema pgmq_settings",
+        "schema pgmq_public",
+    ]  # fmt: skip
     assert (looked.returncode, looked.stdout.splitlines()) == (1, [f"missing: {name}" for name in missing])
     first = server.run("install", "--db-uri", uri)
     assert first.returncode == 0, first.stderr

@@ -230,3 +230,25 @@ def test_a_trigger_of_another_role_is_not_run(db: Sql, trigger: str, call: str) 
     with pytest.raises(errors.InsufficientPrivilege, match=r'trigger "t" on .* runs a function of role service_role'):
         db(f"select pgmq_admin.{call}")
     db("rollback")
+
+
+@pytest.mark.parametrize(("interval", "retention"), [("1000", "5000"), ("1 day", "7 days")])
+def test_81_receipts_lead_to_one_partition(db: Sql, interval: str, retention: str) -> None:
+    db("select pgmq_admin.create_queue('q', 'partitioned', false, %s, %s)", interval, retention)
+    db("select pgmq_admin.set_queue_settings('q', '{\"max_receives\": 1}')")
+    db("select pgmq_api.send_batch('q', array(select to_jsonb(n) from generate_series(1, 2500) as n))")
+    db("update pgmq.q_q set vt = now() + interval '1 hour' where msg_id < 2001")
+    receipts = [receipt for (receipt,) in db("select receipt from pgmq_api.read('q', 0, 6)")]
+    first = db("select (pgmq_settings.delivery(%s)).*", receipts[0])[0]
+    plan = db("explain delete from pgmq.q_q as q where q.msg_id = %s and q.read_ct = %s and q.enqueued_at = %s", *first)
+    assert sum("Delete on q_q_p" in line for (line,) in plan) == 1, plan
+    assert db("select pgmq_api.ack('q', %s), pgmq_api.retry('q', %s), pgmq_api.reject('q', %s)", *receipts[:3]) == [
+        ("acked", "rejected", "rejected")
+    ]
+    assert [row[0] for row in db("select outcome from pgmq_api.settle('q', %s, %s)", receipts[3:4], receipts[4:5])] == [
+        "acked", "archived",
+    ]  # fmt: skip
+    # One of the messages was received before.
+    assert [row[0] for row in db("select msg_id from pgmq_api.read('q', 60, 490)")] == [*range(2007, 2497)]
+    assert [row[0] for row in db("select msg_id from pgmq_api.pop('q', 9)")] == [*range(2497, 2501)]
+    assert db("select msg_id from pgmq.a_q order by 1") == [(2002,), (2003,), (2005,), (2006,)]

@@ -241,3 +241,18 @@ def test_messages_are_managed(old: Sql) -> None:
         assert as_role(old, "service_role", f"select * from pgmq_admin.{call}") == answer
     assert (table(old), [row for (row,) in old("select message from pgmq.a_q")]) == ([], [4])
     assert old("select msg_id, message, headers, read_ct from pgmq.q_new") == [(2, 1, {"h": 1}, 0)]
+
+
+def test_pgmq_api_works_without_the_column_last_read_at(old: Sql) -> None:
+    old("select pgmq_admin.set_queue_settings('q', '{\"max_receives\": 1}')")
+    old("select pgmq_api.send_batch('q', array['1', '2', '3', '4', '5', '6']::jsonb[])")
+    rows = old("select receipt, last_read_at from pgmq_api.read('q', 0, 5)")
+    assert [last for _, last in rows] == [None] * 5
+    receipts = [receipt for receipt, _ in rows]
+    assert old("select pgmq_api.ack('q', %s), pgmq_api.reject('q', %s)", *receipts[:2]) == [("acked", "rejected")]
+    assert old("select outcome from pgmq_api.settle('q', archives => %s)", receipts[2:3]) == [("archived",)]
+    assert old("select message from pgmq_api.read('q', 0, 2)") == [(6,)]
+    assert old("select msg_id from pgmq.a_q order by 1") == [(2,), (3,), (4,)]
+    assert [row[0] for row in old("select state from pgmq_api.peek('q')")] == ["visible"] * 2
+    assert old("select message from pgmq_api.pop('q', 2)") == []
+    assert old("select msg_id from pgmq.a_q order by 1") == [(2,), (3,), (4,), (5,), (6,)]

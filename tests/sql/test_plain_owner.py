@@ -10,7 +10,7 @@ from pgmq_gateway.install.owner import left_to_do
 from tests import server
 from tests.databases import Sql, runner
 from tests.sql.cluster import Cluster
-from tests.sql.conftest import Connect, connected
+from tests.sql.conftest import Connect, as_role, connected
 from tests.sql.repairing import found, installed
 
 LOGIN = {"AUTHENTICATOR_PASSWORD": "let me in"}
@@ -30,15 +30,43 @@ async def test_d8_queues_that_exist_get_policies(blank_server: Cluster, connect:
     sql("alter table pgmq.q_made enable row level security")
     sql('create policy "service_role: all messages" on pgmq.a_made using (false)')
     sql("select pgmq_admin.create_queue('other')")
-    lacking = [POLICY.format("q_made"), POLICY.format("a_made")]
+    tables = ("q_made", "a_made")
+    lacking = [
+        *(POLICY.format(table) for table in tables),
+        *(POLICY.replace("service_role", "pgmq_definer").format(table) for table in tables),
+    ]
     assert await found(uri) == [f"missing: {each}" for each in lacking]
     assert sql("select queue_name, rule from pgmq_admin.lint() where level = 'error'") == [("made", "service_policy")]
     assert await installed(uri) == [f"restored: {each}" for each in lacking]
     assert await found(uri) == []
     assert sql("select * from pgmq_admin.lint()") == []
-    assert sql("select distinct polname::text, polroles = array['service_role'::regrole::oid] from pg_policy") == [
-        ("service_role: all messages", True)
+    assert sql("select distinct polname::text, polroles::regrole[]::text from pg_policy order by 1") == [
+        ("pgmq_definer: all messages", "{pgmq_definer}"),
+        ("service_role: all messages", "{service_role}"),
     ]
+
+
+@pytest.mark.parametrize("policy", ["pgmq_definer: all messages", None])
+async def test_d8_dead_messages_are_buried_by_policy(
+    blank_server: Cluster, connect: Connect, policy: str | None
+) -> None:
+    blank_server.execute(OWNER)
+    name = blank_server.create("owner")
+    sql: Sql = runner(connect(uri := blank_server.uri(name, "owner", "x")))
+    await installed(uri)
+    assert sql("select rolbypassrls from pg_roles where rolname = 'pgmq_definer'") == [(False,)]
+    sql("select pgmq_admin.create_queue('jobs'), pgmq_admin.create_queue('dead')")
+    sql("alter table pgmq.a_jobs enable row level security")
+    sql('select pgmq_admin.set_queue_settings(\'jobs\', \'{"max_receives": 1, "dead_letter_queue": "dead"}\')')
+    sql("select pgmq.send('jobs', '1')")
+    if policy is None:
+        sql('drop policy "pgmq_definer: all messages" on pgmq.q_dead')
+    counts = []
+    for _ in range(2):
+        as_role(runner(connect(blank_server.uri(name))), "service_role", "select * from pgmq_api.read('jobs', 0)")
+        counts.append(sql("select (select count(*) from pgmq.q_jobs), (select count(*) from pgmq.q_dead)")[0])
+    # Without the policy nothing is lost, and reads go on.
+    assert counts == [(1, 0), (0, 1) if policy else (1, 0)]
 
 
 async def test_d8_roles_of_another_creator_need_one_grant(blank_server: Cluster, connect: Connect) -> None:

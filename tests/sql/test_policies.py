@@ -184,4 +184,5 @@ def test_exposing_without_the_schema_names_the_command_that_creates_it(db: Sql) 
     with pytest.raises(errors.InvalidSchemaName, match='schema "pgmq_public" does not exist') as caught:
         db("select pgmq_admin.expose()")
     assert caught.value.diag.message_hint == "Create it with pgmq-gateway install --replace."
+    db("select pgmq_admin.unexpose()")
     assert db("select to_regnamespace('pgmq_public') is null, pgmq_admin.exposed()") == [(True, False)]

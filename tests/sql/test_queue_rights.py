@@ -277,6 +277,8 @@ def test_grants_list_only_what_the_schemas_let_through(db: Sql) -> None:
     db("select pgmq_admin.create_queue('q')")
     db("select pgmq_admin.grant_queue('q', 'anon', '{send}')")
     db("revoke usage on schema pgmq_public from anon")
+    assert granted(db, "q", "anon") == ["send"]
+    db("revoke usage on schema pgmq_api from anon")
     assert granted(db, "q", "anon") == []
 
 

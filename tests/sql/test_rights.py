@@ -24,6 +24,7 @@ CALLS = {
     "archive": "pgmq_public.archive('q', 1000000) as r where r",
     "delete": "pgmq_public.delete('q', 1000000) as r where r",
 }
+API_CALLS = {operation: call.replace("pgmq_public", "pgmq_api") for operation, call in CALLS.items()}
 FUNCTIONS = (
     "pgmq_public.send(text,jsonb,integer)",
     "pgmq.send(text,jsonb,integer)",
@@ -106,7 +107,10 @@ def changes(world: World, dice: random.Random, number: int) -> str:
         lambda: (
             f"revoke {privilege} on pgmq.{table}_q from {who}; grant {privilege} {column} on pgmq.{table}_q to {who}"
         ),
-        lambda: f"revoke usage on schema {dice.choice(['pgmq', 'pgmq_public'])} from {who}",
+        lambda: (
+            f"revoke usage on schema {dice.choice(['pgmq', 'pgmq_public', 'pgmq_api', 'pgmq_public, pgmq_api'])}"
+            f" from {who}"
+        ),
         lambda: f"revoke execute on function {dice.choice(FUNCTIONS)} from public, {who}",
         lambda: f"alter table pgmq.{table}_q {dice.choice(['enable', 'force', 'no force'])} row level security",
         lambda: policy(world, dice, number),
@@ -147,13 +151,17 @@ def definer(world: World, dice: random.Random) -> str:
 
 
 def works(sql: Sql, role: str, operation: str) -> bool:
-    """True if an operation of a role has an effect on the message."""
+    """True if an operation of a role has an effect on the message, by pgmq_public or by pgmq_api."""
+    return any(has_effect(sql, role, calls[operation]) for calls in (CALLS, API_CALLS))
+
+
+def has_effect(sql: Sql, role: str, call: str) -> bool:
     # Earlier plans, made for other roles and policies, must not be reused.
     sql("discard plans")
     sql("savepoint attempt")
     try:
         sql(f"set local role {role}")
-        return bool(sql(f"select * from {CALLS[operation]}"))
+        return bool(sql(f"select * from {call}"))
     except psycopg.errors.InsufficientPrivilege:
         return False
     finally:

@@ -29,13 +29,16 @@ CALLS = {
     "pgmq_admin.list_queues": "pgmq_admin.list_queues()",
     "pgmq_admin.purge_queue": "pgmq_admin.purge_queue('x')",
     "pgmq_admin.queue_status": "pgmq_admin.queue_status('x')",
+    "pgmq_admin.queue_settings": "pgmq_admin.queue_settings('x')",
     "pgmq_admin.revoke_queue": "pgmq_admin.revoke_queue('x', 'anon', '{send}')",
     "pgmq_admin.rights": "pgmq_admin.rights('x')",
+    "pgmq_admin.set_queue_settings": "pgmq_admin.set_queue_settings('x', '{\"max_message_bytes\": 100}')",
     "pgmq_admin.set_rls": "pgmq_admin.set_rls('x', true)",
     "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
     "pgmq_gateway.take_sample": "pgmq_gateway.take_sample(30, 7)",
+    "pgmq_settings.bury": "pgmq_settings.bury('q_x', '{1}')",
 }
 REFUSED = (
     r'^(trigger "\w+" on \S+ (runs a function of role service_role|has a WHEN condition)|table \S+ is owned by role)'
@@ -57,7 +60,8 @@ begin
                 ('text', 'varchar'), ('text', 'name'), ('name', 'text'), ('oid', 'regclass'), ('oid', 'regrole'),
                 ('regclass', 'oid'), ('oid[]', 'regclass[]'), ('regclass[]', 'oid[]'), ('bigint', 'integer')
             ) as t (type, other) on a.type = t.type::regtype
-            where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_gateway'::regnamespace) and p.prokind = 'f'
+            where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_gateway'::regnamespace, 'pgmq_settings'::regnamespace)
+              and p.prokind = 'f'
         )
         select format(
             'create function %s(%s) returns %s language plpgsql as $$ begin assert false, user; end $$',
@@ -87,7 +91,7 @@ def attacked(db: Sql) -> Sql:
     db("begin")
     db("select pgmq_admin.create_queue('x'), pgmq_admin.enable_notify('x'), pgmq_public.send('x', '{}')")
     db("create policy p on pgmq.q_x using (true)")
-    db("grant all on all tables in schema pgmq, pgmq_gateway to service_role")
+    db("grant all on all tables in schema pgmq, pgmq_gateway, pgmq_settings to service_role")
     db("grant create on schema pgmq, public to service_role")
     return db
 
@@ -195,7 +199,7 @@ def test_a46_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, n
         table for (table,) in attacked("""
             select format('%s.%s', n.nspname, c.relname)
             from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-            where c.relkind in ('r', 'p') and n.nspname in ('pgmq', 'pgmq_gateway')
+            where c.relkind in ('r', 'p') and n.nspname in ('pgmq', 'pgmq_gateway', 'pgmq_settings')
         """)
     ]  # fmt: skip
     assert {"pgmq.meta", "pgmq.q_x", "pgmq.a_x", "pgmq_gateway.samples"} <= set(tables)
@@ -218,7 +222,7 @@ def test_a46_a_definer_function_runs_no_trigger_of_service_role(attacked: Sql, n
 
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a46_a_definer_function_calls_no_other_function_of_that_name(attacked: Sql, number: int) -> None:
-    attacked("grant create on schema pgmq_gateway to service_role")
+    attacked("grant create on schema pgmq_gateway, pgmq_settings to service_role")
     attacked("set local role service_role")
     attacked(OVERLOADS.replace("NUMBER", str(number)))
     attacked("savepoint attack")

@@ -68,7 +68,7 @@ def test_a_variable_names_the_file_and_the_command_line_another(
         ('db-anon-role = ""', "db_anon_role", None),
         ('db-extra-search-path = ""', "db_extra_search_path", ()),
         ('db-max-rows = ""', "db_max_rows", None),
-        ('db-schemas = ""', "db_schemas", ("public", "pgmq_public", "pgmq_admin")),
+        ('db-schemas = ""', "db_schemas", ("public", "pgmq_public", "pgmq_api", "pgmq_admin")),
         ('pgmq-gateway-secret-keys = "a=b"', "secret_keys", ("a=b",)),
         ("pgmq-gateway-key-layer = off", "key_layer", False),
         ('app.settings.a = "x"', "app_settings", (("app.settings.a", "x"),)),
@@ -131,6 +131,7 @@ def test_a_secret_file_must_be_utf8(config: Config, tmp_path: Path) -> None:
     [
         ("\ndb-pool = 0", "{}:2: db-pool: Input should be greater than or equal to 1"),
         ('db-schema = "pg_catalog"', "{}:1: db-schema: pg_catalog must not be exposed"),
+        ('db-schema = "pgmq_settings"', "{}:1: db-schema: pgmq_settings must not be exposed"),
         ('db-schemas = ","', "{}:1: db-schemas: no schema is exposed: name at least one"),
         ('jwt-secret = "s3cret"', "{}:1: jwt-secret: the secret has 6 bytes and needs at least 32"),
         ('app.settings.ok = 1\napp.settings.a-b = "s3cret"', "{}:2: app.settings.a-b: Postgres accepts only letters"),

@@ -3,7 +3,7 @@
 Never with CASCADE.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import asyncpg
 
@@ -50,6 +50,7 @@ class Applying:
 
     scripts  all files, in order
     todo     paths of the files to apply; dropping a function adds the files of its dependents
+    owners   the roles that the installer can give functions to; it keeps those for other roles
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Applying:
         shipped: Mapping[Key, Shipped],
         installer: str,
         todo: Iterable[str],
+        owners: Set[str] = frozenset(),
     ) -> None:
         self._connection = connection
         self._scripts = scripts
         self._shipped = dict(shipped)
         self._installer = installer
         self._todo = set(todo)
+        self._owners = owners
         self._made: dict[Key, str] = {}
 
     async def run(self) -> None:
@@ -92,7 +95,10 @@ class Applying:
         for statement in script.statements:
             creation = statement.creation
             if creation is None:
-                await self._connection.execute(statement.text)
+                if statement.owner is None:
+                    await self._connection.execute(statement.text)
+                elif statement.owner[1] in self._owners:
+                    await self._connection.execute(_giving(statement, script))
                 continue
             made.append(await self._create(creation, statement))
             remaining.remove(creation)
@@ -187,6 +193,16 @@ class Applying:
     async def _identity(self, key: Key) -> str:
         quoted = await self._connection.fetchval("select format('%I.%I', $1::text, $2::text)", key.schema, key.name)
         return f"{key.kind} {quoted}" + ("" if key.kind == "view" else f"({key.arguments})")
+
+
+def _giving(statement: Statement, script: Script) -> str:
+    """The change of an owner, who needs CREATE on the schema for it, and must not keep that."""
+    assert statement.owner is not None
+    _, owner = statement.owner
+    schema = script.schema
+    return (
+        f"grant create on schema {schema} to {owner}; {statement.text}; revoke create on schema {schema} from {owner}"
+    )
 
 
 def _is(key: Key, creation: Creation) -> bool:

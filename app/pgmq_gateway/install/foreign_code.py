@@ -9,7 +9,7 @@ from pgmq_gateway.install.findings import InstallError
 _CODE = """
 with own as (
     select c.oid from pg_catalog.pg_class as c
-    where c.relnamespace = to_regnamespace('pgmq_gateway') and c.relkind = 'r'
+    where c.relnamespace in (to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings')) and c.relkind = 'r'
 ), meta as (
     select c.oid from pg_catalog.pg_class as c
     where c.relnamespace = to_regnamespace('pgmq') and c.relname = 'meta'
@@ -42,7 +42,7 @@ select string_agg(c.oid::regclass::text, ', ')
 from pg_catalog.pg_class as c
 where c.relkind = 'r'
   and (
-      c.relnamespace = to_regnamespace('pgmq_gateway')
+      c.relnamespace in (to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings'))
       or c.relnamespace = to_regnamespace('pgmq') and c.relname = 'meta'
   )
   and has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')

@@ -1,6 +1,6 @@
 """Installs, updates and repairs a database, or only lists the differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import asyncpg
@@ -26,14 +26,22 @@ from pgmq_gateway.install.scripts import Script, function_scripts
 from pgmq_gateway.install.time_limits import time_limits
 from pgmq_gateway.schemas import QUEUES
 
-# The functions that return lost properties of pgmq's objects. The last one reads pgmq.meta.
+# The functions that return lost properties of pgmq's objects. Those after the first two need pgmq.meta.
 _RESTORING_WITHOUT_PGMQ = ("lost_privileges", "missing_replica_identities")
-_RESTORING = (*_RESTORING_WITHOUT_PGMQ, "missing_service_policies")
+_RESTORING = (
+    *_RESTORING_WITHOUT_PGMQ,
+    "missing_service_policies",
+    "missing_definer_access",
+    "missing_setting_keys",
+)
+# Those that have something to do in every new database.
+_FIRST = ("missing_replica_identities", "missing_setting_keys")
 # All functions that the installer calls.
 _CALLED = tuple(
     f"function pgmq_gateway.{name}"
     for name in (
         *_RESTORING,
+        "missing_policies",
         "orphans",
         "is_allowed_name",
         "incomplete_queues",
@@ -52,6 +60,9 @@ _LOCKED = (
     "a table was locked for more than 3 seconds by another transaction, as of pg_dump: wait until it has ended,"
     " and repeat the command"
 )
+
+# The roles that the installer can give functions to.
+_OWNERS = "select rolname from pg_catalog.pg_roles where rolname = any ($1::text[]) and pg_has_role(oid, 'usage')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,7 @@ class _Code:
     shipped: Mapping[Key, Shipped]
     present: Mapping[Key, Entry]
     api: Api | None
+    owners: Set[str]
 
     @property
     def public(self) -> Sequence[Script]:
@@ -203,7 +215,7 @@ class _Code:
 
     def differences(self, installer: str | None = None) -> dict[str, list[Finding]]:
         """Those of the internal schemas, by the path of the file that repairs them; of owners only with `installer`."""
-        return functions.findings(self.internal, self.files, self.shipped, self.present, installer)
+        return functions.findings(self.internal, self.files, self.shipped, self.present, installer, self.owners)
 
     def findings(self, installer: str) -> list[Finding]:
         """The differences of all schemas."""
@@ -215,12 +227,14 @@ class _Code:
 
 async def _look(connection: Connection, scripts: Sequence[Script]) -> _Code:
     await use_catalog_names(connection)
+    named = list({owner for script in scripts for owner in script.owners.values()})
     return _Code(
         scripts,
         await records.files(connection),
         await records.shipped(connection),
         await entries(connection),
         await public.look(connection, [script for script in scripts if script.schema == QUEUES]),
+        frozenset(row["rolname"] for row in await connection.fetch(_OWNERS, named)),
     )
 
 
@@ -232,7 +246,7 @@ async def _install_functions(
     differences = code.differences(installer)
     if differences or code.has_former_files:
         progress("Installing functions")
-        await Applying(connection, code.internal, code.shipped, installer, differences).run()
+        await Applying(connection, code.internal, code.shipped, installer, differences, code.owners).run()
         await records.keep_files(connection, [script.path for script in scripts])
     done = [finding for each in differences.values() for finding in each]
     api = code.api
@@ -246,7 +260,7 @@ async def _install_functions(
             await connection.execute("select pgmq_gateway.grant_public_functions()")
     if code.is_first:
         # As a part of the installation, these are no repairs.
-        for _, statement in await _lacking(connection, "missing_replica_identities"):
+        for _, statement in await _lost(connection, _FIRST):
             await connection.execute(statement)
     first = [f"installed: functions of {', '.join(dict.fromkeys(script.schema for script in scripts))}"]
     return first if code.is_first else [finding.repair for finding in done if not finding.accepted]

@@ -2,24 +2,25 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pgmq_gateway.schemas import INTERNAL, MANAGEMENT, QUEUES
+from pgmq_gateway.schemas import INTERNAL, LEASES, MANAGEMENT, QUEUES, SETTINGS
 
 # The files are inside an installed package, and beside it in a checkout.
 FOLDER = next(
     folder for folder in (Path(__file__).parents[1] / "sql", Path(__file__).parents[3] / "sql") if folder.is_dir()
 )
 
-SCHEMAS = (INTERNAL, MANAGEMENT, QUEUES)
+SCHEMAS = (INTERNAL, SETTINGS, LEASES, MANAGEMENT, QUEUES)
 
 # Comments and quoted texts, whose semicolons end no statement, and the semicolon that does.
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|;", re.DOTALL)
 _CREATION = re.compile(r"create (?:or replace )?(function|procedure|view) (\w+)\.(\w+)\b")
 _GRANT = re.compile(r"grant ([a-z, ]+?) on (?:(function|procedure|table|schema) )?(.+) to ([\w, ]+)")
+_OWNER = re.compile(r"alter function (\w+)\.(\w+) owner to (\w+)")
 _OBJECT = re.compile(r"(?:(\w+)\.)?(\w+)(\(.*?\))?(?:, |$)")
 
 
@@ -65,6 +66,12 @@ class Statement:
         return Creation(found[1], found[2], found[3]) if found else None
 
     @property
+    def owner(self) -> tuple[str, str] | None:
+        """The name of the function whose owner it changes, and the new owner."""
+        found = _OWNER.fullmatch(self.outline)
+        return (found[2], found[3]) if found else None
+
+    @property
     def grants(self) -> Iterator[Grant]:
         """The privileges that it grants, one by one."""
         found = _GRANT.fullmatch(self.outline)
@@ -105,6 +112,16 @@ class Script:
     def creations(self) -> Sequence[Creation]:
         """The functions and views that it creates; one name several times if it has overloads."""
         return [made for statement in self.statements if (made := statement.creation)]
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """The owners that it names for functions, by their names."""
+        return dict(owner for statement in self.statements if (owner := statement.owner))
+
+    def owner(self, function: str, installer: str, others: Set[str]) -> str:
+        """The owner that a function has if `installer` can give functions to `others` only."""
+        named = self.owners.get(function, installer)
+        return named if named in others else installer
 
     @cached_property
     def grants(self) -> Sequence[Grant]:

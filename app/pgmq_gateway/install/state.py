@@ -12,6 +12,8 @@ from pgmq_gateway.install.scripts import Grant, Script
 
 LOGIN_ROLE = "authenticator"
 CALLERS = ("anon", "authenticated", "service_role")
+# The owner of functions that move messages; no requests run as this role.
+DEFINER = "pgmq_definer"
 
 _CREATIONS = re.compile(r"^\s*create (schema|table|type) (?:if not exists )?(?:(\w+)\.)?(\w+)", re.MULTILINE)
 
@@ -34,14 +36,14 @@ cross join lateral (
     select array_agg(g.rolname || '=' || a.privilege_type) as privileges
     from aclexplode(c.relacl) as a join pg_catalog.pg_roles as g on g.oid = a.grantee
 ) as a
-where c.relkind in ('r', 'p') and n.nspname in ('pgmq_gateway', 'pgmq_admin', 'pgmq')
+where c.relkind in ('r', 'p') and n.nspname in ('pgmq_gateway', 'pgmq_admin', 'pgmq_settings', 'pgmq')
 union all
 select 'type', n.nspname, t.typname, r.rolname, null
 from pg_catalog.pg_type as t
 join pg_catalog.pg_namespace as n on n.oid = t.typnamespace
 join pg_catalog.pg_roles as r on r.oid = t.typowner
 join pg_catalog.pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
-where n.nspname in ('pgmq_gateway', 'pgmq_admin')
+where n.nspname in ('pgmq_gateway', 'pgmq_admin', 'pgmq_settings', 'pgmq_api')
 """
 
 _OWNER_OF_PGMQ = """
@@ -78,8 +80,8 @@ _Objects = Mapping[tuple[str, str, str], _Object]
 
 
 async def missing_roles(connection: Connection) -> Sequence[str]:
-    """The roles, of the four, that the server does not have."""
-    wanted = [*CALLERS, LOGIN_ROLE]
+    """The roles, of the five, that the server does not have."""
+    wanted = [*CALLERS, LOGIN_ROLE, DEFINER]
     there = {row["rolname"] for row in await connection.fetch(_ROLES, wanted)}
     return [role for role in wanted if role not in there]
 

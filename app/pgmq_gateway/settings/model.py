@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from pgmq_gateway.schemas import INTERNAL, MANAGEMENT, QUEUES
+from pgmq_gateway.schemas import INTERNAL, LEASES, MANAGEMENT, QUEUES, SETTINGS
 from pgmq_gateway.settings import sources
 from pgmq_gateway.settings.address import Address
 from pgmq_gateway.settings.configfile import ConfigFileError
@@ -127,7 +127,7 @@ class Settings(BaseModel):
     db_config: bool = True
     db_pre_config: str | None = None
     in_database: tuple[tuple[str, str], ...] = Field(default=(), repr=False)
-    db_schemas: Names = ("public", QUEUES, MANAGEMENT)
+    db_schemas: Names = ("public", QUEUES, LEASES, MANAGEMENT)
     db_anon_role: str | None = "anon"
     db_extra_search_path: Names = ("public", "extensions")
     db_pool: int = Field(default=10, ge=1)
@@ -311,7 +311,7 @@ class Settings(BaseModel):
     def _nothing_internal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("no schema is exposed: name at least one, such as pgmq_public")
-        if internal := {INTERNAL, "pg_catalog", "information_schema"} & set(value):
+        if internal := {INTERNAL, SETTINGS, "pg_catalog", "information_schema"} & set(value):
             raise ValueError(f"{', '.join(sorted(internal))} must not be exposed, because it is internal: remove it")
         return value
 

@@ -20,8 +20,8 @@ stable
 set search_path = ''
 as $list$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
-    archived constant boolean := pgmq_gateway.is_about_archive(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
+    archived constant boolean := pgmq_settings.is_about_archive(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     -- The page before a row is the first page in the opposite direction.
     backward constant boolean := before is not null;
@@ -54,7 +54,7 @@ begin
         case when falling then 'desc' end,
         case when pgmq_gateway.have_column('last_read_at', source) then 'q.last_read_at' else 'null::timestamptz' end,
         case when archived then 'q.archived_at' else 'null::timestamptz' end,
-        case when archived then quote_literal('archived') else pgmq_gateway.state_expression('$2') end,
+        case when archived then quote_literal('archived') else pgmq_settings.state_expression('$2') end,
         case when descending then 'desc' end
     ) using filter, clock_timestamp(), key.number, key.instant, key.id, max_rows;
 end;
@@ -72,7 +72,7 @@ stable
 set search_path = ''
 as $count$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
     number bigint;
 begin
     execute format(

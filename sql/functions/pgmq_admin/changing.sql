@@ -128,7 +128,7 @@ language plpgsql
 set search_path = ''
 as $apply$
 declare
-    archived constant boolean := pgmq_gateway.is_about_archive(filter);
+    archived constant boolean := pgmq_settings.is_about_archive(filter);
     done record;
 begin
     if action is null or action not in ('postpone', 'make_visible', 'archive', 'delete', 'move', 'requeue') then

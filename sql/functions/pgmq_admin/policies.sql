@@ -52,6 +52,7 @@ begin
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     if enabled then
         perform pgmq_gateway.create_service_policies(queue_name);
+        perform pgmq_gateway.grant_definer_access(queue_name);
     end if;
     for part in
         select t.oid

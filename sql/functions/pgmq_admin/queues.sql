@@ -56,6 +56,7 @@ begin
         end if;
     end if;
     perform pgmq_gateway.create_service_policies(queue_name);
+    perform pgmq_gateway.grant_definer_access(queue_name);
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
@@ -198,7 +199,7 @@ begin
             coalesce(pg_sequence_last_value(pg_get_serial_sequence($2, 'msg_id')), 0)
         from pgmq.%I as q
         $query$,
-        pgmq_gateway.state_counts('$1'), archive_table, queue_table
+        pgmq_settings.state_counts('$1'), archive_table, queue_table
     ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;

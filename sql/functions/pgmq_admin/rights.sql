@@ -57,7 +57,8 @@ begin
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
-    execute format('grant usage on schema pgmq, pgmq_public to %I', role);
+    execute format('grant usage on schema pgmq, pgmq_public, pgmq_api, pgmq_settings to %I', role);
+    execute format('grant select on pgmq_settings.settings to %I', role);
     for wanted in
         select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
@@ -79,6 +80,13 @@ begin
             where p.pronamespace in ('pgmq'::regnamespace, 'pgmq_public'::regnamespace)
               and p.proname in (
                   wanted.operation, 'format_table_name', case wanted.operation when 'send' then 'send_batch' end)
+            union all
+            select p.oid
+            from pg_proc as p
+            where p.pronamespace = 'pgmq_api'::regnamespace
+                and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
+               or p.pronamespace = 'pgmq_settings'::regnamespace
+                and has_function_privilege('service_role', p.oid, 'execute')
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;

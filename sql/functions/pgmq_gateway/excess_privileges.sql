@@ -26,7 +26,8 @@ as $excess$
             select t.attacl from pg_attribute as t where t.attrelid = c.oid and t.attacl is not null
         ) as p
         cross join aclexplode(p.acl) as a
-        where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+        where c.relnamespace in (
+              to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings'))
           and c.relkind in ('r', 'p', 'f', 'v', 'm')
         union all
         select null, d.defaclrole, a.grantor, a.grantee, a.privilege_type

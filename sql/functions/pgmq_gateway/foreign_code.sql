@@ -20,12 +20,14 @@ as $callers$
         where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
 $callers$;
 revoke all on function pgmq_gateway.caller_roles from public;
+grant execute on function pgmq_gateway.caller_roles to pgmq_definer;
 
 -- Triggers that run code of a role without the privileges of the current one.
 --
 -- owner        of the function, or of one in the trigger's condition
 -- conditional  whether it has a WHEN condition. Any condition is code of an unknown role, because the catalog does not
---              have the creator of a trigger, and functions of Postgres such as query_to_xml run SQL from text
+--              have the creator of a trigger, and functions of Postgres such as query_to_xml run SQL from text. Except
+--              if its function is one of pgmq_settings: only a role that can execute it can create such a trigger
 -- truncate     whether it fires at TRUNCATE; else at INSERT, UPDATE or DELETE
 create or replace function pgmq_gateway.foreign_triggers(tables oid[])
 returns table (on_table regclass, trigger_name name, owner regrole, conditional boolean, truncate boolean)
@@ -33,8 +35,16 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $triggers$
-    select t.tgrelid, t.tgname, f.owner, t.tgqual is not null, t.tgtype & 32 <> 0
+    select t.tgrelid, t.tgname, f.owner, c.conditional, t.tgtype & 32 <> 0
     from pg_trigger as t
+    cross join lateral (
+        select t.tgqual is not null and not exists (
+            select from pg_proc as p
+            where p.oid = t.tgfoid and p.pronamespace = to_regnamespace('pgmq_settings')
+              and not exists (
+                  select from pgmq_gateway.caller_roles() as r where has_function_privilege(r.oid, p.oid, 'EXECUTE'))
+        ) as conditional
+    ) as c
     cross join lateral (
         -- Functions of Postgres itself are not in pg_depend.
         select min(p.proowner)::regrole as owner
@@ -44,9 +54,10 @@ as $triggers$
           and not pg_has_role(p.proowner, current_user, 'member')
     ) as f
     where t.tgrelid = any (tables) and not t.tgisinternal and t.tgenabled <> 'D'
-      and (f.owner is not null or t.tgqual is not null);
+      and (f.owner is not null or c.conditional);
 $triggers$;
 revoke all on function pgmq_gateway.foreign_triggers from public;
+grant execute on function pgmq_gateway.foreign_triggers to pgmq_definer;
 
 -- The functions that policies, defaults, constraints, rules and indexes of these tables call, other than Postgres' own.
 create or replace function pgmq_gateway.table_functions(tables oid[])
@@ -71,6 +82,7 @@ as $functions$
     where part.relation = any (tables);
 $functions$;
 revoke all on function pgmq_gateway.table_functions from public;
+grant execute on function pgmq_gateway.table_functions to pgmq_definer;
 
 -- Raises if one of these tables, a function that it calls, or a function of pgmq is owned by a role of requests.
 create or replace function pgmq_gateway.check_owners(tables oid[])
@@ -101,6 +113,7 @@ begin
 end;
 $check$;
 revoke all on function pgmq_gateway.check_owners from public;
+grant execute on function pgmq_gateway.check_owners to pgmq_definer;
 
 -- Raises if writing these tables, or truncating them, would run code of other roles. Until the end of the transaction
 -- no role can add a trigger to them or to the tables that inherit from them or reference them: CREATE TRIGGER waits for
@@ -152,3 +165,4 @@ begin
 end;
 $check$;
 revoke all on function pgmq_gateway.check_foreign_code from public;
+grant execute on function pgmq_gateway.check_foreign_code to pgmq_definer;

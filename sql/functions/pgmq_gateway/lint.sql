@@ -254,7 +254,8 @@ as $lint$
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where p.prosecdef
-      and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_gateway')
+      and n.nspname not in (
+          'pg_catalog', 'information_schema', 'pgmq', 'pgmq_admin', 'pgmq_settings', 'pgmq_gateway')
       and (n.nspname = 'pgmq_public' or coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M')
       and exists (
           select from pgmq_gateway.limited_roles() as r

@@ -20,7 +20,8 @@ as $relations$
     select p.queue_name, c.oid, c.relowner
     from pg_class as c
     left join parts as p on p.oid = c.oid
-    where c.relnamespace in (to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'))
+    where c.relnamespace in (
+          to_regnamespace('pgmq'), to_regnamespace('pgmq_gateway'), to_regnamespace('pgmq_settings'))
       and c.relkind in ('r', 'p', 'f', 'v', 'm')
       and (only_queue is null or p.queue_name is not null);
 $relations$;
@@ -91,7 +92,7 @@ as $lint$
         join pg_namespace as n on n.oid = p.pronamespace
         where only_queue is null
           and (
-              n.nspname in ('pgmq', 'pgmq_public', 'pgmq_admin', 'pgmq_gateway')
+              n.nspname in ('pgmq', 'pgmq_public', 'pgmq_api', 'pgmq_admin', 'pgmq_settings', 'pgmq_gateway')
               or n.nspname !~ '^pg_' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '\mpgmq(_public)?\M'
           )
     )

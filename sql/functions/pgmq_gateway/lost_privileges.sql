@@ -35,6 +35,10 @@ as $lost$
           where a.grantee in (to_regrole('anon'), to_regrole('authenticated'), to_regrole('service_role'))
       )
     union all
+    select 'USAGE on schema pgmq_api for ' || r.callers, 'grant usage on schema pgmq_api to ' || r.callers
+    from roles as r, pg_namespace as n
+    where n.nspname = 'pgmq_api' and n.nspacl is null and r.callers is not null and pg_has_role(n.nspowner, 'usage')
+    union all
     select
         format('privileges on table %s for %s', t.relation, u.role),
         format('grant %s on table %s to %s', u.privileges, t.relation, u.role)

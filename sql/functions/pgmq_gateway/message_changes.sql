@@ -106,7 +106,7 @@ language plpgsql
 set search_path = ''
 as $change$
 declare
-    condition constant text := pgmq_gateway.filter_condition(filter);
+    condition constant text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
 begin
     execute format(

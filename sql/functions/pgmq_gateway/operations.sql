@@ -98,6 +98,24 @@ as $functions$
 $functions$;
 revoke all on function pgmq_gateway.operation_functions from public;
 
+-- The functions of pgmq_api that an operation includes. They need the same privileges, but for the lists of settle, each
+-- of which needs those of its operation.
+create or replace function pgmq_gateway.api_functions(operation text)
+returns text[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $functions$
+    select case operation
+        when 'send' then array['send', 'send_batch', 'send_entries', 'replay']
+        when 'read' then array['read', 'read_any', 'retry', 'reject', 'extend', 'settle', 'peek', 'metrics']
+        when 'pop' then array['pop']
+        when 'archive' then array['archive', 'archive_batch', 'settle']
+        when 'delete' then array['delete', 'delete_batch', 'ack', 'settle', 'purge', 'redrive']
+    end || array['queues'];
+$functions$;
+revoke all on function pgmq_gateway.api_functions from public;
+
 -- Raises unless all operations are known.
 create or replace function pgmq_gateway.check_operations(operations text[])
 returns void

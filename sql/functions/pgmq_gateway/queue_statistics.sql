@@ -85,7 +85,7 @@ as $count$
 begin
     execute format(
         'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
-        pgmq_gateway.state_counts('$1'), source
+        pgmq_settings.state_counts('$1'), source
     ) into messages, visible, delayed, in_flight, oldest, newest using present;
 end;
 $count$;
@@ -103,7 +103,7 @@ begin
     execute format(
         'select count(*), count(*) filter (where %s)'
         ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
-        pgmq_gateway.state_condition('delayed', '$1'), queue_table, pgmq_gateway.state_condition('visible', '$1')
+        pgmq_settings.state_condition('delayed', '$1'), queue_table, pgmq_settings.state_condition('visible', '$1')
     ) into hidden, delayed using present, max_messages;
 end;
 $count$;
@@ -131,7 +131,7 @@ begin
     execute format(
         'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
         ' from %s as q tablesample system ($2) repeatable (0)',
-        pgmq_gateway.state_condition('visible', '$1'), pgmq_gateway.state_condition('delayed', '$1'), queue_table
+        pgmq_settings.state_condition('visible', '$1'), pgmq_settings.state_condition('delayed', '$1'), queue_table
     ) into sampled, visible, delayed using present, percent;
     messages := sampled * 100 / percent;
     visible_share := visible / greatest(sampled, 1)::double precision;

@@ -1,17 +1,18 @@
--- Whether a session of `login` can run requests as `role`. The gateway's login role itself runs none.
+-- Whether a session of `login` can run requests as `role`. The gateway's login role itself runs none, and neither does the
+-- owner of functions, which a superuser could switch to.
 create or replace function pgmq_gateway.can_switch_to(login name, role name)
 returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $can$
-    select role <> 'authenticator'
+    select role not in ('authenticator', 'pgmq_definer')
         and pg_has_role(
             login, role,
             case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 $can$;
 revoke all on function pgmq_gateway.can_switch_to from public;
-grant execute on function pgmq_gateway.can_switch_to to service_role;
+grant execute on function pgmq_gateway.can_switch_to to service_role, pgmq_definer;
 
 -- The roles that requests can run as: those that the gateway's login role can switch to.
 create or replace function pgmq_gateway.request_roles()
@@ -23,6 +24,7 @@ as $roles$
     select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
 $roles$;
 revoke all on function pgmq_gateway.request_roles from public;
+grant execute on function pgmq_gateway.request_roles to pgmq_definer;
 
 -- Those of them whose access policies limit: service_role can access all messages, by BYPASSRLS or by its policies.
 create or replace function pgmq_gateway.limited_roles()

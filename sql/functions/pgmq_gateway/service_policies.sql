@@ -1,4 +1,4 @@
--- Policies of service_role, where it does not bypass row-level security.
+-- Policies of service_role, and of pgmq_definer, where they do not bypass row-level security.
 --
 -- Why: only a superuser, or since Postgres 16 a role with BYPASSRLS, can give service_role BYPASSRLS. The owners of
 -- managed databases are neither. One policy on each queue and archive then gives service_role the same access. It is for
@@ -17,9 +17,9 @@ as $needs$
 $needs$;
 revoke all on function pgmq_gateway.service_role_needs_policies from public;
 
--- The tables of queues that lack the policy, each with the statements that create it. They are null for tables of other
--- owners, which the caller cannot give policies to.
-create or replace function pgmq_gateway.missing_service_policies(only_queue text default null)
+-- The tables of queues that lack the policy of a role, if it needs one, each with the statements that create it. They are
+-- null for tables of other owners, which the caller cannot give policies to.
+create or replace function pgmq_gateway.missing_policies(role name, only_queue text)
 returns table (queue_name text, on_table regclass, what text, statement text)
 language sql
 stable
@@ -27,28 +27,40 @@ set search_path = pg_catalog, pg_temp
 as $missing$
     select
         m.queue_name::text, c.oid::regclass,
-        format('policy of service_role, which has no BYPASSRLS, on table %s', c.oid::regclass),
+        format('policy of %s, which has no BYPASSRLS, on table %s', r.rolname, c.oid::regclass),
         case
             when pg_has_role(c.relowner, 'usage')
             then concat(
                 'drop policy ' || quote_ident(former.polname) || ' on ' || c.oid::regclass || '; ',
-                format('create policy "service_role: all messages" on %s to service_role using (true)', c.oid::regclass))
+                format('create policy %I on %s to %I using (true)', n.policy, c.oid::regclass, r.rolname))
         end
-    from pgmq.meta as m
+    from pg_roles as r
+    cross join pgmq.meta as m
     join pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p')
         and c.relname in (lower('q_' || m.queue_name)::name, lower('a_' || m.queue_name)::name)
-    left join pg_policy as former on former.polrelid = c.oid and former.polname = 'service_role: all messages'
-    where pgmq_gateway.service_role_needs_policies()
+    cross join lateral (select (r.rolname || ': all messages')::name as policy) as n
+    left join pg_policy as former on former.polrelid = c.oid and former.polname = n.policy
+    where r.rolname = role and not (r.rolsuper or r.rolbypassrls)
       and (only_queue is null or m.queue_name = only_queue)
       and not exists (
           select from pg_policy as p
           where p.polrelid = c.oid and p.polcmd = '*' and p.polpermissive
-            and p.polroles && array[0, to_regrole('service_role')::oid]
+            and p.polroles && array[0, r.oid]
             and pg_get_expr(p.polqual, p.polrelid) = 'true'
             and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'
       )
     order by m.queue_name, c.relname desc;
+$missing$;
+revoke all on function pgmq_gateway.missing_policies from public;
+
+create or replace function pgmq_gateway.missing_service_policies(only_queue text default null)
+returns table (queue_name text, on_table regclass, what text, statement text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $missing$
+    select * from pgmq_gateway.missing_policies('service_role'::name, only_queue);
 $missing$;
 revoke all on function pgmq_gateway.missing_service_policies from public;
 

@@ -1,9 +1,28 @@
--- Whether the functions of an operation lead a role to the tables.
+-- Whether a role can use pgmq_api for an operation. Its functions run as their caller.
+create or replace function pgmq_gateway.can_use_api(role oid, operation text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $can$
+    select coalesce(bool_and(has_schema_privilege(role, n.nspname, 'usage')), false)
+        and exists (
+            select from pg_proc as p
+            where p.pronamespace = to_regnamespace('pgmq_api') and p.proname = operation
+              and has_function_privilege(role, p.oid, 'execute'))
+        and coalesce(has_function_privilege(
+            role, to_regprocedure('pgmq.format_table_name(text,text)')::oid, 'execute'), false)
+    from unnest(array['pgmq', 'pgmq_api', 'pgmq_settings']) as required (name)
+    left join pg_namespace as n on n.nspname = required.name;
+$can$;
+revoke all on function pgmq_gateway.can_use_api from public;
+
+-- Whether the functions of pgmq_public lead a role to the tables.
 --
 -- blockers  why they do not, in words
 -- seen      the role that accesses the tables: a SECURITY DEFINER function changes it
 -- disguise  the last such function, or null
-create or replace function pgmq_gateway.judge_functions(
+create or replace function pgmq_gateway.judge_public_functions(
     role oid, operation text, out blockers text[], out seen oid, out disguise regprocedure
 )
 language plpgsql
@@ -47,9 +66,90 @@ begin
     end loop;
 end;
 $judge$;
+revoke all on function pgmq_gateway.judge_public_functions from public;
+
+-- The same for pgmq_public and pgmq_api: what one of them prevents, the other may allow.
+create or replace function pgmq_gateway.judge_functions(
+    role oid, operation text, out blockers text[], out seen oid, out disguise regprocedure
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $judge$
+begin
+    select j.* into blockers, seen, disguise from pgmq_gateway.judge_public_functions(role, operation) as j;
+    if blockers <> '{}' and pgmq_gateway.can_use_api(role, operation) then
+        blockers := '{}';
+        seen := role;
+        disguise := null;
+    end if;
+end;
+$judge$;
 revoke all on function pgmq_gateway.judge_functions from public;
 
--- What a role can do with a queue by one operation, and why.
+-- What a role can do with a queue by one operation and why, where functions lead it to the tables as in
+-- judge_functions().
+create or replace function pgmq_gateway.judge_access(
+    queue_table regclass, archive_table regclass, operation text, blockers text[], seen oid, disguise regprocedure,
+    out verdict text, out reasons text[], out policies text[]
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $judge$
+declare
+    limits record;
+    missing record;
+    throttle text;
+begin
+    reasons := blockers;
+    for missing in
+        select m.on_table, string_agg(m.privilege, ', ') as privileges
+        from pgmq_gateway.missing_privileges(queue_table, archive_table, seen, operation) as m
+        group by m.on_table order by m.on_table = archive_table
+    loop
+        reasons := reasons || format(
+            '%s lacks %s on %s: grant it with pgmq_admin.grant_queue().',
+            seen::regrole, missing.privileges, missing.on_table);
+    end loop;
+    if operation = 'send' then
+        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, seen);
+        if throttle <> '' then
+            reasons := reasons || format(
+                'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
+                'grant it with pgmq_admin.grant_queue().',
+                seen::regrole, throttle);
+        end if;
+    end if;
+    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, seen, operation);
+    reasons := reasons || limits.blockers;
+    policies := limits.policies;
+    if reasons <> '{}' then
+        verdict := 'none';
+        return;
+    end if;
+    if disguise is not null then
+        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', disguise, seen::regrole)];
+    end if;
+    if limits.limited then
+        verdict := 'policy';
+        reasons := reasons || 'Row-level security is on: policies decide which messages.'::text;
+    else
+        verdict := 'all';
+        reasons := reasons || case
+            when not (select relrowsecurity from pg_class where oid = queue_table)
+                then format('Row-level security is off on %s.', queue_table)
+            when not pgmq_gateway.policies_apply(queue_table, seen)
+                then format('%s bypasses row-level security.', seen::regrole)
+            else 'Row-level security is on, and policies allow every message.'
+        end;
+    end if;
+end;
+$judge$;
+revoke all on function pgmq_gateway.judge_access from public;
+
+-- What a role can do with a queue by one operation, and why. A wrapper in pgmq_public that is SECURITY DEFINER does not
+-- take from it what it can do by pgmq_api.
 create or replace function pgmq_gateway.judge(
     queue_name text, queue_table regclass, archive_table regclass, role oid, operation text,
     out verdict text, out reasons text[], out policies text[]
@@ -60,53 +160,18 @@ set search_path = pg_catalog, pg_temp
 as $judge$
 declare
     path record;
-    limits record;
-    missing record;
-    throttle text;
 begin
     select * into path from pgmq_gateway.judge_functions(role, operation);
-    reasons := path.blockers;
-    for missing in
-        select m.on_table, string_agg(m.privilege, ', ') as privileges
-        from pgmq_gateway.missing_privileges(queue_table, archive_table, path.seen, operation) as m
-        group by m.on_table order by m.on_table = archive_table
-    loop
-        reasons := reasons || format(
-            '%s lacks %s on %s: grant it with pgmq_admin.grant_queue().',
-            path.seen::regrole, missing.privileges, missing.on_table);
-    end loop;
-    if operation = 'send' then
-        throttle := pgmq_gateway.missing_throttle_privileges(queue_table, path.seen);
-        if throttle <> '' then
-            reasons := reasons || format(
-                'The queue has notifications, and %s lacks %s on pgmq.notify_insert_throttle: '
-                'grant it with pgmq_admin.grant_queue().',
-                path.seen::regrole, throttle);
-        end if;
-    end if;
-    select * into limits from pgmq_gateway.judge_policies(queue_table, archive_table, path.seen, operation);
-    reasons := reasons || limits.blockers;
-    policies := limits.policies;
-    if reasons <> '{}' then
-        verdict := 'none';
-        return;
-    end if;
-    if path.disguise is not null then
-        reasons := array[format('%s is SECURITY DEFINER: it runs as %s.', path.disguise, path.seen::regrole)];
-    end if;
-    if limits.limited then
-        verdict := 'policy';
-        reasons := reasons || 'Row-level security is on: policies decide which messages.'::text;
-    else
-        verdict := 'all';
-        reasons := reasons || case
-            when not (select relrowsecurity from pg_class where oid = queue_table)
-                then format('Row-level security is off on %s.', queue_table)
-            when not pgmq_gateway.policies_apply(queue_table, path.seen)
-                then format('%s bypasses row-level security.', path.seen::regrole)
-            else 'Row-level security is on, and policies allow every message.'
-        end;
-    end if;
+    select j.* into verdict, reasons, policies
+    from (
+        select path.blockers, path.seen, path.disguise
+        union all
+        select '{}', role, null where path.disguise is not null and pgmq_gateway.can_use_api(role, operation)
+    ) as p
+    cross join lateral pgmq_gateway.judge_access(
+        queue_table, archive_table, operation, p.blockers, p.seen, p.disguise) as j
+    order by array_position(array['all', 'policy', 'none'], j.verdict), p.disguise is null
+    limit 1;
 end;
 $judge$;
 revoke all on function pgmq_gateway.judge from public;

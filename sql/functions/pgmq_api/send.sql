@@ -1,0 +1,92 @@
+create or replace function pgmq_api.send(
+    queue_name text,
+    message jsonb,
+    sleep_seconds integer default 0,
+    headers jsonb default null,
+    send_at timestamptz default null,
+    expires_at timestamptz default null
+)
+returns setof bigint
+language plpgsql
+set search_path = ''
+as $send$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, send_at);
+    settings pgmq_settings.settings;
+begin
+    if message is null then
+        raise exception 'message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'The JSON value null is a message.';
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    if settings.is_full then
+        perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    end if;
+    return query execute format(
+        'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
+    using
+        visible_at, message,
+        case when headers is null and expires_at is null then null
+            else pgmq_settings.sent_headers(headers, expires_at, visible_at) end;
+end;
+$send$;
+comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) is
+    'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the '
+    'time. expires_at: the time after which it is not delivered any more.';
+revoke all on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) from public;
+grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz)
+    to anon, authenticated, service_role;
+
+create or replace function pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
+returns setof bigint
+language plpgsql
+set search_path = ''
+as $send$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, null);
+    settings pgmq_settings.settings;
+begin
+    perform pgmq_settings.check_batch(cardinality(messages));
+    if array_position(messages, null) is not null then
+        raise exception 'a message must not be null' using
+            errcode = 'null_value_not_allowed', hint = 'The JSON value null is a message.';
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    if cardinality(messages) > 0 then
+        return query execute pgmq_settings.send_statement(table_name)
+        using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
+    end if;
+end;
+$send$;
+comment on function pgmq_api.send_batch(text, jsonb[], integer) is
+    'Adds messages to a queue, all or none, and returns their ids in order.';
+revoke all on function pgmq_api.send_batch(text, jsonb[], integer) from public;
+grant execute on function pgmq_api.send_batch(text, jsonb[], integer) to anon, authenticated, service_role;
+
+create or replace function pgmq_api.send_entries(queue_name text, entries jsonb)
+returns table (entry integer, msg_id bigint, duplicate boolean)
+language plpgsql
+set search_path = ''
+as $send$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    settings pgmq_settings.settings;
+    batch record;
+begin
+    batch := pgmq_settings.read_entries(entries);
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    return query execute
+        'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
+        'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
+    using batch.times, batch.messages, batch.headers;
+end;
+$send$;
+comment on function pgmq_api.send_entries(text, jsonb) is
+    'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: '
+    '[{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60}]';
+revoke all on function pgmq_api.send_entries(text, jsonb) from public;
+grant execute on function pgmq_api.send_entries(text, jsonb) to anon, authenticated, service_role;

@@ -1,0 +1,288 @@
+-- Burying dead messages: they go to the dead-letter queue of their queue, or to its archive, or are deleted.
+--
+-- Why SECURITY DEFINER: readers need no privileges on the dead-letter queue, which the operator has set. The functions
+-- only move messages that are dead by their row, so a call for any message at any time does no more than the background
+-- does. They belong to pgmq_definer and run as it: see the migration 0006. Before it writes, a function refuses code of
+-- other roles on the tables, and policies that hide rows from it.
+
+-- Whether an error can pass when the transaction is repeated: it must not be taken for a failed burial.
+create or replace function pgmq_settings.is_transient(code text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $transient$
+    select code ~ '^(40|57|55P03)';
+$transient$;
+revoke all on function pgmq_settings.is_transient from public;
+grant execute on function pgmq_settings.is_transient to pgmq_definer;
+
+-- Raises unless the current role sees all rows of these tables. A function that sees only some would do half of its
+-- work, without an error.
+create or replace function pgmq_settings.check_sees_all(tables regclass[])
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    hidden regclass;
+begin
+    select t into hidden
+    from unnest(tables) as t
+    where row_security_active(t) and (
+        not exists (
+            select from pg_policy as p
+            where p.polrelid = t and p.polpermissive and p.polcmd = '*'
+              and p.polroles && array[0, to_regrole(current_user)::oid]
+              and pg_get_expr(p.polqual, t) = 'true' and coalesce(pg_get_expr(p.polwithcheck, t), 'true') = 'true'
+        ) or exists (
+            select from pg_policy as p
+            where p.polrelid = t and not p.polpermissive and p.polroles && array[0, to_regrole(current_user)::oid]
+        ))
+    limit 1;
+    if found then
+        raise exception 'policies of % hide messages from role %', hidden, current_user using
+            errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_settings.check_sees_all from public;
+grant execute on function pgmq_settings.check_sees_all to pgmq_definer;
+
+-- The statement that moves the dead among some messages to another table, and returns how many were dead. An archive
+-- keeps their columns, a dead-letter queue starts anew.
+--
+-- A rejected message has 1,000,000 added to its receives. The read that found another one dead has counted itself, and
+-- leased the message; it does not count as a receive.
+--
+-- $1  the ids
+-- $2  the present time
+-- $3  the name of the queue
+-- $4  whether expired messages are deleted
+-- $5 to $7  as in dead_condition
+create or replace function pgmq_settings.burial_statement(queue_table text, target text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $statement$
+declare
+    archiving constant boolean := target = overlay(queue_table placing 'a' from 1 for 1);
+    columns constant text := concat_ws(
+        ', ', 'message', 'headers', 'vt',
+        case when archiving then concat_ws(
+            ', ', 'msg_id', 'read_ct', 'enqueued_at',
+            case
+                when pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target)
+                    then 'last_read_at'
+            end)
+        end);
+begin
+    return format(
+        $query$
+        with dead as materialized (
+            select
+                q.*,
+                case
+                    when q.read_ct >= 1000000 then 'rejected'
+                    when (q.headers ->> 'x-pgmq-expires') collate "C" < $6 or q.enqueued_at < $7 then 'expired'
+                    else 'max_receives'
+                end as reason,
+                case
+                    when q.read_ct >= 1000000 then q.read_ct %% 1000000
+                    else greatest(q.read_ct - (q.vt > $2)::integer, 0)
+                end as receives
+            from pgmq.%1$I as q
+            where q.msg_id = any ($1) and %2$s
+            order by q.msg_id
+            for update skip locked
+        ), gone as (
+            delete from pgmq.%1$I as q using dead where q.msg_id = dead.msg_id
+        ), kept as (
+            select
+                d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
+                pgmq_settings.headers_object(d.headers) - '{x-pgmq-expires,x-pgmq-rejected}'::text[] || jsonb_build_object(
+                    'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+                        'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
+                        'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
+                        'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires')))
+                as headers
+            from dead as d
+            where not (d.reason = 'expired' and $4)
+        ), moved as (
+            insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
+        )
+        select count(*) from dead
+        $query$,
+        queue_table, pgmq_settings.buried_condition('q'), target, columns,
+        case when columns like '%last_read_at' then 'd.last_read_at,' else '' end);
+end;
+$statement$;
+revoke all on function pgmq_settings.burial_statement from public;
+grant execute on function pgmq_settings.burial_statement to pgmq_definer;
+
+-- The statement that postpones the dead among some messages by an hour, with the same parameters.
+create or replace function pgmq_settings.postponing_statement(queue_table text, code text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $statement$
+    select format(
+        $query$
+        with postponed as (
+            update pgmq.%1$I as q
+            set vt = $2 + interval '1 hour',
+                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
+            where q.msg_id = any ($1) and %3$s
+            returning q.msg_id
+        )
+        select count(*) from postponed
+        $query$,
+        queue_table, code, pgmq_settings.buried_condition('q'));
+$statement$;
+revoke all on function pgmq_settings.postponing_statement from public;
+grant execute on function pgmq_settings.postponing_statement to pgmq_definer;
+
+-- Raises unless pgmq_definer can write the tables of a burial without running code of other roles, and sees all rows.
+create or replace function pgmq_settings.check_burial(queue_table text, target text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+declare
+    tables constant regclass[] := array[
+        to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
+begin
+    perform pgmq_gateway.check_foreign_code(tables);
+    perform pgmq_settings.check_sees_all(tables);
+end;
+$check$;
+revoke all on function pgmq_settings.check_burial from public;
+grant execute on function pgmq_settings.check_burial to pgmq_definer;
+
+-- The table that the dead letters of a queue go to: its dead-letter queue if there is one, or its archive.
+create or replace function pgmq_settings.burial_table(queue_table text, dead_letter_queue text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $table$
+    select case
+        when to_regclass('pgmq.' || quote_ident(lower('q_' || dead_letter_queue))) is not null
+            then lower('q_' || dead_letter_queue)
+        else overlay(queue_table placing 'a' from 1 for 1)
+    end;
+$table$;
+revoke all on function pgmq_settings.burial_table from public;
+grant execute on function pgmq_settings.burial_table to pgmq_definer;
+
+-- Runs the statement of a burial, or the one that postpones: both have the same parameters.
+create or replace function pgmq_settings.run_burial(
+    statement text, ids bigint[], queue_table text, settings pgmq_settings.queues
+)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $run$
+declare
+    present constant timestamptz := clock_timestamp();
+    affected bigint;
+begin
+    execute statement into affected using
+        ids, present, substr(queue_table, 3), settings.on_expiry is distinct from 'dead_letter',
+        coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
+        present - make_interval(secs => settings.message_keep_seconds);
+    return affected;
+end;
+$run$;
+revoke all on function pgmq_settings.run_burial from public;
+grant execute on function pgmq_settings.run_burial to pgmq_definer;
+
+-- Moves the dead among some messages one by one, and returns how many. Those that cannot be moved are postponed by an
+-- hour, with the SQLSTATE in a header: texts of errors could contain payloads.
+create or replace function pgmq_settings.bury_each(
+    burial text, ids bigint[], queue_table text, settings pgmq_settings.queues
+)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $bury$
+declare
+    id bigint;
+    buried bigint := 0;
+begin
+    foreach id in array ids loop
+        begin
+            buried := buried + pgmq_settings.run_burial(burial, array[id], queue_table, settings);
+        exception when others then
+            if pgmq_settings.is_transient(sqlstate) then
+                raise;
+            end if;
+            raise warning 'message % of % cannot be buried: %', id, queue_table, sqlstate;
+            perform pgmq_settings.run_burial(
+                pgmq_settings.postponing_statement(queue_table, sqlstate), array[id], queue_table, settings);
+        end;
+    end loop;
+    return buried;
+end;
+$bury$;
+revoke all on function pgmq_settings.bury_each from public;
+grant execute on function pgmq_settings.bury_each to pgmq_definer;
+
+-- Buries the dead among some messages, and returns how many those were. Does nothing while another transaction buries
+-- messages of this queue. If the operator's own triggers or limits refuse them, the caller gets a warning, not an error.
+create or replace function pgmq_settings.bury(queue_table text, ids bigint[])
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $bury$
+declare
+    settings pgmq_settings.queues;
+    target text;
+    burial text;
+begin
+    if queue_table !~ '^q_.' or not exists (
+        select from pg_class as c
+        where c.relnamespace = 'pgmq'::regnamespace and c.relname = queue_table and c.relkind in ('r', 'p')
+          and not c.relispartition
+    ) then
+        raise exception 'table "%" is not that of a queue', queue_table using
+            errcode = 'undefined_table', hint = 'It is the name of a queue in lower case, after q_.';
+    elsif not pg_try_advisory_xact_lock(hashtext('pgmq_settings.bury'), hashtext(queue_table)) then
+        return 0;
+    end if;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury.queue_table;
+    target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
+    burial := pgmq_settings.burial_statement(queue_table, target);
+    begin
+        perform pgmq_settings.check_burial(queue_table, target);
+    exception when insufficient_privilege then
+        raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
+        return 0;
+    end;
+    begin
+        return pgmq_settings.run_burial(burial, ids, queue_table, settings);
+    exception when others then
+        if pgmq_settings.is_transient(sqlstate) then
+            raise;
+        end if;
+    end;
+    return pgmq_settings.bury_each(burial, ids, queue_table, settings);
+exception when others then
+    -- Not even postponing them succeeded.
+    if pgmq_settings.is_transient(sqlstate) or sqlstate = '42P01' then
+        raise;
+    end if;
+    raise warning 'messages of % cannot be buried: %', queue_table, sqlstate;
+    return 0;
+end;
+$bury$;
+comment on function pgmq_settings.bury is
+    'Moves the dead among some messages of a queue to its dead-letter queue, or its archive, or deletes them.';
+revoke all on function pgmq_settings.bury from public;
+grant execute on function pgmq_settings.bury to anon, authenticated, service_role;
+alter function pgmq_settings.bury owner to pgmq_definer;
