@@ -1420,6 +1420,7 @@ declare
     oldest timestamptz;
     returned integer;
     dead bigint[];
+    front bigint[];
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -1445,7 +1446,9 @@ begin
             present, wanted - returned, lease, present - interval '1 microsecond', max_receives, expiry, oldest,
             conditional, queue_name;
     end if;
-    perform pgmq_settings.bury(table_name, dead);
+    execute pgmq_settings.front_statement(table_name) into front
+    using present - interval '1 microsecond', wanted, lease, present, max_receives, expiry, oldest;
+    perform pgmq_settings.bury(table_name, dead || front);
 end;
 $$;
 

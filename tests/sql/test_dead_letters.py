@@ -88,12 +88,11 @@ def test_83_a_read_fills_its_batch_past_dead_messages(db: Sql, function: str, le
     assert db("select count(*) from pgmq.q_jobs where msg_id > 20") == [(10 if function == "read" else 0,)]
 
 
-def test_83_the_next_reads_bury_the_others(db: Sql) -> None:
+def test_83_a_read_buries_the_dead_that_it_would_find_next(db: Sql) -> None:
     configure(db, max_receives=1, dead_letter_queue="dead")
     send(db, "jobs", *range(30))
     use_up(db, 1, 30)
-    for _ in range(3):
-        assert read(db, "jobs", 10) == []
+    assert read(db, "jobs") == []
     assert db("select count(*) from pgmq.q_dead") == [(30,)]
     assert db("select count(*) from pgmq.q_jobs") == [(0,)]
 
@@ -202,7 +201,8 @@ def test_91_a_failing_dead_letter_queue_fails_no_read(db: Sql) -> None:
     configure(db, "dead", max_message_bytes=None)
     expire(db, "jobs")
     assert read(db, "jobs", 1) == []
-    assert db("select count(*) from pgmq.q_dead") == [(2,)]
+    # The third message was received once, too.
+    assert db("select count(*) from pgmq.q_dead") == [(3,)]
 
 
 def test_91_a_read_ends_where_not_even_postponing_succeeds(db: Sql) -> None:

@@ -1,7 +1,7 @@
--- Dead messages that are read are found afterwards, by their vt, if fewer messages are returned than were wanted; living
--- ones are then read in their place. That second read leaves out messages that have become visible since the call began:
--- with a lease of 0 those of the first read are visible again. Where nothing was read, as in most polls, the transaction
--- has no id, and none is searched for.
+-- Dead messages that are read are found afterwards, by their vt, if fewer messages are returned than were wanted. Living
+-- ones are then read in their place, and the dead are buried, with those that the next reads would find. Both leave out
+-- messages that have become visible since the call began: with a lease of 0 those of the first read are visible again.
+-- Where nothing was read, as in most polls, the transaction has no id, and none is searched for.
 create or replace function pgmq_api.read(
     queue_name text, sleep_seconds integer default null, n integer default 1, conditional jsonb default null
 )
@@ -20,6 +20,7 @@ declare
     oldest timestamptz;
     returned integer;
     dead bigint[];
+    front bigint[];
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -45,7 +46,9 @@ begin
             present, wanted - returned, lease, present - interval '1 microsecond', max_receives, expiry, oldest,
             conditional, queue_name;
     end if;
-    perform pgmq_settings.bury(table_name, dead);
+    execute pgmq_settings.front_statement(table_name) into front
+    using present - interval '1 microsecond', wanted, lease, present, max_receives, expiry, oldest;
+    perform pgmq_settings.bury(table_name, dead || front);
 end;
 $read$;
 comment on function pgmq_api.read(text, integer, integer, jsonb) is
