@@ -468,7 +468,9 @@ def test_a32_an_unknown_profile(service: httpx.Client, queue: str, unchanged: Ch
     for profile in ("nope", "Pgmq_Public", "pgmq_public, public", "é"):
         answer = service.post("/rpc/send", json=body, headers={b"Content-Profile": profile.encode()})
         assert refusal(answer) == (406, "PGRST106", f"Invalid schema: {profile}")
-        assert error(answer)["hint"] == "Only the following schemas are exposed: public, pgmq_public, pgmq_admin"
+        assert (
+            error(answer)["hint"] == "Only the following schemas are exposed: public, pgmq_public, pgmq_api, pgmq_admin"
+        )
     unchanged()
 
 

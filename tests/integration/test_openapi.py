@@ -17,6 +17,8 @@ from tests.gateways import Bearer, RunningGateway
 from tests.server import Serve, run
 
 ROOT = Path(__file__).parents[2]
+# The committed document is that of pgmq_public.
+GATEWAY = {"PGRST_DB_SCHEMAS": "public,pgmq_public,pgmq_admin"}
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 MANAGEMENT = ROOT / "docs" / "openapi-admin.yaml"
 OPERATIONS = [
@@ -179,6 +181,7 @@ def test_management_has_its_own_document_for_service_role(gateway: RunningGatewa
 
 
 def test_the_document_has_the_executable_functions_only(alone: RunningGateway, bearer: Bearer) -> None:
+    alone.sql("revoke usage on schema pgmq_api from anon, authenticated")
     alone.sql(
         "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text) from anon, public"
     )
@@ -216,7 +219,11 @@ def test_functions_of_ones_own_are_described(alone: RunningGateway, bearer: Bear
         "a": {"type": ["integer", "null"], "format": "int32"},
         "b": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
     }
-    assert (profiled := paths["/rpc/pop"]["post"]["parameters"][0])["schema"]["enum"] == ["public", "pgmq_public"]
+    assert (profiled := paths["/rpc/pop"]["post"]["parameters"][0])["schema"]["enum"] == [
+        "public",
+        "pgmq_public",
+        "pgmq_api",
+    ]
     assert (profiled["required"], set(paths["/rpc/pop"]["post"]["responses"]) >= {"200", "204"}) == (False, True)
     assert paths["/rpc/send_message"]["post"]["operationId"] == "rpc_send_message"
     assert paths["/rpc/echo"]["post"]["requestBody"]["content"] == {"application/json": {"schema": {}}}

@@ -227,7 +227,7 @@ def test_a_profile_reaches_no_hidden_schema(
         {
             "code": "PGRST106",
             "details": None,
-            "hint": "Only the following schemas are exposed: public, pgmq_public, pgmq_admin",
+            "hint": "Only the following schemas are exposed: public, pgmq_public, pgmq_api, pgmq_admin",
             "message": f"Invalid schema: {schema}",
         },
     )

@@ -243,7 +243,12 @@ def test_the_schema_cache_says_how_functions_are_called(serve: Serve, database: 
         True,
         {"name": "msg_id", "type": "pg_catalog.int8"},
     )
-    assert {function["schema"] for function in functions.values()} == {"public", "pgmq_public", "pgmq_admin"}
+    assert {function["schema"] for function in functions.values()} == {
+        "public",
+        "pgmq_public",
+        "pgmq_api",
+        "pgmq_admin",
+    }
     own_sql("create function public.later() returns int language sql as 'select 1'")
     own_sql("notify pgrst, 'reload schema'")
     until(lambda: "public.later" in known(gateway))
