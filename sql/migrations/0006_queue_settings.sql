@@ -123,3 +123,13 @@ create table if not exists pgmq_settings.queues (
     paused boolean
 );
 alter table pgmq_settings.queues enable row level security;
+
+-- Where the last sweep over the groups of a queue has stopped: the name of a group, which only the owner may see.
+create table if not exists pgmq_settings.group_sweeps (
+    queue_table text primary key references pgmq_settings.queues (queue_table) on delete cascade,
+    last_group text not null
+);
+alter table pgmq_settings.group_sweeps enable row level security;
+
+-- Messages of full groups: see the setting group_limit.
+alter table pgmq_gateway.samples add column if not exists parked bigint;

@@ -116,7 +116,7 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Row-level security", "on" if row["rls"] else "off"
     yield "Created", f"{row['created_at']:%Y-%m-%d %H:%M:%S %Z}"
     for label, column in (("Messages", "messages"), ("  visible", "visible"), ("  delayed", "delayed"),
-                          ("  in flight", "in_flight"), ("Archived", "archived")):  # fmt: skip
+                          ("  in flight", "in_flight"), ("  parked", "parked"), ("Archived", "archived")):  # fmt: skip
         yield label, f"{row[column]:,}"
     if row["oldest_seconds"] is not None:
         yield "Oldest message", f"{row['oldest_seconds']:,.0f} s"

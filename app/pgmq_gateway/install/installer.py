@@ -33,26 +33,32 @@ _RESTORING = (
     "missing_service_policies",
     "missing_definer_access",
     "missing_setting_keys",
+    "missing_group_code",
 )
 # Those that have something to do in every new database.
 _FIRST = ("missing_replica_identities", "missing_setting_keys")
-# All functions that the installer calls.
-_CALLED = tuple(
-    f"function pgmq_gateway.{name}"
-    for name in (
-        *_RESTORING,
-        "missing_policies",
-        "orphans",
-        "is_allowed_name",
-        "incomplete_queues",
-        "service_role_needs_policies",
-        "default_privileges_option",
-        "excess_privileges",
-        "keeps_excess_privileges",
-        "caller_roles",
-        "request_roles",
-        "can_switch_to",
-    )
+# All functions that the installer calls. missing_group_code calls many of pgmq_settings.
+_CALLED = (
+    "function pgmq_settings.",
+    *(
+        f"function pgmq_gateway.{name}"
+        for name in (
+            *_RESTORING,
+            "missing_policies",
+            "orphans",
+            "is_allowed_name",
+            "incomplete_queues",
+            "service_role_needs_policies",
+            "default_privileges_option",
+            "excess_privileges",
+            "keeps_excess_privileges",
+            "caller_roles",
+            "request_roles",
+            "can_switch_to",
+            "has_group_code",
+            "former_group_code",
+        )
+    ),
 )
 
 _POLICIES = "service_role has no BYPASSRLS: each queue gets a policy with which it can access all messages"

@@ -26,7 +26,7 @@ QUERY_TIMEOUT_SECONDS = 1.5
 QUERY_INTERVAL_SECONDS = 1.0
 
 # By column: the name of the metric and its help text.
-STATES = ("visible", "delayed", "in_flight")
+STATES = ("visible", "delayed", "in_flight", "parked")
 GAUGES = {
     "archived": ("archived", "Messages in the queue's archive, estimated when there are many"),
     "oldest_seconds": ("oldest_seconds", "Age of the oldest message in the queue"),

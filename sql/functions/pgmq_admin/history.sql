@@ -14,6 +14,7 @@ create or replace function pgmq_admin.history(
     out visible bigint,
     out delayed bigint,
     out in_flight bigint,
+    out parked bigint,
     out archived bigint,
     out sent_rate double precision,
     out read_rate double precision,
@@ -39,8 +40,8 @@ begin
     step := (clock_timestamp() - since) / buckets;
     return query
     select
-        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
-        rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
+        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.parked,
+        last.archived, rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from (
         select m.queue_name from pgmq.meta as m

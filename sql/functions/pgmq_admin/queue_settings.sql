@@ -1,8 +1,8 @@
 -- The settings of queues: leases, dead letters, back-off, limits.
 --
 -- Why SECURITY DEFINER: only the owner of the settings can write them, and only the owner of a queue's table can add a
--- trigger to it. The trigger's text is fixed but for a whole number. Before the settings are written,
--- check_foreign_code refuses triggers of other roles on them. search_path ends with pg_temp: see queues.sql.
+-- trigger to it. The triggers' texts are fixed but for whole numbers and the name of the table. Before the settings are
+-- written, check_foreign_code refuses triggers of other roles on them. search_path ends with pg_temp: see queues.sql.
 
 create or replace function pgmq_admin.set_queue_settings(queue_name text, settings jsonb)
 returns jsonb
@@ -37,14 +37,17 @@ begin
     if settings ? 'max_message_bytes' then
         perform pgmq_settings.limit_message_bytes(present.queue_table, present.max_message_bytes);
     end if;
+    if settings ? 'group_limit' then
+        perform pgmq_settings.limit_groups(present.queue_table, present.group_limit);
+    end if;
     return pgmq_admin.queue_settings(queue_name);
 end;
 $set$;
 comment on function pgmq_admin.set_queue_settings is
     'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, '
     'dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, '
-    'message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, paused. null restores a default. '
-    'Clients that must obey queue settings use pgmq_api.';
+    'message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, paused. null restores a '
+    'default. Clients that must obey queue settings use pgmq_api.';
 revoke all on function pgmq_admin.set_queue_settings from public;
 grant execute on function pgmq_admin.set_queue_settings to service_role;
 

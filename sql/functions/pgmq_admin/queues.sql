@@ -130,6 +130,7 @@ returns table (
     visible bigint,
     delayed bigint,
     in_flight bigint,
+    parked bigint,
     archived bigint,
     oldest_seconds double precision,
     newest_seconds double precision,
@@ -154,8 +155,8 @@ as $list$
             select from pg_catalog.pg_trigger as t
             where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
-        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
-        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds, q.newest_seconds,
+        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
     from pgmq_gateway.queues as q
     left join pg_catalog.pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
@@ -174,6 +175,7 @@ create or replace function pgmq_admin.queue_status(
     out visible bigint,
     out delayed bigint,
     out in_flight bigint,
+    out parked bigint,
     out archived bigint,
     out oldest_seconds double precision,
     out newest_seconds double precision,
@@ -200,12 +202,12 @@ begin
         from pgmq.%I as q
         $query$,
         pgmq_settings.state_counts('$1'), archive_table, queue_table
-    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
+    ) into messages, visible, delayed, in_flight, parked, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
 $status$;
 comment on function pgmq_admin.queue_status is
-    'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the '
-    'newest, how many were ever sent. Reads the whole queue.';
+    'Exact counts of a queue: visible, delayed (never read), in flight (leased) and parked (their group is full) messages, '
+    'ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
 revoke all on function pgmq_admin.queue_status from public;
 grant execute on function pgmq_admin.queue_status to service_role;

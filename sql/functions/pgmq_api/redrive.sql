@@ -26,6 +26,8 @@ begin
         execute format('select from pgmq.%I limit 0', target);
     end if;
     letters := pgmq_settings.letters(source, target, max_messages, per_second, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || array(
+        select distinct t from pg_catalog.unnest(letters.targets) as t order by t));
     moved := 0;
     skipped := letters.skipped;
     for batch in

@@ -4,7 +4,8 @@ create or replace function pgmq_api.send(
     sleep_seconds integer default 0,
     headers jsonb default null,
     send_at timestamptz default null,
-    expires_at timestamptz default null
+    expires_at timestamptz default null,
+    group_id text default null
 )
 returns setof bigint
 language plpgsql
@@ -27,15 +28,16 @@ begin
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
     using
         visible_at, message,
-        case when headers is null and expires_at is null then null
-            else pgmq_settings.sent_headers(headers, expires_at, visible_at) end;
+        case when headers is null and expires_at is null and group_id is null then null
+            else pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id) end;
 end;
 $send$;
-comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) is
+comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text) is
     'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the '
-    'time. expires_at: the time after which it is not delivered any more.';
-revoke all on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) from public;
-grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz)
+    'time. expires_at: the time after which it is not delivered any more. group_id: of the messages with the same one, as '
+    'many as the queue''s group_limit are visible or in flight, in the order in which they were sent.';
+revoke all on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text) from public;
+grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text)
     to anon, authenticated, service_role;
 
 create or replace function pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
@@ -79,6 +81,10 @@ begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    if settings.group_limit is not null then
+        perform pgmq_settings.lock_groups(table_name, array(
+            select h ->> 'x-pgmq-group' from pg_catalog.unnest(batch.headers) as h));
+    end if;
     return query execute
         'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
         'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
@@ -87,6 +93,7 @@ end;
 $send$;
 comment on function pgmq_api.send_entries(text, jsonb) is
     'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: '
-    '[{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60}]';
+    '[{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60, '
+    '"group_id": "…"}]';
 revoke all on function pgmq_api.send_entries(text, jsonb) from public;
 grant execute on function pgmq_api.send_entries(text, jsonb) to anon, authenticated, service_role;

@@ -97,6 +97,17 @@ declare
     outcomes text[] := '{}';
     dead bigint[] := '{}';
 begin
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
+    ) then
+        -- Each list takes the slots of its groups. Two calls cannot deadlock if all are taken first.
+        perform pgmq_settings.lock_groups_of(
+            table_name,
+            array(
+                select (pgmq_settings.delivery(r)).msg_id
+                from pg_catalog.unnest(lists) as l cross join pg_catalog.unnest(l.receipts) as r),
+            array[table_name]);
+    end if;
     foreach list in array lists loop
         result := pgmq_settings.settle_list(table_name, list.operation, list.receipts, list.seconds, list.reasons);
         receipts := receipts || list.receipts;

@@ -81,6 +81,31 @@ $part$;
 revoke all on function pgmq_gateway.change_part from public;
 grant execute on function pgmq_gateway.change_part to service_role;
 
+-- Raises if some messages are still parked, after they should have been made visible: only their groups can do that.
+create or replace function pgmq_gateway.check_not_parked(queue_table text, msg_ids bigint[])
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $check$
+declare
+    parked bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where q.msg_id = any ($1) and %s',
+        queue_table, pgmq_settings.state_condition('parked', '$2'))
+    into parked using msg_ids, clock_timestamp();
+    if parked > 0 then
+        -- HTTP status 409.
+        raise exception '% of % messages are parked: their groups have as many messages as group_limit allows',
+            parked, cardinality(msg_ids)
+            using errcode = 'PT409', hint = 'Settle or delete the messages before them, or raise group_limit.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_gateway.check_not_parked from public;
+grant execute on function pgmq_gateway.check_not_parked to service_role;
+
 -- Does `action` to all messages that a filter matches, in one statement.
 --
 -- Rows are locked in the order of their ids, so that two such calls cannot deadlock.
@@ -128,6 +153,9 @@ begin
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
     ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+    if action = 'make_visible' then
+        perform pgmq_gateway.check_not_parked(source, msg_ids);
+    end if;
 exception
     when unique_violation then
         if action <> 'archive' then

@@ -16,6 +16,7 @@ returns table (
     visible bigint,
     delayed bigint,
     in_flight bigint,
+    parked bigint,
     archived bigint,
     oldest_seconds double precision,
     sent bigint,
@@ -40,14 +41,14 @@ as $metrics$
     )
     select
         null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
-        sum(n.in_flight)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
+        sum(n.in_flight)::bigint, sum(n.parked)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
         sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
     from newest as n
     union all
     (
         select
-            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.archived, n.oldest_seconds, n.sent,
-            n.updated, n.deleted, n.archive_inserted
+            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.parked, n.archived, n.oldest_seconds,
+            n.sent, n.updated, n.deleted, n.archive_inserted
         from newest as n
         order by n.queue_name
         limit max_queues

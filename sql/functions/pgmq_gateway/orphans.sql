@@ -133,6 +133,7 @@ declare
     remaining regclass;
 begin
     delete from pgmq.meta as m where m.queue_name = drop_remains.queue_name;
+    perform pgmq_settings.drop_group_functions(lower('q_' || queue_name));
     for remaining in
         select t.relation
         from pgmq_gateway.orphans(array[lower(queue_name)]) as o

@@ -75,6 +75,7 @@ create or replace function pgmq_gateway.count_rows(
     out visible bigint,
     out delayed bigint,
     out in_flight bigint,
+    out parked bigint,
     out oldest timestamptz,
     out newest timestamptz
 )
@@ -86,14 +87,16 @@ begin
     execute format(
         'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
         pgmq_settings.state_counts('$1'), source
-    ) into messages, visible, delayed, in_flight, oldest, newest using present;
+    ) into messages, visible, delayed, in_flight, parked, oldest, newest using present;
 end;
 $count$;
 revoke all on function pgmq_gateway.count_rows from public;
 
--- Counts the messages that are not visible, and the delayed ones of them: at most `max_messages`, by the index on vt.
+-- Counts the messages that are not visible, and the delayed and the parked ones of them: at most `max_messages`, by the
+-- index on vt.
 create or replace function pgmq_gateway.count_hidden(
-    queue_table regclass, present timestamptz, max_messages bigint, out hidden bigint, out delayed bigint
+    queue_table regclass, present timestamptz, max_messages bigint,
+    out hidden bigint, out delayed bigint, out parked bigint
 )
 language plpgsql
 stable
@@ -101,23 +104,25 @@ set search_path = pg_catalog, pg_temp
 as $count$
 begin
     execute format(
-        'select count(*), count(*) filter (where %s)'
+        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
         ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
-        pgmq_settings.state_condition('delayed', '$1'), queue_table, pgmq_settings.state_condition('visible', '$1')
-    ) into hidden, delayed using present, max_messages;
+        pgmq_settings.state_condition('delayed', '$1'), pgmq_settings.state_condition('parked', '$1'), queue_table,
+        pgmq_settings.state_condition('visible', '$1')
+    ) into hidden, delayed, parked using present, max_messages;
 end;
 $count$;
 revoke all on function pgmq_gateway.count_hidden from public;
 
--- Estimates from a sample of a queue's pages: the number of messages, the share of the visible ones, and the share of
--- the delayed ones among the others.
+-- Estimates from a sample of a queue's pages: the number of messages, the share of the visible ones, and the shares of
+-- the delayed and the parked ones among the others.
 create or replace function pgmq_gateway.sample_messages(
     queue_table regclass,
     present timestamptz,
     percent real,
     out messages bigint,
     out visible_share double precision,
-    out delayed_share double precision
+    out delayed_share double precision,
+    out parked_share double precision
 )
 language plpgsql
 stable
@@ -126,16 +131,18 @@ as $sample$
 declare
     visible bigint;
     delayed bigint;
+    in_flight bigint;
+    parked bigint;
     sampled bigint;
 begin
     execute format(
-        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
-        ' from %s as q tablesample system ($2) repeatable (0)',
-        pgmq_settings.state_condition('visible', '$1'), pgmq_settings.state_condition('delayed', '$1'), queue_table
-    ) into sampled, visible, delayed using present, percent;
+        'select count(*), %s from %s as q tablesample system ($2) repeatable (0)',
+        pgmq_settings.state_counts('$1'), queue_table
+    ) into sampled, visible, delayed, in_flight, parked using present, percent;
     messages := sampled * 100 / percent;
     visible_share := visible / greatest(sampled, 1)::double precision;
     delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
+    parked_share := parked / greatest(sampled - visible, 1)::double precision;
 end;
 $sample$;
 revoke all on function pgmq_gateway.sample_messages from public;
@@ -194,7 +201,8 @@ create or replace function pgmq_gateway.estimate_messages(
     out messages bigint,
     out visible bigint,
     out delayed bigint,
-    out in_flight bigint
+    out in_flight bigint,
+    out parked bigint
 )
 language plpgsql
 stable
@@ -205,7 +213,8 @@ declare
     estimate record;
 begin
     if first_messages is not null then
-        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
+        select c.* into hidden, delayed, parked
+        from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
     select s.* into estimate from pgmq_gateway.sample_messages(queue_table, present, sampled_percent) as s;
     -- Statistics lag behind: of a queue that has just been filled they know nothing.
@@ -213,7 +222,7 @@ begin
         case when live_tuples > few_messages then live_tuples else estimate.messages end, first_messages);
     if hidden <= few_messages then
         visible := messages - hidden;
-        in_flight := hidden - delayed;
+        in_flight := hidden - delayed - parked;
         return;
     end if;
     -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
@@ -222,7 +231,8 @@ begin
         else round(messages * estimate.visible_share)
     end;
     delayed := round((messages - visible) * estimate.delayed_share);
-    in_flight := messages - visible - delayed;
+    parked := round((messages - visible) * estimate.parked_share);
+    in_flight := greatest(messages - visible - delayed - parked, 0);
 end;
 $estimate$;
 revoke all on function pgmq_gateway.estimate_messages from public;
@@ -255,6 +265,7 @@ create or replace function pgmq_gateway.count_long_queue(
     out visible bigint,
     out delayed bigint,
     out in_flight bigint,
+    out parked bigint,
     out oldest timestamptz,
     out newest timestamptz
 )
@@ -270,7 +281,7 @@ declare
 begin
     exact := false;
     if 'vt' = any (indexed) then
-        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        select c.* into messages, visible, delayed, in_flight, parked, oldest, newest
         from pgmq_gateway.count_rows(
             format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
         exact := messages <= few_messages;
@@ -279,7 +290,7 @@ begin
         end if;
     end if;
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
-    select e.* into messages, visible, delayed, in_flight
+    select e.* into messages, visible, delayed, in_flight, parked
     from pgmq_gateway.estimate_messages(
         queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
     ) as e;
@@ -299,6 +310,7 @@ create or replace function pgmq_gateway.count_messages(
     out visible bigint,
     out delayed bigint,
     out in_flight bigint,
+    out parked bigint,
     out oldest timestamptz,
     out newest timestamptz,
     out sent bigint
@@ -312,12 +324,12 @@ declare
     present constant timestamptz := clock_timestamp();
 begin
     if pages = 0 then
-        select 0, 0, 0, 0, true into messages, visible, delayed, in_flight, exact;
+        select 0, 0, 0, 0, 0, true into messages, visible, delayed, in_flight, parked, exact;
     elsif pages <= few_pages then
-        select c.*, true into messages, visible, delayed, in_flight, oldest, newest, exact
+        select c.*, true into messages, visible, delayed, in_flight, parked, oldest, newest, exact
         from pgmq_gateway.count_rows(queue_table::text, present) as c;
     elsif pages > few_pages then
-        select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
+        select c.* into messages, exact, visible, delayed, in_flight, parked, oldest, newest
         from pgmq_gateway.count_long_queue(queue_table, pages, few_pages, live_tuples, dead_tuples, present) as c;
     end if;
     -- After the table and before the archive: drop_queue locks them in this order, and reading the sequence locks it
@@ -365,6 +377,7 @@ select
     m.visible,
     m.delayed,
     m.in_flight,
+    m.parked,
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) as archived,
     case when isfinite(m.oldest) then extract(epoch from clock_timestamp() - m.oldest) end::double precision
         as oldest_seconds,

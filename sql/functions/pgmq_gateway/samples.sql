@@ -28,10 +28,13 @@ begin
         return extract(epoch from due - present);
     end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.samples'::regclass]);
-    insert into pgmq_gateway.samples
+    insert into pgmq_gateway.samples (
+        queue_name, at, spacing, lasting, messages, visible, delayed, in_flight, parked, archived, oldest_seconds,
+        sent, updated, deleted, archive_inserted
+    )
     select
         q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
-        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
+        q.messages, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds,
         q.sent, q.updated, q.deleted, q.archive_inserted
     from pgmq_gateway.queues as q;
     delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
@@ -87,14 +90,14 @@ revoke all on function pgmq_gateway.sample_validity from public;
 -- The sample that is valid at a time.
 create or replace function pgmq_gateway.last_sample(queue_name text, present timestamptz)
 returns table (
-    at timestamptz, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint,
+    at timestamptz, messages bigint, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint,
     oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint
 )
 language sql
 stable
 as $last$
     select
-        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.parked, last.archived,
         last.oldest_seconds, last.sent, last.updated, last.deleted, last.archive_inserted
     from (
         select s.* from pgmq_gateway.samples as s

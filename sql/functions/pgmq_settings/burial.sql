@@ -122,7 +122,7 @@ $statement$;
 revoke all on function pgmq_settings.burial_statement from public;
 grant execute on function pgmq_settings.burial_statement to pgmq_definer;
 
--- The statement that postpones the dead among some messages by an hour, with the same parameters.
+-- The statement that postpones the dead among some messages by an hour, with the same parameters. A parked one stays so.
 create or replace function pgmq_settings.postponing_statement(queue_table text, code text)
 returns text
 language sql
@@ -133,7 +133,7 @@ as $statement$
         $query$
         with postponed as (
             update pgmq.%1$I as q
-            set vt = $2 + interval '1 hour',
+            set vt = greatest(q.vt, $2 + interval '1 hour'),
                 headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
@@ -264,6 +264,7 @@ begin
         raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
         return 0;
     end;
+    perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
         return pgmq_settings.run_burial(burial, ids, queue_table, settings);
     exception when others then

@@ -13,7 +13,8 @@ as $members$
         ('sleep_seconds', 'number', 'Use a whole number of seconds.'),
         ('send_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
-        ('expires_in', 'number', 'Use a whole number of seconds.');
+        ('expires_in', 'number', 'Use a whole number of seconds.'),
+        ('group_id', 'string', 'Use a string of 1 to 128 characters.');
 $members$;
 revoke all on function pgmq_settings.entry_members from public;
 grant execute on function pgmq_settings.entry_members to anon, authenticated, service_role;
@@ -84,7 +85,8 @@ begin
         array_agg(e.vt order by e.place), array_agg(e.value -> 'message' order by e.place),
         array_agg(pgmq_settings.sent_headers(e.value -> 'headers', coalesce(
             (e.value ->> 'expires_at')::timestamptz,
-            clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)), e.vt) order by e.place)
+            clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)),
+            e.vt, e.value ->> 'group_id') order by e.place)
     into times, messages, headers
     from (
         select

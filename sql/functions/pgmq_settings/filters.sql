@@ -21,7 +21,7 @@ set search_path = pg_catalog, pg_temp
 as $members$
     values
         ('state', 'string',
-            'Use visible, delayed, in_flight or archived; leave it out for all messages that are in the queue.'),
+            'Use visible, delayed, in_flight, parked or archived; leave it out for all messages that are in the queue.'),
         ('msg_ids', 'array', 'Use an array of ids: [1, 2]. Strings of digits are allowed.'),
         ('sent_after', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
         ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),

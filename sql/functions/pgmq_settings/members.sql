@@ -24,6 +24,7 @@ as $members$
         ('archive_keep_seconds', 'number', 60, 315360000, null, null),
         ('max_message_bytes', 'number', 1, 16777216, null, null),
         ('max_messages', 'number', 1, 9007199254740991, null, null),
+        ('group_limit', 'number', 1, 1000, null, null),
         ('paused', 'boolean', null, null, null, 'false');
 $members$;
 revoke all on function pgmq_settings.members from public;

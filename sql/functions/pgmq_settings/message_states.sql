@@ -1,5 +1,5 @@
 -- The states of the messages that are in a queue, each as a condition on a row named q. `present` is the SQL of the
--- time that decides.
+-- time that decides. A message is parked while its group is full: see groups.sql.
 create or replace function pgmq_settings.message_states(present text)
 returns table (state text, condition text)
 language sql
@@ -8,8 +8,9 @@ set search_path = pg_catalog, pg_temp
 as $states$
     values
         ('visible', format('q.vt <= %s', present)),
-        ('delayed', format('q.vt > %s and q.read_ct = 0', present)),
-        ('in_flight', format('q.vt > %s and q.read_ct > 0', present));
+        ('delayed', format('q.vt > %s and q.vt < ''infinity'' and q.read_ct = 0', present)),
+        ('in_flight', format('q.vt > %s and q.vt < ''infinity'' and q.read_ct > 0', present)),
+        ('parked', 'q.vt = ''infinity''');
 $states$;
 revoke all on function pgmq_settings.message_states from public;
 grant execute on function pgmq_settings.message_states to anon, authenticated, service_role;
@@ -39,7 +40,7 @@ $expression$;
 revoke all on function pgmq_settings.state_expression from public;
 grant execute on function pgmq_settings.state_expression to anon, authenticated, service_role;
 
--- Expressions that count the visible, the delayed and the rows in flight, in this order.
+-- Expressions that count the visible, the delayed, the rows in flight and the parked ones, in this order.
 create or replace function pgmq_settings.state_counts(present text)
 returns text
 language sql

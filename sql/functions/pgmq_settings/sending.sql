@@ -57,8 +57,27 @@ $visible$;
 revoke all on function pgmq_settings.visible_at from public;
 grant execute on function pgmq_settings.visible_at to anon, authenticated, service_role;
 
+-- Raises unless a text can be the id of a group, or of a message for deduplication.
+create or replace function pgmq_settings.check_id(name text, id text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if length(id) not between 1 and 128 or id ~ '[[:cntrl:]]' then
+        raise exception '% must have 1 to 128 characters, and no control characters', name using
+            errcode = 'invalid_parameter_value', hint = 'For example: customer-42';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_settings.check_id from public;
+grant execute on function pgmq_settings.check_id to anon, authenticated, service_role;
+
 -- The headers of a new message.
-create or replace function pgmq_settings.sent_headers(headers jsonb, expires_at timestamptz, visible_at timestamptz)
+create or replace function pgmq_settings.sent_headers(
+    headers jsonb, expires_at timestamptz, visible_at timestamptz, group_id text
+)
 returns jsonb
 language plpgsql
 volatile
@@ -71,15 +90,17 @@ begin
     elsif octet_length(headers::text) > 65536 then
         raise exception 'headers of % bytes are too large', octet_length(headers::text) using
             errcode = 'invalid_parameter_value', hint = 'Use at most 65536 bytes; put data into the message.';
-    elsif expires_at is null then
-        return nullif(headers, 'null');
     elsif expires_at <= greatest(visible_at, clock_timestamp()) or expires_at > '9999-12-31Z' then
         raise exception 'a message cannot expire at %', expires_at using
             errcode = 'invalid_parameter_value',
             hint = 'Use a time in the future, after the message becomes visible, before the year 10000.';
     end if;
-    return coalesce(nullif(headers, 'null'), '{}')
-        || jsonb_build_object('x-pgmq-expires', pgmq_settings.expiry_text(expires_at));
+    perform pgmq_settings.check_id('group_id', group_id);
+    if expires_at is not null or group_id is not null then
+        headers := coalesce(nullif(headers, 'null'), '{}') || jsonb_strip_nulls(jsonb_build_object(
+            'x-pgmq-expires', pgmq_settings.expiry_text(expires_at), 'x-pgmq-group', group_id));
+    end if;
+    return nullif(headers, 'null');
 end;
 $headers$;
 revoke all on function pgmq_settings.sent_headers from public;

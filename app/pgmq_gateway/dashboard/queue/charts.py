@@ -39,7 +39,12 @@ Lines = Mapping[str, tuple[str, str]]
 CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
     (
         "Messages by state",
-        {"visible": ("Visible", "visible"), "delayed": ("Delayed", "delayed"), "in_flight": ("In flight", "in-flight")},
+        {
+            "visible": ("Visible", "visible"),
+            "delayed": ("Delayed", "delayed"),
+            "in_flight": ("In flight", "in-flight"),
+            "parked": ("Parked", "archived"),
+        },
         True,
         COUNT,
         SHORT,

@@ -15,6 +15,7 @@ COUNTS = {
     "visible": "Visible",
     "delayed": "Delayed",
     "in_flight": "In flight",
+    "parked": "Parked",
     "archived": "Archived",
 }
 OTHERS = {"oldest": "Oldest", "in": "In/s", "out": "Out/s", "sent": "Total sent", "size": "Size"}

@@ -10,7 +10,7 @@ from pgmq_gateway import strictjson
 from pgmq_gateway.dashboard.parts.widgets import button, field
 from pgmq_gateway.dashboard.queue.moments import instant, time_field
 
-STATES = {"": "Any state", "visible": "Visible", "delayed": "Delayed", "in_flight": "In flight"}
+STATES = {"": "Any state", "visible": "Visible", "delayed": "Delayed", "in_flight": "In flight", "parked": "Parked"}
 ARCHIVED = {"state": "archived"}
 
 

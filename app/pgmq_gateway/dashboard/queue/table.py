@@ -9,7 +9,13 @@ from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.queue.client import Place
 
-STATES = {"visible": "visible", "delayed": "delayed", "in_flight": "in flight", "archived": "archived"}
+STATES = {
+    "visible": "visible",
+    "delayed": "delayed",
+    "in_flight": "in flight",
+    "parked": "parked",
+    "archived": "archived",
+}
 # Name, title, sort key (empty: not sortable), class of the cells.
 QUEUE = (
     ("msg_id", "Id", "msg_id", ""),
