@@ -526,7 +526,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) IS 'Grants a role the privileges on a queue that the operations need: send, read, pop, archive, delete.';
 
-CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
+CREATE FUNCTION pgmq_admin.history(INOUT queue_name text DEFAULT NULL::text, since timestamp with time zone DEFAULT (now() - '00:15:00'::interval), buckets integer DEFAULT 120, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) RETURNS SETOF record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -541,8 +541,8 @@ begin
     step := (clock_timestamp() - since) / buckets;
     return query
     select
-        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
-        rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
+        q.queue_name::text, point.at, last.messages, last.visible, last.delayed, last.in_flight, last.parked,
+        last.archived, rows.sent / passed.seconds, rows.updated / passed.seconds, rows.archived / passed.seconds,
         greatest(rows.deleted - rows.archived, 0) / passed.seconds, last.oldest_seconds
     from (
         select m.queue_name from pgmq.meta as m
@@ -570,7 +570,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'The history of one queue, or of the first hundred by name, since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
+COMMENT ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) IS 'The history of one queue, or of the first hundred by name, since a time, at as many points in time as buckets: messages by state, and how many were sent, read (or postponed), archived and deleted (or popped) per second. Null where nothing was recorded.';
 
 CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETOF pgmq_admin.finding
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -609,11 +609,13 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_owners(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_sharing(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_groups(lint.queue_name)
     ) as f
     order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -701,7 +703,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They apply where row-level security is on.';
 
-CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -714,8 +716,8 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
             select from pg_catalog.pg_trigger as t
             where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
-        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds, q.newest_seconds, q.sent,
-        q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+        q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds, q.newest_seconds,
+        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
     from pgmq_gateway.queues as q
     left join pg_catalog.pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
@@ -865,7 +867,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_settings(queue_name text) IS 'The settings of a queue in effect, with the defaults of those not set.';
 
-CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
+CREATE FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -885,12 +887,12 @@ begin
         from pgmq.%I as q
         $query$,
         pgmq_settings.state_counts('$1'), archive_table, queue_table
-    ) into messages, visible, delayed, in_flight, archived, oldest_seconds, newest_seconds, sent
+    ) into messages, visible, delayed, in_flight, parked, archived, oldest_seconds, newest_seconds, sent
     using clock_timestamp(), format('pgmq.%I', queue_table);
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read) and in flight (leased) messages, ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
+COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read), in flight (leased) and parked (their group is full) messages, ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
 
 CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE sql
@@ -1060,11 +1062,14 @@ begin
     if settings ? 'max_message_bytes' then
         perform pgmq_settings.limit_message_bytes(present.queue_table, present.max_message_bytes);
     end if;
+    if settings ? 'group_limit' then
+        perform pgmq_settings.limit_groups(present.queue_table, present.group_limit);
+    end if;
     return pgmq_admin.queue_settings(queue_name);
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
+COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
 
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1495,6 +1500,8 @@ begin
         execute format('select from pgmq.%I limit 0', target);
     end if;
     letters := pgmq_settings.letters(source, target, max_messages, per_second, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || array(
+        select distinct t from pg_catalog.unnest(letters.targets) as t order by t));
     moved := 0;
     skipped := letters.skipped;
     for batch in
@@ -1570,7 +1577,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) IS 'Makes a message that was read visible after delay_seconds; without, after the back-off of the queue''s settings: retried; rejected if its receives are used up; stale, gone as for ack. reason: kept in the header x-pgmq-retry.';
 
-CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
+CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, group_id text DEFAULT NULL::text) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
@@ -1591,12 +1598,12 @@ begin
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
     using
         visible_at, message,
-        case when headers is null and expires_at is null then null
-            else pgmq_settings.sent_headers(headers, expires_at, visible_at) end;
+        case when headers is null and expires_at is null and group_id is null then null
+            else pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id) end;
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the time. expires_at: the time after which it is not delivered any more.';
+COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the time. expires_at: the time after which it is not delivered any more. group_id: of the messages with the same one, as many as the queue''s group_limit are visible or in flight, in the order in which they were sent.';
 
 CREATE FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -1635,6 +1642,10 @@ begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
+    if settings.group_limit is not null then
+        perform pgmq_settings.lock_groups(table_name, array(
+            select h ->> 'x-pgmq-group' from pg_catalog.unnest(batch.headers) as h));
+    end if;
     return query execute
         'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
         'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
@@ -1642,7 +1653,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: [{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60}]';
+COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: [{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60, "group_id": "…"}]';
 
 CREATE FUNCTION pgmq_api.settle(queue_name text, acks text[] DEFAULT '{}'::text[], archives text[] DEFAULT '{}'::text[], retries jsonb DEFAULT '[]'::jsonb, rejects jsonb DEFAULT '[]'::jsonb, extensions jsonb DEFAULT '[]'::jsonb, strict boolean DEFAULT false) RETURNS TABLE(receipt text, outcome text)
     LANGUAGE plpgsql
@@ -1657,6 +1668,17 @@ declare
     outcomes text[] := '{}';
     dead bigint[] := '{}';
 begin
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
+    ) then
+        -- Each list takes the slots of its groups. Two calls cannot deadlock if all are taken first.
+        perform pgmq_settings.lock_groups_of(
+            table_name,
+            array(
+                select (pgmq_settings.delivery(r)).msg_id
+                from pg_catalog.unnest(lists) as l cross join pg_catalog.unnest(l.receipts) as r),
+            array[table_name]);
+    end if;
     foreach list in array lists loop
         result := pgmq_settings.settle_list(table_name, list.operation, list.receipts, list.seconds, list.reasons);
         receipts := receipts || list.receipts;
@@ -2127,6 +2149,9 @@ begin
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
     ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+    if action = 'make_visible' then
+        perform pgmq_gateway.check_not_parked(source, msg_ids);
+    end if;
 exception
     when unique_violation then
         if action <> 'archive' then
@@ -2308,6 +2333,26 @@ begin
     ) then
         raise exception 'queue "%" would share a table or an index with another one', queue_name
             using errcode = 'duplicate_table', hint = 'Use another name.';
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.check_not_parked(queue_table text, msg_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    parked bigint;
+begin
+    execute format(
+        'select count(*) from pgmq.%I as q where q.msg_id = any ($1) and %s',
+        queue_table, pgmq_settings.state_condition('parked', '$2'))
+    into parked using msg_ids, clock_timestamp();
+    if parked > 0 then
+        -- HTTP status 409.
+        raise exception '% of % messages are parked: their groups have as many messages as group_limit allows',
+            parked, cardinality(msg_ids)
+            using errcode = 'PT409', hint = 'Settle or delete the messages before them, or raise group_limit.';
     end if;
 end;
 $_$;
@@ -2588,20 +2633,21 @@ exception
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint, OUT parked bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     execute format(
-        'select count(*), count(*) filter (where %s)'
+        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
         ' from (select q.vt, q.read_ct from %s as q where not %s order by q.vt desc limit $2) as q',
-        pgmq_settings.state_condition('delayed', '$1'), queue_table, pgmq_settings.state_condition('visible', '$1')
-    ) into hidden, delayed using present, max_messages;
+        pgmq_settings.state_condition('delayed', '$1'), pgmq_settings.state_condition('parked', '$1'), queue_table,
+        pgmq_settings.state_condition('visible', '$1')
+    ) into hidden, delayed, parked using present, max_messages;
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_sort TO 'off'
@@ -2612,7 +2658,7 @@ declare
 begin
     exact := false;
     if 'vt' = any (indexed) then
-        select c.* into messages, visible, delayed, in_flight, oldest, newest
+        select c.* into messages, visible, delayed, in_flight, parked, oldest, newest
         from pgmq_gateway.count_rows(
             format('(select * from %s order by vt limit %s)', queue_table, few_messages + 1), present) as c;
         exact := messages <= few_messages;
@@ -2621,14 +2667,14 @@ begin
         end if;
     end if;
     select a.* into oldest, newest from pgmq_gateway.queue_ages(queue_table, indexed) as a;
-    select e.* into messages, visible, delayed, in_flight
+    select e.* into messages, visible, delayed, in_flight, parked
     from pgmq_gateway.estimate_messages(
         queue_table, present, least(100.0 * few_pages / pages, 100)::real, live_tuples, few_messages, messages, visible
     ) as e;
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2637,12 +2683,12 @@ declare
     present constant timestamptz := clock_timestamp();
 begin
     if pages = 0 then
-        select 0, 0, 0, 0, true into messages, visible, delayed, in_flight, exact;
+        select 0, 0, 0, 0, 0, true into messages, visible, delayed, in_flight, parked, exact;
     elsif pages <= few_pages then
-        select c.*, true into messages, visible, delayed, in_flight, oldest, newest, exact
+        select c.*, true into messages, visible, delayed, in_flight, parked, oldest, newest, exact
         from pgmq_gateway.count_rows(queue_table::text, present) as c;
     elsif pages > few_pages then
-        select c.* into messages, exact, visible, delayed, in_flight, oldest, newest
+        select c.* into messages, exact, visible, delayed, in_flight, parked, oldest, newest
         from pgmq_gateway.count_long_queue(queue_table, pages, few_pages, live_tuples, dead_tuples, present) as c;
     end if;
     -- After the table and before the archive: drop_queue locks them in this order, and reading the sequence locks it
@@ -2655,7 +2701,7 @@ exception
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -2663,7 +2709,7 @@ begin
     execute format(
         'select count(*), %s, min(q.enqueued_at), max(q.enqueued_at) from %s as q',
         pgmq_settings.state_counts('$1'), source
-    ) into messages, visible, delayed, in_flight, oldest, newest using present;
+    ) into messages, visible, delayed, in_flight, parked, oldest, newest using present;
 end;
 $_$;
 
@@ -2805,6 +2851,7 @@ declare
     remaining regclass;
 begin
     delete from pgmq.meta as m where m.queue_name = drop_remains.queue_name;
+    perform pgmq_settings.drop_group_functions(lower('q_' || queue_name));
     for remaining in
         select t.relation
         from pgmq_gateway.orphans(array[lower(queue_name)]) as o
@@ -2847,7 +2894,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2856,7 +2903,8 @@ declare
     estimate record;
 begin
     if first_messages is not null then
-        select c.* into hidden, delayed from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
+        select c.* into hidden, delayed, parked
+        from pgmq_gateway.count_hidden(queue_table, present, few_messages + 1) as c;
     end if;
     select s.* into estimate from pgmq_gateway.sample_messages(queue_table, present, sampled_percent) as s;
     -- Statistics lag behind: of a queue that has just been filled they know nothing.
@@ -2864,7 +2912,7 @@ begin
         case when live_tuples > few_messages then live_tuples else estimate.messages end, first_messages);
     if hidden <= few_messages then
         visible := messages - hidden;
-        in_flight := hidden - delayed;
+        in_flight := hidden - delayed - parked;
         return;
     end if;
     -- The visible messages are the first ones in the order of vt: fewer than were counted there are all of them.
@@ -2873,7 +2921,8 @@ begin
         else round(messages * estimate.visible_share)
     end;
     delayed := round((messages - visible) * estimate.delayed_share);
-    in_flight := messages - visible - delayed;
+    parked := round((messages - visible) * estimate.parked_share);
+    in_flight := greatest(messages - visible - delayed - parked, 0);
 end;
 $$;
 
@@ -3036,6 +3085,34 @@ CREATE FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) RETURNS TABLE(on_tab
     ) as f
     where t.tgrelid = any (tables) and not t.tgisinternal and t.tgenabled <> 'D'
       and (f.owner is not null or c.conditional);
+$$;
+
+CREATE FUNCTION pgmq_gateway.former_group_code() RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with limited as materialized (
+        select s.queue_table from pgmq_settings.queues as s where s.group_limit is not null
+    )
+    select
+        null, c.oid::regclass, format('table %s without triggers of a former group_limit', c.oid::regclass),
+        format('select pgmq_settings.limit_groups(%L, null)', c.relname)
+    from pg_class as c
+    where c.relnamespace = 'pgmq'::regnamespace
+      and exists (select from pg_trigger as t where t.tgrelid = c.oid and t.tgname like 'pgmq\_settings\_group\_%')
+      and c.relname not in (select l.queue_table from limited as l)
+    union all
+    select
+        null, null, format('schema pgmq_settings without function %s of a former queue', p.proname),
+        format('drop function if exists %s', p.oid::regprocedure)
+    from pg_proc as p
+    where p.pronamespace = 'pgmq_settings'::regnamespace and p.proname ~ '^(park|promote)_q_'
+      and regexp_replace(p.proname, '^[a-z]+_', '') not in (select l.queue_table from limited as l)
+      and not exists (
+          select from pg_trigger as t
+          join pg_class as c on c.oid = t.tgrelid
+          where t.tgfoid = p.oid
+            and (c.relnamespace <> 'pgmq'::regnamespace or c.relname in (select l.queue_table from limited as l)));
 $$;
 
 CREATE FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) RETURNS record
@@ -3493,6 +3570,31 @@ CREATE FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[])
     where a.lacks is null and a.path_blockers <> '{}' and pgmq_admin.exposed();
 $$;
 
+CREATE FUNCTION pgmq_gateway.has_group_code(queue_table text, group_limit integer) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select pgmq_settings.has_group_index(queue_table)
+        and not exists (
+            select from pgmq_settings.group_functions(queue_table, group_limit) as f
+            where not exists (
+                select from pg_proc as p
+                where p.pronamespace = 'pgmq_settings'::regnamespace and p.proname = f.name and p.prosrc = f.source
+                  and p.prosecdef and p.proowner = to_regrole('pgmq_definer')
+                  and p.proconfig = array[
+                      'search_path=pg_catalog, pg_temp', 'row_security=' || pgmq_settings.group_row_security()]
+            ))
+        and not exists (
+            select from pgmq_settings.group_triggers(queue_table) as g
+            where not exists (
+                select from pg_trigger as t
+                join pg_proc as p on p.oid = t.tgfoid
+                where t.tgrelid = to_regclass(format('pgmq.%I', queue_table)) and t.tgname = g.name
+                  and t.tgenabled in ('O', 'A')
+                  and p.pronamespace = 'pgmq_settings'::regnamespace and p.proname = g.function
+            ));
+$$;
+
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -3815,11 +3917,11 @@ CREATE FUNCTION pgmq_gateway.known_functions() RETURNS TABLE(schema name, name n
         ('pgmq_public', 'send_batch', '711e1164e5b3444cb556895e428eb9b7')
 $$;
 
-CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+CREATE FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) RETURNS TABLE(at timestamp with time zone, messages bigint, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
     LANGUAGE sql STABLE
     AS $$
     select
-        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.archived,
+        last.at, last.messages, last.visible, last.delayed, last.in_flight, last.parked, last.archived,
         last.oldest_seconds, last.sent, last.updated, last.deleted, last.archive_inserted
     from (
         select s.* from pgmq_gateway.samples as s
@@ -3873,6 +3975,46 @@ CREATE FUNCTION pgmq_gateway.lint_functions() RETURNS SETOF pgmq_admin.finding
       and exists (
           select from pgmq_gateway.limited_roles() as r
           where has_schema_privilege(r.oid, n.oid, 'usage') and has_function_privilege(r.oid, p.oid, 'execute'));
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_groups(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with limited as (
+        select q.queue_name, q.queue_table, s.max_receives
+        from pgmq_gateway.selected_queues(only_queue) as q
+        join pgmq_settings.queues as s on s.queue_name = q.queue_name and s.group_limit is not null
+    )
+    select
+        l.queue_name, 'group_without_max_receives', 'warning',
+        'The queue has group_limit and no max_receives: a message that always fails stops its group forever.',
+        format('pgmq_admin.set_queue_settings(%L, ''{"max_receives": 5}'') buries it after 5 receives.', l.queue_name)
+    from limited as l
+    where l.max_receives is null
+    union all
+    select
+        l.queue_name, 'open_groups', 'warning',
+        format('With policy "%s" %s can send to any group, and delay the messages of others.',
+            p.policy, string_agg(p.role, ', ' order by p.role)),
+        'Let the policy check the group: with check (headers ->> ''x-pgmq-group'' = (select auth.uid())::text).'
+    from limited as l
+    join pg_class as c on c.oid = l.queue_table and c.relrowsecurity
+    cross join lateral pgmq_gateway.open_group_policies(l.queue_table) as p
+    group by l.queue_name, p.policy
+    union all
+    select
+        l.queue_name, 'group_snapshot', 'warning',
+        format('A transaction is %s s old: busy groups get slower while it lasts, because the index keeps their deleted '
+            'messages.', a.seconds),
+        'End it. It is in pg_stat_activity with the oldest backend_xmin.'
+    from limited as l
+    cross join lateral (
+        select round(extract(epoch from clock_timestamp() - min(a.xact_start))) as seconds
+        from pg_stat_activity as a
+        where a.datname = current_database() and a.backend_xmin is not null and a.pid <> pg_backend_pid()
+    ) as a
+    where a.seconds > 300;
 $$;
 
 CREATE FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[]) RETURNS SETOF pgmq_admin.finding
@@ -4318,6 +4460,21 @@ CREATE FUNCTION pgmq_gateway.missing_definer_access(only_queue text DEFAULT NULL
     select * from pgmq_gateway.missing_policies('pgmq_definer'::name, only_queue);
 $$;
 
+CREATE FUNCTION pgmq_gateway.missing_group_code() RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        s.queue_name, r.relation, format('triggers of group_limit on table %s', r.relation),
+        format('select pgmq_settings.limit_groups(%L, %s)', s.queue_table, s.group_limit)
+    from pgmq_settings.queues as s
+    cross join lateral (select to_regclass(format('pgmq.%I', s.queue_table)) as relation) as r
+    where s.group_limit is not null and r.relation is not null
+      and not pgmq_gateway.has_group_code(s.queue_table, s.group_limit)
+    union all
+    select * from pgmq_gateway.former_group_code();
+$$;
+
 CREATE FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4442,6 +4599,27 @@ CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, r
       and t.tgenabled in ('O', 'A')
       and not p.prosecdef
       and throttle.oid is not null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.open_group_policies(queue_table regclass) RETURNS TABLE(policy name, role name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with policies as (
+        select
+            p.polname, p.polpermissive, p.polroles,
+            pg_get_expr(coalesce(p.polwithcheck, p.polqual), p.polrelid) ~ '\mheaders\M' as about_headers
+        from pg_policy as p
+        where p.polrelid = queue_table and p.polcmd in ('*', 'a')
+    )
+    select p.polname, r.role
+    from policies as p
+    join pgmq_gateway.limited_roles() as r on p.polroles && array[0, r.oid]
+    where p.polpermissive and p.about_headers is not true
+      and has_any_column_privilege(r.oid, queue_table, 'INSERT')
+      and not exists (
+          select from policies as o
+          where not o.polpermissive and o.about_headers and o.polroles && array[0, r.oid]);
 $$;
 
 CREATE FUNCTION pgmq_gateway.operation_columns() RETURNS TABLE(operation text, on_table text, privilege text, columns name[])
@@ -4769,7 +4947,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4785,14 +4963,14 @@ CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(que
     )
     select
         null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
-        sum(n.in_flight)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
+        sum(n.in_flight)::bigint, sum(n.parked)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
         sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
     from newest as n
     union all
     (
         select
-            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.archived, n.oldest_seconds, n.sent,
-            n.updated, n.deleted, n.archive_inserted
+            n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.parked, n.archived, n.oldest_seconds,
+            n.sent, n.updated, n.deleted, n.archive_inserted
         from newest as n
         order by n.queue_name
         limit max_queues
@@ -4915,23 +5093,25 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
 $$;
 
-CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) RETURNS record
+CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision, OUT parked_share double precision) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     visible bigint;
     delayed bigint;
+    in_flight bigint;
+    parked bigint;
     sampled bigint;
 begin
     execute format(
-        'select count(*), count(*) filter (where %s), count(*) filter (where %s)'
-        ' from %s as q tablesample system ($2) repeatable (0)',
-        pgmq_settings.state_condition('visible', '$1'), pgmq_settings.state_condition('delayed', '$1'), queue_table
-    ) into sampled, visible, delayed using present, percent;
+        'select count(*), %s from %s as q tablesample system ($2) repeatable (0)',
+        pgmq_settings.state_counts('$1'), queue_table
+    ) into sampled, visible, delayed, in_flight, parked using present, percent;
     messages := sampled * 100 / percent;
     visible_share := visible / greatest(sampled, 1)::double precision;
     delayed_share := delayed / greatest(sampled - visible, 1)::double precision;
+    parked_share := parked / greatest(sampled - visible, 1)::double precision;
 end;
 $_$;
 
@@ -5084,6 +5264,46 @@ CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS
     AS $$
     select pgmq_gateway.message_table(
         queue_name, case when pgmq_settings.is_about_archive(filter) then 'a' else 'q' end);
+$$;
+
+CREATE FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    tables constant regclass[] := array['pgmq_settings.group_sweeps'];
+    until constant timestamptz := clock_timestamp() + make_interval(secs => budget_ms / 1000.0);
+    queue record;
+    swept record;
+    promoted integer := 0;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.sweep_groups')) then
+        return 0;
+    end if;
+    perform pgmq_gateway.check_foreign_code(tables);
+    for queue in
+        select s.queue_table, s.group_limit, coalesce(g.last_group, '') as last_group
+        from pgmq_settings.queues as s
+        left join pgmq_settings.group_sweeps as g on g.queue_table = s.queue_table
+        where s.group_limit is not null and to_regclass(format('pgmq.%I', s.queue_table)) is not null
+        order by random()
+    loop
+        exit when clock_timestamp() >= until;
+        begin
+            swept := pgmq_settings.sweep_groups(
+                queue.queue_table, queue.group_limit, queue.last_group, until);
+        exception when insufficient_privilege or undefined_table then
+            raise warning 'groups of % cannot be swept: %', queue.queue_table, sqlstate;
+            continue;
+        end;
+        promoted := promoted + swept.promoted;
+        if swept.next_group <> queue.last_group then
+            insert into pgmq_settings.group_sweeps values (queue.queue_table, swept.next_group)
+            on conflict (queue_table) do update set last_group = excluded.last_group;
+        end if;
+    end loop;
+    return promoted;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS SETOF text
@@ -5254,10 +5474,13 @@ begin
         return extract(epoch from due - present);
     end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.samples'::regclass]);
-    insert into pgmq_gateway.samples
+    insert into pgmq_gateway.samples (
+        queue_name, at, spacing, lasting, messages, visible, delayed, in_flight, parked, archived, oldest_seconds,
+        sent, updated, deleted, archive_inserted
+    )
     select
         q.queue_name, present, take_sample.spacing, last is null or last < date_bin('5 minutes', present, 'epoch'),
-        q.messages, q.visible, q.delayed, q.in_flight, q.archived, q.oldest_seconds,
+        q.messages, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds,
         q.sent, q.updated, q.deleted, q.archive_inserted
     from pgmq_gateway.queues as q;
     delete from pgmq_gateway.samples as s where not s.lasting and s.at < present - interval '1 day';
@@ -5575,6 +5798,42 @@ $$;
 
 COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
 
+CREATE FUNCTION pgmq_settings.arrange_groups(queue_table text, group_limit integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $_$
+declare
+    tables constant regclass[] := array[to_regclass(format('pgmq.%I', queue_table))];
+begin
+    perform pgmq_gateway.check_foreign_code(tables);
+    perform pgmq_settings.check_sees_all(tables);
+    execute format(
+        $query$
+        with grouped as (
+            select
+                q.msg_id, %2$s as name, q.read_ct > 0 and q.vt > $1 and q.vt < 'infinity' as in_flight
+            from pgmq.%1$I as q
+            where %2$s is not null
+        ), placed as (
+            select g.*, row_number() over (partition by g.name order by g.in_flight desc, g.msg_id) > $2 as parked
+            from grouped as g
+        )
+        update pgmq.%1$I as q
+        set vt = case when p.parked then 'infinity' else %3$s end,
+            headers = case
+                when p.parked and q.vt > $1
+                then q.headers || jsonb_build_object('x-pgmq-not-before', extract(epoch from q.vt))
+                else q.headers - 'x-pgmq-not-before'
+            end
+        from placed as p
+        where q.msg_id = p.msg_id and not p.in_flight and p.parked <> (q.vt = 'infinity')
+        $query$,
+        queue_table, pgmq_settings.group_expression('q'), pgmq_settings.promotion_time()
+    ) using clock_timestamp(), coalesce(group_limit, 2147483647);
+end;
+$_$;
+
 CREATE TABLE pgmq_settings.queues (
     queue_table text NOT NULL,
     queue_name text NOT NULL,
@@ -5716,6 +5975,7 @@ begin
         raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
         return 0;
     end;
+    perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
         return pgmq_settings.run_burial(burial, ids, queue_table, settings);
     exception when others then
@@ -5910,6 +6170,70 @@ exception
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.check_grouped(name text, vt timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if length(name) not between 1 and 128 then
+        raise exception 'the name of a group must have 1 to 128 characters, not %', length(name) using
+            errcode = 'invalid_parameter_value', hint = 'It is the header x-pgmq-group.';
+    elsif vt > clock_timestamp() + interval '7 days' and isfinite(vt) then
+        raise exception 'a message of a group cannot be delayed by more than 7 days' using
+            errcode = 'invalid_parameter_value', hint = 'The messages behind it would wait as long.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_groups(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    longest integer;
+    shortest integer;
+begin
+    if exists (
+        select from pg_class as c
+        where c.oid = to_regclass(format('pgmq.%I', queue_table)) and c.relkind = 'p'
+    ) then
+        raise exception 'a partitioned queue cannot have group_limit' using
+            errcode = 'feature_not_supported', hint = 'Use a queue of type basic.';
+    end if;
+    execute format(
+        'select min(length(g.name)), max(length(g.name)) from (select %s as name from pgmq.%I as q) as g',
+        pgmq_settings.group_expression('q'), queue_table)
+    into shortest, longest;
+    perform pgmq_settings.check_grouped(repeat('x', n), null)
+    from unnest(array[shortest, longest]) as n where n not between 1 and 128;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_id(name text, id text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if length(id) not between 1 and 128 or id ~ '[[:cntrl:]]' then
+        raise exception '% must have 1 to 128 characters, and no control characters', name using
+            errcode = 'invalid_parameter_value', hint = 'For example: customer-42';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_isolation() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'messages of a group cannot be sent or deleted with transaction isolation %',
+            current_setting('transaction_isolation')
+            using errcode = 'feature_not_supported', hint = 'Use read committed in queues with group_limit.';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.check_members(settings jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5956,6 +6280,23 @@ begin
         raise sqlstate 'PT429' using
             message = format('queue "%s" is full', queue_name),
             hint = 'It has its max_messages. Send again when some have been consumed.';
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_promotion(relation oid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if exists (
+        select from pg_trigger as t
+        join pg_proc as p on p.oid = t.tgfoid
+        where t.tgrelid = relation and not t.tgisinternal
+          and (not pg_has_role(p.proowner, 'pgmq_definer', 'member')
+              or t.tgqual is not null and p.pronamespace <> 'pgmq_settings'::regnamespace)
+    ) or not pg_has_role((select c.relowner from pg_class as c where c.oid = relation), 'pgmq_definer', 'member') then
+        perform pgmq_gateway.check_foreign_code(array[relation]::regclass[]);
     end if;
 end;
 $$;
@@ -6100,6 +6441,59 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.create_group_functions(queue_table text, group_limit integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    made record;
+begin
+    grant create on schema pgmq_settings to pgmq_definer;
+    for made in select * from pgmq_settings.group_functions(queue_table, group_limit) loop
+        execute format(
+            'create or replace function pgmq_settings.%I() returns trigger language plpgsql security definer '
+            'set search_path = pg_catalog, pg_temp set row_security = %s as %L',
+            made.name, pgmq_settings.group_row_security(), made.source);
+        execute format('revoke all on function pgmq_settings.%I() from public', made.name);
+        execute format('alter function pgmq_settings.%I() owner to pgmq_definer', made.name);
+    end loop;
+    revoke create on schema pgmq_settings from pgmq_definer;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.create_group_index(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not pgmq_settings.has_group_index(queue_table) then
+        execute format('drop index if exists pgmq.%I', pgmq_settings.group_index(queue_table));
+        execute format(
+            'create index %I on pgmq.%I ((headers ->> ''x-pgmq-group''), vt, msg_id) '
+            'where (headers ->> ''x-pgmq-group'') is not null',
+            pgmq_settings.group_index(queue_table), queue_table);
+    end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.create_group_triggers(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    made record;
+begin
+    for made in select * from pgmq_settings.group_triggers(queue_table) loop
+        execute format(
+            'create trigger %I %s on pgmq.%I %s execute function pgmq_settings.%I()',
+            made.name, made.event, queue_table,
+            case when made.condition is null then 'referencing old table as gone for each statement'
+                else format('for each row when (%s)', made.condition) end,
+            made.function);
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.dead_condition(row_name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6158,6 +6552,32 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.drop_group_functions(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    name text;
+begin
+    for name in select f.name from pgmq_settings.group_functions(queue_table, 1) as f loop
+        execute format('drop function if exists pgmq_settings.%I()', name);
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.drop_group_triggers(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    name text;
+begin
+    for name in select t.name from pgmq_settings.group_triggers(queue_table) as t loop
+        execute format('drop trigger if exists %I on pgmq.%I', name, queue_table);
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.entry_members() RETURNS TABLE(member text, type text, hint text)
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6168,7 +6588,8 @@ CREATE FUNCTION pgmq_settings.entry_members() RETURNS TABLE(member text, type te
         ('sleep_seconds', 'number', 'Use a whole number of seconds.'),
         ('send_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
-        ('expires_in', 'number', 'Use a whole number of seconds.');
+        ('expires_in', 'number', 'Use a whole number of seconds.'),
+        ('group_id', 'string', 'Use a string of 1 to 128 characters.');
 $$;
 
 CREATE FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) RETURNS text
@@ -6218,7 +6639,7 @@ CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type t
     AS $_$
     values
         ('state', 'string',
-            'Use visible, delayed, in_flight or archived; leave it out for all messages that are in the queue.'),
+            'Use visible, delayed, in_flight, parked or archived; leave it out for all messages that are in the queue.'),
         ('msg_ids', 'array', 'Use an array of ids: [1, 2]. Strings of digits are allowed.'),
         ('sent_after', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
         ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
@@ -6241,6 +6662,156 @@ begin
         'where %s or q.read_ct >= $5', queue_table, pgmq_settings.dead_condition('q'));
 end;
 $_$;
+
+CREATE FUNCTION pgmq_settings.group_condition(name text, parked boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        '%1$s = %2$s and (%1$s, q.vt) %3$s (%2$s, timestamptz ''infinity'')',
+        pgmq_settings.group_expression('q'), name, case when parked then '>=' else '<' end);
+$_$;
+
+CREATE FUNCTION pgmq_settings.group_expression(row_name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format('(%s.headers ->> ''x-pgmq-group'')', row_name);
+$$;
+
+CREATE FUNCTION pgmq_settings.group_functions(queue_table text, group_limit integer) RETURNS TABLE(name text, source text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    values (
+        'park_' || queue_table,
+        format(
+            $source$
+declare
+    group_name constant text := %2$s;
+    occupied integer;
+    waiting boolean;
+begin
+    if current_setting('transaction_isolation') <> 'read committed'
+        or length(group_name) not between 1 and 128
+        or new.vt > clock_timestamp() + interval '7 days'
+    then
+        perform pgmq_settings.check_isolation();
+        perform pgmq_settings.check_grouped(group_name, new.vt);
+    end if;
+    perform pg_advisory_xact_lock(tg_relid::integer, hashtext(group_name) & 255);
+    for round in 1..2 loop
+        select %3$s, %4$s into occupied, waiting;
+        exit when round = 2 or occupied >= %1$s or not waiting;
+        perform pgmq_settings.check_promotion(tg_relid);
+        %5$s;
+    end loop;
+    new.headers := new.headers - 'x-pgmq-not-before';
+    if new.vt = 'infinity' then
+        new.vt := clock_timestamp();
+    end if;
+    if occupied >= %1$s or waiting then
+        if new.vt > clock_timestamp() then
+            new.headers := new.headers || jsonb_build_object('x-pgmq-not-before', extract(epoch from new.vt));
+        end if;
+        new.vt := 'infinity';
+    end if;
+    return new;
+end;
+$source$,
+            group_limit, pgmq_settings.group_expression('new'),
+            pgmq_settings.group_occupied(queue_table, group_limit, 'group_name'),
+            pgmq_settings.group_waiting(queue_table, 'group_name'),
+            pgmq_settings.promotion(queue_table, group_limit, '(select group_name as name) as g'))
+    ), (
+        'promote_' || queue_table,
+        format(
+            $source$
+declare
+    slot integer;
+    grouped boolean := false;
+begin
+    for slot in
+        select distinct hashtext(%1$s) & 255 from gone where %1$s is not null order by 1
+    loop
+        if not grouped and current_setting('transaction_isolation') <> 'read committed' then
+            perform pgmq_settings.check_isolation();
+        end if;
+        grouped := true;
+        perform pg_advisory_xact_lock(tg_relid::integer, slot);
+    end loop;
+    if grouped then
+        perform pgmq_settings.check_promotion(tg_relid);
+        %2$s;
+    end if;
+    return null;
+end;
+$source$,
+            pgmq_settings.group_expression('gone'),
+            pgmq_settings.promotion(queue_table, group_limit, format(
+                '(select distinct %1$s as name from gone where %1$s is not null) as g',
+                pgmq_settings.group_expression('gone'))))
+    );
+$_$;
+
+CREATE FUNCTION pgmq_settings.group_index(queue_table text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'group_idx_' || substr(queue_table, 3);
+$$;
+
+CREATE FUNCTION pgmq_settings.group_occupied(queue_table text, group_limit integer, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format(
+        '(select count(*) from (select from pgmq.%I as q where %s limit %s) as occupied)',
+        queue_table, pgmq_settings.group_condition(name, false), group_limit);
+$$;
+
+CREATE FUNCTION pgmq_settings.group_row_security() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case when r.rolbypassrls then 'off' else 'on' end from pg_roles as r where r.rolname = 'pgmq_definer';
+$$;
+
+CREATE FUNCTION pgmq_settings.group_triggers(queue_table text) RETURNS TABLE(name text, function text, event text, condition text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('pgmq_settings_group_insert', 'park_' || queue_table, 'before insert',
+            pgmq_settings.group_expression('new') || ' is not null'),
+        ('pgmq_settings_group_delete', 'promote_' || queue_table, 'after delete', null),
+        ('pgmq_settings_group_visible', 'keep_parked', 'before update of vt',
+            '(old.vt = ''infinity'') <> (new.vt = ''infinity'') and current_user <> ''pgmq_definer'' and '
+            || pgmq_settings.group_expression('old') || ' is not null'),
+        ('pgmq_settings_group_header', 'refuse_group_change', 'before update of headers',
+            pgmq_settings.group_expression('old') || ' is distinct from ' || pgmq_settings.group_expression('new'));
+$$;
+
+CREATE FUNCTION pgmq_settings.group_waiting(queue_table text, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format('exists (select from pgmq.%I as q where %s)', queue_table, pgmq_settings.group_condition(name, true));
+$$;
+
+CREATE FUNCTION pgmq_settings.has_group_index(queue_table text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select from pg_index as i
+        join pg_class as c on c.oid = i.indexrelid
+        where i.indrelid = to_regclass(format('pgmq.%I', queue_table))
+          and c.relname = pgmq_settings.group_index(queue_table)
+          and i.indisvalid
+          and pg_get_indexdef(i.indexrelid) like '% USING btree (((headers ->> ''x-pgmq-group''::text)), vt, msg_id) '
+              'WHERE ((headers ->> ''x-pgmq-group''::text) IS NOT NULL)');
+$$;
 
 CREATE FUNCTION pgmq_settings.has_last_read_at(table_name text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -6289,6 +6860,24 @@ CREATE FUNCTION pgmq_settings.is_transient(code text) RETURNS boolean
     select code ~ '^(40|57|55P03)';
 $$;
 
+CREATE FUNCTION pgmq_settings.keep_parked() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.vt = 'infinity' then
+        raise exception 'message % of a group cannot be postponed forever', old.msg_id using
+            errcode = 'invalid_parameter_value', hint = 'Use a finite time, or delete the message.';
+    end if;
+    new.headers := new.headers - 'x-pgmq-not-before';
+    if new.vt > clock_timestamp() then
+        new.headers := new.headers || jsonb_build_object('x-pgmq-not-before', extract(epoch from new.vt));
+    end if;
+    new.vt := 'infinity';
+    return new;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6318,6 +6907,30 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.limit_groups(queue_table text, group_limit integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    SET client_min_messages TO 'warning'
+    AS $$
+begin
+    perform pgmq_settings.check_isolation();
+    execute format('lock table pgmq.%I in share row exclusive mode', queue_table);
+    perform pgmq_settings.drop_group_triggers(queue_table);
+    if group_limit is null then
+        perform pgmq_settings.arrange_groups(queue_table, null);
+        perform pgmq_settings.drop_group_functions(queue_table);
+        execute format('drop index if exists pgmq.%I', pgmq_settings.group_index(queue_table));
+        return;
+    end if;
+    perform pgmq_settings.check_groups(queue_table);
+    perform pgmq_settings.create_group_index(queue_table);
+    perform pgmq_settings.create_group_functions(queue_table, group_limit);
+    perform pgmq_settings.create_group_triggers(queue_table);
+    perform pgmq_settings.arrange_groups(queue_table, group_limit);
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.limit_message_bytes(queue_table text, bytes integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6339,6 +6952,46 @@ CREATE FUNCTION pgmq_settings.living_condition() RETURNS text
     AS $_$
 begin
     return 'and (' || pgmq_settings.dead_condition('q') || ' or q.read_ct >= $5) is not true';
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    relation constant regclass := to_regclass(format('pgmq.%I', queue_table));
+    slot integer;
+begin
+    for slot in
+        select distinct hashtext(g) & 255 from unnest(groups) as g where g is not null order by 1
+    loop
+        perform pg_advisory_xact_lock(relation::oid::integer, slot);
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    groups text[];
+    limited text;
+begin
+    for limited in
+        select s.queue_table from pgmq_settings.settings as s
+        where s.queue_table = any (tables) and s.group_limit is not null
+        order by array_position(tables, s.queue_table)
+    loop
+        if groups is null then
+            execute format(
+                'select coalesce(array_agg(distinct %s), ''{}'') from pgmq.%I as q where q.msg_id = any ($1)',
+                pgmq_settings.group_expression('q'), queue_table)
+            into groups using ids;
+        end if;
+        perform pgmq_settings.lock_groups(limited, groups);
+    end loop;
 end;
 $_$;
 
@@ -6371,6 +7024,7 @@ CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, sm
         ('archive_keep_seconds', 'number', 60, 315360000, null, null),
         ('max_message_bytes', 'number', 1, 16777216, null, null),
         ('max_messages', 'number', 1, 9007199254740991, null, null),
+        ('group_limit', 'number', 1, 1000, null, null),
         ('paused', 'boolean', null, null, null, 'false');
 $$;
 
@@ -6392,8 +7046,9 @@ CREATE FUNCTION pgmq_settings.message_states(present text) RETURNS TABLE(state t
     AS $$
     values
         ('visible', format('q.vt <= %s', present)),
-        ('delayed', format('q.vt > %s and q.read_ct = 0', present)),
-        ('in_flight', format('q.vt > %s and q.read_ct > 0', present));
+        ('delayed', format('q.vt > %s and q.vt < ''infinity'' and q.read_ct = 0', present)),
+        ('in_flight', format('q.vt > %s and q.vt < ''infinity'' and q.read_ct > 0', present)),
+        ('parked', 'q.vt = ''infinity''');
 $$;
 
 CREATE FUNCTION pgmq_settings.origin_expression() RETURNS text
@@ -6456,7 +7111,7 @@ CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) 
         $query$
         with postponed as (
             update pgmq.%1$I as q
-            set vt = $2 + interval '1 hour',
+            set vt = greatest(q.vt, $2 + interval '1 hour'),
                 headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
@@ -6464,6 +7119,43 @@ CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) 
         select count(*) from postponed
         $query$,
         queue_table, code, pgmq_settings.buried_condition('q'));
+$_$;
+
+CREATE FUNCTION pgmq_settings.promotion(queue_table text, group_limit integer, groups text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        $query$
+        with promoted as (
+            select p.msg_id
+            from %2$s
+            cross join lateral (select %3$s - %4$s as free) as c
+            cross join lateral (
+                select q.msg_id from pgmq.%1$I as q
+                where %5$s
+                order by %6$s, q.vt, q.msg_id
+                limit c.free
+                for update skip locked
+            ) as p
+        )
+        update pgmq.%1$I as q
+        set vt = %7$s, headers = q.headers - 'x-pgmq-not-before'
+        from promoted where q.msg_id = promoted.msg_id
+        $query$,
+        queue_table, groups, group_limit, pgmq_settings.group_occupied(queue_table, group_limit, 'g.name'),
+        pgmq_settings.group_condition('g.name', true), pgmq_settings.group_expression('q'),
+        pgmq_settings.promotion_time());
+$_$;
+
+CREATE FUNCTION pgmq_settings.promotion_time() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select $sql$greatest(clock_timestamp(), case
+        when q.headers ->> 'x-pgmq-not-before' ~ '^[0-9]{1,11}([.][0-9]{1,6})?$'
+        then to_timestamp((q.headers ->> 'x-pgmq-not-before')::double precision)
+    end)$sql$;
 $_$;
 
 CREATE FUNCTION pgmq_settings.read_count(n integer) RETURNS integer
@@ -6501,7 +7193,8 @@ begin
         array_agg(e.vt order by e.place), array_agg(e.value -> 'message' order by e.place),
         array_agg(pgmq_settings.sent_headers(e.value -> 'headers', coalesce(
             (e.value ->> 'expires_at')::timestamptz,
-            clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)), e.vt) order by e.place)
+            clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)),
+            e.vt, e.value ->> 'group_id') order by e.place)
     into times, messages, headers
     from (
         select
@@ -6586,6 +7279,17 @@ CREATE FUNCTION pgmq_settings.redrive_statement(source text, target text) RETURN
         source, target);
 $_$;
 
+CREATE FUNCTION pgmq_settings.refuse_group_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'message % cannot change its group', old.msg_id using
+        errcode = 'invalid_parameter_value',
+        hint = 'The header x-pgmq-group is fixed in a queue with group_limit; send the message again.';
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.refuse_message_bytes() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6668,7 +7372,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6679,15 +7383,17 @@ begin
     elsif octet_length(headers::text) > 65536 then
         raise exception 'headers of % bytes are too large', octet_length(headers::text) using
             errcode = 'invalid_parameter_value', hint = 'Use at most 65536 bytes; put data into the message.';
-    elsif expires_at is null then
-        return nullif(headers, 'null');
     elsif expires_at <= greatest(visible_at, clock_timestamp()) or expires_at > '9999-12-31Z' then
         raise exception 'a message cannot expire at %', expires_at using
             errcode = 'invalid_parameter_value',
             hint = 'Use a time in the future, after the message becomes visible, before the year 10000.';
     end if;
-    return coalesce(nullif(headers, 'null'), '{}')
-        || jsonb_build_object('x-pgmq-expires', pgmq_settings.expiry_text(expires_at));
+    perform pgmq_settings.check_id('group_id', group_id);
+    if expires_at is not null or group_id is not null then
+        headers := coalesce(nullif(headers, 'null'), '{}') || jsonb_strip_nulls(jsonb_build_object(
+            'x-pgmq-expires', pgmq_settings.expiry_text(expires_at), 'x-pgmq-group', group_id));
+    end if;
+    return nullif(headers, 'null');
 end;
 $$;
 
@@ -6945,6 +7651,45 @@ CREATE FUNCTION pgmq_settings.state_expression(present text) RETURNS text
     from pgmq_settings.message_states(present) as s;
 $$;
 
+CREATE FUNCTION pgmq_settings.sweep_groups(queue_table text, group_limit integer, after text, until timestamp with time zone, OUT promoted integer, OUT next_group text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $_$
+declare
+    tables constant regclass[] := array[to_regclass(format('pgmq.%I', queue_table))];
+    stalled text[];
+begin
+    perform pgmq_settings.check_isolation();
+    perform pgmq_gateway.check_foreign_code(tables);
+    perform pgmq_settings.check_sees_all(tables);
+    execute format(
+        $query$
+        with recursive walk (name) as (
+            (select %2$s from pgmq.%1$I as q where %2$s > $1 order by %2$s limit 1)
+            union all
+            select (select %2$s from pgmq.%1$I as q where %2$s > w.name order by %2$s limit 1)
+            from walk as w where w.name is not null and clock_timestamp() < $2
+        ), stalled as materialized (
+            select w.name from walk as w
+            where w.name is not null and %3$s and %4$s < %5$s
+            limit 1000
+        )
+        select
+            (select coalesce(array_agg(s.name), '{}') from stalled as s
+                where pg_try_advisory_xact_lock($3, hashtext(s.name) & 255)),
+            coalesce((select case when bool_and(w.name is not null) then max(w.name) end from walk as w), '')
+        $query$,
+        queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_waiting(queue_table, 'w.name'),
+        pgmq_settings.group_occupied(queue_table, group_limit, 'w.name'), group_limit
+    ) into stalled, next_group using after, until, tables[1]::oid::integer;
+    if stalled <> '{}' then
+        execute pgmq_settings.promotion(queue_table, group_limit, 'unnest($1) as g (name)') using stalled;
+    end if;
+    promoted := cardinality(stalled);
+end;
+$_$;
+
 CREATE FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7049,6 +7794,7 @@ CREATE VIEW pgmq_gateway.queues AS
     m.visible,
     m.delayed,
     m.in_flight,
+    m.parked,
     pgmq_gateway.count_archived(archive.relation, archive.pages, archive.live_tuples) AS archived,
     (
         CASE
@@ -7072,7 +7818,7 @@ CREATE VIEW pgmq_gateway.queues AS
    FROM (((pgmq.meta q
      LEFT JOIN pgmq_gateway.tables live ON ((live.name = lower(('q_'::text || (q.queue_name)::text)))))
      LEFT JOIN pgmq_gateway.tables archive ON ((archive.name = lower(('a_'::text || (q.queue_name)::text)))))
-     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, oldest, newest, sent) ON (true));
+     LEFT JOIN LATERAL pgmq_gateway.count_messages(live.relation, live.pages, live.live_tuples, live.dead_tuples) m(messages, exact, visible, delayed, in_flight, parked, oldest, newest, sent) ON (true));
 
 CREATE TABLE pgmq_gateway.samples (
     queue_name text NOT NULL,
@@ -7088,7 +7834,8 @@ CREATE TABLE pgmq_gateway.samples (
     sent bigint,
     updated bigint,
     deleted bigint,
-    archive_inserted bigint
+    archive_inserted bigint,
+    parked bigint
 );
 
 CREATE TABLE pgmq_gateway.shipped (
@@ -7101,6 +7848,11 @@ CREATE TABLE pgmq_gateway.shipped (
 );
 
 COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the installer made, with the md5 of each.';
+
+CREATE TABLE pgmq_settings.group_sweeps (
+    queue_table text NOT NULL,
+    last_group text NOT NULL
+);
 
 CREATE VIEW pgmq_settings.settings WITH (security_barrier='true') AS
  SELECT s.queue_table,
@@ -7141,6 +7893,9 @@ ALTER TABLE ONLY pgmq_gateway.samples
 ALTER TABLE ONLY pgmq_gateway.shipped
     ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
+ALTER TABLE ONLY pgmq_settings.group_sweeps
+    ADD CONSTRAINT group_sweeps_pkey PRIMARY KEY (queue_table);
+
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_table);
 
@@ -7149,11 +7904,16 @@ ALTER TABLE ONLY pgmq_settings.queues
 
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
+ALTER TABLE ONLY pgmq_settings.group_sweeps
+    ADD CONSTRAINT group_sweeps_queue_table_fkey FOREIGN KEY (queue_table) REFERENCES pgmq_settings.queues(queue_table) ON DELETE CASCADE;
+
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_dead_letter_queue_fkey FOREIGN KEY (dead_letter_queue) REFERENCES pgmq.meta(queue_name) ON DELETE SET NULL;
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_queue_name_fkey FOREIGN KEY (queue_name) REFERENCES pgmq.meta(queue_name) ON DELETE CASCADE;
+
+ALTER TABLE pgmq_settings.group_sweeps ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE pgmq_settings.queues ENABLE ROW LEVEL SECURITY;
 
@@ -7224,8 +7984,8 @@ GRANT ALL ON FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, arc
 REVOKE ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.grant_queue(queue_name text, role name, operations text[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp with time zone, buckets integer, OUT at timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT sent_rate double precision, OUT read_rate double precision, OUT archived_rate double precision, OUT deleted_rate double precision, OUT oldest_seconds double precision) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
@@ -7263,8 +8023,8 @@ GRANT ALL ON FUNCTION pgmq_admin.purge_queue(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.queue_settings(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.queue_settings(queue_name text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
@@ -7378,10 +8138,10 @@ GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_second
 GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO anon;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO anon;
@@ -7448,6 +8208,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_name(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_new_name(queue_name text, queue_type text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.check_not_parked(queue_table text, msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.check_not_parked(queue_table text, msg_ids bigint[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.check_operations(operations text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_owners(tables oid[]) FROM PUBLIC;
@@ -7477,13 +8240,13 @@ REVOKE ALL ON FUNCTION pgmq_gateway.conditions(on_table regclass, role oid, comm
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_archived(archive_table regclass, pages bigint, live_tuples bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_hidden(queue_table regclass, present timestamp with time zone, max_messages bigint, OUT hidden bigint, OUT delayed bigint, OUT parked bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_long_queue(queue_table regclass, pages bigint, few_pages bigint, live_tuples bigint, dead_tuples bigint, present timestamp with time zone, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_messages(queue_table regclass, pages bigint, live_tuples bigint, dead_tuples bigint, OUT messages bigint, OUT exact boolean, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone, OUT sent bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.count_rows(source text, present timestamp with time zone, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT oldest timestamp with time zone, OUT newest timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.count_sent(queue_table regclass) FROM PUBLIC;
 
@@ -7505,7 +8268,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_remains(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.excess_privileges() FROM PUBLIC;
 
@@ -7519,6 +8282,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.first_sample(queue_name text, since timestam
 
 REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.former_group_code() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) TO authenticator;
@@ -7555,6 +8320,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.grant_definer_access(queue_name text) FROM P
 REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.has_group_code(queue_table text, group_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
@@ -7594,6 +8361,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.limited_roles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_functions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_groups(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
@@ -7635,6 +8404,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_definer_access(only_queue text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_group_code() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_privileges(queue_table regclass, archive_table regclass, role oid, operation text) FROM PUBLIC;
@@ -7646,6 +8417,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.missing_service_policies(only_queue text) FR
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_setting_keys() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.open_group_policies(queue_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
 
@@ -7699,7 +8472,7 @@ GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boole
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.request_roles() TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision, OUT parked_share double precision) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
 
@@ -7714,6 +8487,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OU
 
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) TO authenticator;
@@ -7779,6 +8554,8 @@ GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], 
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.arrange_groups(queue_table text, group_limit integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO authenticated;
@@ -7826,12 +8603,28 @@ GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb,
 GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_filter_value(member text, value jsonb, hint text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.check_grouped(name text, vt timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_grouped(name text, vt timestamp with time zone) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_groups(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_id(name text, id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_id(name text, id text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_id(name text, id text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_id(name text, id text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_isolation() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_isolation() TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.check_members(settings jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_promotion(relation oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_promotion(relation oid) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO anon;
@@ -7866,6 +8659,12 @@ GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.create_group_functions(queue_table text, group_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.create_group_index(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.create_group_triggers(queue_table text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO authenticated;
@@ -7886,6 +8685,10 @@ REVOKE ALL ON FUNCTION pgmq_settings.delivery(receipt text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.drop_group_functions(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.drop_group_triggers(queue_table text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.entry_members() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.entry_members() TO anon;
@@ -7913,6 +8716,31 @@ GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.group_condition(name text, parked boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.group_condition(name text, parked boolean) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_expression(row_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.group_expression(row_name text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.group_expression(row_name text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.group_expression(row_name text) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.group_expression(row_name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_functions(queue_table text, group_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_index(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_occupied(queue_table text, group_limit integer, name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.group_occupied(queue_table text, group_limit integer, name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_row_security() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_triggers(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.group_waiting(queue_table text, name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.group_waiting(queue_table text, name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.has_group_index(queue_table text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO authenticated;
@@ -7938,10 +8766,14 @@ GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_settings.is_transient(code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_settings.keep_parked() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.limit_groups(queue_table text, group_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.limit_message_bytes(queue_table text, bytes integer) FROM PUBLIC;
 
@@ -7949,6 +8781,18 @@ REVOKE ALL ON FUNCTION pgmq_settings.living_condition() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.living_condition() TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) FROM PUBLIC;
 
@@ -7982,6 +8826,12 @@ GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO service_r
 REVOKE ALL ON FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_settings.promotion(queue_table text, group_limit integer, groups text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.promotion(queue_table text, group_limit integer, groups text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.promotion_time() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.promotion_time() TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.read_count(n integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO authenticated;
@@ -8007,6 +8857,8 @@ GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) 
 GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.refuse_group_change() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.refuse_message_bytes() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.removal(queue_table text, archiving boolean, condition text) FROM PUBLIC;
@@ -8027,10 +8879,10 @@ GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO anon;
@@ -8096,6 +8948,8 @@ REVOKE ALL ON FUNCTION pgmq_settings.state_expression(present text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.sweep_groups(queue_table text, group_limit integer, after text, until timestamp with time zone, OUT promoted integer, OUT next_group text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;

@@ -18,7 +18,11 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
         where n.nspname in ('pgmq_api', 'pgmq_settings')
     """)
     definers = {name for _, name, definer, _, _ in rows if definer}
-    assert definers == {"pgmq_settings.bury(text,bigint[])"}
+    assert definers == {
+        "pgmq_settings.arrange_groups(text,integer)",
+        "pgmq_settings.bury(text,bigint[])",
+        "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
+    }
     for schema, name, definer, owner, settings in rows:
         assert owner == ("pgmq_definer" if definer else "postgres"), name
         path = '""' if schema == "pgmq_api" or name.endswith("refuse_message_bytes()") else "pg_catalog, pg_temp"

@@ -13,6 +13,8 @@ TOUCHING = "create function public.past() returns void {} language sql as 'delet
 NOTING = "create function public.note() returns trigger language plpgsql as 'begin return null; end'"
 NO_BYPASS = "alter role service_role nobypassrls"
 INHERITING = ("create role lint_worker inherit", "grant service_role to lint_worker")
+GROUPS = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1}')"
+LIMITED = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1, \"max_receives\": 3}')"
 LEVELS = {"service_policy": "error", "notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
 # Other findings are only information.
 MISTAKES = "from pgmq_admin.lint() where level <> 'info'"
@@ -32,6 +34,9 @@ BROKEN = {
     "foreign_trigger": [NOTING, "alter function public.note() owner to service_role",
                         "create trigger t after insert on pgmq.q_q execute function public.note()"],
     "caller_owns": [TOUCHING.format(""), "alter function public.past() owner to anon"],
+    "group_without_max_receives": [GROUPS],
+    "open_groups": [LIMITED, "select pgmq_admin.grant_queue('q', 'anon', '{send}')",
+                    "create policy p on pgmq.q_q to anon using (true)"],
 }  # fmt: skip
 IN_ORDER = {
     "service_policy": [NO_BYPASS, "select pgmq_admin.set_rls('q', true), pgmq_admin.create_queue('other')"],
@@ -50,6 +55,12 @@ IN_ORDER = {
     "foreign_trigger": [NOTING, "create trigger t after insert on pgmq.q_q when (true) execute function public.note()"],
     "caller_owns": ["create function public.other() returns void language sql as ''",
                     "alter function public.other() owner to anon", TOUCHING.format("")],
+    "group_without_max_receives": [LIMITED],
+    "open_groups": [LIMITED, "select pgmq_admin.grant_queue('q', 'anon', '{send}')",
+                    "select pgmq_admin.grant_queue('q', 'authenticated', '{send}')",
+                    "create policy p on pgmq.q_q to anon using (headers ->> 'x-pgmq-group' = 'anon')",
+                    "create policy r on pgmq.q_q to authenticated using (true)",
+                    "create policy s on pgmq.q_q as restrictive to authenticated using (headers ? 'x-pgmq-group')"],
 }  # fmt: skip
 
 

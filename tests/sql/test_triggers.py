@@ -11,6 +11,7 @@ ESCALATE = """create function pg_temp.escalate() returns trigger language plpgsq
     'begin alter role service_role superuser; return null; end'"""
 REPORT = "create function pg_temp.report() returns trigger language plpgsql as $$ begin raise 'ran as %', user; end $$"
 # A call of each SECURITY DEFINER function, on the queue `x`, which notifies.
+SETTINGS = '{"max_message_bytes": 100, "group_limit": 1}'
 CALLS = {
     "pgmq_admin.create_policy": "pgmq_admin.create_policy('x', 'consumer')",
     "pgmq_admin.create_queue": "pgmq_admin.create_queue('y')",
@@ -32,13 +33,15 @@ CALLS = {
     "pgmq_admin.queue_settings": "pgmq_admin.queue_settings('x')",
     "pgmq_admin.revoke_queue": "pgmq_admin.revoke_queue('x', 'anon', '{send}')",
     "pgmq_admin.rights": "pgmq_admin.rights('x')",
-    "pgmq_admin.set_queue_settings": "pgmq_admin.set_queue_settings('x', '{\"max_message_bytes\": 100}')",
+    "pgmq_admin.set_queue_settings": f"pgmq_admin.set_queue_settings('x', '{SETTINGS}')",
     "pgmq_admin.set_rls": "pgmq_admin.set_rls('x', true)",
     "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
     "pgmq_gateway.take_sample": "pgmq_gateway.take_sample(30, 7)",
+    "pgmq_settings.arrange_groups": "pgmq_settings.arrange_groups('q_x', 1)",
     "pgmq_settings.bury": "pgmq_settings.bury('q_x', '{1}')",
+    "pgmq_settings.sweep_groups": "pgmq_settings.sweep_groups('q_x', 1, '', 'infinity')",
 }
 REFUSED = (
     r'^(trigger "\w+" on \S+ (runs a function of role service_role|has a WHEN condition)|table \S+ is owned by role)'
@@ -97,8 +100,9 @@ def attacked(db: Sql) -> Sql:
 
 
 def serve(sql: Sql, call: str) -> None:
-    """Run a call as service_role, or as the login role if that is who calls it."""
-    sql(f"set local role {'authenticator' if call.startswith('pgmq_gateway.') else 'service_role'}")
+    """Run a call as service_role, or as the login role or the owner if that is who calls it."""
+    role = "authenticator" if call.startswith("pgmq_gateway.") else "service_role"
+    sql(f"set local role {'none' if '_groups(' in call else role}")
     sql(f"select * from {call}")
 
 
