@@ -133,3 +133,21 @@ alter table pgmq_settings.group_sweeps enable row level security;
 
 -- Messages of full groups: see the setting group_limit.
 alter table pgmq_gateway.samples add column if not exists parked bigint;
+
+-- The ids of messages that must not be sent twice. Written by functions of pgmq_definer only.
+--
+-- relation    the oid of the queue's table: a queue that was dropped and created again, or restored, has another one
+-- caller      a hash of the role and of the claim `sub`
+-- msg_id      the first message with the id
+-- expires_at  when the id can be used again
+create table if not exists pgmq_settings.deduplication_ids (
+    queue_table text not null,
+    caller bytea not null,
+    deduplication_id text not null,
+    relation oid not null,
+    msg_id bigint,
+    expires_at timestamptz not null,
+    primary key (queue_table, caller, deduplication_id)
+);
+create index if not exists deduplication_ids_expires_at on pgmq_settings.deduplication_ids (expires_at);
+grant select, insert, update, delete on pgmq_settings.deduplication_ids to pgmq_definer;

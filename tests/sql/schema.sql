@@ -369,13 +369,16 @@ begin
         perform pgmq_gateway.check_queue_exists(queue_name);
     end if;
     perform pgmq_gateway.check_foreign_code(
-        array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
+        array[
+            'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
+            pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     end if;
     perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
+    delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
 end;
 $$;
 
@@ -1069,7 +1072,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
+COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, deduplication_seconds, deduplication_by_content, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
 
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1577,14 +1580,14 @@ $$;
 
 COMMENT ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) IS 'Makes a message that was read visible after delay_seconds; without, after the back-off of the queue''s settings: retried; rejected if its receives are used up; stale, gone as for ack. reason: kept in the header x-pgmq-retry.';
 
-CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, group_id text DEFAULT NULL::text) RETURNS SETOF bigint
+CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, group_id text DEFAULT NULL::text, deduplication_id text DEFAULT NULL::text) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, send_at);
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
 begin
     if message is null then
         raise exception 'message must not be null' using
@@ -1594,16 +1597,23 @@ begin
     if settings.is_full then
         perform pgmq_settings.check_not_full(queue_name, settings.is_full);
     end if;
+    if headers is not null or expires_at is not null or group_id is not null then
+        headers := pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id);
+    end if;
+    if deduplication_id is not null or settings.deduplication_by_content then
+        return query
+        select s.msg_id
+        from pgmq_settings.send_once(
+            table_name, settings, array[visible_at], array[message], array[headers], array[deduplication_id]) as s;
+        return;
+    end if;
     return query execute format(
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
-    using
-        visible_at, message,
-        case when headers is null and expires_at is null and group_id is null then null
-            else pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id) end;
+    using visible_at, message, headers;
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the time. expires_at: the time after which it is not delivered any more. group_id: of the messages with the same one, as many as the queue''s group_limit are visible or in flight, in the order in which they were sent.';
+COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text, deduplication_id text) IS 'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the time. expires_at: the time after which it is not delivered any more. group_id: of the messages with the same one, as many as the queue''s group_limit are visible or in flight, in the order in which they were sent. deduplication_id: the caller''s second message with it, within the queue''s deduplication_seconds, is not stored; the id of the first is returned.';
 
 CREATE FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql
@@ -1612,7 +1622,7 @@ CREATE FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_sec
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, null);
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
 begin
     perform pgmq_settings.check_batch(cardinality(messages));
     if array_position(messages, null) is not null then
@@ -1621,7 +1631,15 @@ begin
     end if;
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
-    if cardinality(messages) > 0 then
+    if settings.deduplication_by_content and cardinality(messages) > 0 then
+        return query
+        select s.msg_id
+        from pgmq_settings.send_once(
+            table_name, settings, array_fill(visible_at, array[cardinality(messages)]), messages,
+            array_fill(null::jsonb, array[cardinality(messages)]), array_fill(null::text, array[cardinality(messages)])
+        ) with ordinality as s (msg_id, duplicate, place)
+        order by s.place;
+    elsif cardinality(messages) > 0 then
         return query execute pgmq_settings.send_statement(table_name)
         using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
     end if;
@@ -1636,13 +1654,21 @@ CREATE FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) RETURNS TA
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
     batch record;
 begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
-    if settings.group_limit is not null then
+    if settings.deduplication_by_content or array_remove(batch.ids, null) <> '{}' then
+        return query
+        select s.place::integer - 1, s.msg_id, s.duplicate
+        from pgmq_settings.send_once(
+            table_name, settings, batch.times, batch.messages, batch.headers, batch.ids
+        ) with ordinality as s (msg_id, duplicate, place)
+        order by s.place;
+        return;
+    elsif settings.group_limit is not null then
         perform pgmq_settings.lock_groups(table_name, array(
             select h ->> 'x-pgmq-group' from pg_catalog.unnest(batch.headers) as h));
     end if;
@@ -1653,7 +1679,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: [{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60, "group_id": "…"}]';
+COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message, and whether that is a duplicate: of an earlier message with its deduplication_id. entries: [{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60, "group_id": "…", "deduplication_id": "…"}]';
 
 CREATE FUNCTION pgmq_api.settle(queue_name text, acks text[] DEFAULT '{}'::text[], archives text[] DEFAULT '{}'::text[], retries jsonb DEFAULT '[]'::jsonb, rejects jsonb DEFAULT '[]'::jsonb, extensions jsonb DEFAULT '[]'::jsonb, strict boolean DEFAULT false) RETURNS TABLE(receipt text, outcome text)
     LANGUAGE plpgsql
@@ -2824,6 +2850,27 @@ CREATE FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value 
     select 'default privileges of ' || current_user, format('schema %s of database %s', n.oid, d.oid)
     from pg_namespace as n, pg_database as d
     where n.nspname = 'pgmq' and d.datname = current_database();
+$$;
+
+CREATE FUNCTION pgmq_gateway.delete_expired_ids(max_ids integer DEFAULT 5000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    deleted integer;
+begin
+    perform pgmq_gateway.check_foreign_code(array['pgmq_settings.deduplication_ids'::regclass]);
+    delete from pgmq_settings.deduplication_ids as d
+    where (d.queue_table, d.caller, d.deduplication_id) in (
+        select e.queue_table, e.caller, e.deduplication_id from pgmq_settings.deduplication_ids as e
+        where e.expires_at <= clock_timestamp()
+        order by e.expires_at
+        limit max_ids
+        for update skip locked
+    );
+    get diagnostics deleted = row_count;
+    return deleted;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) RETURNS boolean
@@ -6072,6 +6119,16 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.check_deduplication() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    lock table pgmq_settings.deduplication_ids in row exclusive mode;
+    perform pgmq_settings.check_promotion('pgmq_settings.deduplication_ids'::regclass::oid);
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.check_entries(entries jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6441,6 +6498,46 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) RETURNS TABLE(id text, msg_id bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $$
+#variable_conflict use_column
+declare
+    relation constant oid := to_regclass(format('pgmq.%I', queue_table));
+    claimed text[];
+begin
+    perform pgmq_settings.check_deduplication();
+    with made as (
+        insert into pgmq_settings.deduplication_ids as d (
+            queue_table, caller, deduplication_id, relation, expires_at
+        )
+        select
+            claim_ids.queue_table, claim_ids.caller, i.id, relation,
+            clock_timestamp() + make_interval(secs => claim_ids.seconds)
+        from (select distinct u.id from unnest(ids) as u (id) where u.id is not null order by u.id) as i
+        on conflict (queue_table, caller, deduplication_id) do update
+        set relation = excluded.relation, expires_at = excluded.expires_at, msg_id = null
+        where d.relation <> excluded.relation or d.expires_at <= clock_timestamp()
+        returning deduplication_id
+    )
+    select coalesce(array_agg(m.deduplication_id), '{}') into claimed from made as m;
+    return query
+    select d.deduplication_id, d.msg_id
+    from pgmq_settings.deduplication_ids as d
+    where d.queue_table = claim_ids.queue_table and d.caller = claim_ids.caller
+      and d.deduplication_id = any (ids) and d.deduplication_id <> all (claimed);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+$$;
+
 CREATE FUNCTION pgmq_settings.create_group_functions(queue_table text, group_limit integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6516,6 +6613,14 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.deduplication_caller() RETURNS bytea
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select sha256(convert_to(concat_ws(
+        e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+$$;
+
 CREATE FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) RETURNS double precision
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6589,7 +6694,8 @@ CREATE FUNCTION pgmq_settings.entry_members() RETURNS TABLE(member text, type te
         ('send_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_in', 'number', 'Use a whole number of seconds.'),
-        ('group_id', 'string', 'Use a string of 1 to 128 characters.');
+        ('group_id', 'string', 'Use a string of 1 to 128 characters.'),
+        ('deduplication_id', 'string', 'Use a string of 1 to 128 characters.');
 $$;
 
 CREATE FUNCTION pgmq_settings.expiry_text(at timestamp with time zone) RETURNS text
@@ -7025,6 +7131,8 @@ CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, sm
         ('max_message_bytes', 'number', 1, 16777216, null, null),
         ('max_messages', 'number', 1, 9007199254740991, null, null),
         ('group_limit', 'number', 1, 1000, null, null),
+        ('deduplication_seconds', 'number', 1, 604800, null, '300'),
+        ('deduplication_by_content', 'boolean', null, null, null, 'false'),
         ('paused', 'boolean', null, null, null, 'false');
 $$;
 
@@ -7176,7 +7284,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) RETURNS record
+CREATE FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[], OUT ids text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -7194,8 +7302,9 @@ begin
         array_agg(pgmq_settings.sent_headers(e.value -> 'headers', coalesce(
             (e.value ->> 'expires_at')::timestamptz,
             clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)),
-            e.vt, e.value ->> 'group_id') order by e.place)
-    into times, messages, headers
+            e.vt, e.value ->> 'group_id') order by e.place),
+        array_agg(e.value ->> 'deduplication_id' order by e.place)
+    into times, messages, headers, ids
     from (
         select
             l.value, l.place,
@@ -7253,6 +7362,21 @@ begin
         'then (extract(epoch from %1$s.enqueued_at) * 1000000)::bigint else 0 end)', row_name);
 end;
 $_$;
+
+CREATE FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $$
+begin
+    perform pgmq_settings.check_deduplication();
+    update pgmq_settings.deduplication_ids as d
+    set msg_id = i.msg_id
+    from unnest(ids, msg_ids) as i (id, msg_id)
+    where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller and d.deduplication_id = i.id
+      and d.msg_id is null;
+end;
+$$;
 
 CREATE FUNCTION pgmq_settings.redrive_statement(source text, target text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -7356,6 +7480,54 @@ begin
         coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
         present - make_interval(secs => settings.message_keep_seconds);
     return affected;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) RETURNS TABLE(msg_id bigint, duplicate boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    caller constant bytea := pgmq_settings.deduplication_caller();
+    known jsonb;
+    sent_places integer[];
+    sent bigint[];
+begin
+    perform pgmq_settings.check_id('deduplication_id', i) from unnest(ids) as i;
+    if settings.deduplication_by_content then
+        ids := array(
+            select coalesce(u.id, pgmq_settings.content_id(u.message, u.headers))
+            from unnest(ids, messages, headers) with ordinality as u (id, message, headers, place) order by u.place);
+    end if;
+    select coalesce(jsonb_object_agg(c.id, c.msg_id), '{}') into known
+    from pgmq_settings.claim_ids(queue_table, caller, ids, coalesce(settings.deduplication_seconds, 300)) as c;
+    if settings.group_limit is not null then
+        perform pgmq_settings.lock_groups(queue_table, array(
+            select h ->> 'x-pgmq-group' from unnest(headers) as h));
+    end if;
+    sent_places := array(
+        select e.place from (
+            select u.id, u.place, row_number() over (partition by u.id order by u.place) as nth
+            from unnest(ids) with ordinality as u (id, place)
+        ) as e
+        where e.id is null or e.nth = 1 and not known ? e.id
+        order by e.place);
+    execute format('with sent as (%s) select array_agg(s.msg_id order by s.msg_id) from sent as s',
+        pgmq_settings.send_statement(queue_table))
+    into sent
+    using
+        array(select times[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
+        array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
+        array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
+    perform pgmq_settings.record_ids(
+        queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
+    return query
+    select
+        coalesce(s.msg_id, (known ->> e.id)::bigint, first_value(s.msg_id) over (partition by e.id order by e.place)),
+        s.msg_id is null
+    from unnest(ids) with ordinality as e (id, place)
+    left join unnest(sent_places, sent) as s (place, msg_id) on s.place = e.place
+    order by e.place;
 end;
 $$;
 
@@ -7849,6 +8021,15 @@ CREATE TABLE pgmq_gateway.shipped (
 
 COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the installer made, with the md5 of each.';
 
+CREATE TABLE pgmq_settings.deduplication_ids (
+    queue_table text NOT NULL,
+    caller bytea NOT NULL,
+    deduplication_id text NOT NULL,
+    relation oid NOT NULL,
+    msg_id bigint,
+    expires_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE pgmq_settings.group_sweeps (
     queue_table text NOT NULL,
     last_group text NOT NULL
@@ -7893,6 +8074,9 @@ ALTER TABLE ONLY pgmq_gateway.samples
 ALTER TABLE ONLY pgmq_gateway.shipped
     ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
+ALTER TABLE ONLY pgmq_settings.deduplication_ids
+    ADD CONSTRAINT deduplication_ids_pkey PRIMARY KEY (queue_table, caller, deduplication_id);
+
 ALTER TABLE ONLY pgmq_settings.group_sweeps
     ADD CONSTRAINT group_sweeps_pkey PRIMARY KEY (queue_table);
 
@@ -7903,6 +8087,8 @@ ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_queue_name_key UNIQUE (queue_name);
 
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
+
+CREATE INDEX deduplication_ids_expires_at ON pgmq_settings.deduplication_ids USING btree (expires_at);
 
 ALTER TABLE ONLY pgmq_settings.group_sweeps
     ADD CONSTRAINT group_sweeps_queue_table_fkey FOREIGN KEY (queue_table) REFERENCES pgmq_settings.queues(queue_table) ON DELETE CASCADE;
@@ -8138,10 +8324,10 @@ GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_second
 GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer, reason text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO anon;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text, deduplication_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text, deduplication_id text) TO anon;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text, deduplication_id text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer, headers jsonb, send_at timestamp with time zone, expires_at timestamp with time zone, group_id text, deduplication_id text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO anon;
@@ -8260,6 +8446,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seco
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.delete_expired_ids(max_ids integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) TO authenticator;
@@ -8588,6 +8776,9 @@ GRANT ALL ON FUNCTION pgmq_settings.check_burial(queue_table text, target text) 
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_dead_letter_queue(queue_name text, dead_letter_queue text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_settings.check_deduplication() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_deduplication() TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO authenticated;
@@ -8659,6 +8850,16 @@ GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.create_group_functions(queue_table text, group_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.create_group_index(queue_table text) FROM PUBLIC;
@@ -8675,6 +8876,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) FROM PUBLI
 GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.deduplication_caller() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.deduplication_caller() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.deduplication_caller() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.deduplication_caller() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO anon;
@@ -8837,10 +9043,10 @@ GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.read_count(n integer) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[]) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[], OUT ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[], OUT ids text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[], OUT ids text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.read_entries(entries jsonb, OUT times timestamp with time zone[], OUT messages jsonb[], OUT headers jsonb[], OUT ids text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.read_statement(queue_table text, conditional boolean, living boolean) TO anon;
@@ -8851,6 +9057,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) FROM PUBL
 GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO anon;
@@ -8873,6 +9084,11 @@ GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[],
 
 REVOKE ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO anon;
@@ -8959,6 +9175,8 @@ GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at ti
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
 
 GRANT SELECT ON TABLE pgmq_gateway.shipped TO authenticator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pgmq_settings.deduplication_ids TO pgmq_definer;
 
 GRANT SELECT ON TABLE pgmq_settings.settings TO anon;
 GRANT SELECT ON TABLE pgmq_settings.settings TO authenticated;

@@ -14,7 +14,8 @@ from tests.sql.leases import prepare
 DEFAULTS = {
     "lease_seconds": 30, "max_receives": None, "dead_letter_queue": None, "backoff": "none", "backoff_seconds": 10,
     "backoff_max_seconds": 3600, "backoff_jitter": 0.2, "on_expiry": "delete", "message_keep_seconds": None,
-    "archive_keep_seconds": None, "max_message_bytes": None, "max_messages": None, "group_limit": None,
+    "archive_keep_seconds": None, "max_message_bytes": None, "max_messages": None,
+    "group_limit": None, "deduplication_seconds": 300, "deduplication_by_content": False,
     "paused": False,
 }  # fmt: skip
 QUEUES = ("a", "b", "c")
@@ -65,6 +66,8 @@ def test_settings_name_only_changes_and_null_restores_a_default(db: Sql) -> None
         ("archive_keep_seconds", [60, 315360000], [59, 315360001]),
         ("max_message_bytes", [1, 16777216], [0, 16777217]),
         ("max_messages", [1, 10**15], [0, -1]),
+        ("deduplication_seconds", [1, 604800, None], [0, 604801]),
+        ("deduplication_by_content", [True, False], [0, "true"]),
         ("group_limit", [1, 1000, None], [0, 1001, 1.5, "1"]),
         ("paused", [True, False], [0, "true"]),
         ("dead_letter_queue", ["b"], [1, True]),

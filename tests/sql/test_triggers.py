@@ -41,6 +41,8 @@ CALLS = {
     "pgmq_gateway.take_sample": "pgmq_gateway.take_sample(30, 7)",
     "pgmq_settings.arrange_groups": "pgmq_settings.arrange_groups('q_x', 1)",
     "pgmq_settings.bury": "pgmq_settings.bury('q_x', '{1}')",
+    "pgmq_settings.claim_ids": "pgmq_settings.claim_ids('q_x', '', '{a}', 300)",
+    "pgmq_settings.record_ids": "pgmq_settings.record_ids('q_x', '', '{a}', '{1}')",
     "pgmq_settings.sweep_groups": "pgmq_settings.sweep_groups('q_x', 1, '', 'infinity')",
 }
 REFUSED = (

@@ -46,8 +46,8 @@ $set$;
 comment on function pgmq_admin.set_queue_settings is
     'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, '
     'dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, '
-    'message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, paused. null restores a '
-    'default. Clients that must obey queue settings use pgmq_api.';
+    'message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, deduplication_seconds, '
+    'deduplication_by_content, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
 revoke all on function pgmq_admin.set_queue_settings from public;
 grant execute on function pgmq_admin.set_queue_settings to service_role;
 

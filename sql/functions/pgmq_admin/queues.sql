@@ -86,13 +86,16 @@ begin
         perform pgmq_gateway.check_queue_exists(queue_name);
     end if;
     perform pgmq_gateway.check_foreign_code(
-        array['pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, pgmq_gateway.partman_config()]);
+        array[
+            'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
+            pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
     end if;
     perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
+    delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
 end;
 $drop$;
 comment on function pgmq_admin.drop_queue is

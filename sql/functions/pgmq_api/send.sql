@@ -5,7 +5,8 @@ create or replace function pgmq_api.send(
     headers jsonb default null,
     send_at timestamptz default null,
     expires_at timestamptz default null,
-    group_id text default null
+    group_id text default null,
+    deduplication_id text default null
 )
 returns setof bigint
 language plpgsql
@@ -14,7 +15,7 @@ as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, send_at);
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
 begin
     if message is null then
         raise exception 'message must not be null' using
@@ -24,20 +25,29 @@ begin
     if settings.is_full then
         perform pgmq_settings.check_not_full(queue_name, settings.is_full);
     end if;
+    if headers is not null or expires_at is not null or group_id is not null then
+        headers := pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id);
+    end if;
+    if deduplication_id is not null or settings.deduplication_by_content then
+        return query
+        select s.msg_id
+        from pgmq_settings.send_once(
+            table_name, settings, array[visible_at], array[message], array[headers], array[deduplication_id]) as s;
+        return;
+    end if;
     return query execute format(
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
-    using
-        visible_at, message,
-        case when headers is null and expires_at is null and group_id is null then null
-            else pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id) end;
+    using visible_at, message, headers;
 end;
 $send$;
-comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text) is
+comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text, text) is
     'Adds a message to a queue and returns its id. sleep_seconds: the delay until it becomes visible; or send_at: the '
     'time. expires_at: the time after which it is not delivered any more. group_id: of the messages with the same one, as '
-    'many as the queue''s group_limit are visible or in flight, in the order in which they were sent.';
-revoke all on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text) from public;
-grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text)
+    'many as the queue''s group_limit are visible or in flight, in the order in which they were sent. deduplication_id: the '
+    'caller''s second message with it, within the queue''s deduplication_seconds, is not stored; the id of the first is '
+    'returned.';
+revoke all on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text, text) from public;
+grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text, text)
     to anon, authenticated, service_role;
 
 create or replace function pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
@@ -48,7 +58,7 @@ as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     visible_at constant timestamptz := pgmq_settings.visible_at(sleep_seconds, null);
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
 begin
     perform pgmq_settings.check_batch(cardinality(messages));
     if array_position(messages, null) is not null then
@@ -57,7 +67,15 @@ begin
     end if;
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
-    if cardinality(messages) > 0 then
+    if settings.deduplication_by_content and cardinality(messages) > 0 then
+        return query
+        select s.msg_id
+        from pgmq_settings.send_once(
+            table_name, settings, array_fill(visible_at, array[cardinality(messages)]), messages,
+            array_fill(null::jsonb, array[cardinality(messages)]), array_fill(null::text, array[cardinality(messages)])
+        ) with ordinality as s (msg_id, duplicate, place)
+        order by s.place;
+    elsif cardinality(messages) > 0 then
         return query execute pgmq_settings.send_statement(table_name)
         using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
     end if;
@@ -75,13 +93,21 @@ set search_path = ''
 as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
-    settings pgmq_settings.settings;
+    settings pgmq_settings.queues;
     batch record;
 begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     perform pgmq_settings.check_not_full(queue_name, settings.is_full);
-    if settings.group_limit is not null then
+    if settings.deduplication_by_content or array_remove(batch.ids, null) <> '{}' then
+        return query
+        select s.place::integer - 1, s.msg_id, s.duplicate
+        from pgmq_settings.send_once(
+            table_name, settings, batch.times, batch.messages, batch.headers, batch.ids
+        ) with ordinality as s (msg_id, duplicate, place)
+        order by s.place;
+        return;
+    elsif settings.group_limit is not null then
         perform pgmq_settings.lock_groups(table_name, array(
             select h ->> 'x-pgmq-group' from pg_catalog.unnest(batch.headers) as h));
     end if;
@@ -92,8 +118,9 @@ begin
 end;
 $send$;
 comment on function pgmq_api.send_entries(text, jsonb) is
-    'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message. entries: '
+    'Adds messages to a queue, all or none, and returns for each entry, counted from 0, the id of its message, and whether '
+    'that is a duplicate: of an earlier message with its deduplication_id. entries: '
     '[{"message": …, "headers": {…}, "sleep_seconds": 5, "send_at": "…", "expires_at": "…", "expires_in": 60, '
-    '"group_id": "…"}]';
+    '"group_id": "…", "deduplication_id": "…"}]';
 revoke all on function pgmq_api.send_entries(text, jsonb) from public;
 grant execute on function pgmq_api.send_entries(text, jsonb) to anon, authenticated, service_role;

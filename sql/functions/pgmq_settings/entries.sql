@@ -14,7 +14,8 @@ as $members$
         ('send_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_at', 'string', 'Use a time as in "2026-12-31T23:59:59Z".'),
         ('expires_in', 'number', 'Use a whole number of seconds.'),
-        ('group_id', 'string', 'Use a string of 1 to 128 characters.');
+        ('group_id', 'string', 'Use a string of 1 to 128 characters.'),
+        ('deduplication_id', 'string', 'Use a string of 1 to 128 characters.');
 $members$;
 revoke all on function pgmq_settings.entry_members from public;
 grant execute on function pgmq_settings.entry_members to anon, authenticated, service_role;
@@ -64,9 +65,9 @@ $check$;
 revoke all on function pgmq_settings.check_entries from public;
 grant execute on function pgmq_settings.check_entries to anon, authenticated, service_role;
 
--- The times, messages and headers of entries, in their order.
+-- The times, messages, headers and ids for deduplication of entries, in their order.
 create or replace function pgmq_settings.read_entries(
-    entries jsonb, out times timestamptz[], out messages jsonb[], out headers jsonb[]
+    entries jsonb, out times timestamptz[], out messages jsonb[], out headers jsonb[], out ids text[]
 )
 language plpgsql
 volatile
@@ -86,8 +87,9 @@ begin
         array_agg(pgmq_settings.sent_headers(e.value -> 'headers', coalesce(
             (e.value ->> 'expires_at')::timestamptz,
             clock_timestamp() + make_interval(secs => (e.value ->> 'expires_in')::integer)),
-            e.vt, e.value ->> 'group_id') order by e.place)
-    into times, messages, headers
+            e.vt, e.value ->> 'group_id') order by e.place),
+        array_agg(e.value ->> 'deduplication_id' order by e.place)
+    into times, messages, headers, ids
     from (
         select
             l.value, l.place,

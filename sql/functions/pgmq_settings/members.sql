@@ -25,6 +25,8 @@ as $members$
         ('max_message_bytes', 'number', 1, 16777216, null, null),
         ('max_messages', 'number', 1, 9007199254740991, null, null),
         ('group_limit', 'number', 1, 1000, null, null),
+        ('deduplication_seconds', 'number', 1, 604800, null, '300'),
+        ('deduplication_by_content', 'boolean', null, null, null, 'false'),
         ('paused', 'boolean', null, null, null, 'false');
 $members$;
 revoke all on function pgmq_settings.members from public;

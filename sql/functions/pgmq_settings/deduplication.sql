@@ -1,0 +1,166 @@
+-- Deduplication: within some time, a caller's second message with an id is not stored, and the id of the first one is
+-- returned.
+--
+-- Why SECURITY DEFINER, of pgmq_definer: callers have no privileges on the table of ids. The ids are those of one caller,
+-- so that no caller can use up those of another or learn that they exist. A function cannot know who its caller's caller
+-- is, so the caller is an argument: in SQL, a role that can execute these functions can name another one, and so keep its
+-- messages out for some days, but neither read nor change any. The insert itself is the caller's.
+
+-- Who sends: the role, and the claim `sub`.
+create or replace function pgmq_settings.deduplication_caller()
+returns bytea
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $caller$
+    select sha256(convert_to(concat_ws(
+        e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+$caller$;
+revoke all on function pgmq_settings.deduplication_caller from public;
+grant execute on function pgmq_settings.deduplication_caller to anon, authenticated, service_role;
+
+-- The id of a message without one, by its content. A time of expiry differs each time, and is left out.
+create or replace function pgmq_settings.content_id(message jsonb, headers jsonb)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $id$
+    select encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+$id$;
+revoke all on function pgmq_settings.content_id from public;
+grant execute on function pgmq_settings.content_id to anon, authenticated, service_role;
+
+-- Raises if writing the table of ids would run code of other roles.
+create or replace function pgmq_settings.check_deduplication()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    lock table pgmq_settings.deduplication_ids in row exclusive mode;
+    perform pgmq_settings.check_promotion('pgmq_settings.deduplication_ids'::regclass::oid);
+end;
+$check$;
+revoke all on function pgmq_settings.check_deduplication from public;
+grant execute on function pgmq_settings.check_deduplication to pgmq_definer;
+
+-- Claims ids for the messages that the transaction is about to send, and returns those that were used before, with their
+-- messages. In the order of the ids, so that two batches cannot deadlock; an id that another transaction has just claimed
+-- is waited for.
+create or replace function pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer)
+returns table (id text, msg_id bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $claim$
+#variable_conflict use_column
+declare
+    relation constant oid := to_regclass(format('pgmq.%I', queue_table));
+    claimed text[];
+begin
+    perform pgmq_settings.check_deduplication();
+    with made as (
+        insert into pgmq_settings.deduplication_ids as d (
+            queue_table, caller, deduplication_id, relation, expires_at
+        )
+        select
+            claim_ids.queue_table, claim_ids.caller, i.id, relation,
+            clock_timestamp() + make_interval(secs => claim_ids.seconds)
+        from (select distinct u.id from unnest(ids) as u (id) where u.id is not null order by u.id) as i
+        on conflict (queue_table, caller, deduplication_id) do update
+        set relation = excluded.relation, expires_at = excluded.expires_at, msg_id = null
+        where d.relation <> excluded.relation or d.expires_at <= clock_timestamp()
+        returning deduplication_id
+    )
+    select coalesce(array_agg(m.deduplication_id), '{}') into claimed from made as m;
+    return query
+    select d.deduplication_id, d.msg_id
+    from pgmq_settings.deduplication_ids as d
+    where d.queue_table = claim_ids.queue_table and d.caller = claim_ids.caller
+      and d.deduplication_id = any (ids) and d.deduplication_id <> all (claimed);
+end;
+$claim$;
+revoke all on function pgmq_settings.claim_ids from public;
+grant execute on function pgmq_settings.claim_ids to anon, authenticated, service_role;
+alter function pgmq_settings.claim_ids owner to pgmq_definer;
+
+-- Records the messages of ids that this transaction has claimed.
+create or replace function pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $record$
+begin
+    perform pgmq_settings.check_deduplication();
+    update pgmq_settings.deduplication_ids as d
+    set msg_id = i.msg_id
+    from unnest(ids, msg_ids) as i (id, msg_id)
+    where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller and d.deduplication_id = i.id
+      and d.msg_id is null;
+end;
+$record$;
+revoke all on function pgmq_settings.record_ids from public;
+grant execute on function pgmq_settings.record_ids to anon, authenticated, service_role;
+alter function pgmq_settings.record_ids owner to pgmq_definer;
+
+-- Sends messages, except those whose id was used before, or by an earlier one of the same call. Returns a row for each, in
+-- order. A statement that inserts none still needs the privileges. Ids are claimed before the slots of groups are locked,
+-- always, because both can wait.
+--
+-- ids  null for messages without one
+create or replace function pgmq_settings.send_once(
+    queue_table text, settings pgmq_settings.queues, times timestamptz[], messages jsonb[], headers jsonb[], ids text[]
+)
+returns table (msg_id bigint, duplicate boolean)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $send$
+declare
+    caller constant bytea := pgmq_settings.deduplication_caller();
+    known jsonb;
+    sent_places integer[];
+    sent bigint[];
+begin
+    perform pgmq_settings.check_id('deduplication_id', i) from unnest(ids) as i;
+    if settings.deduplication_by_content then
+        ids := array(
+            select coalesce(u.id, pgmq_settings.content_id(u.message, u.headers))
+            from unnest(ids, messages, headers) with ordinality as u (id, message, headers, place) order by u.place);
+    end if;
+    select coalesce(jsonb_object_agg(c.id, c.msg_id), '{}') into known
+    from pgmq_settings.claim_ids(queue_table, caller, ids, coalesce(settings.deduplication_seconds, 300)) as c;
+    if settings.group_limit is not null then
+        perform pgmq_settings.lock_groups(queue_table, array(
+            select h ->> 'x-pgmq-group' from unnest(headers) as h));
+    end if;
+    sent_places := array(
+        select e.place from (
+            select u.id, u.place, row_number() over (partition by u.id order by u.place) as nth
+            from unnest(ids) with ordinality as u (id, place)
+        ) as e
+        where e.id is null or e.nth = 1 and not known ? e.id
+        order by e.place);
+    execute format('with sent as (%s) select array_agg(s.msg_id order by s.msg_id) from sent as s',
+        pgmq_settings.send_statement(queue_table))
+    into sent
+    using
+        array(select times[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
+        array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
+        array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
+    perform pgmq_settings.record_ids(
+        queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
+    return query
+    select
+        coalesce(s.msg_id, (known ->> e.id)::bigint, first_value(s.msg_id) over (partition by e.id order by e.place)),
+        s.msg_id is null
+    from unnest(ids) with ordinality as e (id, place)
+    left join unnest(sent_places, sent) as s (place, msg_id) on s.place = e.place
+    order by e.place;
+end;
+$send$;
+revoke all on function pgmq_settings.send_once from public;
+grant execute on function pgmq_settings.send_once to anon, authenticated, service_role;
