@@ -1601,10 +1601,7 @@ begin
         headers := pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id);
     end if;
     if deduplication_id is not null or settings.deduplication_by_content then
-        return query
-        select s.msg_id
-        from pgmq_settings.send_once(
-            table_name, settings, array[visible_at], array[message], array[headers], array[deduplication_id]) as s;
+        return next pgmq_settings.send_one(table_name, settings, visible_at, message, headers, deduplication_id);
         return;
     end if;
     return query execute format(
@@ -6502,6 +6499,8 @@ CREATE FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -6532,10 +6531,12 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_settings.content_id(message jsonb, headers jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+begin
+    return encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+end;
 $$;
 
 CREATE FUNCTION pgmq_settings.create_group_functions(queue_table text, group_limit integer) RETURNS void
@@ -6614,11 +6615,13 @@ end;
 $_$;
 
 CREATE FUNCTION pgmq_settings.deduplication_caller() RETURNS bytea
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select sha256(convert_to(concat_ws(
+begin
+    return sha256(convert_to(concat_ws(
         e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+end;
 $$;
 
 CREATE FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) RETURNS double precision
@@ -7367,14 +7370,16 @@ CREATE FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids tex
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
+    SET enable_seqscan TO 'off'
     AS $$
 begin
     perform pgmq_settings.check_deduplication();
-    update pgmq_settings.deduplication_ids as d
-    set msg_id = i.msg_id
-    from unnest(ids, msg_ids) as i (id, msg_id)
-    where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller and d.deduplication_id = i.id
-      and d.msg_id is null;
+    for place in 1..cardinality(ids) loop
+        update pgmq_settings.deduplication_ids as d
+        set msg_id = msg_ids[place]
+        where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller
+          and d.deduplication_id = ids[place] and d.msg_id is null;
+    end loop;
 end;
 $$;
 
@@ -7530,6 +7535,27 @@ begin
     order by e.place;
 end;
 $$;
+
+CREATE FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.queues, vt timestamp with time zone, message jsonb, headers jsonb, id text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    caller constant bytea := pgmq_settings.deduplication_caller();
+    sent bigint;
+begin
+    perform pgmq_settings.check_id('deduplication_id', id);
+    id := coalesce(id, pgmq_settings.content_id(message, headers));
+    select c.msg_id into sent
+    from pgmq_settings.claim_ids(queue_table, caller, array[id], coalesce(settings.deduplication_seconds, 300)) as c;
+    if not found then
+        execute format('insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', queue_table)
+        into sent using vt, message, headers;
+        perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    end if;
+    return sent;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_settings.send_statement(queue_table text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -9089,6 +9115,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_s
 GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.send_once(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], messages jsonb[], headers jsonb[], ids text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.queues, vt timestamp with time zone, message jsonb, headers jsonb, id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.queues, vt timestamp with time zone, message jsonb, headers jsonb, id text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.queues, vt timestamp with time zone, message jsonb, headers jsonb, id text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.queues, vt timestamp with time zone, message jsonb, headers jsonb, id text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO anon;

@@ -29,10 +29,7 @@ begin
         headers := pgmq_settings.sent_headers(headers, expires_at, visible_at, group_id);
     end if;
     if deduplication_id is not null or settings.deduplication_by_content then
-        return query
-        select s.msg_id
-        from pgmq_settings.send_once(
-            table_name, settings, array[visible_at], array[message], array[headers], array[deduplication_id]) as s;
+        return next pgmq_settings.send_one(table_name, settings, visible_at, message, headers, deduplication_id);
         return;
     end if;
     return query execute format(

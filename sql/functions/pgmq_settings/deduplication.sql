@@ -5,16 +5,20 @@
 -- so that no caller can use up those of another or learn that they exist. A function cannot know who its caller's caller
 -- is, so the caller is an argument: in SQL, a role that can execute these functions can name another one, and so keep its
 -- messages out for some days, but neither read nor change any. The insert itself is the caller's.
+--
+-- Settings: a plan for the arguments of each call would cost more than it saves, and the table can grow.
 
 -- Who sends: the role, and the claim `sub`.
 create or replace function pgmq_settings.deduplication_caller()
 returns bytea
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $caller$
-    select sha256(convert_to(concat_ws(
+begin
+    return sha256(convert_to(concat_ws(
         e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+end;
 $caller$;
 revoke all on function pgmq_settings.deduplication_caller from public;
 grant execute on function pgmq_settings.deduplication_caller to anon, authenticated, service_role;
@@ -22,11 +26,13 @@ grant execute on function pgmq_settings.deduplication_caller to anon, authentica
 -- The id of a message without one, by its content. A time of expiry differs each time, and is left out.
 create or replace function pgmq_settings.content_id(message jsonb, headers jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $id$
-    select encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+begin
+    return encode(sha256(convert_to(concat_ws(e'\n', message, headers - 'x-pgmq-expires'), 'UTF8')), 'hex');
+end;
 $id$;
 revoke all on function pgmq_settings.content_id from public;
 grant execute on function pgmq_settings.content_id to anon, authenticated, service_role;
@@ -54,6 +60,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $claim$
 #variable_conflict use_column
 declare
@@ -93,19 +101,48 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
+set enable_seqscan = off
 as $record$
 begin
     perform pgmq_settings.check_deduplication();
-    update pgmq_settings.deduplication_ids as d
-    set msg_id = i.msg_id
-    from unnest(ids, msg_ids) as i (id, msg_id)
-    where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller and d.deduplication_id = i.id
-      and d.msg_id is null;
+    for place in 1..cardinality(ids) loop
+        update pgmq_settings.deduplication_ids as d
+        set msg_id = msg_ids[place]
+        where d.queue_table = record_ids.queue_table and d.caller = record_ids.caller
+          and d.deduplication_id = ids[place] and d.msg_id is null;
+    end loop;
 end;
 $record$;
 revoke all on function pgmq_settings.record_ids from public;
 grant execute on function pgmq_settings.record_ids to anon, authenticated, service_role;
 alter function pgmq_settings.record_ids owner to pgmq_definer;
+
+-- Sends a message, unless its id was used before, and returns its id, or that of the first one.
+create or replace function pgmq_settings.send_one(
+    queue_table text, settings pgmq_settings.queues, vt timestamptz, message jsonb, headers jsonb, id text
+)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $send$
+declare
+    caller constant bytea := pgmq_settings.deduplication_caller();
+    sent bigint;
+begin
+    perform pgmq_settings.check_id('deduplication_id', id);
+    id := coalesce(id, pgmq_settings.content_id(message, headers));
+    select c.msg_id into sent
+    from pgmq_settings.claim_ids(queue_table, caller, array[id], coalesce(settings.deduplication_seconds, 300)) as c;
+    if not found then
+        execute format('insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', queue_table)
+        into sent using vt, message, headers;
+        perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    end if;
+    return sent;
+end;
+$send$;
+revoke all on function pgmq_settings.send_one from public;
+grant execute on function pgmq_settings.send_one to anon, authenticated, service_role;
 
 -- Sends messages, except those whose id was used before, or by an earlier one of the same call. Returns a row for each, in
 -- order. A statement that inserts none still needs the privileges. Ids are claimed before the slots of groups are locked,
