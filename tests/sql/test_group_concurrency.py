@@ -76,7 +76,10 @@ class Traffic:
                     if self.consume_some(connection, n=random.sample(range(1, 5), 1)[0]):
                         random.sample([connection.commit] * 4 + [connection.rollback], 1)[0]()
                         continue
-                    connection.execute("select pgmq_gateway.sweep_groups(1000)")
+                    connection.execute(
+                        "select pgmq_settings.sweep_groups(%s, %s, '', clock_timestamp() + interval '1 minute')",
+                        (f"q_{self.queue}", self.limit),
+                    )
                     ((left,),) = connection.execute(f"select count(*) from pgmq.q_{self.queue}".encode()).fetchall()
                     connection.commit()
                     finished = produced and left == 0
@@ -116,7 +119,8 @@ class Traffic:
 
     @contextmanager
     def connected(self, name: str) -> Iterator[Connection]:
-        connection = psycopg.connect(self.uri, application_name=name)
+        # pgmq's own send_batch can deadlock.
+        connection = psycopg.connect(self.uri, application_name=name, options="-c deadlock_timeout=20ms")
         try:
             yield connection
         finally:
