@@ -609,3 +609,71 @@ async def test_install_removes_the_code_of_a_renamed_queue(owner: Sql, grouped: 
     for table in (f"q_{queue}", f"q_{queue}2"):
         assert owner(CODE, table)[0][:2] == (0, 0)
     assert states(owner, f"{queue}2") == {1: "visible", 2: "visible"}
+
+
+def test_pgmq_definer_without_bypassrls_sees_all_messages_by_its_policy(
+    owner: Sql, grouped: Grouped, worker: str
+) -> None:
+    with transaction(owner):
+        owner("alter role pgmq_definer nobypassrls")
+        queue = grouped()
+        owner(f"alter table pgmq.q_{queue} enable row level security; grant usage on schema pgmq to {worker};"
+              f"grant select, insert, delete on pgmq.q_{queue} to {worker};"
+              f"create policy p on pgmq.q_{queue} to {worker} using (false) with check (true)")  # fmt: skip
+        put(owner, queue, "a", 1, 2)
+        owner(f"set local role {worker}")
+        owner(f"insert into pgmq.q_{queue} (vt, message, headers) values (now(), '3', '{{\"x-pgmq-group\": \"a\"}}')")
+        owner("reset role")
+        assert states(owner, queue) == {1: "visible", 2: "parked", 3: "parked"}
+        owner("select pgmq.delete(%s, 1)", queue)
+        assert states(owner, queue) == {2: "visible", 3: "parked"}
+        assert owner("select what from pgmq_gateway.missing_group_code()"
+                     " where on_table = %s::regclass", f"pgmq.q_{queue}") == []  # fmt: skip
+        owner("alter role pgmq_definer bypassrls")
+        assert owner("select count(*) from pgmq_gateway.missing_group_code()"
+                     " where on_table = %s::regclass", f"pgmq.q_{queue}") == [(1,)]  # fmt: skip
+
+
+def test_pgmq_definer_that_loses_bypassrls_fails_instead_of_missing_messages(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped()
+    put(owner, queue, "a", 1, 2)
+    with transaction(owner):
+        owner(f"alter role pgmq_definer nobypassrls; alter table pgmq.q_{queue} enable row level security")
+        with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+            owner("select pgmq.delete(%s, 1)", queue)
+
+
+def test_parked_messages_are_counted(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped()
+    put(owner, queue, "a", 1, 2, 3)
+    send(owner, queue, 4)
+    read(owner, queue)
+    counts = "visible, delayed, in_flight, parked"
+    for source in ("queue_status(%s)", "list_queues() where queue_name = %s"):
+        assert owner(f"select {counts} from pgmq_admin.{source}", queue) == [(1, 0, 1, 2)]
+    owner("truncate pgmq_gateway.samples")
+    owner("select pgmq_gateway.take_sample(30, 7)")
+    assert owner(f"select {counts} from pgmq_admin.history(%s) order by at desc limit 1", queue) == [(1, 0, 1, 2)]
+    assert owner(f"select {counts} from pgmq_gateway.queue_metrics(1000) where queue_name = %s", queue) == [
+        (1, 0, 1, 2)
+    ]  # fmt: skip
+    listed = 'select msg_id, state from pgmq_admin.list_messages(%s, \'{"state": "parked"}\')'
+    assert owner(listed, queue) == [(2, "parked"), (3, "parked")]
+    assert owner("select * from pgmq_admin.apply(%s, 'delete', '{\"state\": \"parked\"}', 2)", queue) == [(2,)]
+
+
+def test_parked_messages_of_a_long_queue_are_estimated(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped(group_limit=None)
+    owner(
+        f"insert into pgmq.q_{queue} (vt, message, headers)"
+        " select now(), to_jsonb(repeat('x', 200)), jsonb_build_object('x-pgmq-group', mod(i, 100))"
+        " from generate_series(1, 5000) as i"
+    )
+    owner("select pgmq_admin.set_queue_settings(%s, '{\"group_limit\": 1}')", queue)
+    owner(f"vacuum analyze pgmq.q_{queue}")
+    ((messages, exact, visible, in_flight, parked),) = owner(
+        "select messages, exact, visible, in_flight, parked from pgmq_admin.list_queues() where queue_name = %s", queue
+    )
+    assert (exact, visible, messages) == (False, 100, 5000)
+    assert in_flight + parked == 4900
+    assert parked > 4800
