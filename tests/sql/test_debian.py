@@ -124,6 +124,20 @@ def test_d8_service_role_manages_the_queues_of_a_plain_owner(
     manage("drop_queue")
 
 
+def test_groups_are_limited(debian: Database) -> None:
+    with psycopg.connect(debian.owner, autocommit=True) as owner:
+        owner.execute("select pgmq_admin.create_queue('ordered')")
+        owner.execute("select pgmq_admin.set_queue_settings('ordered', '{\"group_limit\": 1}')")
+        for _ in range(3):
+            owner.execute(
+                "select pgmq_api.send('ordered', '1', group_id => 'a', deduplication_id => gen_random_uuid()::text)"
+            )
+        owner.execute("select pgmq.delete('ordered', 1)")
+        states = owner.execute("select state from pgmq_api.peek('ordered')").fetchall()
+        assert states == [("visible",), ("parked",)]
+        assert owner.execute("select pgmq_gateway.sweep_groups(60000)").fetchall() == [(0,)]
+
+
 def test_installing_again_changes_nothing(debian: Database) -> None:
     assert server.run("install", "--db-uri", debian.owner).stdout.startswith("up to date")
     assert server.run("install", "--check", "--db-uri", debian.owner).stdout == "up to date\n"
