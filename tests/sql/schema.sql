@@ -7093,6 +7093,7 @@ begin
         where s.queue_table = any (tables) and s.group_limit is not null
         order by array_position(tables, s.queue_table)
     loop
+        perform pgmq_settings.check_isolation();
         if groups is null then
             execute format(
                 'select coalesce(array_agg(distinct %s), ''{}'') from pgmq.%I as q where q.msg_id = any ($1)',
@@ -8831,6 +8832,9 @@ GRANT ALL ON FUNCTION pgmq_settings.check_id(name text, id text) TO authenticate
 GRANT ALL ON FUNCTION pgmq_settings.check_id(name text, id text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_isolation() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_isolation() TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_isolation() TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_isolation() TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.check_isolation() TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_members(settings jsonb) FROM PUBLIC;

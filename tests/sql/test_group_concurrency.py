@@ -128,7 +128,7 @@ class Traffic:
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_121_fifo_order_and_122_never_more_in_flight_than_the_limit(owner: Sql, installed: str, limit: int) -> None:
+def test_f36_121_fifo_order_and_122_never_more_in_flight_than_the_limit(owner: Sql, installed: str, limit: int) -> None:
     queue = f"g{uuid.uuid4().hex[:12]}"
     prepare(owner, queue, group_limit=limit)
     owner("create table if not exists consumed (place bigint generated always as identity, queue text, msg_id bigint)")

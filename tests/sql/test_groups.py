@@ -163,6 +163,22 @@ def test_124_dead_head_releases_the_next(owner: Sql, grouped: Grouped, dead_lett
     assert states(owner, queue) == {2: "visible"}
 
 
+@pytest.mark.parametrize("dead_letters_grouped", [False, True])
+def test_a_read_with_another_isolation_level_leaves_dead_messages_to_others(
+    owner: Sql, grouped: Grouped, dead_letters_grouped: bool
+) -> None:
+    letters = grouped(group_limit=1 if dead_letters_grouped else None)
+    queue = grouped(max_receives=1, dead_letter_queue=letters, group_limit=None if dead_letters_grouped else 1)
+    put(owner, queue, "a", 1)
+    read(owner, queue, lease=0)
+    with transaction(owner, "isolation level repeatable read", end="commit"):
+        assert read(owner, queue, lease=0) == []
+    assert states(owner, queue) == {1: "visible"}
+    assert read(owner, queue) == []
+    assert states(owner, queue) == {}
+    assert list(states(owner, letters).values()) == ["visible"]
+
+
 def test_125_parked_message_keeps_its_delay(owner: Sql, grouped: Grouped) -> None:
     queue = grouped()
     put(owner, queue, "a", 1)

@@ -150,6 +150,7 @@ begin
         where s.queue_table = any (tables) and s.group_limit is not null
         order by array_position(tables, s.queue_table)
     loop
+        perform pgmq_settings.check_isolation();
         if groups is null then
             execute format(
                 'select coalesce(array_agg(distinct %s), ''{}'') from pgmq.%I as q where q.msg_id = any ($1)',
@@ -203,7 +204,7 @@ begin
 end;
 $check$;
 revoke all on function pgmq_settings.check_isolation from public;
-grant execute on function pgmq_settings.check_isolation to pgmq_definer;
+grant execute on function pgmq_settings.check_isolation to anon, authenticated, service_role, pgmq_definer;
 
 -- Raises unless a message can be in this group, and become visible at this time. One that is delayed delays its group.
 create or replace function pgmq_settings.check_grouped(name text, vt timestamptz)
