@@ -48,7 +48,7 @@ as $lint$
         l.queue_name, 'open_groups', 'warning',
         format('With policy "%s" %s can send to any group, and delay the messages of others.',
             p.policy, string_agg(p.role, ', ' order by p.role)),
-        'Let the policy check the group: with check (headers ->> ''x-pgmq-group'' = (select auth.uid())::text).'
+        'Check the group in the policy: with check (headers ->> ''x-pgmq-group'' = (select auth.uid())::text).'
     from limited as l
     join pg_class as c on c.oid = l.queue_table and c.relrowsecurity
     cross join lateral pgmq_gateway.open_group_policies(l.queue_table) as p
@@ -58,7 +58,8 @@ as $lint$
         l.queue_name, 'group_snapshot', 'warning',
         format('A transaction is %s s old: busy groups get slower while it lasts, because the index keeps their deleted '
             'messages.', a.seconds),
-        'End it. It is in pg_stat_activity with the oldest backend_xmin.'
+        'Find it with: select pid, query from pg_stat_activity where backend_xmin is not null order by xact_start; '
+            'end it with pg_terminate_backend(pid).'
     from limited as l
     cross join lateral (
         select round(extract(epoch from clock_timestamp() - min(a.xact_start))) as seconds
