@@ -122,6 +122,13 @@ def test_ids_of_a_former_queue_are_free(owner: Sql, queue: str) -> None:
     assert owner("select * from pgmq_settings.deduplication_ids where queue_table = %s", f"q_{queue}") == []
 
 
+def test_a_queue_that_does_not_exist(owner: Sql) -> None:
+    with pytest.raises(errors.UndefinedTable, match="does not exist"):
+        send(owner, "missing", 1)
+    with pytest.raises(errors.UndefinedTable, match="does not exist"):
+        send_entries(owner, "missing", {"message": 1, "deduplication_id": "a"})
+
+
 def test_sends_need_the_privileges_of_every_send(owner: Sql, queue: str) -> None:
     for granted in ("", f"grant select on pgmq.q_{queue} to anon", f"grant insert on pgmq.q_{queue} to anon;"
                     f"alter table pgmq.q_{queue} enable row level security"):  # fmt: skip

@@ -45,7 +45,7 @@ set search_path = pg_catalog, pg_temp
 as $check$
 begin
     lock table pgmq_settings.deduplication_ids in row exclusive mode;
-    perform pgmq_settings.check_promotion('pgmq_settings.deduplication_ids'::regclass::oid);
+    perform pgmq_settings.check_own_code('pgmq_settings.deduplication_ids'::regclass::oid);
 end;
 $check$;
 revoke all on function pgmq_settings.check_deduplication from public;
@@ -65,7 +65,7 @@ set enable_seqscan = off
 as $claim$
 #variable_conflict use_column
 declare
-    relation constant oid := to_regclass(format('pgmq.%I', queue_table));
+    relation constant oid := format('pgmq.%I', queue_table)::regclass;
     claimed text[];
 begin
     perform pgmq_settings.check_deduplication();

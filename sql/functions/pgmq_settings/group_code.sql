@@ -2,7 +2,7 @@
 --
 -- Why SECURITY DEFINER: whether a group is full must not depend on which of its messages a caller sees, and promotion
 -- changes messages of others. They belong to pgmq_definer. No text of a caller is in them: the name of the table comes
--- from the catalog, the limit is a number. Before promotion writes, check_promotion refuses code of other roles.
+-- from the catalog, the limit is a number. Before promotion writes, check_own_code refuses code of other roles.
 
 -- The functions of a queue: `park` fires before a message is inserted, `promote` after messages were deleted. An insert
 -- that finds room in a group with parked messages first promotes those.
@@ -32,7 +32,7 @@ begin
     for round in 1..2 loop
         select %3$s, %4$s into occupied, waiting;
         exit when round = 2 or occupied >= %1$s or not waiting;
-        perform pgmq_settings.check_promotion(tg_relid);
+        perform pgmq_settings.check_own_code(tg_relid);
         %5$s;
     end loop;
     new.headers := new.headers - 'x-pgmq-not-before';
@@ -70,7 +70,7 @@ begin
         perform pg_advisory_xact_lock(tg_relid::integer, slot);
     end loop;
     if grouped then
-        perform pgmq_settings.check_promotion(tg_relid);
+        perform pgmq_settings.check_own_code(tg_relid);
         %2$s;
     end if;
     return null;

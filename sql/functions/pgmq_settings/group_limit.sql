@@ -83,6 +83,7 @@ set client_min_messages = warning
 as $limit$
 begin
     perform pgmq_settings.check_isolation();
+    perform pgmq_gateway.check_owners(array[to_regclass(format('pgmq.%I', queue_table))]::oid[]);
     execute format('lock table pgmq.%I in share row exclusive mode', queue_table);
     perform pgmq_settings.drop_group_triggers(queue_table);
     if group_limit is null then

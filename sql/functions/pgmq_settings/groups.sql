@@ -164,10 +164,10 @@ $lock$;
 revoke all on function pgmq_settings.lock_groups_of from public;
 grant execute on function pgmq_settings.lock_groups_of to anon, authenticated, service_role, pgmq_definer;
 
--- Raises if pgmq_definer would run code of other roles by updating a queue. This is part of each delete, so the exact
+-- Raises if pgmq_definer would run code of other roles by writing a table. This is part of each promotion, so the exact
 -- check, which takes a millisecond, is only made where a trigger or the table belongs to a role without its privileges.
--- The statement that has fired the trigger holds a lock on the table, so that no trigger can be added.
-create or replace function pgmq_settings.check_promotion(relation oid)
+-- The caller holds a lock on the table, as a statement that fires a trigger does: none can be added meanwhile.
+create or replace function pgmq_settings.check_own_code(relation oid)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -184,8 +184,8 @@ begin
     end if;
 end;
 $check$;
-revoke all on function pgmq_settings.check_promotion from public;
-grant execute on function pgmq_settings.check_promotion to pgmq_definer;
+revoke all on function pgmq_settings.check_own_code from public;
+grant execute on function pgmq_settings.check_own_code to pgmq_definer;
 
 -- Raises unless the transaction sees what others have committed: with a snapshot of its own, a trigger would count the
 -- messages of a group as they were at its start.
