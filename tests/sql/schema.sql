@@ -4041,7 +4041,7 @@ CREATE FUNCTION pgmq_gateway.lint_groups(only_queue text) RETURNS SETOF pgmq_adm
         l.queue_name, 'open_groups', 'warning',
         format('With policy "%s" %s can send to any group, and delay the messages of others.',
             p.policy, string_agg(p.role, ', ' order by p.role)),
-        'Let the policy check the group: with check (headers ->> ''x-pgmq-group'' = (select auth.uid())::text).'
+        'Check the group in the policy: with check (headers ->> ''x-pgmq-group'' = (select auth.uid())::text).'
     from limited as l
     join pg_class as c on c.oid = l.queue_table and c.relrowsecurity
     cross join lateral pgmq_gateway.open_group_policies(l.queue_table) as p
@@ -4051,7 +4051,8 @@ CREATE FUNCTION pgmq_gateway.lint_groups(only_queue text) RETURNS SETOF pgmq_adm
         l.queue_name, 'group_snapshot', 'warning',
         format('A transaction is %s s old: busy groups get slower while it lasts, because the index keeps their deleted '
             'messages.', a.seconds),
-        'End it. It is in pg_stat_activity with the oldest backend_xmin.'
+        'Find it with: select pid, query from pg_stat_activity where backend_xmin is not null order by xact_start; '
+            'end it with pg_terminate_backend(pid).'
     from limited as l
     cross join lateral (
         select round(extract(epoch from clock_timestamp() - min(a.xact_start))) as seconds
@@ -6122,7 +6123,7 @@ CREATE FUNCTION pgmq_settings.check_deduplication() RETURNS void
     AS $$
 begin
     lock table pgmq_settings.deduplication_ids in row exclusive mode;
-    perform pgmq_settings.check_promotion('pgmq_settings.deduplication_ids'::regclass::oid);
+    perform pgmq_settings.check_own_code('pgmq_settings.deduplication_ids'::regclass::oid);
 end;
 $$;
 
@@ -6338,7 +6339,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.check_promotion(relation oid) RETURNS void
+CREATE FUNCTION pgmq_settings.check_own_code(relation oid) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6504,7 +6505,7 @@ CREATE FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text
     AS $$
 #variable_conflict use_column
 declare
-    relation constant oid := to_regclass(format('pgmq.%I', queue_table));
+    relation constant oid := format('pgmq.%I', queue_table)::regclass;
     claimed text[];
 begin
     perform pgmq_settings.check_deduplication();
@@ -6812,7 +6813,7 @@ begin
     for round in 1..2 loop
         select %3$s, %4$s into occupied, waiting;
         exit when round = 2 or occupied >= %1$s or not waiting;
-        perform pgmq_settings.check_promotion(tg_relid);
+        perform pgmq_settings.check_own_code(tg_relid);
         %5$s;
     end loop;
     new.headers := new.headers - 'x-pgmq-not-before';
@@ -6850,7 +6851,7 @@ begin
         perform pg_advisory_xact_lock(tg_relid::integer, slot);
     end loop;
     if grouped then
-        perform pgmq_settings.check_promotion(tg_relid);
+        perform pgmq_settings.check_own_code(tg_relid);
         %2$s;
     end if;
     return null;
@@ -7024,6 +7025,7 @@ CREATE FUNCTION pgmq_settings.limit_groups(queue_table text, group_limit integer
     AS $$
 begin
     perform pgmq_settings.check_isolation();
+    perform pgmq_gateway.check_owners(array[to_regclass(format('pgmq.%I', queue_table))]::oid[]);
     execute format('lock table pgmq.%I in share row exclusive mode', queue_table);
     perform pgmq_settings.drop_group_triggers(queue_table);
     if group_limit is null then
@@ -8844,8 +8846,8 @@ GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full bool
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.check_promotion(relation oid) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.check_promotion(relation oid) TO pgmq_definer;
+REVOKE ALL ON FUNCTION pgmq_settings.check_own_code(relation oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_own_code(relation oid) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO anon;
