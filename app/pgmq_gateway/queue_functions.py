@@ -1,10 +1,10 @@
-"""The functions of Supabase Queues' Data API (schema pgmq_public), in one table that all rooms read."""
+"""The functions that send, receive or settle messages, in tables that all rooms read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pgmq_gateway.schemas import QUEUES
+from pgmq_gateway.schemas import LEASES, QUEUES
 
 
 class Kind(StrEnum):
@@ -49,6 +49,7 @@ class QueueFunction:
         return tuple(f"{self.name}({','.join(sorted(names))})" for names in given)
 
 
+# Supabase Queues' Data API (schema pgmq_public).
 FUNCTIONS: Mapping[str, QueueFunction] = {
     function.name: function
     for function in (
@@ -81,11 +82,31 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
         QueueFunction("delete", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),
     )
 }
+# The functions of pgmq_api. They have no statements in `pgmq_gateway.plain_call`.
+LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
+    function.name: function
+    for function in (
+        QueueFunction("send", Kind.SEND, ("queue_name", "message")),
+        QueueFunction("send_batch", Kind.SEND, ("queue_name", "messages"), counted_by="messages"),
+        QueueFunction("send_entries", Kind.SEND, ("queue_name", "entries"), counted_by="entries"),
+        QueueFunction("read", Kind.RECEIVE, ("queue_name",), ("sleep_seconds", "n", "conditional"), counted_by="n"),
+        QueueFunction("read_any", Kind.RECEIVE, ("queue_names",), ("sleep_seconds", "n"), counted_by="n"),
+        QueueFunction("pop", Kind.RECEIVE, ("queue_name",), ("n",), counted_by="n"),
+        *(QueueFunction(name, Kind.SETTLE, ("queue_name", "message_id")) for name in ("delete", "archive")),
+        *(
+            QueueFunction(name, Kind.SETTLE, ("queue_name", "message_ids"))
+            for name in ("delete_batch", "archive_batch")
+        ),
+        *(QueueFunction(name, Kind.SETTLE, ("queue_name", "receipt")) for name in ("ack", "retry", "reject", "extend")),
+        QueueFunction("settle", Kind.SETTLE, ("queue_name",)),
+    )
+}
+BY_SCHEMA: Mapping[str, Mapping[str, QueueFunction]] = {QUEUES: FUNCTIONS, LEASES: LEASE_FUNCTIONS}
 # Operations that `queue grant` and the dashboard grant one by one.
 OPERATIONS = tuple(dict.fromkeys(function.operation for function in FUNCTIONS.values()))
 SIGNATURES = frozenset(signature for function in FUNCTIONS.values() for signature in function.signatures)
 
 
 def queue_function(schema: str, name: str) -> QueueFunction | None:
-    """The row of a function; None for functions that are not of the Data API."""
-    return FUNCTIONS.get(name) if schema == QUEUES else None
+    """The row of a function; None for functions of other schemas, and those that do nothing to messages."""
+    return BY_SCHEMA[schema].get(name) if schema in BY_SCHEMA else None

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.gateways import RunningGateway, running_gateway
+from tests.gateways import Bearer, RunningGateway, running_gateway
 
 
 @pytest.fixture
@@ -14,3 +15,11 @@ def alone(database: str, directory: DataDirectory, tmp_path: Path) -> Iterator[R
     """A gateway with one database connection for one test."""
     with running_gateway(directory, database, tmp_path / "alone.log", {"PGRST_DB_POOL": "1"}) as running:
         yield running
+
+
+@pytest.fixture
+def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
+    """A client of the running server as service_role, without a profile header."""
+    del api.headers["Content-Profile"]
+    api.headers.update(bearer("service_role"))
+    return api

@@ -33,6 +33,10 @@ EXAMPLES = [
     for name, example in operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     .get("examples", {}).items()
 ]  # fmt: skip
+# The first message of the examples as it was read once, and a receipt of an earlier read.
+LEASED = "update pgmq.q_tasks set read_ct = %s, enqueued_at = '2026-01-31 12:00:00.123456Z'"
+RECEIPT = "1.1.1769860800123456"
+RECEIPTS = re.compile(r"\d+\.\d+\.\d{16}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
@@ -57,7 +61,7 @@ def test_the_committed_document_is_the_printed_one(directory: DataDirectory) -> 
 def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
     names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 24
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
@@ -81,8 +85,11 @@ def test_an_example_gets_a_documented_response(
     if operation["operationId"].startswith("send"):
         tasks("select pgmq.purge_queue('tasks')")
         tasks("alter table pgmq.q_tasks alter column msg_id restart with 1")
-        if isinstance(example, dict) and "messages" in example:
+        if isinstance(example, dict) and {"messages", "entries"} & {*example}:
             tasks("select pgmq.send('tasks', '1')")
+    if operation["operationId"] == "settle_messages":
+        tasks("""select pgmq.send('tasks', '2')""")
+        tasks(LEASED, 1)
     url = path.replace("{queue}", "tasks")
     answer = gateway.client.post(url, json=example, headers={**bearer("service_role"), **profile(operation)})
     assert answer.is_success, answer.text
@@ -100,6 +107,14 @@ def test_an_example_gets_a_documented_response(
         ("post", "/queues/{queue}/messages/{message_id}/archive", 200),
         ("delete", "/queues/{queue}/messages/{message_id}", 404),
         ("post", "/queues/{queue}/messages/{message_id}/archive", 404),
+        ("get", "/queues/messages?queue=tasks", 200),
+        ("delete", "/queues/{queue}/messages?id=in.(1,2)", 200),
+        ("post", "/queues/{queue}/messages/archive?id=in.(1,2)", 200),
+        *(
+            ("post", f"/queues/{{queue}}/messages/{{receipt}}/{rest}", status)
+            for rest in ("retry", "reject", "extend")
+            for status in (200, 404, 409)
+        ),
     ],
 )
 def test_a_resource_without_a_body_gets_a_documented_response(
@@ -107,9 +122,11 @@ def test_a_resource_without_a_body_gets_a_documented_response(
 ) -> None:
     if status == 404:
         tasks("select pgmq.purge_queue('tasks')")
-    operation = DOCUMENT["paths"][path][method]
+    if "receipt" in path:
+        tasks(LEASED, 2 if status == 409 else 1)
+    operation = DOCUMENT["paths"][path.partition("?")[0]][method]
     answer = gateway.client.request(
-        method.upper(), path.format(queue="tasks", message_id=1), headers=bearer("service_role")
+        method.upper(), path.format(queue="tasks", message_id=1, receipt=RECEIPT), headers=bearer("service_role")
     )
     assert answer.status_code == status
     documented(answer, operation)
@@ -183,12 +200,14 @@ def test_management_has_its_own_document_for_service_role(gateway: RunningGatewa
 def test_the_document_has_the_executable_functions_only(alone: RunningGateway, bearer: Bearer) -> None:
     alone.sql("revoke usage on schema pgmq_api from anon, authenticated")
     alone.sql(
-        "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text) from anon, public"
+        "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text), "
+        "pgmq_api.pop(text, integer), "
+        "pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) from anon, public"
     )
     validate(told := alone.client.get("/openapi.json").json())
     assert set(DOCUMENT["paths"]) - set(told["paths"]) == {"/rpc/send", "/rpc/pop", "/queues/{queue}/messages/pop"}
-    assert list(told["paths"]["/queues/{queue}/messages"]) == ["get"]
-    alone.sql("revoke usage on schema pgmq_public from authenticated")
+    assert list(told["paths"]["/queues/{queue}/messages"]) == ["get", "delete"]
+    alone.sql("revoke usage on schema pgmq_public, pgmq_api from authenticated")
     validate(nothing := alone.client.get("/openapi.json", headers=bearer("authenticated")).json())
     assert (nothing["paths"], nothing["tags"]) == ({}, [])
 
@@ -293,9 +312,11 @@ def profile(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def timeless(value: object) -> object:
-    """A value with all times replaced by a constant."""
+    """A value with all times and receipts replaced by constants."""
     if isinstance(value, list):
         return [timeless(item) for item in value]
     if isinstance(value, dict):
         return {name: timeless(item) for name, item in value.items()}
-    return "time" if isinstance(value, str) and TIME.fullmatch(value) else value
+    if isinstance(value, str):
+        return "time" if TIME.fullmatch(value) else "receipt" if RECEIPTS.fullmatch(value) else value
+    return value

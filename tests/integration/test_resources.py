@@ -11,14 +11,6 @@ from tests.databases import Sql
 Bearer = Callable[..., dict[str, str]]
 
 
-@pytest.fixture
-def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
-    """A client as service_role without a profile header."""
-    del api.headers["Content-Profile"]
-    api.headers.update(bearer("service_role"))
-    return api
-
-
 def test_a_message_is_sent_read_and_deleted(service: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/rest/v1/queues/{queue}/messages"
     sent = service.post(messages, content='{"n": 1.10}')
@@ -124,9 +116,9 @@ def test_a27_an_id_in_a_path_has_only_digits(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "messages", "sleep_seconds"),
+        ("POST", "messages", "sleep_seconds, send_at, expires_at, group_id, deduplication_id"),
         ("GET", "messages", "n, sleep_seconds"),
-        ("POST", "messages/pop", "none"),
+        ("POST", "messages/pop", "n"),
         ("DELETE", "messages/1", "none"),
         ("POST", "messages/1/archive", "none"),
     ],
@@ -214,7 +206,7 @@ def test_the_callers_role_decides(api: httpx.Client, queue: str, bearer: Bearer,
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/queues/q/messages", "POST,GET"),
+        ("/queues/q/messages", "POST,GET,DELETE"),
         ("/queues/q/messages/pop", "POST"),
         ("/queues/q/messages/1", "DELETE"),
         ("/queues/q/messages/1/archive", "POST"),

@@ -1,7 +1,7 @@
 """OpenAPI 3.1 documents at `/openapi.json` and `/openapi.yaml`: the functions that the caller can execute.
 
-pgmq_admin has a document of its own (`Accept-Profile: pgmq_admin`), because OpenAPI allows one operation for each path
-and both schemas have a function `send`.
+pgmq_admin and pgmq_api have documents of their own (`Accept-Profile: pgmq_admin`), because OpenAPI allows one operation
+for each path and all of them have a function `send`. Resources are those of pgmq_api where it is exposed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import JSON, Response
 from pgmq_gateway.postgrest.profiles import Profiles
-from pgmq_gateway.schemas import MANAGEMENT
+from pgmq_gateway.schemas import LEASES, MANAGEMENT, QUEUES
 from pgmq_gateway.settings.model import Settings
 
 YAML = "application/yaml; charset=utf-8"
@@ -59,7 +59,8 @@ class Description:
     def _described(self, request: Request) -> Sequence[str]:
         """The schema in Accept-Profile, or all schemas but pgmq_admin."""
         if "accept-profile" in request.headers:
-            return [self._profiles.schema(request.head)]
+            schema = self._profiles.schema(request.head)
+            return [schema, LEASES] if schema == QUEUES and LEASES in self._schemas else [schema]
         return [schema for schema in self._schemas if schema != MANAGEMENT]
 
 

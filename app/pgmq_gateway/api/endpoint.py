@@ -123,7 +123,7 @@ class Api:
                 return self._functions
             case []:
                 return self._root
-            case ["queues", _, *_]:
+            case ["queues", *rest] if rest or self._queues.listed:
                 return self._queues
             case _:
                 return self._description if request.path in CONTENT_TYPES else self._functions

@@ -1,11 +1,14 @@
-"""Queues as REST resources. Each path and method calls a function of pgmq_public."""
+"""Queues as REST resources: each path and method calls a function of pgmq_api, or of pgmq_public."""
+
+from functools import lru_cache
 
 import msgspec
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
-from pgmq_gateway.calls.call import Call
+from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.calls.statement import PLAIN, statement
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import GatewayError, UnknownPath
@@ -13,14 +16,20 @@ from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import NO_PREFERENCES
-from pgmq_gateway.postgrest.resources import Resource, read_resource
-from pgmq_gateway.queue_functions import FUNCTIONS, Kind
-from pgmq_gateway.schemas import QUEUES
+from pgmq_gateway.postgrest.resources import Address, Resource, Resources
+from pgmq_gateway.postgrest.routes import ROUTES
+from pgmq_gateway.schemas import LEASES
 from pgmq_gateway.settings.model import Settings
+
+# Results of functions that settle one message. A message that is deleted or archived by its receipt is reported as by
+# its id.
+DONE = ('"acked"', '"archived"')
+MISSING = ("false", '"gone"')
+STALE = '"stale"'
 
 
 class MessageNotFound(GatewayError):
-    """No message to delete or archive."""
+    """No message to settle."""
 
     status, code = 404, "PGMQ404"
 
@@ -31,42 +40,82 @@ class MessageNotFound(GatewayError):
         )
 
 
+class StaleReceipt(GatewayError):
+    """A message that was read again after the receipt was issued. Nothing was done."""
+
+    status, code = 409, "PGMQ409"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(
+            f"Message {message_id} was read again by another consumer",
+            "The lease of this receipt ended, and the message belongs to a later read.",
+            "Read with a longer lease, or extend it.",
+        )
+
+
 class Queues:
-    """The paths `/queues/{queue}/messages…`: 201 for a sent message, 404 for a missing one."""
+    """The paths `/queues/…`: 201 for a sent message, 404 for a missing one, 409 for a stale receipt."""
 
     def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
-        self._exposed = QUEUES in settings.db_schemas
+        self._schemas = [schema for schema in ROUTES if schema in settings.db_schemas]
         self._watch = watch
         self._database = database
+        # That of the present catalog.
+        self._resources = lru_cache(maxsize=1)(self._resources_of)
+
+    @property
+    def listed(self) -> bool:
+        """True if `/queues` is a resource; otherwise it is the path of a table, as in PostgREST."""
+        return LEASES in self._schemas
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody or MessageNotFound."""
-        resource = await read_resource(request)
-        request.timing.lap("parse")
-        if not self._exposed:
+        """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody, MessageNotFound or
+        StaleReceipt."""
+        if not self._schemas:
             raise UnknownPath
-        call = self._call(caller, request, resource)
+        catalog = self._watch.catalog
+        resource = await self._resources(catalog).read(request)
+        request.timing.lap("parse")
+        call = self._call(catalog, caller, request, resource)
         request.function = call.function
         request.timing.lap("plan")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")
-        if resource.message_id is not None and answer.body == "false":
-            raise MessageNotFound(resource.queue, resource.message_id)
-        status = 201 if FUNCTIONS[resource.function].kind is Kind.SEND else 200
-        return msgspec.structs.replace(answered(answer, call, None), status=status)
+        if resource.address.message is not None:
+            answer = _settled(answer, resource.address)
+        return msgspec.structs.replace(answered(answer, call, None), status=resource.address.route.status)
 
-    def _call(self, caller: Caller, request: Request, resource: Resource) -> Call:
-        function = self._watch.catalog.resolve(QUEUES, resource.function, resource.arguments.names, ())
+    def _resources_of(self, catalog: Catalog) -> Resources:
+        functions = {(function.schema, function.name) for function in catalog}
+        return Resources(self._schemas, lambda schema, name: (schema, name) in functions)
+
+    def _call(self, catalog: Catalog, caller: Caller, request: Request, resource: Resource) -> Call:
+        function = catalog.resolve(resource.address.schema, resource.function, resource.arguments.names, ())
         return Call(
             function,
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
             request.sql_settings(),
             ARRAY,
             NO_PREFERENCES,
-            read_only=False,
+            read_only=not function.volatile,
             body=resource.arguments.body,
             values=resource.arguments.values,
-            settings=self._watch.catalog.settings_of(caller.role),
+            settings=catalog.settings_of(caller.role),
             abandoned=request.abandoned,
             flow=request.flow,
         )
+
+
+def _settled(answer: Answer, address: Address) -> Answer:
+    """The answer of a call that settles one message, if it did. Raises MessageNotFound or StaleReceipt."""
+    assert address.queue is not None
+    assert address.message is not None
+    if address.route.receipts:
+        (row,) = msgspec.json.decode(answer.body or "", type=list[dict[str, str]])
+        answer = msgspec.structs.replace(answer, body=f'"{row["outcome"]}"')
+    message_id = address.message.partition(".")[0]
+    if answer.body in MISSING:
+        raise MessageNotFound(address.queue, message_id)
+    if answer.body == STALE:
+        raise StaleReceipt(message_id)
+    return msgspec.structs.replace(answer, body="true") if answer.body in DONE else answer

@@ -47,7 +47,7 @@ from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.worker_count import MAX_WORKERS
-from pgmq_gateway.schemas import MANAGEMENT, QUEUES
+from pgmq_gateway.schemas import LEASES, MANAGEMENT, QUEUES
 from pgmq_gateway.settings.dump import dump
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 
@@ -403,9 +403,9 @@ def openapi_command(
     schema: Annotated[
         str,
         typer.Option(
-            help=f"{QUEUES}: using queues. {MANAGEMENT}: managing them.",
-            metavar=f"{QUEUES}|{MANAGEMENT}",
-            click_type=click.Choice((QUEUES, MANAGEMENT)),
+            help=f"{QUEUES}: using queues. {LEASES}: with leases. {MANAGEMENT}: managing them.",
+            metavar=f"{QUEUES}|{LEASES}|{MANAGEMENT}",
+            click_type=click.Choice((QUEUES, LEASES, MANAGEMENT)),
         ),
     ] = QUEUES,
     db_uri: OwnerUri = None,
@@ -421,11 +421,13 @@ def openapi_command(
         with progress() as report:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", report) as connection:
                 await require_installed(connection, embedded=db_uri is None, progress=report)
-                row = await connection.fetchrow(EXECUTABLE_BY_SERVICE_ROLE, schema)
-                oids = set(json.loads(row["body"])) if row else set()
-                return [function for function in await load(connection, [schema]) if function.oid in oids]
+                rows = [await connection.fetchrow(EXECUTABLE_BY_SERVICE_ROLE, described) for described in schemas]
+                oids = {oid for row in rows if row for oid in json.loads(row["body"])}
+                return [function for function in await load(connection, schemas) if function.oid in oids]
 
-    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", schema))
+    # The resources of a document are those of pgmq_api.
+    schemas = (schema, LEASES) if schema == QUEUES else (schema,)
+    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", *schemas))
     print(as_yaml(described), end="")
 
 

@@ -7,7 +7,7 @@ from pgmq_gateway.openapi import functions as calls
 from pgmq_gateway.openapi import queues
 from pgmq_gateway.openapi.answers import HEADERS, REFUSALS
 from pgmq_gateway.openapi.schemas import SHARED, Schema, Schemas
-from pgmq_gateway.schemas import MANAGEMENT, QUEUES
+from pgmq_gateway.schemas import LEASES, MANAGEMENT, QUEUES
 
 SERVER = "/rest/v1"
 DESCRIPTION = """\
@@ -62,14 +62,15 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
     found = sorted(functions, key=lambda function: (schemas.index(function.schema), function.name))
     managing = {function.schema for function in found} == {MANAGEMENT}
     named: Schemas = {}
-    described = {**calls.paths(found, schemas, named), **queues.paths(found, named)}
+    called = _called(found)
+    described = {**calls.paths(called, schemas, named), **queues.paths(found, named)}
     return {
         "openapi": "3.1.0",
         "info": _info(version, MANAGEMENT_DESCRIPTION if managing else DESCRIPTION),
         "servers": [{"url": server, "description": "This gateway."}],
         # Alternatives. Without credentials a call has the anonymous role, unless the gateway requires keys.
         "security": [{"apikey": []}, {"apikey": [], "bearer": []}, {"bearer": []}, {"apikey_in_url": []}, {}],
-        "tags": _tags(found),
+        "tags": _tags(called),
         "paths": described,
         "components": {
             "securitySchemes": SECURITY,
@@ -79,6 +80,14 @@ def document(functions: Iterable[Function], version: str, schemas: Sequence[str]
             "headers": HEADERS,
         },
     }
+
+
+def _called(found: Sequence[Function]) -> Sequence[Function]:
+    """The functions to describe as such. Those of pgmq_api have a document of their own, because OpenAPI allows one
+    operation for each path and most of them have names of pgmq_public."""
+    if any(function.schema == QUEUES for function in found):
+        return [function for function in found if function.schema != LEASES]
+    return found
 
 
 def _info(version: str, description: str) -> Schema:
@@ -94,6 +103,6 @@ def _info(version: str, description: str) -> Schema:
 def _tags(functions: Iterable[Function]) -> list[Schema]:
     names = dict.fromkeys(function.schema for function in functions)
     tags = [{"name": name, "description": f"The functions of the schema {name}."} for name in names]
-    if QUEUES in names:
+    if not names.keys().isdisjoint((QUEUES, LEASES)):
         tags.append({"name": queues.TAG, "description": "The same operations as resources."})
     return tags

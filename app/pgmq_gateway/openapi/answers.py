@@ -146,6 +146,17 @@ REFUSALS: Schemas = {
         "A constraint that the queue's owner added was violated.",
         {"unique": _error("23505", 'duplicate key value violates unique constraint "q_tasks_message"')},
     ),
+    "Stale": _refusal(
+        "The message was read again since the receipt was issued, or a constraint was violated. Nothing was done.",
+        {
+            "stale": _error(
+                "PGMQ409",
+                "Message 1 was read again by another consumer",
+                details="The lease of this receipt ended, and the message belongs to a later read.",
+                hint="Read with a longer lease, or extend it.",
+            )
+        },
+    ),
     "OutOfRange": _refusal(
         "The limit is negative, or the offset is beyond the counted rows.",
         {

@@ -2,7 +2,7 @@
 
 from pgmq_gateway.openapi.schemas import INT32, INT64, Schema, Schemas
 
-ROW = "message_record"
+ROW, LEASED_ROW = "message_record", "message"
 
 # The names that pgmq accepts; it folds them to lower case.
 QUEUE_NAME: Schema = {
@@ -53,6 +53,13 @@ RECORD: Schema = {
         },
     },
 }
+# What pgmq_api adds.
+LEASE: Schemas = {
+    "receipt": {"type": ["string", "null"], "description": "Settles this delivery; null for a popped message."},
+    "queue_name": {"type": "string", "description": "The queue of the message."},
+}
+# Columns of other results of pgmq_api that can be null.
+NULLABLE = ("last_read_at", "headers", "oldest_seconds", "last_visible_at")
 
 READ: Schema = {
     "msg_id": 1,
@@ -63,7 +70,10 @@ READ: Schema = {
     "message": {"hello": "world"},
     "headers": None,
 }
+RECEIPT_EXAMPLES = ["1.1.1769860800123456", "2.1.1769860800123456"]
+LEASED: Schema = {**READ, "receipt": RECEIPT_EXAMPLES[0], "queue_name": "tasks"}
 POPPED: Schema = {**READ, "read_ct": 0, "last_read_at": None, "vt": READ["enqueued_at"]}
+POPPED_LEASED: Schema = {**POPPED, "receipt": None, "queue_name": "tasks"}
 NONE: Schema = {"summary": "No message is visible", "value": []}
 MISSING: Schema = {"summary": "The message does not exist, or is hidden from the caller", "value": False}
 DONE: Schema = {"summary": "Done", "value": True}

@@ -11,7 +11,7 @@ from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SLEEP_SE
 from pgmq_gateway.openapi.results import answer
 from pgmq_gateway.openapi.schemas import JSON, TEXT, Schema, Schemas, component, given, in_url, one_of, reference
 from pgmq_gateway.postgrest.query import RESERVED
-from pgmq_gateway.schemas import QUEUES
+from pgmq_gateway.schemas import LEASES, QUEUES
 
 # The media type of the body for a single unnamed argument, by its type.
 BODIES = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "xml": "text/xml"}
@@ -46,13 +46,14 @@ def paths(functions: Sequence[Function], exposed: Sequence[str], named: Schemas)
     found = {name: list(group) for name, group in groupby(by_name, lambda function: function.name)}
     order = dict.fromkeys(function.name for function in functions)
     described = {f"/rpc/{quote(name, safe='')}": _path(found[name], exposed, named) for name in order}
-    _make_distinct(path[method] for method in ("post", "get") for path in described.values() if method in path)
+    resources = queues.IDS if any(function.schema in (QUEUES, LEASES) for function in functions) else ()
+    operations = (path[method] for method in ("post", "get") for path in described.values() if method in path)
+    _make_distinct(operations, set(resources))
     return described
 
 
-def _make_distinct(operations: Iterable[Schema]) -> None:
+def _make_distinct(operations: Iterable[Schema], taken: set[str]) -> None:
     """Prefix operation ids that earlier operations or resources have taken."""
-    taken = set(queues.OPERATIONS)
     for operation in operations:
         while operation["operationId"] in taken:
             operation["operationId"] = f"rpc_{operation['operationId']}"

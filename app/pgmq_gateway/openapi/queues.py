@@ -1,121 +1,198 @@
 """Queues as resources. An operation is described if the caller can execute its function."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.openapi.answers import headers, refusals
-from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, DONE, QUEUE_NAME, SLEEP_SECONDS
+from pgmq_gateway.openapi.examples import ARGUMENTS, QUEUE_NAME, SLEEP_SECONDS
+from pgmq_gateway.openapi.operations import (
+    BODIES,
+    ENTRIES,
+    LEASE_TEXTS,
+    MEMBERS,
+    OPERATIONS,
+    PARAMETERS,
+    RECEIPT_PATTERN,
+    SECONDS,
+    SENT_ENTRIES,
+)
+from pgmq_gateway.openapi.operations import RECEIPT as RECEIPT_SCHEMA
 from pgmq_gateway.openapi.results import answer
-from pgmq_gateway.openapi.schemas import INT32, SMALLEST, Schema, Schemas, given
-from pgmq_gateway.postgrest.resources import ROUTES
-from pgmq_gateway.queue_functions import FUNCTIONS, Kind
-from pgmq_gateway.schemas import QUEUES
+from pgmq_gateway.openapi.schemas import INT32, INT64, SMALLEST, TEXT, Schema, Schemas, given
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, Parameter, Route, Type
+from pgmq_gateway.schemas import LEASES
 
 TAG = "queues"
-OPERATIONS = ("send_message", "read_messages", "pop_message", "delete_message", "archive_message")
-IDS = dict(zip(ROUTES.values(), OPERATIONS, strict=True))
-
-TEXTS = {
-    "send": (
-        "Sends a message or a batch",
-        'Sends the body, any JSON, as a message. `{"messages": […]}`, without other members, is a batch: each member '
-        "is a message, arrays and `null` too, and either all of them are sent or none.",
-    ),
-    "read": (
-        "Reads messages",
-        "Reads up to `n` visible messages and makes them invisible to other consumers for `sleep_seconds`. Delete or "
-        "archive them in that time. Unlike most GET requests it has an effect: responses are never cached, and a "
-        "repeated request returns other messages.",
-    ),
-    "pop": (
-        "Reads and deletes one message",
-        "Reads and deletes one visible message. Delivery is at most once: if the response is lost, so is the message.",
-    ),
-    "delete": ("Deletes a message", "Deletes a message permanently."),
-    "archive": ("Archives a message", "Moves a message to the archive of its queue."),
+IDS = [operation.id for operation in OPERATIONS.values()]
+# A receipt settles one message, and so do these by its id.
+BY_ID = ("delete", "archive")
+# Functions that settle one message, and the variable of their path that names it.
+SETTLING = {
+    "archive": "message_id",
+    "delete": "message_id",
+    "retry": "receipt",
+    "reject": "receipt",
+    "extend": "receipt",
 }
-BATCH: Schemas = {"batch": ANSWERS["send_batch"]["sent"]}
-SETTLING = [name for name, function in FUNCTIONS.items() if function.kind is Kind.SETTLE]
-# The runtime expression of a message id in a response.
-MESSAGE_ID = {"send": "$response.body#/0", "read": "$response.body#/0/msg_id"}
-INT32_RANGE = {"minimum": SMALLEST["int4"], "maximum": -SMALLEST["int4"] - 1}
+# The runtime expressions of the first message in a response.
+FIRST = {
+    "send": {"message_id": "$response.body#/0"},
+    "read": {"message_id": "$response.body#/0/msg_id", "receipt": "$response.body#/0/receipt"},
+}
+DIGITS = {"minimum": 0, "pattern": "^[0-9]{1,18}$"}
+LISTED_IDS = r"^in\.\(([0-9]{1,18}(,[0-9]{1,18})*)?\)$"
 
 
 def paths(functions: Sequence[Function], named: Schemas) -> Schemas:
     """The paths of queues whose functions are in `functions`."""
-    found = {function.name: function for function in functions if function.schema == QUEUES}
+    found = {(function.schema, function.name): function for function in functions}
+    routes = dict(_routes(found))
+    entries = found.get((LEASES, "send_entries"))
+    settling = {route.function for _, route in routes.values()} & SETTLING.keys()
     described: Schemas = {}
-    for (method, place), name in ROUTES.items():
-        if name in found:
-            path = f"/queues/{{queue}}/{place.replace('{id}', '{message_id}')}"
-            described.setdefault(path, {})[method.lower()] = _operation(found[name], named, _links(name, found))
+    for (method, path), (function, route) in routes.items():
+        receipts = (method, path.replace(MESSAGE_ID, RECEIPT)) in routes
+        # Two templates that differ in a name only are one path.
+        if RECEIPT in path and (method, path.replace(RECEIPT, MESSAGE_ID)) in routes:
+            continue
+        operation = _operation(function, route, named, receipts=receipts)
+        if entries is not None and "entries" in route.batches:
+            _add_entries(operation, answer(entries, named))
+        operation["responses"][str(route.status)].update(_links(route.function, settling))
+        described.setdefault(path, {})[method.lower()] = operation
     return described
 
 
-def _links(name: str, found: Collection[str]) -> Schema:
-    """Links from the first message of a response to the operations that delete or archive it."""
-    parameters = {"queue": "$request.path.queue", "message_id": MESSAGE_ID.get(name)}
-    targets = {settling: IDS[settling] for settling in SETTLING if settling in found}
-    links = {settling: {"operationId": target, "parameters": parameters} for settling, target in targets.items()}
-    return {"links": links} if name in MESSAGE_ID and links else {}
+def _routes(
+    found: Mapping[tuple[str, str], Function],
+) -> Iterator[tuple[tuple[str, str], tuple[Function, Route]]]:
+    """The routes to functions that exist, by method and path. Those of pgmq_api replace those of pgmq_public."""
+    taken = set()
+    for schema, routes in ROUTES.items():
+        for route in routes:
+            place = route.method, route.path
+            if (schema, route.function) in found and place not in taken:
+                taken.add(place)
+                yield place, (found[schema, route.function], route)
 
 
-def _operation(function: Function, named: Schemas, links: Schema) -> Schema:
-    name = function.name
-    summary, text = TEXTS[name]
-    single = FUNCTIONS[name].kind is Kind.SETTLE
+def _add_entries(operation: Schema, rows: Schema) -> None:
+    """Describe a batch of entries, which has a response of its own."""
+    operation["requestBody"]["content"]["application/json"]["examples"] |= ENTRIES
+    sent = operation["responses"]["201"]["content"]["application/json"]
+    sent["schema"] = {"anyOf": [sent["schema"], rows]}
+    sent["examples"] |= SENT_ENTRIES
+
+
+def _links(name: str, functions: Collection[str]) -> Schema:
+    """Links from the first message of a response to the operations that settle it."""
+    links = {
+        target: {
+            "operationId": OPERATIONS[target].id,
+            "parameters": {"queue": "$request.path.queue", variable: FIRST[name][variable]},
+        }
+        for target, variable in SETTLING.items()
+        if target in functions and variable in FIRST.get(name, {})
+    }
+    return {"links": links} if links else {}
+
+
+def _operation(function: Function, route: Route, named: Schemas, *, receipts: bool) -> Schema:
+    known, leased = OPERATIONS[route.function], function.schema == LEASES
+    more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
+    single = MESSAGE_ID in route.path or RECEIPT in route.path
+    special = {404: "MessageNotFound", **({409: "Stale"} if receipts or RECEIPT in route.path else {})}
     return {
-        "operationId": IDS[name],
+        "operationId": known.id,
         "tags": [TAG],
-        "summary": summary,
-        "description": text,
-        "parameters": [_in_path("queue", QUEUE_NAME), *_parameters(name)],
-        **({"requestBody": _message()} if name == "send" else {}),
+        "summary": known.summary,
+        "description": known.text + more,
+        "parameters": [*_in_path(route, receipts=receipts), *_in_query(route)],
+        **_body(route),
         "responses": {
-            ("201" if name == "send" else "200"): {**_answer(function, named), **links},
-            **refusals((400, 401, 403, 404, 405, 409, 500, 503, 504), {404: "MessageNotFound"} if single else None),
+            str(route.status): _answer(function, route, named),
+            **refusals((400, 401, 403, 404, 405, 409, 500, 503, 504), special if single else None),
         },
     }
 
 
-def _parameters(name: str) -> list[Schema]:
-    if FUNCTIONS[name].kind is Kind.SETTLE:
-        digits = {"minimum": 0, "pattern": "^[0-9]{1,18}$"}
-        return [_in_path("message_id", {**given("pg_catalog.int8"), **digits, **ARGUMENTS["message_id"]})]
-    if name == "read":
-        return [
-            _number("n", 1, ARGUMENTS["n"]["description"], minimum=0),
-            _number("sleep_seconds", 30, SLEEP_SECONDS["read"]),
-        ]
-    if name == "send":
-        return [_number("sleep_seconds", 0, "Delay in seconds before the message becomes visible.")]
-    return []
-
-
-def _in_path(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _number(name: str, default: int, text: str, **bounds: int) -> Schema:
-    schema = {**INT32, **INT32_RANGE, **bounds, "default": default}
-    return {"name": name, "in": "query", "description": text, "schema": schema}
-
-
-def _message() -> Schema:
-    examples = {
-        "message": {"summary": "A message", "value": {"hello": "world"}},
-        "batch": {"summary": "Two messages", "value": {"messages": [{"n": 1}, {"n": 2}]}},
+def _in_path(route: Route, *, receipts: bool) -> Iterator[Schema]:
+    number = {**given("pg_catalog.int8"), **DIGITS, **ARGUMENTS["message_id"]}
+    either = {
+        **number,
+        "pattern": f"^([0-9]{{1,18}}|{RECEIPT_PATTERN})$",
+        "description": "The message's `msg_id`, or the `receipt` of a read.",
     }
-    return {"required": True, "content": {"application/json": {"schema": {}, "examples": examples}}}
+    receipt = {**RECEIPT_SCHEMA, "description": "The `receipt` of a read."}
+    schemas = {"{queue}": QUEUE_NAME, MESSAGE_ID: either if receipts else number, RECEIPT: receipt}
+    for name, schema in schemas.items():
+        if name in route.path:
+            yield {"name": name.strip("{}"), "in": "path", "required": True, "schema": schema}
 
 
-def _answer(function: Function, named: Schemas) -> Schema:
-    descriptions = {"send": "Sent: the ids, in order.", "delete": "Deleted.", "archive": "Archived."}
-    single = FUNCTIONS[function.name].kind is Kind.SETTLE
-    schema = {"const": True} if single else answer(function, named)
-    examples = {"done": DONE} if single else {**ANSWERS[function.name], **(BATCH if function.name == "send" else {})}
+def _in_query(route: Route) -> Iterator[Schema]:
+    for name, parameter in route.parameters.items():
+        required = {"required": True} if parameter.required else {}
+        yield {
+            "name": name,
+            "in": "query",
+            **required,
+            "description": _text(route, name, parameter),
+            "schema": _schema(name, parameter),
+        }
+
+
+def _text(route: Route, name: str, parameter: Parameter) -> str:
+    if name != "sleep_seconds":
+        return PARAMETERS[name]
+    text = SECONDS.get(route.function, SLEEP_SECONDS["read"])
+    return f"{text} Without it, as the queue's settings say, or 30." if parameter.default == "null" else text
+
+
+def _schema(name: str, parameter: Parameter) -> Schema:
+    match parameter.type:
+        case Type.INTEGER:
+            least, most = parameter.bounds or (0 if name == "n" else SMALLEST["int4"], -SMALLEST["int4"] - 1)
+            default = {} if parameter.default in (None, "null") else {"default": int(parameter.default or "")}
+            return {**INT32, "minimum": least, "maximum": most, **default}
+        case Type.ID:
+            return {**INT64, "minimum": 0, "default": 0}
+        case Type.TEXTS:
+            items = {key: value for key, value in QUEUE_NAME.items() if key != "description"}
+            return {"type": "array", "items": items, "minItems": 1, "maxItems": 10, "uniqueItems": True}
+        case Type.IDS:
+            return {**TEXT, "pattern": LISTED_IDS, "examples": [parameter.example]}
+        case Type.TEXT:
+            time = {"format": "date-time"} if name.endswith("_at") else {}
+            return {**TEXT, **time, "examples": [parameter.example]}
+
+
+def _body(route: Route) -> Schema:
+    if route.batches:
+        examples = {
+            "message": {"summary": "A message", "value": {"hello": "world"}},
+            "batch": {"summary": "Two messages", "value": {"messages": [{"n": 1}, {"n": 2}]}},
+        }
+        return {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": {}, "examples": examples}}}
+        }
+    if not route.members:
+        return {}
+    schema = {
+        "type": "object",
+        "properties": {name: MEMBERS[name] for name in route.members},
+        "additionalProperties": False,
+    }
+    content = {"application/json": {"schema": schema, "examples": BODIES[route.function]}}
+    return {"requestBody": {"required": False, "content": content}}
+
+
+def _answer(function: Function, route: Route, named: Schemas) -> Schema:
+    known = OPERATIONS[route.function]
+    schema = {"const": True} if route.function in BY_ID else answer(function, named)
+    examples = {"examples": dict(known.examples)} if known.examples else {}
     return {
-        "description": descriptions.get(function.name, "The messages."),
+        "description": known.answer,
         "headers": headers("Content-Range", "Vary", "Cache-Control"),
-        "content": {"application/json": {"schema": schema, "examples": examples}},
+        "content": {"application/json": {"schema": schema, **examples}},
     }

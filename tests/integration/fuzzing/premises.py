@@ -25,6 +25,11 @@ NUMBER = re.compile(r"-?[0-9]+")
 
 # Queues, and messages that calls of this run removed from them.
 taken: set[tuple[str, str]] = set()
+# Queues from which calls removed other messages.
+SWEEPING = ("/messages", "/messages/archive", "/purge", "/redrive", "/settle", "/reject")
+swept: set[str] = set()
+# Resources with arguments in their body.
+TAKING_MEMBERS = ("/settle", "/redrive", "/replay")
 
 
 @schemathesis.hook
@@ -38,8 +43,9 @@ def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
     """Write integers without `.0`: `1.0` is an integer in JSON Schema, but not in Postgres (22P02)."""
     arguments = _arguments(case)
     for name in INTEGERS & arguments.keys():
-        if isinstance(arguments[name], float) and arguments[name].is_integer():
-            arguments[name] = int(arguments[name])
+        arguments[name] = _whole(arguments[name])
+    if case.path.endswith(TAKING_MEMBERS):
+        case.body = _whole(case.body)
 
 
 @schemathesis.hook
@@ -51,8 +57,10 @@ def after_call(_: HookContext, case: Case, response: Response) -> None:
     name = str(given.get("queue", given.get("queue_name"))).lower()
     if case.path.endswith("/pop"):
         taken.update((name, str(row["msg_id"])) for row in response.json())
-    elif case.path.endswith(("/archive", "/delete", "/{message_id}")):
-        taken.add((name, str(given["message_id"])))
+    elif case.path.endswith(("/{message_id}/archive", "/rpc/archive", "/rpc/delete", "/{message_id}")):
+        taken.add((name, str(given["message_id"]).partition(".")[0]))
+    elif case.method != "GET" and case.path.endswith(SWEEPING):
+        swept.add(name)
 
 
 @schemathesis.hook
@@ -106,16 +114,63 @@ def no_array(failure: Failure, case: Case, response: Response) -> bool:
 
 def not_there_any_more(failure: Failure, case: Case, response: Response) -> bool:
     """Other steps can remove a message that was sent."""
-    found = isinstance(failure, EnsureResourceAvailability) and _code(response) == "PGMQ404"
-    return found and (case.path_parameters["queue"].lower(), str(case.path_parameters["message_id"])) in taken
+    found = isinstance(failure, EnsureResourceAvailability) and _code(response) in ("PGMQ404", "PGMQ409")
+    named = {str(name).partition(".")[0] for name in case.path_parameters.values()}
+    queue = case.path_parameters["queue"].lower()
+    return found and (queue in swept or any((queue, name) in taken for name in named))
 
 
-PREMISES = (no_nul, no_schema, no_get, no_message, no_lease, no_limit, no_array, not_there_any_more)
+def no_value(failure: Failure, case: Case, response: Response) -> bool:
+    """A null member of the body of a resource is its default, and Postgres reads 0 and "0" as booleans."""
+    found = isinstance(failure, AcceptedNegativeData) and case.path.endswith(TAKING_MEMBERS)
+    if not found or not isinstance(case.body, dict) or response.status_code != 200:
+        return False
+    return None in case.body.values() or not isinstance(case.body.get("strict", False), bool)
+
+
+def no_batch(failure: Failure, case: Case, response: Response) -> bool:
+    """Options of a single message in the query string, and a batch in the body."""
+    found = isinstance(failure, RejectedPositiveData) and case.path.endswith("/messages")
+    return found and "is one of a single message" in response.json()["message"]
+
+
+def no_receipt(failure: Failure, _: Case, response: Response) -> bool:
+    """Receipts of messages that other steps have read again; made-up ones, which `strict` refuses; the same twice."""
+    return isinstance(failure, RejectedPositiveData) and (
+        _code(response) in ("PGMQ409", "PT409") or "is listed twice" in response.json()["message"]
+    )
+
+
+PREMISES = (
+    no_nul,
+    no_schema,
+    no_get,
+    no_message,
+    no_lease,
+    no_limit,
+    no_array,
+    not_there_any_more,
+    no_value,
+    no_batch,
+    no_receipt,
+)
 
 
 def _arguments(case: Case) -> dict[str, Any]:
     """The arguments of a call; empty if the body is not an object, or is a message."""
     return case.body if isinstance(case.body, dict) and case.path.startswith("/rpc/") else {}
+
+
+def _whole(value: Any) -> Any:
+    """A value of JSON without `.0`."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _whole(member) for name, member in value.items()}
+        case list():
+            return [_whole(member) for member in value]
+    return value
 
 
 def _wrong_in_query(case: Case) -> set[str]:

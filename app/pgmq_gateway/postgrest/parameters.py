@@ -1,0 +1,84 @@
+"""The query string of a resource at `/queues/…`. Its parameters are arguments of a function, and filter nothing."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from pgmq_gateway.errors import InvalidQuery
+from pgmq_gateway.http.request import Head
+from pgmq_gateway.postgrest.query import parameters_of
+from pgmq_gateway.postgrest.routes import Parameter, Type
+
+MAX_MESSAGE_ID = 2**63 - 1
+
+
+def arguments_of(head: Head, known: Mapping[str, Parameter]) -> dict[str, str]:
+    """The arguments in a query string, as JSON. Raises InvalidQuery for any other parameter or value."""
+    given: dict[str, list[str]] = {}
+    for name, value in (*parameters_of(head), *((name, "") for name in head.bare_names)):
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise InvalidQuery(f"Unknown parameter {name}", hint=f"Allowed parameters: {allowed}.")
+        given.setdefault(name, []).append(value)
+    arguments = {}
+    for name, parameter in known.items():
+        if name in given:
+            arguments[parameter.argument or name] = _as_json(name, parameter, given[name])
+        elif parameter.required:
+            raise InvalidQuery(f"The parameter {name} is missing", hint=_example(name, parameter))
+        elif parameter.default is not None:
+            arguments[name] = parameter.default
+    return arguments
+
+
+def message_id_as_json(text: str) -> str | None:
+    """A message id; None for other text. Postgres accepts other spellings too, such as `0x2`."""
+    if re.fullmatch("[0-9]{1,19}", text) and int(text) <= MAX_MESSAGE_ID:
+        return str(int(text))
+    return None
+
+
+def _as_json(name: str, parameter: Parameter, values: list[str]) -> str:
+    if parameter.type is Type.TEXTS:
+        return msgspec.json.encode(values).decode()
+    if parameter.type is Type.IDS and len(values) > 1:
+        raise InvalidQuery(f"The parameter {name} is repeated", hint=_example(name, parameter))
+    value = values[-1]
+    found = _READERS[parameter.type](value)
+    if found is None:
+        raise InvalidQuery(
+            f"{name} must be {parameter.type}", f"The request has {name}={value}.", _example(name, parameter)
+        )
+    return found
+
+
+def _example(name: str, parameter: Parameter) -> str:
+    return f"Example: ?{name}={parameter.example}"
+
+
+def _integer(text: str) -> str | None:
+    return str(int(text)) if re.fullmatch("-?[0-9]{1,10}", text) else None
+
+
+def _text(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _ids(text: str) -> str | None:
+    """PostgREST's list `in.(1,2)` as an array; None for any other filter."""
+    listed = re.fullmatch(r"in\.\((.*)\)", text)
+    if listed is None:
+        return None
+    ids = [message_id_as_json(member) for member in listed[1].split(",")] if listed[1] else []
+    known = [one for one in ids if one is not None]
+    return f"[{','.join(known)}]" if len(known) == len(ids) else None
+
+
+# A value as JSON; None if it is not of the type.
+_READERS: Mapping[Type, Callable[[str], str | None]] = {
+    Type.INTEGER: _integer,
+    Type.ID: message_id_as_json,
+    Type.TEXT: _text,
+    Type.IDS: _ids,
+}
