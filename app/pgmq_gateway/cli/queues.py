@@ -1,23 +1,24 @@
 """The commands `queue ...`. Each runs one statement as the owner of the database."""
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command, progress, run
-from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
-from pgmq_gateway.install.owner import owner, require_installed
+from pgmq_gateway.cli import messages, queue_settings, receipts
+from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, rows, value
+from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command
 from pgmq_gateway.queue_functions import OPERATIONS
 
-QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-queue = typer.Typer(help="Manage queues and permissions.", invoke_without_command=True, callback=help_without_command)
+queue = typer.Typer(
+    help="Manage queues and permissions, and send and process messages.",
+    invoke_without_command=True,
+    callback=help_without_command,
+)
 
 
 LIST_COLUMNS = ("Name", "Type", "RLS", "Created", "Messages", "Visible", "In flight")
@@ -65,18 +66,18 @@ def create_command(
     """Create a queue with row-level security enabled."""
     sql = "select pgmq_admin.create_queue($1, $2, $3, $4, $5, $6)"
     arguments = (name, type_.value, not no_rls, partition_interval, retention_interval, adopt)
-    created = _value(db_uri, data_dir, "queue create", sql, *arguments, create=True)
+    created = value(db_uri, data_dir, "queue create", sql, *arguments, create=True)
     print(f"created {type_.value} queue {name}" if created else f"queue {name} already exists")
 
 
 @queue.command("list")
 def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List all queues. Numbers with ~ are estimates."""
-    rows = _rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
+    found = rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
     if as_json:
-        _print_json(rows)
-    elif rows:
-        _print_table([LIST_COLUMNS, *map(_listed, rows)], numbers=(4, 5, 6))
+        print_json(found)
+    elif found:
+        print_table([LIST_COLUMNS, *map(_listed, found)], numbers=(4, 5, 6))
     else:
         print("no queues yet: create one with pgmq-gateway queue create NAME")
 
@@ -102,12 +103,12 @@ def show_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = N
         from pgmq_admin.queue_status($1) as s, pgmq_admin.list_queues() as q
         where q.queue_name = $1
     """
-    row = dict(_rows(db_uri, data_dir, "queue show", sql, name)[0])
+    row = dict(rows(db_uri, data_dir, "queue show", sql, name)[0])
     row["grants"] = json.loads(row["grants"] or "{}")
     if as_json:
-        _print_json(row)
+        print_json(row)
         return
-    _print_table(list(_shown(row)))
+    print_table(list(_shown(row)))
 
 
 def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -128,14 +129,14 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Delete all messages of a queue, including those in flight. The archive is kept."""
     confirm(f"Delete all messages of queue {name}?", yes=yes)
-    print(f"deleted {_value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
+    print(f"deleted {value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
 
 
 @queue.command("drop")
 def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Drop a queue with its messages and its archive."""
     confirm(f"Drop queue {name} with its messages and its archive?", yes=yes)
-    _value(db_uri, data_dir, "queue drop", "select pgmq_admin.drop_queue($1)", name)
+    value(db_uri, data_dir, "queue drop", "select pgmq_admin.drop_queue($1)", name)
     print(f"dropped queue {name}")
 
 
@@ -145,7 +146,7 @@ def grant_command(
 ) -> None:
     """Grant operations on a queue to a role. With row-level security, policies restrict it to some messages."""
     sql = "select pgmq_admin.grant_queue($1, $2, $3)"
-    _value(db_uri, data_dir, "queue grant", sql, name, role, operations)
+    value(db_uri, data_dir, "queue grant", sql, name, role, operations)
     print(f"granted {', '.join(operations)} on queue {name} to {role}")
 
 
@@ -155,43 +156,10 @@ def revoke_command(
 ) -> None:
     """Revoke operations on a queue from a role."""
     sql = "select pgmq_admin.revoke_queue($1, $2, $3)"
-    _value(db_uri, data_dir, "queue revoke", sql, name, role, operations)
+    value(db_uri, data_dir, "queue revoke", sql, name, role, operations)
     print(f"revoked {', '.join(operations)} on queue {name} from {role}")
 
 
-def _rows(
-    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object, create: bool = False
-) -> list[Mapping[str, Any]]:
-    """The rows of a statement. `create`: create the embedded database if there is none."""
-
-    async def fetch() -> list[Mapping[str, Any]]:
-        directory = DataDirectory(data_dir or DEFAULT_NAME)
-        with progress() as report:
-            async with owner(db_uri, directory, purpose, report, create=create) as connection:
-                await require_installed(connection, embedded=db_uri is None, progress=report)
-                return [dict(row) for row in await connection.fetch(sql, *arguments)]
-
-    return run(fetch())
-
-
-def _value(
-    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object, create: bool = False
-) -> Any:  # noqa: ANN401
-    (row,) = _rows(db_uri, data_dir, purpose, sql, *arguments, create=create)
-    (value,) = row.values()
-    return value
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, default=str, indent=2, ensure_ascii=False))
-
-
-def _print_table(rows: Sequence[Sequence[str]], numbers: Container[int] = ()) -> None:
-    """Print rows with aligned columns. Rows are never broken: programs read them too."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        aligned = [
-            cell.rjust(width) if place in numbers else cell.ljust(width) for place, (cell, width) in enumerate(cells)
-        ]
-        print("  ".join(aligned).rstrip())
+for commands in (messages.COMMANDS, receipts.COMMANDS, queue_settings.COMMANDS):
+    for name, command in commands.items():
+        queue.command(name)(command)

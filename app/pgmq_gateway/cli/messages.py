@@ -1,0 +1,174 @@
+"""The commands that send, read and move messages of a queue."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, rows, value
+from pgmq_gateway.cli.stdin import lines_of_stdin
+from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
+
+Number = Annotated[int, typer.Option("--number", "-n", min=1, help="Maximum number of messages.")]
+MaxMessages = Annotated[int, typer.Option("--max", min=1, max=10000, help="Maximum number of messages.")]
+PerSecond = Annotated[
+    float | None, typer.Option(help="Messages that become visible each second. Default: all at once.")
+]
+Filter = Annotated[str, typer.Option(metavar="JSON", help="Conditions, as of pgmq_admin.list_messages.")]
+
+PEEKED = ("Id", "State", "Reads", "Sent", "Message")
+MAX_SHOWN_CHARACTERS = 100
+
+
+def send(
+    name: QueueName,
+    messages: Annotated[
+        list[str] | None, typer.Argument(metavar="[JSON]...", help="Messages. Default: the lines of stdin.")
+    ] = None,
+    delay: Annotated[int | None, typer.Option(metavar="SECONDS", help="Delay until they become visible.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="Time at which they become visible.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time after which they are not delivered.")
+    ] = None,
+    headers: Annotated[str | None, typer.Option(metavar="JSON", help="Headers: a JSON object.")] = None,
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send messages, all or none. Prints their ids, one on each line.
+
+    Each message is JSON: a string needs quotes. On stdin each line is a message; empty lines are left out.
+
+    \b
+        pgmq-gateway queue send tasks '{"n": 1}' '"text"'
+        jq -c '.[]' batch.json | pgmq-gateway queue send tasks --delay 60
+    """
+    options = {"sleep_seconds": delay, "send_at": at, "expires_at": expires}
+    given = {option: json.dumps(one) for option, one in options.items() if one is not None}
+    if headers is not None:
+        given["headers"] = _checked(headers)
+    entries = ", ".join(
+        _members({"message": _checked(message), **given}) for message in messages or lines_of_stdin("a message")
+    )
+    sql = "select msg_id from pgmq_api.send_entries($1, $2::text::jsonb) order by entry"
+    for row in rows(db_uri, data_dir, "queue send", sql, name, f"[{entries}]"):
+        print(row["msg_id"])
+
+
+def _checked(text: str) -> str:
+    """JSON, with all digits of its numbers. Raises UsageError."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise UsageError(f"{text[:100]} is not JSON: a string needs quotes: '\"…\"'") from None
+    return text
+
+
+def _members(members: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{json.dumps(name)}: {one}' for name, one in members.items())}}}"
+
+
+def read(
+    name: QueueName,
+    number: Number = 1,
+    lease: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", help="How long others do not receive them. Default: the queue's settings."),
+    ] = None,
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Read messages. Prints each as a line of JSON; nothing if none is visible.
+
+    Settle them with the receipt in each line, within their lease:
+
+    \b
+        pgmq-gateway queue read tasks -n 10 > batch
+        pgmq-gateway queue ack tasks < batch
+    """
+    sql = "select to_json(m)::text as line from pgmq_api.read($1, $2, $3) as m"
+    _print_lines(rows(db_uri, data_dir, "queue read", sql, name, lease, number))
+
+
+def pop(name: QueueName, number: Number = 1, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
+    """Read and delete messages. Prints each as a line of JSON; nothing if none is visible."""
+    sql = "select to_json(m)::text as line from pgmq_api.pop($1, $2) as m"
+    _print_lines(rows(db_uri, data_dir, "queue pop", sql, name, number))
+
+
+def _print_lines(found: list[Mapping[str, Any]]) -> None:
+    for row in found:
+        print(row["line"])
+
+
+def peek(
+    name: QueueName,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="Maximum number of messages.")] = 10,
+    after: Annotated[int, typer.Option(metavar="ID", help="Only messages with greater ids.")] = 0,
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show messages in any state, without reading them. The table has the beginning of each message."""
+    found = rows(db_uri, data_dir, "queue peek", "select * from pgmq_api.peek($1, $2, $3)", name, number, after)
+    if as_json:
+        print_json([{**row, **{column: _decoded(row[column]) for column in ("message", "headers")}} for row in found])
+    elif found:
+        print_table([PEEKED, *map(_peeked, found)], numbers=(0, 2))
+    else:
+        print(f"no messages in queue {name}" + (f" after {after}" if after else ""))
+
+
+def _decoded(text: str | None) -> object:
+    return None if text is None else json.loads(text)
+
+
+def _peeked(row: Mapping[str, Any]) -> tuple[str, ...]:
+    message = "null" if row["message"] is None else row["message"]
+    shown = message if len(message) <= MAX_SHOWN_CHARACTERS else f"{message[: MAX_SHOWN_CHARACTERS - 1]}…"
+    sent = f"{row['enqueued_at']:%Y-%m-%d %H:%M:%S %Z}"
+    return str(row["msg_id"]), row["state"].replace("_", " "), str(row["read_ct"]), sent, shown
+
+
+def redrive(
+    name: QueueName,
+    to: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Queue to move to. Default: the one that each came from.")
+    ] = None,
+    max_messages: MaxMessages = 100,
+    per_second: PerSecond = None,
+    filter_: Annotated[str, typer.Option("--filter", metavar="JSON", help=Filter.__metadata__[0].help)] = "{}",
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Return dead letters to their queues, oldest first. NAME is the dead-letter queue."""
+    sql = "select * from pgmq_api.redrive($1, $2, $3, $4, $5::text::jsonb)"
+    arguments = (name, to, max_messages, per_second, _checked(filter_))
+    (row,) = rows(db_uri, data_dir, "queue redrive", sql, *arguments)
+    skipped = f", skipped {row['skipped']:,} that have no queue to return to" if row["skipped"] else ""
+    print(f"moved {row['moved']:,} messages{skipped}")
+
+
+def replay(
+    name: QueueName,
+    max_messages: MaxMessages = 100,
+    per_second: PerSecond = None,
+    filter_: Annotated[str, typer.Option("--filter", metavar="JSON", help=Filter.__metadata__[0].help)] = "{}",
+    db_uri: OwnerUri = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send archived messages again, oldest first. The archive is kept."""
+    sql = "select sent from pgmq_api.replay($1, $2, $3, $4::text::jsonb)"
+    sent = value(db_uri, data_dir, "queue replay", sql, name, max_messages, per_second, _checked(filter_))
+    print(f"sent {sent:,} messages")
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "send": send,
+    "read": read,
+    "pop": pop,
+    "peek": peek,
+    "redrive": redrive,
+    "replay": replay,
+}

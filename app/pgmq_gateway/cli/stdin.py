@@ -1,0 +1,15 @@
+"""The standard input of commands that can be at the end of a pipe."""
+
+import sys
+
+from pgmq_gateway.cli.terminal import UsageError
+
+
+def lines_of_stdin(what: str) -> list[str]:
+    """The lines of stdin that are not empty. Raises UsageError on a terminal, where nobody is asked for them."""
+    if sys.stdin.isatty():
+        raise UsageError(f"{what} is missing: name it, or pipe one on each line")
+    try:
+        return [line.strip() for line in sys.stdin.buffer.read().decode().splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise UsageError("stdin is not UTF-8") from None

@@ -1,0 +1,139 @@
+"""The commands that send, read and settle messages: output, exit status, and rows."""
+
+import json
+import subprocess
+
+import pytest
+
+from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.databases import Sql
+from tests.server import PROGRAM, environment
+
+
+@pytest.fixture
+def queue_command(directory: DataDirectory, queue: str) -> "Command":
+    return Command(directory, queue)
+
+
+class Command:
+    """queue_command("read", "-n", "2"): run `pgmq-gateway queue read QUEUE -n 2`."""
+
+    def __init__(self, directory: DataDirectory, queue: str) -> None:
+        self._data = ["--data-dir", str(directory.path)]
+        self._queue = queue
+
+    def __call__(
+        self, word: str, *arguments: str, stdin: str | bytes = b"", status: int = 0, queue: str | None = None
+    ) -> str:
+        """The output of a command that must end with this status."""
+        ended = subprocess.run(
+            [PROGRAM, "queue", word, *self._data, queue or self._queue, *arguments],
+            env=environment(),
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == status, ended.stderr
+        if status == 2 or (status == 1 and not ended.stdout):
+            assert ended.stderr.count(b"\n") == 1
+            return ended.stderr.decode()
+        assert ended.stderr == b""
+        return ended.stdout.decode()
+
+
+def test_messages_are_sent_read_and_acknowledged_in_pipes(queue_command: Command, queue: str, sql: Sql) -> None:
+    lines = '{"n": 1.10}\n\n["\N{SNOWMAN}", null]\n"three"\n'
+    assert queue_command("send", stdin=lines) == "1\n2\n3\n"
+    assert queue_command("send", "4", "null", "--delay", "600", "--headers", '{"a": 1}') == "4\n5\n"
+    read = queue_command("read", "-n", "2", "--lease", "600")
+    rows = [json.loads(line) for line in read.splitlines()]
+    assert [(row["msg_id"], row["queue_name"], row["read_ct"]) for row in rows] == [(1, queue, 1), (2, queue, 1)]
+    assert '{"n": 1.10}' in read
+    acked = queue_command("ack", stdin=read)
+    assert acked == "".join(f"{row['receipt']} acked\n" for row in rows)
+    assert queue_command("ack", rows[0]["receipt"], status=1) == f"{rows[0]['receipt']} gone\n"
+    (popped,) = queue_command("pop", "-n", "10").splitlines()
+    assert (json.loads(popped)["message"], json.loads(popped)["receipt"]) == ("three", None)
+    assert queue_command("read") == ""
+    assert sql(f"select msg_id, headers, vt > now() + '500 s' from pgmq.q_{queue} order by 1") == [
+        (4, {"a": 1}, True),
+        (5, {"a": 1}, True),
+    ]
+
+
+def test_messages_are_settled_in_every_way(queue_command: Command, queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 8) n", queue)
+    receipts = [row[0] for row in sql("select receipt from pgmq_api.read(%s, 600, 8)", queue)]
+    assert queue_command("retry", receipts[0], "--delay", "5000", "--reason", "é") == f"{receipts[0]} retried\n"
+    assert queue_command("reject", receipts[1], "--reason", "bad") == f"{receipts[1]} rejected\n"
+    assert queue_command("extend", "--lease", "5000", stdin=f"{receipts[2]}\n") == f"{receipts[2]} extended\n"
+    lines = [
+        f"ack {receipts[3]}",
+        f"archive {receipts[4]}",
+        f"retry {receipts[5]} 5000",
+        f"reject {receipts[6]}",
+        f"extend {receipts[7]} 5000",
+        "ack 99.1.5",
+    ]
+    settled = queue_command("settle", stdin="\n".join(lines), status=1).splitlines()
+    assert settled == [
+        f"{receipts[3]} acked",
+        "99.1.5 gone",
+        f"{receipts[4]} archived",
+        f"{receipts[5]} retried",
+        f"{receipts[6]} rejected",
+        f"{receipts[7]} extended",
+    ]
+    assert sql(f"select msg_id from pgmq.q_{queue} where vt > now() + '4000 s' order by 1") == [(1,), (3,), (6,), (8,)]
+    assert sql(f"select msg_id from pgmq.a_{queue} order by 1") == [(2,), (5,), (7,)]
+    assert sql(f"select headers #>> '{{x-pgmq-retry,reason}}' from pgmq.q_{queue} where msg_id = 1") == [("é",)]
+    refused = queue_command("settle", "--strict", stdin=f"ack {receipts[7]}\nack 99.1.5", status=1)
+    assert "1 of 2 messages could not be settled: 99.1.5 gone" in refused
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(4,)]
+
+
+def test_dead_letters_and_settings(queue_command: Command, queue: str, sql: Sql) -> None:
+    dead = f"{queue}dead"
+    sql("select pgmq_admin.create_queue(%s)", dead)
+    try:
+        shown = queue_command("settings", "max_receives=1", f"dead_letter_queue={dead}", "backoff=fixed")
+        assert dict(line.split() for line in shown.splitlines())["max_receives"] == "1"
+        found = json.loads(queue_command("settings", "--json"))
+        assert (found["dead_letter_queue"], found["backoff"], found["lease_seconds"]) == (dead, "fixed", 30)
+        sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 3) n", queue)
+        queue_command("reject", stdin=queue_command("read", "-n", "2"))
+        assert "visible" in queue_command("peek", queue=dead)
+        peeked = json.loads(queue_command("peek", "--json", "--after", "1", queue=dead))
+        assert [(row["msg_id"], row["message"], row["state"]) for row in peeked] == [(2, 2, "visible")]
+        assert queue_command("redrive", "--max", "1", queue=dead) == "moved 1 messages\n"
+        assert queue_command("redrive", "--to", queue, "--per-second", "10", queue=dead) == "moved 1 messages\n"
+        assert queue_command("peek", queue=dead) == f"no messages in queue {dead}\n"
+        sql("select pgmq.archive(%s, 3)", queue)
+        assert queue_command("replay") == "sent 1 messages\n"
+        assert sql(f"select count(*) from pgmq.q_{queue}") == [(3,)]
+    finally:
+        sql("select pgmq_admin.drop_queue(%s)", dead)
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments", "stdin", "status", "message"),
+    [
+        ("send", ("{a}",), b"", 2, "{a} is not JSON: a string needs quotes"),
+        ("send", (), b"\xff", 2, "stdin is not UTF-8"),
+        ("send", ("1", "--at", "soon-ish"), b"", 1, "soon-ish"),
+        ("ack", ("1.1",), b"", 1, 'receipt "1.1" is malformed: Use the receipt of a message as read() returned it.'),
+        ("ack", (), b'{"msg_id": 1}', 2, '{"msg_id": 1} is not a line of queue read'),
+        ("settle", (), b"delete 1.1.1", 2, "delete 1.1.1 is not a line such as ack RECEIPT"),
+        ("settle", (), b"ack 1.1.1 5", 2, "ack 1.1.1 5 is not a line such as ack RECEIPT"),
+        ("settings", ("paused",), b"", 2, "paused is not SETTING=VALUE"),
+        ("settings", ("colour=red",), b"", 1, 'queue setting "colour" is unknown'),
+        ("redrive", ("--filter", "{"), b"", 2, "{ is not JSON"),
+    ],
+)
+def test_mistakes_are_one_line_and_change_nothing(
+    queue_command: Command, queue: str, sql: Sql, word: str, arguments: tuple[str, ...], stdin: bytes, status: int,
+    message: str,
+) -> None:  # fmt: skip
+    assert message in queue_command(word, *arguments, stdin=stdin, status=status)
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
