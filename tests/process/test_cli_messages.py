@@ -1,45 +1,45 @@
 """The commands that send, read and settle messages: output, exit status, and rows."""
 
+import io
 import json
 import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
+from pgmq_gateway.cli.main import FAILURES, app
+from pgmq_gateway.cli.terminal import UsageError
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql
 from tests.server import PROGRAM, environment
 
+Command = Callable[..., str]
+
 
 @pytest.fixture
-def queue_command(directory: DataDirectory, queue: str) -> "Command":
-    return Command(directory, queue)
+def queue_command(
+    directory: DataDirectory, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """queue_command("read", "-n", "2") is the output of `pgmq-gateway queue read QUEUE -n 2`, run in this process.
 
+    status  that must be its exit status; for another one the message is in the output
+    """
 
-class Command:
-    """queue_command("read", "-n", "2"): run `pgmq-gateway queue read QUEUE -n 2`."""
+    def command(word: str, *arguments: str, stdin: str | bytes = b"", status: int = 0, queue: str = queue) -> str:
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        message = ""
+        try:
+            found = (
+                app(["queue", word, "--data-dir", str(directory.path), queue, *arguments], standalone_mode=False) or 0
+            )
+        except (*FAILURES, UsageError) as error:
+            found, message = (2 if isinstance(error, UsageError) else 1), str(error)
+        assert (found, message) == (status, message)
+        return message or capsys.readouterr().out
 
-    def __init__(self, directory: DataDirectory, queue: str) -> None:
-        self._data = ["--data-dir", str(directory.path)]
-        self._queue = queue
-
-    def __call__(
-        self, word: str, *arguments: str, stdin: str | bytes = b"", status: int = 0, queue: str | None = None
-    ) -> str:
-        """The output of a command that must end with this status."""
-        ended = subprocess.run(
-            [PROGRAM, "queue", word, *self._data, queue or self._queue, *arguments],
-            env=environment(),
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert ended.returncode == status, ended.stderr
-        if status == 2 or (status == 1 and not ended.stdout):
-            assert ended.stderr.count(b"\n") == 1
-            return ended.stderr.decode()
-        assert ended.stderr == b""
-        return ended.stdout.decode()
+    return command
 
 
 def test_messages_are_sent_read_and_acknowledged_in_pipes(queue_command: Command, queue: str, sql: Sql) -> None:
@@ -116,24 +116,34 @@ def test_dead_letters_and_settings(queue_command: Command, queue: str, sql: Sql)
         sql("select pgmq_admin.drop_queue(%s)", dead)
 
 
-@pytest.mark.parametrize(
-    ("word", "arguments", "stdin", "status", "message"),
-    [
-        ("send", ("{a}",), b"", 2, "{a} is not JSON: a string needs quotes"),
-        ("send", (), b"\xff", 2, "stdin is not UTF-8"),
-        ("send", ("1", "--at", "soon-ish"), b"", 1, "soon-ish"),
-        ("ack", ("1.1",), b"", 1, 'receipt "1.1" is malformed: Use the receipt of a message as read() returned it.'),
-        ("ack", (), b'{"msg_id": 1}', 2, '{"msg_id": 1} is not a line of queue read'),
-        ("settle", (), b"delete 1.1.1", 2, "delete 1.1.1 is not a line such as ack RECEIPT"),
-        ("settle", (), b"ack 1.1.1 5", 2, "ack 1.1.1 5 is not a line such as ack RECEIPT"),
-        ("settings", ("paused",), b"", 2, "paused is not SETTING=VALUE"),
-        ("settings", ("colour=red",), b"", 1, 'queue setting "colour" is unknown'),
-        ("redrive", ("--filter", "{"), b"", 2, "{ is not JSON"),
-    ],
+MISTAKES: tuple[tuple[str, tuple[str, ...], bytes, int, str], ...] = (
+    ("send", ("{a}",), b"", 2, "{a} is not JSON: a string needs quotes"),
+    ("send", (), b"\xff", 2, "stdin is not UTF-8"),
+    ("send", ("1", "--at", "soon-ish"), b"", 1, "soon-ish"),
+    ("ack", ("1.1",), b"", 1, 'receipt "1.1" is malformed: Use the receipt of a message as read() returned it.'),
+    ("ack", (), b'{"msg_id": 1}', 2, '{"msg_id": 1} is not a line of queue read'),
+    ("settle", (), b"delete 1.1.1", 2, "delete 1.1.1 is not a line such as ack RECEIPT"),
+    ("settle", (), b"ack 1.1.1 5", 2, "ack 1.1.1 5 is not a line such as ack RECEIPT"),
+    ("settings", ("paused",), b"", 2, "paused is not SETTING=VALUE"),
+    ("settings", ("colour=red",), b"", 1, 'queue setting "colour" is unknown'),
+    ("redrive", ("--filter", "{"), b"", 2, "{ is not JSON"),
 )
-def test_mistakes_are_one_line_and_change_nothing(
-    queue_command: Command, queue: str, sql: Sql, word: str, arguments: tuple[str, ...], stdin: bytes, status: int,
-    message: str,
-) -> None:  # fmt: skip
-    assert message in queue_command(word, *arguments, stdin=stdin, status=status)
+
+
+def test_mistakes_have_a_message_and_change_nothing(queue_command: Command, queue: str, sql: Sql) -> None:
+    for word, arguments, stdin, status, message in MISTAKES:
+        assert message in queue_command(word, *arguments, stdin=stdin, status=status)
+    assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+
+
+def test_commands_end_with_their_status(directory: DataDirectory, queue: str, sql: Sql) -> None:
+    def ended(*arguments: str) -> tuple[int, str, str]:
+        command = [str(PROGRAM), "queue", *arguments, "--data-dir", str(directory.path)]
+        process = subprocess.run(command, env=environment(), input="", capture_output=True, text=True, check=False)
+        return process.returncode, process.stdout, process.stderr
+
+    assert ended("ack", queue, "7.1.5") == (1, "7.1.5 gone\n", "")
+    assert ended("send", queue, "{") == (
+        2, "", "pgmq-gateway: { is not JSON: a string needs quotes: '\"…\"' (see --help)\n"
+    )  # fmt: skip
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
