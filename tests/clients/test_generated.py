@@ -41,6 +41,8 @@ SEEN = {
         "batch": [5, 6],
         "popped": [[5, 5]],
         "deleted": True,
+        "entries": [{"entry": 0, "msg_id": 7, "duplicate": False}],
+        "outcomes": ["acked"],
     },
     "refusals": [[404, "PGMQ404"], [404, "42P01"], [400, "22P02"]],
 }
@@ -82,7 +84,7 @@ def used(made: Path, queue: str, arguments: list[Any], folder: Path) -> None:
     with psycopg.connect(socket_uri(DataDirectory(made / ".pgmq-gateway"))) as connection:
         sql = runner(connection)
         assert sql(f"select msg_id, message, read_ct, vt > now() + '9 min' from pgmq.\"q_{queue}\"") == [
-            (7, None, 0, True)
+            (8, None, 0, True)
         ]
         assert sql(f'select msg_id, message, read_ct from pgmq."a_{queue}" order by 1') == [
             (1, {"hello": "world"}, 1),

@@ -1,6 +1,6 @@
 """Schemathesis: valid and invalid requests generated from openapi.yaml, with all of its checks.
 
-FUZZ_EXAMPLES=400 makes up to ten times as many requests of each operation, FUZZ_SEED=2 other ones. Accepted failures
+FUZZ_EXAMPLES=400 makes up to twenty times as many requests of each operation, FUZZ_SEED=2 other ones. Accepted failures
 are in fuzzing/premises.py, with their reasons.
 """
 
@@ -28,7 +28,7 @@ GATEWAY = {
     "PGRST_DB_POOL": "4",
 }
 QUEUES = ("tasks", "other_queue")
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 SEED = os.environ.get("FUZZ_SEED", "1")
 OPERATIONS = {
     (method.upper(), path)
@@ -87,8 +87,8 @@ def test_service_role_gets_documented_responses(queues: RunningGateway, tmp_path
     assert any("{receipt}" in path for path in linked)
     for operation in OPERATIONS:
         mine = [exchange for exchange in exchanges if exchange.operation == operation]
-        # Made-up receipts match no message.
-        least = 0 if "{receipt}" in operation[1] else 5
+        # Made-up receipts match no message, and without parameters there is little to vary.
+        least = 0 if "{receipt}" in operation[1] else 1 if operation[1] == "/queues" else 5
         assert sum(exchange.right and exchange.status < 300 for exchange in mine) >= least, operation
         assert any(not exchange.right and exchange.status >= 400 for exchange in mine), operation
     # Only to check whether it can be absent or invalid.

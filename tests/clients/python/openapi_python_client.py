@@ -6,16 +6,26 @@ from typing import TypeVar
 
 from queue_client import AuthenticatedClient
 from queue_client.api.pgmq_public import archive, delete, pop, read, send, send_batch
-from queue_client.api.queues import archive_message, delete_message, pop_message, read_messages, send_message
+from queue_client.api.queues import (
+    archive_message,
+    delete_message,
+    pop_message,
+    read_messages,
+    send_message,
+    settle_messages,
+)
 from queue_client.models import (
     ApiError,
     ArchiveArguments,
     DeleteArguments,
+    Message,
     MessageRecord,
     PopArguments,
     ReadArguments,
     SendArguments,
     SendBatchArguments,
+    SendEntriesRow,
+    SettleMessagesBody,
 )
 from queue_client.models.key_refused import KeyRefused
 from queue_client.types import Response
@@ -33,9 +43,15 @@ def had(answer: T | ApiError | KeyRefused | None) -> T:
     return answer
 
 
-def brief(found: list[MessageRecord]) -> list[tuple[int, object]]:
+def brief(found: list[MessageRecord] | list[Message]) -> list[tuple[int, object]]:
     """Ids and messages."""
     return [(message.msg_id, message.message) for message in found]
+
+
+def ids(answer: list[int] | list[SendEntriesRow] | ApiError | KeyRefused | None) -> list[int]:
+    """The response to a message or a batch of messages."""
+    assert isinstance(answer, list)
+    return [one for one in answer if isinstance(one, int)]
 
 
 def functions() -> dict[str, object]:
@@ -60,13 +76,17 @@ def functions() -> dict[str, object]:
 
 
 def resources() -> dict[str, object]:
-    """The five resource operations."""
-    sent: list[int] = had(send_message.sync(QUEUE, client=CLIENT, body={"via": "resources"}))
+    """Operations of resources."""
+    sent = ids(send_message.sync(QUEUE, client=CLIENT, body={"via": "resources"}))
     leased = had(read_messages.sync(QUEUE, client=CLIENT, n=1, sleep_seconds=60))
     archived: bool = had(archive_message.sync(QUEUE, 4, client=CLIENT))
-    batch: list[int] = had(send_message.sync(QUEUE, client=CLIENT, body={"messages": [5, 6]}))
+    batch = ids(send_message.sync(QUEUE, client=CLIENT, body={"messages": [5, 6]}))
     popped = had(pop_message.sync(QUEUE, client=CLIENT))
     deleted: bool = had(delete_message.sync(QUEUE, 6, client=CLIENT))
+    # The client takes the rows for numbers, as it does not look into lists.
+    entries = send_message.sync_detailed(QUEUE, client=CLIENT, body={"entries": [{"message": 7}]}).content
+    acks = [message.receipt or "" for message in had(read_messages.sync(QUEUE, client=CLIENT))]
+    settled = had(settle_messages.sync(QUEUE, client=CLIENT, body=SettleMessagesBody(acks=acks)))
     return {
         "sent": sent,
         "read": brief(leased),
@@ -74,6 +94,8 @@ def resources() -> dict[str, object]:
         "batch": batch,
         "popped": brief(popped),
         "deleted": deleted,
+        "entries": json.loads(entries),
+        "outcomes": [row.outcome for row in settled],
     }
 
 

@@ -34,13 +34,18 @@ async function functions() {
 }
 
 async function resources() {
-  const sent: number[] = had(await api.sendMessage({ path, body: { via: "resources" } }));
-  const read: api.MessageRecord[] = had(await api.readMessages({ path, query: { n: 1, sleep_seconds: 60 } }));
+  const sent = had(await api.sendMessage({ path, body: { via: "resources" } }));
+  const read: api.Message[] = had(await api.readMessages({ path, query: { n: 1, sleep_seconds: 60 } }));
   const archived: true = had(await api.archiveMessage({ path: { ...path, message_id: 4 } }));
-  const batch: number[] = had(await api.sendMessage({ path, body: { messages: [5, 6] } }));
-  const popped: api.MessageRecord[] = had(await api.popMessage({ path }));
+  const batch = had(await api.sendMessage({ path, body: { messages: [5, 6] } }));
+  const popped: api.Message[] = had(await api.popMessage({ path }));
   const deleted: true = had(await api.deleteMessage({ path: { ...path, message_id: 6 } }));
-  return { sent, read: brief(read), archived, batch, popped: brief(popped), deleted };
+  const entries = had(await api.sendMessage({ path, body: { entries: [{ message: 7 }] } }));
+  const leased: api.Message[] = had(await api.readMessages({ path, query: { n: 1 } }));
+  const acks = leased.map(({ receipt }) => receipt ?? "");
+  const settled = had(await api.settleMessages({ path, body: { acks } }));
+  const outcomes: string[] = settled.map(({ outcome }) => outcome);
+  return { sent, read: brief(read), archived, batch, popped: brief(popped), deleted, entries, outcomes };
 }
 
 async function refusals() {

@@ -2,7 +2,8 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api";
 
-type Message = components["schemas"]["message_record"];
+type Popped = components["schemas"]["message_record"];
+type Message = components["schemas"]["message"];
 
 const { SUPABASE_URL, SUPABASE_KEY = "", QUEUE: queue_name = "" } = process.env;
 const api = createClient<paths>({ baseUrl: `${SUPABASE_URL}/rest/v1`, headers: { apikey: SUPABASE_KEY } });
@@ -15,7 +16,7 @@ function had<T>(answer: { data?: T; error?: unknown }): T {
   return answer.data;
 }
 
-function brief(found: Message[]): [number, unknown][] {
+function brief(found: Popped[]): [number, unknown][] {
   return found.map((message) => [message.msg_id, message.message]);
 }
 
@@ -29,10 +30,10 @@ async function functions() {
   const batch = { queue_name, messages: [{ n: 2 }, "three"] };
   const sentBatch: number[] = had(await api.POST("/rpc/send_batch", { params, body: batch }));
   const lease = { queue_name, sleep_seconds: 60, n: 1 };
-  const read: Message[] = had(await api.POST("/rpc/read", { params, body: lease }));
+  const read: Popped[] = had(await api.POST("/rpc/read", { params, body: lease }));
   const archived: boolean = had(await api.POST("/rpc/archive", { params, body: { queue_name, message_id: 1 } }));
   const again: boolean = had(await api.POST("/rpc/archive", { params, body: { queue_name, message_id: 1 } }));
-  const popped: Message[] = had(await api.POST("/rpc/pop", { params, body: { queue_name } }));
+  const popped: Popped[] = had(await api.POST("/rpc/pop", { params, body: { queue_name } }));
   const deleted: boolean = had(await api.POST("/rpc/delete", { params, body: { queue_name, message_id: "3" } }));
   return { sent, sentBatch, read: brief(read), archived, again, popped: brief(popped), deleted };
 }
@@ -40,14 +41,19 @@ async function functions() {
 async function resources() {
   const place = "/queues/{queue}/messages";
   const body = { via: "resources" };
-  const sent: number[] = had(await api.POST(place, { params: messages, body }));
+  const sent = had(await api.POST(place, { params: messages, body }));
   const query = { n: 1, sleep_seconds: 60 };
   const read: Message[] = had(await api.GET(place, { params: { ...messages, query } }));
   const archived: true = had(await api.POST(`${place}/{message_id}/archive`, { params: one(4) }));
-  const batch: number[] = had(await api.POST(place, { params: messages, body: { messages: [5, 6] } }));
+  const batch = had(await api.POST(place, { params: messages, body: { messages: [5, 6] } }));
   const popped: Message[] = had(await api.POST(`${place}/pop`, { params: messages }));
   const deleted: true = had(await api.DELETE(`${place}/{message_id}`, { params: one(6) }));
-  return { sent, read: brief(read), archived, batch, popped: brief(popped), deleted };
+  const entries = had(await api.POST(place, { params: messages, body: { entries: [{ message: 7 }] } }));
+  const leased: Message[] = had(await api.GET(place, { params: { ...messages, query } }));
+  const acks = leased.map(({ receipt }) => receipt ?? "");
+  const settled = had(await api.POST("/queues/{queue}/settle", { params: messages, body: { acks } }));
+  const outcomes: string[] = settled.map(({ outcome }) => outcome);
+  return { sent, read: brief(read), archived, batch, popped: brief(popped), deleted, entries, outcomes };
 }
 
 async function refusals() {
