@@ -243,3 +243,20 @@ def test_behind_a_trusted_proxy_each_address_has_its_own_limit(gateway: RunningG
     assert [status("198.51.100.1") == 429 for _ in range(2)] == [False, True]
     assert status("198.51.100.2, 198.51.100.1") == 429
     assert status("198.51.100.1", "198.51.100.2") != 429
+
+
+def test_messages_of_resources_and_of_pgmq_api_are_charged(gateway: RunningGateway, queue: str, bearer: Bearer) -> None:
+    mine = bearer("service_role", sub="resources")
+    gateway.sql("delete from pgmq.q_limited")
+    messages = f"/queues/{queue}/messages"
+    entries = [{"message": n} for n in range(6)]
+    sent = gateway.client.post(messages, json={"entries": entries}, headers=mine)
+    assert (sent.status_code, sent.headers["ratelimit"][:24]) == (201, '"messages/h by sub";r=4;')
+    assert gateway.client.post(messages, json={"entries": entries}, headers=mine).status_code == 429
+    read = gateway.client.get("/queues/messages", params={"queue": queue, "n": 3}, headers=mine)
+    assert len(read.json()) == 3
+    acks = {"acks": [row["receipt"] for row in read.json()]}
+    settled = gateway.client.post(f"/queues/{queue}/settle", json=acks, headers=mine)
+    assert settled.headers["ratelimit"].startswith('"messages/h by sub";r=1;')
+    assert gateway.client.get(messages, params={"n": 2}, headers=mine).status_code == 429
+    assert rows(gateway) == 3

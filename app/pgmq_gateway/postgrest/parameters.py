@@ -16,7 +16,7 @@ MAX_MESSAGE_ID = 2**63 - 1
 def arguments_of(head: Head, known: Mapping[str, Parameter]) -> dict[str, str]:
     """The arguments in a query string, as JSON. Raises InvalidQuery for any other parameter or value."""
     given: dict[str, list[str]] = {}
-    for name, value in (*parameters_of(head), *((name, "") for name in head.bare_names)):
+    for name, value in [*parameters_of(head), *[(name, "") for name in head.bare_names]]:
         if name not in known:
             allowed = ", ".join(known) or "none"
             raise InvalidQuery(f"Unknown parameter {name}", hint=f"Allowed parameters: {allowed}.")

@@ -89,14 +89,15 @@ class Resources:
     def _place(self, segments: list[str]) -> Place:
         """The path of a route, whose parts in braces stand for values. Raises UnknownPath."""
         place = tuple(segments) if len(segments) < 3 else ("queues", QUEUE, *segments[2:])
-        places = [place]
-        if len(place) > 3:
-            names = (MESSAGE_ID, RECEIPT) if segments[3].isdecimal() else (RECEIPT, MESSAGE_ID)
-            places += [(*place[:3], name, *place[4:]) for name in names]
-        found = next((place for place in places if place in self._routes), None)
-        if found is None or "" in segments:
+        if place not in self._routes and len(place) > 3:
+            first, second = (MESSAGE_ID, RECEIPT) if segments[3].isdecimal() else (RECEIPT, MESSAGE_ID)
+            rest = place[4:]
+            place = (*place[:3], first, *rest)
+            if place not in self._routes:
+                place = (*place[:3], second, *rest)
+        if place not in self._routes or "" in segments:
             raise UnknownPath
-        return found
+        return place
 
     def _receipt(self, place: Place, text: str) -> str:
         """A receipt. Raises InvalidQuery."""
