@@ -217,6 +217,18 @@ def test_the_span_of_an_error(collector: Collector, traced: Traced) -> None:
     assert (found["http.response.status_code"], found["error.type"]) == (404, "PGRST202")
 
 
+def test_the_span_of_a_resource_has_its_route(collector: Collector, traced: Traced, bearer: Bearer) -> None:
+    trace = TRACE.replace("4", "7")
+    given = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", **bearer("service_role")}
+    assert traced[1].post("/queues/nowhere/messages/1.1.5/retry", headers=given).status_code == 404
+    until(lambda: collector.named(trace))
+    (span,) = collector.named(trace)
+    found = attributes(span)
+    assert span.name == "POST /queues/{queue}/messages/{receipt}/retry"
+    assert (found["pgmq_gateway.schema"], found["pgmq_gateway.function"]) == ("pgmq_api", "retry")
+    assert (found["messaging.operation.name"], found["messaging.operation.type"]) == ("retry", "settle")
+
+
 def test_a_rejecting_collector_costs_no_request_and_one_log_line(
     collector: Collector, traced: Traced, seen: str
 ) -> None:

@@ -77,7 +77,7 @@ class Queues:
         resource = await self._resources(catalog).read(request)
         request.timing.lap("parse")
         call = self._call(catalog, caller, request, resource)
-        request.function = call.function
+        request.function, request.route = call.function, resource.address.route.path
         request.timing.lap("plan")
         answer = await self._database.execute(caller, call)
         request.timing.lap("transaction")

@@ -142,6 +142,7 @@ class Request:
     role              the caller's role, once it is known
     flow              whose turn it takes, once the caller is known: the caller, or the address of an anonymous client
     function          the called function, once it is known
+    route             the path with names in place of values, once it is known; empty for the path of a function
     """
 
     __slots__ = (
@@ -158,6 +159,7 @@ class Request:
         "received",
         "replaced_headers",
         "role",
+        "route",
         "segments",
         "timing",
     )
@@ -178,6 +180,7 @@ class Request:
         self.role = ""
         self.flow: Hashable = None
         self.function: CalledFunction | None = None
+        self.route = ""
 
     def abandoned(self) -> bool:
         """True if the client has closed its connection, as far as is known without waiting."""

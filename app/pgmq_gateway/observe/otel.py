@@ -127,8 +127,7 @@ def _describe_call(span: Span, request: Request) -> None:
     """Name the span after the function. A path of an unknown function could have any number of values."""
     function = request.function
     assert function is not None
-    resource = request.segments[0] == "queues"
-    route = "/queues/{queue}/messages" if resource else f"/rpc/{function.name}"
+    route = request.route or f"/rpc/{function.name}"
     span.update_name(f"{request.method} {route}")
     span.set_attributes(
         {"http.route": route, "pgmq_gateway.schema": function.schema, "pgmq_gateway.function": function.name}
