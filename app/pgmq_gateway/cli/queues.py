@@ -15,7 +15,7 @@ from pgmq_gateway.queue_functions import OPERATIONS
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
 
 queue = typer.Typer(
-    help="Manage queues and permissions, and send and process messages.",
+    help="Manage queues, permissions and messages.",
     invoke_without_command=True,
     callback=help_without_command,
 )
