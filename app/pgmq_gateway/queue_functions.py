@@ -1,6 +1,6 @@
 """The functions that send, receive or settle messages, in tables that all rooms read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -26,6 +26,7 @@ class QueueFunction:
     counted_by     the argument that shows the number of messages before the call runs; one message without
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
                    of the messages' ids, so that two transactions cannot deadlock
+    plain          arguments of the call for which `pgmq_gateway.plain_call` has a statement, of functions of pgmq_api
     """
 
     name: str
@@ -36,6 +37,7 @@ class QueueFunction:
     permission: str = ""
     counted_by: str = ""
     locks_message: bool = False
+    plain: tuple[str, ...] = ()
 
     @property
     def operation(self) -> str:
@@ -46,7 +48,13 @@ class QueueFunction:
     def signatures(self) -> tuple[str, ...]:
         """The argument lists for which `pgmq_gateway.plain_call` has a statement: only the required ones, or all."""
         given = dict.fromkeys((self.required, self.required + self.optional))
-        return tuple(f"{self.name}({','.join(sorted(names))})" for names in given)
+        return tuple(signature(QUEUES, self.name, names) for names in given)
+
+
+def signature(schema: str, name: str, arguments: Iterable[str]) -> str:
+    """The name of a plain call: those of pgmq_public have no schema."""
+    prefix = "" if schema == QUEUES else f"{schema}."
+    return f"{prefix}{name}({','.join(sorted(arguments))})"
 
 
 # Supabase Queues' Data API (schema pgmq_public).
@@ -82,29 +90,45 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
         QueueFunction("delete", Kind.SETTLE, ("queue_name", "message_id"), (), {"message_id": 1}, locks_message=True),
     )
 }
-# The functions of pgmq_api. They have no statements in `pgmq_gateway.plain_call`.
+# The functions of pgmq_api.
 LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
     function.name: function
     for function in (
-        QueueFunction("send", Kind.SEND, ("queue_name", "message")),
+        QueueFunction("send", Kind.SEND, ("queue_name", "message"), plain=("queue_name", "message", "sleep_seconds")),
         QueueFunction("send_batch", Kind.SEND, ("queue_name", "messages"), counted_by="messages"),
         QueueFunction("send_entries", Kind.SEND, ("queue_name", "entries"), counted_by="entries"),
-        QueueFunction("read", Kind.RECEIVE, ("queue_name",), ("sleep_seconds", "n", "conditional"), counted_by="n"),
+        QueueFunction(
+            "read",
+            Kind.RECEIVE,
+            ("queue_name",),
+            ("sleep_seconds", "n", "conditional"),
+            counted_by="n",
+            plain=("queue_name", "sleep_seconds", "n"),
+        ),
         QueueFunction("read_any", Kind.RECEIVE, ("queue_names",), ("sleep_seconds", "n"), counted_by="n"),
-        QueueFunction("pop", Kind.RECEIVE, ("queue_name",), ("n",), counted_by="n"),
-        *(QueueFunction(name, Kind.SETTLE, ("queue_name", "message_id")) for name in ("delete", "archive")),
+        QueueFunction("pop", Kind.RECEIVE, ("queue_name",), ("n",), counted_by="n", plain=("queue_name", "n")),
+        *(
+            QueueFunction(name, Kind.SETTLE, ("queue_name", "message_id"), plain=("queue_name", "message_id"))
+            for name in ("delete", "archive")
+        ),
         *(
             QueueFunction(name, Kind.SETTLE, ("queue_name", "message_ids"))
             for name in ("delete_batch", "archive_batch")
         ),
-        *(QueueFunction(name, Kind.SETTLE, ("queue_name", "receipt")) for name in ("ack", "retry", "reject", "extend")),
-        QueueFunction("settle", Kind.SETTLE, ("queue_name",)),
+        *(QueueFunction(name, Kind.SETTLE, ("queue_name", "receipt")) for name in ("retry", "reject", "extend")),
+        QueueFunction("ack", Kind.SETTLE, ("queue_name", "receipt"), plain=("queue_name", "receipt")),
+        QueueFunction("settle", Kind.SETTLE, ("queue_name",), plain=("queue_name", "acks")),
     )
 }
 BY_SCHEMA: Mapping[str, Mapping[str, QueueFunction]] = {QUEUES: FUNCTIONS, LEASES: LEASE_FUNCTIONS}
 # Operations that `queue grant` and the dashboard grant one by one.
 OPERATIONS = tuple(dict.fromkeys(function.operation for function in FUNCTIONS.values()))
-SIGNATURES = frozenset(signature for function in FUNCTIONS.values() for signature in function.signatures)
+# Calls that can share a transaction.
+SIGNATURES = frozenset(one for function in FUNCTIONS.values() for one in function.signatures)
+# All calls for which `pgmq_gateway.plain_call` has a statement.
+PLAIN_CALLS = SIGNATURES | {
+    signature(LEASES, function.name, function.plain) for function in LEASE_FUNCTIONS.values() if function.plain
+}
 
 
 def queue_function(schema: str, name: str) -> QueueFunction | None:

@@ -84,7 +84,6 @@ def test_service_role_gets_documented_responses(queues: RunningGateway, tmp_path
     assert {exchange.status for exchange in exchanges} >= {200, 201, 400, 401, 404, 405, 406}
     linked = {exchange.operation[1] for exchange in exchanges if exchange.linked and exchange.status == 200}
     assert any("{message_id}" in path for path in linked)
-    assert any("{receipt}" in path for path in linked)
     for operation in OPERATIONS:
         mine = [exchange for exchange in exchanges if exchange.operation == operation]
         # Made-up receipts match no message, and without parameters there is little to vary.

@@ -4927,6 +4927,64 @@ begin
                 lateral pgmq_public.archive(
                     queue_name => sent.queue_name, message_id => sent.message_id
                 ) as answer (done);
+        when 'pgmq_api.send(message,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, message pg_catalog.jsonb, sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_api.send(
+                    queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'pgmq_api.read(n,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4, n pg_catalog.int4
+                    ),
+                    lateral pgmq_api.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
+                    ) as message
+            ) as answer;
+        when 'pgmq_api.pop(n,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, n pg_catalog.int4),
+                    lateral pgmq_api.pop(queue_name => sent.queue_name, n => sent.n) as message
+            ) as answer;
+        when 'pgmq_api.ack(queue_name,receipt)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.outcome) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, receipt pg_catalog.text),
+                lateral pgmq_api.ack(
+                    queue_name => sent.queue_name, receipt => sent.receipt
+                ) as answer (outcome);
+        when 'pgmq_api.settle(acks,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select settled.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, acks pg_catalog.text[]),
+                    lateral pgmq_api.settle(queue_name => sent.queue_name, acks => sent.acks) as settled
+            ) as answer;
+        when 'pgmq_api.delete(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_api.delete(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        when 'pgmq_api.archive(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_api.archive(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
     end case;
 end;
 $$;

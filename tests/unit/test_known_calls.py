@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from pgmq_gateway.queue_functions import SIGNATURES
+from pgmq_gateway.queue_functions import PLAIN_CALLS
 
 SQL = Path(__file__).parents[2] / "sql" / "functions" / "pgmq_gateway" / "calls.sql"
 
 
 def test_the_gateway_and_its_sql_know_the_same_calls() -> None:
-    assert set(re.findall(r"when '(\w+\([\w,]+\))' then", SQL.read_text())) == SIGNATURES
+    assert set(re.findall(r"when '([\w.]+\([\w,]+\))' then", SQL.read_text())) == PLAIN_CALLS

@@ -15,8 +15,7 @@ from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping
-from pgmq_gateway.queue_functions import SIGNATURES, Kind, queue_function
-from pgmq_gateway.schemas import QUEUES
+from pgmq_gateway.queue_functions import PLAIN_CALLS, Kind, queue_function, signature
 
 PLAIN = Shaping()
 # Operators whose time depends on more than the length of what they compare.
@@ -120,10 +119,10 @@ def _returns_messages(function: Function) -> bool:
 @lru_cache(maxsize=1024)
 def _plain(function: Function, names: frozenset[str], representation: Representation) -> Statement:
     """Nearly all calls: arguments from a JSON object, and no shaping."""
-    signature = f"{function.name}({','.join(sorted(names))})"
-    if function.schema == QUEUES and signature in SIGNATURES and representation is ARRAY:
+    plain = signature(function.schema, function.name, names)
+    if plain in PLAIN_CALLS and representation is ARRAY:
         # pgmq_gateway.plain_call contains this statement, whose plan Postgres caches.
-        return Statement(signature)
+        return Statement(plain)
     source = _json_source(function, names)
     if function.result is Result.VOID:
         return Statement(_void(source, counted=False))

@@ -9,13 +9,14 @@
 -- No smaller functions: each further level of calls makes a send 5 to 8 % slower, and what follows the change of role
 -- could not call one.
 
--- One of the eight plain calls of the six queue functions. The caller's role stays set.
+-- One of the plain calls: eight of the six functions of pgmq_public, and the most frequent ones of pgmq_api. The caller's
+-- role stays set.
 --
 -- Parsing and planning a statement takes longer than most calls. The most frequent calls are therefore static
 -- statements, which Postgres plans once for each connection. The caller's privileges are checked at each call: those on
 -- a function when its statement begins, those on tables, and policies, inside it.
 --
--- statement   name(arguments), in alphabetical order
+-- statement   name(arguments), in alphabetical order; the name has its schema, except for pgmq_public
 create or replace function pgmq_gateway.plain_call(
     role text, prepare text, statement text, given json, out row_count bigint, out body text
 )
@@ -88,6 +89,64 @@ begin
             into row_count, body
             from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
                 lateral pgmq_public.archive(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        when 'pgmq_api.send(message,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (
+                    queue_name pg_catalog.text, message pg_catalog.jsonb, sleep_seconds pg_catalog.int4
+                ),
+                lateral pgmq_api.send(
+                    queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
+                ) as answer (id);
+        when 'pgmq_api.read(n,queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4, n pg_catalog.int4
+                    ),
+                    lateral pgmq_api.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
+                    ) as message
+            ) as answer;
+        when 'pgmq_api.pop(n,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, n pg_catalog.int4),
+                    lateral pgmq_api.pop(queue_name => sent.queue_name, n => sent.n) as message
+            ) as answer;
+        when 'pgmq_api.ack(queue_name,receipt)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.outcome) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, receipt pg_catalog.text),
+                lateral pgmq_api.ack(
+                    queue_name => sent.queue_name, receipt => sent.receipt
+                ) as answer (outcome);
+        when 'pgmq_api.settle(acks,queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select settled.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, acks pg_catalog.text[]),
+                    lateral pgmq_api.settle(queue_name => sent.queue_name, acks => sent.acks) as settled
+            ) as answer;
+        when 'pgmq_api.delete(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_api.delete(
+                    queue_name => sent.queue_name, message_id => sent.message_id
+                ) as answer (done);
+        when 'pgmq_api.archive(message_id,queue_name)' then
+            select pg_catalog.count(*), coalesce((pg_catalog.json_agg(answer.done) -> 0)::pg_catalog.text, 'null')
+            into row_count, body
+            from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text, message_id pg_catalog.int8),
+                lateral pgmq_api.archive(
                     queue_name => sent.queue_name, message_id => sent.message_id
                 ) as answer (done);
     end case;
