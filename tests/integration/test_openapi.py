@@ -201,8 +201,7 @@ def test_the_document_has_the_executable_functions_only(alone: RunningGateway, b
     alone.sql("revoke usage on schema pgmq_api from anon, authenticated")
     alone.sql(
         "revoke execute on function pgmq_public.send(text, jsonb, integer), pgmq_public.pop(text), "
-        "pgmq_api.pop(text, integer), "
-        "pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz) from anon, public"
+        "pgmq_api.pop, pgmq_api.send from anon, public"
     )
     validate(told := alone.client.get("/openapi.json").json())
     assert set(DOCUMENT["paths"]) - set(told["paths"]) == {"/rpc/send", "/rpc/pop", "/queues/{queue}/messages/pop"}
@@ -210,6 +209,15 @@ def test_the_document_has_the_executable_functions_only(alone: RunningGateway, b
     alone.sql("revoke usage on schema pgmq_public, pgmq_api from authenticated")
     validate(nothing := alone.client.get("/openapi.json", headers=bearer("authenticated")).json())
     assert (nothing["paths"], nothing["tags"]) == ({}, [])
+
+
+def test_pgmq_api_has_its_own_document(gateway: RunningGateway, bearer: Bearer) -> None:
+    headers = {**bearer("service_role"), "Accept-Profile": "pgmq_api"}
+    validate(described := gateway.client.get("/openapi.json", headers=headers).json())
+    resources = {path for path in DOCUMENT["paths"] if path.startswith("/queues")}
+    assert described["paths"].keys() > resources | {"/rpc/settle", "/rpc/read_any"}
+    profiles = [operation["post"]["parameters"][0] for path, operation in described["paths"].items() if "/rpc/" in path]
+    assert {profile["schema"]["default"] for profile in profiles} == {"pgmq_api"}
 
 
 def test_functions_of_ones_own_are_described(alone: RunningGateway, bearer: Bearer) -> None:

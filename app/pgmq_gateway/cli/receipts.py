@@ -99,7 +99,7 @@ def settle(
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Settle many messages in one transaction. The lines of stdin say how.
+    """Settle many messages in one transaction. The receipts are read from stdin.
 
     Each line is one of
 

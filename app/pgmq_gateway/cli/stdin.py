@@ -6,7 +6,7 @@ from pgmq_gateway.cli.terminal import UsageError
 
 
 def lines_of_stdin(what: str) -> list[str]:
-    """The lines of stdin that are not empty. Raises UsageError on a terminal, where nobody is asked for them."""
+    """The lines of stdin that are not empty. Raises UsageError on a terminal."""
     if sys.stdin.isatty():
         raise UsageError(f"{what} is missing: name it, or pipe one on each line")
     try:

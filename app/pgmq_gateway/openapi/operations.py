@@ -7,7 +7,7 @@ from pgmq_gateway.openapi.examples import ANSWERS, DONE, LEASED, NONE, POPPED_LE
 from pgmq_gateway.openapi.schemas import TEXT, Schema, Schemas
 
 DELIVERED = "Delivery is at most once: if the response is lost, so are the messages."
-UNFENCED = "whoever reads it. With a receipt only if the message was not read again; otherwise 409."
+UNFENCED = "even while another consumer has it. With a receipt only if it was not read again; otherwise 409."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,15 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete_batch": Operation(
         "delete_messages",
         "Deletes messages",
-        "Deletes up to 10,000 messages permanently, whoever reads them. The ids are required: no request without a "
-        "filter empties a queue.",
+        "Deletes up to 10,000 messages permanently, even while consumers have them. The ids are required: "
+        "no request without a filter empties a queue.",
         "The ids of the messages that were there, ascending.",
         {"deleted": _example("One of two messages was there", [1])},
     ),
     "archive_batch": Operation(
         "archive_messages",
         "Archives messages",
-        "Moves up to 10,000 messages to the archive of their queue, whoever reads them.",
+        "Moves up to 10,000 messages to the archive of their queue, even while consumers have them.",
         "The ids of the messages that were there, ascending.",
         {"archived": _example("One of two messages was there", [1])},
     ),
@@ -224,7 +224,7 @@ PARAMETERS: Mapping[str, str] = {
 }
 SECONDS: Mapping[str, str] = {
     "send": "Delay in seconds before the message becomes visible.",
-    "extend": "Seconds from now; without it, as the queue's settings say.",
+    "extend": "Seconds from now; by default, the lease in the queue's settings.",
 }
 
 

@@ -146,7 +146,7 @@ def _text(route: Route, name: str, parameter: Parameter) -> str:
     if name != "sleep_seconds":
         return PARAMETERS[name]
     text = SECONDS.get(route.function, SLEEP_SECONDS["read"])
-    return f"{text} Without it, as the queue's settings say, or 30." if parameter.default == "null" else text
+    return f"{text} By default, the lease in the queue's settings, or 30." if parameter.default == "null" else text
 
 
 def _schema(name: str, parameter: Parameter) -> Schema:

@@ -14,6 +14,9 @@ from pgmq_gateway.postgrest.messages import as_json, read_messages
 from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, message_id_as_json
 from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, ROUTES, Route
 
+# Of a parameter's value, in heads whose addresses are cached.
+MAX_CACHED_CHARACTERS = 128
+
 Place = tuple[str, ...]
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -55,7 +58,7 @@ class Resources:
                 found = self._routes.setdefault(route.segments, {})
                 if route.method not in found or not exists(found[route.method][0], route.function):
                     found[route.method] = schema, route
-        self._address = lru_cache(HEAD_CACHE_SIZE)(self._read_address)
+        self._cached_address = lru_cache(HEAD_CACHE_SIZE)(self._read_address)
 
     async def read(self, request: Request) -> Resource:
         """The call that a request stands for. Raises UnknownPath, MethodNotAllowed, InvalidQuery or InvalidBody."""
@@ -67,6 +70,12 @@ class Resources:
         if route.members:
             given = {**given, **_members(await request.body(), route)}
         return Resource(address, route.function, as_json(given))
+
+    def _address(self, head: Head) -> Address:
+        # Long values are lists of ids, and no two are alike.
+        if head.query and any(len(value) > MAX_CACHED_CHARACTERS for _, value in head.query):
+            return self._read_address(head)
+        return self._cached_address(head)
 
     def _read_address(self, head: Head) -> Address:
         place = self._place(head.segments)

@@ -65,7 +65,7 @@ class Route:
 
 N = Parameter(Type.INTEGER, "1", "1")
 DELAY_SECONDS, LEASE_SECONDS = (0, 31_536_000), (0, 604_800)
-# null: as the queue's settings say.
+# null: the lease in the queue's settings.
 LEASE = Parameter(Type.INTEGER, "30", "null", bounds=LEASE_SECONDS)
 REASON = Parameter(Type.TEXT, "timeout")
 IDS = Parameter(Type.IDS, "in.(1,2)", argument="message_ids", required=True)
