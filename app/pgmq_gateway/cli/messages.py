@@ -33,6 +33,10 @@ def send(
         str | None, typer.Option(metavar="TIME", help="Time after which they are not delivered.")
     ] = None,
     headers: Annotated[str | None, typer.Option(metavar="JSON", help="Headers: a JSON object.")] = None,
+    group: Annotated[str | None, typer.Option(metavar="TEXT", help="Group, in a queue with a group_limit.")] = None,
+    deduplication_id: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A message with the same one is stored once.")
+    ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -44,7 +48,13 @@ def send(
         pgmq-gateway queue send tasks '{"n": 1}' '"text"'
         jq -c '.[]' batch.json | pgmq-gateway queue send tasks --delay 60
     """
-    options = {"sleep_seconds": delay, "send_at": at, "expires_at": expires}
+    options = {
+        "sleep_seconds": delay,
+        "send_at": at,
+        "expires_at": expires,
+        "group_id": group,
+        "deduplication_id": deduplication_id,
+    }
     given = {option: json.dumps(one) for option, one in options.items() if one is not None}
     if headers is not None:
         given["headers"] = _checked(headers)
