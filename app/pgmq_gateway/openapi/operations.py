@@ -224,7 +224,7 @@ PARAMETERS: Mapping[str, str] = {
 }
 SECONDS: Mapping[str, str] = {
     "send": "Delay in seconds before the message becomes visible.",
-    "extend": "Seconds from now; by default, the lease in the queue's settings.",
+    "extend": "Seconds from now.",
 }
 
 
