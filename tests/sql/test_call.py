@@ -207,6 +207,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "pgmq_gateway.calls_in_turn(text,text[],text[],text[],text,text[],text[],text,oid[],text[],text,"
             "bigint[],text[],text[],double precision)",
         ),
+        ("pgmq_gateway.claim_key(bytea,bigint,bytea,text)",),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),
@@ -225,6 +226,10 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.is_harmless_builtin(oid)",),
         ("pgmq_gateway.is_plain_type(oid)",),
         ("pgmq_gateway.judgement(text,text)",),
+        (
+            "pgmq_gateway.keyed_call(bytea,bigint,text,double precision,text,text,text,text[],text,text[],text,text,"
+            "text,text[],boolean,bigint,bigint)",
+        ),
         ("pgmq_gateway.known_functions()",),
         ("pgmq_gateway.may_execute(text,json)",),
         ("pgmq_gateway.outline(text)",),
@@ -233,7 +238,9 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.reads_other_settings(text,text[])",),
         ("pgmq_gateway.receiving_statement(text)",),
         ("pgmq_gateway.referred(oid,oid,boolean)",),
+        ("pgmq_gateway.remove_expired_keys(integer)",),
         ("pgmq_gateway.source_faults(text,boolean)",),
+        ("pgmq_gateway.store_answer(bytea,bytea,double precision,text,bigint,bigint,text,text,text)",),
         ("pgmq_gateway.table_faults(oid,boolean)",),
         ("pgmq_gateway.table_obstacles(oid[])",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
@@ -313,7 +320,8 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
         elif re.match(
-            r"pgmq_gateway\.(calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity)\(", name
+            r"pgmq_gateway\.(calls?|calls_in_turn|keyed_call|plain_call|become|(last|first)_sample|sample_validity)\(",
+            name,
         ):
             assert paths == [], name
         else:

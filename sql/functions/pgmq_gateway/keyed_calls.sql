@@ -1,0 +1,238 @@
+-- Runs calls with an Idempotency-Key: the first one executes and its answer is stored in the same transaction, further
+-- ones return that answer.
+--
+-- A transaction-level advisory lock on the key makes calls with equal keys wait for each other, before they have
+-- executed or locked anything else; so they cannot deadlock. A failed call leaves nothing. If two calls nevertheless
+-- executed at once, the primary key would undo one of them.
+--
+-- keyed_call is SECURITY INVOKER like `call`. The others are SECURITY DEFINER, so that no role has privileges on the
+-- table: any SQL of a request can return to the login role, which would be able to read the answers of all callers.
+
+-- The answer that is stored for a key, if there is one; otherwise no other call can use the key until the end of the
+-- transaction. Raises PT422 if the key was used for another request, and PT409 if it is in use for longer than
+-- max_wait.
+create or replace function pgmq_gateway.claim_key(
+    key_id bytea,
+    key_lock bigint,
+    fingerprint bytea,
+    max_wait text,
+    out known boolean,
+    out total bigint,
+    out row_count bigint,
+    out response_status text,
+    out response_headers text,
+    out body text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $claim$
+declare
+    former_wait constant text := current_setting('lock_timeout');
+    stored pgmq_gateway.idempotency_keys;
+begin
+    if not pg_try_advisory_xact_lock(key_lock) then
+        begin
+            perform set_config('lock_timeout', max_wait, true);
+            perform pg_advisory_xact_lock(key_lock);
+            perform set_config('lock_timeout', former_wait, true);
+        exception when lock_not_available then
+            raise sqlstate 'PGRST' using
+                message = json_build_object(
+                    'code', 'PT409',
+                    'message', 'A request with this Idempotency-Key is still running',
+                    'hint', 'Repeat the request after a second with the same key.'),
+                detail = json_build_object('status', 409, 'headers', json_build_object('Retry-After', '1'));
+        end;
+    end if;
+    -- A statement of its own, because it needs a snapshot taken after the wait.
+    select k.* into stored from pgmq_gateway.idempotency_keys as k where k.id = key_id and k.expires_at > now();
+    known := stored.id is not null;
+    if not known then
+        return;
+    elsif stored.fingerprint <> fingerprint then
+        raise sqlstate 'PT422' using
+            message = 'This Idempotency-Key was used for another request',
+            hint = 'Use a new key for each request; repeat a key only with the same request.';
+    end if;
+    if current_setting('synchronous_standby_names') <> '' then
+        -- The wait of the first call for a standby may have been interrupted. A row lock is written to the WAL, so this
+        -- transaction waits for all WAL before it.
+        perform from pgmq_gateway.idempotency_keys as k where k.id = key_id for no key update;
+    end if;
+    total := stored.total;
+    row_count := stored.row_count;
+    response_status := stored.response_status;
+    response_headers := stored.response_headers;
+    body := stored.body;
+end;
+$claim$;
+revoke all on function pgmq_gateway.claim_key from public;
+grant execute on function pgmq_gateway.claim_key to authenticator;
+
+-- Stores the answer of a call for its key, unless its status is an error or its body is `unstored`.
+create or replace function pgmq_gateway.store_answer(
+    key_id bytea,
+    fingerprint bytea,
+    keep_seconds double precision,
+    unstored text,
+    total bigint,
+    row_count bigint,
+    response_status text,
+    response_headers text,
+    body text
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $store$
+declare
+    max_bytes constant integer := 1024 * 1024;
+    bytes constant integer := octet_length(body);
+begin
+    if body = unstored or response_status !~ '^(2[0-9]{2})?$' then
+        return;
+    elsif bytes > max_bytes then
+        raise sqlstate 'PT413' using
+            message = 'Response too large for a request with an Idempotency-Key',
+            detail = format('It has %s bytes, and at most %s are stored. The call was rolled back.', bytes, max_bytes),
+            hint = 'Request fewer rows, or repeat the request without the key.';
+    end if;
+    -- Until the end of the transaction no role can add a trigger.
+    lock table pgmq_gateway.idempotency_keys in row exclusive mode;
+    if not exists (
+        select from pg_class as c
+        where c.oid = 'pgmq_gateway.idempotency_keys'::regclass and not c.relhastriggers
+          and pg_get_userbyid(c.relowner) = current_user
+    ) then
+        -- It takes longer than the call.
+        perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
+    end if;
+    insert into pgmq_gateway.idempotency_keys as k values (
+        key_id, fingerprint, now() + make_interval(secs => keep_seconds), total, row_count,
+        nullif(response_status, ''), nullif(response_headers, ''), body
+    )
+    on conflict (id) do update set
+        fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, total = excluded.total,
+        row_count = excluded.row_count, response_status = excluded.response_status,
+        response_headers = excluded.response_headers, body = excluded.body
+        where k.expires_at <= now();
+    if not found then
+        -- With a snapshot from before the wait for the lock, as at REPEATABLE READ. The gateway tries again.
+        raise serialization_failure using message = 'another transaction used the Idempotency-Key';
+    end if;
+end;
+$store$;
+revoke all on function pgmq_gateway.store_answer from public;
+grant execute on function pgmq_gateway.store_answer to authenticator;
+
+-- One call with a key, in its caller's role, which stays set.
+--
+-- key_id        SHA-256 of caller and key
+-- key_lock      the key of its advisory lock
+-- max_wait      for how long to wait for another call with this key, as a lock_timeout
+-- keep_seconds  for how long the answer is kept
+-- unstored      a body that is not stored, because another attempt may have another result; or null
+-- replayed      whether the answer is that of an earlier call, and nothing was executed but `prepare`
+--
+-- The other arguments are those of `call`.
+create or replace function pgmq_gateway.keyed_call(
+    key_id bytea,
+    key_lock bigint,
+    max_wait text,
+    keep_seconds double precision,
+    unstored text,
+    role text,
+    claims text,
+    request text[],
+    schemas text,
+    settings text[],
+    prepare text,
+    statement text,
+    arguments text,
+    parameters text[],
+    singular boolean,
+    max_affected bigint,
+    row_offset bigint,
+    out total bigint,
+    out row_count bigint,
+    out body text,
+    out response_headers text,
+    out response_status text,
+    out returned bigint,
+    out replayed boolean
+)
+language plpgsql
+as $keyed$
+declare
+    -- As jsonb, so that spaces and the order of members do not matter.
+    fingerprint constant pg_catalog.bytea := pg_catalog.sha256(pg_catalog.convert_to(
+        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
+    stored pg_catalog.record;
+    answer pg_catalog.record;
+    own_role pg_catalog.text;
+begin
+    stored := pgmq_gateway.claim_key(key_id, key_lock, fingerprint, max_wait);
+    replayed := stored.known;
+    if replayed then
+        if prepare is not null then
+            -- db-pre-request may reject the caller by now.
+            perform from pgmq_gateway.call(
+                role, claims, request, schemas, settings, false, prepare,
+                'select null::pg_catalog.int8, null::pg_catalog.int8, null::pg_catalog.text, null::pg_catalog.int8',
+                null, null, false, null, null, null, null, null, null);
+        end if;
+        total := stored.total;
+        row_count := stored.row_count;
+        body := stored.body;
+        response_headers := stored.response_headers;
+        response_status := stored.response_status;
+        return;
+    end if;
+    answer := pgmq_gateway.call(
+        role, claims, request, schemas, settings, false, prepare, statement, arguments, parameters,
+        singular, max_affected, row_offset, null, null, null, null);
+    -- The caller has no privilege on `store_answer`. Its search_path may have other operators: none is used here.
+    own_role := pg_catalog.set_config('role', 'none', true);
+    perform pgmq_gateway.store_answer(
+        key_id, fingerprint, keep_seconds, unstored, answer.total, answer.row_count,
+        answer.response_status, answer.response_headers, answer.body);
+    -- Deferred triggers run in the caller's role.
+    own_role := pg_catalog.set_config('role', role, true);
+    total := answer.total;
+    row_count := answer.row_count;
+    body := answer.body;
+    response_headers := answer.response_headers;
+    response_status := answer.response_status;
+    returned := answer.returned;
+end;
+$keyed$;
+revoke all on function pgmq_gateway.keyed_call from public;
+grant execute on function pgmq_gateway.keyed_call to authenticator;
+
+-- Removes keys that have expired, at most max_rows of them. Returns how many.
+create or replace function pgmq_gateway.remove_expired_keys(max_rows integer)
+returns integer
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $remove$
+declare
+    removed integer;
+begin
+    perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
+    with expired as (
+        select k.id from pgmq_gateway.idempotency_keys as k
+        where k.expires_at <= now()
+        order by k.expires_at
+        limit max_rows
+        for update skip locked
+    )
+    delete from pgmq_gateway.idempotency_keys as k using expired as e where k.id = e.id;
+    get diagnostics removed = row_count;
+    return removed;
+end;
+$remove$;
+revoke all on function pgmq_gateway.remove_expired_keys from public;
+grant execute on function pgmq_gateway.remove_expired_keys to authenticator;

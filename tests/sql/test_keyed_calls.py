@@ -1,0 +1,130 @@
+"""pgmq_gateway.keyed_call: one execution for each Idempotency-Key, and its stored answer."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
+from tests.databases import Sql, runner
+from tests.sql.conftest import Connect
+
+REQUEST = ["POST", "/rpc/f", "{}", "{}"]
+KEYED_CALL = (
+    "select body, replayed from pgmq_gateway.keyed_call(%s::bytea, %s, '50ms', %s, null, 'anon', '{}',"
+    " %s::text[], 'public', null, null, %s, null, null, false, null, null)"
+)
+INSERT = "with new as (insert into public.done default values returning n) select null::int8, 1::int8, n::text from new"
+TABLE = "pgmq_gateway.idempotency_keys"
+
+
+@pytest.fixture
+def db(db: Sql) -> Sql:
+    db("create table public.done (n int generated always as identity); grant all on public.done to anon")
+    return db
+
+
+@pytest.fixture
+def login(directory: DataDirectory, database: str, connect: Connect) -> psycopg.Connection[Any]:
+    """A connection of the gateway's login role."""
+    return connect(socket_uri(directory, "authenticator", database))
+
+
+@pytest.fixture
+def gateway(db: Sql, login: psycopg.Connection[Any]) -> Sql:  # noqa: ARG001 it has the table
+    return runner(login)
+
+
+def call(gateway: Sql, number: int, statement: str = INSERT, keep_seconds: float = 60) -> tuple[Any, ...]:
+    """A call with a key: body, replayed."""
+    (row,) = gateway(KEYED_CALL, bytes([number]), number, keep_seconds, REQUEST, statement)
+    return row
+
+
+def test_each_key_has_one_answer(db: Sql, gateway: Sql) -> None:
+    assert [call(gateway, number) for number in (1, 2, 1, 2)] == [("1", False), ("2", False), ("1", True), ("2", True)]
+    assert db("select count(*) from public.done") == [(2,)]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "authenticator"])
+def test_no_role_has_privileges_on_the_keys(db: Sql, role: str) -> None:
+    privileges = "select,insert,update,delete,truncate,references,trigger"
+    assert db(f"select has_table_privilege('{role}', '{TABLE}', '{privileges}')") == [(False,)]
+
+
+def test_an_expired_key_can_be_used_again(db: Sql, gateway: Sql) -> None:
+    assert call(gateway, 1) == ("1", False)
+    db(f"update {TABLE} set expires_at = now()")
+    other = "select null::int8, 1::int8, 'other'"
+    assert [call(gateway, 1, other) for _ in range(2)] == [("other", False), ("other", True)]
+    assert db(f"select count(*) from {TABLE} where expires_at between now() and now() + interval '1 minute'") == [(1,)]
+
+
+def test_the_lock_timeout_of_the_caller_is_kept(gateway: Sql) -> None:
+    gateway("set lock_timeout = '7s'")
+    statement = "select null::int8, 1::int8, current_setting('lock_timeout')"
+    assert call(gateway, 1, statement) == ("7s", False)
+
+
+def test_a_key_in_use_is_waited_for(gateway: Sql, directory: DataDirectory, database: str, connect: Connect) -> None:
+    other = connect(socket_uri(directory, "authenticator", database))
+    with other.transaction():
+        call(runner(other), 1)
+        with pytest.raises(psycopg.Error, match="is still running") as caught:
+            call(gateway, 1)
+        assert caught.value.sqlstate == "PGRST"
+        assert call(gateway, 2)[1] is False
+    assert call(gateway, 1) == ("1", True)
+
+
+def test_a_call_with_an_old_snapshot_is_undone(
+    db: Sql, login: psycopg.Connection[Any], directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    other = connect(socket_uri(directory, "authenticator", database))
+    login.execute("begin isolation level repeatable read")
+    login.execute("select")
+    call(runner(other), 1)
+    with pytest.raises(errors.SerializationFailure):
+        call(runner(login), 1)
+    login.execute("rollback")
+    assert db("select count(*) from public.done") == [(1,)]
+
+
+def test_a_repeated_call_at_repeatable_read(gateway: Sql) -> None:
+    gateway("set default_transaction_isolation = 'repeatable read'")
+    assert [call(gateway, 1) for _ in range(2)] == [("1", False), ("1", True)]
+
+
+def test_a_trigger_of_another_role_refuses_calls(db: Sql, gateway: Sql) -> None:
+    db("create function public.spy() returns trigger language plpgsql as 'begin raise ''ran as %'', user; end'")
+    db("alter function public.spy() owner to service_role")
+    db(f"create trigger spy before insert on {TABLE} execute function public.spy()")
+    with pytest.raises(errors.InsufficientPrivilege, match="runs a function of role service_role"):
+        call(gateway, 1)
+    assert db("select count(*) from public.done") == [(0,)]
+    db(f"drop trigger spy on {TABLE}")
+    assert call(gateway, 1)[1] is False
+
+
+def test_another_owner_of_the_table_refuses_calls(db: Sql, gateway: Sql) -> None:
+    db(f"alter table {TABLE} owner to service_role")
+    with pytest.raises(errors.InsufficientPrivilege, match="is owned by role service_role"):
+        call(gateway, 1)
+    assert db("select count(*) from public.done") == [(0,)]
+
+
+def test_112_expired_keys_are_removed_in_parts(
+    db: Sql, gateway: Sql, directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    for number in range(6):
+        call(gateway, number)
+    db(f"update {TABLE} set expires_at = now() - {TABLE}.row_count * interval '1 s' where id < '\\x05'")
+    remove = "select pgmq_gateway.remove_expired_keys(3)"
+    owner = connect(socket_uri(directory, database=database))
+    with owner.transaction():
+        owner.execute(f"select from {TABLE} where id = '\\x00' for update")
+        assert [gateway(remove) for _ in range(3)] == [[(3,)], [(1,)], [(0,)]]
+    assert gateway(remove) == [(1,)]
+    assert db(f"select id from {TABLE}") == [(b"\x05",)]
