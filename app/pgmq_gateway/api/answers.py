@@ -6,7 +6,7 @@ import msgspec
 
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import FRAMING, HEADER_NAME, Headers, InvalidAnswer
-from pgmq_gateway.http.response import Response
+from pgmq_gateway.http.response import REPLAYED, Response
 
 # The format of response.headers: a list of objects with one member each.
 _own_headers = msgspec.json.Decoder(list[dict[str, str]])
@@ -24,6 +24,8 @@ def answered(answer: Answer, call: Call, profile: str | None) -> Response:
             headers.append(("Content-Profile", profile))
     if applied := call.preferences.applied:
         headers.append(("Preference-Applied", applied))
+    if answer.replayed:
+        headers.append((REPLAYED, "true"))
     status = _own_status(answer) or _status(answer)
     return Response(status, _with_own_headers(headers, answer), (answer.body or "").encode())
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import msgspec
 
 from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.calls.idempotency import IdempotencyKey
 from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
 from pgmq_gateway.http.request import RequestSettings
@@ -22,6 +23,7 @@ class Call(msgspec.Struct, frozen=True):
     settings   those of the caller's role; the function's own override them
     abandoned  whether the client has disconnected
     flow       whose turn it takes: the caller, or the address of an anonymous client; None: the caller
+    key        its Idempotency-Key
     """
 
     function: Function
@@ -36,6 +38,7 @@ class Call(msgspec.Struct, frozen=True):
     settings: TransactionSettings = DEFAULTS
     abandoned: Callable[[], bool] = bool
     flow: Hashable = None
+    key: IdempotencyKey | None = None
 
     @property
     def singular(self) -> bool:
@@ -74,6 +77,7 @@ class Answer(msgspec.Struct, frozen=True):
     status     response.status as the function set it
     returned   rows of the function before limit, offset and filters; None: those in `body`
     clean      whether it left nothing in the session, by a judgement; False: that is stale; None: without a judgement
+    replayed   whether it was stored for the call's Idempotency-Key
     """
 
     total: int | None
@@ -83,6 +87,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: str | None = None
     returned: int | None = None
     clean: bool | None = None
+    replayed: bool = False
 
 
 # The OIDs of the functions of a schema that a role can execute, with the columns of an answer.

@@ -22,6 +22,7 @@ from pgmq_gateway.calls.failures import (
     may_be_committed,
 )
 from pgmq_gateway.calls.grouping import Group
+from pgmq_gateway.calls.idempotency import IdempotencyKey
 from pgmq_gateway.calls.sharing import Judgement
 from pgmq_gateway.database.cleaning import CLEANING_OF_POOLED, SHOW_WARNINGS
 from pgmq_gateway.database.connector import Connector
@@ -43,6 +44,11 @@ select total, row_count, body, response_headers, response_status, returned, clea
 from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
+KEYED_CALL = """
+select total, row_count, body, response_headers, response_status, returned, null, replayed
+from pgmq_gateway.keyed_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+
 CALLS = """
 select row_count, body, failure, seconds
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -55,9 +61,13 @@ call pgmq_gateway.calls_in_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nu
 JUDGEMENT = "select obstacles, relations, functions, fingerprint, fusion from pgmq_gateway.judgement($1, $2)"
 
 MAX_RETRIES = 3
+# The gateway's schema and functions, as messages about a missing privilege name them.
+ENTRY_POINTS = ("pgmq_gateway", "function call", "function keyed_call")
 # The beginning of the names of the driver's prepared statements, as in Postgres' messages.
 DRIVERS_STATEMENT = '"__asyncpg_'
 JUDGEMENT_TIMEOUT_SECONDS = 5
+# For another call with the same Idempotency-Key; at most half of a call's time limit.
+MAX_KEY_WAIT_SECONDS = 5
 # Postgres applies a session's statement_timeout until the commit begins, and the gateway a little later.
 SESSION_TIMEOUT_MARGIN_SECONDS = 0.5
 
@@ -110,6 +120,7 @@ class Database:
     """Executes calls on connections of the login role.
 
     connector  opens the connections of the pool
+    replays    answers that were stored for an Idempotency-Key
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -130,6 +141,8 @@ class Database:
         self._filter_timeout = settings.filter_timeout
         self._rollback = settings.db_tx_end.startswith("rollback")
         self._prepare = _pre_request(settings.db_pre_request)
+        self._keep_keys = settings.idempotency_keep
+        self.replays = 0
         self._app_settings = (*(text for pair in settings.app_settings for text in pair), *_caps(settings))
 
     async def execute(self, caller: Caller, call: Call, judgement: Judgement | None = None) -> Answer:
@@ -174,6 +187,7 @@ class Database:
             and call.preferences.timezone is None
             and call.preferences.max_affected is None
             and call.isolation is None
+            and call.key is None
             and not self._rolls_back(call)
         )
 
@@ -293,7 +307,7 @@ class Database:
             return writable and await _is_true(connection, "current_setting('default_transaction_read_only')::boolean")
         if isinstance(error, asyncpg.InsufficientPrivilegeError):
             # Most errors of this kind concern a queue and need no further query.
-            named = "pgmq_gateway" in str(error.message) or "function call" in str(error.message)
+            named = any(name in str(error.message) for name in ENTRY_POINTS)
             return named and await _is_true(connection, "current_user <> session_user")
         return False
 
@@ -444,6 +458,8 @@ class Database:
     async def _run(
         self, connection: GatewayConnection, caller: Caller, call: Call, judgement: Judgement | None = None
     ) -> Answer:
+        if call.key is not None and not self._rolls_back(call):
+            return await self._run_keyed(connection, caller, call, call.key)
         row = await connection.fetchrow(
             CALL,
             caller.role,
@@ -463,6 +479,37 @@ class Database:
         )
         assert row is not None
         return Answer(*row.values())
+
+    async def _run_keyed(
+        self, connection: GatewayConnection, caller: Caller, call: Call, key: IdempotencyKey
+    ) -> Answer:
+        """Run a call with an Idempotency-Key, unless its answer is stored."""
+        limit = self._time_limit(call)
+        wait = min(MAX_KEY_WAIT_SECONDS, limit / 2) if limit else MAX_KEY_WAIT_SECONDS
+        row = await connection.fetchrow(
+            KEYED_CALL,
+            key.digest,
+            key.lock,
+            f"{math.ceil(1000 * wait)}ms",
+            self._keep_keys,
+            key.unstored,
+            caller.role,
+            caller.claims,
+            call.request.texts,
+            self._search_paths[call.function.schema],
+            self._settings(call),
+            self._prepare,
+            call.statement.sql,
+            call.body,
+            call.statement.texts,
+            call.singular,
+            call.preferences.max_affected,
+            call.offset or None,
+        )
+        assert row is not None
+        answer = Answer(*row.values())
+        self.replays += answer.replayed
+        return answer
 
     async def _supervised(self, connection: GatewayConnection, call: Call, work: Coroutine[Any, Any, T]) -> T:
         """The result of the call's statement, committed within its time limits.

@@ -3,14 +3,14 @@
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.exchange import ClientGone, ReceivePart
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
-from pgmq_gateway.http.request import head_of
+from pgmq_gateway.http.request import APART_FROM_HEAD, head_of
 from pgmq_gateway.http.response import Response
 
 
 class AsgiExchange:
     """A request with its ASGI channels."""
 
-    __slots__ = ("_receive", "_scope", "_send", "head", "length")
+    __slots__ = ("_receive", "_scope", "_send", "head", "keys", "length")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -18,7 +18,8 @@ class AsgiExchange:
         self._send = send
         headers = scope["headers"]
         self.length: bytes | None = next((value for name, value in headers if name == b"content-length"), None)
-        raw = tuple([pair for pair in headers if pair[0] != b"content-length"])
+        self.keys: list[bytes] = [value for name, value in headers if name == b"idempotency-key"]
+        raw = tuple([pair for pair in headers if pair[0] not in APART_FROM_HEAD])
         self.head = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from pgmq_gateway.errors import Headers
 from pgmq_gateway.http.request import Request
-from pgmq_gateway.http.response import Response
+from pgmq_gateway.http.response import REPLAYED, Response
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "HEAD")
 EXPOSED = (
@@ -30,7 +30,8 @@ class Cors:
         allowed = self._allowed(request)
         if not allowed or _is_preflight(request):
             return allowed
-        return (*allowed, ("Access-Control-Expose-Headers", self._exposed))
+        exposed = f"{self._exposed}, {REPLAYED}" if request.keys else self._exposed
+        return (*allowed, ("Access-Control-Expose-Headers", exposed))
 
     def preflight(self, request: Request) -> Response | None:
         """The response to a preflight request from an allowed origin, without those of `headers`; None for others."""

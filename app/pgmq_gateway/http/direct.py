@@ -70,6 +70,9 @@ class KnownHeads:
             return
         key, length, end = parts
         headers = scope["headers"]
+        if any(name == b"idempotency-key" for name, _ in headers):
+            # The exchange would have no key.
+            return
         if key in self._heads or not _is_read_equally(data[:end], length, headers) or not self._is_repeated(key):
             return
         if len(self._heads) >= HEAD_CACHE_SIZE:
@@ -174,6 +177,7 @@ class DirectExchange:
     )
 
     message_event = NoEvent()
+    keys: tuple[bytes, ...] = ()
 
     def __init__(
         self,

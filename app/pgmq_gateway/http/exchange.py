@@ -1,6 +1,6 @@
 """The side of a connection that a request uses."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Exchange(Protocol):
     """A request as it arrives, and the way back for its response: `asgi_exchange.py`, `direct.py`.
 
     length         the value of Content-Length
+    keys           the values of Idempotency-Key headers
     client         the other end of the connection; None on a Unix socket
     scheme         http or https
     flow_requests  the requests of its flow in process, among which it is counted
@@ -31,6 +32,9 @@ class Exchange(Protocol):
 
     @property
     def length(self) -> bytes | None: ...
+
+    @property
+    def keys(self) -> Sequence[bytes]: ...
 
     @property
     def client(self) -> tuple[str, int] | None: ...

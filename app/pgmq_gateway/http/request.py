@@ -1,6 +1,6 @@
 """HTTP requests, and the settings that show them to SQL."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
@@ -20,6 +20,9 @@ PREFIX = "/rest/v1"
 HEAD_CACHE_SIZE = 1024
 MAX_CACHED_HEAD_BYTES = 4096
 MAX_CACHED_PARAMETERS = 32
+
+# Headers whose values are seldom repeated.
+APART_FROM_HEAD = frozenset({b"content-length", b"idempotency-key"})
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -57,7 +60,7 @@ class CalledFunction(Protocol):
 
 
 class Head:
-    """The part of a request before its body, without Content-Length.
+    """The part of a request before its body, without Content-Length and Idempotency-Key.
 
     Clients send the same head many times, so heads are cached. Values derived from a head are cached by its identity.
 
@@ -122,7 +125,7 @@ _cached_head = lru_cache(HEAD_CACHE_SIZE)(Head)
 
 
 def head_of(method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> Head:
-    """The head of a request, without Content-Length; equal small heads are one object."""
+    """The head of a request, from headers that are not APART_FROM_HEAD; equal small heads are one object."""
     size = len(raw_path) + len(query) + sum([len(name) + len(value) for name, value in headers])
     head = _cached_head if size <= MAX_CACHED_HEAD_BYTES and has_few_parameters(query) else Head
     return head(method, raw_path, query, headers)
@@ -181,6 +184,11 @@ class Request:
         self.flow: Hashable = None
         self.function: CalledFunction | None = None
         self.route = ""
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """The values of Idempotency-Key headers. SQL does not see them: they protect stored responses."""
+        return self._exchange.keys
 
     def abandoned(self) -> bool:
         """True if the client has closed its connection, as far as is known without waiting."""

@@ -13,6 +13,8 @@ from pgmq_gateway.http.request import Request
 
 JSON = "application/json; charset=utf-8"
 CONNECTION_CLOSE = (b"connection", b"close")
+# A header of responses that were stored for the request's Idempotency-Key.
+REPLAYED = "Idempotency-Replayed"
 # Characters of the values in the largest head that is cached.
 MAX_CACHED_CHARACTERS = 512
 

@@ -38,5 +38,8 @@ class Metered:
         except GatewayError:
             charge.settle(-estimate)
             raise
+        if answer.replayed:
+            charge.settle(-estimate)
+            return answer
         charge.settle((answer.row_count if answer.returned is None else answer.returned) - estimate)
         return answer

@@ -49,7 +49,7 @@ class Metrics:
 
 
 class _Components(Collector):
-    """Metrics of the pool, the catalog and the token cache, read from these at each scrape."""
+    """Metrics of calls, the pool, the catalog and the token cache, read from these at each scrape."""
 
     def __init__(
         self,
@@ -69,6 +69,11 @@ class _Components(Collector):
         yield from self._pool()
         yield from self._catalog()
         yield from self._tokens()
+        yield CounterMetricFamily(
+            "pgmq_gateway_replays",
+            "Responses that were stored for an Idempotency-Key",
+            self._database.replays,
+        )
 
     def _pool(self) -> Iterator[Metric]:
         connections = self._database.pool

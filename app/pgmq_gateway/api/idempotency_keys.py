@@ -1,0 +1,83 @@
+"""The Idempotency-Key header, as in the IETF's draft of that name."""
+
+import hashlib
+import re
+
+import msgspec
+
+from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.calls.catalog import Function
+from pgmq_gateway.calls.idempotency import IdempotencyKey
+from pgmq_gateway.errors import GatewayError
+from pgmq_gateway.http.request import Request
+from pgmq_gateway.queue_functions import Kind, queue_function
+
+MAX_CHARACTERS = 255
+# Of callers without sub, whose responses are protected from each other by their keys only.
+MIN_SHARED_CHARACTERS = 16
+
+# RFC 9651, section 3.3.3: a string; and the same without quotes, as many clients send it.
+QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+ESCAPED = re.compile(r'\\(["\\])')
+BARE = re.compile(r"[!#-~][ -~]*")
+
+
+class InvalidIdempotencyKey(GatewayError):
+    """An Idempotency-Key header that is malformed, repeated, too short or too long."""
+
+    status, code = 400, "PGMQ400"
+
+    def __init__(self, details: str) -> None:
+        super().__init__("Invalid Idempotency-Key", details, "Use a random UUID for each request.")
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The claims that name a caller. A renewed token has the same ones."""
+
+    iss: object = None
+    sub: object = None
+
+
+_identity = msgspec.json.Decoder(Identity)
+
+
+def unstored_body(function: Function) -> str | None:
+    """The body that is not stored for a call of this function, because a repeated call must look again.
+
+    That of a read without messages. A delete that found no message is not found at `/queues/…`, an error.
+    """
+    known = queue_function(function.schema, function.name)
+    if known is None or known.kind is Kind.SEND:
+        return None
+    return "[]" if known.kind is Kind.RECEIVE else "false"
+
+
+def idempotency_key(caller: Caller, request: Request, unstored: str | None = None) -> IdempotencyKey | None:
+    """The key of a request; None if it has none. `unstored` is that of the key.
+
+    Raises InvalidIdempotencyKey.
+    """
+    if not request.keys:
+        return None
+    key, identity = _key(request), _identity.decode(caller.claims)
+    if identity.sub in (None, "") and len(key) < MIN_SHARED_CHARACTERS:
+        raise InvalidIdempotencyKey(
+            f"It has {len(key)} characters, but needs {MIN_SHARED_CHARACTERS} if the caller has no claim sub."
+        )
+    scoped = msgspec.json.encode((caller.role, identity.iss, identity.sub, key))
+    return IdempotencyKey(hashlib.sha256(scoped).digest(), unstored)
+
+
+def _key(request: Request) -> str:
+    if len(request.keys) > 1:
+        raise InvalidIdempotencyKey(f"The request has {len(request.keys)} Idempotency-Key headers.")
+    value = request.keys[0].decode("latin-1").strip(" \t")
+    if quoted := QUOTED.fullmatch(value):
+        key = ESCAPED.sub(r"\1", quoted[1])
+    elif BARE.fullmatch(value):
+        key = value
+    else:
+        raise InvalidIdempotencyKey("It must be a string of printable ASCII characters, with or without quotes.")
+    if not 1 <= len(key) <= MAX_CHARACTERS:
+        raise InvalidIdempotencyKey(f"It has {len(key)} characters, and must have 1 to {MAX_CHARACTERS}.")
+    return key
