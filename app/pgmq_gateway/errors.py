@@ -360,7 +360,7 @@ class ConnectionLost(GatewayError):
         super().__init__(
             cause,
             "The call may or may not have been executed.",
-            "Check whether it took effect before you repeat it.",
+            "Repeat it with the same Idempotency-Key; if it had none, check first whether it took effect.",
         )
 
 

@@ -192,3 +192,16 @@ async def test_d1_f43_the_time_limit_of_the_gateway_applies_to_commits(
         call = {"queue_name": "jobs", "message": "sent"}
         assert await outcome(lambda: client.post("/rpc/send", json=call)) == UNKNOWN
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(1,)]
+
+
+async def test_a_repeated_call_is_no_success_before_the_first_one_is_on_the_standby(
+    crowd: Crowd, bearer: Bearer
+) -> None:
+    crowd.sql("delete from pgmq.q_jobs")
+    headers = {"Content-Profile": "pgmq_public", "Idempotency-Key": "a", **bearer("service_role", sub="a")}
+    arguments = {"queue_name": "jobs", "message": "sent"}
+    for _ in range(2):
+        call = asyncio.create_task(outcome(lambda: crowd.call("send", arguments, headers)))
+        await until_done(crowd, [call], cancel=True)
+        assert await call == UNKNOWN
+    assert crowd.sql("select count(*) from pgmq.q_jobs") == [(1,)]

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -246,6 +247,25 @@ def test_f6_f22_a_connection_cut_during_a_send_is_an_error(faulty: Faulty, jobs:
     ((stored,),) = faulty.sql(NOTES.format(jobs))
     # The message is stored if only the response was lost.
     assert stored == ([0, 1, 2] if side == "server" else [0, 2])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_110_a_call_with_an_unknown_outcome_can_be_repeated_with_its_key(faulty: Faulty, jobs: str, side: Side) -> None:
+    def send(key: str, message: int) -> httpx.Response:
+        arguments = {"queue_name": jobs, "message": message}
+        return faulty.client.post("/rpc/send", json=arguments, headers={"Idempotency-Key": key})
+
+    keys = [str(uuid.uuid4()) for _ in range(2)]
+    assert send(keys[0], 0).is_success
+    faulty.wire.cut_after(side, 20, mark=jobs.encode())
+    assert refusal(send(keys[1], 1))[:2] == (503, "PGRST001")
+    # Until Postgres has noticed that the connection is lost.
+    while (answer := send(keys[1], 1)).status_code == 409:
+        assert refusal(answer)[1] == "PT409"
+    assert answer.is_success
+    assert ("Idempotency-Replayed" in answer.headers) == (side == "server")
+    assert faulty.sql(NOTES.format(jobs)) == [([0, 1],)]
+    assert answer.json() == [id_ for (id_,) in faulty.sql(f"select max(msg_id) from pgmq.q_{jobs}")]
 
 
 def test_f23_too_many_connections_are_503(faulty: Faulty, jobs: str) -> None:
