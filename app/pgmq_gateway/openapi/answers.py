@@ -25,6 +25,10 @@ HEADERS: Schemas = {
         "example": "PostgREST; error=42501",
     },
     "WWW-Authenticate": {"description": "The challenge, with the error of an invalid token.", "schema": TEXT},
+    "Idempotency-Replayed": {
+        "description": "The response was stored for the Idempotency-Key: nothing was executed.",
+        "schema": {"const": "true"},
+    },
     "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
 }
 
@@ -61,7 +65,9 @@ NAMES = {
     405: "NotAllowed",
     406: "NotAcceptable",
     409: "Conflict",
+    413: "TooLarge",
     416: "OutOfRange",
+    422: "KeyReused",
     500: "Failed",
     503: "Unavailable",
     504: "Busy",
@@ -143,8 +149,43 @@ REFUSALS: Schemas = {
         },
     ),
     "Conflict": _refusal(
-        "A constraint that the queue's owner added was violated.",
-        {"unique": _error("23505", 'duplicate key value violates unique constraint "q_tasks_message"')},
+        "A request with this Idempotency-Key is still running, or a constraint of the queue's owner was violated.",
+        {
+            "key": _error(
+                "PT409",
+                "A request with this Idempotency-Key is still running",
+                hint="Repeat the request after a second with the same key.",
+            ),
+            "unique": _error("23505", 'duplicate key value violates unique constraint "q_tasks_message"'),
+        },
+        "Retry-After",
+    ),
+    "TooLarge": _refusal(
+        "The request body is too large, or the response is too large to be stored for an Idempotency-Key.",
+        {
+            "response": _error(
+                "PT413",
+                "Response too large for a request with an Idempotency-Key",
+                details="It has 1048577 bytes, and at most 1048576 are stored. The call was rolled back.",
+                hint="Request fewer rows, or repeat the request without the key.",
+            ),
+            "request": _error(
+                "PGMQ413",
+                "Request body too large",
+                details="The limit is 16777216 bytes.",
+                hint="Send fewer messages per request.",
+            ),
+        },
+    ),
+    "KeyReused": _refusal(
+        "The Idempotency-Key was used for another request.",
+        {
+            "key": _error(
+                "PT422",
+                "This Idempotency-Key was used for another request",
+                hint="Use a new key for each request; repeat a key only with the same request.",
+            )
+        },
     ),
     "Stale": _refusal(
         "The message was read again since the receipt was issued, or a constraint was violated. Nothing was done.",

@@ -9,7 +9,18 @@ from pgmq_gateway.openapi import queues
 from pgmq_gateway.openapi.answers import headers, refusals
 from pgmq_gateway.openapi.examples import ANSWERS, ARGUMENTS, REQUESTS, SLEEP_SECONDS
 from pgmq_gateway.openapi.results import answer
-from pgmq_gateway.openapi.schemas import JSON, TEXT, Schema, Schemas, component, given, in_url, one_of, reference
+from pgmq_gateway.openapi.schemas import (
+    IDEMPOTENCY_KEY,
+    JSON,
+    TEXT,
+    Schema,
+    Schemas,
+    component,
+    given,
+    in_url,
+    one_of,
+    reference,
+)
 from pgmq_gateway.postgrest.query import RESERVED
 from pgmq_gateway.schemas import LEASES, QUEUES
 
@@ -23,6 +34,13 @@ PARAMETERS: Schemas = {
         "in": "header",
         "description": "`count=exact` adds the total to Content-Range; `handling=strict` rejects unknown preferences.",
         "schema": TEXT,
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A random UUID. A request that is repeated with its key is executed once, and gets the same "
+        "response.",
+        "schema": {"type": "string", "pattern": "^[!#-~][ -~]{14,253}[!-~]$"},
     },
     "limit": {
         "name": "limit",
@@ -66,7 +84,11 @@ def _path(overloads: list[Function], exposed: Sequence[str], named: Schemas) -> 
         **({"get": _get(reading, exposed, named)} if reading else {}),
         "post": {
             **_about(overloads, ""),
-            "parameters": [_profile("Content-Profile", overloads, exposed), *_shaping(overloads)],
+            "parameters": [
+                _profile("Content-Profile", overloads, exposed),
+                *_shaping(overloads),
+                *([IDEMPOTENCY_KEY] if _writing(overloads) else []),
+            ],
             **_body(overloads, named),
             "responses": _answers(overloads, named),
         },
@@ -185,10 +207,12 @@ def _argument(function: Function, argument: Argument) -> Schema:
 
 
 def _answers(overloads: list[Function], named: Schemas) -> Schemas:
-    own = headers("Content-Range", "Content-Profile", "Preference-Applied", "Vary", "Cache-Control")
+    writing = _writing(overloads)
+    replayed = ("Idempotency-Replayed",) if writing else ()
+    own = headers("Content-Range", "Content-Profile", "Preference-Applied", "Vary", "Cache-Control", *replayed)
     found: Schemas = {}
     if any(function.result is Result.VOID for function in overloads):
-        empty = headers("Content-Range", "Preference-Applied", "Vary", "Cache-Control")
+        empty = headers("Content-Range", "Preference-Applied", "Vary", "Cache-Control", *replayed)
         found["204"] = {"description": "Done; the function returns nothing.", "headers": empty}
     rows = [answer(function, named) for function in overloads if function.result is not Result.VOID]
     if rows:
@@ -202,9 +226,12 @@ def _answers(overloads: list[Function], named: Schemas) -> Schemas:
             "description": "Some of the rows; Content-Range has the total.",
             **less,
         }
-    writing = any(function.volatile for function in overloads)
-    statuses = (400, 401, 403, 404, *((405,) if writing else ()), 406, *((409,) if writing else ()))
-    return dict(sorted(found.items())) | refusals((*statuses, *((416,) if many else ()), 500, 503, 504))
+    statuses = (*(400, 401, 403, 404), *((405, 406, 409, 413) if writing else (406,)), *((416,) if many else ()))
+    return dict(sorted(found.items())) | refusals((*statuses, *((422,) if writing else ()), 500, 503, 504))
+
+
+def _writing(overloads: list[Function]) -> bool:
+    return any(function.volatile for function in overloads)
 
 
 def _examples(function: Function) -> Schema:

@@ -18,7 +18,16 @@ from pgmq_gateway.openapi.operations import (
 )
 from pgmq_gateway.openapi.operations import RECEIPT as RECEIPT_SCHEMA
 from pgmq_gateway.openapi.results import answer
-from pgmq_gateway.openapi.schemas import INT32, INT64, SMALLEST, TEXT, Schema, Schemas, given
+from pgmq_gateway.openapi.schemas import (
+    IDEMPOTENCY_KEY,
+    INT32,
+    INT64,
+    SMALLEST,
+    TEXT,
+    Schema,
+    Schemas,
+    given,
+)
 from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, Parameter, Route, Type
 from pgmq_gateway.schemas import LEASES
 
@@ -101,19 +110,29 @@ def _operation(function: Function, route: Route, named: Schemas, *, receipts: bo
     known, leased = OPERATIONS[route.function], function.schema == LEASES
     more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
     single = MESSAGE_ID in route.path or RECEIPT in route.path
+    keyed = (413, 422) if _takes_key(route) else ()
     special = {404: "MessageNotFound", **({409: "Stale"} if receipts or RECEIPT in route.path else {})}
     return {
         "operationId": known.id,
         "tags": [TAG],
         "summary": known.summary,
         "description": known.text + more,
-        "parameters": [*_in_path(route, receipts=receipts), *_in_query(route)],
+        "parameters": [*_in_path(route, receipts=receipts), *_in_query(route), *_key(route)],
         **_body(route),
         "responses": {
             str(route.status): _answer(function, route, named),
-            **refusals((400, 401, 403, 404, 405, 409, 500, 503, 504), special if single else None),
+            **refusals((400, 401, 403, 404, 405, 409, *keyed, 500, 503, 504), special if single else None),
         },
     }
+
+
+def _takes_key(route: Route) -> bool:
+    return route.method != "GET"
+
+
+def _key(route: Route) -> Iterator[Schema]:
+    if _takes_key(route):
+        yield IDEMPOTENCY_KEY
 
 
 def _in_path(route: Route, *, receipts: bool) -> Iterator[Schema]:
@@ -189,10 +208,11 @@ def _body(route: Route) -> Schema:
 
 def _answer(function: Function, route: Route, named: Schemas) -> Schema:
     known = OPERATIONS[route.function]
+    replayed = ("Idempotency-Replayed",) if _takes_key(route) else ()
     schema = {"const": True} if route.function in BY_ID else answer(function, named)
     examples = {"examples": dict(known.examples)} if known.examples else {}
     return {
         "description": known.answer,
-        "headers": headers("Content-Range", "Vary", "Cache-Control"),
+        "headers": headers("Content-Range", "Vary", "Cache-Control", *replayed),
         "content": {"application/json": {"schema": schema, **examples}},
     }

@@ -59,6 +59,10 @@ def reference(kind: str, name: str) -> Schema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
+# The parameter of volatile operations.
+IDEMPOTENCY_KEY = reference("parameters", "IdempotencyKey")
+
+
 def component(name: str, schema: Schema, named: Schemas) -> Schema:
     """A reference to a schema, which is added to `named`; the schema itself if the name is invalid or taken."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or named.setdefault(name, schema) != schema:

@@ -4,6 +4,7 @@ Each premise covers one kind of request and its response. Every other failure of
 """
 
 import re
+import uuid
 from typing import Any
 
 import schemathesis
@@ -22,6 +23,7 @@ Case = AnyCase[Any]
 
 INTEGERS = {"message_id", "n", "sleep_seconds"}
 NUMBER = re.compile(r"-?[0-9]+")
+KEY = re.compile(r"[!#-~][ -~]{14,253}[!-~]")
 
 # Queues, and messages that calls of this run removed from them.
 taken: set[tuple[str, str]] = set()
@@ -40,7 +42,12 @@ def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
-    """Write integers without `.0`: `1.0` is an integer in JSON Schema, but not in Postgres (22P02)."""
+    """Write integers without `.0`: `1.0` is an integer in JSON Schema, but not in Postgres (22P02).
+
+    Generated keys are repeated with other requests (422), so valid ones are replaced.
+    """
+    if case.headers and KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
     arguments = _arguments(case)
     for name in INTEGERS & arguments.keys():
         arguments[name] = _whole(arguments[name])
