@@ -250,7 +250,7 @@ def test_f6_f22_a_connection_cut_during_a_send_is_an_error(faulty: Faulty, jobs:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_110_a_call_with_an_unknown_outcome_can_be_repeated_with_its_key(faulty: Faulty, jobs: str, side: Side) -> None:
+def test_f6_a_call_with_an_unknown_outcome_can_be_repeated_with_its_key(faulty: Faulty, jobs: str, side: Side) -> None:
     def send(key: str, message: int) -> httpx.Response:
         arguments = {"queue_name": jobs, "message": message}
         return faulty.client.post("/rpc/send", json=arguments, headers={"Idempotency-Key": key})
