@@ -199,7 +199,8 @@ class AdmissionQueue:
         if group is None:
             return Turn([first])
         of_group = self._companions.of_group(group)
-        if not of_group and not (self._database.takes_turns and self._companions.of_crowd(group.crowd)):
+        takes_turns = self._database.takes_turns and not group.keyed
+        if not of_group and not (takes_turns and self._companions.of_crowd(group.crowd)):
             return Turn([first])
         judgement = self.sharing.judgement(group.queue, group.function, first.flow.key)
         if judgement is None:

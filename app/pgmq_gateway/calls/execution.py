@@ -54,6 +54,11 @@ select row_count, body, failure, seconds
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
+KEYED_CALLS = """
+select row_count, body, failure, seconds
+from pgmq_gateway.keyed_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+
 CALLS_IN_TURN = """
 call pgmq_gateway.calls_in_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, null, null, null, null)
 """
@@ -79,6 +84,8 @@ STALE_SQLSTATE = "GW130"
 DEADLOCK_SQLSTATE = "40P01"
 # A shared transaction does not wait for locks.
 LOCKED_SQLSTATE = "55P03"
+# Raised by pgmq_gateway.keyed_calls for an Idempotency-Key that is in use or was used.
+KNOWN_KEY_SQLSTATE = "GW132"
 # Raised by pgmq_gateway.calls_in_turn for a call of another queue than was judged.
 OTHER_QUEUE_SQLSTATE = "GW131"
 # Of a call that delayed others.
@@ -187,7 +194,6 @@ class Database:
             and call.preferences.timezone is None
             and call.preferences.max_affected is None
             and call.isolation is None
-            and call.key is None
             and not self._rolls_back(call)
         )
 
@@ -220,6 +226,8 @@ class Database:
                         raise Stale from None
                     if error.sqlstate == DEADLOCK_SQLSTATE:
                         return Shared([None] * len(calls), deadlock=True)
+                    if error.sqlstate == KNOWN_KEY_SQLSTATE:
+                        break
                     if isinstance(error, asyncpg.QueryCanceledError) or error.sqlstate == LOCKED_SQLSTATE:
                         return Shared([None] * len(calls), math.inf)
             return Shared([None] * len(calls))
@@ -361,13 +369,11 @@ class Database:
         *,
         savepoints: bool,
     ) -> list[asyncpg.Record]:
-        requests = [text for call in calls for text in call.request.texts]
-        return await connection.fetch(
-            CALLS,
+        arguments = (
             group.caller.role,
             group.caller.claims,
             self._settings(calls[0]),
-            requests,
+            [text for call in calls for text in call.request.texts],
             self._search_paths[calls[0].function.schema],
             [call.statement.sql for call in calls],
             [call.body for call in calls],
@@ -375,6 +381,10 @@ class Database:
             judgement.fusion,
             savepoints,
         )
+        if keys := [call.key for call in calls if call.key is not None]:
+            ids, locks = [key.digest for key in keys], [key.lock for key in keys]
+            return await connection.fetch(KEYED_CALLS, ids, locks, self._keep_keys, keys[0].unstored, *arguments)
+        return await connection.fetch(CALLS, *arguments)
 
     async def _run_in_turn(
         self, connection: GatewayConnection, callers: Sequence[Caller], calls: Sequence[Call], judgement: Judgement

@@ -36,24 +36,29 @@ _decoder = msgspec.json.Decoder(Target)
 
 
 class Crowd(NamedTuple):
-    """Calls of one function by all callers of one role on one queue."""
+    """Calls of one function by all callers of one role on one queue, with or without an Idempotency-Key."""
 
     role: str
     queue: str
     function: str
+    keyed: bool
 
 
 class Group(NamedTuple):
-    """Calls of one function by one caller on one queue: they lock that queue only."""
+    """Calls of one function by one caller on one queue: they lock that queue only.
+
+    keyed  whether they have an Idempotency-Key
+    """
 
     caller: Caller
     queue: str
     function: str
+    keyed: bool = False
 
     @property
     def crowd(self) -> Crowd:
         """The calls of other callers that can run beside these."""
-        return Crowd(self.caller.role, self.queue, self.function)
+        return Crowd(self.caller.role, self.queue, self.function, self.keyed)
 
 
 def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, Group | None, int]:
@@ -73,7 +78,7 @@ def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, G
     number = found.number if function.locks_message else 0
     if not shares or number is None:
         return found.queue_name, None, 0
-    return found.queue_name, Group(caller, found.queue_name, function.name), number
+    return found.queue_name, Group(caller, found.queue_name, function.name, call.key is not None), number
 
 
 def _target(body: str) -> Target | None:

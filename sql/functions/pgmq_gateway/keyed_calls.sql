@@ -8,6 +8,18 @@
 -- keyed_call is SECURITY INVOKER like `call`. The others are SECURITY DEFINER, so that no role has privileges on the
 -- table: any SQL of a request can return to the login role, which would be able to read the answers of all callers.
 
+-- Identifies a request with a key. As jsonb, so that spaces and the order of members do not matter.
+create or replace function pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[])
+returns bytea
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $fingerprint$
+    select sha256(convert_to(jsonb_build_array(statement, arguments::jsonb, parameters)::text, 'UTF8'));
+$fingerprint$;
+revoke all on function pgmq_gateway.request_fingerprint from public;
+grant execute on function pgmq_gateway.request_fingerprint to authenticator;
+
 -- The answer that is stored for a key, if there is one; otherwise no other call can use the key until the end of the
 -- transaction. Raises PT422 if the key was used for another request, and PT409 if it is in use for longer than
 -- max_wait.
@@ -69,6 +81,29 @@ end;
 $claim$;
 revoke all on function pgmq_gateway.claim_key from public;
 grant execute on function pgmq_gateway.claim_key to authenticator;
+
+-- Keeps calls with these keys from running until the end of the transaction. Raises GW132 if one of the keys is in use,
+-- or was used: a shared transaction waits for no other one.
+create or replace function pgmq_gateway.claim_new_keys(key_ids bytea[], key_locks bigint[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $claim$
+begin
+    if (select count(distinct k.id) from unnest(key_ids) as k (id)) < cardinality(key_ids)
+        or not (select bool_and(pg_try_advisory_xact_lock(k.lock)) from unnest(key_locks) as k (lock))
+    then
+        raise sqlstate 'GW132' using message = 'a key is in use';
+    end if;
+    -- A statement of its own, because it needs a snapshot taken after the locks.
+    if exists (select from pgmq_gateway.idempotency_keys as k where k.id = any (key_ids) and k.expires_at > now()) then
+        raise sqlstate 'GW132' using message = 'a key was used';
+    end if;
+end;
+$claim$;
+revoke all on function pgmq_gateway.claim_new_keys from public;
+grant execute on function pgmq_gateway.claim_new_keys to authenticator;
 
 -- Stores the answer of a call for its key, unless its status is an error or its body is `unstored`.
 create or replace function pgmq_gateway.store_answer(
@@ -166,9 +201,7 @@ create or replace function pgmq_gateway.keyed_call(
 language plpgsql
 as $keyed$
 declare
-    -- As jsonb, so that spaces and the order of members do not matter.
-    fingerprint constant pg_catalog.bytea := pg_catalog.sha256(pg_catalog.convert_to(
-        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
+    fingerprint constant pg_catalog.bytea := pgmq_gateway.request_fingerprint(statement, arguments, parameters);
     stored pg_catalog.record;
     answer pg_catalog.record;
     own_role pg_catalog.text;
@@ -210,6 +243,61 @@ end;
 $keyed$;
 revoke all on function pgmq_gateway.keyed_call from public;
 grant execute on function pgmq_gateway.keyed_call to authenticator;
+
+-- Calls with new keys in one transaction. Raises GW132 if one of the keys is not new, or the answer of a call cannot be
+-- stored: then the gateway runs the calls one by one.
+--
+-- The first arguments are those of `keyed_call`, for each call, and the others those of `calls`.
+create or replace function pgmq_gateway.keyed_calls(
+    key_ids bytea[],
+    key_locks bigint[],
+    keep_seconds double precision,
+    unstored text,
+    role text,
+    claims text,
+    settings text[],
+    requests text[],
+    schemas text,
+    statements text[],
+    arguments text[],
+    queue_name text,
+    relations oid[],
+    functions text[],
+    fingerprint text,
+    fusion json,
+    careful boolean,
+    out row_count bigint,
+    out body text,
+    out failure text[],
+    out seconds double precision
+)
+returns setof record
+language plpgsql
+as $keyed$
+declare
+    number pg_catalog.int4;
+begin
+    perform pgmq_gateway.claim_new_keys(key_ids, key_locks);
+    -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
+    for number, row_count, body, failure, seconds in
+        select c.number, c.row_count, c.body, c.failure, c.seconds
+        from pgmq_gateway.calls(
+            role, claims, settings, requests, schemas, statements, arguments, queue_name, relations, functions,
+            fingerprint, fusion, careful
+        ) with ordinality as c (row_count, body, failure, seconds, number)
+    loop
+        if failure is null then
+            perform pgmq_gateway.store_answer(
+                key_ids[number],
+                pgmq_gateway.request_fingerprint(statements[number], arguments[number], '{}'),
+                keep_seconds, unstored, null, row_count, null, null, body);
+        end if;
+        return next;
+    end loop;
+end;
+$keyed$;
+revoke all on function pgmq_gateway.keyed_calls from public;
+grant execute on function pgmq_gateway.keyed_calls to authenticator;
 
 -- Removes keys that have expired, at most max_rows of them. Returns how many.
 create or replace function pgmq_gateway.remove_expired_keys(max_rows integer)
