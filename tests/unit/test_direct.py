@@ -17,10 +17,17 @@ from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.bounds import Bounds
 from pgmq_gateway.http.client import Addresses
-from pgmq_gateway.http.direct import Direct, DirectExchange, KnownHeads
+from pgmq_gateway.http.direct import CompleteRequest, Direct, DirectExchange, KnownHeads
 from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.memory import Memory
-from pgmq_gateway.http.request import HEAD_CACHE_SIZE, MAX_CACHED_PARAMETERS, Head, Request, head_of
+from pgmq_gateway.http.request import (
+    APART_FROM_HEAD,
+    HEAD_CACHE_SIZE,
+    MAX_CACHED_PARAMETERS,
+    Head,
+    Request,
+    head_of,
+)
 from pgmq_gateway.http.response import Response, error_response
 from pgmq_gateway.http.server import Server, server_for
 from pgmq_gateway.http.timing import Stopwatch
@@ -82,8 +89,12 @@ class Parsed:
         return dict(self._headers).get(b"content-length")
 
     @property
+    def key(self) -> bytes | None:
+        return dict(self._headers).get(b"idempotency-key")
+
+    @property
     def head(self) -> Head:
-        raw = tuple(header for header in self._headers if header[0] != b"content-length")
+        raw = tuple(header for header in self._headers if header[0] not in APART_FROM_HEAD)
         return head_of(self.scope["method"], self.scope["raw_path"], self.scope["query_string"], raw)
 
 
@@ -110,7 +121,35 @@ def test_a_head_is_known_from_its_second_request_on() -> None:
 def test_a_known_head_is_found_whatever_the_length_of_its_body() -> None:
     heads = known(sent(b"{}"))
     for body in (b"{}", b"", b"x" * 12_345):
-        assert heads.find(sent(body)) == (Parsed(sent(b"{}")).head, b"%d" % len(body), body)
+        assert heads.find(sent(body)) == CompleteRequest(Parsed(sent(b"{}")).head, b"%d" % len(body), None, body)
+
+
+def test_a_known_head_is_found_whatever_its_key() -> None:
+    heads = known(sent(b"{}", more=b"idempotency-key: 1\r\n"))
+    for key in (b"2", b"x" * 300, b'"\\"'):
+        data = sent(b"{}", more=b"idempotency-key: %b\r\n" % key)
+        assert heads.find(data) == CompleteRequest(Parsed(data).head, b"2", key, b"{}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"",
+        b"Idempotency-Key: 1\r\n",
+        b"idempotency-key:1\r\n",
+        b"idempotency-key: \r\n",
+        b"idempotency-key: 1 \r\n",
+        b"idempotency-key:  1\r\n",
+        b"idempotency-key: 1 2\r\n",
+        b"idempotency-key: 1\n\r\n",
+        b"idempotency-key: \xe9\r\n",
+        b"idempotency-key: 1\r\nidempotency-key: 1\r\n",
+        b"idempotency-key: 1\r\nIDEMPOTENCY-KEY: 1\r\n",
+    ],
+)
+def test_a_key_of_another_form_goes_to_the_parser(more: bytes) -> None:
+    heads = known(sent(b"{}", more=b"idempotency-key: 1\r\n"))
+    assert heads.find(sent(b"{}", more=more)) is None
 
 
 @pytest.mark.parametrize(
@@ -154,6 +193,12 @@ def test_any_other_bytes_go_to_the_parser(data: bytes) -> None:
             sent(b"{}", more=b"CONTENT-LENGTH: 2\r\n"),
             [HOST, (b"content-length", b"2"), (b"content-length", b"2")],
         ),
+        (sent(b"{}", more=b"Idempotency-Key: 1\r\n"), [HOST, (b"content-length", b"2"), (b"idempotency-key", b"2")]),
+        (sent(b"{}", more=b"IDEMPOTENCY-KEY: 1\r\n"), [HOST, (b"content-length", b"2"), (b"idempotency-key", b"1")]),
+        (
+            sent(b"{}", more=b"Idempotency-Key: 1\r\nidempotency-key: 2\r\n"),
+            [HOST, (b"content-length", b"2"), (b"idempotency-key", b"1"), (b"idempotency-key", b"2")],
+        ),
         (sent(b"{}", start=START.replace(b"\r\n", b"\n")), [HOST, (b"content-length", b"2")]),
         (sent(b"{}", more=b"Accept: a,\r\n b\r\n"), [HOST, (b"content-length", b"2"), (b"accept", b"a, b")]),
     ],
@@ -170,6 +215,7 @@ def test_a_head_that_the_parser_has_read_differently_is_not_known(
 PIECES = (
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b":", b"x", b"{", b"\0"),
     *(b"0", b"1", b"2", b"Content-Length: 1\r\n", b"content-length: ", b"Content-Length:"),
+    *(b"Idempotency-Key: 1\r\n", b"idempotency-key: 2", b"Idempotency-Key:"),
 )
 
 
@@ -183,7 +229,8 @@ def mutated(data: bytes, random: Random) -> bytes:
 def test_bytes_that_are_found_would_be_read_equally_by_the_parser() -> None:
     random, found, learnt = Random(1), 0, 0  # noqa: S311 the same bytes in each run
     for _ in range(5000):
-        data = mutated(sent(b"{}", more=b"Accept: */*\r\n"), random)
+        more = random.choice([b"Accept: */*\r\n", b"Idempotency-Key: 1\r\n"])
+        data = mutated(sent(b"{}", more=more), random)
         try:
             heads = known(data)
         except (httptools.HttpParserError, KeyError):
@@ -195,7 +242,8 @@ def test_bytes_that_are_found_would_be_read_equally_by_the_parser() -> None:
                 parsed = Parsed(other)
                 described = [[getattr(head, name) for name in Head.__slots__] for head in (request.head, parsed.head)]
                 assert (parsed.messages, described[0]) == (1, described[1]), (data, other)
-                assert (request.length, request.body) == (parsed.length, parsed.body), (data, other)
+                read = (parsed.length, parsed.key, parsed.body)
+                assert (request.length, request.key, request.body) == read, (data, other)
                 found += 1
     assert learnt > 500
     assert found > learnt

@@ -1,19 +1,29 @@
 """The fast path of a request: from the bytes of a connection to the application and back, without ASGI.
 
 It is for calls that arrive as a whole, with a known head: one that the parser has accepted before, byte for byte,
-except for the digits of Content-Length. The parser would read it as before, so it is not parsed again.
+except for the digits of Content-Length and the value of Idempotency-Key. The parser would read it as before, so it is
+not parsed again.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pgmq_gateway.errors import InternalError
 from pgmq_gateway.http.asgi import Scope
 from pgmq_gateway.http.exchange import Exchange
 from pgmq_gateway.http.parking import FlowRequests
-from pgmq_gateway.http.request import HEAD_CACHE_SIZE, MAX_CACHED_HEAD_BYTES, PREFIX, Head, has_few_parameters, head_of
+from pgmq_gateway.http.request import (
+    APART_FROM_HEAD,
+    HEAD_CACHE_SIZE,
+    MAX_CACHED_HEAD_BYTES,
+    PREFIX,
+    Head,
+    has_few_parameters,
+    head_of,
+)
 from pgmq_gateway.http.response import CONNECTION_CLOSE, Response, header_lines
 
 if TYPE_CHECKING:
@@ -25,23 +35,42 @@ logger = logging.getLogger("pgmq_gateway")
 DIRECT_PATHS = tuple(f"{prefix}/{name}/".encode() for prefix in ("", PREFIX) for name in ("rpc", "queues"))
 DIRECT_METHODS = frozenset({"DELETE", "GET", "POST"})
 HEAD_END = b"\r\n\r\n"
-# As most clients spell it.
+# As most clients spell them.
 CONTENT_LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+IDEMPOTENCY_KEY = (b"\r\nIdempotency-Key: ", b"\r\nidempotency-key: ")
 MAX_LENGTH_DIGITS = 9
+# A value that any parser reads as it is.
+PLAIN_VALUE = re.compile(rb"[!-~]+")
 
 Handle = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
 class CompleteRequest(NamedTuple):
-    """A request that has arrived as a whole. `length` is the value of Content-Length."""
+    """A request that has arrived as a whole. `length` is the value of Content-Length, `key` that of Idempotency-Key."""
 
     head: Head
     length: bytes | None
+    key: bytes | None
     body: bytes
 
 
+class Split(NamedTuple):
+    """Exactly one request.
+
+    known   its head without the digits of Content-Length and the value of Idempotency-Key
+    length  these digits
+    key     that value
+    end     where the head ends
+    """
+
+    known: bytes
+    length: bytes | None
+    key: bytes | None
+    end: int
+
+
 class KnownHeads:
-    """Heads that the parser has accepted, by their bytes without the digits of Content-Length."""
+    """Heads that the parser has accepted, by their bytes without the values that `Split` has apart."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
@@ -53,9 +82,8 @@ class KnownHeads:
         parts = _split(data)
         if parts is None:
             return None
-        key, length, end = parts
-        head = self._heads.get(key)
-        return None if head is None else CompleteRequest(head, length, data[end:])
+        head = self._heads.get(parts.known)
+        return None if head is None else CompleteRequest(head, parts.length, parts.key, data[parts.end :])
 
     def learn(self, data: bytes, scope: Scope) -> None:
         """Keep a head that the parser accepts for the second time, if it is that of a call.
@@ -68,20 +96,16 @@ class KnownHeads:
         parts = _split(data)
         if parts is None or not has_few_parameters(scope["query_string"]):
             return
-        key, length, end = parts
-        headers = scope["headers"]
-        if any(name == b"idempotency-key" for name, _ in headers):
-            # The exchange would have no key.
-            return
-        if key in self._heads or not _is_read_equally(data[:end], length, headers) or not self._is_repeated(key):
+        known, headers = parts.known, scope["headers"]
+        if known in self._heads or not _is_read_equally(data, parts, headers) or not self._is_repeated(known):
             return
         if len(self._heads) >= HEAD_CACHE_SIZE:
             del self._heads[next(iter(self._heads))]
-        raw = tuple([header for header in headers if header[0] != b"content-length"])
-        self._heads[key] = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
+        raw = tuple([header for header in headers if header[0] not in APART_FROM_HEAD])
+        self._heads[known] = head_of(scope["method"], scope["raw_path"], scope["query_string"], raw)
 
-    def _is_repeated(self, key: bytes) -> bool:
-        digest = hash(key)
+    def _is_repeated(self, known: bytes) -> bool:
+        digest = hash(known)
         if digest in self._once:
             self._once.remove(digest)
             return True
@@ -91,34 +115,42 @@ class KnownHeads:
         return False
 
 
-def _is_read_equally(head: bytes, length: bytes | None, headers: list[tuple[bytes, bytes]]) -> bool:
-    """True if the head ended for the parser where it ends here, and its body has the same length."""
-    if [value for name, value in headers if name == b"content-length"] != ([] if length is None else [length]):
-        return False
+def _is_read_equally(data: bytes, parts: Split, headers: list[tuple[bytes, bytes]]) -> bool:
+    """True if the head ended for the parser where it ends here, and it has read the same values."""
+    for apart, value in ((b"content-length", parts.length), (b"idempotency-key", parts.key)):
+        if [found for name, found in headers if name == apart] != ([] if value is None else [value]):
+            return False
+    head = data[: parts.end]
     # The request line, each header and the empty line.
     return head.count(b"\n") == head.count(b"\r\n") == len(headers) + 2
 
 
-def _split(data: bytes) -> tuple[bytes, bytes | None, int] | None:
-    """The bytes of a head without the digits of Content-Length, these digits, and where the head ends.
-
-    None if the data is not exactly as long as one request.
-    """
+def _split(data: bytes) -> Split | None:
+    """The parts of a request; None if the data is not exactly as long as one."""
     end = data.find(HEAD_END) + len(HEAD_END)
     if end < len(HEAD_END) or end > MAX_CACHED_HEAD_BYTES:
         return None
-    for name in CONTENT_LENGTH:
-        start = data.find(name, 0, end)
-        if start >= 0:
-            break
-    else:
-        return (data, None, end) if len(data) == end else None
-    start += len(name)
-    stop = data.find(b"\r", start)
-    length = data[start:stop]
-    if len(length) > MAX_LENGTH_DIGITS or not length.isdigit() or int(length) != len(data) - end:
+    head, length = _without_value(data[:end], CONTENT_LENGTH)
+    if length is None:
+        if len(data) != end:
+            return None
+    elif len(length) > MAX_LENGTH_DIGITS or not length.isdigit() or int(length) != len(data) - end:
         return None
-    return data[:start] + data[stop:end], length, end
+    head, key = _without_value(head, IDEMPOTENCY_KEY)
+    if key is not None and not PLAIN_VALUE.fullmatch(key):
+        return None
+    return Split(head, length, key, end)
+
+
+def _without_value(head: bytes, names: Iterable[bytes]) -> tuple[bytes, bytes | None]:
+    """A head without the value of a header, and that value."""
+    for name in names:
+        start = head.find(name)
+        if start >= 0:
+            start += len(name)
+            stop = head.find(b"\r", start)
+            return head[:start] + head[stop:], head[start:stop]
+    return head, None
 
 
 class ServerHeaders:
@@ -172,12 +204,12 @@ class DirectExchange:
         "flow_requests",
         "head",
         "keep_alive",
+        "keys",
         "length",
         "response_complete",
     )
 
     message_event = NoEvent()
-    keys: tuple[bytes, ...] = ()
 
     def __init__(
         self,
@@ -187,7 +219,8 @@ class DirectExchange:
         flow_requests: FlowRequests | None,
     ) -> None:
         self._connection = connection
-        self.head, self.length, self.body = request
+        self.head, self.length, key, self.body = request
+        self.keys = () if key is None else (key,)
         self.flow_requests = flow_requests
         # The present ones: when the server stops, the last of the requests that have arrived closes the connection.
         self._server_lines, close = server_headers.lines(connection.server_state.default_headers)
