@@ -165,6 +165,80 @@ async def test_n6_sends_that_wait_are_one_statement(crowd: Crowd, sharing: str, 
     await until_async(fused)
 
 
+def keyed(headers: Headers, key: str) -> Headers:
+    return {**headers, "Idempotency-Key": key}
+
+
+def replayed(answers: Sequence[httpx.Response]) -> list[bool]:
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    return ["Idempotency-Replayed" in answer.headers for answer in answers]
+
+
+async def test_sends_with_new_keys_share_a_transaction_and_can_be_repeated(
+    crowd: Crowd, sharing: str, send: Send, ann: Headers
+) -> None:
+    async def shared() -> bool:
+        crowd.sql(f"delete from pgmq.q_{sharing}")
+        keys = [str(uuid.uuid4()) for _ in range(4)]
+
+        def calls() -> list[Response]:
+            return [send(n, keyed(ann, key)) for n, key in enumerate(keys)]
+
+        first, again = await crowd.together(*calls()), await crowd.together(*calls())
+        assert (replayed(first), replayed(again)) == ([False] * 4, [True] * 4)
+        assert [answer.text for answer in again] == [answer.text for answer in first]
+        found = transactions(crowd, sharing)
+        assert sorted(found) == [0, 1, 2, 3]
+        return len(set(found.values())) == 1
+
+    await until_async(shared)
+
+
+async def test_a_failed_call_beside_others_with_keys_leaves_no_key(
+    crowd: Crowd, sharing: str, send: Send, ann: Headers
+) -> None:
+    crowd.sql(f"alter table pgmq.q_{sharing} add constraint no_ones check (message->>'n' <> '1')")
+    await until_shared(lambda: [send(n) for n in (5, 6, 7)], crowd)
+    crowd.sql(f"delete from pgmq.q_{sharing}")
+    keys = [str(uuid.uuid4()) for _ in range(3)]
+
+    def calls() -> list[Response]:
+        return [send(n, keyed(ann, key)) for n, key in enumerate(keys)]
+
+    for known in (False, True):
+        first, failed, last = await crowd.together(*calls())
+        assert replayed([first, last]) == [known, known]
+        assert failed.json()["code"] == "23514"
+    crowd.sql(f"alter table pgmq.q_{sharing} drop constraint no_ones")
+    assert replayed(await crowd.together(*calls())) == [True, False, True]
+    assert sorted(transactions(crowd, sharing)) == [0, 1, 2]
+
+
+async def test_calls_beside_used_keys_and_other_callers_execute_once(
+    crowd: Crowd, sharing: str, send: Send, ann: Headers, service: Headers
+) -> None:
+    used, *keys = (str(uuid.uuid4()) for _ in range(5))
+    assert replayed([await send(0, keyed(ann, used))]) == [False]
+
+    def calls() -> list[Response]:
+        return [
+            send(0, keyed(ann, used)),
+            send(1, keyed(ann, keys[0])),
+            send(2, keyed(ann, keys[1])),
+            send(2, keyed(ann, keys[1])),
+            send(3, keyed(service, keys[2])),
+            send(4, keyed(service, keys[3])),
+        ]
+
+    first = await crowd.together(*calls(), send(5), send(6), send(7, service))
+    assert replayed(first)[:2] == [True, False]
+    assert sorted(replayed(first)[2:4]) == [False, True]
+    assert replayed(first)[4:] == [False] * 5
+    assert sorted(transactions(crowd, sharing)) == list(range(8))
+    assert replayed(await crowd.together(*calls())) == [True] * 6
+    assert sorted(transactions(crowd, sharing)) == list(range(8))
+
+
 async def test_a_transaction_has_a_limited_number_of_calls(crowd: Crowd, jobs: str, send: Send) -> None:
     async def limited() -> bool:
         crowd.sql(f"delete from pgmq.q_{jobs}")

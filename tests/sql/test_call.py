@@ -208,6 +208,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "bigint[],text[],text[],double precision)",
         ),
         ("pgmq_gateway.claim_key(bytea,bigint,bytea,text)",),
+        ("pgmq_gateway.claim_new_keys(bytea[],bigint[])",),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),
@@ -230,6 +231,10 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "pgmq_gateway.keyed_call(bytea,bigint,text,double precision,text,text,text,text[],text,text[],text,text,"
             "text,text[],boolean,bigint,bigint)",
         ),
+        (
+            "pgmq_gateway.keyed_calls(bytea[],bigint[],double precision,text,text,text,text[],text[],text,text[],"
+            "text[],text,oid[],text[],text,json,boolean)",
+        ),
         ("pgmq_gateway.known_functions()",),
         ("pgmq_gateway.may_execute(text,json)",),
         ("pgmq_gateway.outline(text)",),
@@ -239,8 +244,9 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.receiving_statement(text)",),
         ("pgmq_gateway.referred(oid,oid,boolean)",),
         ("pgmq_gateway.remove_expired_keys(integer)",),
+        ("pgmq_gateway.request_fingerprint(text,text,text[])",),
         ("pgmq_gateway.source_faults(text,boolean)",),
-        ("pgmq_gateway.store_answer(bytea,bytea,double precision,text,bigint,bigint,text,text,text)",),
+        ("pgmq_gateway.store_answers(bytea[],bytea[],double precision,text,bigint[],bigint[],text[],text[],text[])",),
         ("pgmq_gateway.table_faults(oid,boolean)",),
         ("pgmq_gateway.table_obstacles(oid[])",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
@@ -320,7 +326,8 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
         elif re.match(
-            r"pgmq_gateway\.(calls?|calls_in_turn|keyed_call|plain_call|become|(last|first)_sample|sample_validity)\(",
+            r"pgmq_gateway\.((keyed_)?calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity"
+            r"|request_fingerprint)\(",
             name,
         ):
             assert paths == [], name

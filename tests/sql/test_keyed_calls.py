@@ -9,6 +9,7 @@ from psycopg import errors
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, runner
+from tests.sql.calls import CLAIMS, JUDGEMENT, SEND, sends
 from tests.sql.conftest import Connect
 
 REQUEST = ["POST", "/rpc/f", "{}", "{}"]
@@ -128,3 +129,76 @@ def test_112_expired_keys_are_removed_in_parts(
         assert [gateway(remove) for _ in range(3)] == [[(3,)], [(1,)], [(0,)]]
     assert gateway(remove) == [(1,)]
     assert db(f"select id from {TABLE}") == [(b"\x05",)]
+
+
+@pytest.fixture
+def queue(db: Sql) -> None:
+    """A queue that anon can send to; the message -1 violates a constraint."""
+    db("select pgmq_admin.create_queue('q'); select pgmq_admin.grant_queue('q', 'anon', '{send,read}')")
+    db("alter table pgmq.q_q disable row level security, add check (message <> '-1')")
+
+
+KEYED_CALLS = (
+    "select body, failure[1] from pgmq_gateway.keyed_calls(%s::bytea[], %s, 60, null, 'anon', %s, null, %s, 'public',"
+    " %s, %s, 'q', %s::pg_catalog.oid[], %s, %s, %s::pg_catalog.json, %s)"
+)
+
+
+def calls(gateway: Sql, numbers: list[int], messages: list[object], *, careful: bool = False) -> list[tuple[Any, ...]]:
+    """Sends with the keys of these numbers in one transaction: body and SQLSTATE of each."""
+    obstacles, *compared = gateway(JUDGEMENT, "q", "send")[0]
+    assert obstacles == []
+    keys = [bytes([number]) for number in numbers]
+    requests, statements = REQUEST * len(keys), [SEND] * len(keys)
+    return gateway(KEYED_CALLS, keys, numbers, CLAIMS, requests, statements, sends(*messages), *compared, careful)
+
+
+@pytest.mark.usefixtures("queue")
+@pytest.mark.parametrize("careful", [False, True])
+def test_calls_with_new_keys_have_an_answer_each(db: Sql, gateway: Sql, careful: bool) -> None:
+    assert calls(gateway, [1, 2, 3], ["a", "b", "c"], careful=careful) == [("[1]", None), ("[2]", None), ("[3]", None)]
+    assert db("select message from pgmq.q_q order by msg_id") == [("a",), ("b",), ("c",)]
+    repeated = (
+        "select body, replayed from pgmq_gateway.keyed_call(%s::bytea, %s, '50ms', 60, null, 'anon', '{}',"
+        " %s::text[], 'public', null, null, %s, %s, '{}', false, null, null)"
+    )
+    for number, message, body in ((1, "a", "[1]"), (3, "c", "[3]")):
+        found = gateway(repeated, bytes([number]), number, REQUEST, SEND, sends(message)[0])
+        assert found == [(body, True)]
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_call_that_fails_has_no_answer(db: Sql, gateway: Sql) -> None:
+    found = calls(gateway, [1, 2, 3], ["a", -1, "c"], careful=True)
+    assert [failure for _, failure in found] == [None, "23514", None]
+    assert db(f"select id from {TABLE} order by 1") == [(b"\x01",), (b"\x03",)]
+
+
+@pytest.mark.usefixtures("queue")
+def test_calls_with_a_used_key_are_undone(db: Sql, gateway: Sql) -> None:
+    calls(gateway, [1], ["a"])
+    with pytest.raises(psycopg.Error) as caught:
+        calls(gateway, [2, 1], ["b", "a"])
+    assert caught.value.sqlstate == "GW132"
+    assert db("select message from pgmq.q_q") == [("a",)]
+    assert db(f"select id from {TABLE}") == [(b"\x01",)]
+
+
+@pytest.mark.usefixtures("queue")
+def test_calls_with_a_key_in_use_do_not_wait(
+    db: Sql, gateway: Sql, directory: DataDirectory, database: str, connect: Connect
+) -> None:
+    other = connect(socket_uri(directory, "authenticator", database))
+    with other.transaction():
+        call(runner(other), 1)
+        with pytest.raises(psycopg.Error) as caught:
+            calls(gateway, [2, 1], ["b", "a"])
+    assert caught.value.sqlstate == "GW132"
+    assert db("select count(*) from pgmq.q_q") == [(0,)]
+
+
+@pytest.mark.usefixtures("queue")
+def test_calls_with_equal_keys_are_undone(db: Sql, gateway: Sql) -> None:
+    with pytest.raises(errors.SerializationFailure):
+        calls(gateway, [1, 1], ["a", "a"])
+    assert db("select count(*) from pgmq.q_q") == [(0,)]

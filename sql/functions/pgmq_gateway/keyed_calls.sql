@@ -5,17 +5,21 @@
 -- executed or locked anything else; so they cannot deadlock. A failed call leaves nothing. If two calls nevertheless
 -- executed at once, the primary key would undo one of them.
 --
+-- Functions that read the table have enable_seqscan off, and find keys by id only: Postgres keeps a plan that it made while
+-- the table was small.
+--
 -- keyed_call is SECURITY INVOKER like `call`. The others are SECURITY DEFINER, so that no role has privileges on the
 -- table: any SQL of a request can return to the login role, which would be able to read the answers of all callers.
 
--- Identifies a request with a key. As jsonb, so that spaces and the order of members do not matter.
+-- Identifies a request with a key. As jsonb, so that spaces and the order of members do not matter. Without a search_path
+-- of its own it is inlined.
 create or replace function pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[])
 returns bytea
 language sql
 stable
-set search_path = pg_catalog, pg_temp
 as $fingerprint$
-    select sha256(convert_to(jsonb_build_array(statement, arguments::jsonb, parameters)::text, 'UTF8'));
+    select pg_catalog.sha256(pg_catalog.convert_to(
+        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
 $fingerprint$;
 revoke all on function pgmq_gateway.request_fingerprint from public;
 grant execute on function pgmq_gateway.request_fingerprint to authenticator;
@@ -38,6 +42,7 @@ create or replace function pgmq_gateway.claim_key(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $claim$
 declare
     former_wait constant text := current_setting('lock_timeout');
@@ -58,8 +63,8 @@ begin
         end;
     end if;
     -- A statement of its own, because it needs a snapshot taken after the wait.
-    select k.* into stored from pgmq_gateway.idempotency_keys as k where k.id = key_id and k.expires_at > now();
-    known := stored.id is not null;
+    select k.* into stored from pgmq_gateway.idempotency_keys as k where k.id = key_id;
+    known := coalesce(stored.expires_at > now(), false);
     if not known then
         return;
     elsif stored.fingerprint <> fingerprint then
@@ -89,15 +94,14 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $claim$
 begin
-    if (select count(distinct k.id) from unnest(key_ids) as k (id)) < cardinality(key_ids)
-        or not (select bool_and(pg_try_advisory_xact_lock(k.lock)) from unnest(key_locks) as k (lock))
-    then
+    if not (select bool_and(pg_try_advisory_xact_lock(k.lock)) from unnest(key_locks) as k (lock)) then
         raise sqlstate 'GW132' using message = 'a key is in use';
     end if;
     -- A statement of its own, because it needs a snapshot taken after the locks.
-    if exists (select from pgmq_gateway.idempotency_keys as k where k.id = any (key_ids) and k.expires_at > now()) then
+    if exists (select from pgmq_gateway.idempotency_keys as k where k.id = any (key_ids)) then
         raise sqlstate 'GW132' using message = 'a key was used';
     end if;
 end;
@@ -105,17 +109,18 @@ $claim$;
 revoke all on function pgmq_gateway.claim_new_keys from public;
 grant execute on function pgmq_gateway.claim_new_keys to authenticator;
 
--- Stores the answer of a call for its key, unless its status is an error or its body is `unstored`.
-create or replace function pgmq_gateway.store_answer(
-    key_id bytea,
-    fingerprint bytea,
+-- Stores answers of calls for their keys, except those without a key, those whose status is an error, and those whose body
+-- is `unstored`. The arrays have an element for each call, or are null.
+create or replace function pgmq_gateway.store_answers(
+    key_ids bytea[],
+    fingerprints bytea[],
     keep_seconds double precision,
     unstored text,
-    total bigint,
-    row_count bigint,
-    response_status text,
-    response_headers text,
-    body text
+    totals bigint[],
+    row_counts bigint[],
+    response_statuses text[],
+    response_headers text[],
+    bodies text[]
 )
 returns void
 language plpgsql
@@ -124,16 +129,8 @@ set search_path = pg_catalog, pg_temp
 as $store$
 declare
     max_bytes constant integer := 1024 * 1024;
-    bytes constant integer := octet_length(body);
+    expiry constant timestamptz := now() + make_interval(secs => keep_seconds);
 begin
-    if body = unstored or response_status !~ '^(2[0-9]{2})?$' then
-        return;
-    elsif bytes > max_bytes then
-        raise sqlstate 'PT413' using
-            message = 'Response too large for a request with an Idempotency-Key',
-            detail = format('It has %s bytes, and at most %s are stored. The call was rolled back.', bytes, max_bytes),
-            hint = 'Request fewer rows, or repeat the request without the key.';
-    end if;
     -- Until the end of the transaction no role can add a trigger.
     lock table pgmq_gateway.idempotency_keys in row exclusive mode;
     if not exists (
@@ -141,26 +138,37 @@ begin
         where c.oid = 'pgmq_gateway.idempotency_keys'::regclass and not c.relhastriggers
           and pg_get_userbyid(c.relowner) = current_user
     ) then
-        -- It takes longer than the call.
+        -- It takes longer than a call.
         perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
     end if;
-    insert into pgmq_gateway.idempotency_keys as k values (
-        key_id, fingerprint, now() + make_interval(secs => keep_seconds), total, row_count,
-        nullif(response_status, ''), nullif(response_headers, ''), body
-    )
-    on conflict (id) do update set
-        fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, total = excluded.total,
-        row_count = excluded.row_count, response_status = excluded.response_status,
-        response_headers = excluded.response_headers, body = excluded.body
-        where k.expires_at <= now();
-    if not found then
-        -- With a snapshot from before the wait for the lock, as at REPEATABLE READ. The gateway tries again.
-        raise serialization_failure using message = 'another transaction used the Idempotency-Key';
-    end if;
+    for n in 1 .. cardinality(key_ids) loop
+        continue when key_ids[n] is null or bodies[n] = unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
+        if octet_length(bodies[n]) > max_bytes then
+            raise sqlstate 'PT413' using
+                message = 'Response too large for a request with an Idempotency-Key',
+                detail = format(
+                    'It has %s bytes, and at most %s are stored. The call was rolled back.',
+                    octet_length(bodies[n]), max_bytes),
+                hint = 'Request fewer rows, or repeat the request without the key.';
+        end if;
+        insert into pgmq_gateway.idempotency_keys as k values (
+            key_ids[n], fingerprints[n], expiry, totals[n], row_counts[n],
+            nullif(response_statuses[n], ''), nullif(response_headers[n], ''), bodies[n]
+        )
+        on conflict (id) do update set
+            fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, total = excluded.total,
+            row_count = excluded.row_count, response_status = excluded.response_status,
+            response_headers = excluded.response_headers, body = excluded.body
+            where k.expires_at <= now();
+        if not found then
+            -- With a snapshot from before the wait for the lock, as at REPEATABLE READ. The gateway tries again.
+            raise serialization_failure using message = 'another transaction used the Idempotency-Key';
+        end if;
+    end loop;
 end;
 $store$;
-revoke all on function pgmq_gateway.store_answer from public;
-grant execute on function pgmq_gateway.store_answer to authenticator;
+revoke all on function pgmq_gateway.store_answers from public;
+grant execute on function pgmq_gateway.store_answers to authenticator;
 
 -- One call with a key, in its caller's role, which stays set.
 --
@@ -226,11 +234,11 @@ begin
     answer := pgmq_gateway.call(
         role, claims, request, schemas, settings, false, prepare, statement, arguments, parameters,
         singular, max_affected, row_offset, null, null, null, null);
-    -- The caller has no privilege on `store_answer`. Its search_path may have other operators: none is used here.
+    -- The caller has no privilege on `store_answers`. Its search_path may have other operators: none is used here.
     own_role := pg_catalog.set_config('role', 'none', true);
-    perform pgmq_gateway.store_answer(
-        key_id, fingerprint, keep_seconds, unstored, answer.total, answer.row_count,
-        answer.response_status, answer.response_headers, answer.body);
+    perform pgmq_gateway.store_answers(
+        array[key_id], array[fingerprint], keep_seconds, unstored, array[answer.total], array[answer.row_count],
+        array[answer.response_status], array[answer.response_headers], array[answer.body]);
     -- Deferred triggers run in the caller's role.
     own_role := pg_catalog.set_config('role', role, true);
     total := answer.total;
@@ -275,25 +283,34 @@ returns setof record
 language plpgsql
 as $keyed$
 declare
+    fingerprints constant pg_catalog.bytea[] := array(
+        select pgmq_gateway.request_fingerprint(r.statement, r.arguments, '{}')
+        from rows from (pg_catalog.unnest(statements), pg_catalog.unnest(arguments)) with ordinality
+            as r (statement, arguments, number)
+        order by r.number);
+    ids pg_catalog.bytea[] := key_ids;
+    row_counts bigint[];
+    bodies pg_catalog.text[];
     number pg_catalog.int4;
 begin
     perform pgmq_gateway.claim_new_keys(key_ids, key_locks);
     -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
-    for number, row_count, body, failure, seconds in
-        select c.number, c.row_count, c.body, c.failure, c.seconds
+    for row_count, body, failure, seconds, number in
+        select c.row_count, c.body, c.failure, c.seconds, c.number
         from pgmq_gateway.calls(
             role, claims, settings, requests, schemas, statements, arguments, queue_name, relations, functions,
             fingerprint, fusion, careful
         ) with ordinality as c (row_count, body, failure, seconds, number)
     loop
-        if failure is null then
-            perform pgmq_gateway.store_answer(
-                key_ids[number],
-                pgmq_gateway.request_fingerprint(statements[number], arguments[number], '{}'),
-                keep_seconds, unstored, null, row_count, null, null, body);
+        row_counts[number] := row_count;
+        bodies[number] := body;
+        if failure is not null then
+            ids[number] := null;
         end if;
         return next;
     end loop;
+    perform pgmq_gateway.store_answers(
+        ids, fingerprints, keep_seconds, unstored, null, row_counts, null, null, bodies);
 end;
 $keyed$;
 revoke all on function pgmq_gateway.keyed_calls from public;
@@ -305,6 +322,7 @@ returns integer
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $remove$
 declare
     removed integer;
