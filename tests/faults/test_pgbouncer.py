@@ -189,3 +189,20 @@ def test_a15_a_call_behind_a_pooler_leaves_nothing_in_the_session(
     assert answer.status_code == (400 if fail else 204), answer.text
     # As many as PgBouncer's server connections.
     assert [show(), show()] == [clean, clean]
+
+
+def test_calls_with_keys_execute_once_behind_a_pooler(pooled: RunningGateway, bearer: Bearer) -> None:
+    pooled.sql("select pgmq_admin.create_queue('keyed')")
+
+    def send(n: int) -> httpx.Response:
+        headers = {**bearer("service_role", sub="a"), "Content-Profile": "pgmq_public", "Idempotency-Key": f"{n % 8}"}
+        return pooled.client.post("/rpc/send", headers=headers, json={"queue_name": "keyed", "message": n % 8})
+
+    with ThreadPoolExecutor(8) as threads:
+        first = list(threads.map(send, range(8)))
+        again = list(threads.map(send, range(8)))
+    assert [answer.status_code for answer in first + again] == [200] * 16
+    assert [answer.text for answer in again] == [answer.text for answer in first]
+    assert all("Idempotency-Replayed" in answer.headers for answer in again)
+    assert sorted(pooled.sql("select message from pgmq.q_keyed")) == [(n,) for n in range(8)]
+    pooled.sql("select pgmq.drop_queue('keyed')")

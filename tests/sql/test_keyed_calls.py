@@ -63,6 +63,22 @@ def test_an_expired_key_can_be_used_again(db: Sql, gateway: Sql) -> None:
     assert db(f"select count(*) from {TABLE} where expires_at between now() and now() + interval '1 minute'") == [(1,)]
 
 
+def test_a_repeated_call_runs_the_pre_request_only(db: Sql, gateway: Sql) -> None:
+    db("create table public.banned (role text); grant select on public.banned to anon")
+    db(
+        "create function public.check() returns void language plpgsql as $f$ begin"
+        " if current_user in (select role from public.banned) then"
+        " raise 'banned from %', current_setting('request.path'); end if; end $f$"
+    )
+    prepared = KEYED_CALL.replace("'public', null, null", "'public', null, 'select public.check()'")
+    arguments = (b"1", 1, 60, REQUEST, INSERT)
+    assert [gateway(prepared, *arguments) for _ in range(2)] == [[("1", False)], [("1", True)]]
+    db("insert into public.banned values ('anon')")
+    with pytest.raises(errors.RaiseException, match="banned from /rpc/f"):
+        gateway(prepared, *arguments)
+    assert db("select count(*) from public.done") == [(1,)]
+
+
 def test_the_lock_timeout_of_the_caller_is_kept(gateway: Sql) -> None:
     gateway("set lock_timeout = '7s'")
     statement = "select null::int8, 1::int8, current_setting('lock_timeout')"
