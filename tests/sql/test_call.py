@@ -208,7 +208,6 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "bigint[],text[],text[],double precision)",
         ),
         ("pgmq_gateway.claim_key(bytea,bigint,bytea,text)",),
-        ("pgmq_gateway.claim_new_keys(bytea[],bigint[])",),
         ("pgmq_gateway.clean_session()",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),

@@ -215,6 +215,7 @@ def test_calls_with_a_key_in_use_do_not_wait(
 
 @pytest.mark.usefixtures("queue")
 def test_calls_with_equal_keys_are_undone(db: Sql, gateway: Sql) -> None:
-    with pytest.raises(errors.SerializationFailure):
+    with pytest.raises(psycopg.Error) as caught:
         calls(gateway, [1, 1], ["a", "a"])
+    assert caught.value.sqlstate == "GW132"
     assert db("select count(*) from pgmq.q_q") == [(0,)]

@@ -36,7 +36,6 @@ CALLS = {
     "pgmq_admin.set_queue_settings": f"pgmq_admin.set_queue_settings('x', '{SETTINGS}')",
     "pgmq_admin.set_rls": "pgmq_admin.set_rls('x', true)",
     "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
-    "pgmq_gateway.claim_new_keys": "pgmq_gateway.claim_new_keys('{k}', '{1}'::bigint[])",
     "pgmq_gateway.claim_key": "pgmq_gateway.claim_key('k', 1::bigint, 'f', '1s')",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",

@@ -87,28 +87,6 @@ $claim$;
 revoke all on function pgmq_gateway.claim_key from public;
 grant execute on function pgmq_gateway.claim_key to authenticator;
 
--- Keeps calls with these keys from running until the end of the transaction. Raises GW132 if one of the keys is in use,
--- or was used: a shared transaction waits for no other one.
-create or replace function pgmq_gateway.claim_new_keys(key_ids bytea[], key_locks bigint[])
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-as $claim$
-begin
-    if not (select bool_and(pg_try_advisory_xact_lock(k.lock)) from unnest(key_locks) as k (lock)) then
-        raise sqlstate 'GW132' using message = 'a key is in use';
-    end if;
-    -- A statement of its own, because it needs a snapshot taken after the locks.
-    if exists (select from pgmq_gateway.idempotency_keys as k where k.id = any (key_ids)) then
-        raise sqlstate 'GW132' using message = 'a key was used';
-    end if;
-end;
-$claim$;
-revoke all on function pgmq_gateway.claim_new_keys from public;
-grant execute on function pgmq_gateway.claim_new_keys to authenticator;
-
 -- Stores answers of calls for their keys, except those without a key, those whose status is an error, and those whose body
 -- is `unstored`. The arrays have an element for each call, or are null.
 create or replace function pgmq_gateway.store_answers(
@@ -161,8 +139,9 @@ begin
             response_headers = excluded.response_headers, body = excluded.body
             where k.expires_at <= now();
         if not found then
-            -- With a snapshot from before the wait for the lock, as at REPEATABLE READ. The gateway tries again.
-            raise serialization_failure using message = 'another transaction used the Idempotency-Key';
+            -- In a shared transaction, or with a snapshot from before the wait for the lock, as at REPEATABLE READ.
+            raise exception 'another transaction used the Idempotency-Key' using
+                errcode = case when cardinality(key_ids) > 1 then 'GW132' else 'serialization_failure' end;
         end if;
     end loop;
 end;
@@ -252,8 +231,8 @@ $keyed$;
 revoke all on function pgmq_gateway.keyed_call from public;
 grant execute on function pgmq_gateway.keyed_call to authenticator;
 
--- Calls with new keys in one transaction. Raises GW132 if one of the keys is not new, or the answer of a call cannot be
--- stored: then the gateway runs the calls one by one.
+-- Calls with new keys in one transaction. Raises GW132, and so undoes all, if one of the keys is in use or was used: then
+-- the gateway runs the calls one by one.
 --
 -- The first arguments are those of `keyed_call`, for each call, and the others those of `calls`.
 create or replace function pgmq_gateway.keyed_calls(
@@ -293,7 +272,12 @@ declare
     bodies pg_catalog.text[];
     number pg_catalog.int4;
 begin
-    perform pgmq_gateway.claim_new_keys(key_ids, key_locks);
+    -- A shared transaction waits for no other one.
+    if not (
+        select pg_catalog.bool_and(pg_catalog.pg_try_advisory_xact_lock(k.lock)) from pg_catalog.unnest(key_locks) as k (lock)
+    ) then
+        raise sqlstate 'GW132' using message = 'an Idempotency-Key is in use';
+    end if;
     -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
     for row_count, body, failure, seconds, number in
         select c.row_count, c.body, c.failure, c.seconds, c.number
