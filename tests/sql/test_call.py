@@ -228,7 +228,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.judgement(text,text)",),
         (
             "pgmq_gateway.keyed_call(bytea,bigint,text,double precision,text,text,text,text[],text,text[],text,text,"
-            "text,text[],boolean,bigint,bigint)",
+            "text,text[],boolean,bigint,bigint,text,oid[],text[],text)",
         ),
         (
             "pgmq_gateway.keyed_calls(bytea[],bigint[],double precision,text,text,text,text[],text[],text,text[],"

@@ -15,7 +15,7 @@ from tests.sql.conftest import Connect
 REQUEST = ["POST", "/rpc/f", "{}", "{}"]
 KEYED_CALL = (
     "select body, replayed from pgmq_gateway.keyed_call(%s::bytea, %s, '50ms', %s, null, 'anon', '{}',"
-    " %s::text[], 'public', null, null, %s, null, null, false, null, null)"
+    " %s::text[], 'public', null, null, %s, null, null, false, null, null, null, null, null, null)"
 )
 INSERT = "with new as (insert into public.done default values returning n) select null::int8, 1::int8, n::text from new"
 TABLE = "pgmq_gateway.idempotency_keys"
@@ -176,7 +176,7 @@ def test_calls_with_new_keys_have_an_answer_each(db: Sql, gateway: Sql, careful:
     assert db("select message from pgmq.q_q order by msg_id") == [("a",), ("b",), ("c",)]
     repeated = (
         "select body, replayed from pgmq_gateway.keyed_call(%s::bytea, %s, '50ms', 60, null, 'anon', '{}',"
-        " %s::text[], 'public', null, null, %s, %s, '{}', false, null, null)"
+        " %s::text[], 'public', null, null, %s, %s, '{}', false, null, null, null, null, null, null)"
     )
     for number, message, body in ((1, "a", "[1]"), (3, "c", "[3]")):
         found = gateway(repeated, bytes([number]), number, REQUEST, SEND, sends(message)[0])
@@ -219,3 +219,20 @@ def test_calls_with_equal_keys_are_undone(db: Sql, gateway: Sql) -> None:
         calls(gateway, [1, 1], ["a", "a"])
     assert caught.value.sqlstate == "GW132"
     assert db("select count(*) from pgmq.q_q") == [(0,)]
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_judged_call_leaves_nothing(db: Sql, gateway: Sql) -> None:
+    judgement = gateway(JUDGEMENT, "q", "send")[0]
+    statement = (
+        "select body, clean, replayed from pgmq_gateway.keyed_call('k', 1, '50ms', 60, null, 'anon', %s, %s::text[],"
+        f" 'public', null, null, '{SEND}', %s, '{{}}', false, null, null, 'q', %s::pg_catalog.oid[], %s, %s)"
+    )
+    arguments = (CLAIMS, REQUEST, sends("a")[0], *judgement[1:4])
+    assert gateway(statement, *arguments) == [("[1]", True, False)]
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="lastval is not yet defined"):
+        gateway("select lastval()")
+    # A repeated call executes nothing.
+    assert gateway(statement, *arguments) == [("[1]", True, True)]
+    db("alter table pgmq.q_q add check (message <> '-2')")
+    assert gateway(statement.replace("'k', 1", "'l', 2"), *arguments) == [("[2]", False, False)]

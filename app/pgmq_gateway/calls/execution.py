@@ -45,8 +45,10 @@ from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $
 """
 
 KEYED_CALL = """
-select total, row_count, body, response_headers, response_status, returned, null, replayed
-from pgmq_gateway.keyed_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+select total, row_count, body, response_headers, response_status, returned, clean, replayed
+from pgmq_gateway.keyed_call(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
+)
 """
 
 CALLS = """
@@ -469,7 +471,7 @@ class Database:
         self, connection: GatewayConnection, caller: Caller, call: Call, judgement: Judgement | None = None
     ) -> Answer:
         if call.key is not None and not self._rolls_back(call):
-            return await self._run_keyed(connection, caller, call, call.key)
+            return await self._run_keyed(connection, caller, call, call.key, judgement)
         row = await connection.fetchrow(
             CALL,
             caller.role,
@@ -491,7 +493,12 @@ class Database:
         return Answer(*row.values())
 
     async def _run_keyed(
-        self, connection: GatewayConnection, caller: Caller, call: Call, key: IdempotencyKey
+        self,
+        connection: GatewayConnection,
+        caller: Caller,
+        call: Call,
+        key: IdempotencyKey,
+        judgement: Judgement | None,
     ) -> Answer:
         """Run a call with an Idempotency-Key, unless its answer is stored."""
         limit = self._time_limit(call)
@@ -515,6 +522,7 @@ class Database:
             call.singular,
             call.preferences.max_affected,
             call.offset or None,
+            *(judgement.compared if judgement else UNCOMPARED),
         )
         assert row is not None
         answer = Answer(*row.values())

@@ -149,7 +149,7 @@ $store$;
 revoke all on function pgmq_gateway.store_answers from public;
 grant execute on function pgmq_gateway.store_answers to authenticator;
 
--- One call with a key, in its caller's role, which stays set.
+-- One call with a key, in its caller's role, which stays set as in `call`.
 --
 -- key_id        SHA-256 of caller and key
 -- key_lock      the key of its advisory lock
@@ -158,7 +158,7 @@ grant execute on function pgmq_gateway.store_answers to authenticator;
 -- unstored      a body that is not stored, because another attempt may have another result; or null
 -- replayed      whether the answer is that of an earlier call, and nothing was executed but `prepare`
 --
--- The other arguments are those of `call`.
+-- The other arguments are those of `call`, with its fingerprint as `judged`.
 create or replace function pgmq_gateway.keyed_call(
     key_id bytea,
     key_lock bigint,
@@ -177,12 +177,17 @@ create or replace function pgmq_gateway.keyed_call(
     singular boolean,
     max_affected bigint,
     row_offset bigint,
+    queue_name text,
+    relations oid[],
+    functions text[],
+    judged text,
     out total bigint,
     out row_count bigint,
     out body text,
     out response_headers text,
     out response_status text,
     out returned bigint,
+    out clean boolean,
     out replayed boolean
 )
 language plpgsql
@@ -203,6 +208,7 @@ begin
                 'select null::pg_catalog.int8, null::pg_catalog.int8, null::pg_catalog.text, null::pg_catalog.int8',
                 null, null, false, null, null, null, null, null, null);
         end if;
+        clean := prepare is null;
         total := stored.total;
         row_count := stored.row_count;
         body := stored.body;
@@ -212,14 +218,17 @@ begin
     end if;
     answer := pgmq_gateway.call(
         role, claims, request, schemas, settings, false, prepare, statement, arguments, parameters,
-        singular, max_affected, row_offset, null, null, null, null);
+        singular, max_affected, row_offset, queue_name, relations, functions, judged);
     -- The caller has no privilege on `store_answers`. Its search_path may have other operators: none is used here.
     own_role := pg_catalog.set_config('role', 'none', true);
     perform pgmq_gateway.store_answers(
         array[key_id], array[fingerprint], keep_seconds, unstored, array[answer.total], array[answer.row_count],
         array[answer.response_status], array[answer.response_headers], array[answer.body]);
-    -- Deferred triggers run in the caller's role.
-    own_role := pg_catalog.set_config('role', role, true);
+    clean := answer.clean;
+    if clean is not true then
+        -- Deferred triggers run in the caller's role.
+        own_role := pg_catalog.set_config('role', role, true);
+    end if;
     total := answer.total;
     row_count := answer.row_count;
     body := answer.body;
