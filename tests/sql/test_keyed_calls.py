@@ -147,6 +147,25 @@ def test_112_expired_keys_are_removed_in_parts(
     assert db(f"select id from {TABLE}") == [(b"\x05",)]
 
 
+def test_a_key_is_found_among_many_with_the_plan_of_an_empty_table(db: Sql, gateway: Sql) -> None:
+    # Postgres keeps a plan from the sixth execution on.
+    for number in range(8):
+        call(gateway, number)
+    gateway("select pgmq_gateway.remove_expired_keys(3) from generate_series(1, 8)")
+    db(
+        f"insert into {TABLE} (id, fingerprint, expires_at)"
+        " select sha256(n::text::bytea), '', now() + n % 2 * interval '1 day' from generate_series(1, 2000) as n"
+    )
+    gateway("begin")
+    call(gateway, 9)
+    gateway("set local role none")
+    gateway("select pgmq_gateway.remove_expired_keys(3)")
+    read = f"select seq_tup_read + idx_tup_fetch from pg_stat_xact_all_tables where relid = '{TABLE}'::regclass"
+    ((rows,),) = gateway(read)
+    gateway("commit")
+    assert rows < 20
+
+
 @pytest.fixture
 def queue(db: Sql) -> None:
     """A queue that anon can send to; the message -1 violates a constraint."""

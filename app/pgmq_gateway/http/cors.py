@@ -11,6 +11,8 @@ EXPOSED = (
     "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, "
     "Range-Unit"
 )
+# For scripts that repeat a request with an Idempotency-Key.
+EXPOSED_WITH_KEY = f"{REPLAYED}, Retry-After"
 MAX_AGE_SECONDS = "86400"
 
 
@@ -30,7 +32,7 @@ class Cors:
         allowed = self._allowed(request)
         if not allowed or _is_preflight(request):
             return allowed
-        exposed = f"{self._exposed}, {REPLAYED}" if request.keys else self._exposed
+        exposed = f"{self._exposed}, {EXPOSED_WITH_KEY}" if request.keys else self._exposed
         return (*allowed, ("Access-Control-Expose-Headers", exposed))
 
     def preflight(self, request: Request) -> Response | None:
