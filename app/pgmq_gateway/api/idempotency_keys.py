@@ -31,11 +31,14 @@ class InvalidIdempotencyKey(GatewayError):
         super().__init__("Invalid Idempotency-Key", details, "Use a random UUID for each request.")
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """The claims that name a caller. A renewed token has the same ones."""
+ABSENT = msgspec.Raw(b"null")
 
-    iss: object = None
-    sub: object = None
+
+class Identity(msgspec.Struct, frozen=True):
+    """The claims that name a caller, as JSON. A renewed token has the same ones."""
+
+    iss: msgspec.Raw = ABSENT
+    sub: msgspec.Raw = ABSENT
 
 
 _identity = msgspec.json.Decoder(Identity)
@@ -60,7 +63,7 @@ def idempotency_key(caller: Caller, request: Request, unstored: str | None = Non
     if not request.keys:
         return None
     key, identity = _key(request), _identity.decode(caller.claims)
-    if identity.sub in (None, "") and len(key) < MIN_SHARED_CHARACTERS:
+    if bytes(identity.sub) in (b"null", b'""') and len(key) < MIN_SHARED_CHARACTERS:
         raise InvalidIdempotencyKey(
             f"It has {len(key)} characters, but needs {MIN_SHARED_CHARACTERS} if the caller has no claim sub."
         )
