@@ -16,6 +16,8 @@ MAX_CHARACTERS = 255
 # Of callers without sub, whose responses are protected from each other by their keys only.
 MIN_SHARED_CHARACTERS = 16
 
+# A claim that is not there.
+ABSENT = msgspec.Raw(b"null")
 # RFC 9651, section 3.3.3: a string; and the same without quotes, as many clients send it.
 QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 ESCAPED = re.compile(r'\\(["\\])')
@@ -31,9 +33,6 @@ class InvalidIdempotencyKey(GatewayError):
         super().__init__("Invalid Idempotency-Key", details, "Use a random UUID for each request.")
 
 
-ABSENT = msgspec.Raw(b"null")
-
-
 class Identity(msgspec.Struct, frozen=True):
     """The claims that name a caller, as JSON. A renewed token has the same ones."""
 
@@ -47,7 +46,7 @@ _identity = msgspec.json.Decoder(Identity)
 def unstored_body(function: Function) -> str | None:
     """The body that is not stored for a call of this function, because a repeated call must look again.
 
-    That of a read without messages. A delete that found no message is not found at `/queues/…`, an error.
+    That of a read without messages; and of a delete without the message, which is a 404 at `/queues/…`.
     """
     known = queue_function(function.schema, function.name)
     if known is None or known.kind is Kind.SEND:
