@@ -2601,6 +2601,52 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.claim_key(key_id bytea, key_lock bigint, fingerprint bytea, max_wait text, OUT known boolean, OUT total bigint, OUT row_count bigint, OUT response_status text, OUT response_headers text, OUT body text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    former_wait constant text := current_setting('lock_timeout');
+    stored pgmq_gateway.idempotency_keys;
+begin
+    if not pg_try_advisory_xact_lock(key_lock) then
+        begin
+            perform set_config('lock_timeout', max_wait, true);
+            perform pg_advisory_xact_lock(key_lock);
+            perform set_config('lock_timeout', former_wait, true);
+        exception when lock_not_available then
+            raise sqlstate 'PGRST' using
+                message = json_build_object(
+                    'code', 'PT409',
+                    'message', 'A request with this Idempotency-Key is still running',
+                    'hint', 'Repeat the request after a second with the same key.'),
+                detail = json_build_object('status', 409, 'headers', json_build_object('Retry-After', '1'));
+        end;
+    end if;
+    -- A statement of its own, because it needs a snapshot taken after the wait.
+    select k.* into stored from pgmq_gateway.idempotency_keys as k where k.id = key_id;
+    known := coalesce(stored.expires_at > now(), false);
+    if not known then
+        return;
+    elsif stored.fingerprint <> fingerprint then
+        raise sqlstate 'PT422' using
+            message = 'This Idempotency-Key was used for another request',
+            hint = 'Use a new key for each request; repeat a key only with the same request.';
+    end if;
+    if current_setting('synchronous_standby_names') <> '' then
+        -- The wait of the first call for a standby may have been interrupted. A row lock is written to the WAL, so this
+        -- transaction waits for all WAL before it.
+        perform from pgmq_gateway.idempotency_keys as k where k.id = key_id for no key update;
+    end if;
+    total := stored.total;
+    row_count := stored.row_count;
+    response_status := stored.response_status;
+    response_headers := stored.response_headers;
+    body := stored.body;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.clean_session() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3896,6 +3942,95 @@ CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
     select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
 $$;
 
+CREATE FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+declare
+    fingerprint constant pg_catalog.bytea := pgmq_gateway.request_fingerprint(statement, arguments, parameters);
+    stored pg_catalog.record;
+    answer pg_catalog.record;
+    own_role pg_catalog.text;
+begin
+    stored := pgmq_gateway.claim_key(key_id, key_lock, fingerprint, max_wait);
+    replayed := stored.known;
+    if replayed then
+        if prepare is not null then
+            -- db-pre-request may reject the caller by now.
+            perform from pgmq_gateway.call(
+                role, claims, request, schemas, settings, false, prepare,
+                'select null::pg_catalog.int8, null::pg_catalog.int8, null::pg_catalog.text, null::pg_catalog.int8',
+                null, null, false, null, null, null, null, null, null);
+        end if;
+        clean := prepare is null;
+        total := stored.total;
+        row_count := stored.row_count;
+        body := stored.body;
+        response_headers := stored.response_headers;
+        response_status := stored.response_status;
+        return;
+    end if;
+    answer := pgmq_gateway.call(
+        role, claims, request, schemas, settings, false, prepare, statement, arguments, parameters,
+        singular, max_affected, row_offset, queue_name, relations, functions, judged);
+    -- The caller has no privilege on `store_answers`. Its search_path may have other operators: none is used here.
+    own_role := pg_catalog.set_config('role', 'none', true);
+    perform pgmq_gateway.store_answers(
+        array[key_id], array[fingerprint], keep_seconds, unstored, array[answer.total], array[answer.row_count],
+        array[answer.response_status], array[answer.response_headers], array[answer.body]);
+    clean := answer.clean;
+    if clean is not true then
+        -- Deferred triggers run in the caller's role.
+        own_role := pg_catalog.set_config('role', role, true);
+    end if;
+    total := answer.total;
+    row_count := answer.row_count;
+    body := answer.body;
+    response_headers := answer.response_headers;
+    response_status := answer.response_status;
+    returned := answer.returned;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
+    LANGUAGE plpgsql
+    AS $$
+declare
+    fingerprints constant pg_catalog.bytea[] := array(
+        select pgmq_gateway.request_fingerprint(r.statement, r.arguments, '{}')
+        from rows from (pg_catalog.unnest(statements), pg_catalog.unnest(arguments)) with ordinality
+            as r (statement, arguments, number)
+        order by r.number);
+    ids pg_catalog.bytea[] := key_ids;
+    row_counts bigint[];
+    bodies pg_catalog.text[];
+    number pg_catalog.int4;
+begin
+    -- A shared transaction waits for no other one.
+    if not (
+        select pg_catalog.bool_and(pg_catalog.pg_try_advisory_xact_lock(k.lock)) from pg_catalog.unnest(key_locks) as k (lock)
+    ) then
+        raise sqlstate 'GW132' using message = 'an Idempotency-Key is in use';
+    end if;
+    -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
+    for row_count, body, failure, seconds, number in
+        select c.row_count, c.body, c.failure, c.seconds, c.number
+        from pgmq_gateway.calls(
+            role, claims, settings, requests, schemas, statements, arguments, queue_name, relations, functions,
+            fingerprint, fusion, careful
+        ) with ordinality as c (row_count, body, failure, seconds, number)
+    loop
+        row_counts[number] := row_count;
+        bodies[number] := body;
+        if failure is not null then
+            ids[number] := null;
+        end if;
+        return next;
+    end loop;
+    perform pgmq_gateway.store_answers(
+        ids, fingerprints, keep_seconds, unstored, null, row_counts, null, null, bodies);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.known_functions() RETURNS TABLE(schema name, name name, md5 text)
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5189,6 +5324,35 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    removed integer;
+begin
+    perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
+    with expired as (
+        select k.id from pgmq_gateway.idempotency_keys as k
+        where k.expires_at <= now()
+        order by k.expires_at
+        limit max_rows
+        for update skip locked
+    )
+    delete from pgmq_gateway.idempotency_keys as k using expired as e where k.id = e.id;
+    get diagnostics removed = row_count;
+    return removed;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) RETURNS bytea
+    LANGUAGE sql STABLE
+    AS $$
+    select pg_catalog.sha256(pg_catalog.convert_to(
+        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
+$$;
+
 CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5368,6 +5532,52 @@ CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS
     select pgmq_gateway.message_table(
         queue_name, case when pgmq_settings.is_about_archive(filter) then 'a' else 'q' end);
 $$;
+
+CREATE FUNCTION pgmq_gateway.store_answers(key_ids bytea[], fingerprints bytea[], keep_seconds double precision, unstored text, totals bigint[], row_counts bigint[], response_statuses text[], response_headers text[], bodies text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    max_bytes constant integer := 1024 * 1024;
+    expiry constant timestamptz := now() + make_interval(secs => keep_seconds);
+begin
+    -- Until the end of the transaction no role can add a trigger.
+    lock table pgmq_gateway.idempotency_keys in row exclusive mode;
+    if not exists (
+        select from pg_class as c
+        where c.oid = 'pgmq_gateway.idempotency_keys'::regclass and not c.relhastriggers
+          and pg_get_userbyid(c.relowner) = current_user
+    ) then
+        -- It takes longer than a call.
+        perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
+    end if;
+    for n in 1 .. cardinality(key_ids) loop
+        continue when key_ids[n] is null or bodies[n] = unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
+        if octet_length(bodies[n]) > max_bytes then
+            raise sqlstate 'PT413' using
+                message = 'Response too large for a request with an Idempotency-Key',
+                detail = format(
+                    'It has %s bytes, and at most %s are stored. The call was rolled back.',
+                    octet_length(bodies[n]), max_bytes),
+                hint = 'Request fewer rows, or repeat the request without the key.';
+        end if;
+        insert into pgmq_gateway.idempotency_keys as k values (
+            key_ids[n], fingerprints[n], expiry, totals[n], row_counts[n],
+            nullif(response_statuses[n], ''), nullif(response_headers[n], ''), bodies[n]
+        )
+        on conflict (id) do update set
+            fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, total = excluded.total,
+            row_count = excluded.row_count, response_status = excluded.response_status,
+            response_headers = excluded.response_headers, body = excluded.body
+            where k.expires_at <= now();
+        if not found then
+            -- In a shared transaction, or with a snapshot from before the wait for the lock, as at REPEATABLE READ.
+            raise exception 'another transaction used the Idempotency-Key' using
+                errcode = case when cardinality(key_ids) > 1 then 'GW132' else 'serialization_failure' end;
+        end if;
+    end loop;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) RETURNS integer
     LANGUAGE plpgsql
@@ -7972,6 +8182,19 @@ CREATE TABLE pgmq_gateway.function_files (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE pgmq_gateway.idempotency_keys (
+    id bytea NOT NULL,
+    fingerprint bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    total bigint,
+    row_count bigint,
+    response_status text,
+    response_headers text,
+    body text
+);
+
+COMMENT ON TABLE pgmq_gateway.idempotency_keys IS 'Responses to calls with an Idempotency-Key. No role has privileges on it: pgmq_gateway.keyed_call uses it.';
+
 CREATE TABLE pgmq_gateway.install_options (
     name text NOT NULL,
     value text NOT NULL
@@ -8149,6 +8372,9 @@ CREATE VIEW pgmq_settings.settings WITH (security_barrier='true') AS
 ALTER TABLE ONLY pgmq_gateway.function_files
     ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
 
+ALTER TABLE ONLY pgmq_gateway.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pgmq_gateway.install_options
     ADD CONSTRAINT install_options_pkey PRIMARY KEY (name);
 
@@ -8172,6 +8398,8 @@ ALTER TABLE ONLY pgmq_settings.queues
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_queue_name_key UNIQUE (queue_name);
+
+CREATE INDEX idempotency_keys_expiry ON pgmq_gateway.idempotency_keys USING btree (expires_at);
 
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
@@ -8504,6 +8732,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.check_role(role name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.check_template(template text, queue_table regclass, role name, INOUT claim text, INOUT member text, INOUT operations text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.claim_key(key_id bytea, key_lock bigint, fingerprint bytea, max_wait text, OUT known boolean, OUT total bigint, OUT row_count bigint, OUT response_status text, OUT response_headers text, OUT body text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.claim_key(key_id bytea, key_lock bigint, fingerprint bytea, max_wait text, OUT known boolean, OUT total bigint, OUT row_count bigint, OUT response_status text, OUT response_headers text, OUT body text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.clean_session() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.clean_session() TO authenticator;
 
@@ -8626,6 +8857,12 @@ GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text
 
 REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.known_functions() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
 
@@ -8744,6 +8981,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.request_roles() TO pgmq_definer;
 
@@ -8762,6 +9005,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.source_faults(source text, pinned boolean, OU
 
 REVOKE ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.store_answers(key_ids bytea[], fingerprints bytea[], keep_seconds double precision, unstored text, totals bigint[], row_counts bigint[], response_statuses text[], response_headers text[], bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.store_answers(key_ids bytea[], fingerprints bytea[], keep_seconds double precision, unstored text, totals bigint[], row_counts bigint[], response_statuses text[], response_headers text[], bodies text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) FROM PUBLIC;
 
