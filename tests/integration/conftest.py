@@ -18,8 +18,8 @@ def alone(database: str, directory: DataDirectory, tmp_path: Path) -> Iterator[R
 
 
 @pytest.fixture
-def service(api: httpx.Client, bearer: Bearer) -> httpx.Client:
-    """A client of the running server as service_role, without a profile header."""
+def resources(api: httpx.Client, bearer: Bearer) -> httpx.Client:
+    """A client of `/queues/…` as service_role."""
     del api.headers["Content-Profile"]
     api.headers.update(bearer("service_role"))
     return api

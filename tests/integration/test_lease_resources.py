@@ -15,12 +15,12 @@ PAST = "clock_timestamp() - interval '1 second'"
 
 
 @pytest.fixture
-def messages(service: httpx.Client, queue: str, sql: Sql) -> Callable[[int], list[str]]:
+def messages(resources: httpx.Client, queue: str, sql: Sql) -> Callable[[int], list[str]]:
     """messages(3): send three messages, read them, and return their receipts."""
 
     def read(number: int) -> list[str]:
         sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, %s) as n", queue, number)
-        rows = service.get(f"/queues/{queue}/messages", params={"n": number, "sleep_seconds": 600}).json()
+        rows = resources.get(f"/queues/{queue}/messages", params={"n": number, "sleep_seconds": 600}).json()
         return [row["receipt"] for row in rows]
 
     return read
@@ -45,17 +45,17 @@ def read_again(sql: Sql, queue: str) -> None:
     sql("select * from pgmq_api.read(%s, 600, 100)", queue)
 
 
-def test_a_message_has_a_receipt_that_deletes_it_once(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_message_has_a_receipt_that_deletes_it_once(resources: httpx.Client, queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, '1')", queue)
-    (row,) = service.get(f"/queues/{queue}/messages").json()
+    (row,) = resources.get(f"/queues/{queue}/messages").json()
     assert (row["msg_id"], row["queue_name"], row["message"]) == (1, queue, 1)
     assert row["receipt"].startswith("1.1.")
     # Without sleep_seconds, the lease of the queue's settings.
     assert sql(f"select vt between now() + '25 s' and now() + '31 s' from pgmq.q_{queue}") == [(True,)]
-    acked = service.delete(f"/rest/v1/queues/{queue}/messages/{row['receipt']}")
+    acked = resources.delete(f"/rest/v1/queues/{queue}/messages/{row['receipt']}")
     assert (acked.status_code, acked.text) == (200, "true")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
-    again = service.delete(f"/queues/{queue}/messages/{row['receipt']}")
+    again = resources.delete(f"/queues/{queue}/messages/{row['receipt']}")
     assert code(again) == (404, "PGMQ404")
     assert again.json()["message"] == f'Message 1 not found in queue "{queue}"'
 
@@ -65,12 +65,12 @@ def test_a_message_has_a_receipt_that_deletes_it_once(service: httpx.Client, que
     [("DELETE", ""), ("POST", "/archive"), ("POST", "/retry"), ("POST", "/reject"), ("POST", "/extend")],
 )
 def test_79_a_stale_receipt_is_409_and_a_gone_one_404(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], method: str, rest: str, sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], method: str, rest: str, sql: Sql
 ) -> None:
     (receipt,) = messages(1)
     read_again(sql, queue)
     before = sql(f"select * from pgmq.q_{queue}")
-    stale = service.request(method, f"/queues/{queue}/messages/{receipt}{rest}")
+    stale = resources.request(method, f"/queues/{queue}/messages/{receipt}{rest}")
     assert stale.status_code == 409
     assert stale.json() == {
         "code": "PGMQ409",
@@ -79,21 +79,21 @@ def test_79_a_stale_receipt_is_409_and_a_gone_one_404(
         "message": "Message 1 was read again by another consumer",
     }
     assert sql(f"select * from pgmq.q_{queue}") == before
-    assert service.delete(f"/queues/{queue}/messages/1").text == "true"
-    gone = service.request(method, f"/queues/{queue}/messages/{receipt}{rest}")
+    assert resources.delete(f"/queues/{queue}/messages/1").text == "true"
+    gone = resources.request(method, f"/queues/{queue}/messages/{receipt}{rest}")
     assert code(gone) == (404, "PGMQ404")
     assert sql(f"select count(*) from pgmq.a_{queue}") == [(0,)]
 
 
 def test_one_message_is_archived_retried_rejected_and_extended(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
 ) -> None:
     paths = [f"/queues/{queue}/messages/{receipt}" for receipt in messages(4)]
     answers = [
-        service.post(f"{paths[0]}/archive"),
-        service.post(f"{paths[1]}/retry?delay_seconds=5000&reason=d%C3%A9lai"),
-        service.post(f"{paths[2]}/reject", params={"reason": "not mine"}),
-        service.post(f"{paths[3]}/extend?sleep_seconds=5000"),
+        resources.post(f"{paths[0]}/archive"),
+        resources.post(f"{paths[1]}/retry?delay_seconds=5000&reason=d%C3%A9lai"),
+        resources.post(f"{paths[2]}/reject", params={"reason": "not mine"}),
+        resources.post(f"{paths[3]}/extend?sleep_seconds=5000"),
     ]
     assert [answer.status_code for answer in answers] == [200] * 4
     assert [answer.json() for answer in answers] == [True, "retried", "rejected", "extended"]
@@ -107,10 +107,10 @@ def test_one_message_is_archived_retried_rejected_and_extended(
 
 
 def test_settle_settles_each_message_in_its_way(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
 ) -> None:
     receipts = messages(5)
-    settled = service.post(
+    settled = resources.post(
         f"/queues/{queue}/settle",
         json={
             "extensions": [{"receipt": receipts[4], "sleep_seconds": 5000}],
@@ -131,11 +131,11 @@ def test_settle_settles_each_message_in_its_way(
     ]
     assert sql(f"select msg_id, vt > now() + '4000 s' from pgmq.q_{queue} order by 1") == [(3, False), (5, True)]
     assert sql(f"select msg_id from pgmq.a_{queue} order by 1") == [(2,), (4,)]
-    strict = service.post(f"/queues/{queue}/settle", json={"acks": [receipts[4], "77.1.5"], "strict": True})
+    strict = resources.post(f"/queues/{queue}/settle", json={"acks": [receipts[4], "77.1.5"], "strict": True})
     assert code(strict) == (409, "PT409")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(2,)]
     for nothing in (b"", b"{}", b'{"acks": []}'):
-        assert service.post(f"/queues/{queue}/settle", content=nothing).text == "[]"
+        assert resources.post(f"/queues/{queue}/settle", content=nothing).text == "[]"
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,17 @@ def test_settle_settles_each_message_in_its_way(
     ],
 )
 def test_an_invalid_settle_does_nothing(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], content: bytes, expected: str, sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], content: bytes, expected: str, sql: Sql
 ) -> None:
     (receipt,) = messages(1)
     before = sql(f"select * from pgmq.q_{queue}")
-    answer = service.post(f"/queues/{queue}/settle", content=content.replace(b"RECEIPT", receipt.encode()))
+    answer = resources.post(f"/queues/{queue}/settle", content=content.replace(b"RECEIPT", receipt.encode()))
     assert code(answer) == (400, expected)
     assert sql(f"select * from pgmq.q_{queue}") == before
 
 
 def test_70_malformed_receipts_are_400(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
 ) -> None:
     (receipt,) = messages(1)
     before = sql(f"select * from pgmq.q_{queue}")
@@ -175,10 +175,10 @@ def test_70_malformed_receipts_are_400(
     )  # fmt: skip
     for text in malformed:
         for method, rest in (("DELETE", ""), ("POST", "/archive"), ("POST", "/extend")):
-            answer = service.request(method, f"/queues/{queue}/messages/{quote(text)}{rest}")
+            answer = resources.request(method, f"/queues/{queue}/messages/{quote(text)}{rest}")
             assert answer.status_code == 400, (text, answer.text)
             assert answer.json()["code"] in ("PGRST100", "22P02"), text
-    by_id = service.post(f"/queues/{queue}/messages/1/retry")
+    by_id = resources.post(f"/queues/{queue}/messages/1/retry")
     assert by_id.json() == {
         "code": "PGRST100",
         "details": "The path has 1.",
@@ -188,19 +188,19 @@ def test_70_malformed_receipts_are_400(
     assert sql(f"select * from pgmq.q_{queue}") == before
 
 
-def test_many_messages_are_deleted_and_archived_by_their_ids(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_many_messages_are_deleted_and_archived_by_their_ids(resources: httpx.Client, queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 6) n", queue)
-    assert service.delete(f"/queues/{queue}/messages?id=in.(3,1,77)").text == "[1, 3]"
-    assert service.post(f"/queues/{queue}/messages/archive?id=in.(002,4)").text == "[2, 4]"
-    assert service.delete(f"/queues/{queue}/messages", params={"id": "in.()"}).text == "[]"
-    assert service.post(f"/queues/{queue}/messages/archive?id=in.()").text == "[]"
+    assert resources.delete(f"/queues/{queue}/messages?id=in.(3,1,77)").text == "[1, 3]"
+    assert resources.post(f"/queues/{queue}/messages/archive?id=in.(002,4)").text == "[2, 4]"
+    assert resources.delete(f"/queues/{queue}/messages", params={"id": "in.()"}).text == "[]"
+    assert resources.post(f"/queues/{queue}/messages/archive?id=in.()").text == "[]"
     assert sql(f"select msg_id from pgmq.q_{queue} order by 1") == [(5,), (6,)]
     assert sql(f"select msg_id from pgmq.a_{queue} order by 1") == [(2,), (4,)]
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "messages"), ("POST", "messages/archive")])
 def test_a_delete_without_a_list_of_ids_deletes_nothing(
-    service: httpx.Client, queue: str, messages: Callable[[int], list[str]], method: str, path: str, sql: Sql
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], method: str, path: str, sql: Sql
 ) -> None:
     (receipt,) = messages(1)
     for query in (
@@ -210,37 +210,37 @@ def test_a_delete_without_a_list_of_ids_deletes_nothing(
         "?id=in.(1)&or=(id.eq.1)", "?id=in.(1)&select=id", "?id=in.(1)&id", "?read_ct=gt.0", "?msg_id=in.(1)",
         "?message_ids=[1]", "?id=is.null",
     ):  # fmt: skip
-        answer = service.request(method, f"/queues/{queue}/{path}{query}", json={"message_ids": [1]})
+        answer = resources.request(method, f"/queues/{queue}/{path}{query}", json={"message_ids": [1]})
         assert code(answer) == (400, "PGRST100"), query
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(1,)]
     assert sql(f"select count(*) from pgmq.a_{queue}") == [(0,)]
-    missing = service.request(method, f"/queues/{queue}/{path}").json()
+    missing = resources.request(method, f"/queues/{queue}/{path}").json()
     assert (missing["message"], missing["hint"]) == ("The parameter id is missing", "Example: ?id=in.(1,2)")
 
 
-def test_a_message_is_sent_with_options(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_message_is_sent_with_options(resources: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/queues/{queue}/messages"
     options = {"send_at": "2100-01-01T00:00:00Z", "expires_at": "2100-01-02T00:00:00Z"}
-    sent = service.post(messages, params=options, json={"a": 1})
+    sent = resources.post(messages, params=options, json={"a": 1})
     assert (sent.status_code, sent.text) == (201, "[1]")
-    assert service.post(messages, params={"expires_at": "2100-01-02T00:00:00Z"}, content=b"null").text == "[2]"
+    assert resources.post(messages, params={"expires_at": "2100-01-02T00:00:00Z"}, content=b"null").text == "[2]"
     assert sql(
         f"select message, vt > '2099-12-31', headers ->> 'x-pgmq-expires' from pgmq.q_{queue} order by msg_id"
     ) == [({"a": 1}, True, "2100-01-02T00:00:00Z"), (None, False, "2100-01-02T00:00:00Z")]
-    both = service.post(messages, params={**options, "sleep_seconds": 5}, json=1)
+    both = resources.post(messages, params={**options, "sleep_seconds": 5}, json=1)
     assert code(both) == (400, "22023")
-    assert code(service.post(messages, params={"send_at": "tomorrow-ish"}, json=1)) == (400, "22007")
+    assert code(resources.post(messages, params={"send_at": "tomorrow-ish"}, json=1)) == (400, "22007")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(2,)]
 
 
-def test_entries_are_sent_with_options_of_their_own(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_entries_are_sent_with_options_of_their_own(resources: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/queues/{queue}/messages"
     entries = [
         {"message": [1, [2]], "headers": {"a": 1}},
         {"message": None, "sleep_seconds": 600},
         {"message": {"entries": []}, "expires_in": 60},
     ]
-    sent = service.post(messages, json={"entries": entries})
+    sent = resources.post(messages, json={"entries": entries})
     assert (sent.status_code, [(row["entry"], row["msg_id"]) for row in sent.json()]) == (201, [(0, 1), (1, 2), (2, 3)])
     assert sql(f"select message::text, vt > now() + '500 s' from pgmq.q_{queue} order by msg_id") == [
         ("[1, [2]]", False), ("null", True), ('{"entries": []}', False)
@@ -251,28 +251,28 @@ def test_entries_are_sent_with_options_of_their_own(service: httpx.Client, queue
         ({"send_at": "2100-01-01T00:00:00Z"}, {"messages": [1]}),
         ({"group_id": "a"}, {"messages": [[1]]}),
     ):
-        refused = service.post(messages, params=parameters, json=body)
+        refused = resources.post(messages, params=parameters, json=body)
         assert code(refused) == (400, "PGRST100")
     assert refused.json()["hint"] == 'Send it in the body: {"entries": [{"message": …, "group_id": …}]}'
-    assert code(service.post(messages, json={"entries": 1})) == (400, "PGRST102")
-    assert code(service.post(messages, json={"entries": [{"message": 1, "colour": "red"}]})) == (400, "22023")
+    assert code(resources.post(messages, json={"entries": 1})) == (400, "PGRST102")
+    assert code(resources.post(messages, json={"entries": [{"message": 1, "colour": "red"}]})) == (400, "22023")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(3,)]
     # With another member it is a message.
-    assert service.post(messages, json={"entries": 1, "other": 2}).text == "[4]"
+    assert resources.post(messages, json={"entries": 1, "other": 2}).text == "[4]"
 
 
-def test_a_queue_is_inspected_without_an_effect(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_queue_is_inspected_without_an_effect(resources: httpx.Client, queue: str, sql: Sql) -> None:
     sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 3) n", queue)
     sql("select * from pgmq_api.read(%s, 600)", queue)
     before = sql(f"select * from pgmq.q_{queue} order by 1")
-    peeked = service.get(f"/queues/{queue}/messages/peek?n=2").json()
+    peeked = resources.get(f"/queues/{queue}/messages/peek?n=2").json()
     assert [(row["msg_id"], row["state"]) for row in peeked] == [(1, "in_flight"), (2, "visible")]
-    assert [row["msg_id"] for row in service.get(f"/queues/{queue}/messages/peek?after=2").json()] == [3]
-    (metrics,) = service.get(f"/queues/{queue}/metrics").json()
+    assert [row["msg_id"] for row in resources.get(f"/queues/{queue}/messages/peek?after=2").json()] == [3]
+    (metrics,) = resources.get(f"/queues/{queue}/metrics").json()
     assert (metrics["visible"], metrics["in_flight"], metrics["waiting"], metrics["more"]) == (2, 1, 0, False)
-    assert queue in [row["queue_name"] for row in service.get("/queues").json()]
+    assert queue in [row["queue_name"] for row in resources.get("/queues").json()]
     assert sql(f"select * from pgmq.q_{queue} order by 1") == before
-    assert code(service.get(f"/queues/{queue}/messages/peek?n=0")) == (400, "22023")
+    assert code(resources.get(f"/queues/{queue}/messages/peek?n=0")) == (400, "22023")
 
 
 def test_only_queues_of_the_caller_are_listed(api: httpx.Client, queue: str, bearer: Bearer, grant: Grant) -> None:
@@ -283,31 +283,31 @@ def test_only_queues_of_the_caller_are_listed(api: httpx.Client, queue: str, bea
     assert code(api.get(f"/queues/{queue}/messages/peek")) == (401, "42501")
 
 
-def test_messages_are_purged_redriven_and_replayed(service: httpx.Client, queue: str, other: str, sql: Sql) -> None:
+def test_messages_are_purged_redriven_and_replayed(resources: httpx.Client, queue: str, other: str, sql: Sql) -> None:
     sql("select pgmq_admin.set_queue_settings(%s, jsonb_build_object('dead_letter_queue', %s::text))", queue, other)
     sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 3) n", queue)
-    rows = service.get(f"/queues/{queue}/messages?n=2").json()
-    rejected = [service.post(f"/queues/{queue}/messages/{row['receipt']}/reject").json() for row in rows]
+    rows = resources.get(f"/queues/{queue}/messages?n=2").json()
+    rejected = [resources.post(f"/queues/{queue}/messages/{row['receipt']}/reject").json() for row in rows]
     assert rejected == ["rejected", "rejected"]
-    assert service.post(f"/queues/{other}/redrive", json={"max_messages": 1}).json()[0]["moved"] == 1
-    assert service.post(f"/queues/{other}/redrive").json()[0]["moved"] == 1
+    assert resources.post(f"/queues/{other}/redrive", json={"max_messages": 1}).json()[0]["moved"] == 1
+    assert resources.post(f"/queues/{other}/redrive").json()[0]["moved"] == 1
     assert sql(f"select message from pgmq.q_{queue} order by msg_id") == [(3,), (1,), (2,)]
-    assert service.post(f"/queues/{queue}/messages/archive?id=in.(3)").text == "[3]"
-    assert service.post(f"/queues/{queue}/replay", json={"per_second": 10}).json()[0]["sent"] == 1
-    assert code(service.post(f"/queues/{queue}/replay", json={"to_queue": other})) == (400, "PGRST102")
-    assert [service.post(f"/queues/{queue}/purge?max_messages=2").json() for _ in range(3)] == [2, 1, 0]
+    assert resources.post(f"/queues/{queue}/messages/archive?id=in.(3)").text == "[3]"
+    assert resources.post(f"/queues/{queue}/replay", json={"per_second": 10}).json()[0]["sent"] == 1
+    assert code(resources.post(f"/queues/{queue}/replay", json={"to_queue": other})) == (400, "PGRST102")
+    assert [resources.post(f"/queues/{queue}/purge?max_messages=2").json() for _ in range(3)] == [2, 1, 0]
     assert sql(f"select count(*) from pgmq.a_{queue}") == [(1,)]
 
 
-def test_several_queues_are_read_in_their_order(service: httpx.Client, queue: str, other: str, sql: Sql) -> None:
+def test_several_queues_are_read_in_their_order(resources: httpx.Client, queue: str, other: str, sql: Sql) -> None:
     sql("select pgmq.send(q, to_jsonb(n)) from unnest(array[%s, %s]) q, generate_series(1, 2) n", queue, other)
-    read = service.get("/queues/messages", params={"queue": [other, queue], "n": 3, "sleep_seconds": 600})
+    read = resources.get("/queues/messages", params={"queue": [other, queue], "n": 3, "sleep_seconds": 600})
     assert [(row["queue_name"], row["msg_id"]) for row in read.json()] == [(other, 1), (other, 2), (queue, 1)]
     receipt = read.json()[2]["receipt"]
-    assert service.delete(f"/queues/{queue}/messages/{receipt}").text == "true"
-    assert code(service.get("/queues/messages")) == (400, "PGRST100")
-    assert code(service.get("/queues/messages", params={"queue": [queue, queue]})) == (400, "22023")
-    assert code(service.get("/queues/messages", params={"queue": [queue, "nowhere"]})) == (404, "42P01")
+    assert resources.delete(f"/queues/{queue}/messages/{receipt}").text == "true"
+    assert code(resources.get("/queues/messages")) == (400, "PGRST100")
+    assert code(resources.get("/queues/messages", params={"queue": [queue, queue]})) == (400, "22023")
+    assert code(resources.get("/queues/messages", params={"queue": [queue, "nowhere"]})) == (404, "42P01")
 
 
 def test_the_callers_privileges_and_policies_decide(
@@ -353,9 +353,9 @@ def test_the_callers_privileges_and_policies_decide(
     ],
 )
 def test_other_requests_are_refused(
-    service: httpx.Client, method: str, path: str, status: int, error: str | None
+    resources: httpx.Client, method: str, path: str, status: int, error: str | None
 ) -> None:
-    answer = service.request(method, path)
+    answer = resources.request(method, path)
     assert answer.status_code == status
     assert error is None or answer.json()["code"] == error
 

@@ -11,27 +11,27 @@ from tests.databases import Sql
 Bearer = Callable[..., dict[str, str]]
 
 
-def test_a_message_is_sent_read_and_deleted(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_message_is_sent_read_and_deleted(resources: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/rest/v1/queues/{queue}/messages"
-    sent = service.post(messages, content='{"n": 1.10}')
+    sent = resources.post(messages, content='{"n": 1.10}')
     assert (sent.status_code, sent.text) == (201, "[1]")
     assert sql(f"select message::text from pgmq.q_{queue}") == [('{"n": 1.10}',)]
-    read = service.get(messages, params={"n": 5, "sleep_seconds": 60})
+    read = resources.get(messages, params={"n": 5, "sleep_seconds": 60})
     assert (read.status_code, read.headers["cache-control"]) == (200, "no-store")
     assert [(row["msg_id"], row["read_ct"]) for row in read.json()] == [(1, 1)]
-    assert service.get(messages).json() == []
-    deleted = service.delete(f"{messages}/1")
+    assert resources.get(messages).json() == []
+    deleted = resources.delete(f"{messages}/1")
     assert (deleted.status_code, deleted.text) == (200, "true")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
 
 
-def test_many_messages_are_sent_at_once_and_one_is_popped(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_many_messages_are_sent_at_once_and_one_is_popped(resources: httpx.Client, queue: str, sql: Sql) -> None:
     messages = f"/queues/{queue}/messages"
-    sent = service.post(messages, params={"sleep_seconds": 0}, json={"messages": [{"a": 1}, 2, None]})
+    sent = resources.post(messages, params={"sleep_seconds": 0}, json={"messages": [{"a": 1}, 2, None]})
     assert (sent.status_code, sent.text) == (201, "[1, 2, 3]")
-    (popped,) = service.post(f"{messages}/pop").json()
+    (popped,) = resources.post(f"{messages}/pop").json()
     assert (popped["msg_id"], popped["message"]) == (1, {"a": 1})
-    archived = service.post(f"{messages}/2/archive")
+    archived = resources.post(f"{messages}/2/archive")
     assert (archived.status_code, archived.text) == (200, "true")
     assert sql(f"select msg_id from pgmq.q_{queue}") == [(3,)]
     assert sql(f"select msg_id, message from pgmq.a_{queue}") == [(2, 2)]
@@ -50,8 +50,8 @@ def test_many_messages_are_sent_at_once_and_one_is_popped(service: httpx.Client,
         "[]",
     ],
 )
-def test_each_member_of_a_batch_is_one_message(service: httpx.Client, queue: str, messages: str, sql: Sql) -> None:
-    answer = service.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
+def test_each_member_of_a_batch_is_one_message(resources: httpx.Client, queue: str, messages: str, sql: Sql) -> None:
+    answer = resources.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
     assert answer.status_code == 201
     expected = sql(
         "select n, value::jsonb::text from json_array_elements(%s::json) with ordinality as m (value, n)", messages
@@ -60,23 +60,23 @@ def test_each_member_of_a_batch_is_one_message(service: httpx.Client, queue: str
     assert sql(f"select msg_id, message::text from pgmq.q_{queue} order by msg_id") == expected
 
 
-def test_a_delayed_batch_of_arrays_is_invisible(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_a_delayed_batch_of_arrays_is_invisible(resources: httpx.Client, queue: str, sql: Sql) -> None:
     path = f"/queues/{queue}/messages?sleep_seconds=600"
-    assert service.post(path, json={"messages": [[1], None]}).text == "[1, 2]"
+    assert resources.post(path, json={"messages": [[1], None]}).text == "[1, 2]"
     assert sql(f"select count(*) from pgmq.q_{queue} where vt > now() + '500 s'") == [(2,)]
 
 
-def test_a_message_null_is_json_null(service: httpx.Client, queue: str, sql: Sql) -> None:
-    answer = service.post(f"/queues/{queue}/messages", content=b" null ")
+def test_a_message_null_is_json_null(resources: httpx.Client, queue: str, sql: Sql) -> None:
+    answer = resources.post(f"/queues/{queue}/messages", content=b" null ")
     assert (answer.status_code, answer.text) == (201, "[1]")
     assert sql(f"select message::text from pgmq.q_{queue}") == [("null",)]
 
 
 @pytest.mark.parametrize("messages", ["null", "{}", "1", '"{1,2}"', '"[1]"', "true"])
 def test_d13_messages_that_are_no_array_store_nothing(
-    service: httpx.Client, queue: str, messages: str, sql: Sql
+    resources: httpx.Client, queue: str, messages: str, sql: Sql
 ) -> None:
-    answer = service.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
+    answer = resources.post(f"/queues/{queue}/messages", content=f'{{"messages": {messages}}}')
     assert answer.status_code == 400
     assert answer.json() == {
         "code": "PGRST102",
@@ -89,7 +89,7 @@ def test_d13_messages_that_are_no_array_store_nothing(
 
 @pytest.mark.parametrize(("method", "rest"), [("DELETE", ""), ("POST", "/archive")])
 def test_a27_an_id_in_a_path_has_only_digits(
-    service: httpx.Client, queue: str, method: str, rest: str, sql: Sql
+    resources: httpx.Client, queue: str, method: str, rest: str, sql: Sql
 ) -> None:
     sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 10) n", queue)
     for message_id in (
@@ -106,11 +106,11 @@ def test_a27_an_id_in_a_path_has_only_digits(
         str(2**63),
         "2" * 5000,
     ):
-        answer = service.request(method, f"/queues/{queue}/messages/{quote(message_id)}{rest}")
+        answer = resources.request(method, f"/queues/{queue}/messages/{quote(message_id)}{rest}")
         assert (answer.status_code, answer.json()["code"]) == (400, "PGRST100"), message_id
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(10,)]
-    assert service.request(method, f"/queues/{queue}/messages/002{rest}").text == "true"
-    assert service.request(method, f"/queues/{queue}/messages/{2**63 - 1}{rest}").status_code == 404
+    assert resources.request(method, f"/queues/{queue}/messages/002{rest}").text == "true"
+    assert resources.request(method, f"/queues/{queue}/messages/{2**63 - 1}{rest}").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_a27_an_id_in_a_path_has_only_digits(
     ],
 )
 def test_unknown_parameters_are_refused(
-    service: httpx.Client, queue: str, method: str, path: str, allowed: str, sql: Sql
+    resources: httpx.Client, queue: str, method: str, path: str, allowed: str, sql: Sql
 ) -> None:
     sql("select pgmq.send(%s, '1')", queue)
     for parameter in ("queue_name=other", "queue_name", "&;queue_name="):
-        answer = service.request(method, f"/queues/{queue}/{path}?{parameter}", json=1)
+        answer = resources.request(method, f"/queues/{queue}/{path}?{parameter}", json=1)
         assert answer.status_code == 400
         assert answer.json() == {
             "code": "PGRST100",
@@ -139,24 +139,24 @@ def test_unknown_parameters_are_refused(
     assert sql(f"select msg_id, read_ct from pgmq.q_{queue}") == [(1, 0)]
 
 
-def test_names_in_a_path_are_decoded(service: httpx.Client, queue: str, sql: Sql) -> None:
+def test_names_in_a_path_are_decoded(resources: httpx.Client, queue: str, sql: Sql) -> None:
     encoded = "".join(f"%{ord(character):02x}" for character in queue)
-    assert service.post(f"/queues/{encoded}/messages", json=1).text == "[1]"
-    assert service.post(f"/queues/{encoded}/messages/%31/archive").text == "true"
+    assert resources.post(f"/queues/{encoded}/messages", json=1).text == "[1]"
+    assert resources.post(f"/queues/{encoded}/messages/%31/archive").text == "true"
     assert sql(f"select msg_id from pgmq.a_{queue}") == [(1,)]
-    answer = service.post("/queues/a%2Fb/messages", json=1)
+    answer = resources.post("/queues/a%2Fb/messages", json=1)
     assert (answer.status_code, answer.json()["code"]) == (404, "42P01")
 
 
-def test_a_delayed_message_is_invisible(service: httpx.Client, queue: str) -> None:
+def test_a_delayed_message_is_invisible(resources: httpx.Client, queue: str) -> None:
     messages = f"/queues/{queue}/messages"
-    assert service.post(messages, params={"sleep_seconds": 600}, json="later").status_code == 201
-    assert service.get(messages).json() == []
+    assert resources.post(messages, params={"sleep_seconds": 600}, json="later").status_code == 201
+    assert resources.get(messages).json() == []
 
 
 @pytest.mark.parametrize(("method", "rest"), [("DELETE", "/7"), ("POST", "/7/archive")])
-def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, method: str, rest: str) -> None:
-    answer = service.request(method, f"/queues/{queue}/messages{rest}")
+def test_a_message_that_is_not_there_is_404(resources: httpx.Client, queue: str, method: str, rest: str) -> None:
+    answer = resources.request(method, f"/queues/{queue}/messages{rest}")
     assert answer.status_code == 404
     assert answer.json() == {
         "code": "PGMQ404",
@@ -181,15 +181,15 @@ def test_a_message_that_is_not_there_is_404(service: httpx.Client, queue: str, m
         ("GET", "/queues/q/messages?n", 400, "PGRST100"),
     ],
 )
-def test_invalid_requests_are_refused(service: httpx.Client, method: str, path: str, status: int, code: str) -> None:
-    answer = service.request(method, path)
+def test_invalid_requests_are_refused(resources: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+    answer = resources.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert set(answer.json()) == {"code", "details", "hint", "message"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"1 2"])
-def test_a_body_that_is_no_json_stores_nothing(service: httpx.Client, queue: str, content: bytes, sql: Sql) -> None:
-    answer = service.post(f"/queues/{queue}/messages", content=content)
+def test_a_body_that_is_no_json_stores_nothing(resources: httpx.Client, queue: str, content: bytes, sql: Sql) -> None:
+    answer = resources.post(f"/queues/{queue}/messages", content=content)
     assert (answer.status_code, answer.json()["code"]) == (400, "PGRST102")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(0,)]
 
@@ -214,11 +214,11 @@ def test_the_callers_role_decides(api: httpx.Client, queue: str, bearer: Bearer,
         ("/openapi.json", "OPTIONS,GET,HEAD"),
     ],
 )
-def test_an_unknown_method_gets_the_allowed_ones(service: httpx.Client, path: str, allowed: str) -> None:
-    answer = service.put(path)
+def test_an_unknown_method_gets_the_allowed_ones(resources: httpx.Client, path: str, allowed: str) -> None:
+    answer = resources.put(path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-def test_a_line_break_in_a_path_is_handled(service: httpx.Client) -> None:
-    answer = service.get("/queues/a%0Ab/messages")
+def test_a_line_break_in_a_path_is_handled(resources: httpx.Client) -> None:
+    answer = resources.get("/queues/a%0Ab/messages")
     assert (answer.status_code, answer.json()["code"]) == (404, "42P01")
