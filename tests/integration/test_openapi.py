@@ -17,8 +17,6 @@ from tests.gateways import Bearer, RunningGateway
 from tests.server import Serve, run
 
 ROOT = Path(__file__).parents[2]
-# The committed document is that of pgmq_public.
-GATEWAY = {"PGRST_DB_SCHEMAS": "public,pgmq_public,pgmq_admin"}
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 MANAGEMENT = ROOT / "docs" / "openapi-admin.yaml"
 OPERATIONS = [
