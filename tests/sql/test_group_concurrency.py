@@ -186,7 +186,11 @@ def test_127_batches_of_many_groups_do_not_deadlock(owner: Sql, installed: str) 
             ids = random.sample([msg_id for (msg_id,) in rows], len(rows))
             connection.execute(f"select pgmq_api.{function}(%s, %s::bigint[])".encode(), (queue, ids))
 
-    together(installed, [send, send, settle, settle, remove, remove])
+    def purge(connection: Connection) -> None:
+        for _ in range(15):
+            connection.execute("select pgmq_api.purge(%s, 20)", (queue,))
+
+    together(installed, [send, send, settle, settle, remove, remove, purge])
 
 
 def test_deletes_of_parked_messages_do_not_deadlock(owner: Sql, installed: str) -> None:

@@ -169,6 +169,13 @@ def test_70_random_receipts_raise_nothing_else(db: Sql) -> None:
     assert call(db, "ack", receipt) == "acked"
 
 
+@pytest.mark.parametrize("enqueued_at", ["infinity", "-infinity", "294276-12-31", "4713-01-01 BC"])
+def test_70_an_odd_time_of_a_message_fails_no_read(db: Sql, enqueued_at: str) -> None:
+    send(db, "jobs", 1)
+    db("update pgmq.q_jobs set enqueued_at = %s", enqueued_at)
+    assert read(db, "jobs") == ["1.1.0"]
+
+
 def test_70_receipts_keep_microseconds_of_all_times(db: Sql) -> None:
     chance = random.Random(2)  # noqa: S311
     moments = [0, 1, 999_999, 2**53 - 1, *(chance.randrange(2**53) for _ in range(300))]
@@ -316,6 +323,7 @@ def test_76_a_receipt_twice_is_refused(db: Sql, lists: dict[str, object]) -> Non
         ({"extensions": [{"receipt": "1.1.1", "sleep_seconds": 604801}]}, "must be between 0 and 604800"),
         ({"rejects": [{"receipt": "1.1.1", "reason": "x" * 1001}]}, "a reason of 1001 characters is too long"),
         ({"acks": [f"{n}.1.1" for n in range(1, 10002)]}, "10001 receipts are too many"),
+        ({"acks": [["1.1.1"], ["2.1.1"]], "rejects": ["3.1.1"]}, "a list of receipts contains a list"),
     ],
 )
 def test_wrong_arguments_of_settle_are_refused(db: Sql, lists: dict[str, object], message: str) -> None:

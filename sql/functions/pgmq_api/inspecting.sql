@@ -112,19 +112,16 @@ language plpgsql
 set search_path = ''
 as $purge$
 declare
-    deleted integer;
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    ids bigint[];
 begin
     if max_messages is null or max_messages not between 1 and 10000 then
         raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Repeat the call until it deletes none.';
     end if;
-    execute format(
-        'delete from pgmq.%1$I as q '
-        'where q.msg_id = any (array(select p.msg_id from pgmq.%1$I as p order by p.msg_id limit $1))',
-        pgmq.format_table_name(queue_name, 'q'))
-    using max_messages;
-    get diagnostics deleted = row_count;
-    return deleted;
+    execute format('select array(select q.msg_id from pgmq.%I as q order by q.msg_id limit $1)', table_name)
+    into ids using max_messages;
+    return (select pg_catalog.count(*) from pgmq_settings.remove_batch(table_name, ids, false));
 end;
 $purge$;
 comment on function pgmq_api.purge(text, integer) is

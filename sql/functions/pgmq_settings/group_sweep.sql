@@ -41,7 +41,9 @@ begin
         select
             (select coalesce(array_agg(s.name), '{}') from stalled as s
                 where pg_try_advisory_xact_lock($3, hashtext(s.name) & 255)),
-            coalesce((select case when bool_and(w.name is not null) then max(w.name) end from walk as w), '')
+            coalesce(
+                (select max(s.name) from stalled as s having count(*) = 1000),
+                (select max(w.name) from walk as w having bool_and(w.name is not null)), '')
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_waiting(queue_table, 'w.name'),
         pgmq_settings.group_occupied(queue_table, group_limit, 'w.name'), group_limit

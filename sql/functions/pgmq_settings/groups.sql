@@ -4,7 +4,8 @@
 --
 -- Triggers on the queue's table park and promote. An INSERT parks a message whose group is full; a DELETE promotes the
 -- next ones. Their functions are generated for each queue (group_code.sql), because dynamic SQL would cost 200 µs a
--- message. Rolled back deletes can leave a group with too few messages; the next send, delete or sweep promotes.
+-- message. A transaction that holds a parked message while the one before it is deleted can leave a group with too few
+-- messages; the next send, delete or sweep promotes.
 
 -- An expression for the group of a row.
 create or replace function pgmq_settings.group_expression(row_name text)
@@ -148,7 +149,7 @@ begin
     for limited in
         select s.queue_table from pgmq_settings.settings as s
         where s.queue_table = any (tables) and s.group_limit is not null
-        order by array_position(tables, s.queue_table)
+        order by s.queue_table
     loop
         perform pgmq_settings.check_isolation();
         if groups is null then

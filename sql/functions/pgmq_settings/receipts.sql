@@ -3,7 +3,7 @@
 -- A receipt is a fencing token, no secret: it prevents a late consumer from settling a message that was read again, and
 -- grants nothing. Policies decide who can settle a message. Settling compares all three numbers with the row.
 
--- An expression for the receipt of a row. A time of infinity, which has no number, makes one that matches no row.
+-- An expression for the receipt of a row. A time that has too many digits, such as infinity, makes one that matches no row.
 create or replace function pgmq_settings.receipt_expression(row_name text)
 returns text
 language plpgsql
@@ -12,7 +12,8 @@ set search_path = pg_catalog, pg_temp
 as $expression$
 begin
     return format(
-        'concat(%1$s.msg_id, ''.'', %1$s.read_ct, ''.'', case when isfinite(%1$s.enqueued_at) '
+        'concat(%1$s.msg_id, ''.'', %1$s.read_ct, ''.'', '
+        'case when %1$s.enqueued_at between ''0001-01-01Z'' and ''9999-12-31Z'' '
         'then (extract(epoch from %1$s.enqueued_at) * 1000000)::bigint else 0 end)', row_name);
 end;
 $expression$;

@@ -108,6 +108,10 @@ declare
     list pgmq_settings.settlement;
     receipts text[] := '{}';
 begin
+    if array_ndims(acks) > 1 or array_ndims(archives) > 1 then
+        raise exception 'a list of receipts contains a list' using
+            errcode = 'invalid_parameter_value', hint = 'Use a list of strings.';
+    end if;
     foreach list in array array[
         row('ack', acks, null, null)::pgmq_settings.settlement,
         row('archive', archives, null, null)::pgmq_settings.settlement,

@@ -98,6 +98,20 @@ $death$;
 revoke all on function pgmq_settings.settle_death from public;
 grant execute on function pgmq_settings.settle_death to anon, authenticated, service_role;
 
+-- A further condition on a row named q that is to be settled. A message is rejected once: each time adds to its receives.
+create or replace function pgmq_settings.settle_condition(operation text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $condition$
+begin
+    return case operation when 'reject' then 'and q.read_ct < 1000000' else '' end;
+end;
+$condition$;
+revoke all on function pgmq_settings.settle_condition from public;
+grant execute on function pgmq_settings.settle_condition to anon, authenticated, service_role;
+
 -- The statement that settles one delivery by an update, and returns whether its message is dead by that. A receipt whose
 -- message is gone, or was read again, matches no row.
 --
@@ -113,8 +127,9 @@ set search_path = pg_catalog, pg_temp
 as $statement$
 begin
     return format(
-        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 returning %s',
-        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_death(operation));
+        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 %s returning %s',
+        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_condition(operation),
+        pgmq_settings.settle_death(operation));
 end;
 $statement$;
 revoke all on function pgmq_settings.settle_statement from public;
@@ -175,12 +190,12 @@ begin
         when operation in ('ack', 'archive')
             then pgmq_settings.removal(queue_table, operation = 'archive', condition)
         else format(
-            'with settled as (update pgmq.%I as q set %s where %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
+            'with settled as (update pgmq.%I as q set %s where %s %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
             '%s as dead)',
             queue_table,
             pgmq_settings.settle_change(
                 operation, format('($4 ->> %s)::double precision', place), format('($5 ->> %s)', place)),
-            condition,
+            condition, pgmq_settings.settle_condition(operation),
             case operation when 'reject' then 'q.read_ct - 1000000' else 'q.read_ct' end,
             pgmq_settings.settle_death(operation))
     end || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery), '
@@ -209,6 +224,22 @@ $stale$;
 revoke all on function pgmq_settings.stale from public;
 grant execute on function pgmq_settings.stale to anon, authenticated, service_role;
 
+-- Raises unless a message can be retried after this time. Where groups are limited, those behind it wait as long.
+create or replace function pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if settings.group_limit is not null then
+        perform pgmq_settings.check_seconds('delay_seconds', seconds, 604800);
+    end if;
+end;
+$check$;
+revoke all on function pgmq_settings.check_delay from public;
+grant execute on function pgmq_settings.check_delay to anon, authenticated, service_role;
+
 -- Retries, rejects or extends one delivery, and returns the outcome: retried, rejected or extended, or stale if the
 -- message was read again, or gone if it is not there for this caller.
 --
@@ -228,6 +259,7 @@ declare
 begin
     if operation in ('retry', 'extend') then
         select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle.queue_table;
+        perform pgmq_settings.check_delay(settings, seconds);
         wait := coalesce(
             seconds, pgmq_settings.default_seconds(settings, operation),
             pgmq_settings.backoff(settings, delivery.read_ct));
@@ -306,6 +338,7 @@ declare
 begin
     if operation in ('retry', 'extend') then
         select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_list.queue_table;
+        perform pgmq_settings.check_delay(settings, max(s)) from unnest(seconds) as s;
         fallback := pgmq_settings.default_seconds(settings, operation);
         select jsonb_object_agg(
             concat(g.msg_id, '.', g.read_ct),
@@ -347,6 +380,7 @@ begin
         raise exception '% ids are too many', cardinality(ids) using
             errcode = 'invalid_parameter_value', hint = 'Use at most 10000 at once.';
     end if;
+    perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table]);
     return query execute pgmq_settings.removal(queue_table, archiving, 'q.msg_id = any ($1)')
         || ' select s.msg_id from settled as s order by s.msg_id' using ids;
 end;
