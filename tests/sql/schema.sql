@@ -1331,6 +1331,7 @@ declare
     oldest timestamptz;
     returned integer;
     dead bigint[];
+    buried bigint;
 begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     if settings.paused then
@@ -1346,8 +1347,14 @@ begin
     end if;
     execute pgmq_settings.front_statement(table_name) into dead
     using present, wanted, 0, present, max_receives, expiry, oldest;
-    if dead is not null then
-        perform pgmq_settings.bury(table_name, dead);
+    if dead is null then
+        return;
+    end if;
+    buried := pgmq_settings.bury(table_name, dead);
+    if settings.group_limit is not null and buried > 0 and returned < wanted then
+        return query execute pgmq_settings.pop_statement(table_name)
+        using clock_timestamp(), wanted - returned, 0, clock_timestamp(), max_receives, expiry, oldest, null::jsonb,
+            queue_name;
     end if;
 end;
 $$;
@@ -1359,19 +1366,16 @@ CREATE FUNCTION pgmq_api.purge(queue_name text, max_messages integer DEFAULT 100
     SET search_path TO ''
     AS $_$
 declare
-    deleted integer;
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    ids bigint[];
 begin
     if max_messages is null or max_messages not between 1 and 10000 then
         raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Repeat the call until it deletes none.';
     end if;
-    execute format(
-        'delete from pgmq.%1$I as q '
-        'where q.msg_id = any (array(select p.msg_id from pgmq.%1$I as p order by p.msg_id limit $1))',
-        pgmq.format_table_name(queue_name, 'q'))
-    using max_messages;
-    get diagnostics deleted = row_count;
-    return deleted;
+    execute format('select array(select q.msg_id from pgmq.%I as q order by q.msg_id limit $1)', table_name)
+    into ids using max_messages;
+    return (select pg_catalog.count(*) from pgmq_settings.remove_batch(table_name, ids, false));
 end;
 $_$;
 
@@ -1427,8 +1431,10 @@ declare
     max_receives integer;
     oldest timestamptz;
     returned integer;
+    more integer := 0;
     dead bigint[];
     front bigint[];
+    buried bigint;
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -1453,10 +1459,17 @@ begin
         using
             present, wanted - returned, lease, present - interval '1 microsecond', max_receives, expiry, oldest,
             conditional, queue_name;
+        get diagnostics more = row_count;
     end if;
     execute pgmq_settings.front_statement(table_name) into front
     using present - interval '1 microsecond', wanted, lease, present, max_receives, expiry, oldest;
-    perform pgmq_settings.bury(table_name, dead || front);
+    buried := pgmq_settings.bury(table_name, dead || front);
+    if settings.group_limit is not null and buried > 0 and lease > 0 and returned + more < wanted then
+        return query execute pgmq_settings.read_statement(table_name, conditional is not null, living => true)
+        using
+            clock_timestamp(), wanted - returned - more, lease, clock_timestamp(), max_receives, expiry, oldest,
+            conditional, queue_name;
+    end if;
 end;
 $$;
 
@@ -6188,15 +6201,11 @@ CREATE FUNCTION pgmq_settings.burial_statement(queue_table text, target text) RE
     AS $_$
 declare
     archiving constant boolean := target = overlay(queue_table placing 'a' from 1 for 1);
+    timed constant boolean := archiving
+        and pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target);
     columns constant text := concat_ws(
         ', ', 'message', 'headers', 'vt',
-        case when archiving then concat_ws(
-            ', ', 'msg_id', 'read_ct', 'enqueued_at',
-            case
-                when pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target)
-                    then 'last_read_at'
-            end)
-        end);
+        case when archiving then 'msg_id, read_ct, enqueued_at' end, case when timed then 'last_read_at' end);
 begin
     return format(
         $query$
@@ -6211,7 +6220,8 @@ begin
                 case
                     when q.read_ct >= 1000000 then q.read_ct %% 1000000
                     else greatest(q.read_ct - (q.vt > $2)::integer, 0)
-                end as receives
+                end as receives,
+                length(q.headers ->> 'x-pgmq-group') not between 1 and 128 as nameless
             from pgmq.%1$I as q
             where q.msg_id = any ($1) and %2$s
             order by q.msg_id
@@ -6221,11 +6231,15 @@ begin
         ), kept as (
             select
                 d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
-                pgmq_settings.headers_object(d.headers) - '{x-pgmq-expires,x-pgmq-rejected}'::text[] || jsonb_build_object(
-                    'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
-                        'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
-                        'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
-                        'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires')))
+                pgmq_settings.headers_object(d.headers)
+                    - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
+                    - case when d.nameless then 'x-pgmq-group' else '' end
+                    || jsonb_build_object(
+                        'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+                            'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
+                            'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
+                            'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires',
+                            'group', case when d.nameless then d.headers -> 'x-pgmq-group' end)))
                 as headers
             from dead as d
             where not (d.reason = 'expired' and $4)
@@ -6235,7 +6249,7 @@ begin
         select count(*) from dead
         $query$,
         queue_table, pgmq_settings.buried_condition('q'), target, columns,
-        case when columns like '%last_read_at' then 'd.last_read_at,' else '' end);
+        case when timed then 'd.last_read_at,' else '' end);
 end;
 $_$;
 
@@ -6276,8 +6290,6 @@ begin
     ) then
         raise exception 'table "%" is not that of a queue', queue_table using
             errcode = 'undefined_table', hint = 'It is the name of a queue in lower case, after q_.';
-    elsif not pg_try_advisory_xact_lock(hashtext('pgmq_settings.bury'), hashtext(queue_table)) then
-        return 0;
     end if;
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury.queue_table;
     target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
@@ -6288,6 +6300,9 @@ begin
         raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
         return 0;
     end;
+    if settings.group_limit is not null then
+        ids := ids || pgmq_settings.dead_behind(queue_table, ids, settings);
+    end if;
     perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
         return pgmq_settings.run_burial(burial, ids, queue_table, settings);
@@ -6317,7 +6332,7 @@ declare
     id bigint;
     buried bigint := 0;
 begin
-    foreach id in array ids loop
+    foreach id in array ids[:100] loop
         begin
             buried := buried + pgmq_settings.run_burial(burial, array[id], queue_table, settings);
         exception when others then
@@ -6392,6 +6407,17 @@ CREATE FUNCTION pgmq_settings.check_deduplication() RETURNS void
 begin
     lock table pgmq_settings.deduplication_ids in row exclusive mode;
     perform pgmq_settings.check_own_code('pgmq_settings.deduplication_ids'::regclass::oid);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if settings.group_limit is not null then
+        perform pgmq_settings.check_seconds('delay_seconds', seconds, 604800);
+    end if;
 end;
 $$;
 
@@ -6860,6 +6886,31 @@ begin
     end loop;
 end;
 $$;
+
+CREATE FUNCTION pgmq_settings.dead_behind(queue_table text, ids bigint[], settings pgmq_settings.queues) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    present constant timestamptz := clock_timestamp();
+    result bigint[];
+begin
+    execute format(
+        $query$
+        select array_agg(q.msg_id)
+        from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
+        cross join lateral (
+            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s order by q.msg_id limit 1000
+        ) as q
+        $query$,
+        queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),
+        pgmq_settings.dead_condition('q'))
+    into result using
+        ids, null, null, null, coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
+        present - make_interval(secs => settings.message_keep_seconds);
+    return result;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_settings.dead_condition(row_name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -7361,7 +7412,7 @@ begin
     for limited in
         select s.queue_table from pgmq_settings.settings as s
         where s.queue_table = any (tables) and s.group_limit is not null
-        order by array_position(tables, s.queue_table)
+        order by s.queue_table
     loop
         perform pgmq_settings.check_isolation();
         if groups is null then
@@ -7632,7 +7683,8 @@ CREATE FUNCTION pgmq_settings.receipt_expression(row_name text) RETURNS text
     AS $_$
 begin
     return format(
-        'concat(%1$s.msg_id, ''.'', %1$s.read_ct, ''.'', case when isfinite(%1$s.enqueued_at) '
+        'concat(%1$s.msg_id, ''.'', %1$s.read_ct, ''.'', '
+        'case when %1$s.enqueued_at between ''0001-01-01Z'' and ''9999-12-31Z'' '
         'then (extract(epoch from %1$s.enqueued_at) * 1000000)::bigint else 0 end)', row_name);
 end;
 $_$;
@@ -7738,6 +7790,7 @@ begin
         raise exception '% ids are too many', cardinality(ids) using
             errcode = 'invalid_parameter_value', hint = 'Use at most 10000 at once.';
     end if;
+    perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table]);
     return query execute pgmq_settings.removal(queue_table, archiving, 'q.msg_id = any ($1)')
         || ' select s.msg_id from settled as s order by s.msg_id' using ids;
 end;
@@ -7878,6 +7931,7 @@ declare
 begin
     if operation in ('retry', 'extend') then
         select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle.queue_table;
+        perform pgmq_settings.check_delay(settings, seconds);
         wait := coalesce(
             seconds, pgmq_settings.default_seconds(settings, operation),
             pgmq_settings.backoff(settings, delivery.read_ct));
@@ -7915,6 +7969,15 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.settle_condition(operation text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case operation when 'reject' then 'and q.read_ct < 1000000' else '' end;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.settle_death(operation text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7942,6 +8005,7 @@ declare
 begin
     if operation in ('retry', 'extend') then
         select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_list.queue_table;
+        perform pgmq_settings.check_delay(settings, max(s)) from unnest(seconds) as s;
         fallback := pgmq_settings.default_seconds(settings, operation);
         select jsonb_object_agg(
             concat(g.msg_id, '.', g.read_ct),
@@ -7979,12 +8043,12 @@ begin
         when operation in ('ack', 'archive')
             then pgmq_settings.removal(queue_table, operation = 'archive', condition)
         else format(
-            'with settled as (update pgmq.%I as q set %s where %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
+            'with settled as (update pgmq.%I as q set %s where %s %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
             '%s as dead)',
             queue_table,
             pgmq_settings.settle_change(
                 operation, format('($4 ->> %s)::double precision', place), format('($5 ->> %s)', place)),
-            condition,
+            condition, pgmq_settings.settle_condition(operation),
             case operation when 'reject' then 'q.read_ct - 1000000' else 'q.read_ct' end,
             pgmq_settings.settle_death(operation))
     end || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery), '
@@ -7998,8 +8062,9 @@ CREATE FUNCTION pgmq_settings.settle_statement(queue_table text, operation text)
     AS $_$
 begin
     return format(
-        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 returning %s',
-        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_death(operation));
+        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 %s returning %s',
+        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_condition(operation),
+        pgmq_settings.settle_death(operation));
 end;
 $_$;
 
@@ -8056,6 +8121,10 @@ declare
     list pgmq_settings.settlement;
     receipts text[] := '{}';
 begin
+    if array_ndims(acks) > 1 or array_ndims(archives) > 1 then
+        raise exception 'a list of receipts contains a list' using
+            errcode = 'invalid_parameter_value', hint = 'Use a list of strings.';
+    end if;
     foreach list in array array[
         row('ack', acks, null, null)::pgmq_settings.settlement,
         row('archive', archives, null, null)::pgmq_settings.settlement,
@@ -8147,7 +8216,9 @@ begin
         select
             (select coalesce(array_agg(s.name), '{}') from stalled as s
                 where pg_try_advisory_xact_lock($3, hashtext(s.name) & 255)),
-            coalesce((select case when bool_and(w.name is not null) then max(w.name) end from walk as w), '')
+            coalesce(
+                (select max(s.name) from stalled as s having count(*) = 1000),
+                (select max(w.name) from walk as w having bool_and(w.name is not null)), '')
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_waiting(queue_table, 'w.name'),
         pgmq_settings.group_occupied(queue_table, group_limit, 'w.name'), group_limit
@@ -9112,6 +9183,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.check_dead_letter_queue(queue_name text, de
 REVOKE ALL ON FUNCTION pgmq_settings.check_deduplication() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_deduplication() TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_delay(settings pgmq_settings.queues, seconds integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.check_entries(entries jsonb) TO authenticated;
@@ -9201,6 +9277,9 @@ REVOKE ALL ON FUNCTION pgmq_settings.create_group_functions(queue_table text, gr
 REVOKE ALL ON FUNCTION pgmq_settings.create_group_index(queue_table text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.create_group_triggers(queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.dead_behind(queue_table text, ids bigint[], settings pgmq_settings.queues) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.dead_behind(queue_table text, ids bigint[], settings pgmq_settings.queues) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO anon;
@@ -9450,6 +9529,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text,
 GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.settle_condition(operation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.settle_death(operation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO anon;

@@ -326,6 +326,44 @@ def test_rejected_messages_stay_dead_however_often_burying_fails(db: Sql) -> Non
     assert (message, letter["reason"]) == ("long", "rejected")
 
 
+def test_a_message_is_rejected_once(db: Sql) -> None:
+    """Each time adds to its receives, which would overflow in the end, for all readers."""
+    configure(db, dead_letter_queue="dead")
+    configure(db, "dead", max_message_bytes=1)
+    send(db, "jobs", "long")
+    (receipt,) = read(db, "jobs")
+    assert settle(db, "jobs", rejects=[receipt]) == [(receipt, "rejected")]
+    again = receipt.replace(".1.", ".1000001.")
+    assert db("select pgmq_api.reject('jobs', %s)", again) == [("gone",)]
+    assert settle(db, "jobs", rejects=[again]) == [(again, "gone")]
+    assert db("select read_ct from pgmq.q_jobs") == [(1_000_001,)]
+
+
+def test_rejects_at_once_leave_no_message_in_the_queue(db: Sql, installed: str) -> None:
+    configure(db, dead_letter_queue="dead")
+    send(db, "jobs", 1, 2)
+    receipts = read(db, "jobs", 2)
+    with psycopg.connect(installed) as other:
+        assert runner(other)("select pgmq_api.reject('jobs', %s)", receipts[0]) == [("rejected",)]
+        assert db("select pgmq_api.reject('jobs', %s)", receipts[1]) == [("rejected",)]
+    assert db("select count(*) from pgmq.q_jobs") == [(0,)]
+    assert db("select message::int from pgmq.q_dead order by 1") == [(1,), (2,)]
+
+
+def test_91_a_burial_tries_a_hundred_messages_one_by_one(db: Sql) -> None:
+    """A caller has a time limit."""
+    configure(db, max_receives=1, dead_letter_queue="dead")
+    configure(db, "dead", max_message_bytes=1)
+    send(db, "jobs", *range(10, 121))
+    use_up(db, 1, 111)
+    assert read(db, "jobs", 200) == []
+    assert db("select count(*) from pgmq.q_jobs where headers ? 'x-pgmq-dead-failed'") == [(100,)]
+    configure(db, "dead", max_message_bytes=None)
+    expire(db, "jobs")
+    assert read(db, "jobs", 200) == []
+    assert db("select count(*), count(*) filter (where headers ? 'x-pgmq-dead-failed') from pgmq.q_dead") == [(111, 0)]
+
+
 def test_readers_at_once_bury_each_dead_message_once(db: Sql, installed: str) -> None:
     configure(db, max_receives=1, dead_letter_queue="dead")
     send(db, "jobs", *range(60))

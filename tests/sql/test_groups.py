@@ -159,8 +159,42 @@ def test_124_dead_head_releases_the_next(owner: Sql, grouped: Grouped, dead_lett
     put(owner, queue, "a", 1, 2)
     assert ids(read(owner, queue)) == [1]
     expire(owner, queue)
-    read(owner, queue)
-    assert states(owner, queue) == {2: "visible"}
+    assert ids(read(owner, queue)) == [2]
+    assert states(owner, queue) == {2: "in_flight"}
+
+
+@pytest.mark.parametrize("function", ["read", "pop"])
+def test_124_the_dead_of_a_group_are_buried_together(owner: Sql, grouped: Grouped, function: str) -> None:
+    queue = grouped()
+    put(owner, queue, "a", *range(30), **{"x-pgmq-expires": "2020-01-01T00:00:00Z"})
+    put(owner, queue, "a", "alive")
+    assert owner(f"select message from pgmq_api.{function}(%s)", queue) == [("alive",)]
+    owner("select pgmq_admin.purge_queue(%s)", queue)
+
+
+def test_a_dead_letter_has_no_group_that_its_queue_refuses(owner: Sql, grouped: Grouped) -> None:
+    letters = grouped()
+    queue = grouped(group_limit=None, dead_letter_queue=letters)
+    name = "x" * 129
+    put(owner, queue, name, 1)
+    settle(owner, queue, rejects=read(owner, queue))
+    assert owner(f"select headers - 'x-pgmq-dead', headers -> 'x-pgmq-dead' ->> 'group' from pgmq.q_{letters}") == [
+        ({}, name)
+    ]
+
+
+def test_a_retry_delays_a_group_by_seven_days_at_most(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped()
+    put(owner, queue, "a", 1)
+    (receipt,) = read(owner, queue)
+    for statement in (
+        "select pgmq_api.retry(%s, %s, 604801)",
+        """select pgmq_api.settle(%s, retries => jsonb_build_array(
+            jsonb_build_object('receipt', %s::text, 'delay_seconds', 604801)))""",
+    ):
+        with pytest.raises(errors.InvalidParameterValue, match="604801"):
+            owner(statement, queue, receipt)
+    assert owner("select pgmq_api.retry(%s, %s, 604800)", queue, receipt) == [("retried",)]
 
 
 @pytest.mark.parametrize("dead_letters_grouped", [False, True])

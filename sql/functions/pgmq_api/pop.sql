@@ -1,4 +1,5 @@
--- Messages that are not dead are popped, past dead ones; these are buried if they are among the first.
+-- Messages that are not dead are popped, past dead ones; these are buried if they are among the first. In a group, that
+-- lets the messages behind them have their turn.
 create or replace function pgmq_api.pop(queue_name text, n integer default 1)
 returns setof pgmq_api.message
 language plpgsql
@@ -14,6 +15,7 @@ declare
     oldest timestamptz;
     returned integer;
     dead bigint[];
+    buried bigint;
 begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
     if settings.paused then
@@ -29,8 +31,14 @@ begin
     end if;
     execute pgmq_settings.front_statement(table_name) into dead
     using present, wanted, 0, present, max_receives, expiry, oldest;
-    if dead is not null then
-        perform pgmq_settings.bury(table_name, dead);
+    if dead is null then
+        return;
+    end if;
+    buried := pgmq_settings.bury(table_name, dead);
+    if settings.group_limit is not null and buried > 0 and returned < wanted then
+        return query execute pgmq_settings.pop_statement(table_name)
+        using clock_timestamp(), wanted - returned, 0, clock_timestamp(), max_receives, expiry, oldest, null::jsonb,
+            queue_name;
     end if;
 end;
 $pop$;

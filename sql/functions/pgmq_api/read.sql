@@ -1,7 +1,8 @@
 -- Dead messages that are read are found afterwards, by their vt, if fewer messages are returned than were wanted. Living
 -- ones are then read in their place, and the dead are buried, with those that the next reads would find. Both leave out
 -- messages that have become visible since the call began: with a lease of 0 those of the first read are visible again.
--- Where nothing was read, as in most polls, the transaction has no id, and none is searched for.
+-- Where nothing was read, as in most polls, the transaction has no id, and none is searched for. A burial lets the
+-- messages behind the dead of a group have their turn: they are read too.
 create or replace function pgmq_api.read(
     queue_name text, sleep_seconds integer default null, n integer default 1, conditional jsonb default null
 )
@@ -19,8 +20,10 @@ declare
     max_receives integer;
     oldest timestamptz;
     returned integer;
+    more integer := 0;
     dead bigint[];
     front bigint[];
+    buried bigint;
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -45,10 +48,17 @@ begin
         using
             present, wanted - returned, lease, present - interval '1 microsecond', max_receives, expiry, oldest,
             conditional, queue_name;
+        get diagnostics more = row_count;
     end if;
     execute pgmq_settings.front_statement(table_name) into front
     using present - interval '1 microsecond', wanted, lease, present, max_receives, expiry, oldest;
-    perform pgmq_settings.bury(table_name, dead || front);
+    buried := pgmq_settings.bury(table_name, dead || front);
+    if settings.group_limit is not null and buried > 0 and lease > 0 and returned + more < wanted then
+        return query execute pgmq_settings.read_statement(table_name, conditional is not null, living => true)
+        using
+            clock_timestamp(), wanted - returned - more, lease, clock_timestamp(), max_receives, expiry, oldest,
+            conditional, queue_name;
+    end if;
 end;
 $read$;
 comment on function pgmq_api.read(text, integer, integer, jsonb) is

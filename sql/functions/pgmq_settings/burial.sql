@@ -54,7 +54,8 @@ grant execute on function pgmq_settings.check_sees_all to pgmq_definer;
 -- keeps their columns, a dead-letter queue starts anew.
 --
 -- A rejected message has 1,000,000 added to its receives. The read that found another one dead has counted itself, and
--- leased the message; it does not count as a receive.
+-- leased the message; it does not count as a receive. A group that a queue with group_limit would refuse is no group of
+-- the dead letter.
 --
 -- $1  the ids
 -- $2  the present time
@@ -69,15 +70,11 @@ set search_path = pg_catalog, pg_temp
 as $statement$
 declare
     archiving constant boolean := target = overlay(queue_table placing 'a' from 1 for 1);
+    timed constant boolean := archiving
+        and pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target);
     columns constant text := concat_ws(
         ', ', 'message', 'headers', 'vt',
-        case when archiving then concat_ws(
-            ', ', 'msg_id', 'read_ct', 'enqueued_at',
-            case
-                when pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(target)
-                    then 'last_read_at'
-            end)
-        end);
+        case when archiving then 'msg_id, read_ct, enqueued_at' end, case when timed then 'last_read_at' end);
 begin
     return format(
         $query$
@@ -92,7 +89,8 @@ begin
                 case
                     when q.read_ct >= 1000000 then q.read_ct %% 1000000
                     else greatest(q.read_ct - (q.vt > $2)::integer, 0)
-                end as receives
+                end as receives,
+                length(q.headers ->> 'x-pgmq-group') not between 1 and 128 as nameless
             from pgmq.%1$I as q
             where q.msg_id = any ($1) and %2$s
             order by q.msg_id
@@ -102,11 +100,15 @@ begin
         ), kept as (
             select
                 d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
-                pgmq_settings.headers_object(d.headers) - '{x-pgmq-expires,x-pgmq-rejected}'::text[] || jsonb_build_object(
-                    'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
-                        'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
-                        'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
-                        'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires')))
+                pgmq_settings.headers_object(d.headers)
+                    - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
+                    - case when d.nameless then 'x-pgmq-group' else '' end
+                    || jsonb_build_object(
+                        'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+                            'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
+                            'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
+                            'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires',
+                            'group', case when d.nameless then d.headers -> 'x-pgmq-group' end)))
                 as headers
             from dead as d
             where not (d.reason = 'expired' and $4)
@@ -116,7 +118,7 @@ begin
         select count(*) from dead
         $query$,
         queue_table, pgmq_settings.buried_condition('q'), target, columns,
-        case when columns like '%last_read_at' then 'd.last_read_at,' else '' end);
+        case when timed then 'd.last_read_at,' else '' end);
 end;
 $statement$;
 revoke all on function pgmq_settings.burial_statement from public;
@@ -200,8 +202,9 @@ $run$;
 revoke all on function pgmq_settings.run_burial from public;
 grant execute on function pgmq_settings.run_burial to pgmq_definer;
 
--- Moves the dead among some messages one by one, and returns how many. Those that cannot be moved are postponed by an
--- hour, with the SQLSTATE in a header: texts of errors could contain payloads.
+-- Moves the dead among the first 100 of some messages one by one, and returns how many. Those that cannot be moved are
+-- postponed by an hour, with the SQLSTATE in a header: texts of errors could contain payloads. A message takes some
+-- milliseconds, and the caller has a time limit: the next burials take the others.
 create or replace function pgmq_settings.bury_each(
     burial text, ids bigint[], queue_table text, settings pgmq_settings.queues
 )
@@ -213,7 +216,7 @@ declare
     id bigint;
     buried bigint := 0;
 begin
-    foreach id in array ids loop
+    foreach id in array ids[:100] loop
         begin
             buried := buried + pgmq_settings.run_burial(burial, array[id], queue_table, settings);
         exception when others then
@@ -231,8 +234,37 @@ $bury$;
 revoke all on function pgmq_settings.bury_each from public;
 grant execute on function pgmq_settings.bury_each to pgmq_definer;
 
--- Buries the dead among some messages, and returns how many those were. Does nothing while another transaction buries
--- messages of this queue. If the operator's own triggers or limits refuse them, the caller gets a warning, not an error.
+-- The ids of dead messages that are parked behind some of a queue with group_limit. Buried with these, they delay nobody.
+create or replace function pgmq_settings.dead_behind(queue_table text, ids bigint[], settings pgmq_settings.queues)
+returns bigint[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $behind$
+declare
+    present constant timestamptz := clock_timestamp();
+    result bigint[];
+begin
+    execute format(
+        $query$
+        select array_agg(q.msg_id)
+        from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
+        cross join lateral (
+            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s order by q.msg_id limit 1000
+        ) as q
+        $query$,
+        queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),
+        pgmq_settings.dead_condition('q'))
+    into result using
+        ids, null, null, null, coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
+        present - make_interval(secs => settings.message_keep_seconds);
+    return result;
+end;
+$behind$;
+revoke all on function pgmq_settings.dead_behind from public;
+grant execute on function pgmq_settings.dead_behind to pgmq_definer;
+
+-- Buries the dead among some messages, and in a queue with group_limit those behind them; returns how many those were. If
+-- the operator's own triggers or limits refuse them, the caller gets a warning, not an error.
 create or replace function pgmq_settings.bury(queue_table text, ids bigint[])
 returns bigint
 language plpgsql
@@ -252,8 +284,6 @@ begin
     ) then
         raise exception 'table "%" is not that of a queue', queue_table using
             errcode = 'undefined_table', hint = 'It is the name of a queue in lower case, after q_.';
-    elsif not pg_try_advisory_xact_lock(hashtext('pgmq_settings.bury'), hashtext(queue_table)) then
-        return 0;
     end if;
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury.queue_table;
     target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
@@ -264,6 +294,9 @@ begin
         raise warning 'messages of % cannot be buried in %: %', queue_table, target, sqlstate;
         return 0;
     end;
+    if settings.group_limit is not null then
+        ids := ids || pgmq_settings.dead_behind(queue_table, ids, settings);
+    end if;
     perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
         return pgmq_settings.run_burial(burial, ids, queue_table, settings);
