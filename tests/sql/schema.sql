@@ -1635,7 +1635,7 @@ declare
     settings pgmq_settings.queues;
 begin
     perform pgmq_settings.check_batch(cardinality(messages));
-    if array_position(messages, null) is not null then
+    if exists (select from pg_catalog.unnest(messages) as m where m is null) then
         raise exception 'a message must not be null' using
             errcode = 'null_value_not_allowed', hint = 'The JSON value null is a message.';
     end if;
@@ -1645,7 +1645,8 @@ begin
         return query
         select s.msg_id
         from pgmq_settings.send_once(
-            table_name, settings, array_fill(visible_at, array[cardinality(messages)]), messages,
+            table_name, settings, array_fill(visible_at, array[cardinality(messages)]),
+            array(select pg_catalog.unnest(messages)),
             array_fill(null::jsonb, array[cardinality(messages)]), array_fill(null::text, array[cardinality(messages)])
         ) with ordinality as s (msg_id, duplicate, place)
         order by s.place;

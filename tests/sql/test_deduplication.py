@@ -100,6 +100,7 @@ def test_deduplication_by_content(owner: Sql, queue: str) -> None:
     expiring = {"message": 7, "expires_in": 60, "headers": {"n": 1}}
     assert send_entries(owner, queue, expiring, {**expiring, "expires_in": 90}) == [(4, False), (4, True)]
     assert owner("select * from pgmq_api.send_batch(%s, '{8,9,8}'::jsonb[])", queue) == [(5,), (6,), (5,)]
+    assert owner("select * from pgmq_api.send_batch(%s, '{{8,9},{10,10}}'::jsonb[])", queue) == [(5,), (6,), (7,), (7,)]
     assert owner("select * from pgmq_api.send_batch(%s, '{}'::jsonb[])", queue) == []
 
 
