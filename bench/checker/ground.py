@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from bench.checker import visits
+from bench.checker import leased, visits
 from bench.checker.history import Left, Rest
 from bench.checker.people import TEAMS
 from bench.measurement import BenchError
@@ -39,11 +39,7 @@ async def lay(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
     await owner.execute(f"grant {', '.join(TEAMS)} to authenticator")
     await owner.execute(f"alter role {TEAMS[1]} set statement_timeout = {HASTY_MILLISECONDS}")
     for queue in queues:
-        await owner.execute("select pgmq_admin.create_queue($1)", queue)
-        await owner.execute(f"select pgmq_admin.grant_queue($1, 'authenticated', '{OPERATIONS}')", queue)
-        await owner.execute(f"alter table pgmq.a_{queue} enable row level security")
-        for table in (f"q_{queue}", f"a_{queue}"):
-            await owner.execute(f"create policy own on pgmq.{table} to authenticated using ({OWN}) with check ({OWN})")
+        await _create(owner, queue)
     for statement in visits.SQL:
         await owner.execute(statement)
     await owner.execute(
@@ -53,12 +49,36 @@ async def lay(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
     )
 
 
+async def lay_leased(owner: Connection) -> None:
+    """Create queues with settings and the same policies. The roles must exist."""
+    for queue, settings in leased.SETTINGS.items():
+        await _create(owner, queue)
+        await owner.execute("select pgmq_admin.set_queue_settings($1, $2::text::jsonb)", queue, json.dumps(settings))
+
+
+async def _create(owner: Connection, queue: str) -> None:
+    await owner.execute("select pgmq_admin.create_queue($1)", queue)
+    await owner.execute(f"select pgmq_admin.grant_queue($1, 'authenticated', '{OPERATIONS}')", queue)
+    await owner.execute(f"alter table pgmq.a_{queue} enable row level security")
+    for table in (f"q_{queue}", f"a_{queue}"):
+        await owner.execute(f"create policy own on pgmq.{table} to authenticated using ({OWN}) with check ({OWN})")
+
+
+async def sweep(owner: Connection) -> None:
+    """Promote parked messages as the background does: from where the last sweep stopped, and then from the start."""
+    for _ in range(2):
+        await owner.execute("select pgmq_gateway.sweep_groups(60000)")
+
+
 async def rest(owner: Connection, queue: str) -> Rest:
     """The messages of a queue and its archive."""
     waiting, archived = [
         [
-            Left(row["msg_id"], row["read_ct"], json.loads(row["message"]))
-            for row in await owner.fetch(f"select msg_id, read_ct, message::text from pgmq.{quote(table + queue)}")
+            Left(row["msg_id"], row["read_ct"], json.loads(row["message"]), json.loads(row["headers"]), row["parked"])
+            for row in await owner.fetch(
+                "select msg_id, read_ct, message::text, coalesce(headers, '{}')::text as headers,"
+                f" vt = 'infinity' as parked from pgmq.{quote(table + queue)}"
+            )
         ]
         for table in ("q_", "a_")
     ]
@@ -87,7 +107,9 @@ async def clear(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
 async def visible(owner: Connection, queues: Sequence[str] = QUEUES) -> None:
     """Wait until all leases have expired."""
     for queue in queues:
-        query = f"select extract(epoch from max(vt) - clock_timestamp())::float8 from pgmq.q_{queue}"
+        query = (
+            f"select extract(epoch from max(vt) - clock_timestamp())::float8 from pgmq.q_{queue} where vt < 'infinity'"
+        )
         left = await owner.fetchval(query)
         # No client runs any more, so leases are not extended.
         await asyncio.sleep(0 if left is None else max(0, left + POLL_SECONDS))

@@ -27,19 +27,55 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A message in a response of `read` or `pop`; times by the database's clock, in seconds."""
+    """A message in a response of `read` or `pop`; times by the database's clock, in seconds.
+
+    receipt   of a read of `pgmq_api`
+    redrives  how often the message was redriven
+    """
 
     id: int
     reads: int
     read_at: float
     visible_at: float
     message: Json
+    receipt: str = ""
+    redrives: int = 0
 
     @classmethod
     def of(cls, row: Mapping[str, Json]) -> "Sight":
         """Parse a row of a response. Raises KeyError, TypeError and ValueError."""
         last = row["last_read_at"]
-        return cls(row["msg_id"], row["read_ct"], seconds(last) if last else 0.0, seconds(row["vt"]), row["message"])
+        return cls(
+            row["msg_id"],
+            row["read_ct"],
+            seconds(last) if last else 0.0,
+            seconds(row["vt"]),
+            row["message"],
+            row.get("receipt") or "",
+            redrives_of(row["headers"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end or the extension of a lease. `outcome` is empty without a response."""
+
+    operation: str
+    receipt: str
+    seconds: int = 0
+    outcome: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.outcome not in ("", "stale", "gone")
+
+    @property
+    def id(self) -> int:
+        return int(self.receipt.split(".")[0])
+
+    @property
+    def reads(self) -> int:
+        return int(self.receipt.split(".")[1])
 
 
 @dataclass(slots=True)
@@ -57,6 +93,8 @@ class Call:
     caller    name of the caller, which identities that differ by a header share
     visit     what a call of the user's function found
     forged    whether the token is forged, so that the call must have no effect
+    settled   the leases to end or to extend, by their receipts
+    key       the Idempotency-Key
     """
 
     function: str
@@ -75,6 +113,8 @@ class Call:
     found: bool | None = None
     caller: str = ""
     visit: Visit | None = None
+    settled: tuple[Settlement, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.invoked:.6f} to {self.returned:.6f}", self.owner, self.function, self.queue]
@@ -85,6 +125,8 @@ class Call:
         parts += [f"ids {list(self.ids)}"] if self.ids else []
         parts += [str(self.found).lower()] if self.found is not None else []
         parts += [str(self.visit)] if self.visit is not None else []
+        parts += [f"key {self.key!r}"] if self.key else []
+        parts += [f"[{one.operation} {one.receipt} {one.seconds} s: {one.outcome}]" for one in self.settled]
         parts += [
             f"[id {s.id}, mark {mark_of(s.message)}, read {s.reads}. at {s.read_at:.6f}, visible at {s.visible_at:.6f}]"
             for s in self.sights
@@ -94,11 +136,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A message in a queue or its archive at the end; `reads` is its read_ct."""
+    """A message in a queue or its archive at the end; `reads` is its read_ct. `parked`: it waits for its group."""
 
     id: int
     reads: int
     message: Json
+    headers: Json = None
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +178,11 @@ def mark_of(message: Json) -> int | None:
     """The unique mark of a message, or None."""
     mark = message.get("mark") if isinstance(message, dict) else None
     return mark if isinstance(mark, int) else None
+
+
+def redrives_of(headers: Json) -> int:
+    """How often a message was redriven."""
+    return int((headers or {}).get("x-pgmq-redrives", 0))
 
 
 def seconds(time: str) -> float:

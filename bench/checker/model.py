@@ -29,6 +29,13 @@ class Promise(StrEnum):
     NOTICED = "a call found what another one had left behind"
     DEADLOCKED = "calls that lock one row each deadlocked"
     DELAYED = "a call waited for calls that it should have overtaken"
+    FENCED = "settled with a stale receipt, or not with a valid one"
+    EXHAUSTED = "delivered more often than max_receives"
+    BURIED = "buried although it was not dead"
+    CROWDED = "more messages of a group in flight than its limit"
+    DISORDERED = "a message overtook one of its group"
+    STALLED = "parked although its group has room"
+    REPEATED = "a call repeated with its key had another response"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def show(console: Console, tally: Tally) -> None:
         f" faults, {FLOOD_MESSAGES + TRACED_MESSAGES:,} sends each were accounted for, and callers were compared:"
         " slow and fast, noisy and quiet"
     )
+    console.print(f"pgmq_api: {_listed(tally.leases)}")
     console.print(f"\n{sum(tally.faults.values()):,} faults:")
     for name, number in sorted(tally.faults.items()):
         console.print(f"{number:7,} {name}", highlight=False)

@@ -42,9 +42,9 @@ async def ask(
     patience: float,
     **more: str,
 ) -> Reply:
-    """Call a function of pgmq_public, and disconnect if there is no response in time.
+    """Call a function, and disconnect if there is no response in time.
 
-    `more` are headers.
+    `more` are headers. Without Content-Profile it is one of pgmq_public.
     """
     headers = {"Authorization": f"Bearer {token}", "Content-Profile": "pgmq_public", **more}
     try:

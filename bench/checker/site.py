@@ -69,6 +69,7 @@ async def site(workers: tuple[int, ...]) -> AsyncIterator[Site]:
                 await owner.execute("alter system set deadlock_timeout = '50ms'")
                 await owner.execute("select pg_reload_conf()")
                 await ground.lay(owner)
+                await ground.lay_leased(owner)
             gateways = []
             for number, count in enumerate(workers):
                 proxy = stack.enter_context(Proxy(socket_folder(directory) / SOCKET_NAME))

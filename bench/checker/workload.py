@@ -71,21 +71,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Known:
-    """Known ids of messages, by owner and queue."""
+    """Known ids of messages, and receipts, by owner and queue."""
 
     ids: defaultdict[tuple[str, str], deque[int]] = field(
         default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_KNOWN_IDS))
     )
-
-
-async def work(plan: Plan, history: History, seed: int | str, clients: int, over: Callable[[], bool]) -> None:
-    """Run this number of clients until the end."""
-    known = Known()
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
-        for number in range(clients):
-            client = Client(plan, history, known, http, random.Random(f"{seed} {number}"))  # noqa: S311 repeatable
-            group.create_task(client.work(over))
+    receipts: defaultdict[tuple[str, str], deque[str]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_KNOWN_IDS))
+    )
 
 
 class Client:
@@ -191,7 +184,7 @@ class Client:
         part, url = self._chance.uniform(0.2, 0.99), self._chance.choice(self._plan.urls)
         self._note(call, await half(url, "send", arguments, person.token(self._chance), part))
 
-    async def _make(self, call: Call, person: Person, what: dict[str, Any]) -> None:
+    async def _make(self, call: Call, person: Person, what: dict[str, Any], **headers: str) -> None:
         chance, plan = self._chance, self._plan
         disconnects = not plan.calm and chance.randrange(100) < DISCONNECT_PERCENT
         patience = chance.uniform(0, DISCONNECT_SECONDS) if disconnects else plan.patience
@@ -200,7 +193,7 @@ class Client:
         self._history.calls.append(call)
         call.invoked = time.time()
         url = chance.choice(plan.urls)
-        reply = await ask(self._http, url, call.function, arguments, bearer, patience, **person.headers)
+        reply = await ask(self._http, url, call.function, arguments, bearer, patience, **person.headers, **headers)
         self._note(call, reply)
 
     def _note(self, call: Call, reply: Reply) -> None:
@@ -218,15 +211,37 @@ class Client:
         return tuple(message["mark"] for message in messages)
 
 
+async def work(
+    plan: Plan,
+    history: History,
+    seed: int | str,
+    clients: int,
+    over: Callable[[], bool],
+    kind: type[Client] = Client,
+) -> None:
+    """Run this number of clients of a kind until the end."""
+    known = Known()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
+        for number in range(clients):
+            chance = random.Random(f"{seed} {number}")  # noqa: S311 repeatable
+            group.create_task(kind(plan, history, known, http, chance).work(over))
+
+
 def learn(call: Call, body: Json) -> None:
     """Record a response."""
-    if call.sent:
+    if call.function == "send_entries":
+        call.ids = tuple(row["msg_id"] for row in body)
+    elif call.sent:
         call.ids = tuple(body)
+    elif call.settled:
+        outcomes = [body] if isinstance(body, str) else [row["outcome"] for row in body]
+        call.settled = tuple(replace(one, outcome=out) for one, out in zip(call.settled, outcomes, strict=True))
     elif call.function == "visit":
         call.visit = Visit.of(body)
     elif call.function in ("read", "pop"):
         call.sights = tuple(Sight.of(row) for row in body)
-    else:
+    elif call.target:
         call.found = body
 
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,20 +17,24 @@ import asyncpg
 import pytest
 
 from bench import isolation
-from bench.checker import ground, site
+from bench.checker import ground, leased, site
+from bench.checker.consumers import MOVES as CONSUMER_MOVES
+from bench.checker.consumers import Consumer
 from bench.checker.history import History
-from bench.checker.model import Promise, judge
+from bench.checker.lease_model import judge_leases
+from bench.checker.model import Promise, Violation, judge
 from bench.checker.people import TEAMS, people
 from bench.checker.rounds import FLOOD_MESSAGES
 from bench.checker.turns import PATIENCE_SECONDS, delays
 from bench.checker.visits import ROWS, VISIT
-from bench.checker.workload import Plan, flood, work
+from bench.checker.workload import MOVES, Client, Plan, flood, work
 from bench.isolation import FUNCTIONS, Tally, load
 from pgmq_gateway.auth.signing import token
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.installer import install
 from tests import server
+from tests.faults.lease_plants import LEASE_PLANTS, Plant
 from tests.gateways import RunningGateway
 
 GATEWAY = {"PGRST_DB_POOL": "4", "PGRST_JWT_SECRET": site.SECRET}
@@ -122,6 +127,7 @@ def laid(gateway: RunningGateway, directory: DataDirectory) -> Iterator[str]:
     async def lay() -> None:
         async with ground.owning(uri) as owner:
             await ground.lay(owner)
+            await ground.lay_leased(owner)
 
     asyncio.run(lay())
     gateway.define(*FUNCTIONS)
@@ -150,20 +156,42 @@ async def restore(owner: str) -> None:
         await ground.clear(connection)
 
 
-async def play(url: str, owner: str, wanted: Promise | None) -> set[Promise]:
+@dataclass(frozen=True)
+class Clients:
+    """A kind of clients, and how their history is judged."""
+
+    kind: type[Client]
+    queues: Sequence[str]
+    tables: Iterable[str]
+    moves: Mapping[str, int]
+    users: int
+    judge: Callable[[History], list[Violation]]
+
+
+PUBLIC = Clients(Client, ground.QUEUES, ground.QUEUES, MOVES, 3, judge)
+LEASES = Clients(Consumer, leased.CONSUMED, leased.SETTINGS, CONSUMER_MOVES, 1, judge_leases)
+
+
+async def play(url: str, owner: str, wanted: Promise | None, clients: Clients = PUBLIC) -> set[Promise]:
     """The violations found, until the wanted one is; without one, after some calls."""
     history = History()
     plan = Plan(
-        [url], people(site.SECRET.encode(), 3, teams=False), ground.QUEUES, leases=(1, 1), patience=30, calm=True
+        [url],
+        people(site.SECRET.encode(), clients.users, teams=False),
+        clients.queues,
+        leases=(1, 1),
+        patience=30,
+        calm=True,
+        moves=clients.moves,
     )
     found: set[Promise] = set()
     end = time.monotonic() + (DETECTION_TIMEOUT_SECONDS if wanted else 0)
     for look in itertools.count(1):
-        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS_PER_CHECK)  # noqa: B023 awaited here
+        await work(plan, history, look, 6, lambda: len(history.calls) >= look * CALLS_PER_CHECK, clients.kind)  # noqa: B023 awaited here
         async with ground.owning(owner) as connection:
-            history.rest = {queue: await ground.rest(connection, queue) for queue in ground.QUEUES}
+            history.rest = {queue: await ground.rest(connection, queue) for queue in clients.tables}
             history.deadlocks = await ground.deadlocks(connection)
-        found = {violation.promise for violation in judge(history)}
+        found = {violation.promise for violation in clients.judge(history)}
         if wanted in found or time.monotonic() > end:
             break
     return found
@@ -177,6 +205,34 @@ def test_planted_faults_are_found(gateway: RunningGateway, owner: str, plant: st
 
 def test_a_correct_queue_has_no_violations(gateway: RunningGateway, owner: str) -> None:
     assert asyncio.run(play(gateway.server.url, owner, None)) == set()
+
+
+@pytest.fixture
+def planted(gateway: RunningGateway, laid: str, plant: Plant) -> Iterator[str]:
+    """The URI of the owner of a database with a fault in a function, which is then restored."""
+    ((source,),) = gateway.sql("select pg_get_functiondef(%s::regproc)", plant.function)
+    assert isinstance(source, str)
+    assert source.count(plant.part) == 1
+    gateway.define(source.replace(plant.part, plant.wrong))
+    yield laid
+    gateway.define(source)
+    asyncio.run(emptied(laid))
+
+
+async def emptied(owner: str) -> None:
+    """Empty the queues with settings."""
+    async with ground.owning(owner) as connection:
+        await ground.clear(connection, list(leased.SETTINGS))
+
+
+@pytest.mark.parametrize("plant", LEASE_PLANTS.values(), ids=LEASE_PLANTS)
+def test_78_planted_faults_of_leases_are_found(gateway: RunningGateway, planted: str, plant: Plant) -> None:
+    """Receipts, dead letters, groups, deduplication and keys."""
+    assert plant.promise in asyncio.run(play(gateway.server.url, planted, plant.promise, LEASES))
+
+
+def test_78_correct_leases_have_no_violations(gateway: RunningGateway, laid: str) -> None:
+    assert asyncio.run(play(gateway.server.url, laid, None, LEASES)) == set()
 
 
 @pytest.mark.usefixtures("owner")
