@@ -77,7 +77,7 @@ CREATE TYPE pgmq_settings.settlement AS (
 
 CREATE FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb, expected bigint, seconds integer DEFAULT NULL::integer, to_queue text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     archived constant boolean := pgmq_settings.is_about_archive(filter);
@@ -121,7 +121,7 @@ COMMENT ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter jsonb,
 
 CREATE FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
@@ -131,7 +131,7 @@ COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Mo
 
 CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -295,7 +295,7 @@ COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pg
 
 CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
@@ -305,7 +305,7 @@ COMMENT ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) IS 'Del
 
 CREATE FUNCTION pgmq_admin.delete_archived(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(
@@ -460,7 +460,7 @@ COMMENT ON FUNCTION pgmq_admin.exposed() IS 'Whether any role that requests run 
 
 CREATE FUNCTION pgmq_admin.get_message(queue_name text, msg_id bigint, archived boolean DEFAULT false) RETURNS SETOF pgmq_admin.message
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select *
     from pgmq_admin.list_messages(
@@ -639,7 +639,7 @@ COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role t
 
 CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -731,7 +731,7 @@ COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level sec
 
 CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
@@ -777,7 +777,7 @@ COMMENT ON FUNCTION pgmq_admin.messages_as(queue_name text, role name, claims js
 
 CREATE FUNCTION pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_gateway.check_move(queue_name, to_queue);
@@ -820,7 +820,7 @@ COMMENT ON FUNCTION pgmq_admin.policy_templates() IS 'The templates of create_po
 
 CREATE FUNCTION pgmq_admin.postpone(queue_name text, msg_ids bigint[], seconds integer DEFAULT NULL::integer, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if seconds is null and until is null then
@@ -899,7 +899,7 @@ COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint
 
 CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select moved.*
     from pgmq_gateway.change_messages(
@@ -985,7 +985,7 @@ COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that r
 
 CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
@@ -1001,7 +1001,7 @@ COMMENT ON FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers json
 
 CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
@@ -1183,7 +1183,7 @@ COMMENT ON FUNCTION pgmq_admin.unexpose() IS 'Prevents requests from calling pgm
 
 CREATE FUNCTION pgmq_api.ack(queue_name text, receipt text) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1205,7 +1205,7 @@ COMMENT ON FUNCTION pgmq_api.ack(queue_name text, receipt text) IS 'Deletes a me
 
 CREATE FUNCTION pgmq_api.archive(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1221,7 +1221,7 @@ COMMENT ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) IS 'Mov
 
 CREATE FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, true);
 $$;
@@ -1230,7 +1230,7 @@ COMMENT ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]
 
 CREATE FUNCTION pgmq_api.delete(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     deleted integer;
@@ -1246,7 +1246,7 @@ COMMENT ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) IS 'Dele
 
 CREATE FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, false);
 $$;
@@ -1255,7 +1255,7 @@ COMMENT ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[])
 
 CREATE FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer DEFAULT NULL::integer) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
@@ -1267,7 +1267,7 @@ COMMENT ON FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds
 
 CREATE FUNCTION pgmq_api.metrics(queue_name text) RETURNS TABLE(visible integer, in_flight integer, waiting integer, more boolean, oldest_seconds double precision)
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 begin
     return query execute format(
@@ -1297,7 +1297,7 @@ COMMENT ON FUNCTION pgmq_api.metrics(queue_name text) IS 'Numbers of visible mes
 
 CREATE FUNCTION pgmq_api.peek(queue_name text, n integer DEFAULT 10, after bigint DEFAULT 0) RETURNS TABLE(msg_id bigint, read_ct integer, enqueued_at timestamp with time zone, last_read_at timestamp with time zone, vt timestamp with time zone, state text, message jsonb, headers jsonb)
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1319,7 +1319,7 @@ COMMENT ON FUNCTION pgmq_api.peek(queue_name text, n integer, after bigint) IS '
 
 CREATE FUNCTION pgmq_api.pop(queue_name text, n integer DEFAULT 1) RETURNS SETOF pgmq_api.message
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1363,7 +1363,7 @@ COMMENT ON FUNCTION pgmq_api.pop(queue_name text, n integer) IS 'Reads and delet
 
 CREATE FUNCTION pgmq_api.purge(queue_name text, max_messages integer DEFAULT 10000) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1383,7 +1383,7 @@ COMMENT ON FUNCTION pgmq_api.purge(queue_name text, max_messages integer) IS 'De
 
 CREATE FUNCTION pgmq_api.queues() RETURNS TABLE(queue_name text, operations text[])
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select h.queue_name, h.operations
     from (
@@ -1419,7 +1419,7 @@ COMMENT ON FUNCTION pgmq_api.queues() IS 'The queues on which the caller has a p
 
 CREATE FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer DEFAULT NULL::integer, n integer DEFAULT 1, conditional jsonb DEFAULT NULL::jsonb) RETURNS SETOF pgmq_api.message
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1477,7 +1477,7 @@ COMMENT ON FUNCTION pgmq_api.read(queue_name text, sleep_seconds integer, n inte
 
 CREATE FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer DEFAULT NULL::integer, n integer DEFAULT 1) RETURNS SETOF pgmq_api.message
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     missing integer := pgmq_settings.read_count(n);
@@ -1497,7 +1497,7 @@ COMMENT ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer,
 
 CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     source constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1537,7 +1537,7 @@ COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_message
 
 CREATE FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_settings.check_reason(reason);
@@ -1549,7 +1549,7 @@ COMMENT ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) 
 
 CREATE FUNCTION pgmq_api.replay(queue_name text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     present constant timestamptz := clock_timestamp();
@@ -1582,7 +1582,7 @@ COMMENT ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_s
 
 CREATE FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds integer DEFAULT NULL::integer, reason text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_settings.check_seconds('delay_seconds', delay_seconds, 31536000);
@@ -1595,7 +1595,7 @@ COMMENT ON FUNCTION pgmq_api.retry(queue_name text, receipt text, delay_seconds 
 
 CREATE FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0, headers jsonb DEFAULT NULL::jsonb, send_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, group_id text DEFAULT NULL::text, deduplication_id text DEFAULT NULL::text) RETURNS SETOF bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1627,7 +1627,7 @@ COMMENT ON FUNCTION pgmq_api.send(queue_name text, message jsonb, sleep_seconds 
 
 CREATE FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1661,7 +1661,7 @@ COMMENT ON FUNCTION pgmq_api.send_batch(queue_name text, messages jsonb[], sleep
 
 CREATE FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) RETURNS TABLE(entry integer, msg_id bigint, duplicate boolean)
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -1694,7 +1694,7 @@ COMMENT ON FUNCTION pgmq_api.send_entries(queue_name text, entries jsonb) IS 'Ad
 
 CREATE FUNCTION pgmq_api.settle(queue_name text, acks text[] DEFAULT '{}'::text[], archives text[] DEFAULT '{}'::text[], retries jsonb DEFAULT '[]'::jsonb, rejects jsonb DEFAULT '[]'::jsonb, extensions jsonb DEFAULT '[]'::jsonb, strict boolean DEFAULT false) RETURNS TABLE(receipt text, outcome text)
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -2161,7 +2161,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filter jsonb, expected bigint DEFAULT NULL::bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone, to_queue text DEFAULT NULL::text, OUT matched bigint, OUT msg_ids bigint[], OUT new_msg_ids bigint[]) RETURNS record
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -2203,7 +2203,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.change_part(action text, queue_name text, source text, to_queue text) RETURNS text
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     select case action
         when 'postpone' then format(
@@ -2315,7 +2315,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.check_move(queue_name text, to_queue text) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if to_queue is null then
@@ -2376,7 +2376,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.check_not_parked(queue_table text, msg_ids bigint[]) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     parked bigint;
@@ -2440,7 +2440,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.check_page(filter jsonb, sort text, after jsonb, before jsonb, max_rows integer) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
@@ -3701,7 +3701,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select bool_and(exists (
         select from pg_catalog.pg_attribute as a
@@ -4623,7 +4623,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) RETURNS text
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
@@ -4964,7 +4964,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.page_key(sort text, place jsonb, OUT number bigint, OUT instant timestamp with time zone, OUT id bigint) RETURNS record
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');
@@ -5541,7 +5541,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) RETURNS text
     LANGUAGE sql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select pgmq_gateway.message_table(
         queue_name, case when pgmq_settings.is_about_archive(filter) then 'a' else 'q' end);
@@ -5871,7 +5871,7 @@ $_$;
 
 CREATE FUNCTION pgmq_gateway.transfer_part(action text, source text, target text) RETURNS text
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
@@ -5955,7 +5955,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if seconds is not null and at is not null then
@@ -5971,7 +5971,7 @@ $$;
 
 CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
@@ -7745,7 +7745,7 @@ $$;
 
 CREATE FUNCTION pgmq_settings.refuse_message_bytes() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     raise sqlstate 'PT413' using

@@ -205,6 +205,24 @@ def test_91_a_failing_dead_letter_queue_fails_no_read(db: Sql) -> None:
     assert db("select count(*) from pgmq.q_dead") == [(3,)]
 
 
+def test_a_type_of_the_caller_does_not_run_as_pgmq_definer(db: Sql) -> None:
+    configure(db, max_receives=1, dead_letter_queue="dead")
+    configure(db, "dead", max_message_bytes=10)
+    send(db, "jobs", "x" * 50)
+    use_up(db, 1)
+    # What a function did to a sequence is not rolled back.
+    db("create sequence public.witness; grant usage on sequence public.witness to public")
+    db("begin; set local role anon")
+    db("create function pg_temp.evil(pg_catalog.text) returns boolean language sql as"
+       " 'select nextval(''public.witness'') > 0'")  # fmt: skip
+    for name in ("text", "jsonb", "name"):
+        db(f"create domain pg_temp.{name} as pg_catalog.text check (pg_temp.evil(value))")
+    db("select pgmq_settings.bury('q_jobs', '{1}')")
+    db("rollback")
+    assert db("select is_called from public.witness") == [(False,)]
+    db("drop sequence public.witness")
+
+
 def test_91_a_read_ends_where_not_even_postponing_succeeds(db: Sql) -> None:
     configure(db, max_receives=1, dead_letter_queue="dead")
     send(db, "jobs", 1, 2)

@@ -17,7 +17,7 @@ create or replace function pgmq_admin.list_messages(
 returns setof pgmq_admin.message
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $list$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -69,7 +69,7 @@ create or replace function pgmq_admin.count_messages(queue_name text, filter jso
 returns bigint
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $count$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -90,7 +90,7 @@ create or replace function pgmq_admin.get_message(queue_name text, msg_id bigint
 returns setof pgmq_admin.message
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $get$
     select *
     from pgmq_admin.list_messages(

@@ -6,7 +6,7 @@ create or replace function pgmq_admin.postpone(
 )
 returns setof bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $postpone$
 begin
     if seconds is null and until is null then
@@ -29,7 +29,7 @@ grant execute on function pgmq_admin.postpone to service_role;
 create or replace function pgmq_admin.make_visible(queue_name text, msg_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $visible$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'make_visible', pgmq_gateway.with_ids(make_visible.msg_ids)) as c;
@@ -42,7 +42,7 @@ grant execute on function pgmq_admin.make_visible to service_role;
 create or replace function pgmq_admin.archive(queue_name text, msg_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $archive$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'archive', pgmq_gateway.with_ids(archive.msg_ids)) as c;
@@ -55,7 +55,7 @@ grant execute on function pgmq_admin.archive to service_role;
 create or replace function pgmq_admin.delete(queue_name text, msg_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $delete$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(queue_name, 'delete', pgmq_gateway.with_ids(delete.msg_ids)) as c;
@@ -68,7 +68,7 @@ grant execute on function pgmq_admin.delete to service_role;
 create or replace function pgmq_admin.delete_archived(queue_name text, msg_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $delete$
     select unnest(c.msg_ids)
     from pgmq_gateway.change_messages(
@@ -82,7 +82,7 @@ grant execute on function pgmq_admin.delete_archived to service_role;
 create or replace function pgmq_admin.move(queue_name text, msg_ids bigint[], to_queue text)
 returns table (msg_id bigint, new_msg_id bigint)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $move$
 begin
     perform pgmq_gateway.check_move(queue_name, to_queue);
@@ -102,7 +102,7 @@ grant execute on function pgmq_admin.move to service_role;
 create or replace function pgmq_admin.requeue(queue_name text, msg_ids bigint[])
 returns table (msg_id bigint, new_msg_id bigint)
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $requeue$
     select moved.*
     from pgmq_gateway.change_messages(
@@ -125,7 +125,7 @@ create or replace function pgmq_admin.apply(
 )
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $apply$
 declare
     archived constant boolean := pgmq_settings.is_about_archive(filter);

@@ -10,7 +10,7 @@ create or replace function pgmq_admin.send(
 )
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');
@@ -35,7 +35,7 @@ create or replace function pgmq_admin.send_batch(
 )
 returns setof bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $send$
 begin
     perform pgmq_gateway.message_table(queue_name, 'q');

@@ -7,7 +7,7 @@ returns table (
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $peek$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -33,7 +33,7 @@ create or replace function pgmq_api.metrics(queue_name text)
 returns table (visible integer, in_flight integer, waiting integer, more boolean, oldest_seconds double precision)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $metrics$
 begin
     return query execute format(
@@ -69,7 +69,7 @@ create or replace function pgmq_api.queues()
 returns table (queue_name text, operations text[])
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $queues$
     select h.queue_name, h.operations
     from (
@@ -109,7 +109,7 @@ grant execute on function pgmq_api.queues() to anon, authenticated, service_role
 create or replace function pgmq_api.purge(queue_name text, max_messages integer default 10000)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $purge$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');

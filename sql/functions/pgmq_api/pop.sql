@@ -3,7 +3,7 @@
 create or replace function pgmq_api.pop(queue_name text, n integer default 1)
 returns setof pgmq_api.message
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $pop$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');

@@ -8,7 +8,7 @@ create or replace function pgmq_api.read(
 )
 returns setof pgmq_api.message
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $read$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');

@@ -4,7 +4,7 @@ create or replace function pgmq_api.read_any(
 )
 returns setof pgmq_api.message
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $read$
 declare
     missing integer := pgmq_settings.read_count(n);

@@ -7,7 +7,7 @@ create or replace function pgmq_api.redrive(
 )
 returns table (moved integer, skipped integer, last_visible_at timestamptz)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $redrive$
 declare
     source constant text := pgmq.format_table_name(queue_name, 'q');
@@ -57,7 +57,7 @@ create or replace function pgmq_api.replay(
 )
 returns table (sent integer, last_visible_at timestamptz)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $replay$
 declare
     present constant timestamptz := clock_timestamp();

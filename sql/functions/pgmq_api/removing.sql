@@ -3,7 +3,7 @@
 create or replace function pgmq_api.delete(queue_name text, message_id bigint)
 returns boolean
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $delete$
 declare
     deleted integer;
@@ -23,7 +23,7 @@ grant execute on function pgmq_api.delete(text, bigint) to anon, authenticated, 
 create or replace function pgmq_api.archive(queue_name text, message_id bigint)
 returns boolean
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $archive$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -42,7 +42,7 @@ grant execute on function pgmq_api.archive(text, bigint) to anon, authenticated,
 create or replace function pgmq_api.delete_batch(queue_name text, message_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $delete$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, false);
 $delete$;
@@ -54,7 +54,7 @@ grant execute on function pgmq_api.delete_batch(text, bigint[]) to anon, authent
 create or replace function pgmq_api.archive_batch(queue_name text, message_ids bigint[])
 returns setof bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $archive$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, true);
 $archive$;

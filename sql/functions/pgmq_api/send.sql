@@ -10,7 +10,7 @@ create or replace function pgmq_api.send(
 )
 returns setof bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -51,7 +51,7 @@ grant execute on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz
 create or replace function pgmq_api.send_batch(queue_name text, messages jsonb[], sleep_seconds integer default 0)
 returns setof bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -88,7 +88,7 @@ grant execute on function pgmq_api.send_batch(text, jsonb[], integer) to anon, a
 create or replace function pgmq_api.send_entries(queue_name text, entries jsonb)
 returns table (entry integer, msg_id bigint, duplicate boolean)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $send$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');

@@ -2,7 +2,7 @@
 create or replace function pgmq_api.ack(queue_name text, receipt text)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $ack$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
@@ -29,7 +29,7 @@ create or replace function pgmq_api.retry(
 )
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $retry$
 begin
     perform pgmq_settings.check_seconds('delay_seconds', delay_seconds, 31536000);
@@ -46,7 +46,7 @@ grant execute on function pgmq_api.retry(text, text, integer, text) to anon, aut
 create or replace function pgmq_api.reject(queue_name text, receipt text, reason text default null)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $reject$
 begin
     perform pgmq_settings.check_reason(reason);
@@ -62,7 +62,7 @@ grant execute on function pgmq_api.reject(text, text, text) to anon, authenticat
 create or replace function pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer default null)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $extend$
 begin
     perform pgmq_settings.check_seconds('sleep_seconds', sleep_seconds, 604800);
@@ -86,7 +86,7 @@ create or replace function pgmq_api.settle(
 )
 returns table (receipt text, outcome text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $settle$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');

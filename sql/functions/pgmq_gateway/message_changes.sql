@@ -3,7 +3,7 @@ create or replace function pgmq_gateway.visible_from(seconds integer, at timesta
 returns timestamptz
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $visible$
 begin
     if seconds is not null and at is not null then
@@ -24,7 +24,7 @@ create or replace function pgmq_gateway.transfer_part(action text, source text, 
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $transfer$
 declare
     columns constant text := 'message, headers, enqueued_at, vt, read_ct' || case
@@ -59,7 +59,7 @@ create or replace function pgmq_gateway.change_part(action text, queue_name text
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $part$
     select case action
         when 'postpone' then format(
@@ -86,7 +86,7 @@ create or replace function pgmq_gateway.check_not_parked(queue_table text, msg_i
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 declare
     parked bigint;
@@ -128,7 +128,7 @@ create or replace function pgmq_gateway.change_messages(
     out new_msg_ids bigint[]
 )
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $change$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
@@ -175,7 +175,7 @@ create or replace function pgmq_gateway.with_ids(msg_ids bigint[], state text de
 returns jsonb
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $with$
     select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $with$;
@@ -187,7 +187,7 @@ create or replace function pgmq_gateway.check_move(queue_name text, to_queue tex
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     if to_queue is null then

@@ -3,7 +3,7 @@ create or replace function pgmq_gateway.source_table(queue_name text, filter jso
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $source$
     select pgmq_gateway.message_table(
         queue_name, case when pgmq_settings.is_about_archive(filter) then 'a' else 'q' end);
@@ -18,7 +18,7 @@ create or replace function pgmq_gateway.check_page(
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $check$
 begin
     if sort is null or sort not in ('msg_id', 'enqueued_at', 'read_ct', 'vt', 'archived_at') then
@@ -46,7 +46,7 @@ create or replace function pgmq_gateway.page_key(
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $key$
 declare
     timed constant boolean := sort in ('enqueued_at', 'vt', 'archived_at');

@@ -42,7 +42,7 @@ create or replace function pgmq_gateway.message_table(queue_name text, prefix te
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $table$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
@@ -57,7 +57,7 @@ create or replace function pgmq_gateway.have_column(column_name name, variadic t
 returns boolean
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $have$
     select bool_and(exists (
         select from pg_catalog.pg_attribute as a

@@ -55,7 +55,7 @@ revoke all on function pgmq_settings.limit_message_bytes from public;
 create or replace function pgmq_settings.refuse_message_bytes()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $refuse$
 begin
     raise sqlstate 'PT413' using
