@@ -3686,7 +3686,8 @@ CREATE FUNCTION pgmq_gateway.has_group_code(queue_table text, group_limit intege
                 where p.pronamespace = 'pgmq_settings'::regnamespace and p.proname = f.name and p.prosrc = f.source
                   and p.prosecdef and p.proowner = to_regrole('pgmq_definer')
                   and p.proconfig = array[
-                      'search_path=pg_catalog, pg_temp', 'row_security=' || pgmq_settings.group_row_security()]
+                      'search_path=pg_catalog, pg_temp', 'plan_cache_mode=force_generic_plan',
+                      'row_security=' || pgmq_settings.group_row_security()]
             ))
         and not exists (
             select from pgmq_settings.group_triggers(queue_table) as g
@@ -6846,7 +6847,7 @@ begin
     for made in select * from pgmq_settings.group_functions(queue_table, group_limit) loop
         execute format(
             'create or replace function pgmq_settings.%I() returns trigger language plpgsql security definer '
-            'set search_path = pg_catalog, pg_temp set row_security = %s as %L',
+            'set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set row_security = %s as %L',
             made.name, pgmq_settings.group_row_security(), made.source);
         execute format('revoke all on function pgmq_settings.%I() from public', made.name);
         execute format('alter function pgmq_settings.%I() owner to pgmq_definer', made.name);
@@ -7158,29 +7159,36 @@ $source$,
         format(
             $source$
 declare
+    first_group text;
+    last_group text;
+    groups text[];
     slot integer;
-    grouped boolean := false;
 begin
-    for slot in
-        select distinct hashtext(%1$s) & 255 from gone where %1$s is not null order by 1
-    loop
-        if not grouped and current_setting('transaction_isolation') <> 'read committed' then
-            perform pgmq_settings.check_isolation();
-        end if;
-        grouped := true;
-        perform pg_advisory_xact_lock(tg_relid::integer, slot);
-    end loop;
-    if grouped then
-        perform pgmq_settings.check_own_code(tg_relid);
-        %2$s;
+    select min(%1$s), max(%1$s) into first_group, last_group from gone;
+    if first_group is null then
+        return null;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        perform pgmq_settings.check_isolation();
     end if;
+    if first_group = last_group then
+        groups := array[first_group];
+        perform pg_advisory_xact_lock(tg_relid::integer, hashtext(first_group) & 255);
+    else
+        groups := array(select distinct %1$s from gone where %1$s is not null);
+        for slot in select distinct hashtext(name) & 255 from unnest(groups) as g (name) order by 1 loop
+            perform pg_advisory_xact_lock(tg_relid::integer, slot);
+        end loop;
+    end if;
+    if not %3$s then
+        perform pgmq_settings.check_own_code(tg_relid);
+    end if;
+    %2$s;
     return null;
 end;
 $source$,
             pgmq_settings.group_expression('gone'),
-            pgmq_settings.promotion(queue_table, group_limit, format(
-                '(select distinct %1$s as name from gone where %1$s is not null) as g',
-                pgmq_settings.group_expression('gone'))))
+            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'),
+            pgmq_settings.has_own_code('tg_relid', queue_table))
     );
 $_$;
 
@@ -7255,6 +7263,20 @@ begin
         where a.attrelid = relation and a.attname = 'last_read_at' and not a.attisdropped);
 end;
 $$;
+
+CREATE FUNCTION pgmq_settings.has_own_code(relation text, queue_table text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format(
+        'exists (select from pg_class as c where c.oid = %1$s and pg_has_role(c.relowner, ''pgmq_definer'', ''member'') '
+        'and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal '
+        'and t.tgfoid not in (%2$s)))',
+        relation, string_agg(format('%L::regprocedure', format('pgmq_settings.%I()', f.name)), ', ' order by f.name))
+    from unnest(array[
+        'park_' || queue_table, 'promote_' || queue_table, 'keep_parked', 'refuse_group_change', 'refuse_message_bytes'
+    ]) as f (name);
+$_$;
 
 CREATE FUNCTION pgmq_settings.headers_object(headers jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE
@@ -7561,21 +7583,19 @@ CREATE FUNCTION pgmq_settings.promotion(queue_table text, group_limit integer, g
     AS $_$
     select format(
         $query$
-        with promoted as (
-            select p.msg_id
-            from %2$s
-            cross join lateral (select %3$s - %4$s as free) as c
-            cross join lateral (
-                select q.msg_id from pgmq.%1$I as q
-                where %5$s
-                order by %6$s, q.vt, q.msg_id
-                limit c.free
-                for update skip locked
-            ) as p
-        )
         update pgmq.%1$I as q
         set vt = %7$s, headers = q.headers - 'x-pgmq-not-before'
-        from promoted where q.msg_id = promoted.msg_id
+        where q.ctid = any (array(
+            select p.ctid
+            from %2$s
+            cross join lateral (
+                select q.ctid from pgmq.%1$I as q
+                where %5$s
+                order by %6$s, q.vt, q.msg_id
+                limit %3$s - %4$s
+                for update skip locked
+            ) as p
+        ))
         $query$,
         queue_table, groups, group_limit, pgmq_settings.group_occupied(queue_table, group_limit, 'g.name'),
         pgmq_settings.group_condition('g.name', true), pgmq_settings.group_expression('q'),
@@ -9368,6 +9388,8 @@ GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.has_own_code(relation text, queue_table text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO anon;

@@ -512,7 +512,8 @@ def test_the_trigger_functions_belong_to_pgmq_definer(owner: Sql, grouped: Group
         f"park_q_{queue}",
         f"promote_q_{queue}",
     ) == [
-        ("pgmq_definer", True, ["search_path=pg_catalog, pg_temp", "row_security=off"],
+        ("pgmq_definer", True,
+         ["search_path=pg_catalog, pg_temp", "plan_cache_mode=force_generic_plan", "row_security=off"],
          "{pgmq_definer=X/pgmq_definer}")
     ]  # fmt: skip
     assert owner("select has_schema_privilege('pgmq_definer', 'pgmq_settings', 'create')") == [(False,)]

@@ -16,7 +16,8 @@ as $has$
                 where p.pronamespace = 'pgmq_settings'::regnamespace and p.proname = f.name and p.prosrc = f.source
                   and p.prosecdef and p.proowner = to_regrole('pgmq_definer')
                   and p.proconfig = array[
-                      'search_path=pg_catalog, pg_temp', 'row_security=' || pgmq_settings.group_row_security()]
+                      'search_path=pg_catalog, pg_temp', 'plan_cache_mode=force_generic_plan',
+                      'row_security=' || pgmq_settings.group_row_security()]
             ))
         and not exists (
             select from pgmq_settings.group_triggers(queue_table) as g

@@ -4,6 +4,26 @@
 -- changes messages of others. They belong to pgmq_definer. No text of a caller is in them: the name of the table comes
 -- from the catalog, the limit is a number. Before promotion writes, check_own_code refuses code of other roles.
 
+-- A condition for whether a queue's triggers are all by functions of pgmq_settings, and its table belongs to a role with
+-- the privileges of pgmq_definer. Then writing it runs no code of other roles; otherwise check_own_code, which takes
+-- twice as long, also knows triggers of the operator.
+create or replace function pgmq_settings.has_own_code(relation text, queue_table text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $condition$
+    select format(
+        'exists (select from pg_class as c where c.oid = %1$s and pg_has_role(c.relowner, ''pgmq_definer'', ''member'') '
+        'and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal '
+        'and t.tgfoid not in (%2$s)))',
+        relation, string_agg(format('%L::regprocedure', format('pgmq_settings.%I()', f.name)), ', ' order by f.name))
+    from unnest(array[
+        'park_' || queue_table, 'promote_' || queue_table, 'keep_parked', 'refuse_group_change', 'refuse_message_bytes'
+    ]) as f (name);
+$condition$;
+revoke all on function pgmq_settings.has_own_code from public;
+
 -- The functions of a queue: `park` fires before a message is inserted, `promote` after messages were deleted. An insert
 -- that finds room in a group with parked messages first promotes those.
 create or replace function pgmq_settings.group_functions(queue_table text, group_limit integer)
@@ -57,29 +77,36 @@ $source$,
         format(
             $source$
 declare
+    first_group text;
+    last_group text;
+    groups text[];
     slot integer;
-    grouped boolean := false;
 begin
-    for slot in
-        select distinct hashtext(%1$s) & 255 from gone where %1$s is not null order by 1
-    loop
-        if not grouped and current_setting('transaction_isolation') <> 'read committed' then
-            perform pgmq_settings.check_isolation();
-        end if;
-        grouped := true;
-        perform pg_advisory_xact_lock(tg_relid::integer, slot);
-    end loop;
-    if grouped then
-        perform pgmq_settings.check_own_code(tg_relid);
-        %2$s;
+    select min(%1$s), max(%1$s) into first_group, last_group from gone;
+    if first_group is null then
+        return null;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        perform pgmq_settings.check_isolation();
     end if;
+    if first_group = last_group then
+        groups := array[first_group];
+        perform pg_advisory_xact_lock(tg_relid::integer, hashtext(first_group) & 255);
+    else
+        groups := array(select distinct %1$s from gone where %1$s is not null);
+        for slot in select distinct hashtext(name) & 255 from unnest(groups) as g (name) order by 1 loop
+            perform pg_advisory_xact_lock(tg_relid::integer, slot);
+        end loop;
+    end if;
+    if not %3$s then
+        perform pgmq_settings.check_own_code(tg_relid);
+    end if;
+    %2$s;
     return null;
 end;
 $source$,
             pgmq_settings.group_expression('gone'),
-            pgmq_settings.promotion(queue_table, group_limit, format(
-                '(select distinct %1$s as name from gone where %1$s is not null) as g',
-                pgmq_settings.group_expression('gone'))))
+            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'),
+            pgmq_settings.has_own_code('tg_relid', queue_table))
     );
 $functions$;
 revoke all on function pgmq_settings.group_functions from public;
@@ -161,7 +188,9 @@ as $security$
 $security$;
 revoke all on function pgmq_settings.group_row_security from public;
 
--- Creates the functions of a queue. Their owner needs CREATE on the schema for it, and must not keep that.
+-- Creates the functions of a queue. Their owner needs CREATE on the schema for it, and must not keep that. Generic plans:
+-- Postgres would otherwise plan the promotion anew each time, because it takes an array for long before it knows its
+-- length.
 create or replace function pgmq_settings.create_group_functions(queue_table text, group_limit integer)
 returns void
 language plpgsql
@@ -174,7 +203,7 @@ begin
     for made in select * from pgmq_settings.group_functions(queue_table, group_limit) loop
         execute format(
             'create or replace function pgmq_settings.%I() returns trigger language plpgsql security definer '
-            'set search_path = pg_catalog, pg_temp set row_security = %s as %L',
+            'set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set row_security = %s as %L',
             made.name, pgmq_settings.group_row_security(), made.source);
         execute format('revoke all on function pgmq_settings.%I() from public', made.name);
         execute format('alter function pgmq_settings.%I() owner to pgmq_definer', made.name);

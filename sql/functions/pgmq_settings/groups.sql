@@ -88,21 +88,19 @@ set search_path = pg_catalog, pg_temp
 as $promotion$
     select format(
         $query$
-        with promoted as (
-            select p.msg_id
-            from %2$s
-            cross join lateral (select %3$s - %4$s as free) as c
-            cross join lateral (
-                select q.msg_id from pgmq.%1$I as q
-                where %5$s
-                order by %6$s, q.vt, q.msg_id
-                limit c.free
-                for update skip locked
-            ) as p
-        )
         update pgmq.%1$I as q
         set vt = %7$s, headers = q.headers - 'x-pgmq-not-before'
-        from promoted where q.msg_id = promoted.msg_id
+        where q.ctid = any (array(
+            select p.ctid
+            from %2$s
+            cross join lateral (
+                select q.ctid from pgmq.%1$I as q
+                where %5$s
+                order by %6$s, q.vt, q.msg_id
+                limit %3$s - %4$s
+                for update skip locked
+            ) as p
+        ))
         $query$,
         queue_table, groups, group_limit, pgmq_settings.group_occupied(queue_table, group_limit, 'g.name'),
         pgmq_settings.group_condition('g.name', true), pgmq_settings.group_expression('q'),
