@@ -17,6 +17,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "purge_queue": {"queue_name": "jobs"},
     "list_queues": {},
     "queue_status": {"queue_name": "jobs"},
+    "setting_ranges": {},
+    "list_groups": {"queue_name": "jobs"},
     "enable_notify": {"queue_name": "jobs"},
     "disable_notify": {"queue_name": "jobs"},
     "database_status": {},

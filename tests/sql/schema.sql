@@ -637,6 +637,61 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role that requests run as can do with a queue by its privileges, without regard to policies; see rights().';
 
+CREATE FUNCTION pgmq_admin.list_groups(queue_name text, from_group text DEFAULT ''::text, max_groups integer DEFAULT 50) RETURNS TABLE(group_name text, parked bigint, visible bigint, delayed bigint, in_flight bigint, oldest_seconds double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    message_table constant text := pgmq_gateway.message_table(queue_name, 'q');
+begin
+    if max_groups is null or max_groups not between 1 and 1000 then
+        raise exception 'max_groups is %, but must be between 1 and 1000', coalesce(max_groups::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use from_group for further groups.';
+    elsif not exists (
+        select from pgmq_settings.settings as s
+        where s.queue_table = message_table and s.group_limit is not null
+    ) then
+        return;
+    end if;
+    return query execute format(
+        $query$
+        with recursive walk (name, place) as (
+            (select %2$s, 1 from pgmq.%1$I as q where %2$s >= $2 order by %2$s limit 1)
+            union all
+            select (select %2$s from pgmq.%1$I as q where %2$s > w.name order by %2$s limit 1), w.place + 1
+            from walk as w where w.name is not null and w.place < 1000
+        ), busiest as materialized (
+            select
+                w.name,
+                (select count(*) from (select from pgmq.%1$I as q where %3$s limit 1000) as p) as parked
+            from walk as w where w.name is not null
+            order by parked desc, w.name
+            limit $3
+        )
+        select
+            b.name, b.parked, c.visible, c.delayed, c.in_flight,
+            extract(epoch from $1 - least(c.oldest, p.enqueued_at))::double precision
+        from busiest as b
+        cross join lateral (
+            select %5$s, min(q.enqueued_at) from pgmq.%1$I as q where %4$s
+        ) as c (visible, delayed, in_flight, parked, oldest)
+        left join lateral (
+            select q.enqueued_at from pgmq.%1$I as q where %6$s order by %2$s, q.vt, q.msg_id limit 1
+        ) as p on true
+        order by b.parked desc, b.name
+        $query$,
+        message_table,
+        pgmq_settings.group_expression('q'),
+        pgmq_settings.group_condition('w.name', true),
+        pgmq_settings.group_condition('b.name', false),
+        pgmq_settings.state_counts('$1'),
+        pgmq_settings.group_condition('b.name', true)
+    ) using clock_timestamp(), coalesce(from_group, ''), max_groups;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.list_groups(queue_name text, from_group text, max_groups integer) IS 'Of the first 1,000 groups of a queue in the order of their names, those with the most parked messages: the messages of each by state, the parked ones counted up to 1,000, and the age of the oldest. from_group: the name to begin with.';
+
 CREATE FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, sort text DEFAULT 'msg_id'::text, descending boolean DEFAULT false, after jsonb DEFAULT NULL::jsonb, before jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 30) RETURNS SETOF pgmq_admin.message
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -706,7 +761,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They apply where row-level security is on.';
 
-CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone)
+CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone, group_limit integer, paused boolean, is_full boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -720,14 +775,16 @@ CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_ty
             where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
         q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds, q.newest_seconds,
-        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum,
+        s.group_limit, coalesce(s.paused, false), coalesce(s.is_full, false)
     from pgmq_gateway.queues as q
+    left join pgmq_settings.queues as s on s.queue_table = lower('q_' || q.queue_name)
     left join pg_catalog.pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
     order by q.queue_name;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes. exact: false where the numbers of messages are estimates, as for long queues; that of a large archive always is an estimate.';
+COMMENT ON FUNCTION pgmq_admin.list_queues() IS 'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever sent, sizes, and of its settings the group_limit and whether it is paused or full. exact: false where the numbers of messages are estimates, as for long queues; that of a large archive always is an estimate.';
 
 CREATE FUNCTION pgmq_admin.make_visible(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -960,7 +1017,7 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.revoke_queue(queue_name text, role name, operations text[]) IS 'Revokes from a role the privileges on a queue that only these operations need; fails if an operation remains possible.';
 
-CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[])
+CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, operation text, verdict text, reasons text[], policies text[], functions text[])
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -972,7 +1029,9 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
         cross join lateral pgmq_gateway.judge(
             queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
     )
-    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    select
+        j.role, j.operation, j.verdict, j.reasons, j.policies,
+        pgmq_gateway.executable_api_functions(j.oid, j.operation)
     from judged as j
     where j.role in ('anon', 'authenticated', 'service_role')
        or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
@@ -981,7 +1040,7 @@ CREATE FUNCTION pgmq_admin.rights(queue_name text) RETURNS TABLE(role name, oper
     order by j.role, j.place;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run as can do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+COMMENT ON FUNCTION pgmq_admin.rights(queue_name text) IS 'What each role that requests run as can do with a queue: all, policy (policies decide which messages) or none, with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships. functions: those of pgmq_api that the operation includes and the role may execute; settle takes the lists of the operations that the role has.';
 
 CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DEFAULT NULL::jsonb, sleep_seconds integer DEFAULT 0, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -1107,6 +1166,16 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) IS 'Turns row-level security of a queue and its partitions on or off; archive: that of its archive too.';
+
+CREATE FUNCTION pgmq_admin.setting_ranges() RETURNS TABLE(setting text, type text, smallest double precision, largest double precision, choices text[], initial jsonb)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select m.member, m.type, m.smallest, m.largest, m.choices, coalesce(m.initial, 'null')
+    from pgmq_settings.members() as m;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.setting_ranges() IS 'The settings that a queue can have: the JSON type of each, the range of numbers, the choices of strings, and the initial value, which null restores.';
 
 CREATE FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
     LANGUAGE plpgsql
@@ -3075,6 +3144,15 @@ CREATE FUNCTION pgmq_gateway.excess_privileges() RETURNS TABLE(place text, on_ta
         end
     from excess as e
     order by e.relation is null, 1, 4;
+$$;
+
+CREATE FUNCTION pgmq_gateway.executable_api_functions(role oid, operation text) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(f.name order by f.place), '{}')
+    from unnest(pgmq_gateway.api_functions(operation)) with ordinality as f (name, place)
+    where pgmq_gateway.can_use_api(role, f.name);
 $$;
 
 CREATE FUNCTION pgmq_gateway.expressions(relation oid, written boolean) RETURNS TABLE(class oid, object oid, title text, tree text)
@@ -7048,6 +7126,8 @@ begin
         case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
         case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
         case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'group' then
+            format('%s = $1 ->> ''group''', pgmq_settings.group_expression('q')) end,
         case when filter ? 'text' then
             -- As it is, and as it is written in a JSON string: with quotes, backslashes and line breaks escaped.
             '(strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0'
@@ -7076,6 +7156,7 @@ CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type t
         ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
         ('min_read_ct', 'number', 'Use a whole number.'),
         ('max_read_ct', 'number', 'Use a whole number.'),
+        ('group', 'string', 'Use the name of a group: the header x-pgmq-group.'),
         ('text', 'string', 'Use a part of the message as text, in upper or lower case.'),
         ('contains', 'any', 'Use any JSON value.'),
         ('path', 'string',
@@ -8586,6 +8667,9 @@ GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.list_groups(queue_name text, from_group text, max_groups integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_groups(queue_name text, from_group text, max_groups integer) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_messages(queue_name text, filter jsonb, sort text, descending boolean, after jsonb, before jsonb, max_rows integer) TO service_role;
 
@@ -8639,6 +8723,9 @@ GRANT ALL ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings js
 
 REVOKE ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.setting_ranges() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.setting_ranges() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) TO service_role;
@@ -8869,6 +8956,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.drop_templates(queue_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.estimate_messages(queue_table regclass, present timestamp with time zone, sampled_percent real, live_tuples bigint, few_messages bigint, first_messages bigint, first_visible bigint, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.excess_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.executable_api_functions(role oid, operation text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.expressions(relation oid, written boolean) TO authenticator;
@@ -9359,6 +9448,7 @@ GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO authent
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.group_condition(name text, parked boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.group_condition(name text, parked boolean) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.group_condition(name text, parked boolean) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.group_expression(row_name text) FROM PUBLIC;
@@ -9441,6 +9531,7 @@ GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[
 REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.members() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.members() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) TO anon;

@@ -713,6 +713,41 @@ def test_parked_messages_are_counted(owner: Sql, grouped: Grouped) -> None:
     assert owner("select * from pgmq_admin.apply(%s, 'delete', '{\"state\": \"parked\"}', 2)", queue) == [(2,)]
 
 
+def test_groups_are_listed_with_their_messages_by_state(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped(group_limit=2)
+    put(owner, queue, "b", 1, 2, 3, 4)
+    put(owner, queue, "a", 5)
+    put(owner, queue, "c", 6, 7, 8)
+    send(owner, queue, 9)
+    read(owner, queue)
+    listed = "select group_name, parked, visible, delayed, in_flight from pgmq_admin.list_groups(%s, %s, %s)"
+    rows = [("b", 2, 1, 0, 1), ("c", 1, 2, 0, 0), ("a", 0, 1, 0, 0)]
+    assert as_role(owner, "service_role", listed, queue, "", 50) == rows
+    assert owner(listed, queue, "b", 1) == rows[:1]
+    assert owner(listed, queue, "bb", 50) == rows[1:2]
+    owner(f"update pgmq.q_{queue} set enqueued_at = now() - interval '1 hour' where msg_id = 1")
+    ages = owner("select oldest_seconds between 3600 and 5000 from pgmq_admin.list_groups(%s)", queue)
+    assert ages == [(True,), (False,), (False,)]
+    found = 'select array_agg(msg_id) from pgmq_admin.list_messages(%s, \'{"group": "c"}\')'
+    assert owner(found, queue) == [([6, 7, 8],)]
+    owner("select pgmq_admin.set_queue_settings(%s, '{\"group_limit\": null}')", queue)
+    assert owner(listed, queue, "", 50) == []
+    with pytest.raises(errors.InvalidParameterValue, match="max_groups is 0"):
+        owner(listed, queue, "", 0)
+
+
+def test_the_cost_of_listing_groups_is_bounded(owner: Sql, grouped: Grouped) -> None:
+    queue = grouped(group_limit=None)
+    owner(
+        f"insert into pgmq.q_{queue} (vt, message, headers)"
+        " select now(), '1', jsonb_build_object('x-pgmq-group', least(i, 2000)) from generate_series(1, 5000) as i"
+    )
+    owner("select pgmq_admin.set_queue_settings(%s, '{\"group_limit\": 1}')", queue)
+    listed = "select count(*), max(parked) from pgmq_admin.list_groups(%s, %s, 1000)"
+    assert owner(listed, queue, "") == [(1000, 0)]
+    assert owner(listed, queue, "2000") == [(886, 1000)]
+
+
 def test_parked_messages_of_a_long_queue_are_estimated(owner: Sql, grouped: Grouped) -> None:
     queue = grouped(group_limit=None)
     owner(

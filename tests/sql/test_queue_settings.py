@@ -52,6 +52,17 @@ def test_settings_name_only_changes_and_null_restores_a_default(db: Sql) -> None
     assert db("select pgmq_admin.queue_settings('b')") == [(DEFAULTS,)]
 
 
+def test_the_ranges_are_listed_with_the_defaults(db: Sql) -> None:
+    ranges = as_role(db, "service_role", "select setting, initial, choices from pgmq_admin.setting_ranges()")
+    assert {setting: initial for setting, initial, _ in ranges} == DEFAULTS
+    assert [choices for setting, _, choices in ranges if setting == "on_expiry"] == [["delete", "dead_letter"]]
+    paused = "select paused, group_limit from pgmq_admin.list_queues() where queue_name = 'a'"
+    assert db(paused) == [(False, None)]
+    configure(db, "a", paused=True, group_limit=3)
+    assert db(paused) == [(True, 3)]
+    configure(db, "a", group_limit=None)
+
+
 @pytest.mark.parametrize(
     ("member", "valid", "invalid"),
     [

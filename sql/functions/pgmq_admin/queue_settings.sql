@@ -73,3 +73,20 @@ $settings$;
 comment on function pgmq_admin.queue_settings is 'The settings of a queue in effect, with the defaults of those not set.';
 revoke all on function pgmq_admin.queue_settings from public;
 grant execute on function pgmq_admin.queue_settings to service_role;
+
+create or replace function pgmq_admin.setting_ranges()
+returns table (
+    setting text, type text, smallest double precision, largest double precision, choices text[], initial jsonb
+)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $ranges$
+    select m.member, m.type, m.smallest, m.largest, m.choices, coalesce(m.initial, 'null')
+    from pgmq_settings.members() as m;
+$ranges$;
+comment on function pgmq_admin.setting_ranges is
+    'The settings that a queue can have: the JSON type of each, the range of numbers, the choices of strings, and the '
+    'initial value, which null restores.';
+revoke all on function pgmq_admin.setting_ranges from public;
+grant execute on function pgmq_admin.setting_ranges to service_role;

@@ -142,7 +142,10 @@ returns table (
     index_bytes bigint,
     archive_bytes bigint,
     dead_tuples bigint,
-    last_autovacuum timestamptz
+    last_autovacuum timestamptz,
+    group_limit integer,
+    paused boolean,
+    is_full boolean
 )
 language sql
 stable
@@ -159,16 +162,18 @@ as $list$
             where t.tgrelid = c.oid and t.tgname = 'trigger_notify_queue_insert_listeners'
         ),
         q.messages, q.exact, q.visible, q.delayed, q.in_flight, q.parked, q.archived, q.oldest_seconds, q.newest_seconds,
-        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum
+        q.sent, q.table_bytes, q.index_bytes, q.archive_bytes, q.dead_tuples, q.last_autovacuum,
+        s.group_limit, coalesce(s.paused, false), coalesce(s.is_full, false)
     from pgmq_gateway.queues as q
+    left join pgmq_settings.queues as s on s.queue_table = lower('q_' || q.queue_name)
     left join pg_catalog.pg_class as c
         on c.relnamespace = 'pgmq'::regnamespace and c.relname = lower('q_' || q.queue_name)
     order by q.queue_name;
 $list$;
 comment on function pgmq_admin.list_queues is
     'All queues: type, row-level security, messages by state, ages of the oldest and the newest, how many were ever '
-    'sent, sizes. exact: false where the numbers of messages are estimates, as for long queues; that of a large archive '
-    'always is an estimate.';
+    'sent, sizes, and of its settings the group_limit and whether it is paused or full. exact: false where the numbers '
+    'of messages are estimates, as for long queues; that of a large archive always is an estimate.';
 revoke all on function pgmq_admin.list_queues from public;
 grant execute on function pgmq_admin.list_queues to service_role;
 

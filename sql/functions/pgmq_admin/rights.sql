@@ -13,7 +13,7 @@
 -- * search_path ends with pg_temp. Otherwise Postgres looks there first for types and tables, and callers can fill it.
 
 create or replace function pgmq_admin.rights(queue_name text)
-returns table (role name, operation text, verdict text, reasons text[], policies text[])
+returns table (role name, operation text, verdict text, reasons text[], policies text[], functions text[])
 language sql
 stable
 security definer
@@ -27,7 +27,9 @@ as $rights$
         cross join lateral pgmq_gateway.judge(
             queue_name, t.queue_table, t.archive_table, r.oid, o.operation) as j
     )
-    select j.role, j.operation, j.verdict, j.reasons, j.policies
+    select
+        j.role, j.operation, j.verdict, j.reasons, j.policies,
+        pgmq_gateway.executable_api_functions(j.oid, j.operation)
     from judged as j
     where j.role in ('anon', 'authenticated', 'service_role')
        or has_any_column_privilege(j.oid, j.queue_table, 'SELECT, INSERT, UPDATE')
@@ -37,7 +39,9 @@ as $rights$
 $rights$;
 comment on function pgmq_admin.rights is
     'What each role that requests run as can do with a queue: all, policy (policies decide which messages) or none, '
-    'with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships.';
+    'with the reasons. Considers schemas, functions, tables, columns, row-level security, policies and memberships. '
+    'functions: those of pgmq_api that the operation includes and the role may execute; settle takes the lists of the '
+    'operations that the role has.';
 revoke all on function pgmq_admin.rights from public;
 grant execute on function pgmq_admin.rights to service_role;
 

@@ -17,6 +17,19 @@ as $can$
 $can$;
 revoke all on function pgmq_gateway.can_use_api from public;
 
+-- The functions of pgmq_api that an operation includes and a role may execute.
+create or replace function pgmq_gateway.executable_api_functions(role oid, operation text)
+returns text[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $executable$
+    select coalesce(array_agg(f.name order by f.place), '{}')
+    from unnest(pgmq_gateway.api_functions(operation)) with ordinality as f (name, place)
+    where pgmq_gateway.can_use_api(role, f.name);
+$executable$;
+revoke all on function pgmq_gateway.executable_api_functions from public;
+
 -- Whether the functions of pgmq_public lead a role to the tables.
 --
 -- blockers  why they do not, in words

@@ -27,6 +27,7 @@ as $members$
         ('sent_before', 'string', 'Use a time as in "2026-01-31T12:00:00Z".'),
         ('min_read_ct', 'number', 'Use a whole number.'),
         ('max_read_ct', 'number', 'Use a whole number.'),
+        ('group', 'string', 'Use the name of a group: the header x-pgmq-group.'),
         ('text', 'string', 'Use a part of the message as text, in upper or lower case.'),
         ('contains', 'any', 'Use any JSON value.'),
         ('path', 'string',
@@ -124,6 +125,8 @@ begin
         case when filter ? 'sent_before' then 'q.enqueued_at < ($1 ->> ''sent_before'')::timestamptz' end,
         case when filter ? 'min_read_ct' then 'q.read_ct >= ($1 ->> ''min_read_ct'')::integer' end,
         case when filter ? 'max_read_ct' then 'q.read_ct <= ($1 ->> ''max_read_ct'')::integer' end,
+        case when filter ? 'group' then
+            format('%s = $1 ->> ''group''', pgmq_settings.group_expression('q')) end,
         case when filter ? 'text' then
             -- As it is, and as it is written in a JSON string: with quotes, backslashes and line breaks escaped.
             '(strpos(lower(q.message::text), lower($1 ->> ''text'')) > 0'

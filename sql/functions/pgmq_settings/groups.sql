@@ -32,7 +32,7 @@ as $condition$
         pgmq_settings.group_expression('q'), name, case when parked then '>=' else '<' end);
 $condition$;
 revoke all on function pgmq_settings.group_condition from public;
-grant execute on function pgmq_settings.group_condition to pgmq_definer;
+grant execute on function pgmq_settings.group_condition to service_role, pgmq_definer;
 
 -- An expression for the number of rows of a group that are not parked, counted up to the limit.
 create or replace function pgmq_settings.group_occupied(queue_table text, group_limit integer, name text)

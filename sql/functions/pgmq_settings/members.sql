@@ -30,6 +30,7 @@ as $members$
         ('paused', 'boolean', null, null, null, 'false');
 $members$;
 revoke all on function pgmq_settings.members from public;
+grant execute on function pgmq_settings.members to service_role;
 
 -- What a member can be, in words.
 create or replace function pgmq_settings.member_range(
