@@ -75,6 +75,11 @@ async def test_u4_a_permission_is_granted_explained_and_revoked(
     await switch(desk, "send").click()
     # The permission has no effect without a policy.
     await expect(reasons).to_contain_text("The permission is granted, but has no effect yet")
+    await expect(reasons).to_contain_text(
+        "Includes these functions of pgmq_api: send, send_batch, send_entries, replay"
+    )
+    read = desk.page.get_by_role("columnheader", name="read")
+    await expect(read).to_contain_text("retry, reject, extend, settle, peek, metrics")
     await expect(switch(desk, "send")).to_be_checked()
     assert privileges(sql, queue) == {"INSERT", "SELECT"}
     assert caller.refusal("send", message=message)[0] == "42501"

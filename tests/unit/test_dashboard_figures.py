@@ -89,6 +89,7 @@ def test_json_of_too_many_lines_is_shown_without_folding() -> None:
 
 
 def test_a_permission_tells_grants_from_effective_access() -> None:
-    rows = [{"role": "anon", "operation": "read", "verdict": "none", "reasons": ["No policy."], "policies": []}]
+    row = {"role": "anon", "operation": "read", "verdict": "none", "reasons": ["No policy."], "policies": []}
+    rows = [{**row, "functions": ["read", "extend"]}]
     permission = permissions_of(rows, [{"role": "anon", "operations": ["read"]}])["anon", "read"]
     assert (permission.granted, permission.verdict, permission.sentence) == (True, "none", "anon cannot read.")

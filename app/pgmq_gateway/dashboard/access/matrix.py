@@ -22,7 +22,10 @@ Change = Callable[[str, Sequence[str], bool], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One role and one operation. `granted` is about grants alone, `verdict` takes policies into account."""
+    """One role and one operation. `granted` is about grants alone, `verdict` takes policies into account.
+
+    functions  those of pgmq_api that the operation includes and the role may execute
+    """
 
     role: str
     operation: str
@@ -30,6 +33,7 @@ class Permission:
     granted: bool = False
     reasons: Sequence[str] = field(default_factory=list)
     policies: Sequence[str] = field(default_factory=list)
+    functions: Sequence[str] = field(default_factory=list)
 
     @property
     def level(self) -> str:
@@ -57,6 +61,7 @@ def permissions_of(rows: Sequence[Row], grants: Sequence[Row]) -> Permissions:
             row["operation"] in granted.get(row["role"], ()),
             row["reasons"],
             row["policies"],
+            row["functions"],
         )
         for row in rows
     }
@@ -152,9 +157,17 @@ class Matrix:
             with ui.element("div").classes("heads").props("role=row"):
                 words("Role").props("role=columnheader")
                 for operation in OPERATIONS:
-                    words(operation).props("role=columnheader")
+                    with ui.element("div").props("role=columnheader"):
+                        words(operation)
+                        words(", ".join(self._included(operation)), "div").classes("included")
                 words("All operations").props("role=columnheader")
             self._cells = {place: cell for role in roles for place, cell in self._row(role).items()}
+
+    def _included(self, operation: str) -> list[str]:
+        """The functions of pgmq_api that an operation includes, without those that the column's name covers."""
+        found = self._permissions.values()
+        names = dict.fromkeys(name for one in found if one.operation == operation for name in one.functions)
+        return [name for name in names if not name.startswith(operation) and name != "queues"]
 
     def _row(self, role: str) -> dict[tuple[str, str], Cell]:
         with ui.element("div").classes("permissions").props("role=row"):
@@ -196,6 +209,8 @@ class Matrix:
         with ui.element("ul"):
             for reason in permission.reasons:
                 words(reason, "li")
+        if permission.granted and permission.functions:
+            words(f"Includes these functions of pgmq_api: {', '.join(permission.functions)}.", "p").classes("muted")
         if ineffective:
             button("Create policies from a template", lambda: self._create(permission.role), icon="add")
 
