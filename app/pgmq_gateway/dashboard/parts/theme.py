@@ -31,6 +31,7 @@ COLOURS = {
     "visible": ("#1a5fb4", "#7fb3f5"),
     "delayed": ("#7a4fb5", "#c3a3f2"),
     "in-flight": ("#9c4f00", "#f0a75a"),
+    "parked": ("#00686f", "#5cc7cf"),
     "archived": ("#566070", "#a3adbb"),
     "rate-in": ("#1c6b3c", "#6ecf95"),
     "rate-out": ("#9c4f00", "#f0a75a"),

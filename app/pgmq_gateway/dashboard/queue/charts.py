@@ -43,7 +43,7 @@ CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
             "visible": ("Visible", "visible"),
             "delayed": ("Delayed", "delayed"),
             "in_flight": ("In flight", "in-flight"),
-            "parked": ("Parked", "archived"),
+            "parked": ("Parked", "parked"),
         },
         True,
         COUNT,

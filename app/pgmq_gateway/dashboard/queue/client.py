@@ -52,6 +52,14 @@ class Queue:
         """Exact counts, for which Postgres scans the whole queue."""
         return await self.api.row("queue_status", {"queue_name": self.name})
 
+    async def settings(self) -> Row | Problem:
+        """All settings in effect."""
+        return await self.api.row("queue_settings", {"queue_name": self.name})
+
+    async def set_settings(self, changes: Mapping[str, object]) -> Row | Problem:
+        """Change settings; None restores a default."""
+        return await self.api.row("set_queue_settings", {"queue_name": self.name, "settings": changes})
+
     async def page(self, filter: Filter, place: Place) -> Listed | Problem:
         arguments: dict[str, object] = {
             "filter": filter,

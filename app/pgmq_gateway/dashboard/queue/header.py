@@ -15,7 +15,7 @@ from pgmq_gateway.dashboard.queue.client import Queue
 
 
 class Badges:
-    """The queue's type, row-level security and notifications."""
+    """The queue's type, row-level security, notifications, and the settings that stop its readers or senders."""
 
     def __init__(self) -> None:
         self._place = ui.element("span").classes("row-of")
@@ -23,7 +23,8 @@ class Badges:
 
     def show(self, figures: Row) -> None:
         """Show a row of list_queues."""
-        shown = (figures["queue_type"], figures["rls"], figures["notify"])
+        names = ("queue_type", "rls", "notify", "group_limit", "paused", "is_full")
+        shown = tuple(figures[name] for name in names)
         if shown == self._shown:
             return
         self._shown = shown
@@ -33,6 +34,12 @@ class Badges:
             badge("RLS on", "good") if figures["rls"] else badge("RLS off", "warn")
             if figures["notify"]:
                 badge("notifications on")
+            if figures["group_limit"]:
+                badge(f"group limit {figures['group_limit']}")
+            if figures["paused"]:
+                badge("paused", "warn")
+            if figures["is_full"]:
+                badge("full", "bad")
 
 
 class Menu:

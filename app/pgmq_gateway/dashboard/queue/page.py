@@ -13,6 +13,7 @@ from pgmq_gateway.dashboard.queue.charts import Charts
 from pgmq_gateway.dashboard.queue.client import Listed, Queue
 from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
+from pgmq_gateway.dashboard.queue.pausing import Pausing
 from pgmq_gateway.dashboard.queue.sending import Sending
 
 Snapshot = tuple[Row, Listed | Problem]
@@ -38,6 +39,7 @@ class Details:
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show, queue.api.session.pictures, self._picture)
             with ui.element("div").classes("row-of") as self._controls:
+                self._pausing = Pausing(queue, self._refresh.again)
                 self._menu = Menu(queue, self._refresh.again)
                 button("Send message", lambda: self._send(), "primary", "send")
         with ui.element("div").classes("content") as self._content:
@@ -89,6 +91,7 @@ class Details:
             background_tasks.create(self._add_rest(), name="queue")
         self._latest, listed = snapshot
         self._badges.show(self._latest)
+        self._pausing.show(self._latest)
         self._menu.show(self._latest)
         self._figures.show(self._latest, at)
         self._browser.show(listed)

@@ -17,7 +17,7 @@ from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page, queue_address
 from pgmq_gateway.dashboard.parts.widgets import button, code, heading, total, words
 from pgmq_gateway.dashboard.queues.creation import Creation
-from pgmq_gateway.dashboard.queues.table import Table, row
+from pgmq_gateway.dashboard.queues.table import COUNTS, Table, row
 
 HISTORY = timedelta(seconds=POINTS * STEP_SECONDS)
 # The lint checks every permission of every queue: too expensive for each update.
@@ -137,7 +137,7 @@ class Overview:
 class Totals:
     """Sums over all queues."""
 
-    NAMES = ("Queues", "Messages", "Visible", "Delayed", "In flight", "Oldest", "In/s", "Out/s")
+    NAMES = ("Queues", "Messages", "Visible", "Delayed", "In flight", "Parked", "Oldest", "In/s", "Out/s")
 
     def __init__(self) -> None:
         with ui.element("dl").classes("totals"):
@@ -145,7 +145,7 @@ class Totals:
 
     def show(self, rows: Sequence[Row]) -> None:
         exact = all(row["exact"] for row in rows)
-        sums = {name: sum(row[name] or 0 for row in rows) for name in ("messages", "visible", "delayed", "in_flight")}
+        sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTS}
         oldest = max((row["oldest_seconds"] for row in rows if row["oldest_seconds"] is not None), default=None)
         texts = [
             quantities.count(len(rows)),

@@ -9,6 +9,7 @@ from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.rates import HEIGHT_PX, WIDTH_PX, Rates
 
 ROWS_PER_PAGE = 50
+COUNTS = ("messages", "visible", "delayed", "in_flight", "parked")
 
 # Name, title, kind of value, class of the cells.
 COLUMNS = (
@@ -19,6 +20,7 @@ COLUMNS = (
     ("visible", "Visible", "number", ""),
     ("delayed", "Delayed", "number", "wide"),
     ("in_flight", "In flight", "number", "medium"),
+    ("parked", "Parked", "number", "wide"),
     ("oldest_seconds", "Oldest", "number", ""),
     ("in_rate", "In/s", "number", "wide rate"),
     ("out_rate", "Out/s", "number", "wide rate"),
@@ -58,15 +60,12 @@ def row(queue: Row, rates: Rates, now: float) -> Row:
     """A row of the table: the values to sort by, and in `words` the texts to show."""
     rate_in, rate_out = rates.now(queue["queue_name"]) or (None, None)
     shown = {
-        **{
-            name: quantities.count(queue[name], exact=queue["exact"])
-            for name in ("messages", "visible", "delayed", "in_flight")
-        },
+        **{name: quantities.count(queue[name], exact=queue["exact"]) for name in COUNTS},
         "oldest_seconds": quantities.age(queue["oldest_seconds"]),
         "in_rate": quantities.rate(rate_in),
         "out_rate": quantities.rate(rate_out),
     }
-    kept = ("queue_name", "queue_type", "rls", "exact", "messages", "visible", "delayed", "in_flight", "oldest_seconds")
+    kept = ("queue_name", "queue_type", "rls", "paused", "is_full", "exact", *COUNTS, "oldest_seconds")
     lines: Mapping[str, str] = rates.lines(queue["queue_name"], now)
     values = {name: queue[name] for name in kept}
     return {**values, "in_rate": rate_in, "out_rate": rate_out, "words": shown, "lines": lines}

@@ -14,6 +14,8 @@ export default {
         <q-td :props="props">
           <template v-if="props.col.name === 'queue_name'">
             <a :href="'/queues/' + encodeURIComponent(props.value)">{{ props.value }}</a>
+            <span v-if="props.row.paused" class="mark badge warn">paused</span>
+            <span v-if="props.row.is_full" class="mark badge bad">full</span>
             <span class="narrow badge">{{ props.row.queue_type }}</span>
             <span v-if="!props.row.rls" class="narrow badge warn">no RLS</span>
           </template>
