@@ -15,6 +15,7 @@ from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
 from pgmq_gateway.dashboard.queue.pausing import Pausing
 from pgmq_gateway.dashboard.queue.sending import Sending
+from pgmq_gateway.dashboard.queue.settings import edit_settings
 
 Snapshot = tuple[Row, Listed | Problem]
 
@@ -39,6 +40,7 @@ class Details:
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show, queue.api.session.pictures, self._picture)
             with ui.element("div").classes("row-of") as self._controls:
+                button("Settings", lambda: edit_settings(queue, self._refresh.again), icon="tune")
                 self._pausing = Pausing(queue, self._refresh.again)
                 self._menu = Menu(queue, self._refresh.again)
                 button("Send message", lambda: self._send(), "primary", "send")
