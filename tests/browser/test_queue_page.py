@@ -301,6 +301,104 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await expect(desk.locator(".q-notification").get_by_text("No message matches the filter.")).to_be_visible()
 
 
+async def test_settings_are_changed_and_refused_beside_their_field(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    def stored() -> list[tuple[Any, ...]]:
+        columns = "lease_seconds, max_receives, dead_letter_queue, backoff, group_limit, deduplication_by_content"
+        return sql(f"select {columns} from pgmq_settings.queues where queue_name = %s", queue)
+
+    async def select(label: str, option: str) -> None:
+        await dialog.get_by_label(label).click()
+        await desk.get_by_role("option", name=option, exact=True).click()
+
+    sql("select pgmq_admin.create_queue('letters')")
+    sql("select pgmq_admin.set_queue_settings('letters', jsonb_build_object('dead_letter_queue', %s::text))", queue)
+    try:
+        await visit(desk, dashboard, queue)
+        await button(desk, "Settings").click()
+        dialog = desk.get_by_role("dialog", name=f"Settings of {queue}")
+        save, lease = button(dialog, "Save"), dialog.get_by_label("Lease")
+        await expect(save).to_be_disabled()
+        await lease.fill("604801")
+        await expect(
+            dialog.get_by_text("Enter a whole number: 0 to 604,800, or nothing for the default.")
+        ).to_be_visible()
+        await select("Dead-letter queue", "letters")
+        await save.click()
+        await lease.fill("60")
+        await save.click()
+        await expect(dialog.get_by_text("dead messages would return to it. Use a queue whose own")).to_be_visible()
+        assert stored() == []
+        await select("Dead-letter queue", "none: the archive")
+        await select("Back-off", "exponential")
+        await dialog.get_by_label("Group limit").fill("1")
+        await expect(dialog.get_by_role("status")).to_contain_text("Saving builds an index and triggers, and parks")
+        await dialog.get_by_role("switch", name="By content").click()
+        await accessible(desk)
+        await screenshot(desk, "queue-settings-1440-light")
+        # Another user's change: only those of this dialog are sent.
+        sql("select pgmq_admin.set_queue_settings(%s, '{\"max_receives\": 7}')", queue)
+        await save.click()
+        await expect(desk.get_by_text("group limit 1")).to_be_visible()
+        assert stored() == [(60, 7, None, "exponential", 1, True)]
+
+        await button(desk, "Settings").click()
+        await expect(lease).to_have_value("60")
+        await lease.fill("")
+        await select("Back-off", "none (default)")
+        await dialog.get_by_label("Group limit").fill("")
+        await expect(dialog.get_by_role("status")).to_contain_text("Saving makes all parked messages visible at once")
+        await desk.emulate_media(color_scheme="dark")
+        await desk.set_viewport_size({"width": 390, "height": 844})
+        await accessible(desk)
+        await screenshot(desk, "queue-settings-390-dark")
+        await save.click()
+        await expect(desk.get_by_text("group limit 1")).to_have_count(0)
+        assert stored() == [(None, 7, None, None, None, True)]
+    finally:
+        sql("select pgmq_admin.drop_queue('letters')")
+
+
+async def test_the_messages_of_a_group_are_found_and_the_queue_is_paused(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    paused = "select paused from pgmq_settings.queues where queue_name = %s"
+    sql('select pgmq_admin.set_queue_settings(%s, \'{"group_limit": 1, "max_messages": 1}\')', queue)
+    sql("update pgmq_settings.queues set is_full = true where queue_name = %s", queue)
+    send = "select pgmq.send(%s, '1', jsonb_build_object('x-pgmq-group', g)) from unnest(%s::text[]) as g"
+    sql(send, queue, ["a", "b", "b", "a", "b"])
+    await visit(desk, dashboard, queue)
+    await expect(total(desk, "Parked")).to_have_text("3")
+    await button(desk, "Groups").click()
+    groups = desk.get_by_role("dialog", name=f"Groups of {queue}")
+    cells = groups.get_by_role("row").nth(1).get_by_role("cell")
+    await expect(cells).to_have_text(["2", "1", "0", "0", re.compile("[0-9]+[ms]")])
+    await accessible(desk)
+    await screenshot(desk, "queue-groups-1440-light")
+    await groups.get_by_label("Begin with the name").fill("c")
+    await expect(groups.get_by_text("No message has such a group.")).to_be_visible()
+    await groups.get_by_label("Begin with the name").fill("b")
+    await groups.get_by_role("button", name="Show the messages of group b").click()
+    await expect(ids(desk)).to_have_text(["2", "3", "5"])
+    await expect(desk.get_by_label("Group", exact=True)).to_have_value("b")
+    await expect(desk.locator(".messages .state")).to_have_text(["visible", "parked", "parked"])
+
+    await button(desk, "Pause queue").click()
+    dialog = desk.get_by_role("dialog", name=f"Pause {queue}?")
+    await expect(dialog).to_contain_text("Consumers that call pgmq_public or pgmq are not paused.")
+    await button(dialog, "Pause").click()
+    await expect(button(desk, "Resume queue")).to_be_visible()
+    assert sql(paused, queue) == [(True,)]
+    await desk.goto(dashboard.url)
+    row = desk.get_by_role("row").filter(has_text=queue)
+    await expect(row.locator(".mark")).to_have_text(["paused", "full"])
+    await row.get_by_role("link").click()
+    await button(desk, "Resume queue").click()
+    await expect(button(desk, "Pause queue")).to_be_visible()
+    assert sql(paused, queue) == [(None,)]
+
+
 async def test_row_level_security_is_turned_from_the_menu(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql
 ) -> None:

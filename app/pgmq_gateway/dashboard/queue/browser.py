@@ -47,6 +47,11 @@ class Browser:
     def archived(self) -> bool:
         return bool(self._tab.value == TABS[1])
 
+    async def show_group(self, name: str) -> None:
+        """Show the messages of one group that are in the queue."""
+        self._tab.value = TABS[0]
+        await self.filters.show_group(name)
+
     def show(self, answer: Listed | Problem) -> None:
         if isinstance(answer, Problem):
             self._failure.show(answer, "The messages could not be listed.")

@@ -50,6 +50,7 @@ class Filters:
                 before=time_field("Sent before"),
                 min_reads=field("Min. reads", validation=_number_error).props("inputmode=numeric"),
                 max_reads=field("Max. reads", validation=_number_error).props("inputmode=numeric"),
+                group=field("Group"),
             )
 
     def of_archive(self, archived: bool) -> None:
@@ -72,6 +73,15 @@ class Filters:
         self._state.value = ""
         for place in self._texts.values():
             place.value = ""
+        await self._apply()
+
+    async def show_group(self, name: str) -> None:
+        """Filter by a group alone."""
+        if not self._others.visible:
+            self._toggle()
+        self._state.value = ""
+        for member, place in self._texts.items():
+            place.value = name if member == "group" else ""
         await self._apply()
 
     def _toggle(self) -> None:
@@ -101,6 +111,7 @@ class Filters:
             "msg_ids": [int(word) for word in _words(typed["ids"])],
             **_search(typed["contains"]),
             "path": typed["path"],
+            "group": typed["group"],
             "headers_contain": _json(typed["headers"]),
             "sent_after": await instant(typed["after"]),
             "sent_before": await instant(typed["before"]),

@@ -12,6 +12,7 @@ from pgmq_gateway.dashboard.queue.browser import Browser
 from pgmq_gateway.dashboard.queue.charts import Charts
 from pgmq_gateway.dashboard.queue.client import Listed, Queue
 from pgmq_gateway.dashboard.queue.figures import Figures
+from pgmq_gateway.dashboard.queue.groups import Groups
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
 from pgmq_gateway.dashboard.queue.pausing import Pausing
 from pgmq_gateway.dashboard.queue.sending import Sending
@@ -40,6 +41,7 @@ class Details:
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show, queue.api.session.pictures, self._picture)
             with ui.element("div").classes("row-of") as self._controls:
+                self._groups = Groups(queue, lambda name: self._browser.show_group(name))
                 button("Settings", lambda: edit_settings(queue, self._refresh.again), icon="tune")
                 self._pausing = Pausing(queue, self._refresh.again)
                 self._menu = Menu(queue, self._refresh.again)
@@ -93,6 +95,7 @@ class Details:
             background_tasks.create(self._add_rest(), name="queue")
         self._latest, listed = snapshot
         self._badges.show(self._latest)
+        self._groups.show(self._latest)
         self._pausing.show(self._latest)
         self._menu.show(self._latest)
         self._figures.show(self._latest, at)
