@@ -198,6 +198,36 @@ def test_many_messages_are_deleted_and_archived_by_their_ids(resources: httpx.Cl
     assert sql(f"select msg_id from pgmq.a_{queue} order by 1") == [(2,), (4,)]
 
 
+def test_a_body_in_place_of_parameters_does_nothing(
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
+) -> None:
+    (receipt,) = messages(1)
+    before = sql(f"select * from pgmq.q_{queue}")
+    for method, path, content, message, parameters in (
+        ("POST", "purge", '{"max_messages": 1}', "Unknown member max_messages", "max_messages"),
+        ("POST", "purge", "[]", "The body must be a JSON object", "max_messages"),
+        ("POST", "messages/pop", '{"n": 1}', "Unknown member n", "n"),
+        ("POST", "messages/archive?id=in.(1)", '{"message_ids": []}', "Unknown member message_ids", "id"),
+        ("DELETE", "messages?id=in.(1)", '{"message_ids": []}', "Unknown member message_ids", "id"),
+        ("DELETE", "messages/1", '{"receipt": ""}', "Unknown member receipt", "none"),
+        ("DELETE", f"messages/{receipt}", "null", "The body must be a JSON object", "none"),
+        ("POST", f"messages/{receipt}/retry", '{"reason": "x"}', "Unknown member reason", "delay_seconds, reason"),
+        ("POST", f"messages/{receipt}/reject", '{"reason": "x"}', "Unknown member reason", "reason"),
+        ("POST", f"messages/{receipt}/extend", '{"n": 5}', "Unknown member n", "sleep_seconds"),
+    ):
+        answer = resources.request(method, f"/queues/{queue}/{path}", content=content)
+        assert answer.json() == {
+            "code": "PGRST102",
+            "details": None,
+            "hint": f"Send no body. Allowed parameters: {parameters}.",
+            "message": message,
+        }
+    garbage = resources.post(f"/queues/{queue}/messages/{receipt}/archive", content=b"garbage{")
+    assert code(garbage) == (400, "PGRST102")
+    assert sql(f"select * from pgmq.q_{queue}") == before
+    assert resources.post(f"/queues/{queue}/messages/{receipt}/archive", content=b"{}").text == "true"
+
+
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "messages"), ("POST", "messages/archive")])
 def test_a_delete_without_a_list_of_ids_deletes_nothing(
     resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], method: str, path: str, sql: Sql

@@ -67,7 +67,7 @@ class Resources:
         if route.batches:
             function, arguments = read_messages(await request.body(), given, route.batches)
             return Resource(address, function, arguments)
-        if route.members:
+        if route.method != "GET":
             given = {**given, **_members(await request.body(), route)}
         return Resource(address, route.function, as_json(given))
 
@@ -147,7 +147,9 @@ def _members(body: bytes, route: Route) -> Mapping[str, str]:
 
 
 def _known(route: Route) -> str:
-    return f"Allowed members: {', '.join(route.members)}."
+    if route.members:
+        return f"Allowed members: {', '.join(route.members)}."
+    return f"Send no body. Allowed parameters: {', '.join(route.parameters) or 'none'}."
 
 
 def _text(value: str) -> str:
