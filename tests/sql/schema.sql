@@ -639,7 +639,7 @@ COMMENT ON FUNCTION pgmq_admin.list_grants(queue_name text) IS 'What each role t
 
 CREATE FUNCTION pgmq_admin.list_groups(queue_name text, from_group text DEFAULT ''::text, max_groups integer DEFAULT 50) RETURNS TABLE(group_name text, parked bigint, visible bigint, delayed bigint, in_flight bigint, oldest_seconds double precision)
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     message_table constant text := pgmq_gateway.message_table(queue_name, 'q');

@@ -17,7 +17,7 @@ returns table (
 )
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $groups$
 declare
     message_table constant text := pgmq_gateway.message_table(queue_name, 'q');
