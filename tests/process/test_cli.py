@@ -128,7 +128,7 @@ def test_u2_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str],
     kept = typed("n", "queue", "purge", queue, *data)
     assert (kept.returncode, kept.stdout, kept.stderr) == (1, "", f"Delete all messages of queue {queue}? [y/N] ")
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(1,)]
-    assert typed("y", "queue", "purge", queue, *data).stdout == "deleted 1 messages\n"
+    assert typed("y", "queue", "purge", queue, *data).stdout == "deleted 1 message\n"
     assert typed("y", "queue", "drop", queue, *data).stdout == f"dropped queue {queue}\n"
     assert sql("select 1 from pgmq.meta where queue_name = %s", queue) == []
 

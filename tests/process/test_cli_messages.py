@@ -43,11 +43,12 @@ def queue_command(
 
 
 def test_messages_are_sent_read_and_acknowledged_in_pipes(queue_command: Command, queue: str, sql: Sql) -> None:
-    lines = '{"n": 1.10}\n\n["\N{SNOWMAN}", null]\n"three"\n'
+    # U+2028 ends a line for some programs.
+    lines = '{"n": 1.10}\n\n["\N{SNOWMAN}\N{LINE SEPARATOR}", null]\n"three"\n'
     assert queue_command("send", stdin=lines) == "1\n2\n3\n"
     assert queue_command("send", "4", "null", "--delay", "600", "--headers", '{"a": 1}') == "4\n5\n"
     read = queue_command("read", "-n", "2", "--lease", "600")
-    rows = [json.loads(line) for line in read.splitlines()]
+    rows = [json.loads(line) for line in read.split("\n")[:-1]]
     assert [(row["msg_id"], row["queue_name"], row["read_ct"]) for row in rows] == [(1, queue, 1), (2, queue, 1)]
     assert '{"n": 1.10}' in read
     acked = queue_command("ack", stdin=read)
@@ -106,11 +107,15 @@ def test_dead_letters_and_settings(queue_command: Command, queue: str, sql: Sql)
         assert "visible" in queue_command("peek", queue=dead)
         peeked = json.loads(queue_command("peek", "--json", "--after", "1", queue=dead))
         assert [(row["msg_id"], row["message"], row["state"]) for row in peeked] == [(2, 2, "visible")]
-        assert queue_command("redrive", "--max", "1", queue=dead) == "moved 1 messages\n"
-        assert queue_command("redrive", "--to", queue, "--per-second", "10", queue=dead) == "moved 1 messages\n"
+        assert queue_command("redrive", "--max", "1", queue=dead) == "moved 1 message\n"
+        assert queue_command("redrive", "--to", queue, "--per-second", "10", queue=dead) == "moved 1 message\n"
         assert queue_command("peek", queue=dead) == f"no messages in queue {dead}\n"
         sql("select pgmq.archive(%s, 3)", queue)
-        assert queue_command("replay") == "sent 1 messages\n"
+        assert queue_command("replay") == "sent 1 message\n"
+        # A time that Python does not have.
+        sql(f"update pgmq.q_{queue} set vt = 'infinity', enqueued_at = '97000-01-01Z', message = '1.10'")
+        assert json.loads(queue_command("peek", "--json"))[0]["vt"] == "infinity"
+        assert "1.10" in queue_command("peek")
         assert sql(f"select count(*) from pgmq.q_{queue}") == [(3,)]
     finally:
         sql("select pgmq_admin.drop_queue(%s)", dead)
@@ -122,6 +127,12 @@ MISTAKES: tuple[tuple[str, tuple[str, ...], bytes, int, str], ...] = (
     ("send", ("1", "--at", "soon-ish"), b"", 1, "soon-ish"),
     ("ack", ("1.1",), b"", 1, 'receipt "1.1" is malformed: Use the receipt of a message as read() returned it.'),
     ("ack", (), b'{"msg_id": 1}', 2, '{"msg_id": 1} is not a line of queue read'),
+    ("ack", (), b'{"receipt": null}', 2, "a message of queue pop has no receipt: it is deleted already"),
+    ("send", ("1", "2", "--deduplication-id", "a"), b"", 2, "--deduplication-id is for one message, not 2"),
+    ("send", ("1", "--delay", "-1"), b"", 2, "-1 is not in the range 0<=x<=31536000"),
+    ("read", ("--lease", "-1"), b"", 2, "-1 is not in the range 0<=x<=604800"),
+    ("read", ("-n", "10001"), b"", 2, "10001 is not in the range 1<=x<=10000"),
+    ("settings", ("paused=true", "paused=false"), b"", 2, "a setting is given twice"),
     ("settle", (), b"delete 1.1.1", 2, "delete 1.1.1 is not a line such as ack RECEIPT"),
     ("settle", (), b"ack 1.1.1 5", 2, "ack 1.1.1 5 is not a line such as ack RECEIPT"),
     ("settings", ("paused",), b"", 2, "paused is not SETTING=VALUE"),
@@ -143,6 +154,8 @@ def test_commands_end_with_their_status(directory: DataDirectory, queue: str, sq
         return process.returncode, process.stdout, process.stderr
 
     assert ended("ack", queue, "7.1.5") == (1, "7.1.5 gone\n", "")
+    unknown = 'pgmq-gateway: relation "pgmq.q_nope" does not exist: pgmq-gateway queue list lists all queues.\n'
+    assert ended("peek", "nope") == (1, "", unknown)
     assert ended("send", queue, "{") == (
         2, "", "pgmq-gateway: { is not JSON: a string needs quotes: '\"…\"' (see --help)\n"
     )  # fmt: skip

@@ -7,19 +7,27 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, rows, value
+from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_table, rows, value
 from pgmq_gateway.cli.stdin import lines_of_stdin
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
 
-Number = Annotated[int, typer.Option("--number", "-n", min=1, help="Maximum number of messages.")]
+Number = Annotated[int, typer.Option("--number", "-n", min=1, max=10000, help="Maximum number of messages.")]
 MaxMessages = Annotated[int, typer.Option("--max", min=1, max=10000, help="Maximum number of messages.")]
 PerSecond = Annotated[
     float | None, typer.Option(help="Messages that become visible each second. Default: all at once.")
 ]
-Filter = Annotated[str, typer.Option(metavar="JSON", help="Conditions, as of pgmq_admin.list_messages.")]
+Filter = Annotated[str, typer.Option("--filter", metavar="JSON", help="Conditions, as of pgmq_admin.list_messages.")]
 
 PEEKED = ("Id", "State", "Reads", "Sent", "Message")
 MAX_SHOWN_CHARACTERS = 100
+# Times as text: Postgres knows more of them than Python.
+PEEK = """
+    select
+        to_json(m)::text as line, msg_id::text, replace(state, '_', ' ') as state, read_ct::text,
+        to_char(enqueued_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as sent,
+        coalesce(message::text, 'null') as message
+    from pgmq_api.peek($1, $2, $3) as m
+"""
 
 
 def send(
@@ -27,7 +35,9 @@ def send(
     messages: Annotated[
         list[str] | None, typer.Argument(metavar="[JSON]...", help="Messages. Default: the lines of stdin.")
     ] = None,
-    delay: Annotated[int | None, typer.Option(metavar="SECONDS", help="Delay until they become visible.")] = None,
+    delay: Annotated[
+        int | None, typer.Option(metavar="SECONDS", min=0, max=31536000, help="Delay until they become visible.")
+    ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="Time at which they become visible.")] = None,
     expires: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time after which they are not delivered.")
@@ -35,7 +45,7 @@ def send(
     headers: Annotated[str | None, typer.Option(metavar="JSON", help="Headers: a JSON object.")] = None,
     group: Annotated[str | None, typer.Option(metavar="TEXT", help="Group, in a queue with a group_limit.")] = None,
     deduplication_id: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A message with the same one is stored once.")
+        str | None, typer.Option(metavar="TEXT", help="A message with the same one is stored once. For one message.")
     ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
@@ -58,9 +68,10 @@ def send(
     given = {option: json.dumps(one) for option, one in options.items() if one is not None}
     if headers is not None:
         given["headers"] = _checked(headers)
-    entries = ", ".join(
-        _members({"message": _checked(message), **given}) for message in messages or lines_of_stdin("a message")
-    )
+    bodies = messages or lines_of_stdin("a message")
+    if deduplication_id is not None and len(bodies) > 1:
+        raise UsageError(f"--deduplication-id is for one message, not {len(bodies)}")
+    entries = ", ".join(_members({"message": _checked(body), **given}) for body in bodies)
     sql = "select msg_id from pgmq_api.send_entries($1, $2::text::jsonb) order by entry"
     for row in rows(db_uri, data_dir, "queue send", sql, name, f"[{entries}]"):
         print(row["msg_id"])
@@ -84,7 +95,12 @@ def read(
     number: Number = 1,
     lease: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", help="How long others do not receive them. Default: the queue's settings."),
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=604800,
+            help="How long others do not receive them. Default: the queue's settings.",
+        ),
     ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
@@ -121,24 +137,19 @@ def peek(
     as_json: AsJson = False,
 ) -> None:
     """Show messages in any state, without reading them. The table has the beginning of each message."""
-    found = rows(db_uri, data_dir, "queue peek", "select * from pgmq_api.peek($1, $2, $3)", name, number, after)
+    found = rows(db_uri, data_dir, "queue peek", PEEK, name, number, after)
     if as_json:
-        print_json([{**row, **{column: _decoded(row[column]) for column in ("message", "headers")}} for row in found])
+        print("[" + ",\n ".join(row["line"] for row in found) + "]")
     elif found:
         print_table([PEEKED, *map(_peeked, found)], numbers=(0, 2))
     else:
         print(f"no messages in queue {name}" + (f" after {after}" if after else ""))
 
 
-def _decoded(text: str | None) -> object:
-    return None if text is None else json.loads(text)
-
-
 def _peeked(row: Mapping[str, Any]) -> tuple[str, ...]:
-    message = "null" if row["message"] is None else row["message"]
+    message = row["message"]
     shown = message if len(message) <= MAX_SHOWN_CHARACTERS else f"{message[: MAX_SHOWN_CHARACTERS - 1]}…"
-    sent = f"{row['enqueued_at']:%Y-%m-%d %H:%M:%S %Z}"
-    return str(row["msg_id"]), row["state"].replace("_", " "), str(row["read_ct"]), sent, shown
+    return row["msg_id"], row["state"], row["read_ct"], row["sent"], shown
 
 
 def redrive(
@@ -148,33 +159,39 @@ def redrive(
     ] = None,
     max_messages: MaxMessages = 100,
     per_second: PerSecond = None,
-    filter_: Annotated[str, typer.Option("--filter", metavar="JSON", help=Filter.__metadata__[0].help)] = "{}",
+    filter_: Filter = "{}",
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
     """Return dead letters to their queues, oldest first. NAME is the dead-letter queue."""
-    sql = "select * from pgmq_api.redrive($1, $2, $3, $4, $5::text::jsonb)"
+    sql = "select moved, skipped from pgmq_api.redrive($1, $2, $3, $4, $5::text::jsonb)"
     arguments = (name, to, max_messages, per_second, _checked(filter_))
     (row,) = rows(db_uri, data_dir, "queue redrive", sql, *arguments)
     skipped = f", skipped {row['skipped']:,} that have no queue to return to" if row["skipped"] else ""
-    print(f"moved {row['moved']:,} messages{skipped}")
+    print(f"moved {counted(row['moved'])}{skipped}")
 
 
 def replay(
     name: QueueName,
     max_messages: MaxMessages = 100,
     per_second: PerSecond = None,
-    filter_: Annotated[str, typer.Option("--filter", metavar="JSON", help=Filter.__metadata__[0].help)] = "{}",
+    filter_: Filter = "{}",
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Send archived messages again, oldest first. The archive is kept."""
+    """Send archived messages again, oldest first. The archive is kept.
+
+    Repeated, it sends the same messages again. For more than --max use other conditions each time:
+
+    \b
+        pgmq-gateway queue replay tasks --filter '{"sent_after": "2026-01-31T12:00:00Z"}'
+    """
     sql = "select sent from pgmq_api.replay($1, $2, $3, $4::text::jsonb)"
     sent = value(db_uri, data_dir, "queue replay", sql, name, max_messages, per_second, _checked(filter_))
-    print(f"sent {sent:,} messages")
+    print(f"sent {counted(sent)}")
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "send": send,
     "read": read,
     "pop": pop,

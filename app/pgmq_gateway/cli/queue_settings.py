@@ -1,20 +1,20 @@
 """The command `queue settings`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, value
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri
+from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
 
 
 def settings(
     name: QueueName,
     changes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SETTING=VALUE]...", help="Settings to change; null restores a default."),
+        typer.Argument(metavar="[SETTING=VALUE]...", help="Settings to change; null restores a default, true is JSON."),
     ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
@@ -29,14 +29,21 @@ def settings(
     """
     if changes:
         sql = "select pgmq_admin.set_queue_settings($1, $2::text::jsonb)"
-        text = value(db_uri, data_dir, "queue settings", sql, name, json.dumps(dict(map(_change, changes))))
+        text = value(db_uri, data_dir, "queue settings", sql, name, json.dumps(_changed(changes)))
     else:
         text = value(db_uri, data_dir, "queue settings", "select pgmq_admin.queue_settings($1)", name)
     found = json.loads(text)
     if as_json:
         print_json(found)
     else:
-        print_table([(setting, _shown(one)) for setting, one in found.items()])
+        print_table([(setting, _shown(one)) for setting, one in sorted(found.items())])
+
+
+def _changed(texts: list[str]) -> dict[str, object]:
+    changes = dict(map(_change, texts))
+    if len(changes) < len(texts):
+        raise UsageError("a setting is given twice")
+    return changes
 
 
 def _change(text: str) -> tuple[str, object]:
@@ -53,4 +60,4 @@ def _shown(setting: object) -> str:
     return setting if isinstance(setting, str) else json.dumps(setting)
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"settings": settings}
+COMMANDS: dict[str, Callable[..., None]] = {"settings": settings}

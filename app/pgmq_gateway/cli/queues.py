@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pgmq_gateway.cli import messages, queue_settings, receipts
-from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, rows, value
+from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_json, print_table, rows, value
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command
 from pgmq_gateway.queue_functions import OPERATIONS
 
@@ -129,7 +129,8 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Delete all messages of a queue, including those in flight. The archive is kept."""
     confirm(f"Delete all messages of queue {name}?", yes=yes)
-    print(f"deleted {value(db_uri, data_dir, 'queue purge', 'select pgmq_admin.purge_queue($1)', name):,} messages")
+    deleted = value(db_uri, data_dir, "queue purge", "select pgmq_admin.purge_queue($1)", name)
+    print(f"deleted {counted(deleted)}")
 
 
 @queue.command("drop")
@@ -160,6 +161,5 @@ def revoke_command(
     print(f"revoked {', '.join(operations)} on queue {name} from {role}")
 
 
-for commands in (messages.COMMANDS, receipts.COMMANDS, queue_settings.COMMANDS):
-    for name, command in commands.items():
-        queue.command(name)(command)
+for _name, _command in (messages.COMMANDS | receipts.COMMANDS | queue_settings.COMMANDS).items():
+    queue.command(_name)(_command)

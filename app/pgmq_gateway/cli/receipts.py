@@ -48,7 +48,9 @@ def retry(
     receipts: Receipts = None,
     delay: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", help="Until they are visible again. Default: the back-off of the queue."),
+        typer.Option(
+            metavar="SECONDS", min=0, max=31536000, help="Until they are visible again. Default: the queue's back-off."
+        ),
     ] = None,
     reason: Reason = None,
     db_uri: OwnerUri = None,
@@ -83,7 +85,8 @@ def extend(
     name: QueueName,
     receipts: Receipts = None,
     lease: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="From now; 0 ends it. Default: the queue's settings.")
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, max=604800, help="From now; 0 ends it. Default: the queue's settings."),
     ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
@@ -132,9 +135,12 @@ def _receipt(text: str) -> str:
     if not text.startswith("{"):
         return text
     try:
-        return str(json.loads(text)["receipt"])
+        receipt = json.loads(text)["receipt"]
     except (ValueError, LookupError):
         raise UsageError(f"{text[:100]} is not a line of queue read") from None
+    if not isinstance(receipt, str):
+        raise UsageError("a message of queue pop has no receipt: it is deleted already")
+    return receipt
 
 
 def _entry(receipt: str, **members: object) -> object:
@@ -161,7 +167,7 @@ def _settle(
         raise typer.Exit(1)
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "ack": ack,
     "retry": retry,
     "reject": reject,

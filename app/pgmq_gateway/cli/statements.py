@@ -38,6 +38,10 @@ def value(
     return only
 
 
+def counted(number: int) -> str:
+    return f"{number:,} message{'' if number == 1 else 's'}"
+
+
 def print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2, ensure_ascii=False))
 

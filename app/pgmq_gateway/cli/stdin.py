@@ -10,6 +10,7 @@ def lines_of_stdin(what: str) -> list[str]:
     if sys.stdin.isatty():
         raise UsageError(f"{what} is missing: name it, or pipe one on each line")
     try:
-        return [line.strip() for line in sys.stdin.buffer.read().decode().splitlines() if line.strip()]
+        # Not splitlines(): JSON can contain other ends of lines, such as U+2028.
+        return [line.strip() for line in sys.stdin.buffer.read().decode().split("\n") if line.strip()]
     except UnicodeDecodeError:
         raise UsageError("stdin is not UTF-8") from None

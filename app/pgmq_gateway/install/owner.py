@@ -66,7 +66,10 @@ async def owner(
         async with running(directory, purpose, progress) as postgres, _connected(postgres.uri()) as connection:
             yield connection
     except asyncpg.PostgresError as error:
-        more = "".join(f" {part}" for part in (error.detail, error.hint) if part)
+        # Hints of SQL name functions of SQL.
+        unknown = isinstance(error, asyncpg.UndefinedTableError)
+        hint = "pgmq-gateway queue list lists all queues." if unknown else error.hint
+        more = "".join(f" {part}" for part in (error.detail, hint) if part)
         raise OwnerError(f"{error.message or error}{':' if more else ''}{more}") from None
     except (OSError, asyncpg.InterfaceError, ValueError) as error:
         raise OwnerError(f"cannot connect to the database: {error}") from None
