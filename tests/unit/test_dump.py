@@ -11,7 +11,7 @@ from pgmq_gateway.settings.dump import dump, masked
 from pgmq_gateway.settings.model import EMPTY_ALLOWED, FIELDS, MASK, Settings
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-INTERNAL_SCHEMAS = {"pgmq_gateway", "pg_catalog", "information_schema"}  # never exposed
+INTERNAL_SCHEMAS = {"pgmq_gateway", "pgmq_settings", "pg_catalog", "information_schema"}  # never exposed
 NAMES = st.lists(TEXTS.filter(lambda text: "," not in text and text == text.strip()), min_size=1).map(tuple)
 
 
