@@ -1571,9 +1571,8 @@ CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::te
 declare
     source constant text := pgmq.format_table_name(queue_name, 'q');
     target constant text := pgmq.format_table_name(to_queue, 'q');
+    present constant timestamptz := clock_timestamp();
     letters record;
-    batch record;
-    count integer;
 begin
     perform pgmq_settings.check_redrive(max_messages, per_second, filter);
     if target = source then
@@ -1584,25 +1583,16 @@ begin
         -- Raises for a queue that does not exist.
         execute format('select from pgmq.%I limit 0', target);
     end if;
-    letters := pgmq_settings.letters(source, target, max_messages, per_second, filter);
-    perform pgmq_settings.lock_groups_of(source, letters.ids, source || array(
-        select distinct t from pg_catalog.unnest(letters.targets) as t order by t));
-    moved := 0;
+    letters := pgmq_settings.letters(source, target, max_messages, present, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
     skipped := letters.skipped;
-    for batch in
-        select l.target, array_agg(l.id order by l.id) as ids, array_agg(l.vt order by l.id) as times
-        from unnest(letters.ids, letters.targets, letters.times) as l (id, target, vt)
-        group by l.target order by l.target
-    loop
-        execute pgmq_settings.redrive_statement(source, batch.target) into count using batch.ids, batch.times;
-        moved := moved + count;
-        last_visible_at := greatest(last_visible_at, batch.times[cardinality(batch.times)]);
-    end loop;
+    select m.moved, m.last_visible_at into moved, last_visible_at
+    from pgmq_settings.move_letters(source, letters.ids, letters.targets, per_second, present) as m;
     return next;
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are those without such a queue. per_second: spreads the times at which they become visible. Repeat until it moves none.';
+COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is still their dead_letter_queue; others are skipped. per_second: spreads the times at which they become visible. Repeat until it moves none.';
 
 CREATE FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
@@ -6765,8 +6755,8 @@ begin
     if max_messages is null or max_messages not between 1 and 10000 then
         raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Repeat the call until it moves none.';
-    elsif not (per_second > 0 and per_second <= 1e6) then
-        raise exception 'per_second is %, but must be above 0 and at most 1000000', per_second using
+    elsif per_second not between 0.001 and 1e6 then
+        raise exception 'per_second is %, but must be between 0.001 and 1000000', per_second using
             errcode = 'invalid_parameter_value', hint = 'Leave it out to make all messages visible at once.';
     elsif filter ? 'state' then
         raise exception 'the filter cannot have a state here' using
@@ -7411,32 +7401,35 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) RETURNS record
+CREATE FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, present timestamp with time zone, filter jsonb, OUT ids bigint[], OUT targets text[], OUT skipped integer) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    present constant timestamptz := clock_timestamp();
     letters constant text := format(
         $query$
         select l.msg_id, l.target
         from (
-            select q.msg_id, q.vt, coalesce($3, %s) as target from pgmq.%I as q where q.vt <= $2 and %s
+            select q.msg_id, coalesce($3, %s) as target from pgmq.%I as q where q.vt <= $2 and q.msg_id <= $6 and %s
         ) as l
-        where ((l.target <> $4 and to_regclass('pgmq.' || quote_ident(l.target)) is not null) is true) = $7
+        where coalesce(l.target = any ($4), false) = $7
         order by l.msg_id
         limit $5
         $query$,
         pgmq_settings.origin_expression(), source, pgmq_settings.filter_condition(filter));
+    movable constant text[] := case when target is not null then array[target] else array(
+        select s.queue_table from pgmq_settings.settings as s where lower('q_' || s.dead_letter_queue) = source) end;
+    last bigint := 9223372036854775807;
 begin
     execute
-        'select coalesce(array_agg(l.msg_id order by l.place), ''{}''), '
-        'coalesce(array_agg(l.target order by l.place), ''{}''), '
-        'coalesce(array_agg($2 + make_interval(secs => coalesce((l.place - 1) / $6, 0)) order by l.place), ''{}'') '
-        'from (select *, row_number() over (order by msg_id) as place from (' || letters || ') as x) as l'
-    into ids, targets, times using filter, present, target, source, max_messages, per_second, true;
+        'select coalesce(array_agg(l.msg_id order by l.msg_id), ''{}''), '
+        'coalesce(array_agg(l.target order by l.msg_id), ''{}'') from (' || letters || ') as l'
+    into ids, targets using filter, present, target, movable, max_messages, last, true;
+    if cardinality(ids) = max_messages then
+        last := ids[max_messages];
+    end if;
     execute 'select count(*) from (' || letters || ') as l'
-    into skipped using filter, present, target, source, max_messages, per_second, false;
+    into skipped using filter, present, target, movable, max_messages, last, false;
 end;
 $_$;
 
@@ -7588,12 +7581,24 @@ CREATE FUNCTION pgmq_settings.message_states(present text) RETURNS TABLE(state t
         ('parked', 'q.vt = ''infinity''');
 $$;
 
+CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+begin
+    execute pgmq_settings.redrive_statement(source, targets)
+    into moved, last_visible_at using ids, targets, present, per_second;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.origin_expression() RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select $sql$'q_' || lower(left(case jsonb_typeof(q.headers -> 'x-pgmq-dead' -> 'queue')
-        when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end, 60))$sql$;
+    select $sql$'q_' || lower(case jsonb_typeof(q.headers -> 'x-pgmq-dead' -> 'queue')
+        when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end)$sql$;
 $_$;
 
 CREATE FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) RETURNS text[]
@@ -7808,29 +7813,32 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.redrive_statement(source text, target text) RETURNS text
+CREATE FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     select format(
         $query$
         with gone as (
-            delete from pgmq.%1$I as q where q.msg_id = any ($1) returning q.msg_id, q.message, q.headers
-        ), sent as (
-            insert into pgmq.%2$I (vt, message, headers)
+            delete from pgmq.%I as q where q.msg_id = any ($1) and q.vt <= $3
+            returning q.msg_id, q.message, pgmq_settings.headers_object(q.headers) as headers
+        ), moved as (
             select
-                w.vt, g.message,
-                pgmq_settings.headers_object(g.headers) - array['x-pgmq-dead', 'x-pgmq-dead-failed']
+                g.msg_id, w.target, g.message, $3 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
+                g.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed']
                     || jsonb_build_object('x-pgmq-redrives', case jsonb_typeof(g.headers -> 'x-pgmq-redrives')
-                        when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end)
+                        when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end) as headers
             from gone as g
-            join unnest($1, $2) as w (msg_id, vt) on w.msg_id = g.msg_id
-            order by g.msg_id
-            returning msg_id
-        )
-        select count(*)::integer from sent
+            join unnest($1, $2) with ordinality as w (msg_id, target, place) on w.msg_id = g.msg_id
+        )%s
+        select count(*)::integer, max(m.vt) from moved as m
         $query$,
-        source, target);
+        source,
+        string_agg(format(
+            ', %I as (insert into pgmq.%1$I (vt, message, headers) '
+            'select m.vt, m.message, m.headers from moved as m where m.target = %1$L order by m.msg_id)',
+            t), '' order by t))
+    from (select distinct u.t from unnest(targets) as u (t)) as d;
 $_$;
 
 CREATE FUNCTION pgmq_settings.refuse_group_change() RETURNS trigger
@@ -9502,10 +9510,10 @@ GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.keep_parked() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, per_second double precision, filter jsonb, OUT ids bigint[], OUT targets text[], OUT times timestamp with time zone[], OUT skipped integer) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, present timestamp with time zone, filter jsonb, OUT ids bigint[], OUT targets text[], OUT skipped integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, present timestamp with time zone, filter jsonb, OUT ids bigint[], OUT targets text[], OUT skipped integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, present timestamp with time zone, filter jsonb, OUT ids bigint[], OUT targets text[], OUT skipped integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.letters(source text, target text, max_messages integer, present timestamp with time zone, filter jsonb, OUT ids bigint[], OUT targets text[], OUT skipped integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.limit_groups(queue_table text, group_limit integer) FROM PUBLIC;
 
@@ -9542,6 +9550,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.message_states(present text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.origin_expression() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO anon;
@@ -9592,10 +9605,10 @@ GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, i
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, target text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.refuse_group_change() FROM PUBLIC;
 

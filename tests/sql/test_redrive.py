@@ -1,15 +1,18 @@
 """Redrive, replay, and what pgmq_api shows of queues."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from psycopg import errors
 
 from tests.databases import Sql
 from tests.sql.conftest import as_role
 from tests.sql.leases import prepare, read, send
+from tests.waiting import until
 
-QUEUES = ("jobs", "other", "dead")
+QUEUES = ("jobs", "other", "dead", "secret")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +83,8 @@ def test_96_redrive_to_one_queue_with_rate_and_filter(db: Sql) -> None:
 def test_97_where_one_target_is_refused_nothing_is_moved(db: Sql, worker: str) -> None:
     bury(db, "jobs", 1)
     bury(db, "other", 2)
-    db("select pgmq_admin.grant_queue('dead', %s, '{read,delete}'), pgmq_admin.grant_queue('jobs', %s, '{send}')",
-       worker, worker)  # fmt: skip
+    db("select pgmq_admin.grant_queue('dead', %s, '{read,delete}'), pgmq_admin.grant_queue('jobs', %s, '{send}'),"
+       " pgmq_admin.grant_queue('other', %s, '{read}')", worker, worker, worker)  # fmt: skip
     with pytest.raises(errors.InsufficientPrivilege, match="q_other"):
         as_role(db, worker, "select * from pgmq_api.redrive('dead')")
     assert (messages(db, "jobs"), messages(db, "dead")) == ([], [1, 2])
@@ -110,6 +113,44 @@ def test_messages_in_flight_are_not_redriven(db: Sql) -> None:
     assert messages(db, "dead") == [1]
 
 
+def test_a_dead_letter_that_is_read_meanwhile_is_not_redriven(db: Sql, installed: str) -> None:
+    bury(db, "jobs", 1, 2)
+    with psycopg.connect(installed) as consumer, ThreadPoolExecutor(1) as pool:
+        ((receipt,),) = consumer.execute("select receipt from pgmq_api.read('dead', 600)").fetchall()
+        moved = pool.submit(db, "select moved from pgmq_api.redrive('dead')")
+        until(lambda: consumer.execute(
+            "select from pg_stat_activity where %s = any(pg_blocking_pids(pid))", (consumer.info.backend_pid,)
+        ).fetchall())  # fmt: skip
+        consumer.commit()
+        assert moved.result() == [(1,)]
+    assert (messages(db, "jobs"), messages(db, "dead")) == ([2], [1])
+    assert db("select pgmq_api.ack('dead', %s)", receipt) == [("acked",)]
+
+
+def test_a_forged_dead_letter_reaches_no_other_queue(db: Sql) -> None:
+    """A role that can send to the dead-letter queue names a queue to which it cannot send."""
+    send(db, "dead", "forged", headers={"x-pgmq-dead": {"queue": "secret"}})
+    for secret in ({}, {"dead_letter_queue": "jobs"}):
+        db("select pgmq_admin.set_queue_settings('secret', %s)", json.dumps(secret))
+        assert db("select moved, skipped from pgmq_api.redrive('dead')") == [(0, 1)]
+    assert messages(db, "secret") == []
+
+
+def test_skipped_letters_are_those_before_the_last_that_was_moved(db: Sql, worker: str) -> None:
+    send(db, "dead", "a", "b", "c")
+    bury(db, "jobs", 1)
+    send(db, "dead", "d")
+    # A queue on which the caller has no privileges.
+    bury(db, "other", 2)
+    bury(db, "jobs", 3)
+    db("select pgmq_admin.grant_queue('dead', %s, '{read,delete}'), pgmq_admin.grant_queue('jobs', %s, '{send}')",
+       worker, worker)  # fmt: skip
+    redrive = "select moved, skipped from pgmq_api.redrive('dead', max_messages => %s)"
+    assert as_role(db, worker, redrive, 1) == [(1, 1)]
+    assert as_role(db, worker, redrive, 10) == [(1, 5)]
+    assert messages(db, "dead") == ["a", "b", "c", "d", 2]
+
+
 @pytest.mark.parametrize("name", ["q_jobs; drop table pgmq.q_jobs", 'x"', "%s", "meta", "a" * 200, "é", ""])
 def test_an_origin_that_is_no_queue_is_skipped(db: Sql, name: str) -> None:
     bury(db, "jobs", 1)
@@ -127,6 +168,7 @@ def test_an_origin_that_is_no_queue_is_skipped(db: Sql, name: str) -> None:
         ("redrive('dead', max_messages => 10001)", errors.InvalidParameterValue),
         ("redrive('dead', max_messages => null)", errors.InvalidParameterValue),
         ("redrive('dead', per_second => 0)", errors.InvalidParameterValue),
+        ("redrive('dead', per_second => 1e-300)", errors.InvalidParameterValue),
         ("redrive('dead', per_second => 'nan')", errors.InvalidParameterValue),
         ("redrive('dead', per_second => 'infinity')", errors.InvalidParameterValue),
         ("redrive('dead', filter => '{\"state\": \"visible\"}')", errors.InvalidParameterValue),

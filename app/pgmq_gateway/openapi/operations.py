@@ -262,7 +262,7 @@ MEMBERS: Schemas = {
     "max_messages": {**_COUNT, "description": "Maximum number of messages."},
     "per_second": {
         "type": "number",
-        "exclusiveMinimum": 0,
+        "minimum": 0.001,
         "maximum": 1000000,
         "description": "How many become visible each second.",
     },

@@ -12,9 +12,8 @@ as $redrive$
 declare
     source constant text := pgmq.format_table_name(queue_name, 'q');
     target constant text := pgmq.format_table_name(to_queue, 'q');
+    present constant timestamptz := clock_timestamp();
     letters record;
-    batch record;
-    count integer;
 begin
     perform pgmq_settings.check_redrive(max_messages, per_second, filter);
     if target = source then
@@ -25,26 +24,18 @@ begin
         -- Raises for a queue that does not exist.
         execute format('select from pgmq.%I limit 0', target);
     end if;
-    letters := pgmq_settings.letters(source, target, max_messages, per_second, filter);
-    perform pgmq_settings.lock_groups_of(source, letters.ids, source || array(
-        select distinct t from pg_catalog.unnest(letters.targets) as t order by t));
-    moved := 0;
+    letters := pgmq_settings.letters(source, target, max_messages, present, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
     skipped := letters.skipped;
-    for batch in
-        select l.target, array_agg(l.id order by l.id) as ids, array_agg(l.vt order by l.id) as times
-        from unnest(letters.ids, letters.targets, letters.times) as l (id, target, vt)
-        group by l.target order by l.target
-    loop
-        execute pgmq_settings.redrive_statement(source, batch.target) into count using batch.ids, batch.times;
-        moved := moved + count;
-        last_visible_at := greatest(last_visible_at, batch.times[cardinality(batch.times)]);
-    end loop;
+    select m.moved, m.last_visible_at into moved, last_visible_at
+    from pgmq_settings.move_letters(source, letters.ids, letters.targets, per_second, present) as m;
     return next;
 end;
 $redrive$;
 comment on function pgmq_api.redrive(text, text, integer, double precision, jsonb) is
-    'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are '
-    'those without such a queue. per_second: spreads the times at which they become visible. Repeat until it moves none.';
+    'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is '
+    'still their dead_letter_queue; others are skipped. per_second: spreads the times at which they become visible. Repeat '
+    'until it moves none.';
 revoke all on function pgmq_api.redrive(text, text, integer, double precision, jsonb) from public;
 grant execute on function pgmq_api.redrive(text, text, integer, double precision, jsonb)
     to anon, authenticated, service_role;

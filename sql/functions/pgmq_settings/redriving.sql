@@ -13,8 +13,8 @@ begin
     if max_messages is null or max_messages not between 1 and 10000 then
         raise exception 'max_messages is %, but must be between 1 and 10000', coalesce(max_messages::text, 'null') using
             errcode = 'invalid_parameter_value', hint = 'Repeat the call until it moves none.';
-    elsif not (per_second > 0 and per_second <= 1e6) then
-        raise exception 'per_second is %, but must be above 0 and at most 1000000', per_second using
+    elsif per_second not between 0.001 and 1e6 then
+        raise exception 'per_second is %, but must be between 0.001 and 1000000', per_second using
             errcode = 'invalid_parameter_value', hint = 'Leave it out to make all messages visible at once.';
     elsif filter ? 'state' then
         raise exception 'the filter cannot have a state here' using
@@ -25,25 +25,27 @@ $check$;
 revoke all on function pgmq_settings.check_redrive from public;
 grant execute on function pgmq_settings.check_redrive to anon, authenticated, service_role;
 
--- An expression for the table that a dead letter named q came from, or null if it is no dead letter. A header could name
--- any table, so the name is only used after q_.
+-- An expression for the table that a dead letter named q came from by its header, or null if it is no dead letter.
 create or replace function pgmq_settings.origin_expression()
 returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $expression$
-    select $sql$'q_' || lower(left(case jsonb_typeof(q.headers -> 'x-pgmq-dead' -> 'queue')
-        when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end, 60))$sql$;
+    select $sql$'q_' || lower(case jsonb_typeof(q.headers -> 'x-pgmq-dead' -> 'queue')
+        when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end)$sql$;
 $expression$;
 revoke all on function pgmq_settings.origin_expression from public;
 grant execute on function pgmq_settings.origin_expression to anon, authenticated, service_role;
 
--- The statement that moves messages to another queue, as if they were sent anew, and returns how many.
+-- The statement that moves messages to other queues, as if they were sent anew, and returns how many, and when the last
+-- becomes visible. Messages that another consumer has read meanwhile stay.
 --
 -- $1  the ids, in order
--- $2  the times at which they become visible
-create or replace function pgmq_settings.redrive_statement(source text, target text)
+-- $2  the table of each
+-- $3  the time: they were visible then, and the first one becomes visible again
+-- $4  how many become visible in a second; null: all at once
+create or replace function pgmq_settings.redrive_statement(source text, targets text[])
 returns text
 language sql
 immutable
@@ -52,58 +54,85 @@ as $statement$
     select format(
         $query$
         with gone as (
-            delete from pgmq.%1$I as q where q.msg_id = any ($1) returning q.msg_id, q.message, q.headers
-        ), sent as (
-            insert into pgmq.%2$I (vt, message, headers)
+            delete from pgmq.%I as q where q.msg_id = any ($1) and q.vt <= $3
+            returning q.msg_id, q.message, pgmq_settings.headers_object(q.headers) as headers
+        ), moved as (
             select
-                w.vt, g.message,
-                pgmq_settings.headers_object(g.headers) - array['x-pgmq-dead', 'x-pgmq-dead-failed']
+                g.msg_id, w.target, g.message, $3 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
+                g.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed']
                     || jsonb_build_object('x-pgmq-redrives', case jsonb_typeof(g.headers -> 'x-pgmq-redrives')
-                        when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end)
+                        when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end) as headers
             from gone as g
-            join unnest($1, $2) as w (msg_id, vt) on w.msg_id = g.msg_id
-            order by g.msg_id
-            returning msg_id
-        )
-        select count(*)::integer from sent
+            join unnest($1, $2) with ordinality as w (msg_id, target, place) on w.msg_id = g.msg_id
+        )%s
+        select count(*)::integer, max(m.vt) from moved as m
         $query$,
-        source, target);
+        source,
+        string_agg(format(
+            ', %I as (insert into pgmq.%1$I (vt, message, headers) '
+            'select m.vt, m.message, m.headers from moved as m where m.target = %1$L order by m.msg_id)',
+            t), '' order by t))
+    from (select distinct u.t from unnest(targets) as u (t)) as d;
 $statement$;
 revoke all on function pgmq_settings.redrive_statement from public;
 grant execute on function pgmq_settings.redrive_statement to anon, authenticated, service_role;
 
--- The dead letters to move, oldest first, with their targets, which exist, and when they become visible; and the number
--- of those that have no such target, of as many.
+-- Moves messages: see redrive_statement(). Rows are locked in the order of their ids, as by settle_list().
+create or replace function pgmq_settings.move_letters(
+    source text, ids bigint[], targets text[], per_second double precision, present timestamptz,
+    out moved integer, out last_visible_at timestamptz
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $move$
+begin
+    execute pgmq_settings.redrive_statement(source, targets)
+    into moved, last_visible_at using ids, targets, present, per_second;
+end;
+$move$;
+revoke all on function pgmq_settings.move_letters from public;
+grant execute on function pgmq_settings.move_letters to anon, authenticated, service_role;
+
+-- The dead letters that are visible at a time and can be moved, oldest first, with the tables to move them to; and the
+-- number of those before them that have none, up to max_messages.
+--
+-- Any role that can send to a queue can write the header that names the origin, which a role with more privileges would
+-- follow: hence only queues whose dead_letter_queue this is. The settings are those that the current role can see.
 create or replace function pgmq_settings.letters(
-    source text, target text, max_messages integer, per_second double precision, filter jsonb,
-    out ids bigint[], out targets text[], out times timestamptz[], out skipped integer
+    source text, target text, max_messages integer, present timestamptz, filter jsonb,
+    out ids bigint[], out targets text[], out skipped integer
 )
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $letters$
 declare
-    present constant timestamptz := clock_timestamp();
     letters constant text := format(
         $query$
         select l.msg_id, l.target
         from (
-            select q.msg_id, q.vt, coalesce($3, %s) as target from pgmq.%I as q where q.vt <= $2 and %s
+            select q.msg_id, coalesce($3, %s) as target from pgmq.%I as q where q.vt <= $2 and q.msg_id <= $6 and %s
         ) as l
-        where ((l.target <> $4 and to_regclass('pgmq.' || quote_ident(l.target)) is not null) is true) = $7
+        where coalesce(l.target = any ($4), false) = $7
         order by l.msg_id
         limit $5
         $query$,
         pgmq_settings.origin_expression(), source, pgmq_settings.filter_condition(filter));
+    movable constant text[] := case when target is not null then array[target] else array(
+        select s.queue_table from pgmq_settings.settings as s where lower('q_' || s.dead_letter_queue) = source) end;
+    last bigint := 9223372036854775807;
 begin
     execute
-        'select coalesce(array_agg(l.msg_id order by l.place), ''{}''), '
-        'coalesce(array_agg(l.target order by l.place), ''{}''), '
-        'coalesce(array_agg($2 + make_interval(secs => coalesce((l.place - 1) / $6, 0)) order by l.place), ''{}'') '
-        'from (select *, row_number() over (order by msg_id) as place from (' || letters || ') as x) as l'
-    into ids, targets, times using filter, present, target, source, max_messages, per_second, true;
+        'select coalesce(array_agg(l.msg_id order by l.msg_id), ''{}''), '
+        'coalesce(array_agg(l.target order by l.msg_id), ''{}'') from (' || letters || ') as l'
+    into ids, targets using filter, present, target, movable, max_messages, last, true;
+    if cardinality(ids) = max_messages then
+        last := ids[max_messages];
+    end if;
     execute 'select count(*) from (' || letters || ') as l'
-    into skipped using filter, present, target, source, max_messages, per_second, false;
+    into skipped using filter, present, target, movable, max_messages, last, false;
 end;
 $letters$;
 revoke all on function pgmq_settings.letters from public;
