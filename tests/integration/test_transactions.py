@@ -104,6 +104,18 @@ def test_a_rolled_back_call_responds_and_stores_nothing(gateway: RunningGateway)
     assert gateway.sql("select a from public.kept") == [(8,)]
 
 
+def test_a_resource_can_be_rolled_back(gateway: RunningGateway, bearer: Bearer) -> None:
+    gateway.sql("select pgmq_admin.create_queue('trial')")
+    gateway.sql("select pgmq.send('trial', '1')")
+    key = {"Idempotency-Key": "a-key-of-sixteen-characters"}
+    for path, result in (("purge", "1"), ("messages/1/archive", "true")):
+        answer = gateway.client.post(f"/queues/trial/{path}", headers={**bearer("service_role"), **ROLLBACK, **key})
+        assert (answer.text, answer.headers["preference-applied"]) == (result, "tx=rollback")
+    assert gateway.sql("select count(*) from pgmq.q_trial") == [(1,)]
+    assert gateway.sql("select count(*) from pgmq.a_trial") == [(0,)]
+    assert gateway.sql("select count(*) from pgmq_gateway.idempotency_keys") == [(0,)]
+
+
 def test_deferred_constraints_are_checked_before_a_rollback(gateway: RunningGateway) -> None:
     gateway.define(
         "create table public.parent (a int primary key); grant all on public.parent to public",

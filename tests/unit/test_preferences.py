@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgmq_gateway.errors import InvalidPreferences
-from pgmq_gateway.postgrest.preferences import Preferences, read_preferences
+from pgmq_gateway.postgrest.preferences import OF_RESOURCES, Preferences, read_preferences
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,14 @@ def test_strict_refuses_unknown_preferences() -> None:
     assert (caught.value.status, caught.value.code) == (400, "PGRST122")
     assert caught.value.message == "Invalid preferences given with handling=strict"
     assert caught.value.details == "Invalid preferences: foo=bar, baz, timezone=Mars/Phobos"
+
+
+def test_of_a_resource_only_tx_and_handling_are_known() -> None:
+    headers = ["tx=rollback, count=exact, timezone=UTC, max-affected=1"]
+    assert read_preferences(headers, tx_allowed=True, names=OF_RESOURCES) == Preferences(rollback=True)
+    with pytest.raises(InvalidPreferences) as caught:
+        read_preferences([*headers, "handling=strict"], tx_allowed=True, names=OF_RESOURCES)
+    assert caught.value.details == "Invalid preferences: count=exact, timezone=UTC, max-affected=1"
 
 
 def test_lenient_before_strict_counts() -> None:

@@ -16,7 +16,7 @@ from pgmq_gateway.errors import GatewayError, UnknownPath
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.postgrest.media import ARRAY
-from pgmq_gateway.postgrest.preferences import NO_PREFERENCES
+from pgmq_gateway.postgrest.preferences import OF_RESOURCES, read_preferences
 from pgmq_gateway.postgrest.resources import Address, Resource, Resources
 from pgmq_gateway.postgrest.routes import ROUTES
 from pgmq_gateway.schemas import LEASES
@@ -61,6 +61,7 @@ class Queues:
         self._schemas = [schema for schema in ROUTES if schema in settings.db_schemas]
         self._watch = watch
         self._database = database
+        self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         # That of the present catalog.
         self._resources = lru_cache(maxsize=1)(self._resources_of)
 
@@ -70,8 +71,8 @@ class Queues:
         return LEASES in self._schemas
 
     async def response(self, caller: Caller, request: Request) -> Response:
-        """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody, MessageNotFound or
-        StaleReceipt."""
+        """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody, InvalidPreferences,
+        MessageNotFound or StaleReceipt."""
         if not self._schemas:
             raise UnknownPath
         catalog = self._watch.catalog
@@ -97,7 +98,7 @@ class Queues:
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
             request.sql_settings(),
             ARRAY,
-            NO_PREFERENCES,
+            read_preferences(request.head.values(b"prefer"), tx_allowed=self._tx_allowed, names=OF_RESOURCES),
             read_only=not function.volatile,
             body=resource.arguments.body,
             values=resource.arguments.values,

@@ -1,6 +1,6 @@
 """Prefer headers (RFC 7240) as PostgREST reads them (docs/compatibility.md, Prefer)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from zoneinfo import available_timezones
@@ -16,6 +16,9 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "tx": ("commit", "rollback"),
     "handling": ("strict", "lenient"),
 }
+PREFERENCES = frozenset({*VALUES, "timezone", "max-affected"})
+# Those of a resource, whose response is not shaped.
+OF_RESOURCES = frozenset({"tx", "handling"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,13 @@ class Preferences:
 NO_PREFERENCES = Preferences()
 
 
-def read_preferences(headers: Iterable[str], *, tx_allowed: bool = False) -> Preferences:
+def read_preferences(
+    headers: Iterable[str], *, tx_allowed: bool = False, names: Collection[str] = PREFERENCES
+) -> Preferences:
     """The preferences in a request's Prefer headers; the first of each name applies.
 
     tx_allowed  whether callers can choose between commit and rollback (db-tx-end)
+    names       the known preferences
 
     Raises InvalidPreferences for an unknown preference with handling=strict.
     """
@@ -72,7 +78,7 @@ def read_preferences(headers: Iterable[str], *, tx_allowed: bool = False) -> Pre
     unknown = []
     for preference in (part.strip() for value in headers for part in value.split(",")):
         name, _, value = preference.partition("=")
-        if not _known(name, value):
+        if name not in names or not _known(name, value):
             unknown.append(preference)
         else:
             found.setdefault(name, value)
