@@ -2476,23 +2476,29 @@ CREATE FUNCTION pgmq_gateway.check_owners(tables oid[]) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
+    pgmq_schema constant oid := to_regnamespace('pgmq');
     owned record;
+    what text;
 begin
     select o.* into owned
     from (
-        select 'table ' || c.oid::regclass as what, c.relowner as owner from pg_class as c where c.oid = any (tables)
+        select c.oid, c.relowner as owner, true as is_table from pg_class as c where c.oid = any (tables)
         union all
-        select 'function ' || p.oid::regprocedure, p.proowner from pg_proc as p
-        where p.pronamespace = to_regnamespace('pgmq')
+        select p.oid, p.proowner, false from pg_proc as p
+        where p.pronamespace = pgmq_schema
            or p.oid in (select t.function from pgmq_gateway.table_functions(tables) as t)
     ) as o
     join pgmq_gateway.caller_roles() as r on r.oid = o.owner
     limit 1;
     if found then
-        raise exception '% is owned by role %, which requests can run as', owned.what, owned.owner::regrole using
+        what := case
+            when owned.is_table then 'table ' || owned.oid::regclass
+            else 'function ' || owned.oid::regprocedure
+        end;
+        raise exception '% is owned by role %, which requests can run as', what, owned.owner::regrole using
             errcode = 'insufficient_privilege',
             detail = format('Code of that role would run with the privileges of %s.', quote_ident(current_user)),
-            hint = format('Check it, then run: alter %s owner to %I;', owned.what, current_user);
+            hint = format('Check it, then run: alter %s owner to %I;', what, current_user);
     end if;
 end;
 $$;
@@ -6438,7 +6444,8 @@ declare
     tables constant regclass[] := array[
         to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
 begin
-    perform pgmq_gateway.check_foreign_code(tables);
+    execute format('lock table pgmq.%I, pgmq.%I in row exclusive mode', queue_table, target);
+    perform pgmq_settings.check_own_code(tables);
     perform pgmq_settings.check_sees_all(tables);
 end;
 $$;
@@ -6476,7 +6483,7 @@ CREATE FUNCTION pgmq_settings.check_deduplication() RETURNS void
     AS $$
 begin
     lock table pgmq_settings.deduplication_ids in row exclusive mode;
-    perform pgmq_settings.check_own_code('pgmq_settings.deduplication_ids'::regclass::oid);
+    perform pgmq_settings.check_own_code(array['pgmq_settings.deduplication_ids'::regclass]);
 end;
 $$;
 
@@ -6703,19 +6710,40 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.check_own_code(relation oid) RETURNS void
+CREATE FUNCTION pgmq_settings.check_own_code(tables regclass[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     if exists (
-        select from pg_trigger as t
-        join pg_proc as p on p.oid = t.tgfoid
-        where t.tgrelid = relation and not t.tgisinternal
-          and (not pg_has_role(p.proowner, 'pgmq_definer', 'member')
-              or t.tgqual is not null and p.pronamespace <> 'pgmq_settings'::regnamespace)
-    ) or not pg_has_role((select c.relowner from pg_class as c where c.oid = relation), 'pgmq_definer', 'member') then
-        perform pgmq_gateway.check_foreign_code(array[relation]::regclass[]);
+        select from pg_class as c
+        where c.oid = any (tables) and (
+            not pg_has_role(c.relowner, 'pgmq_definer', 'member')
+            or c.relhassubclass or c.relhasrules or c.relchecks > 0
+            or exists (
+                select from pg_trigger as t
+                join pg_proc as p on p.oid = t.tgfoid
+                where t.tgrelid = c.oid and (
+                    t.tgisinternal or not pg_has_role(p.proowner, 'pgmq_definer', 'member')
+                    or t.tgqual is not null and (
+                        p.pronamespace <> 'pgmq_settings'::regnamespace
+                        or p.proacl is distinct from array[makeaclitem(p.proowner, p.proowner, 'EXECUTE', false)])))
+            or exists (
+                select from (
+                    select 'pg_policy'::regclass, p.oid from pg_policy as p where p.polrelid = c.oid
+                    union all
+                    select 'pg_attrdef'::regclass, a.oid from pg_attrdef as a where a.adrelid = c.oid
+                    union all
+                    select 'pg_class'::regclass, i.indexrelid from pg_index as i
+                    where i.indrelid = c.oid and (i.indexprs is not null or i.indpred is not null)
+                ) as part (class, oid)
+                join pg_depend as d
+                    on d.classid = part.class and d.objid = part.oid and d.refclassid = 'pg_proc'::regclass
+                join pg_proc as p on p.oid = d.refobjid
+                where not pg_has_role(p.proowner, 'pgmq_definer', 'member')))
+    ) then
+        perform pgmq_gateway.check_foreign_code(tables);
     end if;
 end;
 $$;
@@ -6782,25 +6810,26 @@ CREATE FUNCTION pgmq_settings.check_sees_all(tables regclass[]) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    hidden regclass;
+    relation regclass;
 begin
-    select t into hidden
-    from unnest(tables) as t
-    where row_security_active(t) and (
-        not exists (
-            select from pg_policy as p
-            where p.polrelid = t and p.polpermissive and p.polcmd = '*'
-              and p.polroles && array[0, to_regrole(current_user)::oid]
-              and pg_get_expr(p.polqual, t) = 'true' and coalesce(pg_get_expr(p.polwithcheck, t), 'true') = 'true'
-        ) or exists (
-            select from pg_policy as p
-            where p.polrelid = t and not p.polpermissive and p.polroles && array[0, to_regrole(current_user)::oid]
-        ))
-    limit 1;
-    if found then
-        raise exception 'policies of % hide messages from role %', hidden, current_user using
-            errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
-    end if;
+    foreach relation in array tables loop
+        if row_security_active(relation) and (
+            not exists (
+                select from pg_policy as p
+                where p.polrelid = relation and p.polpermissive and p.polcmd = '*'
+                  and p.polroles && array[0, to_regrole(current_user)::oid]
+                  and pg_get_expr(p.polqual, relation) = 'true'
+                  and coalesce(pg_get_expr(p.polwithcheck, relation), 'true') = 'true'
+            ) or exists (
+                select from pg_policy as p
+                where p.polrelid = relation and not p.polpermissive
+                  and p.polroles && array[0, to_regrole(current_user)::oid]
+            )
+        ) then
+            raise exception 'policies of % hide messages from role %', relation, current_user using
+                errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
+        end if;
+    end loop;
 end;
 $$;
 
@@ -7205,7 +7234,7 @@ begin
     for round in 1..2 loop
         select %3$s, %4$s into occupied, waiting;
         exit when round = 2 or occupied >= %1$s or not waiting;
-        perform pgmq_settings.check_own_code(tg_relid);
+        perform pgmq_settings.check_own_code(array[tg_relid]);
         %5$s;
     end loop;
     new.headers := new.headers - 'x-pgmq-not-before';
@@ -7251,7 +7280,7 @@ begin
         end loop;
     end if;
     if not %3$s then
-        perform pgmq_settings.check_own_code(tg_relid);
+        perform pgmq_settings.check_own_code(array[tg_relid]);
     end if;
     %2$s;
     return null;
@@ -9344,8 +9373,8 @@ GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full bool
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_not_full(queue_name text, is_full boolean) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.check_own_code(relation oid) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.check_own_code(relation oid) TO pgmq_definer;
+REVOKE ALL ON FUNCTION pgmq_settings.check_own_code(tables regclass[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_own_code(tables regclass[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_queue_names(queue_names text[]) TO anon;

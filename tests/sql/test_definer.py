@@ -103,6 +103,38 @@ def test_a_trigger_of_service_role_does_not_run_as_pgmq_definer(db: Sql, table: 
     db("rollback")
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("create policy p on pgmq.q_jobs to anon using (mine(msg_id))", id="policy"),
+        pytest.param("alter table pgmq.a_jobs alter read_ct set default mine(1)::integer", id="default"),
+        pytest.param("alter table pgmq.a_jobs add check (mine(msg_id))", id="constraint"),
+        pytest.param("create index on pgmq.a_jobs (mine(msg_id))", id="index"),
+        pytest.param("create index on pgmq.q_jobs (msg_id) where mine(msg_id)", id="partial index"),
+        pytest.param("create rule r as on insert to pgmq.a_jobs where mine(new.msg_id) do also select 1", id="rule"),
+        pytest.param(
+            "create table child (id bigint references pgmq.q_jobs on delete cascade, check (mine(id)))", id="reference"
+        ),
+        pytest.param("create table child (check (mine(msg_id))) inherits (pgmq.q_jobs)", id="child"),
+        pytest.param("alter table pgmq.a_jobs owner to anon", id="owner"),
+    ],
+)
+def test_a_burial_runs_no_function_of_a_role_of_requests(db: Sql, part: str) -> None:
+    prepare(db, "jobs", max_receives=1)
+    send(db, "jobs", 1)
+    read(db, "jobs")
+    expire(db, "jobs")
+    db("begin")
+    db("create function mine(bigint) returns boolean immutable language sql as 'select true'")
+    db("alter function mine(bigint) owner to anon")
+    db("savepoint before")
+    db(part)
+    assert as_role_in_transaction(db, "anon", "select pgmq_settings.bury('q_jobs', '{1}')") == [(0,)]
+    db("rollback to before")
+    assert as_role_in_transaction(db, "anon", "select pgmq_settings.bury('q_jobs', '{1}')") == [(1,)]
+    db("rollback")
+
+
 def as_role_in_transaction(sql: Sql, role: str, statement: str) -> list[tuple[object, ...]]:
     sql(f"set local role {role}")
     rows = sql(statement)

@@ -92,23 +92,29 @@ stable
 set search_path = pg_catalog, pg_temp
 as $check$
 declare
+    pgmq_schema constant oid := to_regnamespace('pgmq');
     owned record;
+    what text;
 begin
     select o.* into owned
     from (
-        select 'table ' || c.oid::regclass as what, c.relowner as owner from pg_class as c where c.oid = any (tables)
+        select c.oid, c.relowner as owner, true as is_table from pg_class as c where c.oid = any (tables)
         union all
-        select 'function ' || p.oid::regprocedure, p.proowner from pg_proc as p
-        where p.pronamespace = to_regnamespace('pgmq')
+        select p.oid, p.proowner, false from pg_proc as p
+        where p.pronamespace = pgmq_schema
            or p.oid in (select t.function from pgmq_gateway.table_functions(tables) as t)
     ) as o
     join pgmq_gateway.caller_roles() as r on r.oid = o.owner
     limit 1;
     if found then
-        raise exception '% is owned by role %, which requests can run as', owned.what, owned.owner::regrole using
+        what := case
+            when owned.is_table then 'table ' || owned.oid::regclass
+            else 'function ' || owned.oid::regprocedure
+        end;
+        raise exception '% is owned by role %, which requests can run as', what, owned.owner::regrole using
             errcode = 'insufficient_privilege',
             detail = format('Code of that role would run with the privileges of %s.', quote_ident(current_user)),
-            hint = format('Check it, then run: alter %s owner to %I;', owned.what, current_user);
+            hint = format('Check it, then run: alter %s owner to %I;', what, current_user);
     end if;
 end;
 $check$;

@@ -26,25 +26,26 @@ stable
 set search_path = pg_catalog, pg_temp
 as $check$
 declare
-    hidden regclass;
+    relation regclass;
 begin
-    select t into hidden
-    from unnest(tables) as t
-    where row_security_active(t) and (
-        not exists (
-            select from pg_policy as p
-            where p.polrelid = t and p.polpermissive and p.polcmd = '*'
-              and p.polroles && array[0, to_regrole(current_user)::oid]
-              and pg_get_expr(p.polqual, t) = 'true' and coalesce(pg_get_expr(p.polwithcheck, t), 'true') = 'true'
-        ) or exists (
-            select from pg_policy as p
-            where p.polrelid = t and not p.polpermissive and p.polroles && array[0, to_regrole(current_user)::oid]
-        ))
-    limit 1;
-    if found then
-        raise exception 'policies of % hide messages from role %', hidden, current_user using
-            errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
-    end if;
+    foreach relation in array tables loop
+        if row_security_active(relation) and (
+            not exists (
+                select from pg_policy as p
+                where p.polrelid = relation and p.polpermissive and p.polcmd = '*'
+                  and p.polroles && array[0, to_regrole(current_user)::oid]
+                  and pg_get_expr(p.polqual, relation) = 'true'
+                  and coalesce(pg_get_expr(p.polwithcheck, relation), 'true') = 'true'
+            ) or exists (
+                select from pg_policy as p
+                where p.polrelid = relation and not p.polpermissive
+                  and p.polroles && array[0, to_regrole(current_user)::oid]
+            )
+        ) then
+            raise exception 'policies of % hide messages from role %', relation, current_user using
+                errcode = 'insufficient_privilege', hint = 'Run pgmq-gateway install, and drop restrictive policies.';
+        end if;
+    end loop;
 end;
 $check$;
 revoke all on function pgmq_settings.check_sees_all from public;
@@ -157,7 +158,8 @@ declare
     tables constant regclass[] := array[
         to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
 begin
-    perform pgmq_gateway.check_foreign_code(tables);
+    execute format('lock table pgmq.%I, pgmq.%I in row exclusive mode', queue_table, target);
+    perform pgmq_settings.check_own_code(tables);
     perform pgmq_settings.check_sees_all(tables);
 end;
 $check$;

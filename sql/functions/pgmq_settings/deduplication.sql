@@ -45,7 +45,7 @@ set search_path = pg_catalog, pg_temp
 as $check$
 begin
     lock table pgmq_settings.deduplication_ids in row exclusive mode;
-    perform pgmq_settings.check_own_code('pgmq_settings.deduplication_ids'::regclass::oid);
+    perform pgmq_settings.check_own_code(array['pgmq_settings.deduplication_ids'::regclass]);
 end;
 $check$;
 revoke all on function pgmq_settings.check_deduplication from public;

@@ -52,7 +52,7 @@ begin
     for round in 1..2 loop
         select %3$s, %4$s into occupied, waiting;
         exit when round = 2 or occupied >= %1$s or not waiting;
-        perform pgmq_settings.check_own_code(tg_relid);
+        perform pgmq_settings.check_own_code(array[tg_relid]);
         %5$s;
     end loop;
     new.headers := new.headers - 'x-pgmq-not-before';
@@ -98,7 +98,7 @@ begin
         end loop;
     end if;
     if not %3$s then
-        perform pgmq_settings.check_own_code(tg_relid);
+        perform pgmq_settings.check_own_code(array[tg_relid]);
     end if;
     %2$s;
     return null;

@@ -163,29 +163,6 @@ $lock$;
 revoke all on function pgmq_settings.lock_groups_of from public;
 grant execute on function pgmq_settings.lock_groups_of to anon, authenticated, service_role, pgmq_definer;
 
--- Raises if pgmq_definer would run code of other roles by writing a table. This is part of each promotion, so the exact
--- check, which takes a millisecond, is only made where a trigger or the table belongs to a role without its privileges.
--- The caller holds a lock on the table, as a statement that fires a trigger does: none can be added meanwhile.
-create or replace function pgmq_settings.check_own_code(relation oid)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $check$
-begin
-    if exists (
-        select from pg_trigger as t
-        join pg_proc as p on p.oid = t.tgfoid
-        where t.tgrelid = relation and not t.tgisinternal
-          and (not pg_has_role(p.proowner, 'pgmq_definer', 'member')
-              or t.tgqual is not null and p.pronamespace <> 'pgmq_settings'::regnamespace)
-    ) or not pg_has_role((select c.relowner from pg_class as c where c.oid = relation), 'pgmq_definer', 'member') then
-        perform pgmq_gateway.check_foreign_code(array[relation]::regclass[]);
-    end if;
-end;
-$check$;
-revoke all on function pgmq_settings.check_own_code from public;
-grant execute on function pgmq_settings.check_own_code to pgmq_definer;
-
 -- Raises unless the transaction sees what others have committed: with a snapshot of its own, a trigger would count the
 -- messages of a group as they were at its start.
 create or replace function pgmq_settings.check_isolation()
