@@ -333,6 +333,40 @@ def test_109_a_response_without_effect_is_not_stored(gateway: RunningGateway, us
     assert '"x"' in texts()[0]
 
 
+def test_109_a_call_that_settles_nothing_is_not_stored(gateway: RunningGateway, user: Headers) -> None:
+    for _ in range(2):
+        send(gateway.client, None, user)
+
+    def read() -> list[str]:
+        rows = gateway.client.get("/queues/jobs/messages?n=2&sleep_seconds=0", headers=user).json()
+        return [row["receipt"] for row in rows]
+
+    def keyed(method: str, path: str, key: str, body: object = None) -> httpx.Response:
+        headers = {**user, "Idempotency-Key": key}
+        return gateway.client.request(method, f"/queues/jobs/{path}", headers=headers, json=body)
+
+    stale, fresh = read(), read()
+    gone = f"77{fresh[0]}"
+    requests = [
+        ("DELETE" if end == "" else "POST", f"messages/{receipt}{end}")
+        for receipt in (gone, stale[0])
+        for end in ("", "/archive", "/retry", "/reject", "/extend")
+    ]
+    requests += [("DELETE", "messages/77"), ("POST", "messages/77/archive")]
+    assert [keyed(*request, new_key()).status_code for request in requests] == [404] * 5 + [409] * 5 + [404] * 2
+    for method, path, body in (
+        ("DELETE", "messages?id=in.(77)", None),
+        ("POST", "messages/archive?id=in.(77)", None),
+        ("POST", "settle", {"acks": [gone, *stale]}),
+    ):
+        assert keyed(method, path, new_key(), body).status_code == 200
+    assert stored_keys(gateway) == 0
+    key = new_key()
+    answers = [keyed("POST", "settle", key, {"acks": [gone, fresh[0]]}) for _ in range(2)]
+    assert [[row["outcome"] for row in answer.json()] for answer in answers] == [["gone", "acked"]] * 2
+    assert list(map(replayed, answers)) == [False, True]
+
+
 def test_a_deleted_message_stays_deleted_for_a_repeated_request(gateway: RunningGateway, user: Headers) -> None:
     (id_,) = send(gateway.client, None, user).json()
     headers = {**user, "Idempotency-Key": new_key()}

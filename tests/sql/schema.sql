@@ -5641,7 +5641,7 @@ begin
         perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
     end if;
     for n in 1 .. cardinality(key_ids) loop
-        continue when key_ids[n] is null or bodies[n] = unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
+        continue when key_ids[n] is null or bodies[n] ~ unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
         if octet_length(bodies[n]) > max_bytes then
             raise sqlstate 'PT413' using
                 message = 'Response too large for a request with an Idempotency-Key',

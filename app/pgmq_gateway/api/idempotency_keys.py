@@ -22,6 +22,9 @@ ABSENT = msgspec.Raw(b"null")
 QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 ESCAPED = re.compile(r'\\(["\\])')
 BARE = re.compile(r"[!#-~][ -~]*")
+# Bodies of calls without an effect, as patterns of Postgres.
+NOTHING_RECEIVED = r"^\[\]$"
+NOTHING_SETTLED = r'^(false|"gone"|"stale"|\[(\{"receipt":"[^"]*","outcome":"(gone|stale)"\}[, \n]*)*\])$'
 
 
 class InvalidIdempotencyKey(GatewayError):
@@ -43,15 +46,15 @@ class Identity(msgspec.Struct, frozen=True):
 _identity = msgspec.json.Decoder(Identity)
 
 
-def unstored_body(function: Function) -> str | None:
-    """The body that is not stored for a call of this function, because a repeated call must look again.
+def unstored_bodies(function: Function) -> str | None:
+    """A pattern of the bodies that are not stored for calls of this function, because a repeated call must look again.
 
-    That of a read without messages; and of a delete without the message, which is a 404 at `/queues/…`.
+    Those of a read without messages; and of a call that settles nothing, which can be 404 or 409 at `/queues/…`.
     """
     known = queue_function(function.schema, function.name)
     if known is None or known.kind is Kind.SEND:
         return None
-    return "[]" if known.kind is Kind.RECEIVE else "false"
+    return NOTHING_RECEIVED if known.kind is Kind.RECEIVE else NOTHING_SETTLED
 
 
 def idempotency_key(caller: Caller, request: Request, unstored: str | None = None) -> IdempotencyKey | None:

@@ -7,7 +7,7 @@ class IdempotencyKey(msgspec.Struct, frozen=True):
     """The key of a call, in the scope of its caller.
 
     digest    SHA-256 of caller and key
-    unstored  a response body that is not stored, because another attempt may have another result
+    unstored  a pattern of response bodies that are not stored, because another attempt may have another result
     """
 
     digest: bytes

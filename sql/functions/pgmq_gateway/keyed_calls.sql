@@ -88,7 +88,7 @@ revoke all on function pgmq_gateway.claim_key from public;
 grant execute on function pgmq_gateway.claim_key to authenticator;
 
 -- Stores answers of calls for their keys, except those without a key, those whose status is an error, and those whose body
--- is `unstored`. The arrays have an element for each call, or are null.
+-- matches `unstored`. The arrays have an element for each call, or are null.
 create or replace function pgmq_gateway.store_answers(
     key_ids bytea[],
     fingerprints bytea[],
@@ -120,7 +120,7 @@ begin
         perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
     end if;
     for n in 1 .. cardinality(key_ids) loop
-        continue when key_ids[n] is null or bodies[n] = unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
+        continue when key_ids[n] is null or bodies[n] ~ unstored or response_statuses[n] !~ '^(2[0-9]{2})?$';
         if octet_length(bodies[n]) > max_bytes then
             raise sqlstate 'PT413' using
                 message = 'Response too large for a request with an Idempotency-Key',
@@ -155,7 +155,7 @@ grant execute on function pgmq_gateway.store_answers to authenticator;
 -- key_lock      the key of its advisory lock
 -- max_wait      for how long to wait for another call with this key, as a lock_timeout
 -- keep_seconds  for how long the answer is kept
--- unstored      a body that is not stored, because another attempt may have another result; or null
+-- unstored      a pattern of bodies that are not stored, because another attempt may have another result; or null
 -- replayed      whether the answer is that of an earlier call, and nothing was executed but `prepare`
 --
 -- The other arguments are those of `call`, with its fingerprint as `judged`.
