@@ -137,7 +137,7 @@ alter table pgmq_gateway.samples add column if not exists parked bigint;
 -- The ids of messages that must not be sent twice. Written by functions of pgmq_definer only.
 --
 -- relation    the oid of the queue's table: a queue that was dropped and created again, or restored, has another one
--- caller      a hash of the role and of the claim `sub`
+-- caller      a hash of the role and of the claims `iss` and `sub`
 -- msg_id      the first message with the id
 -- expires_at  when the id can be used again
 create table if not exists pgmq_settings.deduplication_ids (

@@ -1726,6 +1726,7 @@ declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     settings pgmq_settings.queues;
     batch record;
+    stored integer;
 begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -1746,6 +1747,8 @@ begin
         'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
         'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
     using batch.times, batch.messages, batch.headers;
+    get diagnostics stored = row_count;
+    perform pgmq_settings.check_stored(coalesce(cardinality(batch.messages), 0), stored);
 end;
 $$;
 
@@ -6889,6 +6892,18 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.check_stored(given integer, stored integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if stored <> given then
+        raise exception 'a trigger of the queue left out % of % messages', given - stored, given using
+            errcode = 'triggered_action_exception', hint = 'Send them one by one without a deduplication_id.';
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) RETURNS TABLE(id text, msg_id bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6908,7 +6923,7 @@ begin
         )
         select
             claim_ids.queue_table, claim_ids.caller, i.id, relation,
-            clock_timestamp() + make_interval(secs => claim_ids.seconds)
+            clock_timestamp() + make_interval(secs => least(claim_ids.seconds, 604800))
         from (select distinct u.id from unnest(ids) as u (id) where u.id is not null order by u.id) as i
         on conflict (queue_table, caller, deduplication_id) do update
         set relation = excluded.relation, expires_at = excluded.expires_at, msg_id = null
@@ -7037,9 +7052,10 @@ CREATE FUNCTION pgmq_settings.deduplication_caller() RETURNS bytea
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '');
 begin
-    return sha256(convert_to(concat_ws(
-        e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+    return sha256(convert_to(jsonb_build_array(current_user, claims -> 'iss', claims -> 'sub')::text, 'UTF8'));
 end;
 $$;
 
@@ -7987,6 +8003,7 @@ begin
         array(select times[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
+    perform pgmq_settings.check_stored(cardinality(sent_places), coalesce(cardinality(sent), 0));
     perform pgmq_settings.record_ids(
         queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
     return query
@@ -8005,17 +8022,23 @@ CREATE FUNCTION pgmq_settings.send_one(queue_table text, settings pgmq_settings.
     AS $_$
 declare
     caller constant bytea := pgmq_settings.deduplication_caller();
+    first bigint;
+    duplicate boolean;
     sent bigint;
 begin
     perform pgmq_settings.check_id('deduplication_id', id);
     id := coalesce(id, pgmq_settings.content_id(message, headers));
-    select c.msg_id into sent
+    select c.msg_id into first
     from pgmq_settings.claim_ids(queue_table, caller, array[id], coalesce(settings.deduplication_seconds, 300)) as c;
-    if not found then
-        execute format('insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', queue_table)
-        into sent using vt, message, headers;
-        perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    duplicate := found;
+    execute format(
+        'insert into pgmq.%I (vt, message, headers) select $1, $2, $3 where not $4 returning msg_id', queue_table)
+    into sent using vt, message, headers, duplicate;
+    if duplicate then
+        return first;
     end if;
+    perform pgmq_settings.check_stored(1, num_nonnulls(sent));
+    perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
     return sent;
 end;
 $_$;
@@ -9408,6 +9431,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry json
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_settlement(operation text, entry jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_stored(given integer, stored integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_stored(given integer, stored integer) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_stored(given integer, stored integer) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_stored(given integer, stored integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer) TO anon;

@@ -11,6 +11,7 @@ import pytest
 from psycopg import errors
 
 from tests.databases import Sql
+from tests.sql.conftest import as_role
 from tests.sql.leases import prepare
 
 ENTRIES = "select entry, msg_id, duplicate from pgmq_api.send_entries(%s, %s) order by entry"
@@ -53,20 +54,22 @@ def test_114_dedup_window_and_per_caller(owner: Sql, queue: str, worker: str) ->
     owner(f"grant usage on schema pgmq, pgmq_api, pgmq_settings to {worker}, anon")
     owner(f"grant insert, select on pgmq.q_{queue} to anon, authenticated")
     ids: list[int] = []
-    for role, sub in (
-        ("anon", None), ("authenticated", "1"), ("authenticated", "2"), ("authenticated", "1"), ("anon", None)
-    ):  # fmt: skip
+    callers = [
+        ("anon", {}), ("authenticated", {"sub": "1"}), ("authenticated", {"sub": "2"}), ("authenticated", {"sub": "1"}),
+        ("anon", {}), ("authenticated", {"sub": 1}), ("authenticated", {"sub": "1", "iss": "other"}),
+    ]  # fmt: skip
+    for role, claims in callers:
         owner("begin")
-        owner("select set_config('request.jwt.claims', %s, true)", json.dumps({"sub": sub, "iat": len(ids)}))
+        owner("select set_config('request.jwt.claims', %s, true)", json.dumps({**claims, "iat": len(ids)}))
         owner(f"set local role {role}")
-        ids.append(send(owner, queue, sub))
+        ids.append(send(owner, queue, claims))
         owner("commit")
-    assert ids == [1, 2, 3, 2, 1]
+    assert ids == [1, 2, 3, 2, 1, 4, 5]
     owner("update pgmq_settings.deduplication_ids set expires_at = clock_timestamp() where msg_id <= 2")
     assert owner("select pgmq_gateway.delete_expired_ids(1)") == [(1,)]
-    assert send(owner, queue, "later") == 4
+    assert send(owner, queue, "later") == 6
     owner("select pgmq_gateway.delete_expired_ids()")
-    assert owner("select count(*) from pgmq_settings.deduplication_ids where queue_table = %s", f"q_{queue}") == [(2,)]
+    assert owner("select count(*) from pgmq_settings.deduplication_ids where queue_table = %s", f"q_{queue}") == [(4,)]
 
 
 def test_the_window_is_a_setting(owner: Sql, queue: str) -> None:
@@ -140,6 +143,39 @@ def test_sends_need_the_privileges_of_every_send(owner: Sql, queue: str) -> None
             send(owner, queue, 1)
         owner("rollback")
     assert owner("select * from pgmq_settings.deduplication_ids where queue_table = %s", f"q_{queue}") == []
+
+
+def test_a_duplicate_needs_the_privileges_too(owner: Sql, queue: str) -> None:
+    owner(f"grant insert, select on pgmq.q_{queue} to anon")
+    assert as_role(owner, "anon", "select pgmq_api.send(%s, '1', deduplication_id => 'a')", queue) == [(1,)]
+    owner(f"revoke insert on pgmq.q_{queue} from anon")
+    for call in (
+        "send(%s, '1', deduplication_id => 'a')",
+        'send_entries(%s, \'[{"message": 1, "deduplication_id": "a"}]\')',
+    ):
+        with pytest.raises(errors.InsufficientPrivilege, match=f"q_{queue}"):
+            as_role(owner, "anon", f"select pgmq_api.{call}", queue)
+
+
+def test_ids_are_claimed_for_a_week_at_most(owner: Sql, queue: str) -> None:
+    owner("select pgmq_settings.claim_ids(%s, 'other', '{a}', 2147483647)", f"q_{queue}")
+    assert owner("select expires_at < clock_timestamp() + interval '604800 s' from pgmq_settings.deduplication_ids"
+                 " where queue_table = %s", f"q_{queue}") == [(True,)]  # fmt: skip
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), (None, None)])
+def test_a_trigger_that_leaves_out_a_message(owner: Sql, queue: str, ids: tuple[str | None, str | None]) -> None:
+    """Ids cannot be assigned to the messages of a batch."""
+    owner("create or replace function public.leave_out() returns trigger language plpgsql as"
+          " 'begin return case when new.message <> ''1'' then new end; end'")  # fmt: skip
+    owner(f"create trigger t before insert on pgmq.q_{queue} for each row execute function public.leave_out()")
+    entries = [{"message": n, "deduplication_id": i} for n, i in enumerate(ids, 1)]
+    with pytest.raises(errors.TriggeredActionException, match="left out 1 of 2 messages"):
+        send_entries(owner, queue, *entries)
+    assert messages(owner, queue) == []
+    assert send_entries(owner, queue, entries[1]) == [(3, False)]
+    with pytest.raises(errors.TriggeredActionException, match="left out 1 of 1 messages"):
+        send(owner, queue, 1, "c")
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 129, "a\nb"])

@@ -94,6 +94,7 @@ declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     settings pgmq_settings.queues;
     batch record;
+    stored integer;
 begin
     batch := pgmq_settings.read_entries(entries);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
@@ -114,6 +115,8 @@ begin
         'with sent as (' || pgmq_settings.send_statement(table_name) || ') '
         'select (row_number() over (order by s.msg_id))::integer - 1, s.msg_id, false from sent as s order by s.msg_id'
     using batch.times, batch.messages, batch.headers;
+    get diagnostics stored = row_count;
+    perform pgmq_settings.check_stored(coalesce(cardinality(batch.messages), 0), stored);
 end;
 $send$;
 comment on function pgmq_api.send_entries(text, jsonb) is

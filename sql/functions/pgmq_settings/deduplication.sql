@@ -2,22 +2,23 @@
 -- returned.
 --
 -- Why SECURITY DEFINER, of pgmq_definer: callers have no privileges on the table of ids. The ids are those of one caller,
--- so that no caller can use up those of another or learn that they exist. A function cannot know who its caller's caller
--- is, so the caller is an argument: in SQL, a role that can execute these functions can name another one, and so keep its
--- messages out for some days, but neither read nor change any. The insert itself is the caller's.
+-- so that no caller can use up those of another or learn that they exist. A function cannot know the role that calls its
+-- caller, so the caller is an argument: in SQL, a role that can execute these functions can name another one, and so keep
+-- messages out for a week and learn the ids of messages, but not read or change any. The insert itself is the caller's.
 --
 -- Settings: a plan for the arguments of each call would cost more than it saves, and the table can grow.
 
--- Who sends: the role, and the claim `sub`.
+-- The caller: its role, and the claims `iss` and `sub` as JSON, because other issuers give the same `sub` to other users.
 create or replace function pgmq_settings.deduplication_caller()
 returns bytea
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $caller$
+declare
+    claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '');
 begin
-    return sha256(convert_to(concat_ws(
-        e'\n', current_user, nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'), 'UTF8'));
+    return sha256(convert_to(jsonb_build_array(current_user, claims -> 'iss', claims -> 'sub')::text, 'UTF8'));
 end;
 $caller$;
 revoke all on function pgmq_settings.deduplication_caller from public;
@@ -54,6 +55,8 @@ grant execute on function pgmq_settings.check_deduplication to pgmq_definer;
 -- Claims ids for the messages that the transaction is about to send, and returns those that were used before, with their
 -- messages. In the order of the ids, so that two batches cannot deadlock; an id that another transaction has just claimed
 -- is waited for.
+--
+-- seconds  how long they are remembered, a week at most
 create or replace function pgmq_settings.claim_ids(queue_table text, caller bytea, ids text[], seconds integer)
 returns table (id text, msg_id bigint)
 language plpgsql
@@ -75,7 +78,7 @@ begin
         )
         select
             claim_ids.queue_table, claim_ids.caller, i.id, relation,
-            clock_timestamp() + make_interval(secs => claim_ids.seconds)
+            clock_timestamp() + make_interval(secs => least(claim_ids.seconds, 604800))
         from (select distinct u.id from unnest(ids) as u (id) where u.id is not null order by u.id) as i
         on conflict (queue_table, caller, deduplication_id) do update
         set relation = excluded.relation, expires_at = excluded.expires_at, msg_id = null
@@ -117,7 +120,8 @@ revoke all on function pgmq_settings.record_ids from public;
 grant execute on function pgmq_settings.record_ids to anon, authenticated, service_role;
 alter function pgmq_settings.record_ids owner to pgmq_definer;
 
--- Sends a message, unless its id was used before, and returns its id, or that of the first one.
+-- Sends a message, unless its id was used before, and returns its id, or that of the first one. Like send_once() for one
+-- message, which takes twice as long. The statement for a duplicate inserts none, but needs the privileges.
 create or replace function pgmq_settings.send_one(
     queue_table text, settings pgmq_settings.queues, vt timestamptz, message jsonb, headers jsonb, id text
 )
@@ -127,17 +131,23 @@ set search_path = pg_catalog, pg_temp
 as $send$
 declare
     caller constant bytea := pgmq_settings.deduplication_caller();
+    first bigint;
+    duplicate boolean;
     sent bigint;
 begin
     perform pgmq_settings.check_id('deduplication_id', id);
     id := coalesce(id, pgmq_settings.content_id(message, headers));
-    select c.msg_id into sent
+    select c.msg_id into first
     from pgmq_settings.claim_ids(queue_table, caller, array[id], coalesce(settings.deduplication_seconds, 300)) as c;
-    if not found then
-        execute format('insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', queue_table)
-        into sent using vt, message, headers;
-        perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    duplicate := found;
+    execute format(
+        'insert into pgmq.%I (vt, message, headers) select $1, $2, $3 where not $4 returning msg_id', queue_table)
+    into sent using vt, message, headers, duplicate;
+    if duplicate then
+        return first;
     end if;
+    perform pgmq_settings.check_stored(1, num_nonnulls(sent));
+    perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
     return sent;
 end;
 $send$;
@@ -188,6 +198,7 @@ begin
         array(select times[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
+    perform pgmq_settings.check_stored(cardinality(sent_places), coalesce(cardinality(sent), 0));
     perform pgmq_settings.record_ids(
         queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
     return query

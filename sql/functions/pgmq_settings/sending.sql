@@ -127,3 +127,20 @@ end;
 $statement$;
 revoke all on function pgmq_settings.send_statement from public;
 grant execute on function pgmq_settings.send_statement to anon, authenticated, service_role;
+
+-- Raises if a statement stored fewer messages than it was given: the ids it returned cannot be assigned to the messages.
+create or replace function pgmq_settings.check_stored(given integer, stored integer)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $check$
+begin
+    if stored <> given then
+        raise exception 'a trigger of the queue left out % of % messages', given - stored, given using
+            errcode = 'triggered_action_exception', hint = 'Send them one by one without a deduplication_id.';
+    end if;
+end;
+$check$;
+revoke all on function pgmq_settings.check_stored from public;
+grant execute on function pgmq_settings.check_stored to anon, authenticated, service_role;
