@@ -169,7 +169,7 @@ def test_a_trigger_that_leaves_out_a_message(owner: Sql, queue: str, ids: tuple[
     owner("create or replace function public.leave_out() returns trigger language plpgsql as"
           " 'begin return case when new.message <> ''1'' then new end; end'")  # fmt: skip
     owner(f"create trigger t before insert on pgmq.q_{queue} for each row execute function public.leave_out()")
-    entries = [{"message": n, "deduplication_id": i} for n, i in enumerate(ids, 1)]
+    entries: list[dict[str, object]] = [{"message": n, "deduplication_id": i} for n, i in enumerate(ids, 1)]
     with pytest.raises(errors.TriggeredActionException, match="left out 1 of 2 messages"):
         send_entries(owner, queue, *entries)
     assert messages(owner, queue) == []
