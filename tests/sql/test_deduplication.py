@@ -54,7 +54,7 @@ def test_114_dedup_window_and_per_caller(owner: Sql, queue: str, worker: str) ->
     owner(f"grant usage on schema pgmq, pgmq_api, pgmq_settings to {worker}, anon")
     owner(f"grant insert, select on pgmq.q_{queue} to anon, authenticated")
     ids: list[int] = []
-    callers = [
+    callers: list[tuple[str, dict[str, object]]] = [
         ("anon", {}), ("authenticated", {"sub": "1"}), ("authenticated", {"sub": "2"}), ("authenticated", {"sub": "1"}),
         ("anon", {}), ("authenticated", {"sub": 1}), ("authenticated", {"sub": "1", "iss": "other"}),
     ]  # fmt: skip
