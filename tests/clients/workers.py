@@ -1,0 +1,58 @@
+"""The workers of docs/consumers.md, as they stand there."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import nodejs, server
+from tests.clients.conftest import REPOSITORY
+from tests.nodejs import NODE
+
+PAGE = (REPOSITORY / "docs" / "consumers.md").read_text()
+MAX_LINES = 60
+# BATCH, LEASE_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS.
+CONSTANTS = "10, 30, 1, 30"
+
+
+def program(language: str, constants: str) -> str:
+    """The only code block of the page in a language, with these constants."""
+    found: str
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert found.count("\n") <= MAX_LINES
+    assert found.count(CONSTANTS) == 1
+    return found.replace(CONSTANTS, constants)
+
+
+def python(folder: Path, constants: str = CONSTANTS) -> list[str]:
+    """A command that runs the worker in Python."""
+    (folder / "worker.py").write_text(program("python", constants))
+    return [sys.executable, str(folder / "worker.py")]
+
+
+def typescript(folder: Path, constants: str = CONSTANTS) -> list[str]:
+    """A command that runs the worker in TypeScript, compiled."""
+    (folder / "worker.ts").write_text(program("typescript", constants))
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "node_modules").symlink_to(NODE / "node_modules")
+    shutil.copy(NODE / "generated" / "tsconfig.json", folder)
+    shutil.copy(NODE / "no-websocket.mjs", folder)
+    compiler = nodejs.command(NODE / "node_modules" / ".bin" / "tsc", "--project", folder, packages=["typescript"])
+    subprocess.run(compiler, cwd=folder, check=True, timeout=120)
+    packages = ["@supabase/supabase-js"]
+    return nodejs.command("--import", "./no-websocket.mjs", folder / "made" / "worker.js", packages=packages)
+
+
+def started(command: list[str], folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Run a worker, whose output goes to the folder's file `output`."""
+    with (folder / "output").open("w") as output:
+        return subprocess.Popen(
+            command, cwd=folder, env=server.environment(variables), stdout=output, stderr=output, text=True
+        )
+
+
+def done(folder: Path) -> list[int]:
+    """The tasks that a worker has printed."""
+    return [int(line.split()[1]) for line in (folder / "output").read_text().splitlines()]
