@@ -39,7 +39,7 @@ LEASE_PLANTS = {
         "'read_ct = q.read_ct + 1000000, vt = case when q.read_ct >= $7",
     ),
     "half of the redriven letters are lost": Plant(
-        Promise.LOST, "pgmq_settings.redrive_statement", "order by g.msg_id", "where g.msg_id %% 2 = 1"
+        Promise.LOST, "pgmq_settings.redrive_statement", "where m.target =", "where m.msg_id %% 2 = 1 and m.target ="
     ),
     "a group has no limit": Plant(
         Promise.CROWDED, "pgmq_settings.park_q_lines", "if occupied >= 1 or waiting then", "if false then"
@@ -47,7 +47,7 @@ LEASE_PLANTS = {
     "the newest of a group is next": Plant(
         Promise.DISORDERED, "pgmq_settings.promote_q_lines", "q.vt, q.msg_id", "q.msg_id desc"
     ),
-    "nobody is next": Plant(Promise.STALLED, "pgmq_settings.promote_q_lines", "if grouped then", "if false then"),
+    "nobody is next": Plant(Promise.STALLED, "pgmq_settings.promote_q_lines", "\nbegin\n", "\nbegin\n return null;\n"),
     "ids are not remembered": Plant(
         Promise.DOUBLED, "pgmq_settings.claim_ids", "d.deduplication_id <> all (claimed)", "false"
     ),
