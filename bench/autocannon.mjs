@@ -9,17 +9,19 @@ let ids = []
 let turn = 0
 let before = false
 let nextId = plan.first_id
+let nextKey = 0
 
 const calls = plan.tokens.map((token) => ({ ...plan.headers, ...(token && { authorization: token }) }))
 
 function next(request) {
-  const headers = calls[turn++ % calls.length]
+  const headers = { ...calls[turn++ % calls.length] }
+  if (plan.key !== null) headers['idempotency-key'] = `"${plan.key}${nextKey++ % plan.keys}"`
   const named = nextId === null ? plan.delete : plan.first
   const id = nextId === null ? ids.pop() : nextId++
   before = id === undefined ? !before : before
   const { method, path, body } = id !== undefined ? named : (before && plan.before) || plan.first
   const put = (text) => (id === undefined ? text : text?.replace('%s', id))
-  return { ...request, method, path: put(path), body: put(body) ?? undefined, headers: { ...headers } }
+  return { ...request, method, path: put(path), body: put(body) ?? undefined, headers }
 }
 
 function take(status, body) {
@@ -30,9 +32,12 @@ function take(status, body) {
     counts.deleted += 1
   } else if (plan.before && /^\[\d+\]$/.test(body)) {
     counts.sent += 1
+  } else if (body.includes('"outcome":')) {
+    counts.deleted += [...body.matchAll(/"outcome":\s*"acked"/g)].length
   } else {
-    const found = [...body.matchAll(/"msg_id":\s*(\d+)/g)].map((match) => match[1])
-    ids = ids.concat(found)
+    const member = plan.settles ? /"receipt":\s*("[^"]*")/g : /"msg_id":\s*(\d+)/g
+    const found = [...body.matchAll(member)].map((match) => match[1])
+    ids = ids.concat(plan.settles ? found.join() || [] : found)
     counts.empty += found.length ? 0 : 1
   }
 }

@@ -40,27 +40,27 @@ class Queues:
     """The contenders' queues, one each."""
 
     def __init__(self, owner: Connection) -> None:
-        self._owner = owner
+        self.owner = owner
         self._states: dict[str, object] = {}
 
     async def create(self, name: str) -> None:
         """Create a queue with row-level security and a policy that allows the benchmark's role everything."""
         await self.drop(name)
-        await self._owner.execute("select pgmq_admin.create_queue($1)", name)
-        await self._owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete,archive}')", name, ROLE)
+        await self.owner.execute("select pgmq_admin.create_queue($1)", name)
+        await self.owner.execute("select pgmq_admin.grant_queue($1, $2, '{send,read,pop,delete,archive}')", name, ROLE)
         for table in (f"pgmq.q_{name}", f"pgmq.a_{name}"):
-            await self._owner.execute(f"create policy bench on {table} to {ROLE} using (true)")
+            await self.owner.execute(f"create policy bench on {table} to {ROLE} using (true)")
 
     async def run(self, *statements: str) -> None:
         """Run SQL as the owner, and let the gateways load new functions."""
         for statement in statements:
-            await self._owner.execute(statement)
-        await self._owner.execute("notify pgrst, 'reload schema'")
+            await self.owner.execute(statement)
+        await self.owner.execute("notify pgrst, 'reload schema'")
 
     async def drop(self, name: str) -> None:
         """Drop a queue if it exists."""
-        if await self._owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):
-            await self._owner.execute("select pgmq.drop_queue($1)", name)
+        if await self.owner.fetchval("select exists(select from pgmq.meta where queue_name = $1)", name):
+            await self.owner.execute("select pgmq.drop_queue($1)", name)
 
     async def prepare(self, name: str, cell: Cell, seconds: int) -> int | None:
         """Bring a queue into the cell's state, with enough messages to consume for some seconds.
@@ -70,25 +70,25 @@ class Queues:
         state = (cell.depth, cell.payload)
         backlog = cell.depth.waiting + cell.depth.in_flight
         if not backlog or self._states.get(name) != state or cell.operation.by_id:
-            await self._owner.execute(f"truncate pgmq.q_{name}, pgmq.a_{name}")
+            await self.owner.execute(f"truncate pgmq.q_{name}, pgmq.a_{name}")
             await self.fill(name, cell.message, cell.depth.in_flight, leased=True)
         self._states[name] = state
         await self._keep_payload(cell)
         wanted = cell.depth.waiting + (stock(cell, seconds) if cell.operation.consumes else 0)
         have = (await self.count(name)).visible if backlog else 0
         await self.fill(name, cell.message, wanted - have)
-        await self._owner.execute(f"vacuum (analyze) pgmq.q_{name}")
+        await self.owner.execute(f"vacuum (analyze) pgmq.q_{name}")
         await self._checkpoint()
         return await self._first_id(name) if cell.operation.by_id else None
 
     async def _first_id(self, name: str) -> int:
         """The smallest id of a visible message."""
-        found: int = await self._owner.fetchval(f"select min(msg_id) from pgmq.q_{name} where vt <= now()")
+        found: int = await self.owner.fetchval(f"select min(msg_id) from pgmq.q_{name} where vt <= now()")
         return found
 
     async def count(self, name: str) -> Count:
         """Count the messages of a queue."""
-        row = await self._owner.fetchrow(
+        row = await self.owner.fetchrow(
             f"select count(*) as messages, count(*) filter (where vt <= now()) as visible from pgmq.q_{name}"
         )
         assert row is not None
@@ -96,7 +96,7 @@ class Queues:
 
     async def health(self, name: str) -> Health:
         """The state of a queue's table."""
-        row = await self._owner.fetchrow(
+        row = await self.owner.fetchrow(
             "select n_dead_tup, pg_table_size(relid), pg_indexes_size(relid), autovacuum_count"
             " from pg_stat_all_tables where schemaname = 'pgmq' and relname = $1",
             f"q_{name}",
@@ -107,7 +107,7 @@ class Queues:
     async def busy(self) -> bool:
         """True if a client runs a statement in this database."""
         return bool(
-            await self._owner.fetchval(
+            await self.owner.fetchval(
                 "select exists(select from pg_stat_activity where datname = current_database() and state <> 'idle'"
                 " and backend_type = 'client backend' and pid <> pg_backend_pid())"
             )
@@ -117,7 +117,7 @@ class Queues:
         """Add messages, visible or leased for a day."""
         vt = "clock_timestamp() + interval '1 day'" if leased else "clock_timestamp()"
         for done in range(0, max(0, number), CHUNK_MESSAGES):
-            await self._owner.execute(
+            await self.owner.execute(
                 f"insert into pgmq.q_{name} (read_ct, enqueued_at, vt, message)"
                 f" select $3, now(), {vt}, $1::jsonb from generate_series(1, $2)",
                 message, min(CHUNK_MESSAGES, number - done), int(leased),
@@ -125,13 +125,13 @@ class Queues:
 
     async def _keep_payload(self, cell: Cell) -> None:
         """Create the table from which pgbench's clients send."""
-        async with self._owner.transaction():
-            await self._owner.execute(
+        async with self.owner.transaction():
+            await self.owner.execute(
                 "create schema if not exists bench; drop table if exists bench.payload;"
                 "create table bench.payload (message text, messages text);"
                 f"grant usage on schema bench to {ROLE}; grant select on bench.payload to {ROLE}"
             )
-            await self._owner.execute(
+            await self.owner.execute(
                 "insert into bench.payload"
                 " select $1, (select array_agg($1::text)::text from generate_series(1, $2))", cell.message, BATCH,
             )  # fmt: skip
@@ -139,7 +139,7 @@ class Queues:
     async def _checkpoint(self) -> None:
         """Checkpoint now, not during the run of one contender. Ignored where the owner lacks the privilege."""
         try:
-            await self._owner.execute("checkpoint")
+            await self.owner.execute("checkpoint")
         except asyncpg.InsufficientPrivilegeError:
             return
 
@@ -147,7 +147,7 @@ class Queues:
         """Drop what the bench created."""
         for name in self._states:
             await self.drop(name)
-        await self._owner.execute("drop schema if exists bench cascade")
+        await self.owner.execute("drop schema if exists bench cascade")
 
 
 async def installed(owner: Connection) -> None:

@@ -117,6 +117,8 @@ def _lua(value: object) -> str:
     """A Lua literal of a JSON value."""
     if value is None:
         return "nil"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"[{_lua(key)}] = {_lua(of_key)}" for key, of_key in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -23,16 +23,22 @@ class Plan:
 
     first   the repeated request
     delete  the request for each message in the response to `first`
+    settles whether `delete` is one request for all of them, with the list of their receipts for %s
     before  a request that alternates with `first`
+    key     the beginning of the header Idempotency-Key, followed by a number
+    keys    how many numbers there are, in rotation
 
     first_id  the id in the first request, where `first` names a message; the next request names the next one
     """
 
     first: Step
     delete: Step | None = None
+    settles: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     tokens: tuple[str, ...] = ("",)
     before: Step | None = None
+    key: str | None = None
+    keys: int = 10**9
     first_id: int | None = None
 
 
@@ -54,7 +60,7 @@ def rpc(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:
     function, body = bodies[cell.operation]
     delete = Step("POST", "/rpc/delete", by_id) if cell.operation.deletes else None
     headers = {"Content-Type": "application/json", "Content-Profile": "pgmq_public"}
-    return Plan(Step("POST", f"/rpc/{function}", body), delete, headers, tokens)
+    return Plan(Step("POST", f"/rpc/{function}", body), delete, headers=headers, tokens=tokens)
 
 
 def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: ARG001 it knows no callers
@@ -73,7 +79,7 @@ def pgmq_api(cell: Cell, queue: str, tokens: tuple[str, ...]) -> Plan:  # noqa: 
         Operation.ARCHIVE: Step("POST", f"{base}/messages/%s/archive"),
     }
     headers = {"Content-Type": "application/json"}
-    return Plan(steps[cell.operation], delete if cell.operation.deletes else None, headers)
+    return Plan(steps[cell.operation], delete if cell.operation.deletes else None, headers=headers)
 
 
 def _batch(cell: Cell) -> str:

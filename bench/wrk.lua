@@ -2,14 +2,16 @@
 --   plan.first    the first call: method, path, body
 --   plan.before   nil, or a call that takes turns with the first
 --   plan.delete   nil, or how to delete a message, with %s for its id
+--   plan.settles  whether this deletes all messages of a response, with %s for the list of their receipts
 --   plan.headers  of every call
 --   plan.tokens   values of the header Authorization, taken in turn
+--   plan.key      nil, or the beginning of the header Idempotency-Key; a number below plan.keys follows, in turn
 --   plan.first_id nil, or the id for %s in the first call; the next call has the next one
 -- wrk does not tell which connection an answer belongs to, so ids wait in one list and any connection deletes them.
 
 local threads = {}
 local requests, turn, before = {}, 0, false
-local next_id = tonumber(plan.first_id)
+local next_id, next_key = tonumber(plan.first_id), 0
 local ids, oldest = {}, 1
 local KEY = '"msg_id":'
 
@@ -42,8 +44,16 @@ local function naming(call, id)
   return wrk.format(call.method, call.path:format(id), requests[turn].headers, body)
 end
 
+local function keyed()
+  local headers = requests[turn].headers
+  headers["Idempotency-Key"] = ('"%s%d"'):format(plan.key, next_key)
+  next_key = (next_key + 1) % tonumber(plan.keys)
+  return wrk.format(plan.first.method, plan.first.path, headers, plan.first.body)
+end
+
 local function next_request()
   turn = turn % #requests + 1
+  if plan.key then return keyed() end
   if next_id then
     next_id = next_id + 1
     return naming(plan.first, next_id - 1)
@@ -58,6 +68,12 @@ end
 
 local function remember(body)
   if oldest > #ids then ids, oldest = {}, 1 end
+  if plan.settles then
+    local receipts = {}
+    for receipt in body:gmatch('"receipt":%s*("[^"]*")') do receipts[#receipts + 1] = receipt end
+    ids[#ids + 1] = table.concat(receipts, ",")
+    return
+  end
   local _, stop = body:find(KEY, 1, true)
   while stop do
     ids[#ids + 1] = body:match("^%s*(%d+)", stop + 1)
@@ -76,6 +92,9 @@ local function take(status, _, body)
     complaint = "delete answered false"
   elseif body:find(KEY, 1, true) then
     remember(body)
+  elseif body:find('"outcome":', 1, true) then
+    local _, acked = body:gsub('"outcome":%s*"acked"', "")
+    deleted = deleted + acked
   elseif plan.before and body:find("^%[%d+%]$") then
     sent = sent + 1
   else
@@ -84,7 +103,7 @@ local function take(status, _, body)
 end
 
 -- Only defined where they are needed: without them wrk sends one prepared request and skips the answers' bodies.
-if plan.delete or next_id or #plan.tokens > 1 then request = next_request end
+if plan.delete or plan.key or next_id or #plan.tokens > 1 then request = next_request end
 if plan.delete then response = take end
 
 function done(summary, latency)
