@@ -118,7 +118,11 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without settings of the gateway, and with `more`. Dashboards use any free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGMQ_GATEWAY_", "PG"))}
     # Samples would change the numbers of transactions that tests count.
-    fixed = {"PGMQ_GATEWAY_HISTORY_INTERVAL": "0", "PGMQ_GATEWAY_DASHBOARD_PORT": "0"}
+    fixed = {
+        "PGMQ_GATEWAY_HISTORY_INTERVAL": "0",
+        "PGMQ_GATEWAY_BACKGROUND": "false",
+        "PGMQ_GATEWAY_DASHBOARD_PORT": "0",
+    }
     return {**kept, "COLUMNS": "200", **fixed, **(more or {})}
 
 

@@ -12,6 +12,9 @@ from pgmq_gateway.api.docs import Docs
 from pgmq_gateway.api.endpoint import Api
 from pgmq_gateway.auth.authenticator import Authenticator
 from pgmq_gateway.auth.remote_keys import RemoteKeys
+from pgmq_gateway.background.history import History
+from pgmq_gateway.background.maintenance import Maintenance
+from pgmq_gateway.background.periodic import Periodic
 from pgmq_gateway.calls.batching import AdmissionQueue
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.sharing import Sharing
@@ -25,7 +28,6 @@ from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import FLOW_REQUESTS, Parking
 from pgmq_gateway.limits.metered import Metered
 from pgmq_gateway.limits.throttle import Throttle
-from pgmq_gateway.observe.history import History
 from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
@@ -70,6 +72,7 @@ class Gateway:
             self._lose,
         )
         self.history = History(settings, self.database.pool, self.watch)
+        self.maintenance = Maintenance(settings, self.database.pool, self.watch)
         self.sharing = Sharing(self.database.judge, lambda: self.watch.loads)
         self.admission = AdmissionQueue(settings, self.database, self.sharing)
         self.remote_keys: RemoteKeys | None = RemoteKeys.of(settings, earlier.remote_keys if earlier else None)
@@ -116,7 +119,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [_background(part) for part in (self.watch, self.stalls, self.history)]
+        running = [_background(part) for part in (self.watch, self.stalls, self.history, self.maintenance)]
         try:
             if self.remote_keys is not None:
                 running.append(_background(self.remote_keys))
@@ -190,7 +193,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _background(part: CatalogWatch | StallCheck | History | RemoteKeys) -> asyncio.Task[None]:
+def _background(part: CatalogWatch | StallCheck | Periodic | RemoteKeys) -> asyncio.Task[None]:
     """Run a part of the gateway. A failure is logged at once, and not raised where the part is stopped."""
 
     def report(task: asyncio.Task[None]) -> None:

@@ -124,12 +124,47 @@ create table if not exists pgmq_settings.queues (
 );
 alter table pgmq_settings.queues enable row level security;
 
--- Where the last sweep over the groups of a queue has stopped: the name of a group, which only the owner may see.
-create table if not exists pgmq_settings.group_sweeps (
+-- How far the maintenance of a queue has come: see pgmq_gateway.maintain.
+--
+-- next_page   the page of the queue's table to search for dead messages next
+-- last_group  where the sweep over the groups has stopped: the name of a group, which only the owner may see
+-- resumes_at  when to go on after a failure; null if the last visit succeeded
+create table if not exists pgmq_settings.progress (
     queue_table text primary key references pgmq_settings.queues (queue_table) on delete cascade,
-    last_group text not null
+    next_page bigint not null,
+    last_group text not null,
+    resumes_at timestamptz
 );
-alter table pgmq_settings.group_sweeps enable row level security;
+alter table pgmq_settings.progress enable row level security;
+
+-- Dead messages of queues by reason, since each queue had its first. Written by pgmq_settings.bury only.
+--
+-- failed     burials that failed, with the time and the SQLSTATE of the last one
+create table if not exists pgmq_settings.burials (
+    queue_table text primary key,
+    max_receives bigint not null,
+    rejected bigint not null,
+    expired bigint not null,
+    failed bigint not null,
+    failed_at timestamptz,
+    failure text
+);
+grant select, insert, update on pgmq_settings.burials to pgmq_definer;
+
+-- How far the maintenance has come, in one row, for all gateways together.
+--
+-- due_at     when to go on
+-- place      the task that the last portion has ended with; '' after the last task
+-- is_behind  whether a task of this pass had more to do than there was time for
+-- runs       portions so far
+-- seconds    time that they have taken
+create table if not exists pgmq_gateway.maintenance (
+    due_at timestamptz not null,
+    place text not null,
+    is_behind boolean not null,
+    runs bigint not null,
+    seconds double precision not null
+);
 
 -- Messages of full groups: see the setting group_limit.
 alter table pgmq_gateway.samples add column if not exists parked bigint;

@@ -66,7 +66,7 @@ async def connected(pool: ConnectionPool) -> AsyncIterator[GatewayConnection]:
 async def patient(wire: Proxy, database: str) -> AsyncIterator[Gateway]:
     """A gateway in this process."""
     uri = SecretStr(login(wire, database))
-    one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0))
+    one = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), db_pool=2, history_interval=0, background=False))
     async with one.running():
         await until_async(lambda: one.watch.ready and one.watch.loaded.is_set())
         yield one

@@ -90,7 +90,7 @@ async def test_a21_nothing_is_served_while_the_login_role_is_a_superuser(
     monkeypatch.setattr(watch, "CHECK_INTERVAL_SECONDS", 0.02)
     ((database,),) = gateway.sql("select current_database()")
     uri = SecretStr(socket_uri(directory, own_login, database))
-    in_process = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0))
+    in_process = Gateway(Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0, background=False))
     async with in_process.running():
         await until_async(lambda: in_process.watch.ready and in_process.watch.loaded.is_set())
         gateway.sql(f"alter role {own_login} superuser")

@@ -16,7 +16,9 @@ from tests.waiting import until_async
 async def test_d13_a_misspelt_schema_is_named_once(directory: DataDirectory, caplog: pytest.LogCaptureFixture) -> None:
     uri = SecretStr(socket_uri(directory, "authenticator"))
     schemas = ("public", "pgmq_publik", "pgmq_public")
-    gateway = Gateway(Settings(db_uri=uri, db_schemas=schemas, jwt_secret=SecretStr(SECRET), history_interval=0))
+    gateway = Gateway(
+        Settings(db_uri=uri, db_schemas=schemas, jwt_secret=SecretStr(SECRET), history_interval=0, background=False)
+    )
     async with gateway.running():
         await asyncio.wait_for(gateway.watch.loaded.wait(), 60)
         gateway.watch.ask_reload()

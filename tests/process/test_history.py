@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pgmq_gateway.background.history import History
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from pgmq_gateway.observe.history import SAMPLE
 from tests import server
 from tests.databases import Sql, runner
 from tests.server import SECRET, Server
@@ -74,7 +74,7 @@ def test_when_the_function_is_dropped_there_is_no_history_and_no_log_line(
     sql("drop function pgmq_gateway.take_sample")
     ((dropped,),) = sql("select clock_timestamp()")
     asked = "select count(*) from pg_stat_activity where datname = %s and query = %s and query_start > %s"
-    until(lambda: sql(asked, database, SAMPLE, dropped)[0][0])
+    until(lambda: sql(asked, database, History.QUERY, dropped)[0][0])
     assert gateway.stop() == 0
     assert gateway.log.read_text() == ""
 

@@ -2984,6 +2984,9 @@ CREATE FUNCTION pgmq_gateway.delete_expired_ids(max_ids integer DEFAULT 5000) RE
 declare
     deleted integer;
 begin
+    if not exists (select from pgmq_settings.deduplication_ids as d where d.expires_at <= clock_timestamp()) then
+        return 0;
+    end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_settings.deduplication_ids'::regclass]);
     delete from pgmq_settings.deduplication_ids as d
     where (d.queue_table, d.caller, d.deduplication_id) in (
@@ -4676,6 +4679,132 @@ CREATE FUNCTION pgmq_gateway.lost_privileges() RETURNS TABLE(what text, statemen
     );
 $$;
 
+CREATE FUNCTION pgmq_gateway.maintain(budget_ms integer) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    AS $$
+declare
+    spacing constant double precision := 5;
+    -- Not now(): the transaction may have started while another one did a portion.
+    began constant timestamptz := clock_timestamp();
+    until constant timestamptz := began + make_interval(secs => budget_ms / 1000.0);
+    state pgmq_gateway.maintenance;
+    step record;
+    changed bigint;
+    is_over boolean := true;
+    is_behind boolean;
+    spent double precision;
+    pause double precision;
+begin
+    -- Nothing to do while another session does, or on a standby.
+    if pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.maintain')) then
+        return spacing;
+    end if;
+    select m.* into state from pgmq_gateway.maintenance as m;
+    -- Later than that it can only be after the clock was set back.
+    if state.due_at > began and state.due_at < began + interval '1 hour' then
+        return extract(epoch from state.due_at - began);
+    end if;
+    perform pgmq_gateway.check_foreign_code(array[
+        'pgmq_gateway.maintenance', 'pgmq_settings.queues', 'pgmq_settings.progress', 'pgmq_settings.burials'
+    ]::regclass[]);
+    -- What a crash undoes is done again, so no commit waits for the disk.
+    perform set_config('synchronous_commit', 'off', true);
+    is_behind := coalesce(state.is_behind, false);
+    for step in
+        select t.* from pgmq_gateway.maintenance_tasks() as t
+        where t.place > coalesce(state.place, '') collate "C" order by t.place collate "C"
+    loop
+        changed := pgmq_gateway.run_task(step.task, step.queue_table, until);
+        is_over := changed = 0 and clock_timestamp() < until;
+        is_behind := is_behind or changed > 0 and clock_timestamp() >= until;
+        exit when not is_over;
+    end loop;
+    spent := extract(epoch from clock_timestamp() - began);
+    pause := case when is_over and not is_behind then spacing else 4 * spent end;
+    state := (
+        clock_timestamp() + make_interval(secs => pause), case when is_over then '' else step.place end,
+        is_behind and not is_over, coalesce(state.runs, 0) + 1, coalesce(state.seconds, 0) + spent);
+    delete from pgmq_gateway.maintenance;
+    insert into pgmq_gateway.maintenance select state.*;
+    return pause;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.maintain_queue(queue_table text, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    settings pgmq_settings.queues;
+    former pgmq_settings.progress;
+    present pgmq_settings.progress;
+    burial record;
+    swept record;
+    changed bigint;
+begin
+    select s.* into strict settings from pgmq_settings.queues as s where s.queue_table = maintain_queue.queue_table;
+    select p.* into former from pgmq_settings.progress as p where p.queue_table = maintain_queue.queue_table;
+    present := (queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), null);
+    burial := pgmq_settings.bury_unread(queue_table, present.next_page, until);
+    present.next_page := burial.next_page;
+    if burial.dead > 0 and burial.buried = 0 then
+        present.resumes_at := clock_timestamp() + interval '1 minute';
+    end if;
+    changed := burial.buried;
+    if settings.archive_keep_seconds is not null then
+        changed := changed + pgmq_settings.trim_archive(queue_table, settings.archive_keep_seconds, until);
+    end if;
+    if settings.group_limit is not null then
+        swept := pgmq_settings.sweep_groups(queue_table, settings.group_limit, present.last_group, until);
+        present.last_group := swept.next_group;
+        changed := changed + swept.promoted;
+    end if;
+    perform pgmq_gateway.save_progress(former, present);
+    return changed;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.maintenance_tasks() RETURNS TABLE(place text, task text, queue_table text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    values
+        ('1', 'mark full queues', null),
+        ('2', 'remove expired keys', null),
+        ('3', 'remove expired ids', null),
+        ('4', 'remove settings of dropped queues', null)
+    union all
+    select '5 ' || s.queue_table, 'maintain queue', s.queue_table
+    from pgmq_settings.queues as s
+    left join pgmq_settings.progress as p on p.queue_table = s.queue_table
+    where (p.resumes_at <= clock_timestamp()) is not false;
+$$;
+
+CREATE FUNCTION pgmq_gateway.mark_full_queues() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    changed bigint;
+begin
+    with counted as materialized (
+        select s.queue_table, q.messages >= s.max_messages * case when s.is_full then 0.95 else 1 end as is_full
+        from pgmq_settings.queues as s
+        join pgmq_gateway.tables as t on t.name = s.queue_table
+        cross join lateral pgmq_gateway.count_messages(t.relation, t.pages, t.live_tuples, t.dead_tuples) as q
+        where s.max_messages is not null and q.messages is not null
+    )
+    update pgmq_settings.queues as s
+    set is_full = c.is_full
+    from counted as c
+    where s.queue_table = c.queue_table and s.max_messages is not null and c.is_full is distinct from s.is_full;
+    get diagnostics changed = row_count;
+    return changed;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.may_execute(role text, fusion json) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5416,6 +5545,27 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    max_rows constant integer := 5000;
+    removed bigint := 0;
+    batch integer;
+begin
+    loop
+        batch := case what
+            when 'keys' then pgmq_gateway.remove_expired_keys(max_rows)
+            else pgmq_gateway.delete_expired_ids(max_rows)
+        end;
+        removed := removed + batch;
+        exit when batch < max_rows or clock_timestamp() >= until;
+    end loop;
+    return removed;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5424,6 +5574,9 @@ CREATE FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) RETURNS integ
 declare
     removed integer;
 begin
+    if not exists (select from pgmq_gateway.idempotency_keys as k where k.expires_at <= now()) then
+        return 0;
+    end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
     with expired as (
         select k.id from pgmq_gateway.idempotency_keys as k
@@ -5435,6 +5588,31 @@ begin
     delete from pgmq_gateway.idempotency_keys as k using expired as e where k.id = e.id;
     get diagnostics removed = row_count;
     return removed;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.remove_orphaned_settings() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    removed bigint := 0;
+    affected bigint;
+begin
+    delete from pgmq_settings.queues as s
+    where not exists (select from pgmq.meta as m where m.queue_name = s.queue_name);
+    get diagnostics affected = row_count;
+    removed := removed + affected;
+    update pgmq_settings.queues as s
+    set dead_letter_queue = null
+    where s.dead_letter_queue is not null
+      and not exists (select from pgmq.meta as m where m.queue_name = s.dead_letter_queue);
+    get diagnostics affected = row_count;
+    removed := removed + affected;
+    delete from pgmq_settings.burials as b
+    where b.queue_table not in (select lower('q_' || m.queue_name) from pgmq.meta as m);
+    get diagnostics affected = row_count;
+    return removed + affected;
 end;
 $$;
 
@@ -5450,6 +5628,30 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
+$$;
+
+CREATE FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case task
+        when 'mark full queues' then pgmq_gateway.mark_full_queues()
+        when 'remove expired keys' then pgmq_gateway.remove_expired('keys', until)
+        when 'remove expired ids' then pgmq_gateway.remove_expired('ids', until)
+        when 'remove settings of dropped queues' then pgmq_gateway.remove_orphaned_settings()
+        else pgmq_gateway.maintain_queue(queue_table, until)
+    end;
+exception when query_canceled or others then
+    raise warning 'maintenance: % failed: %', concat_ws(' ', task, queue_table), sqlstate;
+    if queue_table is not null then
+        insert into pgmq_settings.progress as p (queue_table, next_page, last_group, resumes_at)
+        select s.queue_table, 0, '', clock_timestamp() + interval '1 minute'
+        from pgmq_settings.queues as s where s.queue_table = run_task.queue_table
+        on conflict on constraint progress_pkey do update set resumes_at = excluded.resumes_at;
+    end if;
+    return 0;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision, OUT parked_share double precision) RETURNS record
@@ -5478,6 +5680,28 @@ CREATE FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacin
     LANGUAGE sql STABLE
     AS $$
     select make_interval(secs => greatest(2.5 * spacing, case when at < now() - interval '1 day' then 660 end));
+$$;
+
+CREATE TABLE pgmq_settings.progress (
+    queue_table text NOT NULL,
+    next_page bigint NOT NULL,
+    last_group text NOT NULL,
+    resumes_at timestamp with time zone
+);
+
+CREATE FUNCTION pgmq_gateway.save_progress(former pgmq_settings.progress, present pgmq_settings.progress) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    former := (
+        present.queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), former.resumes_at);
+    if present is distinct from former then
+        insert into pgmq_settings.progress as p select present.*
+        on conflict (queue_table) do update
+        set next_page = present.next_page, last_group = present.last_group, resumes_at = present.resumes_at;
+    end if;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.selected_queues(only_queue text) RETURNS TABLE(queue_name text, queue_table regclass, archive_table regclass)
@@ -5670,46 +5894,6 @@ begin
     end loop;
 end;
 $_$;
-
-CREATE FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    tables constant regclass[] := array['pgmq_settings.group_sweeps'];
-    until constant timestamptz := clock_timestamp() + make_interval(secs => budget_ms / 1000.0);
-    queue record;
-    swept record;
-    promoted integer := 0;
-begin
-    if not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.sweep_groups')) then
-        return 0;
-    end if;
-    perform pgmq_gateway.check_foreign_code(tables);
-    for queue in
-        select s.queue_table, s.group_limit, coalesce(g.last_group, '') as last_group
-        from pgmq_settings.queues as s
-        left join pgmq_settings.group_sweeps as g on g.queue_table = s.queue_table
-        where s.group_limit is not null and to_regclass(format('pgmq.%I', s.queue_table)) is not null
-        order by random()
-    loop
-        exit when clock_timestamp() >= until;
-        begin
-            swept := pgmq_settings.sweep_groups(
-                queue.queue_table, queue.group_limit, queue.last_group, until);
-        exception when insufficient_privilege or undefined_table then
-            raise warning 'groups of % cannot be swept: %', queue.queue_table, sqlstate;
-            continue;
-        end;
-        promoted := promoted + swept.promoted;
-        if swept.next_group <> queue.last_group then
-            insert into pgmq_settings.group_sweeps values (queue.queue_table, swept.next_group)
-            on conflict (queue_table) do update set last_group = excluded.last_group;
-        end if;
-    end loop;
-    return promoted;
-end;
-$$;
 
 CREATE FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
@@ -6324,6 +6508,16 @@ begin
             where not (d.reason = 'expired' and $4)
         ), moved as (
             insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
+        ), counted as (
+            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed)
+            select
+                %1$L, count(*) filter (where d.reason = 'max_receives'), count(*) filter (where d.reason = 'rejected'),
+                count(*) filter (where d.reason = 'expired'), 0
+            from dead as d
+            having count(*) > 0
+            on conflict (queue_table) do update
+            set max_receives = b.max_receives + excluded.max_receives, rejected = b.rejected + excluded.rejected,
+                expired = b.expired + excluded.expired
         )
         select count(*) from dead
         $query$,
@@ -6427,6 +6621,45 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead integer, OUT buried bigint, OUT next_page bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $$
+declare
+    -- Few, because burials that fail take a millisecond each.
+    max_ids constant integer := 200;
+    settings pgmq_settings.queues;
+    part record;
+    moved bigint;
+begin
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury_unread.queue_table;
+    dead := 0;
+    buried := 0;
+    next_page := first_page;
+    loop
+        select f.* into part from pgmq_settings.find_dead(queue_table, settings, next_page, max_ids) as f;
+        next_page := part.next_page;
+        exit when part.ids = '{}';
+        moved := pgmq_settings.bury(queue_table, part.ids);
+        dead := dead + cardinality(part.ids);
+        buried := buried + moved;
+        exit when moved = 0 or clock_timestamp() >= until or next_page = 0 and cardinality(part.ids) < max_ids;
+    end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.check_accessible(relation regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    execute format('lock table %s in row exclusive mode', relation);
+    perform pgmq_settings.check_own_code(array[relation]);
+    perform pgmq_settings.check_sees_all(array[relation]);
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.check_batch(messages integer) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6447,8 +6680,8 @@ declare
     tables constant regclass[] := array[
         to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
 begin
-    execute format('lock table pgmq.%I, pgmq.%I in row exclusive mode', queue_table, target);
-    perform pgmq_settings.check_own_code(tables);
+    execute format('lock table pgmq.%I, pgmq.%I, pgmq_settings.burials in row exclusive mode', queue_table, target);
+    perform pgmq_settings.check_own_code(tables || 'pgmq_settings.burials'::regclass);
     perform pgmq_settings.check_sees_all(tables);
 end;
 $$;
@@ -7199,6 +7432,41 @@ CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type t
         ('headers_contain', 'any', 'Use any JSON value.');
 $_$;
 
+CREATE FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    relation constant regclass := format('pgmq.%I', queue_table);
+    pages constant bigint := greatest(
+        pg_relation_size(relation), (select max(pg_relation_size(t.relid)) from pg_partition_tree(relation) as t)
+    ) / current_setting('block_size')::integer;
+    end_page constant bigint := first_page + 500;
+    present constant timestamptz := clock_timestamp();
+begin
+    perform pgmq_settings.check_accessible(relation);
+    execute format(
+        $query$
+        select array(
+            select q.msg_id from %s as q
+            where q.ctid >= $1 and q.ctid < $3 and %s and not (%s)
+            limit $4
+        )
+        $query$,
+        relation, pgmq_settings.buried_condition('q'), pgmq_settings.state_condition('in_flight', '$2'))
+    into ids
+    using
+        format('(%s,0)', first_page)::tid, present, format('(%s,0)', end_page)::tid, max_ids,
+        coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
+        present - make_interval(secs => settings.message_keep_seconds);
+    next_page := case
+        when cardinality(ids) = max_ids then first_page
+        when end_page < pages then end_page
+        else 0
+    end;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_settings.front_statement(queue_table text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7702,6 +7970,11 @@ CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) 
                 headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
+        ), counted as (
+            insert into pgmq_settings.burials as b
+            select %1$L, 0, 0, 0, count(*), $2, %2$L from postponed having count(*) > 0
+            on conflict (queue_table) do update
+            set failed = b.failed + excluded.failed, failed_at = excluded.failed_at, failure = excluded.failure
         )
         select count(*) from postponed
         $query$,
@@ -8392,6 +8665,39 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $_$
+declare
+    max_messages constant integer := 1000;
+    archive constant regclass := format('pgmq.%I', overlay(queue_table placing 'a' from 1 for 1));
+    by_age constant boolean := exists (
+        select from pg_index as i
+        join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = archive and i.indisvalid and a.attname = 'archived_at');
+    batch constant text := format(
+        'from (select msg_id, archived_at from %s %s limit %s for update skip locked) as o where o.archived_at < $1', archive,
+        case when by_age then 'where archived_at < $1 order by archived_at' else 'order by msg_id' end, max_messages);
+    oldest constant timestamptz := clock_timestamp() - make_interval(secs => keep_seconds);
+    ids bigint[];
+    deleted bigint := 0;
+begin
+    perform pgmq_settings.check_accessible(archive);
+    loop
+        execute 'select array(select o.msg_id ' || batch || ')' into ids using oldest;
+        exit when ids = '{}';
+        execute format('delete from %s as a where a.msg_id = any ($2) and a.archived_at < $1', archive) using oldest, ids;
+        deleted := deleted + cardinality(ids);
+        exit when cardinality(ids) < max_messages or clock_timestamp() >= until;
+    end loop;
+    return deleted;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8434,6 +8740,14 @@ CREATE TABLE pgmq_gateway.install_options (
 );
 
 COMMENT ON TABLE pgmq_gateway.install_options IS 'keep_trigger: whether roles of requests keep TRIGGER and other privileges on pgmq''s tables. default privileges of ROLE: the schema in which the installer granted them, and does not do so again.';
+
+CREATE TABLE pgmq_gateway.maintenance (
+    due_at timestamp with time zone NOT NULL,
+    place text NOT NULL,
+    is_behind boolean NOT NULL,
+    runs bigint NOT NULL,
+    seconds double precision NOT NULL
+);
 
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,
@@ -8564,6 +8878,16 @@ CREATE TABLE pgmq_gateway.shipped (
 
 COMMENT ON TABLE pgmq_gateway.shipped IS 'The functions and views that the installer made, with the md5 of each.';
 
+CREATE TABLE pgmq_settings.burials (
+    queue_table text NOT NULL,
+    max_receives bigint NOT NULL,
+    rejected bigint NOT NULL,
+    expired bigint NOT NULL,
+    failed bigint NOT NULL,
+    failed_at timestamp with time zone,
+    failure text
+);
+
 CREATE TABLE pgmq_settings.deduplication_ids (
     queue_table text NOT NULL,
     caller bytea NOT NULL,
@@ -8571,11 +8895,6 @@ CREATE TABLE pgmq_settings.deduplication_ids (
     relation oid NOT NULL,
     msg_id bigint,
     expires_at timestamp with time zone NOT NULL
-);
-
-CREATE TABLE pgmq_settings.group_sweeps (
-    queue_table text NOT NULL,
-    last_group text NOT NULL
 );
 
 CREATE VIEW pgmq_settings.settings WITH (security_barrier='true') AS
@@ -8620,11 +8939,14 @@ ALTER TABLE ONLY pgmq_gateway.samples
 ALTER TABLE ONLY pgmq_gateway.shipped
     ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
+ALTER TABLE ONLY pgmq_settings.burials
+    ADD CONSTRAINT burials_pkey PRIMARY KEY (queue_table);
+
 ALTER TABLE ONLY pgmq_settings.deduplication_ids
     ADD CONSTRAINT deduplication_ids_pkey PRIMARY KEY (queue_table, caller, deduplication_id);
 
-ALTER TABLE ONLY pgmq_settings.group_sweeps
-    ADD CONSTRAINT group_sweeps_pkey PRIMARY KEY (queue_table);
+ALTER TABLE ONLY pgmq_settings.progress
+    ADD CONSTRAINT progress_pkey PRIMARY KEY (queue_table);
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_table);
@@ -8638,8 +8960,8 @@ CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
 CREATE INDEX deduplication_ids_expires_at ON pgmq_settings.deduplication_ids USING btree (expires_at);
 
-ALTER TABLE ONLY pgmq_settings.group_sweeps
-    ADD CONSTRAINT group_sweeps_queue_table_fkey FOREIGN KEY (queue_table) REFERENCES pgmq_settings.queues(queue_table) ON DELETE CASCADE;
+ALTER TABLE ONLY pgmq_settings.progress
+    ADD CONSTRAINT progress_queue_table_fkey FOREIGN KEY (queue_table) REFERENCES pgmq_settings.queues(queue_table) ON DELETE CASCADE;
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_dead_letter_queue_fkey FOREIGN KEY (dead_letter_queue) REFERENCES pgmq.meta(queue_name) ON DELETE SET NULL;
@@ -8647,7 +8969,7 @@ ALTER TABLE ONLY pgmq_settings.queues
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_queue_name_fkey FOREIGN KEY (queue_name) REFERENCES pgmq.meta(queue_name) ON DELETE CASCADE;
 
-ALTER TABLE pgmq_settings.group_sweeps ENABLE ROW LEVEL SECURITY;
+ALTER TABLE pgmq_settings.progress ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE pgmq_settings.queues ENABLE ROW LEVEL SECURITY;
 
@@ -9147,6 +9469,15 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.maintain(budget_ms integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.maintain(budget_ms integer) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.maintain_queue(queue_table text, until timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.maintenance_tasks() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.mark_full_queues() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) TO authenticator;
 
@@ -9222,8 +9553,12 @@ REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.remove_orphaned_settings() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) TO authenticator;
@@ -9231,9 +9566,13 @@ GRANT ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.request_roles() TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision, OUT parked_share double precision) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacing real) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.save_progress(former pgmq_settings.progress, present pgmq_settings.progress) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.selected_queues(only_queue text) FROM PUBLIC;
 
@@ -9249,8 +9588,6 @@ GRANT ALL ON FUNCTION pgmq_gateway.source_table(queue_name text, filter jsonb) T
 
 REVOKE ALL ON FUNCTION pgmq_gateway.store_answers(key_ids bytea[], fingerprints bytea[], keep_seconds double precision, unstored text, totals bigint[], row_counts bigint[], response_statuses text[], response_headers text[], bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.store_answers(key_ids bytea[], fingerprints bytea[], keep_seconds double precision, unstored text, totals bigint[], row_counts bigint[], response_statuses text[], response_headers text[], bodies text[]) TO authenticator;
-
-REVOKE ALL ON FUNCTION pgmq_gateway.sweep_groups(budget_ms integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) TO authenticator;
@@ -9339,6 +9676,11 @@ GRANT ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) TO serv
 
 REVOKE ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead integer, OUT buried bigint, OUT next_page bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_batch(messages integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_batch(messages integer) TO anon;
@@ -9507,6 +9849,9 @@ GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO authenticated;
@@ -9607,6 +9952,7 @@ REVOKE ALL ON FUNCTION pgmq_settings.message_states(present text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO anon;
@@ -9763,6 +10109,7 @@ REVOKE ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) F
 GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.state_condition(state text, present text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.state_counts(present text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.state_counts(present text) TO anon;
@@ -9776,6 +10123,8 @@ GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO service_ro
 
 REVOKE ALL ON FUNCTION pgmq_settings.sweep_groups(queue_table text, group_limit integer, after text, until timestamp with time zone, OUT promoted integer, OUT next_group text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, until timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO authenticated;
@@ -9784,6 +10133,8 @@ GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at ti
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
 
 GRANT SELECT ON TABLE pgmq_gateway.shipped TO authenticator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE pgmq_settings.burials TO pgmq_definer;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE pgmq_settings.deduplication_ids TO pgmq_definer;
 

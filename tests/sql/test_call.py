@@ -235,6 +235,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
             "text[],text,oid[],text[],text,json,boolean)",
         ),
         ("pgmq_gateway.known_functions()",),
+        ("pgmq_gateway.maintain(integer)",),
         ("pgmq_gateway.may_execute(text,json)",),
         ("pgmq_gateway.outline(text)",),
         ("pgmq_gateway.plain_call(text,text,text,json)",),

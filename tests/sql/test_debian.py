@@ -135,7 +135,9 @@ def test_groups_are_limited(debian: Database) -> None:
         owner.execute("select pgmq.delete('ordered', 1)")
         states = owner.execute("select state from pgmq_api.peek('ordered')").fetchall()
         assert states == [("visible",), ("parked",)]
-        assert owner.execute("select pgmq_gateway.sweep_groups(60000)").fetchall() == [(0,)]
+        owner.execute("update pgmq.q_ordered set read_ct = 1000001 where vt < 'infinity'")
+        assert owner.execute("select pgmq_gateway.maintain(60000)").fetchall() != [(5,)]
+        assert owner.execute("select state from pgmq_api.peek('ordered')").fetchall() == [("visible",)]
 
 
 def test_installing_again_changes_nothing(debian: Database) -> None:

@@ -21,9 +21,11 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
     assert definers == {
         "pgmq_settings.arrange_groups(text,integer)",
         "pgmq_settings.bury(text,bigint[])",
+        "pgmq_settings.bury_unread(text,bigint,timestamp with time zone)",
         "pgmq_settings.claim_ids(text,bytea,text[],integer)",
         "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
         "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
+        "pgmq_settings.trim_archive(text,bigint,timestamp with time zone)",
     }
     for name, definer, owner, settings in rows:
         assert owner == ("pgmq_definer" if definer else "postgres"), name
@@ -42,8 +44,10 @@ def test_pgmq_definer_can_only_use_messages(db: Sql) -> None:
         from pg_class as c, aclexplode(c.relacl) as a
         where a.grantee = 'pgmq_definer'::regrole group by 1 order by 1
     """) == [
-        ("pgmq_settings.deduplication_ids", "DELETE,INSERT,SELECT,UPDATE"), ("pgmq_settings.settings", "SELECT")
-    ]  # fmt: skip
+        ("pgmq_settings.burials", "INSERT,SELECT,UPDATE"),
+        ("pgmq_settings.deduplication_ids", "DELETE,INSERT,SELECT,UPDATE"),
+        ("pgmq_settings.settings", "SELECT"),
+    ]
     db("select pgmq_admin.create_queue('made'), pgmq.create('made_by_pgmq')")
     assert db("""
         select c.relname::text, string_agg(a.privilege_type, ',' order by a.privilege_type)

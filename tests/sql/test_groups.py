@@ -567,10 +567,12 @@ def test_sweep_promotes_what_a_rolled_back_transaction_has_left(owner: Sql, grou
     assert states(owner, queue) == {2: "parked"}
     with without_promotion(owner, other):
         owner("select pgmq.delete(%s, 1)", other)
-    assert owner("select pgmq_gateway.sweep_groups(60000) >= 2") == [(True,)]
+    sweep = "select pgmq_gateway.maintain_queue(%s, 'infinity')"
+    assert owner(sweep, f"q_{queue}") == [(1,)]
+    assert owner(sweep, f"q_{other}") == [(1,)]
     assert states(owner, queue) == {2: "visible"}
     assert states(owner, other) == {2: "visible", 3: "visible", 4: "parked"}
-    assert owner("select pgmq_gateway.sweep_groups(60000)") == [(0,)]
+    assert owner(sweep, f"q_{queue}") == [(0,)]
 
 
 def test_the_next_send_heals_a_group(owner: Sql, grouped: Grouped) -> None:
@@ -591,8 +593,11 @@ def test_a_sweep_goes_on_where_the_last_one_stopped(owner: Sql, grouped: Grouped
     assert owner(sweep, f"q_{queue}", "", -1) == [("a",)]
     assert owner(sweep, f"q_{queue}", "a", -1) == [("b",)]
     assert owner(sweep, f"q_{queue}", "a", 1) == [("",)]
-    owner("select pgmq_gateway.sweep_groups(-1)")
-    assert owner("select * from pgmq_settings.group_sweeps where queue_table = %s", f"q_{queue}") == []
+    last = "select last_group from pgmq_settings.progress where queue_table = %s"
+    owner("select pgmq_gateway.maintain_queue(%s, '-infinity')", f"q_{queue}")
+    assert owner(last, f"q_{queue}") == [("a",)]
+    owner("select pgmq_gateway.maintain_queue(%s, 'infinity')", f"q_{queue}")
+    assert owner(last, f"q_{queue}") == [("",)]
 
 
 def test_calls_on_a_queue_with_groups_run_alone(owner: Sql, grouped: Grouped) -> None:

@@ -38,16 +38,21 @@ CALLS = {
     "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
     "pgmq_gateway.claim_key": "pgmq_gateway.claim_key('k', 1::bigint, 'f', '1s')",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
+    "pgmq_gateway.maintain": "pgmq_gateway.maintain(60000)",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
     "pgmq_gateway.remove_expired_keys": "pgmq_gateway.remove_expired_keys(1)",
     "pgmq_gateway.store_answers": "pgmq_gateway.store_answers('{k}', '{f}', 60, '', null, '{1}', null, null, '{x}')",
     "pgmq_gateway.take_sample": "pgmq_gateway.take_sample(30, 7)",
     "pgmq_settings.arrange_groups": "pgmq_settings.arrange_groups('q_x', 1)",
     "pgmq_settings.bury": "pgmq_settings.bury('q_x', '{1}')",
+    "pgmq_settings.bury_unread": "pgmq_settings.bury_unread('q_x', 0::bigint, 'infinity')",
     "pgmq_settings.claim_ids": "pgmq_settings.claim_ids('q_x', '', '{a}', 300)",
     "pgmq_settings.record_ids": "pgmq_settings.record_ids('q_x', '', '{a}', '{1}')",
     "pgmq_settings.sweep_groups": "pgmq_settings.sweep_groups('q_x', 1, '', 'infinity')",
+    "pgmq_settings.trim_archive": "pgmq_settings.trim_archive('q_x', 0::bigint, 'infinity')",
 }
+# Functions that only the owner can call.
+BY_OWNER = ("_groups(", "bury_unread(", "trim_archive(")
 REFUSED = (
     r'^(trigger "\w+" on \S+ (runs a function of role service_role|has a WHEN condition)|table \S+ is owned by role)'
 )
@@ -107,7 +112,7 @@ def attacked(db: Sql) -> Sql:
 def serve(sql: Sql, call: str) -> None:
     """Run a call as service_role, or as the login role or the owner if that is who calls it."""
     role = "authenticator" if call.startswith("pgmq_gateway.") else "service_role"
-    sql(f"set local role {'none' if '_groups(' in call else role}")
+    sql(f"set local role {'none' if any(name in call for name in BY_OWNER) else role}")
     sql(f"select * from {call}")
 
 

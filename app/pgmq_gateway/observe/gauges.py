@@ -8,9 +8,9 @@ import asyncpg
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pgmq_gateway.background.periodic import NOT_INSTALLED
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, loggable
-from pgmq_gateway.observe.history import NOT_INSTALLED
 from pgmq_gateway.settings.model import Settings
 
 logger = logging.getLogger("pgmq_gateway")

@@ -104,6 +104,7 @@ class Settings(BaseModel):
     filter_timeout          the same for calls whose filters match patterns or search text; 0: none
     history_interval        seconds between samples of the queues; 0: no samples
     history_keep            days for which samples are kept
+    background              maintain queues: one gateway at a time does
     idempotency_keep        seconds for which responses to calls with an Idempotency-Key are stored
     log_format              of all lines on stderr
     log_requests            log each request, whatever the log level
@@ -175,6 +176,7 @@ class Settings(BaseModel):
     filter_timeout: float = Field(default=3, ge=0, le=86400, allow_inf_nan=False)
     history_interval: float = Field(default=30, ge=0, le=3600, allow_inf_nan=False)
     history_keep: float = Field(default=7, gt=0, le=3650, allow_inf_nan=False)
+    background: bool = True
     idempotency_keep: float = Field(default=86_400, ge=60, le=31_536_000, allow_inf_nan=False)
     log_format: Literal["text", "json"] = "text"
     log_requests: bool = False

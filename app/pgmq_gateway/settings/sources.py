@@ -68,6 +68,7 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-jwks-private-addresses": "jwks_private_addresses",
     "pgmq-gateway-history-interval": "history_interval",
     "pgmq-gateway-history-keep": "history_keep",
+    "pgmq-gateway-background": "background",
     "pgmq-gateway-idempotency-keep": "idempotency_keep",
     "pgmq-gateway-log-format": "log_format",
     "pgmq-gateway-log-requests": "log_requests",

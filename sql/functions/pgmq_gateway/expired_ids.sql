@@ -7,6 +7,9 @@ as $delete$
 declare
     deleted integer;
 begin
+    if not exists (select from pgmq_settings.deduplication_ids as d where d.expires_at <= clock_timestamp()) then
+        return 0;
+    end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_settings.deduplication_ids'::regclass]);
     delete from pgmq_settings.deduplication_ids as d
     where (d.queue_table, d.caller, d.deduplication_id) in (

@@ -320,6 +320,9 @@ as $remove$
 declare
     removed integer;
 begin
+    if not exists (select from pgmq_gateway.idempotency_keys as k where k.expires_at <= now()) then
+        return 0;
+    end if;
     perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.idempotency_keys'::regclass]);
     with expired as (
         select k.id from pgmq_gateway.idempotency_keys as k

@@ -115,6 +115,16 @@ begin
             where not (d.reason = 'expired' and $4)
         ), moved as (
             insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
+        ), counted as (
+            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed)
+            select
+                %1$L, count(*) filter (where d.reason = 'max_receives'), count(*) filter (where d.reason = 'rejected'),
+                count(*) filter (where d.reason = 'expired'), 0
+            from dead as d
+            having count(*) > 0
+            on conflict (queue_table) do update
+            set max_receives = b.max_receives + excluded.max_receives, rejected = b.rejected + excluded.rejected,
+                expired = b.expired + excluded.expired
         )
         select count(*) from dead
         $query$,
@@ -140,6 +150,11 @@ as $statement$
                 headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
+        ), counted as (
+            insert into pgmq_settings.burials as b
+            select %1$L, 0, 0, 0, count(*), $2, %2$L from postponed having count(*) > 0
+            on conflict (queue_table) do update
+            set failed = b.failed + excluded.failed, failed_at = excluded.failed_at, failure = excluded.failure
         )
         select count(*) from postponed
         $query$,
@@ -158,8 +173,8 @@ declare
     tables constant regclass[] := array[
         to_regclass(format('pgmq.%I', queue_table)), to_regclass(format('pgmq.%I', target))];
 begin
-    execute format('lock table pgmq.%I, pgmq.%I in row exclusive mode', queue_table, target);
-    perform pgmq_settings.check_own_code(tables);
+    execute format('lock table pgmq.%I, pgmq.%I, pgmq_settings.burials in row exclusive mode', queue_table, target);
+    perform pgmq_settings.check_own_code(tables || 'pgmq_settings.burials'::regclass);
     perform pgmq_settings.check_sees_all(tables);
 end;
 $check$;

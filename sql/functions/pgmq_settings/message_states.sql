@@ -13,7 +13,7 @@ as $states$
         ('parked', 'q.vt = ''infinity''');
 $states$;
 revoke all on function pgmq_settings.message_states from public;
-grant execute on function pgmq_settings.message_states to anon, authenticated, service_role;
+grant execute on function pgmq_settings.message_states to anon, authenticated, service_role, pgmq_definer;
 
 -- The condition of one state.
 create or replace function pgmq_settings.state_condition(state text, present text)
@@ -25,7 +25,7 @@ as $condition$
     select s.condition from pgmq_settings.message_states(present) as s where s.state = state_condition.state;
 $condition$;
 revoke all on function pgmq_settings.state_condition from public;
-grant execute on function pgmq_settings.state_condition to anon, authenticated, service_role;
+grant execute on function pgmq_settings.state_condition to anon, authenticated, service_role, pgmq_definer;
 
 -- An expression for the state of a row named q.
 create or replace function pgmq_settings.state_expression(present text)

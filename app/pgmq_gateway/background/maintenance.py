@@ -1,0 +1,18 @@
+"""Maintenance of the queues: burials, full queues, retention. One of all gateways does it at a time."""
+
+from pgmq_gateway.background.periodic import Periodic
+from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.database.pool import ConnectionPool
+from pgmq_gateway.settings.model import Settings
+
+# A portion occupies a connection that requests may need, and locks the groups of the messages that it moves.
+BUDGET_MS = 100
+RETRY_SECONDS = 5.0
+
+
+class Maintenance(Periodic):
+    QUERY = "select pgmq_gateway.maintain($1)"
+    FAILURE = "cannot maintain the queues; dead and old messages stay until a retry succeeds"
+
+    def __init__(self, settings: Settings, pool: ConnectionPool, watch: CatalogWatch) -> None:
+        super().__init__(RETRY_SECONDS if settings.background else 0.0, (BUDGET_MS,), pool, watch)
