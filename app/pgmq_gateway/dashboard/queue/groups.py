@@ -14,7 +14,7 @@ MAX_COUNTED = 1000
 # Title, and class of the cells, of each column but the first.
 COLUMNS = (
     ("Parked", "number"),
-    ("Visible", "number"),
+    ("Visible", "number medium"),
     ("Delayed", "number medium"),
     ("In flight", "number"),
     ("Oldest", "number"),
