@@ -261,7 +261,7 @@ def test_f6_a_call_with_an_unknown_outcome_can_be_repeated_with_its_key(faulty: 
     assert refusal(send(keys[1], 1))[:2] == (503, "PGRST001")
     # Until Postgres has noticed that the connection is lost.
     while (answer := send(keys[1], 1)).status_code == 409:
-        assert refusal(answer)[1] == "PT409"
+        assert refusal(answer)[1] == "PGMQ001"
     assert answer.is_success
     assert ("Idempotency-Replayed" in answer.headers) == (side == "server")
     assert faulty.sql(NOTES.format(jobs)) == [([0, 1],)]

@@ -169,7 +169,7 @@ def test_102_the_same_json_in_other_words_is_the_same_request(gateway: RunningGa
 def until_answered(call: Callable[[], httpx.Response]) -> httpx.Response:
     """Repeat a call while another one with its key is running."""
     while (answer := call()).status_code == 409:
-        assert refusal(answer) == (409, "PT409", "A request with this Idempotency-Key is still running")
+        assert refusal(answer) == (409, "PGMQ001", "A request with this Idempotency-Key is still running")
         assert answer.headers["Retry-After"] == "1"
     return answer
 
@@ -488,7 +488,7 @@ def test_a_call_does_not_wait_for_its_key_until_its_time_is_up(gateway: RunningG
         # On a busy machine the time is up before the call begins to wait.
         while (answer := post(gateway.client, "/rpc/hurried", key, user, {"what": "x"})).status_code == 500:
             assert refusal(answer)[1] == "57014"
-        assert refusal(answer) == (409, "PT409", "A request with this Idempotency-Key is still running")
+        assert refusal(answer) == (409, "PGMQ001", "A request with this Idempotency-Key is still running")
         assert answer.headers["Retry-After"] == "1"
         # Other keys do not wait.
         assert post(gateway.client, "/rpc/nothing", new_key(), user, {"what": "y"}).is_success

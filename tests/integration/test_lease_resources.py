@@ -133,6 +133,8 @@ def test_settle_settles_each_message_in_its_way(
     assert sql(f"select msg_id from pgmq.a_{queue} order by 1") == [(2,), (4,)]
     strict = resources.post(f"/queues/{queue}/settle", json={"acks": [receipts[4], "77.1.5"], "strict": True})
     assert code(strict) == (409, "PT409")
+    # Retry-After would say that it can be repeated.
+    assert "Retry-After" not in strict.headers
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(2,)]
     for nothing in (b"", b"{}", b'{"acks": []}'):
         assert resources.post(f"/queues/{queue}/settle", content=nothing).text == "[]"

@@ -2698,9 +2698,10 @@ begin
             perform pg_advisory_xact_lock(key_lock);
             perform set_config('lock_timeout', former_wait, true);
         exception when lock_not_available then
+            -- Of all 409 only this one can be repeated: a function can raise PT409 for any other reason.
             raise sqlstate 'PGRST' using
                 message = json_build_object(
-                    'code', 'PT409',
+                    'code', 'PGMQ001',
                     'message', 'A request with this Idempotency-Key is still running',
                     'hint', 'Repeat the request after a second with the same key.'),
                 detail = json_build_object('status', 409, 'headers', json_build_object('Retry-After', '1'));

@@ -152,7 +152,7 @@ REFUSALS: Schemas = {
         "A request with this Idempotency-Key is still running, or a constraint of the queue's owner was violated.",
         {
             "key": _error(
-                "PT409",
+                "PGMQ001",
                 "A request with this Idempotency-Key is still running",
                 hint="Repeat the request after a second with the same key.",
             ),

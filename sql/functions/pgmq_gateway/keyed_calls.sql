@@ -25,7 +25,7 @@ revoke all on function pgmq_gateway.request_fingerprint from public;
 grant execute on function pgmq_gateway.request_fingerprint to authenticator;
 
 -- The answer that is stored for a key, if there is one; otherwise no other call can use the key until the end of the
--- transaction. Raises PT422 if the key was used for another request, and PT409 if it is in use for longer than
+-- transaction. Raises PT422 if the key was used for another request, and PGMQ001 if it is in use for longer than
 -- max_wait.
 create or replace function pgmq_gateway.claim_key(
     key_id bytea,
@@ -54,9 +54,10 @@ begin
             perform pg_advisory_xact_lock(key_lock);
             perform set_config('lock_timeout', former_wait, true);
         exception when lock_not_available then
+            -- Of all 409 only this one can be repeated: a function can raise PT409 for any other reason.
             raise sqlstate 'PGRST' using
                 message = json_build_object(
-                    'code', 'PT409',
+                    'code', 'PGMQ001',
                     'message', 'A request with this Idempotency-Key is still running',
                     'hint', 'Repeat the request after a second with the same key.'),
                 detail = json_build_object('status', 409, 'headers', json_build_object('Retry-After', '1'));
