@@ -7564,16 +7564,13 @@ begin
             perform pg_advisory_xact_lock(tg_relid::integer, slot);
         end loop;
     end if;
-    if not %3$s then
-        perform pgmq_settings.check_own_code(array[tg_relid]);
-    end if;
+    perform pgmq_settings.check_own_code(array[tg_relid]);
     %2$s;
     return null;
 end;
 $source$,
             pgmq_settings.group_expression('gone'),
-            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'),
-            pgmq_settings.has_own_code('tg_relid', queue_table))
+            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'))
     );
 $_$;
 
@@ -7648,20 +7645,6 @@ begin
         where a.attrelid = relation and a.attname = 'last_read_at' and not a.attisdropped);
 end;
 $$;
-
-CREATE FUNCTION pgmq_settings.has_own_code(relation text, queue_table text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-    select format(
-        'exists (select from pg_class as c where c.oid = %1$s and pg_has_role(c.relowner, ''pgmq_definer'', ''member'') '
-        'and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal '
-        'and t.tgfoid not in (%2$s)))',
-        relation, string_agg(format('%L::regprocedure', format('pgmq_settings.%I()', f.name)), ', ' order by f.name))
-    from unnest(array[
-        'park_' || queue_table, 'promote_' || queue_table, 'keep_parked', 'refuse_group_change', 'refuse_message_bytes'
-    ]) as f (name);
-$_$;
 
 CREATE FUNCTION pgmq_settings.headers_object(headers jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE
@@ -9889,8 +9872,6 @@ GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) TO pgmq_definer;
-
-REVOKE ALL ON FUNCTION pgmq_settings.has_own_code(relation text, queue_table text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.headers_object(headers jsonb) TO anon;

@@ -537,6 +537,28 @@ def test_promotion_runs_no_code_of_other_roles(owner: Sql, grouped: Grouped, wor
             put(owner, queue, "a", 4) if member == "send" else owner("select pgmq.delete(%s, 1)", queue)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "alter table pgmq.{} add check (mine())",
+        "alter table pgmq.{} alter read_ct set default mine()::integer",
+        "create index on pgmq.{} (msg_id) where mine()",
+        "grant execute on function pgmq_settings.refuse_message_bytes to anon; create trigger z before update on pgmq.{}"
+        " for each row when (mine()) execute function pgmq_settings.refuse_message_bytes('9')",
+    ],
+    ids=("constraint", "default", "index", "trigger"),
+)
+def test_promotion_runs_no_function_of_a_role_of_requests(owner: Sql, grouped: Grouped, part: str) -> None:
+    queue = grouped()
+    put(owner, queue, "a", 1, 2)
+    with transaction(owner):
+        owner("create function mine() returns boolean immutable language sql as 'select true'")
+        owner("alter function mine() owner to anon")
+        owner(part.format(f"q_{queue}"))
+        with pytest.raises(errors.InsufficientPrivilege):
+            owner("select pgmq.delete(%s, 1)", queue)
+
+
 def test_groups_are_the_same_for_callers_who_see_nothing(owner: Sql, grouped: Grouped, worker: str) -> None:
     queue = grouped()
     owner(f"""

@@ -4,26 +4,6 @@
 -- changes messages of others. They belong to pgmq_definer. No text of a caller is in them: the name of the table comes
 -- from the catalog, the limit is a number. Before promotion writes, check_own_code refuses code of other roles.
 
--- A condition for whether a queue's triggers are all by functions of pgmq_settings, and its table belongs to a role with
--- the privileges of pgmq_definer. Then writing it runs no code of other roles; otherwise check_own_code, which takes
--- twice as long, also knows triggers of the operator.
-create or replace function pgmq_settings.has_own_code(relation text, queue_table text)
-returns text
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-as $condition$
-    select format(
-        'exists (select from pg_class as c where c.oid = %1$s and pg_has_role(c.relowner, ''pgmq_definer'', ''member'') '
-        'and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal '
-        'and t.tgfoid not in (%2$s)))',
-        relation, string_agg(format('%L::regprocedure', format('pgmq_settings.%I()', f.name)), ', ' order by f.name))
-    from unnest(array[
-        'park_' || queue_table, 'promote_' || queue_table, 'keep_parked', 'refuse_group_change', 'refuse_message_bytes'
-    ]) as f (name);
-$condition$;
-revoke all on function pgmq_settings.has_own_code from public;
-
 -- The functions of a queue: `park` fires before a message is inserted, `promote` after messages were deleted. An insert
 -- that finds room in a group with parked messages first promotes those.
 create or replace function pgmq_settings.group_functions(queue_table text, group_limit integer)
@@ -97,16 +77,13 @@ begin
             perform pg_advisory_xact_lock(tg_relid::integer, slot);
         end loop;
     end if;
-    if not %3$s then
-        perform pgmq_settings.check_own_code(array[tg_relid]);
-    end if;
+    perform pgmq_settings.check_own_code(array[tg_relid]);
     %2$s;
     return null;
 end;
 $source$,
             pgmq_settings.group_expression('gone'),
-            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'),
-            pgmq_settings.has_own_code('tg_relid', queue_table))
+            pgmq_settings.promotion(queue_table, group_limit, 'unnest(groups) as g (name)'))
     );
 $functions$;
 revoke all on function pgmq_settings.group_functions from public;

@@ -2,8 +2,8 @@
 
 -- Raises if it would. The exact check takes a millisecond, so it is only made for tables with rules, constraints of type
 -- CHECK, or tables that inherit from them or reference them, and where a table, a trigger, or a function that a policy, a
--- default or an index calls belongs to a role without the privileges of pgmq_definer. A trigger of pgmq_settings can have a condition if only its owner can
--- execute its function: others cannot have created it.
+-- default or an index calls belongs to a role without the privileges of pgmq_definer. A trigger of pgmq_settings can have
+-- a condition if only its owner can execute its function: others cannot have created it.
 --
 -- The caller holds a lock on the tables, as a statement that fires a trigger does: none can be added meanwhile. pgmq's own
 -- functions are not checked: nothing that runs as pgmq_definer calls them.
