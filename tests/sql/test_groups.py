@@ -543,8 +543,9 @@ def test_promotion_runs_no_code_of_other_roles(owner: Sql, grouped: Grouped, wor
         "alter table pgmq.{} add check (mine())",
         "alter table pgmq.{} alter read_ct set default mine()::integer",
         "create index on pgmq.{} (msg_id) where mine()",
-        "grant execute on function pgmq_settings.refuse_message_bytes to anon; create trigger z before update on pgmq.{}"
-        " for each row when (mine()) execute function pgmq_settings.refuse_message_bytes('9')",
+        "grant execute on function pgmq_settings.refuse_message_bytes to anon;"
+        " create trigger z before update on pgmq.{} for each row when (mine())"
+        " execute function pgmq_settings.refuse_message_bytes('9')",
     ],
     ids=("constraint", "default", "index", "trigger"),
 )
