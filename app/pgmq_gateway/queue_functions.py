@@ -23,7 +23,9 @@ class QueueFunction:
     optional       arguments with a default
     example        example arguments, besides the queue's name
     permission     the operation to grant, where functions share one
-    counted_by     the argument that shows the number of messages before the call runs; one message without
+    counted_by     the argument that shows the number of messages before the call runs
+    by_default     their number without that argument
+    counted_in     the column of its result that has their number; without, each row is a message
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
                    of the messages' ids, so that two transactions cannot deadlock
     plain          arguments of the call for which `pgmq_gateway.plain_call` has a statement, of functions of pgmq_api
@@ -36,6 +38,8 @@ class QueueFunction:
     example: Mapping[str, object] = field(default_factory=dict)
     permission: str = ""
     counted_by: str = ""
+    by_default: int = 1
+    counted_in: str = ""
     locks_message: bool = False
     plain: tuple[str, ...] = ()
 
@@ -118,6 +122,12 @@ LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
         *(QueueFunction(name, Kind.SETTLE, ("queue_name", "receipt")) for name in ("retry", "reject", "extend")),
         QueueFunction("ack", Kind.SETTLE, ("queue_name", "receipt"), plain=("queue_name", "receipt")),
         QueueFunction("settle", Kind.SETTLE, ("queue_name",), plain=("queue_name", "acks")),
+        *(
+            QueueFunction(
+                name, Kind.SEND, ("queue_name",), counted_by="max_messages", by_default=100, counted_in=column
+            )
+            for name, column in (("redrive", "moved"), ("replay", "sent"))
+        ),
     )
 }
 BY_SCHEMA: Mapping[str, Mapping[str, QueueFunction]] = {QUEUES: FUNCTIONS, LEASES: LEASE_FUNCTIONS}

@@ -31,6 +31,8 @@ def queue(gateway: RunningGateway) -> str:
     gateway.sql("select pgmq_admin.create_queue('limited')")
     gateway.sql("select pgmq_admin.grant_queue('limited', 'authenticated', '{send}')")
     gateway.sql("alter table pgmq.q_limited disable row level security")
+    gateway.sql("select pgmq_admin.create_queue('again')")
+    gateway.sql("select pgmq_admin.set_queue_settings('again', '{\"dead_letter_queue\": \"limited\"}')")
     return "limited"
 
 
@@ -156,6 +158,38 @@ def test_a45_each_way_of_sending_is_charged_by_what_it_stores(
     )
     assert answer.is_success, answer.text
     assert (rows(gateway), left(answer)) == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/queues/limited/replay", {}),
+        ("/rpc/replay?select=sent:last_visible_at", {}),
+        ("/rpc/replay", {"Accept": f"{PLAN}; options=analyze"}),
+        ("/queues/limited/redrive", {}),
+    ],
+)
+def test_messages_that_are_sent_again_are_charged(
+    gateway: RunningGateway, queue: str, bearer: Bearer, path: str, more: dict[str, str]
+) -> None:
+    mine = {**bearer("service_role", sub=f"again {path} {more}"), "Content-Profile": "pgmq_api", **more}
+    body = {"queue_name": queue} if "rpc" in path else {}
+    gateway.sql("truncate pgmq.q_limited, pgmq.a_limited, pgmq.q_again")
+    gateway.sql(
+        "insert into pgmq.q_limited (vt, message, headers) select now(), '1', "
+        """'{"x-pgmq-dead": {"queue": "again"}}' from generate_series(1, 9)"""
+    )
+    if "replay" in path:
+        gateway.sql("select pgmq.archive('limited', array(select msg_id from pgmq.q_limited))")
+    # As many as there may be are reserved: without max_messages, 100.
+    assert gateway.client.post(path, headers=mine, json=body).status_code == 413
+    answer = gateway.client.post(path, headers=mine, json={**body, "max_messages": 7})
+    assert answer.is_success, answer.text
+    sent = gateway.sql(f"select count(*) from pgmq.q_{'limited' if 'replay' in path else 'again'}")
+    assert (sent, left(answer)) == ([(7,)], 3)
+    assert gateway.client.post(path, headers=mine, json={**body, "max_messages": 7}).status_code == 429
+    last = gateway.client.post(path, headers=mine, json={**body, "max_messages": 3})
+    assert left(last) == (0 if "replay" in path else 1)
 
 
 @pytest.mark.parametrize("way", READS)

@@ -15,7 +15,7 @@ from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.grammar import OPERATORS, TEXT_SEARCHES
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
 from pgmq_gateway.postgrest.shaping import Condition, Field, Group, Ordering, Selected, Shaping
-from pgmq_gateway.queue_functions import PLAIN_CALLS, Kind, queue_function, signature
+from pgmq_gateway.queue_functions import PLAIN_CALLS, Kind, QueueFunction, queue_function, signature
 
 PLAIN = Shaping()
 # Operators whose time depends on more than the length of what they compare.
@@ -64,7 +64,7 @@ def statement(
 ) -> Statement:
     """The statement that calls `function` and shapes its result. `counted` adds the total before limit and offset."""
     unshaped = shaping == PLAIN and not counted and not arguments.values and function.whole_body is None
-    if unshaped and (representation.plan is None or not _returns_messages(function)):
+    if unshaped and not _is_counted(function, representation):
         rendered = _plain(function, frozenset(arguments.names), representation)
     else:
         rendered = _shaped(function, arguments, shaping, representation, counted=counted)
@@ -97,23 +97,31 @@ def _shaped(
 
 
 def _returned(function: Function, shaping: Shaping, representation: Representation, *, counted: bool) -> str:
-    """A column with the rows before shaping, which rate limits on messages count.
+    """A column with the number of messages before shaping, for rate limits.
 
     In a plan, whose columns EXPLAIN discards, it is a setting of the transaction.
     """
+    known = _metered(function)
     # To count the rows would call the function.
-    if not _returns_messages(function) or (shaping.limit == 0 and not counted):
+    if known is None or (shaping.limit == 0 and not counted):
         return ""
-    count = "(select pg_catalog.count(*) from source)"
+    number = f"coalesce(pg_catalog.sum({quote(known.counted_in)}), 0)" if known.counted_in else "pg_catalog.count(*)"
+    count = f"(select {number}::pg_catalog.int8 from source)"
     if representation.plan is None:
         return f", {count}"
     return f", pg_catalog.set_config('pgmq_gateway.returned', {count}::pg_catalog.text, true)"
 
 
-def _returns_messages(function: Function) -> bool:
-    """True if each row is a message that the function sends or reads."""
+def _metered(function: Function) -> QueueFunction | None:
+    """The row of a function whose messages rate limits count."""
     known = queue_function(function.schema, function.name)
-    return known is not None and known.kind is not Kind.SETTLE
+    return None if known is None or known.kind is Kind.SETTLE else known
+
+
+def _is_counted(function: Function, representation: Representation) -> bool:
+    """True if a response does not show the number of messages even without shaping."""
+    known = _metered(function)
+    return known is not None and (representation.plan is not None or known.counted_in != "")
 
 
 @lru_cache(maxsize=1024)

@@ -18,13 +18,13 @@ _ESCAPED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\\.', re.DOTALL)
 
 
 def requested(function: QueueFunction, call: Call) -> int:
-    """The messages that a call sends, or receives at most: one if its arguments do not show it."""
+    """The messages that a call sends or receives at most: `by_default` if its arguments do not show it."""
     if not function.counted_by:
-        return 1
+        return function.by_default
     try:
         return max(1, _count(_argument(call, function.counted_by)))
     except (ValueError, LookupError, RecursionError):
-        return 1
+        return function.by_default
 
 
 def _argument(call: Call, name: str) -> Value:
