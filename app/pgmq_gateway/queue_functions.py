@@ -28,7 +28,8 @@ class QueueFunction:
     counted_in     the column of its result that has their number; without, each row is a message
     locks_message  the call locks the message that its body names: in a shared transaction such calls run in the order
                    of the messages' ids, so that two transactions cannot deadlock
-    plain          arguments of the call for which `pgmq_gateway.plain_call` has a statement, of functions of pgmq_api
+    plain          the arguments, besides the queue's name, of each call of a function of pgmq_api for which
+                   `pgmq_gateway.plain_call` has a statement
     """
 
     name: str
@@ -41,7 +42,7 @@ class QueueFunction:
     by_default: int = 1
     counted_in: str = ""
     locks_message: bool = False
-    plain: tuple[str, ...] = ()
+    plain: tuple[tuple[str, ...], ...] = ()
 
     @property
     def operation(self) -> str:
@@ -98,7 +99,7 @@ FUNCTIONS: Mapping[str, QueueFunction] = {
 LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
     function.name: function
     for function in (
-        QueueFunction("send", Kind.SEND, ("queue_name", "message"), plain=("queue_name", "message", "sleep_seconds")),
+        QueueFunction("send", Kind.SEND, ("queue_name", "message"), plain=(("message",), ("message", "sleep_seconds"))),
         QueueFunction("send_batch", Kind.SEND, ("queue_name", "messages"), counted_by="messages"),
         QueueFunction("send_entries", Kind.SEND, ("queue_name", "entries"), counted_by="entries"),
         QueueFunction(
@@ -107,12 +108,12 @@ LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
             ("queue_name",),
             ("sleep_seconds", "n", "conditional"),
             counted_by="n",
-            plain=("queue_name", "sleep_seconds", "n"),
+            plain=((), ("sleep_seconds",), ("n",), ("sleep_seconds", "n")),
         ),
         QueueFunction("read_any", Kind.RECEIVE, ("queue_names",), ("sleep_seconds", "n"), counted_by="n"),
-        QueueFunction("pop", Kind.RECEIVE, ("queue_name",), ("n",), counted_by="n", plain=("queue_name", "n")),
+        QueueFunction("pop", Kind.RECEIVE, ("queue_name",), ("n",), counted_by="n", plain=((), ("n",))),
         *(
-            QueueFunction(name, Kind.SETTLE, ("queue_name", "message_id"), plain=("queue_name", "message_id"))
+            QueueFunction(name, Kind.SETTLE, ("queue_name", "message_id"), locks_message=True, plain=(("message_id",),))
             for name in ("delete", "archive")
         ),
         *(
@@ -120,8 +121,8 @@ LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
             for name in ("delete_batch", "archive_batch")
         ),
         *(QueueFunction(name, Kind.SETTLE, ("queue_name", "receipt")) for name in ("retry", "reject", "extend")),
-        QueueFunction("ack", Kind.SETTLE, ("queue_name", "receipt"), plain=("queue_name", "receipt")),
-        QueueFunction("settle", Kind.SETTLE, ("queue_name",), plain=("queue_name", "acks")),
+        QueueFunction("ack", Kind.SETTLE, ("queue_name", "receipt"), locks_message=True, plain=(("receipt",),)),
+        QueueFunction("settle", Kind.SETTLE, ("queue_name",), plain=(("acks",),)),
         *(
             QueueFunction(
                 name, Kind.SEND, ("queue_name",), counted_by="max_messages", by_default=100, counted_in=column
@@ -133,11 +134,11 @@ LEASE_FUNCTIONS: Mapping[str, QueueFunction] = {
 BY_SCHEMA: Mapping[str, Mapping[str, QueueFunction]] = {QUEUES: FUNCTIONS, LEASES: LEASE_FUNCTIONS}
 # Operations that `queue grant` and the dashboard grant one by one.
 OPERATIONS = tuple(dict.fromkeys(function.operation for function in FUNCTIONS.values()))
-# Calls that can share a transaction.
-SIGNATURES = frozenset(one for function in FUNCTIONS.values() for one in function.signatures)
-# All calls for which `pgmq_gateway.plain_call` has a statement.
-PLAIN_CALLS = SIGNATURES | {
-    signature(LEASES, function.name, function.plain) for function in LEASE_FUNCTIONS.values() if function.plain
+# The calls for which `pgmq_gateway.plain_call` has a statement. They can share a transaction.
+PLAIN_CALLS = frozenset(one for function in FUNCTIONS.values() for one in function.signatures) | {
+    signature(LEASES, function.name, ("queue_name", *arguments))
+    for function in LEASE_FUNCTIONS.values()
+    for arguments in function.plain
 }
 
 

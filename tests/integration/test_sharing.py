@@ -154,6 +154,85 @@ async def test_waiting_calls_of_one_function_share_a_transaction(
     await until_shared(lambda: [crowd.call(function, asked, ann) for _ in range(5)], crowd)
 
 
+def delivered(gateway: RunningGateway, queue: str, count: int) -> list[str]:
+    """The receipts of new messages that were read."""
+    gateway.sql(f"select pgmq.send_batch('{queue}', array_fill(%s::jsonb, array[{count}]))", json.dumps(MESSAGE))
+    return [receipt for (receipt,) in gateway.sql("select receipt from pgmq_api.read(%s, 600, %s)", queue, count)]
+
+
+# Method and path, body; %s is a receipt.
+LEASES: dict[str, tuple[str, str, Json | None]] = {
+    "send": ("POST", "/rpc/send", {"message": MESSAGE}),
+    "read": ("POST", "/rpc/read", {"n": 1}),
+    "pop": ("POST", "/rpc/pop", {}),
+    "ack": ("POST", "/rpc/ack", {"receipt": "%s"}),
+    "settle": ("POST", "/rpc/settle", {"acks": ["%s"]}),
+    "delete": ("POST", "/rpc/delete", {"message_id": 1}),
+    "a resource: send": ("POST", "/queues/%q/messages?sleep_seconds=1", MESSAGE),
+    "a resource: read": ("GET", "/queues/%q/messages", None),
+    "a resource: pop": ("POST", "/queues/%q/messages/pop", None),
+    "a resource: ack": ("DELETE", "/queues/%q/messages/%s", None),
+    "a resource: settle": ("POST", "/queues/%q/settle", {"acks": ["%s"]}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), LEASES.values(), ids=LEASES)
+async def test_waiting_calls_of_pgmq_api_share_a_transaction(
+    gateway: RunningGateway, crowd: Crowd, jobs: str, ann: Headers, method: str, path: str, body: Json | None
+) -> None:
+    headers = {**ann, "Content-Profile": "pgmq_api", "Content-Type": "application/json"}
+
+    def call(receipt: str) -> Response:
+        given = None if body is None else body if "queues" in path else {**body, "queue_name": jobs}
+        content = None if given is None else json.dumps(given).replace("%s", receipt)
+        url = path.replace("%q", jobs).replace("%s", receipt)
+        return crowd.client.request(method, url, headers=headers, content=content)
+
+    await until_shared(lambda: [call(receipt) for receipt in delivered(gateway, jobs, 5)], crowd)
+
+
+async def test_acks_that_share_a_transaction_do_not_notice_each_other(
+    gateway: RunningGateway, crowd: Crowd, jobs: str, ann: Headers
+) -> None:
+    headers = {**ann, "Content-Profile": "pgmq_api"}
+
+    def ack(receipt: str) -> Response:
+        return crowd.call("ack", {"queue_name": jobs, "receipt": receipt}, headers)
+
+    await until_shared(lambda: [ack(one) for one in delivered(gateway, jobs, 3)], crowd)
+    one, two, three, four = delivered(gateway, jobs, 4)
+    number = three.partition(".")[0]
+    answers = await crowd.together(
+        ack(one), ack(three.replace(".1.", ".2.")), ack(f"{number}.x"), ack(one), ack(two), ack("9999.1.1")
+    )
+    outcomes = [answer.json() if answer.is_success else answer.json()["code"] for answer in answers]
+    assert sorted([outcomes.pop(3), outcomes.pop(0)]) == ["acked", "gone"]
+    assert outcomes == ["stale", "22P02", "acked", "gone"]
+    assert crowd.sql(f"select q.msg_id::text from pgmq.q_{jobs} as q order by q.msg_id") == [
+        (left.partition(".")[0],) for left in (three, four)
+    ]
+
+
+@pytest.mark.parametrize("settings", ['{"group_limit": 2}', '{"deduplication_by_content": true}'])
+async def test_settings_that_forbid_it_end_sharing_at_once(
+    crowd: Crowd, jobs: str, ann: Headers, settings: str
+) -> None:
+    headers = {**ann, "Content-Profile": "pgmq_api"}
+
+    def send(n: int) -> Response:
+        return crowd.call("send", {"queue_name": jobs, "message": {**MESSAGE, "n": n}}, headers)
+
+    await until_shared(lambda: [send(n) for n in range(4)], crowd)
+    crowd.sql(f"delete from pgmq.q_{jobs}")
+    crowd.sql("select pgmq_admin.set_queue_settings(%s, %s::jsonb)", jobs, settings)
+    for number in (4, 8):
+        answers = await crowd.together(*(send(n) for n in range(number)))
+        assert [answer.status_code for answer in answers] == [200] * number
+    found = transactions(crowd, jobs)
+    assert sorted(found) == list(range(8))
+    assert len(set(found.values())) == len(found)
+
+
 async def test_n6_sends_that_wait_are_one_statement(crowd: Crowd, sharing: str, send: Send) -> None:
     async def fused() -> bool:
         crowd.sql(f"delete from pgmq.q_{sharing}")

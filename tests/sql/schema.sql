@@ -3218,6 +3218,11 @@ begin
         union all
         select 6, k.ctid, k.xmin from pg_cast as k
         where k.oid >= 16384 and k.castfunc <> 0 and k.castsource < 16384 and k.casttarget < 16384
+        union all
+        select 7, s.place, s.writer
+        from pg_class as c
+        join pgmq_gateway.sharing_settings as s on s.queue_table = c.relname::text
+        where c.oid = any (relations) and s.relation = any (relations)
     ) as v (kind, place, writer);
     return concat_ws(' ', to_regnamespace('pgmq')::oid, to_regnamespace('pgmq_public')::oid, combined);
 end;
@@ -3357,32 +3362,41 @@ CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacle
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    with recursive routines as (
+    with recursive called as (
+        select
+            case when function_name ~ '\.' then split_part(function_name, '.', 1) else 'pgmq_public' end as schema,
+            split_part(function_name, '.', 1 + (function_name ~ '\.')::integer) as name
+    ), routines as (
         select p.oid, n.nspname, p.proname, p.prosrc, p.proargtypes
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
-        where n.nspname in ('pgmq', 'pgmq_public')
+        where n.nspname in ('pgmq', 'pgmq_public', 'pgmq_api', 'pgmq_settings')
     ), used as (
-        select r.* from routines as r where r.nspname = 'pgmq_public' and r.proname = function_name
+        select r.* from called as c join routines as r on r.nspname = c.schema and r.proname = c.name
         union
         -- All overloads: which one is called depends on those that exist.
         select r.*
         from used as u
-        cross join lateral regexp_matches(u.prosrc, 'pgmq\.(\w+)\s*\(', 'gi') as c
-        join routines as r on r.nspname = 'pgmq' and r.proname = c[1]
+        cross join lateral regexp_matches(u.prosrc, '(pgmq|pgmq_settings)\.(\w+)\s*\(', 'gi') as c
+        join routines as r on r.nspname = c[1] and r.proname = c[2]
     )
     select
         array(
             select format('Function %s is not that of pgmq or Supabase.', u.oid::regprocedure)
             from used as u
-            where not exists (
+            where u.nspname in ('pgmq', 'pgmq_public') and not exists (
                 select from pgmq_gateway.known_functions() as k
                 where k.schema = u.nspname and k.name = u.proname and k.md5 = pgmq_gateway.function_md5(u.oid))
             union all
-            select format('pgmq_public has %s functions named %s.', count(*), function_name)
+            select format('Function %s is not that of the gateway.', u.oid::regprocedure)
             from used as u
-            where u.nspname = 'pgmq_public'
-            having count(*) <> 1
+            where u.nspname in ('pgmq_api', 'pgmq_settings') and not pgmq_gateway.is_shipped(u.oid)
+            union all
+            select format('%s has %s functions named %s.', c.schema, count(u.oid), c.name)
+            from called as c
+            left join used as u on u.nspname = c.schema and u.proname = c.name
+            group by c.schema, c.name
+            having count(u.oid) <> 1
             union all
             -- It can take the place of a conversion by text that these functions, or those of policies, rely on.
             select format('The %s is not one of Postgres.', pg_describe_object('pg_cast'::regclass, c.oid, 0))
@@ -3390,11 +3404,12 @@ CREATE FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT obstacle
             where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
-        array(select function_name union select proname::text from used order by 1),
+        array(select name from called union select proname::text from used order by 1),
         array(
             select u.oid
             from used as u
-            where format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
+            where u.nspname <> 'pgmq_settings'
+              and format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
                 'send(text, jsonb)', 'send(text, jsonb, jsonb)', 'send(text, jsonb, timestamp with time zone)',
                 'send(text, jsonb, jsonb, integer)', 'send_batch(text, jsonb[])', 'send_batch(text, jsonb[], jsonb[])',
                 'send_batch(text, jsonb[], timestamp with time zone)', 'send_batch(text, jsonb[], jsonb[], integer)',
@@ -3419,12 +3434,28 @@ begin
         when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, signatures, given);
         when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, signatures, given);
         when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, signatures, given);
+        when 'leases' then fused := pgmq_gateway.fused_leases(role, fusion ->> 'function', given);
     end case;
     bodies := fused.bodies;
     row_counts := fused.row_counts;
     if cardinality(bodies) <> cardinality(given) then
         raise exception 'one statement for % calls returned % results', cardinality(given), cardinality(bodies);
     end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.fused_leases(role text, function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    fused record;
+begin
+    role := set_config('role', role, true);
+    fused := pgmq_settings.calls_together(function_name, given);
+    role := set_config('role', 'none', true);
+    row_counts := fused.row_counts;
+    bodies := fused.bodies;
 end;
 $$;
 
@@ -3632,23 +3663,26 @@ CREATE FUNCTION pgmq_gateway.fusion(queue_name text, function_name text, routine
     )
     select json_build_object(
         'kind', k.kind,
+        'function', function_name,
+        'schema', case when function_name ~ '\.' then split_part(function_name, '.', 1) else 'pgmq_public' end,
         'statement', s.statement,
         'reads_requests', reads_requests,
         -- As the text of an array, which is read faster.
         'routines', routines::text)
     from (values
         ('send', 'send'), ('send_batch', 'send_batch'), ('read', 'receive'), ('pop', 'receive'), ('delete', 'settle'),
-        ('archive', 'settle')
+        ('archive', 'settle'), ('pgmq_api.delete', 'settle'), ('pgmq_api.archive', 'settle'), ('pgmq_api.send', 'leases'),
+        ('pgmq_api.read', 'leases'), ('pgmq_api.pop', 'leases'), ('pgmq_api.ack', 'leases'), ('pgmq_api.settle', 'leases')
     ) as k (name, kind)
     cross join code
     join tables as message on message.relname = 'message_record'
     join tables as queue on queue.relname <> 'message_record'
     cross join lateral pgmq_gateway.fused_statement(
-        queue_name, function_name, message.names,
+        queue_name, case k.kind when 'settle' then replace(k.name, 'pgmq_api.', '') else k.name end, message.names,
         case when code.reads_whole_rows then array(select unnest(queue.names) except select unnest(message.names)) end,
         code.ordered_by) as s (statement)
     where k.name = function_name
-      and s.statement is not null
+      and (s.statement is not null or k.kind = 'leases')
       -- Other types are an error of each call, and so are other columns where the function returns all.
       and (k.kind <> 'receive' or queue.columns @> message.columns)
       and (not code.returns_whole_rows or queue.columns = message.columns)
@@ -3840,6 +3874,26 @@ CREATE FUNCTION pgmq_gateway.is_plain_type(type oid) RETURNS boolean
     where t.oid = type;
 $$;
 
+CREATE FUNCTION pgmq_gateway.is_shipped(routine oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select
+        from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        join pg_language as l on l.oid = p.prolang
+        join pgmq_gateway.shipped as s
+            on s.kind = 'function' and s.schema = n.nspname::text and s.name = p.proname::text
+            and s.arguments = pg_get_function_identity_arguments(p.oid)
+        where p.oid = routine
+          -- As the installer computes it.
+          and s.md5 = md5(concat_ws(
+              E'\n', p.prosrc, l.lanname, p.prosecdef, p.provolatile, p.proisstrict,
+              array(select c from unnest(p.proconfig) as c where c like 'search_path=%'),
+              pg_get_function_result(p.oid), pg_get_function_arguments(p.oid))));
+$$;
+
 CREATE FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4007,21 +4061,53 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.judge_settings(queue_name text, function_name text, OUT obstacles text[], OUT tables oid[], OUT relations oid[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    settings pgmq_gateway.sharing_settings;
+begin
+    obstacles := '{}';
+    tables := '{}';
+    relations := '{}';
+    if function_name !~ '\.' then
+        return;
+    end if;
+    relations := array(
+        select c.oid from pg_class as c
+        where c.relnamespace = to_regnamespace('pgmq_settings') and c.relname = 'queues');
+    select s.* into settings
+    from pgmq_gateway.sharing_settings as s where s.queue_table = lower('q_' || judge_settings.queue_name);
+    if settings.deduplication_by_content and function_name = 'pgmq_api.send' then
+        -- The ids of all calls would stay locked until the last one has ended, in any order.
+        obstacles := obstacles || 'Its setting deduplication_by_content makes sends wait for each other.'::text;
+    end if;
+    if settings.dead_letter_queue is not null and function_name in ('pgmq_api.read', 'pgmq_api.pop') then
+        tables := pgmq_gateway.written_tables(settings.dead_letter_queue, 'pgmq_api.send');
+        if cardinality(tables) < 2 then
+            obstacles := obstacles || 'Its dead-letter queue does not exist.'::text;
+        end if;
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     tables constant oid[] := pgmq_gateway.written_tables(queue_name, function_name);
-    by_tables constant record := pgmq_gateway.table_obstacles(tables);
+    by_settings constant record := pgmq_gateway.judge_settings(queue_name, function_name);
+    by_tables constant record := pgmq_gateway.table_obstacles(tables || by_settings.tables);
     by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
-    obstacles := by_function.obstacles || by_tables.obstacles;
-    -- archive writes two tables; the row type exists without the queue.
-    if cardinality(tables) < 2 + (function_name = 'archive')::integer then
+    obstacles := by_function.obstacles || by_settings.obstacles || by_tables.obstacles;
+    -- The row type exists without the queue.
+    if cardinality(tables) < 2 + pgmq_gateway.writes_archive(function_name)::integer then
         obstacles := obstacles || 'The queue does not exist.'::text;
     end if;
-    relations := by_tables.relations;
+    relations := by_tables.relations || by_settings.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
     if obstacles = '{}' and by_tables.fusible then
@@ -4503,7 +4589,10 @@ CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_ad
     AS $$
     with functions as (
         select coalesce(array_agg(distinct o order by o), '{}') as obstacles
-        from unnest(array['send', 'send_batch', 'read', 'pop', 'archive', 'delete']) as f (name)
+        from unnest(array[
+            'send', 'send_batch', 'read', 'pop', 'archive', 'delete', 'pgmq_api.send', 'pgmq_api.read', 'pgmq_api.pop',
+            'pgmq_api.ack', 'pgmq_api.settle', 'pgmq_api.delete', 'pgmq_api.archive'
+        ]) as f (name)
         cross join lateral pgmq_gateway.function_obstacles(f.name) as j
         cross join lateral unnest(j.obstacles) as o
     ), subjects (queue_name, obstacles) as (
@@ -4814,7 +4903,7 @@ declare
     -- A constant is cast once.
     routines constant oid[] := fusion ->> 'routines';
 begin
-    return has_schema_privilege(role, 'pgmq_public', 'usage') and (
+    return has_schema_privilege(role, fusion ->> 'schema', 'usage') and (
         select bool_and(has_function_privilege(role, r.oid, 'execute')) from unnest(routines) as r (oid));
 end;
 $$;
@@ -5284,7 +5373,8 @@ begin
                 lateral pgmq_public.archive(
                     queue_name => sent.queue_name, message_id => sent.message_id
                 ) as answer (done);
-        when 'pgmq_api.send(message,queue_name,sleep_seconds)' then
+        -- An argument that is left out is null.
+        when 'pgmq_api.send(message,queue_name)', 'pgmq_api.send(message,queue_name,sleep_seconds)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
             into row_count, body
             from pg_catalog.json_to_record(given) as sent (
@@ -5293,7 +5383,7 @@ begin
                 lateral pgmq_api.send(
                     queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
                 ) as answer (id);
-        when 'pgmq_api.read(n,queue_name,sleep_seconds)' then
+        when 'pgmq_api.read(n,queue_name)', 'pgmq_api.read(n,queue_name,sleep_seconds)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
             into row_count, body
             from (
@@ -5304,6 +5394,26 @@ begin
                     lateral pgmq_api.read(
                         queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
                     ) as message
+            ) as answer;
+        when 'pgmq_api.read(queue_name)', 'pgmq_api.read(queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4
+                    ),
+                    lateral pgmq_api.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds
+                    ) as message
+            ) as answer;
+        when 'pgmq_api.pop(queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text),
+                    lateral pgmq_api.pop(queue_name => sent.queue_name) as message
             ) as answer;
         when 'pgmq_api.pop(n,queue_name)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
@@ -6239,6 +6349,13 @@ CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL:
     select jsonb_strip_nulls(jsonb_build_object('state', state)) || jsonb_build_object('msg_ids', msg_ids);
 $$;
 
+CREATE FUNCTION pgmq_gateway.writes_archive(function_name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select function_name in ('archive', 'pgmq_api.archive', 'pgmq_api.read', 'pgmq_api.pop');
+$$;
+
 CREATE FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) RETURNS oid[]
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6248,9 +6365,11 @@ CREATE FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text)
         from pg_class as c
         join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = 'pgmq'
-          and c.relname = any (
-              array['message_record', lower('q_' || queue_name)]
-              || case when function_name = 'archive' then lower('a_' || queue_name) end)
+            and c.relname = any (
+                array[lower('q_' || queue_name)]
+                || case when function_name !~ '\.' then array['message_record'] end
+                || case when pgmq_gateway.writes_archive(function_name) then lower('a_' || queue_name) end)
+            or n.nspname = 'pgmq_api' and c.relname = 'message' and function_name ~ '\.'
         order by c.relname desc);
 $$;
 
@@ -6387,6 +6506,36 @@ end;
 $$;
 
 COMMENT ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) IS 'Adds messages to a queue, all or none, and returns their ids in order.';
+
+CREATE FUNCTION pgmq_settings.ack_all(queue_name text, receipts text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if cardinality(receipts) > 10000
+        or (select count(distinct split_part(r, '.', 1)) from unnest(receipts) as r) < cardinality(receipts)
+    then
+        return null;
+    end if;
+    return (pgmq_settings.settle_list(
+        pgmq.format_table_name(queue_name, 'q'), 'ack', receipts, null, null)).outcomes;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.ack_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    outcomes constant text[] := pgmq_settings.ack_all(
+        queue_name, array(select c ->> 'receipt' from unnest(given) as c));
+begin
+    if outcomes is not null then
+        row_counts := array_fill(1, array[cardinality(given)]);
+        bodies := array(select to_json(o)::text from unnest(outcomes) as o);
+    end if;
+end;
+$$;
 
 CREATE FUNCTION pgmq_settings.arrange_groups(queue_table text, group_limit integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6647,6 +6796,26 @@ begin
         buried := buried + moved;
         exit when moved = 0 or clock_timestamp() >= until or next_page = 0 and cardinality(part.ids) < max_ids;
     end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    queue_name constant text := given[1] ->> 'queue_name';
+    result record;
+begin
+    case function_name
+        when 'pgmq_api.send' then result := pgmq_settings.send_together(queue_name, given);
+        when 'pgmq_api.read' then result := pgmq_settings.receive_together(queue_name, false, given);
+        when 'pgmq_api.pop' then result := pgmq_settings.receive_together(queue_name, true, given);
+        when 'pgmq_api.ack' then result := pgmq_settings.ack_together(queue_name, given);
+        when 'pgmq_api.settle' then result := pgmq_settings.settle_together(queue_name, given);
+    end case;
+    row_counts := result.row_counts;
+    bodies := result.bodies;
 end;
 $$;
 
@@ -8098,6 +8267,54 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    present constant timestamptz := clock_timestamp();
+    expiry constant text := pgmq_settings.expiry_text(present);
+    settings pgmq_settings.settings;
+    shares record;
+    max_receives integer;
+    oldest timestamptz;
+    got bigint := 0;
+    received record;
+    dead bigint[];
+begin
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = table_name;
+    shares := pgmq_settings.shares_of(given, coalesce(settings.lease_seconds, 30));
+    if settings.paused or shares.firsts is null then
+        return;
+    end if;
+    max_receives := coalesce(settings.max_receives, 999999);
+    oldest := present - make_interval(secs => settings.message_keep_seconds);
+    row_counts := array_fill(0, array[cardinality(given)]);
+    bodies := array_fill('[]'::text, array[cardinality(given)]);
+    for received in
+        execute pgmq_settings.shared_receive_statement(table_name, popping)
+        using present, shares.total, shares.leases, present, max_receives, expiry, oldest, shares.firsts, queue_name
+    loop
+        -- A policy for one of the commands can hide a claimed message. One by one, each later call would claim it again.
+        if (got >= shares.firsts[received.call] - 1) is not true then
+            raise exception 'messages are dead, or a policy hides those that earlier calls have claimed';
+        end if;
+        got := got + received.count;
+        row_counts[received.call] := received.count;
+        bodies[received.call] := received.json_agg;
+    end loop;
+    if popping and (got < shares.total or settings.max_receives is not null or oldest is not null) then
+        -- As pop does.
+        execute pgmq_settings.front_statement(table_name) into dead
+        using present, shares.total, 0, present, max_receives, expiry, oldest;
+        if dead is not null then
+            perform pgmq_settings.bury(table_name, dead);
+        end if;
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8313,6 +8530,40 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.send_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    table_name constant text := pgmq.format_table_name(queue_name, 'q');
+    times timestamptz[];
+    messages jsonb[];
+    ids bigint[];
+begin
+    if exists (
+        select from pgmq_settings.settings as s
+        where s.queue_table = table_name and (s.is_full or s.deduplication_by_content)
+    ) then
+        return;
+    end if;
+    -- In the order of the calls: nothing between unnest and array_agg sorts.
+    select array_agg(pgmq_settings.visible_at(s.sleep_seconds, null)), array_agg(s.message)
+    into times, messages
+    from unnest(given) as c (arguments), json_to_record(c.arguments) as s (message jsonb, sleep_seconds integer);
+    if array_position(messages, null) is not null then
+        return;
+    end if;
+    execute format(
+        'with sent as (%s) select array_agg(s.msg_id) from sent as s', pgmq_settings.send_statement(table_name))
+    into ids using times, messages, null::jsonb[];
+    if cardinality(ids) is distinct from cardinality(messages) then
+        raise exception 'an INSERT of % messages returned % ids', cardinality(messages), cardinality(ids);
+    end if;
+    row_counts := array_fill(1, array[cardinality(ids)]);
+    bodies := array(select '[' || i.id || ']' from unnest(ids) as i (id));
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8487,6 +8738,44 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    acks text[];
+    receipts text[] := '{}';
+    sizes bigint[] := '{}';
+    outcomes text[] := '{}';
+    first integer := 1;
+begin
+    for number in 1 .. cardinality(given) loop
+        select s.acks into acks from json_to_record(given[number]) as s (acks text[]);
+        sizes[number] := coalesce(cardinality(acks), 0);
+        if array_ndims(acks) > 1 then
+            return;
+        end if;
+        receipts := receipts || acks;
+    end loop;
+    if receipts <> '{}' then
+        outcomes := pgmq_settings.ack_all(queue_name, receipts);
+    end if;
+    if outcomes is null then
+        return;
+    end if;
+    row_counts := sizes;
+    for number in 1 .. cardinality(given) loop
+        bodies[number] := coalesce((
+            select json_agg(s)::text
+            from unnest(
+                receipts[first : first + sizes[number] - 1], outcomes[first : first + sizes[number] - 1]
+            ) as s (receipt, outcome)
+        ), '[]');
+        first := first + sizes[number];
+    end loop;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.settled(operation text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8567,6 +8856,67 @@ begin
             using errcode = 'invalid_parameter_value', hint = 'Settle each message in one way.';
     end if;
     return lists;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.shared_receive_statement(queue_table text, popping boolean) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    columns constant text := pgmq_settings.message_columns(
+        queue_table, case when popping then 'null::text' else pgmq_settings.receipt_expression('m') end);
+begin
+    return format(
+        $query$
+        with claimed as (
+            select c.msg_id, width_bucket(row_number() over (), $8) as claiming_call
+            from (
+                select q.msg_id from pgmq.%1$I as q where q.vt <= $4 order by q.vt limit $2 for update skip locked
+            ) as c
+        ), m as (
+            %2$s where q.msg_id = claimed.msg_id returning q.*, claimed.claiming_call
+        )
+        select
+            case when (%3$s) is not true then m.claiming_call end as call, count(*),
+            json_agg(row(%4$s)::pgmq_api.message order by m.msg_id)
+        from m group by 1
+        $query$,
+        queue_table,
+        case
+            when popping then format('delete from pgmq.%I as q using claimed', queue_table)
+            else format(
+                'update pgmq.%I as q set vt = $1 + make_interval(secs => ($3)[claimed.claiming_call]), '
+                'read_ct = q.read_ct + 1 %s from claimed',
+                queue_table, case when columns like '%m.last_read_at%' then ', last_read_at = $1' else '' end)
+        end,
+        pgmq_settings.dead_condition('m') || case when popping then ' or m.read_ct >= $5' else '' end,
+        columns);
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.shares_of(given json[], default_lease integer, OUT firsts bigint[], OUT leases integer[], OUT total bigint) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- To claim more, Postgres can prefer to scan the whole queue.
+    max_total constant integer := least(
+        1000, coalesce(nullif(current_setting('pgmq_gateway.max_read', true), '')::integer, 10000));
+    wanted integer;
+begin
+    total := 0;
+    for number in 1 .. cardinality(given) loop
+        wanted := case when given[number] -> 'n' is null then 1 else (given[number] ->> 'n')::integer end;
+        firsts[number] := total + 1;
+        leases[number] := coalesce((given[number] ->> 'sleep_seconds')::integer, default_lease);
+        total := total + wanted;
+        -- A message whose lease ends at once could be read by the next call.
+        if (wanted > 0 and leases[number] between 1 and 604800 and total <= max_total) is not true then
+            firsts := null;
+            return;
+        end if;
+    end loop;
 end;
 $$;
 
@@ -8850,6 +9200,15 @@ CREATE TABLE pgmq_gateway.samples (
     archive_inserted bigint,
     parked bigint
 );
+
+CREATE VIEW pgmq_gateway.sharing_settings AS
+ SELECT ('pgmq_settings.queues'::regclass)::oid AS relation,
+    queue_table,
+    dead_letter_queue,
+    deduplication_by_content,
+    ctid AS place,
+    xmin AS writer
+   FROM pgmq_settings.queues s;
 
 CREATE TABLE pgmq_gateway.shipped (
     kind text NOT NULL,
@@ -9350,6 +9709,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.function_obstacles(function_name text, OUT ob
 REVOKE ALL ON FUNCTION pgmq_gateway.fused_calls(role text, fusion json, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fused_calls(role text, fusion json, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.fused_leases(role text, function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.fused_leases(role text, function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.fused_receive(role text, statement text, signatures text[], given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticator;
 
@@ -9389,6 +9751,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.is_harmless_builtin(routine oid) TO authentic
 REVOKE ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.is_plain_type(type oid) TO authenticator;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.is_shipped(routine oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.is_shipped(routine oid) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.judge(queue_name text, queue_table regclass, archive_table regclass, role oid, operation text, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_access(queue_table regclass, archive_table regclass, operation text, blockers text[], seen oid, disguise regprocedure, OUT verdict text, OUT reasons text[], OUT policies text[]) FROM PUBLIC;
@@ -9398,6 +9763,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.judge_functions(role oid, operation text, OU
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_policies(queue_table regclass, archive_table regclass, role oid, operation text, OUT blockers text[], OUT silent_blockers text[], OUT limited boolean, OUT policies text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judge_public_functions(role oid, operation text, OUT blockers text[], OUT seen oid, OUT disguise regprocedure) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.judge_settings(queue_name text, function_name text, OUT obstacles text[], OUT tables oid[], OUT relations oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.judge_settings(queue_name text, function_name text, OUT obstacles text[], OUT tables oid[], OUT relations oid[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT fusion json) TO authenticator;
@@ -9610,6 +9978,9 @@ GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp wi
 REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.writes_archive(function_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.writes_archive(function_name text) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.written_tables(queue_name text, function_name text) TO authenticator;
 
@@ -9637,6 +10008,16 @@ GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], 
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.ack_all(queue_name text, receipts text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.ack_all(queue_name text, receipts text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.ack_all(queue_name text, receipts text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.ack_all(queue_name text, receipts text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.ack_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.ack_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.ack_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.ack_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.arrange_groups(queue_table text, group_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) FROM PUBLIC;
@@ -9662,6 +10043,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_
 GRANT ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead integer, OUT buried bigint, OUT next_page bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) TO pgmq_definer;
@@ -9985,6 +10371,11 @@ GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.receipt_expression(row_name text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO authenticated;
@@ -10027,6 +10418,11 @@ GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.send_statement(queue_table text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.send_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.send_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.send_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.send_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO authenticated;
@@ -10067,6 +10463,11 @@ GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation
 GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.settled(operation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settled(operation text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.settled(operation text) TO authenticated;
@@ -10081,6 +10482,16 @@ REVOKE ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], r
 GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.settlements(acks text[], archives text[], retries jsonb, rejects jsonb, extensions jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.shared_receive_statement(queue_table text, popping boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.shared_receive_statement(queue_table text, popping boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.shared_receive_statement(queue_table text, popping boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.shared_receive_statement(queue_table text, popping boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.shares_of(given json[], default_lease integer, OUT firsts bigint[], OUT leases integer[], OUT total bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.shares_of(given json[], default_lease integer, OUT firsts bigint[], OUT leases integer[], OUT total bigint) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.shares_of(given json[], default_lease integer, OUT firsts bigint[], OUT leases integer[], OUT total bigint) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.shares_of(given json[], default_lease integer, OUT firsts bigint[], OUT leases integer[], OUT total bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[]) TO anon;
@@ -10113,6 +10524,8 @@ GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at ti
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO service_role;
 
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
+
+GRANT SELECT ON TABLE pgmq_gateway.sharing_settings TO authenticator;
 
 GRANT SELECT ON TABLE pgmq_gateway.shipped TO authenticator;
 

@@ -217,6 +217,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.function_md5(oid)",),
         ("pgmq_gateway.function_obstacles(text)",),
         ("pgmq_gateway.fused_calls(text,json,text[],json[])",),
+        ("pgmq_gateway.fused_leases(text,text,json[])",),
         ("pgmq_gateway.fused_receive(text,text,text[],json[])",),
         ("pgmq_gateway.fused_send(text,text,text[],json[])",),
         ("pgmq_gateway.fused_send_batch(text,text,text[],json[])",),
@@ -225,6 +226,8 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.fusion(text,text,oid[],boolean)",),
         ("pgmq_gateway.is_harmless_builtin(oid)",),
         ("pgmq_gateway.is_plain_type(oid)",),
+        ("pgmq_gateway.is_shipped(oid)",),
+        ("pgmq_gateway.judge_settings(text,text)",),
         ("pgmq_gateway.judgement(text,text)",),
         (
             "pgmq_gateway.keyed_call(bytea,bigint,text,double precision,text,text,text,text[],text,text[],text,text,"
@@ -251,6 +254,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.table_obstacles(oid[])",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
         ("pgmq_gateway.tree_faults(text)",),
+        ("pgmq_gateway.writes_archive(text)",),
         ("pgmq_gateway.written_tables(text,text)",),
     ]
     assert db("""
@@ -261,7 +265,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
     assert db("""
         select table_name::text, privilege_type::text from information_schema.role_table_grants
         where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres' order by 1
-    """) == [("migrations", "SELECT"), ("shipped", "SELECT")]
+    """) == [("migrations", "SELECT"), ("sharing_settings", "SELECT"), ("shipped", "SELECT")]
 
 
 def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> None:

@@ -32,7 +32,7 @@ from pgmq_gateway.database.identifiers import call_of, quote
 from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import CommitInterrupted, ConnectionLost, GatewayError, StatementTimeout, Unavailable
-from pgmq_gateway.queue_functions import SIGNATURES
+from pgmq_gateway.queue_functions import PLAIN_CALLS
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -189,7 +189,7 @@ class Database:
         """True if a call may share a transaction with others of its group: it is one of the plain statements, whose
         effects are known, and has no settings of its own."""
         return (
-            call.statement.sql in SIGNATURES
+            call.statement.sql in PLAIN_CALLS
             and self._prepare is None
             and not call.read_only
             and call.function.settings is DEFAULTS

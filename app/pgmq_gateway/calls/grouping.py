@@ -21,13 +21,17 @@ class Target(msgspec.Struct, frozen=True):
 
     queue_name: str
     message_id: int | str = 0
+    receipt: str = ""
 
     @property
     def number(self) -> int | None:
         """The id of the message; None where only Postgres knows how to read it."""
-        if isinstance(self.message_id, int):
+        if self.receipt:
+            text = self.receipt.partition(".")[0]
+        elif isinstance(self.message_id, int):
             return self.message_id
-        text = self.message_id
+        else:
+            text = self.message_id
         plain = len(text) <= MAX_ID_DIGITS and text.isascii() and text.isdigit()
         return int(text) if plain else None
 
@@ -64,7 +68,7 @@ class Group(NamedTuple):
 def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, Group | None, int]:
     """The queue of a call, its group, and the message that it locks, otherwise 0.
 
-    The queue is UNKNOWN_QUEUE where it is not known here, and None for other functions than the six of the Data API.
+    The queue is UNKNOWN_QUEUE where it is not known here, and None for functions that do nothing to messages.
 
     shares  whether the database can run the call with others
     """
@@ -78,7 +82,9 @@ def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, G
     number = found.number if function.locks_message else 0
     if not shares or number is None:
         return found.queue_name, None, 0
-    return found.queue_name, Group(caller, found.queue_name, function.name, call.key is not None), number
+    # That of a plain call, with its schema but for pgmq_public.
+    name = call.statement.sql.partition("(")[0]
+    return found.queue_name, Group(caller, found.queue_name, name, call.key is not None), number
 
 
 def _target(body: str) -> Target | None:

@@ -91,7 +91,8 @@ begin
                 lateral pgmq_public.archive(
                     queue_name => sent.queue_name, message_id => sent.message_id
                 ) as answer (done);
-        when 'pgmq_api.send(message,queue_name,sleep_seconds)' then
+        -- An argument that is left out is null.
+        when 'pgmq_api.send(message,queue_name)', 'pgmq_api.send(message,queue_name,sleep_seconds)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer.id)::pg_catalog.text, '[]')
             into row_count, body
             from pg_catalog.json_to_record(given) as sent (
@@ -100,7 +101,7 @@ begin
                 lateral pgmq_api.send(
                     queue_name => sent.queue_name, message => sent.message, sleep_seconds => sent.sleep_seconds
                 ) as answer (id);
-        when 'pgmq_api.read(n,queue_name,sleep_seconds)' then
+        when 'pgmq_api.read(n,queue_name)', 'pgmq_api.read(n,queue_name,sleep_seconds)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
             into row_count, body
             from (
@@ -111,6 +112,26 @@ begin
                     lateral pgmq_api.read(
                         queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds, n => sent.n
                     ) as message
+            ) as answer;
+        when 'pgmq_api.read(queue_name)', 'pgmq_api.read(queue_name,sleep_seconds)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (
+                        queue_name pg_catalog.text, sleep_seconds pg_catalog.int4
+                    ),
+                    lateral pgmq_api.read(
+                        queue_name => sent.queue_name, sleep_seconds => sent.sleep_seconds
+                    ) as message
+            ) as answer;
+        when 'pgmq_api.pop(queue_name)' then
+            select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')
+            into row_count, body
+            from (
+                select message.*
+                from pg_catalog.json_to_record(given) as sent (queue_name pg_catalog.text),
+                    lateral pgmq_api.pop(queue_name => sent.queue_name) as message
             ) as answer;
         when 'pgmq_api.pop(n,queue_name)' then
             select pg_catalog.count(*), coalesce(pg_catalog.json_agg(answer)::pg_catalog.text, '[]')

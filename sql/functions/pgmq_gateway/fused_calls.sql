@@ -33,6 +33,7 @@ begin
         when 'send_batch' then fused := pgmq_gateway.fused_send_batch(role, statement, signatures, given);
         when 'receive' then fused := pgmq_gateway.fused_receive(role, statement, signatures, given);
         when 'settle' then fused := pgmq_gateway.fused_settle(role, statement, signatures, given);
+        when 'leases' then fused := pgmq_gateway.fused_leases(role, fusion ->> 'function', given);
     end case;
     bodies := fused.bodies;
     row_counts := fused.row_counts;
@@ -56,7 +57,7 @@ declare
     -- A constant is cast once.
     routines constant oid[] := fusion ->> 'routines';
 begin
-    return has_schema_privilege(role, 'pgmq_public', 'usage') and (
+    return has_schema_privilege(role, fusion ->> 'schema', 'usage') and (
         select bool_and(has_function_privilege(role, r.oid, 'execute')) from unnest(routines) as r (oid));
 end;
 $may$;
@@ -225,3 +226,23 @@ end;
 $settle$;
 revoke all on function pgmq_gateway.fused_settle from public;
 grant execute on function pgmq_gateway.fused_settle to authenticator;
+
+-- Functions of pgmq_api, with their search_path.
+create or replace function pgmq_gateway.fused_leases(
+    role text, function_name text, given json[], out row_counts bigint[], out bodies text[]
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $leases$
+declare
+    fused record;
+begin
+    role := set_config('role', role, true);
+    fused := pgmq_settings.calls_together(function_name, given);
+    role := set_config('role', 'none', true);
+    row_counts := fused.row_counts;
+    bodies := fused.bodies;
+end;
+$leases$;
+revoke all on function pgmq_gateway.fused_leases from public;
+grant execute on function pgmq_gateway.fused_leases to authenticator;

@@ -138,7 +138,8 @@ revoke all on function pgmq_gateway.receiving_statement from public;
 grant execute on function pgmq_gateway.receiving_statement to authenticator;
 
 -- What `calls` needs to run calls of a function on a queue as one statement, or null: its kind, the statement, the
--- functions that each call would execute, and whether the requests have to be equal.
+-- functions that each call would execute with the schema of the first one, and whether the requests have to be equal.
+-- Those of kind `leases` depend on the settings of the queue; pgmq_settings.calls_together has their statements.
 --
 -- routines        these functions
 -- reads_requests  whether policies read headers, cookies, path or method
@@ -175,23 +176,26 @@ as $fusion$
     )
     select json_build_object(
         'kind', k.kind,
+        'function', function_name,
+        'schema', case when function_name ~ '\.' then split_part(function_name, '.', 1) else 'pgmq_public' end,
         'statement', s.statement,
         'reads_requests', reads_requests,
         -- As the text of an array, which is read faster.
         'routines', routines::text)
     from (values
         ('send', 'send'), ('send_batch', 'send_batch'), ('read', 'receive'), ('pop', 'receive'), ('delete', 'settle'),
-        ('archive', 'settle')
+        ('archive', 'settle'), ('pgmq_api.delete', 'settle'), ('pgmq_api.archive', 'settle'), ('pgmq_api.send', 'leases'),
+        ('pgmq_api.read', 'leases'), ('pgmq_api.pop', 'leases'), ('pgmq_api.ack', 'leases'), ('pgmq_api.settle', 'leases')
     ) as k (name, kind)
     cross join code
     join tables as message on message.relname = 'message_record'
     join tables as queue on queue.relname <> 'message_record'
     cross join lateral pgmq_gateway.fused_statement(
-        queue_name, function_name, message.names,
+        queue_name, case k.kind when 'settle' then replace(k.name, 'pgmq_api.', '') else k.name end, message.names,
         case when code.reads_whole_rows then array(select unnest(queue.names) except select unnest(message.names)) end,
         code.ordered_by) as s (statement)
     where k.name = function_name
-      and s.statement is not null
+      and (s.statement is not null or k.kind = 'leases')
       -- Other types are an error of each call, and so are other columns where the function returns all.
       and (k.kind <> 'receive' or queue.columns @> message.columns)
       and (not code.returns_whole_rows or queue.columns = message.columns)

@@ -1,4 +1,5 @@
--- The functions of pgmq_public and pgmq that are known to leave nothing behind, in every supported version.
+-- The functions of pgmq_public and pgmq that are known to leave nothing behind, in every supported version. Of those of
+-- pgmq_api and pgmq_settings the installer has recorded the texts.
 --
 -- A function that was replaced is not on the list, so its calls run alone. tests/sql/test_known_functions.py prints the
 -- rows that a new version of pgmq or a changed file of ../pgmq_public needs.
@@ -90,11 +91,36 @@ $known$;
 revoke all on function pgmq_gateway.known_functions from public;
 grant execute on function pgmq_gateway.known_functions to authenticator;
 
--- The obstacles of one of the six functions itself: it, or a function of pgmq that it calls, is not known, or a
+-- Whether a function of pgmq_api or pgmq_settings is as the installer made it.
+create or replace function pgmq_gateway.is_shipped(routine oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $shipped$
+    select exists (
+        select
+        from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        join pg_language as l on l.oid = p.prolang
+        join pgmq_gateway.shipped as s
+            on s.kind = 'function' and s.schema = n.nspname::text and s.name = p.proname::text
+            and s.arguments = pg_get_function_identity_arguments(p.oid)
+        where p.oid = routine
+          -- As the installer computes it.
+          and s.md5 = md5(concat_ws(
+              E'\n', p.prosrc, l.lanname, p.prosecdef, p.provolatile, p.proisstrict,
+              array(select c from unnest(p.proconfig) as c where c like 'search_path=%'),
+              pg_get_function_result(p.oid), pg_get_function_arguments(p.oid))));
+$shipped$;
+revoke all on function pgmq_gateway.is_shipped from public;
+grant execute on function pgmq_gateway.is_shipped to authenticator;
+
+-- The obstacles of a function itself: it, or a function of pgmq or pgmq_settings that it calls, is not known, or a
 -- user-defined cast converts Postgres' own types.
 --
 -- functions  the names of all these functions
--- routines   those that a call executes: not their overloads for other arguments
+-- routines   those that a caller needs privileges on: not the overloads for other arguments
 create or replace function pgmq_gateway.function_obstacles(
     function_name text, out obstacles text[], out functions text[], out routines oid[]
 )
@@ -102,32 +128,41 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $obstacles$
-    with recursive routines as (
+    with recursive called as (
+        select
+            case when function_name ~ '\.' then split_part(function_name, '.', 1) else 'pgmq_public' end as schema,
+            split_part(function_name, '.', 1 + (function_name ~ '\.')::integer) as name
+    ), routines as (
         select p.oid, n.nspname, p.proname, p.prosrc, p.proargtypes
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
-        where n.nspname in ('pgmq', 'pgmq_public')
+        where n.nspname in ('pgmq', 'pgmq_public', 'pgmq_api', 'pgmq_settings')
     ), used as (
-        select r.* from routines as r where r.nspname = 'pgmq_public' and r.proname = function_name
+        select r.* from called as c join routines as r on r.nspname = c.schema and r.proname = c.name
         union
         -- All overloads: which one is called depends on those that exist.
         select r.*
         from used as u
-        cross join lateral regexp_matches(u.prosrc, 'pgmq\.(\w+)\s*\(', 'gi') as c
-        join routines as r on r.nspname = 'pgmq' and r.proname = c[1]
+        cross join lateral regexp_matches(u.prosrc, '(pgmq|pgmq_settings)\.(\w+)\s*\(', 'gi') as c
+        join routines as r on r.nspname = c[1] and r.proname = c[2]
     )
     select
         array(
             select format('Function %s is not that of pgmq or Supabase.', u.oid::regprocedure)
             from used as u
-            where not exists (
+            where u.nspname in ('pgmq', 'pgmq_public') and not exists (
                 select from pgmq_gateway.known_functions() as k
                 where k.schema = u.nspname and k.name = u.proname and k.md5 = pgmq_gateway.function_md5(u.oid))
             union all
-            select format('pgmq_public has %s functions named %s.', count(*), function_name)
+            select format('Function %s is not that of the gateway.', u.oid::regprocedure)
             from used as u
-            where u.nspname = 'pgmq_public'
-            having count(*) <> 1
+            where u.nspname in ('pgmq_api', 'pgmq_settings') and not pgmq_gateway.is_shipped(u.oid)
+            union all
+            select format('%s has %s functions named %s.', c.schema, count(u.oid), c.name)
+            from called as c
+            left join used as u on u.nspname = c.schema and u.proname = c.name
+            group by c.schema, c.name
+            having count(u.oid) <> 1
             union all
             -- It can take the place of a conversion by text that these functions, or those of policies, rely on.
             select format('The %s is not one of Postgres.', pg_describe_object('pg_cast'::regclass, c.oid, 0))
@@ -135,11 +170,12 @@ as $obstacles$
             where c.oid >= 16384 and c.castfunc <> 0 and c.castsource < 16384 and c.casttarget < 16384
             order by 1
         ),
-        array(select function_name union select proname::text from used order by 1),
+        array(select name from called union select proname::text from used order by 1),
         array(
             select u.oid
             from used as u
-            where format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
+            where u.nspname <> 'pgmq_settings'
+              and format('%s(%s)', u.proname, oidvectortypes(u.proargtypes)) <> all (array[
                 'send(text, jsonb)', 'send(text, jsonb, jsonb)', 'send(text, jsonb, timestamp with time zone)',
                 'send(text, jsonb, jsonb, integer)', 'send_batch(text, jsonb[])', 'send_batch(text, jsonb[], jsonb[])',
                 'send_batch(text, jsonb[], timestamp with time zone)', 'send_batch(text, jsonb[], jsonb[], integer)',

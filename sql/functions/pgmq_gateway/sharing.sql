@@ -1,4 +1,16 @@
 -- Whether calls can share a transaction that no caller can distinguish from several.
+--
+-- function_name  that of one of the six functions, or with its schema that of one of pgmq_api, as in the names of plain
+--                calls
+
+-- The settings of queues that decide what calls of pgmq_api write, and the versions of their rows. A view, because the
+-- login role has no privileges on pgmq_settings.
+create or replace view pgmq_gateway.sharing_settings as
+select
+    'pgmq_settings.queues'::regclass::oid as relation, s.queue_table, s.dead_letter_queue, s.deduplication_by_content,
+    s.ctid as place, s.xmin as writer
+from pgmq_settings.queues as s;
+grant select on pgmq_gateway.sharing_settings to authenticator;
 
 -- What a shared transaction compares before its first call and after its last: the versions of all rows of the catalog
 -- that decide what the calls do. The result does not depend on the order of the rows.
@@ -6,6 +18,8 @@
 -- relations  tables and row types. What is attached to them has rows in pg_depend that are replaced with it: triggers,
 --            policies, defaults, indexes, constraints, rules, inheriting tables.
 -- functions  names of functions and operators, in any schema
+--
+-- With pgmq_settings.queues, the settings of the queues among the tables count too.
 --
 -- And casts between built-in types, which functions find without a name.
 --
@@ -39,6 +53,11 @@ begin
         union all
         select 6, k.ctid, k.xmin from pg_cast as k
         where k.oid >= 16384 and k.castfunc <> 0 and k.castsource < 16384 and k.casttarget < 16384
+        union all
+        select 7, s.place, s.writer
+        from pg_class as c
+        join pgmq_gateway.sharing_settings as s on s.queue_table = c.relname::text
+        where c.oid = any (relations) and s.relation = any (relations)
     ) as v (kind, place, writer);
     return concat_ws(' ', to_regnamespace('pgmq')::oid, to_regnamespace('pgmq_public')::oid, combined);
 end;
@@ -46,8 +65,20 @@ $fingerprint$;
 revoke all on function pgmq_gateway.fingerprint from public;
 grant execute on function pgmq_gateway.fingerprint to authenticator;
 
--- The tables that calls of a function write, and the row type of messages. The login role may not use the schema
--- pgmq, so they are looked up by name.
+-- Whether calls of a function write the archive. Those of pgmq_api that receive messages bury dead ones there.
+create or replace function pgmq_gateway.writes_archive(function_name text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $writes$
+    select function_name in ('archive', 'pgmq_api.archive', 'pgmq_api.read', 'pgmq_api.pop');
+$writes$;
+revoke all on function pgmq_gateway.writes_archive from public;
+grant execute on function pgmq_gateway.writes_archive to authenticator;
+
+-- The tables that calls of a function write, and the row type of messages. The login role may not use the schemas
+-- pgmq and pgmq_api, so they are looked up by name.
 create or replace function pgmq_gateway.written_tables(queue_name text, function_name text)
 returns oid[]
 language sql
@@ -59,13 +90,55 @@ as $tables$
         from pg_class as c
         join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname = 'pgmq'
-          and c.relname = any (
-              array['message_record', lower('q_' || queue_name)]
-              || case when function_name = 'archive' then lower('a_' || queue_name) end)
+            and c.relname = any (
+                array[lower('q_' || queue_name)]
+                || case when function_name !~ '\.' then array['message_record'] end
+                || case when pgmq_gateway.writes_archive(function_name) then lower('a_' || queue_name) end)
+            or n.nspname = 'pgmq_api' and c.relname = 'message' and function_name ~ '\.'
         order by c.relname desc);
 $tables$;
 revoke all on function pgmq_gateway.written_tables from public;
 grant execute on function pgmq_gateway.written_tables to authenticator;
+
+-- What the settings of a queue add to the judgement of a function of pgmq_api.
+--
+-- tables     the dead-letter queue, if the function writes it
+-- relations  pgmq_settings.queues
+create or replace function pgmq_gateway.judge_settings(
+    queue_name text, function_name text, out obstacles text[], out tables oid[], out relations oid[]
+)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $judge$
+declare
+    settings pgmq_gateway.sharing_settings;
+begin
+    obstacles := '{}';
+    tables := '{}';
+    relations := '{}';
+    if function_name !~ '\.' then
+        return;
+    end if;
+    relations := array(
+        select c.oid from pg_class as c
+        where c.relnamespace = to_regnamespace('pgmq_settings') and c.relname = 'queues');
+    select s.* into settings
+    from pgmq_gateway.sharing_settings as s where s.queue_table = lower('q_' || judge_settings.queue_name);
+    if settings.deduplication_by_content and function_name = 'pgmq_api.send' then
+        -- The ids of all calls would stay locked until the last one has ended, in any order.
+        obstacles := obstacles || 'Its setting deduplication_by_content makes sends wait for each other.'::text;
+    end if;
+    if settings.dead_letter_queue is not null and function_name in ('pgmq_api.read', 'pgmq_api.pop') then
+        tables := pgmq_gateway.written_tables(settings.dead_letter_queue, 'pgmq_api.send');
+        if cardinality(tables) < 2 then
+            obstacles := obstacles || 'Its dead-letter queue does not exist.'::text;
+        end if;
+    end if;
+end;
+$judge$;
+revoke all on function pgmq_gateway.judge_settings from public;
+grant execute on function pgmq_gateway.judge_settings to authenticator;
 
 -- Why calls of a function on a queue cannot share a transaction, and what a shared transaction has to compare. One
 -- snapshot shows all of it.
@@ -87,15 +160,16 @@ set search_path = pg_catalog, pg_temp
 as $judgement$
 declare
     tables constant oid[] := pgmq_gateway.written_tables(queue_name, function_name);
-    by_tables constant record := pgmq_gateway.table_obstacles(tables);
+    by_settings constant record := pgmq_gateway.judge_settings(queue_name, function_name);
+    by_tables constant record := pgmq_gateway.table_obstacles(tables || by_settings.tables);
     by_function constant record := pgmq_gateway.function_obstacles(function_name);
 begin
-    obstacles := by_function.obstacles || by_tables.obstacles;
-    -- archive writes two tables; the row type exists without the queue.
-    if cardinality(tables) < 2 + (function_name = 'archive')::integer then
+    obstacles := by_function.obstacles || by_settings.obstacles || by_tables.obstacles;
+    -- The row type exists without the queue.
+    if cardinality(tables) < 2 + pgmq_gateway.writes_archive(function_name)::integer then
         obstacles := obstacles || 'The queue does not exist.'::text;
     end if;
-    relations := by_tables.relations;
+    relations := by_tables.relations || by_settings.relations;
     functions := by_function.functions || by_tables.functions;
     fingerprint := pgmq_gateway.fingerprint(relations, functions);
     if obstacles = '{}' and by_tables.fusible then
@@ -116,7 +190,10 @@ set search_path = pg_catalog, pg_temp
 as $lint$
     with functions as (
         select coalesce(array_agg(distinct o order by o), '{}') as obstacles
-        from unnest(array['send', 'send_batch', 'read', 'pop', 'archive', 'delete']) as f (name)
+        from unnest(array[
+            'send', 'send_batch', 'read', 'pop', 'archive', 'delete', 'pgmq_api.send', 'pgmq_api.read', 'pgmq_api.pop',
+            'pgmq_api.ack', 'pgmq_api.settle', 'pgmq_api.delete', 'pgmq_api.archive'
+        ]) as f (name)
         cross join lateral pgmq_gateway.function_obstacles(f.name) as j
         cross join lateral unnest(j.obstacles) as o
     ), subjects (queue_name, obstacles) as (

@@ -129,6 +129,52 @@ $statement$;
 revoke all on function pgmq_settings.pop_statement from public;
 grant execute on function pgmq_settings.pop_statement to anon, authenticated, service_role;
 
+-- Reads or pops messages for several calls at once, and deals them out in the order of the claim: the window has no
+-- order of its own. Returns for each call that got messages its number, count and json_agg; dead messages are those of
+-- no call.
+--
+-- $3  for each call the lease in seconds
+-- $8  for each call the place of its first message
+create or replace function pgmq_settings.shared_receive_statement(queue_table text, popping boolean)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $statement$
+declare
+    columns constant text := pgmq_settings.message_columns(
+        queue_table, case when popping then 'null::text' else pgmq_settings.receipt_expression('m') end);
+begin
+    return format(
+        $query$
+        with claimed as (
+            select c.msg_id, width_bucket(row_number() over (), $8) as claiming_call
+            from (
+                select q.msg_id from pgmq.%1$I as q where q.vt <= $4 order by q.vt limit $2 for update skip locked
+            ) as c
+        ), m as (
+            %2$s where q.msg_id = claimed.msg_id returning q.*, claimed.claiming_call
+        )
+        select
+            case when (%3$s) is not true then m.claiming_call end as call, count(*),
+            json_agg(row(%4$s)::pgmq_api.message order by m.msg_id)
+        from m group by 1
+        $query$,
+        queue_table,
+        case
+            when popping then format('delete from pgmq.%I as q using claimed', queue_table)
+            else format(
+                'update pgmq.%I as q set vt = $1 + make_interval(secs => ($3)[claimed.claiming_call]), '
+                'read_ct = q.read_ct + 1 %s from claimed',
+                queue_table, case when columns like '%m.last_read_at%' then ', last_read_at = $1' else '' end)
+        end,
+        pgmq_settings.dead_condition('m') || case when popping then ' or m.read_ct >= $5' else '' end,
+        columns);
+end;
+$statement$;
+revoke all on function pgmq_settings.shared_receive_statement from public;
+grant execute on function pgmq_settings.shared_receive_statement to anon, authenticated, service_role;
+
 -- The ids of the dead among the first visible messages. Dead ones are first, because nothing changes their vt.
 create or replace function pgmq_settings.front_statement(queue_table text)
 returns text
