@@ -230,7 +230,11 @@ begin
         raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
-    perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
+    perform pgmq_gateway.check_foreign_code(
+        array[
+            'pgmq.meta'::regclass, 'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass,
+            pgmq_gateway.partman_config()]);
+    perform pgmq_gateway.remove_orphaned_settings();
     if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
     else
@@ -371,7 +375,7 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
-            pgmq_gateway.partman_config()]);
+            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
@@ -379,6 +383,7 @@ begin
     perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
     delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
+    perform pgmq_gateway.remove_orphaned_settings();
 end;
 $$;
 
@@ -1109,7 +1114,10 @@ begin
     select s.* into present from pgmq_settings.queues as s
     where s.queue_table = lower('q_' || set_queue_settings.queue_name);
     present.queue_table := lower('q_' || queue_name);
-    present.queue_name := queue_name;
+    -- Two names in pgmq.meta can share a table. Its settings stay with the one that they were made for.
+    if not exists (select from pgmq.meta as m where m.queue_name = present.queue_name) then
+        present.queue_name := queue_name;
+    end if;
     present := jsonb_populate_record(present, settings);
     perform pgmq_settings.check_dead_letter_queue(queue_name, present.dead_letter_queue);
     if present.max_messages is null then
@@ -6866,13 +6874,13 @@ begin
     end if;
     perform pgmq_gateway.check_queue_exists(dead_letter_queue);
     if exists (
-        with recursive path (queue_table, steps) as (
-            select lower('q_' || check_dead_letter_queue.dead_letter_queue), 1
-            union all
-            select lower('q_' || s.dead_letter_queue), p.steps + 1
+        with recursive path (queue_table) as (
+            select lower('q_' || check_dead_letter_queue.dead_letter_queue)
+            union
+            select lower('q_' || s.dead_letter_queue)
             from path as p
             join pgmq_settings.queues as s on s.queue_table = p.queue_table
-            where s.dead_letter_queue is not null and p.steps < 10
+            where s.dead_letter_queue is not null
         )
         select from path as p where p.queue_table = lower('q_' || check_dead_letter_queue.queue_name)
     ) then
@@ -7083,7 +7091,7 @@ begin
             pgmq_settings.member_range(m.type, m.smallest, m.largest, m.choices) as range,
             jsonb_typeof(s.value) = m.type and case m.type
                 when 'number' then
-                    (s.value #>> '{}')::numeric between m.smallest::numeric and m.largest::numeric
+                    (s.value #>> '{}')::numeric between m.smallest and m.largest
                     and (m.largest = 1 or s.value #>> '{}' !~ '[.]')
                 when 'string' then m.choices is null or s.value #>> '{}' = any (m.choices)
                 else true
@@ -7989,24 +7997,24 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) RETURNS text
+CREATE FUNCTION pgmq_settings.member_range(type text, smallest numeric, largest numeric, choices text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select case
         when choices is not null then format('Use %s', array_to_string(choices, ', '))
-        when type = 'number' then format('Use a number from %s to %s', smallest::numeric, largest::numeric)
+        when type = 'number' then format('Use a number from %s to %s', smallest, largest)
         when type = 'boolean' then 'Use true or false'
         else 'Use the name of a queue'
     end || ', or null for the default.';
 $$;
 
-CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, smallest double precision, largest double precision, choices text[], initial jsonb)
+CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, smallest numeric, largest numeric, choices text[], initial jsonb)
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     values
-        ('lease_seconds', 'number', 0, 604800, null::text[], '30'::jsonb),
+        ('lease_seconds', 'number', 0::numeric, 604800::numeric, null::text[], '30'::jsonb),
         ('max_receives', 'number', 1, 1000, null, null),
         ('dead_letter_queue', 'string', null, null, null, null),
         ('backoff', 'string', null, null, '{none,fixed,exponential}', '"none"'),
@@ -10306,7 +10314,7 @@ GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest double precision, largest double precision, choices text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest numeric, largest numeric, choices text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.members() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.members() TO service_role;

@@ -76,7 +76,7 @@ def test_the_ranges_are_listed_with_the_defaults(db: Sql) -> None:
         ("message_keep_seconds", [60, 315360000, None], [59, 315360001]),
         ("archive_keep_seconds", [60, 315360000], [59, 315360001]),
         ("max_message_bytes", [1, 16777216], [0, 16777217]),
-        ("max_messages", [1, 10**15], [0, -1]),
+        ("max_messages", [1, 2**53 - 1], [0, 2**53]),
         ("deduplication_seconds", [1, 604800, None], [0, 604801]),
         ("deduplication_by_content", [True, False], [0, "true"]),
         ("group_limit", [1, 1000, None], [0, 1001, 1.5, "1"]),
@@ -126,6 +126,18 @@ def test_93_a_cycle_of_dead_letter_queues_is_refused(db: Sql) -> None:
     configure(db, "c", dead_letter_queue="a")
 
 
+def test_93_a_long_cycle_is_refused(db: Sql) -> None:
+    names = [f"step{n}" for n in range(12)]
+    db("begin")
+    db("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged)"
+       " select n, false, false from unnest(%s::text[]) as n", names)  # fmt: skip
+    db("insert into pgmq_settings.queues (queue_table, queue_name, dead_letter_queue)"
+       " select 'q_' || n, n, m from unnest(%s::text[], %s::text[]) as u (n, m)", names[:-1], names[1:])  # fmt: skip
+    with pytest.raises(errors.InvalidParameterValue, match="dead messages would return to it"):
+        db("select pgmq_settings.check_dead_letter_queue(%s, %s)", names[-1], names[0])
+    db("rollback")
+
+
 def test_93_two_calls_at_once_make_no_cycle(db: Sql, installed: str) -> None:
     def attempt(pair: tuple[str, str]) -> bool:
         with psycopg.connect(installed, autocommit=True) as connection:
@@ -147,6 +159,32 @@ def test_settings_go_with_their_queue(db: Sql) -> None:
         configure(db, "gone", lease_seconds=5)
         db(f"select {drop}('gone')")
         assert db("select * from pgmq_settings.queues") == []
+
+
+@pytest.mark.parametrize("drop", ["pgmq.drop_queue", "pgmq_admin.drop_queue"])
+def test_a_queue_that_is_created_again_has_no_settings(db: Sql, drop: str) -> None:
+    """As where the installer can create no foreign keys."""
+    db("select pgmq_admin.create_queue('gone')")
+    configure(db, "gone", paused=True)
+    configure(db, "a", dead_letter_queue="gone")
+    db("begin")
+    for key in ("queues_queue_name_fkey", "queues_dead_letter_queue_fkey"):
+        db(f"alter table pgmq_settings.queues drop constraint {key}")
+    db(f"select {drop}('gone')")
+    db("select pgmq_admin.create_queue('gone')")
+    assert db("select pgmq_admin.queue_settings('gone'), pgmq_admin.queue_settings('a')") == [(DEFAULTS, DEFAULTS)]
+    db("rollback")
+    db("select pgmq_admin.drop_queue('gone')")
+
+
+def test_two_names_of_a_table_share_settings(db: Sql) -> None:
+    db("begin")
+    db("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('A', false, false)")
+    configure(db, "a", paused=True)
+    assert configure(db, "A", max_receives=2) == {**DEFAULTS, "paused": True, "max_receives": 2}
+    db("delete from pgmq.meta where queue_name = 'A'")
+    assert db("select queue_name, paused, max_receives from pgmq_settings.queues") == [("a", True, 2)]
+    db("rollback")
 
 
 def test_118_large_messages_are_refused_for_all_writers(db: Sql) -> None:

@@ -22,7 +22,10 @@ begin
     select s.* into present from pgmq_settings.queues as s
     where s.queue_table = lower('q_' || set_queue_settings.queue_name);
     present.queue_table := lower('q_' || queue_name);
-    present.queue_name := queue_name;
+    -- Two names in pgmq.meta can share a table. Its settings stay with the one that they were made for.
+    if not exists (select from pgmq.meta as m where m.queue_name = present.queue_name) then
+        present.queue_name := queue_name;
+    end if;
     present := jsonb_populate_record(present, settings);
     perform pgmq_settings.check_dead_letter_queue(queue_name, present.dead_letter_queue);
     if present.max_messages is null then

@@ -44,7 +44,11 @@ begin
         raise exception 'queue "%" already exists with type %, not %', queue_name, present, queue_type using
             errcode = 'duplicate_table', hint = 'Use another name, or drop that queue with its messages first.';
     end if;
-    perform pgmq_gateway.check_foreign_code(array['pgmq.meta'::regclass, pgmq_gateway.partman_config()]);
+    perform pgmq_gateway.check_foreign_code(
+        array[
+            'pgmq.meta'::regclass, 'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass,
+            pgmq_gateway.partman_config()]);
+    perform pgmq_gateway.remove_orphaned_settings();
     if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
     else
@@ -88,7 +92,7 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
-            pgmq_gateway.partman_config()]);
+            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
@@ -96,6 +100,7 @@ begin
     perform pgmq_gateway.drop_remains(queue_name);
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
     delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
+    perform pgmq_gateway.remove_orphaned_settings();
 end;
 $drop$;
 comment on function pgmq_admin.drop_queue is

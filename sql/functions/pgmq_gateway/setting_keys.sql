@@ -2,7 +2,7 @@
 --
 -- Why: settings go with their queue, however it is dropped, and a queue that is dropped is no dead-letter queue any more.
 -- The keys are lost when pgmq is dropped. Where the installer has no REFERENCES on pgmq.meta there are none; then rows of
--- dropped queues are deleted in the background.
+-- dropped queues are deleted in the background, and before a queue is created.
 
 -- The missing keys, each with the statements that create it.
 create or replace function pgmq_gateway.missing_setting_keys()

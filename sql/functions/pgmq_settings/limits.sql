@@ -1,7 +1,7 @@
 -- What set_queue_settings() checks and creates.
 
 -- Raises unless a queue can have this dead-letter queue: it must exist, and following dead-letter queues must not lead
--- back within ten steps. A message would be moved in circles forever.
+-- back. A message would be moved in circles forever.
 create or replace function pgmq_settings.check_dead_letter_queue(queue_name text, dead_letter_queue text)
 returns void
 language plpgsql
@@ -14,13 +14,13 @@ begin
     end if;
     perform pgmq_gateway.check_queue_exists(dead_letter_queue);
     if exists (
-        with recursive path (queue_table, steps) as (
-            select lower('q_' || check_dead_letter_queue.dead_letter_queue), 1
-            union all
-            select lower('q_' || s.dead_letter_queue), p.steps + 1
+        with recursive path (queue_table) as (
+            select lower('q_' || check_dead_letter_queue.dead_letter_queue)
+            union
+            select lower('q_' || s.dead_letter_queue)
             from path as p
             join pgmq_settings.queues as s on s.queue_table = p.queue_table
-            where s.dead_letter_queue is not null and p.steps < 10
+            where s.dead_letter_queue is not null
         )
         select from path as p where p.queue_table = lower('q_' || check_dead_letter_queue.queue_name)
     ) then
@@ -32,7 +32,7 @@ end;
 $check$;
 revoke all on function pgmq_settings.check_dead_letter_queue from public;
 
--- Refuses messages of more bytes than a queue accepts, whoever sends them. A trigger, not a CHECK: each read is an
+-- Refuses messages of more bytes than a queue accepts, however they are sent. A trigger, not a CHECK: each read is an
 -- UPDATE, at which Postgres would evaluate a CHECK again. Null removes the limit.
 create or replace function pgmq_settings.limit_message_bytes(queue_table text, bytes integer)
 returns void

@@ -5,14 +5,14 @@
 -- initial   the default
 create or replace function pgmq_settings.members()
 returns table (
-    member text, type text, smallest double precision, largest double precision, choices text[], initial jsonb
+    member text, type text, smallest numeric, largest numeric, choices text[], initial jsonb
 )
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $members$
     values
-        ('lease_seconds', 'number', 0, 604800, null::text[], '30'::jsonb),
+        ('lease_seconds', 'number', 0::numeric, 604800::numeric, null::text[], '30'::jsonb),
         ('max_receives', 'number', 1, 1000, null, null),
         ('dead_letter_queue', 'string', null, null, null, null),
         ('backoff', 'string', null, null, '{none,fixed,exponential}', '"none"'),
@@ -34,7 +34,7 @@ grant execute on function pgmq_settings.members to service_role;
 
 -- What a member can be, in words.
 create or replace function pgmq_settings.member_range(
-    type text, smallest double precision, largest double precision, choices text[]
+    type text, smallest numeric, largest numeric, choices text[]
 )
 returns text
 language sql
@@ -43,7 +43,7 @@ set search_path = pg_catalog, pg_temp
 as $range$
     select case
         when choices is not null then format('Use %s', array_to_string(choices, ', '))
-        when type = 'number' then format('Use a number from %s to %s', smallest::numeric, largest::numeric)
+        when type = 'number' then format('Use a number from %s to %s', smallest, largest)
         when type = 'boolean' then 'Use true or false'
         else 'Use the name of a queue'
     end || ', or null for the default.';
@@ -70,7 +70,7 @@ begin
             pgmq_settings.member_range(m.type, m.smallest, m.largest, m.choices) as range,
             jsonb_typeof(s.value) = m.type and case m.type
                 when 'number' then
-                    (s.value #>> '{}')::numeric between m.smallest::numeric and m.largest::numeric
+                    (s.value #>> '{}')::numeric between m.smallest and m.largest
                     and (m.largest = 1 or s.value #>> '{}' !~ '[.]')
                 when 'string' then m.choices is null or s.value #>> '{}' = any (m.choices)
                 else true
