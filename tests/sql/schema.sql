@@ -619,11 +619,15 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_sharing(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_groups(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_dead_letters(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_definer_access(lint.queue_name)
     ) as f
     order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop, dead messages that cannot be moved or that nobody can read.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4309,6 +4313,83 @@ CREATE FUNCTION pgmq_gateway.limited_roles() RETURNS TABLE(oid oid, role name)
     from pgmq_gateway.request_roles() as r
     join pg_roles as a on a.oid = r.oid
     where not a.rolsuper and not a.rolbypassrls and r.role <> 'service_role';
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_dead_letters(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with queues as (
+        select q.queue_name, q.queue_table, s.max_receives, s.dead_letter_queue
+        from pgmq_gateway.selected_queues(only_queue) as q
+        left join pgmq_settings.queues as s on s.queue_name = q.queue_name
+    )
+    -- Each is tried again after an hour.
+    select
+        q.queue_name, 'failed_burials', 'warning',
+        format('Dead messages cannot be moved to %s: SQLSTATE %s.',
+            coalesce('queue ' || quote_ident(q.dead_letter_queue), 'the archive'), b.failure),
+        'They have the header x-pgmq-dead-failed. Look for a size limit, a constraint or a trigger there; they are moved '
+            'within an hour after it no longer refuses them.'
+    from queues as q
+    join pgmq_settings.burials as b on b.queue_table = (select c.relname from pg_class as c where c.oid = q.queue_table)
+    where b.failed_at > clock_timestamp() - interval '2 hours'
+    union all
+    select
+        q.queue_name, 'unread_dead_letters', 'warning',
+        format('No role can read its dead-letter queue %s.', quote_ident(q.dead_letter_queue)),
+        format('pgmq_admin.grant_queue(%L, ''service_role'', ''{read,archive,delete}'') grants it.', q.dead_letter_queue)
+    from queues as q
+    join pgmq_gateway.selected_queues(null) as d on d.queue_name = q.dead_letter_queue
+    where not exists (
+        select from pgmq_gateway.request_roles() as r
+        where not exists (
+            select from pgmq_gateway.missing_privileges(d.queue_table, d.archive_table, r.oid, 'read')))
+    union all
+    select
+        q.queue_name, 'no_dead_letter_queue', 'info',
+        'The queue has max_receives and no dead-letter queue: dead messages go to its archive.',
+        format('pgmq_admin.set_queue_settings(%L, ''{"dead_letter_queue": "…"}'') names a queue for them.', q.queue_name)
+    from queues as q
+    where q.max_receives is not null and q.dead_letter_queue is null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_definer_access(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        m.queue_name, 'definer_access', 'warning',
+        format('Dead messages stay where they are, and groups refuse sends. Missing: %s.',
+            string_agg(m.what, ' and ' order by m.what)),
+        case
+            when bool_and(m.statement is not null) then 'pgmq-gateway install restores them.'
+            else format('As the owner of the tables run: grant select, insert, update, delete on %s to pgmq_definer; as a '
+                'superuser: alter role pgmq_definer bypassrls.', string_agg(distinct m.on_table::text, ', '))
+        end
+    from pgmq_gateway.missing_definer_access(only_queue) as m
+    join pg_class as c on c.oid = m.on_table
+    where c.relrowsecurity or m.what not like 'policy of %'
+    group by m.queue_name
+    union all
+    select
+        q.queue_name, 'definer_access', 'warning',
+        format('Dead messages stay where they are, because policy %I of %s can hide messages from pgmq_definer.',
+            p.polname, p.polrelid::regclass),
+        format('Name the roles that it is for (alter policy %I on %s to …), or as a superuser run: alter role pgmq_definer '
+            'bypassrls.', p.polname, p.polrelid::regclass)
+    from pgmq_gateway.selected_queues(only_queue) as q
+    join pg_policy as p on p.polrelid in (q.queue_table, q.archive_table) and not p.polpermissive
+    join pg_class as c on c.oid = p.polrelid and c.relrowsecurity
+    join pg_roles as r on r.rolname = 'pgmq_definer' and not r.rolbypassrls and p.polroles && array[0, r.oid]
+    union all
+    select
+        null::text, 'definer_access', 'warning',
+        format('%I is no member of pgmq_definer, so it cannot bury messages or install its functions again.', current_user),
+        format('As a superuser run: grant pgmq_definer to %I.', current_user)
+    from pg_roles as r
+    where only_queue is null and r.rolname = 'pgmq_definer' and not pg_has_role(r.oid, 'usage')
+      and exists (select from pg_proc as p where p.proowner = r.oid);
 $$;
 
 CREATE FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) RETURNS SETOF pgmq_admin.finding
@@ -9792,6 +9873,10 @@ GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
 REVOKE ALL ON FUNCTION pgmq_gateway.last_sample(queue_name text, present timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.limited_roles() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_dead_letters(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_definer_access(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) FROM PUBLIC;
 

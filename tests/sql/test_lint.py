@@ -15,6 +15,10 @@ NO_BYPASS = "alter role service_role nobypassrls"
 INHERITING = ("create role lint_worker inherit", "grant service_role to lint_worker")
 GROUPS = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1}')"
 LIMITED = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1, \"max_receives\": 3}')"
+BURIED = """select pgmq_admin.create_queue('dead'),
+    pgmq_admin.set_queue_settings('q', '{"max_receives": 1, "dead_letter_queue": "dead"}')"""
+BURY = """insert into pgmq.q_q (vt, read_ct, message) values (now(), 1, '1');
+    select pgmq_gateway.maintain_queue('q_q', 'infinity')"""
 LEVELS = {"service_policy": "error", "notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
 # Other findings are only information.
 MISTAKES = "from pgmq_admin.lint() where level <> 'info'"
@@ -37,6 +41,9 @@ BROKEN = {
     "group_without_max_receives": [GROUPS],
     "open_groups": [LIMITED, "select pgmq_admin.grant_queue('q', 'anon', '{send}')",
                     "create policy p on pgmq.q_q to anon using (true)"],
+    "failed_burials": [BURIED, "alter table pgmq.q_dead add check (message <> '1')", BURY],
+    "unread_dead_letters": [BURIED, "revoke select on pgmq.q_dead from service_role"],
+    "definer_access": ["revoke delete on pgmq.a_q from pgmq_definer"],
 }  # fmt: skip
 IN_ORDER = {
     "service_policy": [NO_BYPASS, "select pgmq_admin.set_rls('q', true), pgmq_admin.create_queue('other')"],
@@ -61,6 +68,10 @@ IN_ORDER = {
                     "create policy p on pgmq.q_q to anon using (headers ->> 'x-pgmq-group' = 'anon')",
                     "create policy r on pgmq.q_q to authenticated using (true)",
                     "create policy s on pgmq.q_q as restrictive to authenticated using (headers ? 'x-pgmq-group')"],
+    "failed_burials": [BURIED, BURY, "alter table pgmq.q_dead add check (message <> '1') not valid",
+                       BURY, "update pgmq_settings.burials set failed_at = now() - interval '3 hours'"],
+    "unread_dead_letters": [BURIED, "revoke delete on pgmq.q_dead from service_role"],
+    "definer_access": ["alter role pgmq_definer nobypassrls", "select pgmq_gateway.grant_definer_access('q')"],
 }  # fmt: skip
 
 
@@ -120,6 +131,27 @@ def test_a_half_right_names_its_other_half(lint: Sql, statements: list[str], mes
     for statement in statements:
         lint(statement)
     assert lint("select rule, message from pgmq_admin.lint('q')") == [("half_right", message)]
+
+
+@pytest.mark.parametrize(
+    ("statements", "hint"),
+    [
+        (["drop policy \"pgmq_definer: all messages\" on pgmq.q_q"], "pgmq-gateway install restores them."),
+        (["create policy p on pgmq.q_q as restrictive using (true)"],
+         "Name the roles that it is for (alter policy p on pgmq.q_q to …), or as a superuser run: "
+         "alter role pgmq_definer bypassrls."),
+    ],
+)  # fmt: skip
+def test_without_bypassrls_pgmq_definer_needs_policies(lint: Sql, statements: list[str], hint: str) -> None:
+    lint("alter role pgmq_definer nobypassrls; select pgmq_gateway.grant_definer_access('q')")
+    for statement in statements:
+        lint(statement)
+    assert lint("select rule, hint from pgmq_admin.lint('q')") == [("definer_access", hint)]
+
+
+def test_max_receives_without_a_dead_letter_queue_is_information(lint: Sql) -> None:
+    lint("select pgmq_admin.set_queue_settings('q', '{\"max_receives\": 1}')")
+    assert lint("select rule, level from pgmq_admin.lint('q')") == [("no_dead_letter_queue", "info")]
 
 
 def test_a_partitioned_queue_cannot_notify(lint: Sql) -> None:
