@@ -31,6 +31,12 @@ CALLS: dict[str, tuple[dict[str, Any], Any]] = {
         [{"msg_id": 2, "new_msg_id": 1}, {"msg_id": 3, "new_msg_id": 2}],
     ),
     "requeue": ({"msg_ids": [4]}, [{"msg_id": 4, "new_msg_id": 5}]),
+    "redrive": (
+        {"to_queue": "elsewhere", "per_second": 2, "start_at": "2100-01-01T00:00:00Z"},
+        [{"moved": 2, "skipped": 0, "last_visible_at": "2100-01-01T00:00:00.5+00:00"}],
+    ),
+    "replay": ({"start_at": "2100-01-01T00:00:00Z"}, [{"sent": 1, "last_visible_at": "2100-01-01T00:00:00+00:00"}]),
+    "dead_letters": ({}, []),
     "apply": ({"action": "delete", "filter": {"min_read_ct": 1}, "expected": 1}, 1),
 }
 

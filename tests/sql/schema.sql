@@ -297,6 +297,49 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) IS 'Versions, connections, the age of the oldest transaction, size, live and dead rows of all queues, and the share of reads served from memory.';
 
+CREATE FUNCTION pgmq_admin.dead_letters(queue_name text) RETURNS TABLE(origin text, dead_letter_queue text, messages bigint, exact boolean)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    own_table constant text := pgmq_gateway.message_table(queue_name, 'q');
+    own_letters constant text := (
+        select s.dead_letter_queue from pgmq_settings.settings as s where s.queue_table = own_table);
+    holder text;
+begin
+    foreach holder in array array[own_letters, queue_name] loop
+        continue when holder is null;
+        -- The rows of a long queue would take seconds.
+        return query execute format(
+            $query$
+            with letters as materialized (
+                select %s as queue_table from (select q.headers from pgmq.%I as q order by q.msg_id limit 10000) as q
+            ), counted as (
+                select l.queue_table, count(*) as messages from letters as l
+                where l.queue_table is not null group by l.queue_table
+            ), origins as (
+                select c.queue_table from counted as c
+                union
+                select s.queue_table from pgmq_settings.settings as s where s.dead_letter_queue = $1
+            )
+            select
+                coalesce(m.queue_name::text, substr(o.queue_table, 3)), $1, coalesce(c.messages, 0),
+                (select count(*) < 10000 from letters)
+            from origins as o
+            left join counted as c on c.queue_table = o.queue_table
+            left join pgmq.meta as m on lower('q_' || m.queue_name) = o.queue_table
+            where $2 is null or o.queue_table = $2
+            order by 3 desc, 1
+            limit 100
+            $query$,
+            pgmq_settings.origin_expression(), pgmq_gateway.message_table(holder, 'q'))
+        using holder, case when holder <> queue_name then own_table end;
+    end loop;
+end;
+$_$;
+
+COMMENT ON FUNCTION pgmq_admin.dead_letters(queue_name text) IS 'The queues whose dead letters are in this one or that bury them here, and the dead-letter queue of this one, each with the number of letters among the 10,000 oldest messages; exact if there are no others.';
+
 CREATE FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -963,6 +1006,32 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read), in flight (leased) and parked (their group is full) messages, ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
 
+CREATE FUNCTION pgmq_admin.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb, start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    perform pgmq_gateway.check_queue_exists(to_queue) where to_queue is not null;
+    return query
+    select r.* from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, start_at) as r;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) IS 'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are those without such a queue. per_second: spreads the times at which they become visible, from start_at on. Repeat until it moves none.';
+
+CREATE FUNCTION pgmq_admin.replay(queue_name text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb, start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_gateway.check_queue_exists(queue_name);
+    return query select r.* from pgmq_settings.replay(queue_name, max_messages, per_second, filter, start_at) as r;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) IS 'Sends copies of archived messages, oldest first, to their queue; the archive stays. per_second: spreads the times at which they become visible, from start_at on.';
+
 CREATE FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) RETURNS TABLE(msg_id bigint, new_msg_id bigint)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1577,31 +1646,10 @@ $$;
 COMMENT ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) IS 'Reads up to n visible messages of 1 to 10 queues: from the first one that has any, and so on. Queues of several priorities can so be read in one call.';
 
 CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
-    LANGUAGE plpgsql
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-    source constant text := pgmq.format_table_name(queue_name, 'q');
-    target constant text := pgmq.format_table_name(to_queue, 'q');
-    present constant timestamptz := clock_timestamp();
-    letters record;
-begin
-    perform pgmq_settings.check_redrive(max_messages, per_second, filter);
-    if target = source then
-        raise exception 'messages cannot be redriven from queue "%" to itself', queue_name using
-            errcode = 'invalid_parameter_value', hint = 'Leave to_queue out to return them to their own queues.';
-    end if;
-    if target is not null then
-        -- Raises for a queue that does not exist.
-        execute format('select from pgmq.%I limit 0', target);
-    end if;
-    letters := pgmq_settings.letters(source, target, max_messages, present, filter);
-    perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
-    skipped := letters.skipped;
-    select m.moved, m.last_visible_at into moved, last_visible_at
-    from pgmq_settings.move_letters(source, letters.ids, letters.targets, per_second, present) as m;
-    return next;
-end;
+    select r.* from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, null) as r;
 $$;
 
 COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is still their dead_letter_queue; others are skipped. per_second: spreads the times at which they become visible. Repeat until it moves none.';
@@ -1619,35 +1667,11 @@ $$;
 COMMENT ON FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text) IS 'Moves a message that was read to the dead-letter queue, or the archive if there is none: rejected; stale, gone as for ack. reason: kept in the header x-pgmq-dead.';
 
 CREATE FUNCTION pgmq_api.replay(queue_name text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
-    LANGUAGE plpgsql
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    present constant timestamptz := clock_timestamp();
-begin
-    perform pgmq_settings.check_redrive(max_messages, per_second, filter);
-    execute format(
-        $query$
-        with chosen as (
-            select
-                q.msg_id, q.message, q.headers,
-                $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
-            from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
-        ), sent as (
-            insert into pgmq.%2$I (vt, message, headers)
-            select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
-            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from chosen) as c
-            order by c.msg_id
-            returning msg_id
-        )
-        select (select count(*)::integer from sent), (select max(c.vt) from chosen as c)
-        $query$,
-        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
-        pgmq_settings.filter_condition(filter))
-    into sent, last_visible_at using filter, present, max_messages, per_second;
-    return next;
-end;
-$_$;
+    AS $$
+    select r.* from pgmq_settings.replay(queue_name, max_messages, per_second, filter, null) as r;
+$$;
 
 COMMENT ON FUNCTION pgmq_api.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb) IS 'Sends copies of archived messages, oldest first, to their queue; the archive stays. per_second: spreads the times at which they become visible. A second call sends the same messages again, unless the filter leaves them out.';
 
@@ -2240,7 +2264,12 @@ CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filte
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
+    present constant timestamptz := clock_timestamp();
 begin
+    if action not in ('postpone', 'make_visible') then
+        perform pgmq_gateway.lock_groups_of_matching(
+            source, pgmq.format_table_name(to_queue, 'q'), filter, present);
+    end if;
     execute format(
         $query$
         with selected as materialized (
@@ -2259,7 +2288,7 @@ begin
         source,
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
-    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at;
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
     end if;
@@ -4785,6 +4814,25 @@ CREATE FUNCTION pgmq_gateway.lint_triggers(only_queue text) RETURNS SETOF pgmq_a
     where c.oid is not null or t.truncate or r.queue_name is null;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    tables constant text[] := array[source, target];
+    ids bigint[];
+begin
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
+    ) then
+        execute format(
+            'select array(select q.msg_id from pgmq.%I as q where %s)', source, pgmq_settings.filter_condition(filter))
+        into ids using filter, present;
+        perform pgmq_settings.lock_groups_of(source, ids, tables);
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.lock_privileges() RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7270,7 +7318,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) RETURNS void
+CREATE FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -7281,6 +7329,9 @@ begin
     elsif per_second not between 0.001 and 1e6 then
         raise exception 'per_second is %, but must be between 0.001 and 1000000', per_second using
             errcode = 'invalid_parameter_value', hint = 'Leave it out to make all messages visible at once.';
+    elsif not isfinite(start_at) then
+        raise exception 'start_at is %, which is no time', start_at using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out to start now.';
     elsif filter ? 'state' then
         raise exception 'the filter cannot have a state here' using
             errcode = 'invalid_parameter_value', hint = 'Use the other members of a filter.';
@@ -7661,6 +7712,7 @@ begin
             ' or strpos(lower(q.message::text), lower(left(substr(($1 -> ''text'')::text, 2), -1))) > 0)' end,
         case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
         case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case when filter ? 'dead' then 'q.headers @> jsonb_build_object(''x-pgmq-dead'', $1 -> ''dead'')' end,
         case
             when not filter ? 'path' then null
             when pgmq_settings.is_predicate((filter ->> 'path')::jsonpath) then
@@ -7688,7 +7740,8 @@ CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type t
         ('contains', 'any', 'Use any JSON value.'),
         ('path', 'string',
             'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),
-        ('headers_contain', 'any', 'Use any JSON value.');
+        ('headers_contain', 'any', 'Use any JSON value.'),
+        ('dead', 'object', 'Use members of the header x-pgmq-dead: {"reason": "rejected", "queue": "tasks"}.');
 $_$;
 
 CREATE FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) RETURNS record
@@ -8136,7 +8189,7 @@ CREATE FUNCTION pgmq_settings.message_states(present text) RETURNS TABLE(state t
         ('parked', 'q.vt = ''infinity''');
 $$;
 
-CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) RETURNS record
+CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -8144,7 +8197,7 @@ CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets te
     AS $$
 begin
     execute pgmq_settings.redrive_statement(source, targets)
-    into moved, last_visible_at using ids, targets, present, per_second;
+    into moved, last_visible_at using ids, targets, present, per_second, start_at;
 end;
 $$;
 
@@ -8421,6 +8474,35 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    source constant text := pgmq.format_table_name(queue_name, 'q');
+    target constant text := pgmq.format_table_name(to_queue, 'q');
+    present constant timestamptz := clock_timestamp();
+    letters record;
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter, start_at);
+    if target = source then
+        raise exception 'messages cannot be redriven from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value', hint = 'Leave to_queue out to return them to their own queues.';
+    end if;
+    if target is not null then
+        -- Raises for a queue that does not exist.
+        execute format('select from pgmq.%I limit 0', target);
+    end if;
+    letters := pgmq_settings.letters(source, target, max_messages, present, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
+    skipped := letters.skipped;
+    select m.moved, m.last_visible_at into moved, last_visible_at
+    from pgmq_settings.move_letters(
+        source, letters.ids, letters.targets, per_second, present, greatest(present, start_at)) as m;
+    return next;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8432,7 +8514,7 @@ CREATE FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) RET
             returning q.msg_id, q.message, pgmq_settings.headers_object(q.headers) as headers
         ), moved as (
             select
-                g.msg_id, w.target, g.message, $3 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
+                g.msg_id, w.target, g.message, $5 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
                 g.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed']
                     || jsonb_build_object('x-pgmq-redrives', case jsonb_typeof(g.headers -> 'x-pgmq-redrives')
                         when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end) as headers
@@ -8511,6 +8593,39 @@ begin
     perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table]);
     return query execute pgmq_settings.removal(queue_table, archiving, 'q.msg_id = any ($1)')
         || ' select s.msg_id from settled as s order by s.msg_id' using ids;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    first_visible_at constant timestamptz := greatest(clock_timestamp(), start_at);
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter, start_at);
+    execute format(
+        $query$
+        with chosen as materialized (
+            select
+                q.msg_id, q.message, q.headers,
+                $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
+            from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
+        ), slots as materialized (
+            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from chosen as c
+        ), sent as (
+            insert into pgmq.%2$I (vt, message, headers)
+            select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
+            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from chosen) as c, slots
+            order by c.msg_id
+            returning msg_id
+        )
+        select (select count(*)::integer from sent), (select max(c.vt) from chosen as c)
+        $query$,
+        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
+        pgmq_settings.filter_condition(filter))
+    into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
+    return next;
 end;
 $_$;
 
@@ -9442,6 +9557,9 @@ GRANT ALL ON FUNCTION pgmq_admin.create_queue(queue_name text, queue_type text, 
 REVOKE ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.database_status(OUT postgres_version text, OUT pgmq_version text, OUT partman_version text, OUT started_at timestamp with time zone, OUT is_standby boolean, OUT connections bigint, OUT max_connections integer, OUT oldest_transaction_seconds double precision, OUT database_bytes bigint, OUT live_tuples bigint, OUT dead_tuples bigint, OUT cache_hit_ratio double precision, OUT transactions_committed bigint, OUT transactions_rolled_back bigint, OUT deadlocks bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.dead_letters(queue_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.dead_letters(queue_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.delete(queue_name text, msg_ids bigint[]) TO service_role;
 
@@ -9516,6 +9634,12 @@ GRANT ALL ON FUNCTION pgmq_admin.queue_settings(queue_name text) TO service_role
 
 REVOKE ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.requeue(queue_name text, msg_ids bigint[]) TO service_role;
@@ -9910,6 +10034,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_time_limits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_triggers(only_queue text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lock_privileges() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
@@ -10214,10 +10341,10 @@ GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.check_reason(reason text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.check_redrive(max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_seconds(name text, seconds integer, maximum integer) TO anon;
@@ -10415,10 +10542,10 @@ GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO authenticate
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.origin_expression() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO anon;
@@ -10474,6 +10601,11 @@ GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, i
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) TO authenticated;
@@ -10492,6 +10624,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[]
 GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;

@@ -315,6 +315,7 @@ CALLS = [
     "send_batch('no-such', '[1]')", "postpone('no-such', '{1}', 5)", "make_visible('no-such', '{1}')",
     "archive('no-such', '{1}')", "delete('no-such', '{1}')", "delete_archived('no-such', '{1}')",
     "move('no-such', '{1}', 'no-such-either')", "requeue('no-such', '{1}')", "apply('no-such', 'delete', '{}', null)",
+    "redrive('no-such')", "replay('no-such')", "dead_letters('no-such')",
 ]  # fmt: skip
 
 

@@ -19,8 +19,8 @@ REQUEST = ["POST", "/rpc/f", '{"x-header": "1"}', '{"cookie": "2"}']
 # The internal functions that management functions call with the privileges of service_role.
 HELPERS = {
     "become", "can_switch_to", "change_messages", "change_part", "check_caller", "check_move", "check_not_parked",
-    "check_page", "check_queue_exists", "check_request_role", "have_column", "message_table", "page_key",
-    "source_table", "transfer_part", "try_operation", "visible_from", "with_ids",
+    "check_page", "check_queue_exists", "check_request_role", "have_column", "lock_groups_of_matching",
+    "message_table", "page_key", "source_table", "transfer_part", "try_operation", "visible_from", "with_ids",
 }  # fmt: skip
 API_ROLES = ["anon", "authenticated", "service_role"]
 

@@ -211,3 +211,48 @@ def test_deletes_of_parked_messages_do_not_deadlock(owner: Sql, installed: str) 
 
     together(installed, [deleting(number) for number in range(1, 5)])
     assert owner(f"select count(*) from pgmq.q_{queue}") == [(0,)]
+
+
+def test_moves_and_replays_of_many_groups_do_not_deadlock(owner: Sql, installed: str) -> None:
+    queues = [f"g{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    for queue in queues:
+        prepare(owner, queue, group_limit=1)
+        for table in (f"q_{queue}", f"a_{queue}"):
+            owner(
+                f"insert into pgmq.{table} (msg_id, vt, message, headers) overriding system value"
+                " select i, now(), '1', jsonb_build_object('x-pgmq-group', hashint4(i) % 30)"
+                " from generate_series(1, 240) as i"
+            )
+        owner(f"alter table pgmq.q_{queue} alter msg_id restart 1000")
+
+    def repeated(statement: str, table: str) -> Callable[[Connection], None]:
+        def run(connection: Connection) -> None:
+            for _ in range(12):
+                rows = connection.execute(f"select msg_id from pgmq.{table} order by random() limit 20".encode())
+                ids = [msg_id for (msg_id,) in rows.fetchall()]
+                connection.execute(statement.encode(), {"ids": ids, "filter": json.dumps({"msg_ids": ids})})
+
+        return run
+
+    together(
+        installed,
+        [
+            repeated(statement.format(*pair), f"{table}_{pair[0]}")
+            for pair in (queues, queues[::-1])
+            for table, statement in (
+                ("q", "select pgmq_admin.move('{0}', %(ids)s, '{1}')"),
+                ("q", "select pgmq_api.redrive('{0}', '{1}', filter => %(filter)s)"),
+                ("q", "select pgmq_api.delete_batch('{0}', %(ids)s::bigint[])"),
+                ("a", "select pgmq_admin.requeue('{0}', %(ids)s)"),
+                ("a", "select pgmq_api.replay('{0}', filter => %(filter)s)"),
+            )
+        ],
+    )
+    for queue in queues:
+        assert (
+            owner(
+                f"select headers ->> 'x-pgmq-group' from pgmq.q_{queue}"
+                " group by 1 having count(*) filter (where vt < 'infinity') <> 1"
+            )
+            == []
+        )

@@ -204,6 +204,41 @@ def test_100_replay_keeps_the_archive(db: Sql, worker: str) -> None:
     assert as_role(db, worker, "select sent from pgmq_api.replay('jobs')") == [(3,)]
 
 
+def test_steps_of_a_redrive_keep_its_rate(db: Sql) -> None:
+    bury(db, "jobs", *range(4))
+    redrive = "select moved, last_visible_at::text from pgmq_admin.redrive('dead', null, 2, 0.1, start_at => %s)"
+    for start, end in (("2100-01-01 00:00:20Z", "2100-01-01 00:00:30"), ("2000-01-01Z", "20")):
+        ((moved, last),) = as_role(db, "service_role", redrive, start)
+        assert (moved, last.startswith(end)) == (2, True)
+    times = "select (vt - min(vt) over ()) < '11 s' from pgmq.q_jobs order by vt"
+    assert db(times) == [(True,), (True,), (False,), (False,)]
+    for call in ("redrive('dead', start_at => 'infinity')", "replay('jobs', start_at => '-infinity')"):
+        with pytest.raises(errors.InvalidParameterValue, match="which is no time"):
+            db(f"select pgmq_admin.{call}")
+    with pytest.raises(errors.UndefinedTable, match='queue "nowhere" does not exist'):
+        db("select pgmq_admin.redrive('dead', 'nowhere')")
+
+
+def test_dead_letters_are_counted_by_origin(db: Sql) -> None:
+    bury(db, "jobs", 1, 2)
+    send(db, "dead", "no letter", headers={"x-pgmq-dead": [1]})
+    send(db, "dead", "of a dropped queue", headers={"x-pgmq-dead": {"queue": "Dropped"}})
+    letters = "select * from pgmq_admin.dead_letters(%s) where dead_letter_queue = 'dead'"
+    found = [("jobs", "dead", 2, True), ("dropped", "dead", 1, True), ("other", "dead", 0, True)]
+    assert as_role(db, "service_role", letters, "dead") == found
+    assert as_role(db, "service_role", letters, "jobs") == found[:1]
+    count = "select pgmq_admin.count_messages('dead', %s)"
+    for dead, number in (
+        ({}, 3),
+        ({"queue": "jobs"}, 2),
+        ({"reason": "rejected", "note": "bad"}, 2),
+        ({"read_ct": 9}, 0),
+    ):
+        assert db(count, json.dumps({"dead": dead})) == [(number,)]
+    db("select pgmq.send_batch('dead', array_agg(to_jsonb(i))) from generate_series(1, 10000) as i")
+    assert as_role(db, "service_role", letters, "other") == [("other", "dead", 0, False)]
+
+
 def test_peek_reads_nothing(db: Sql, worker: str) -> None:
     send(db, "jobs", 1, 2, 3, 4)
     read(db, "jobs")

@@ -106,6 +106,32 @@ $check$;
 revoke all on function pgmq_gateway.check_not_parked from public;
 grant execute on function pgmq_gateway.check_not_parked to service_role;
 
+-- Locks the groups of the messages that a filter matches, in their queue and in the one that they are moved to, as all
+-- functions do before they remove several messages.
+create or replace function pgmq_gateway.lock_groups_of_matching(
+    source text, target text, filter jsonb, present timestamptz
+)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $lock$
+declare
+    tables constant text[] := array[source, target];
+    ids bigint[];
+begin
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
+    ) then
+        execute format(
+            'select array(select q.msg_id from pgmq.%I as q where %s)', source, pgmq_settings.filter_condition(filter))
+        into ids using filter, present;
+        perform pgmq_settings.lock_groups_of(source, ids, tables);
+    end if;
+end;
+$lock$;
+revoke all on function pgmq_gateway.lock_groups_of_matching from public;
+grant execute on function pgmq_gateway.lock_groups_of_matching to service_role;
+
 -- Does `action` to all messages that a filter matches, in one statement.
 --
 -- Rows are locked in the order of their ids, so that two such calls cannot deadlock.
@@ -133,7 +159,12 @@ as $change$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
+    present constant timestamptz := clock_timestamp();
 begin
+    if action not in ('postpone', 'make_visible') then
+        perform pgmq_gateway.lock_groups_of_matching(
+            source, pgmq.format_table_name(to_queue, 'q'), filter, present);
+    end if;
     execute format(
         $query$
         with selected as materialized (
@@ -152,7 +183,7 @@ begin
         source,
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
-    ) into matched, msg_ids, new_msg_ids using filter, clock_timestamp(), expected, visible_at;
+    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at;
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
     end if;

@@ -32,7 +32,8 @@ as $members$
         ('contains', 'any', 'Use any JSON value.'),
         ('path', 'string',
             'Use a JSON path as a string: "$.status == \"failed\"" or "$.tags[*] ? (@ == \"x\")".'),
-        ('headers_contain', 'any', 'Use any JSON value.');
+        ('headers_contain', 'any', 'Use any JSON value.'),
+        ('dead', 'object', 'Use members of the header x-pgmq-dead: {"reason": "rejected", "queue": "tasks"}.');
 $members$;
 revoke all on function pgmq_settings.filter_members from public;
 grant execute on function pgmq_settings.filter_members to anon, authenticated, service_role;
@@ -133,6 +134,7 @@ begin
             ' or strpos(lower(q.message::text), lower(left(substr(($1 -> ''text'')::text, 2), -1))) > 0)' end,
         case when filter ? 'contains' then 'q.message @> ($1 -> ''contains'')' end,
         case when filter ? 'headers_contain' then 'q.headers @> ($1 -> ''headers_contain'')' end,
+        case when filter ? 'dead' then 'q.headers @> jsonb_build_object(''x-pgmq-dead'', $1 -> ''dead'')' end,
         case
             when not filter ? 'path' then null
             when pgmq_settings.is_predicate((filter ->> 'path')::jsonpath) then

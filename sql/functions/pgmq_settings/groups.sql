@@ -132,7 +132,8 @@ revoke all on function pgmq_settings.lock_groups from public;
 grant execute on function pgmq_settings.lock_groups to anon, authenticated, service_role, pgmq_definer;
 
 -- Locks the slots of the groups that some messages are in, as far as the current role sees them, in those of some tables
--- that have group_limit. For several statements in one transaction that each take slots, and for those that insert.
+-- that have group_limit. For several statements in one transaction that each take slots, and for those that insert. The
+-- tables are taken in the order of their names: messages can be moved from one to another, and back, at the same time.
 --
 -- tables  the messages' own, and those that they are moved to
 create or replace function pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[])

@@ -1,8 +1,8 @@
 -- Sending dead letters and archived messages again.
 
--- Raises unless redrive() or replay() can send so many messages at this rate.
+-- Raises unless redrive() or replay() can send so many messages at this rate, from this time on.
 create or replace function pgmq_settings.check_redrive(
-    max_messages integer, per_second double precision, filter jsonb
+    max_messages integer, per_second double precision, filter jsonb, start_at timestamptz
 )
 returns void
 language plpgsql
@@ -16,6 +16,9 @@ begin
     elsif per_second not between 0.001 and 1e6 then
         raise exception 'per_second is %, but must be between 0.001 and 1000000', per_second using
             errcode = 'invalid_parameter_value', hint = 'Leave it out to make all messages visible at once.';
+    elsif not isfinite(start_at) then
+        raise exception 'start_at is %, which is no time', start_at using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out to start now.';
     elsif filter ? 'state' then
         raise exception 'the filter cannot have a state here' using
             errcode = 'invalid_parameter_value', hint = 'Use the other members of a filter.';
@@ -43,8 +46,9 @@ grant execute on function pgmq_settings.origin_expression to anon, authenticated
 --
 -- $1  the ids, in order
 -- $2  the table of each
--- $3  the time: they were visible then, and the first one becomes visible again
+-- $3  the time at which they were visible
 -- $4  how many become visible in a second; null: all at once
+-- $5  when the first one becomes visible
 create or replace function pgmq_settings.redrive_statement(source text, targets text[])
 returns text
 language sql
@@ -58,7 +62,7 @@ as $statement$
             returning q.msg_id, q.message, pgmq_settings.headers_object(q.headers) as headers
         ), moved as (
             select
-                g.msg_id, w.target, g.message, $3 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
+                g.msg_id, w.target, g.message, $5 + make_interval(secs => coalesce((w.place - 1) / $4, 0)) as vt,
                 g.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed']
                     || jsonb_build_object('x-pgmq-redrives', case jsonb_typeof(g.headers -> 'x-pgmq-redrives')
                         when 'number' then (g.headers ->> 'x-pgmq-redrives')::numeric + 1 else 1 end) as headers
@@ -80,7 +84,7 @@ grant execute on function pgmq_settings.redrive_statement to anon, authenticated
 -- Moves messages: see redrive_statement(). Rows are locked in the order of their ids, as by settle_list().
 create or replace function pgmq_settings.move_letters(
     source text, ids bigint[], targets text[], per_second double precision, present timestamptz,
-    out moved integer, out last_visible_at timestamptz
+    start_at timestamptz, out moved integer, out last_visible_at timestamptz
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -89,7 +93,7 @@ set enable_bitmapscan = off
 as $move$
 begin
     execute pgmq_settings.redrive_statement(source, targets)
-    into moved, last_visible_at using ids, targets, present, per_second;
+    into moved, last_visible_at using ids, targets, present, per_second, start_at;
 end;
 $move$;
 revoke all on function pgmq_settings.move_letters from public;
@@ -137,3 +141,80 @@ end;
 $letters$;
 revoke all on function pgmq_settings.letters from public;
 grant execute on function pgmq_settings.letters to anon, authenticated, service_role;
+
+-- Moves dead letters, oldest first, each to the queue it came from or all to one, and returns how many.
+--
+-- start_at  when the first one becomes visible, unless that has passed: calls that follow one another keep a rate
+create or replace function pgmq_settings.redrive(
+    queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb,
+    start_at timestamptz
+)
+returns table (moved integer, skipped integer, last_visible_at timestamptz)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $redrive$
+declare
+    source constant text := pgmq.format_table_name(queue_name, 'q');
+    target constant text := pgmq.format_table_name(to_queue, 'q');
+    present constant timestamptz := clock_timestamp();
+    letters record;
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter, start_at);
+    if target = source then
+        raise exception 'messages cannot be redriven from queue "%" to itself', queue_name using
+            errcode = 'invalid_parameter_value', hint = 'Leave to_queue out to return them to their own queues.';
+    end if;
+    if target is not null then
+        -- Raises for a queue that does not exist.
+        execute format('select from pgmq.%I limit 0', target);
+    end if;
+    letters := pgmq_settings.letters(source, target, max_messages, present, filter);
+    perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
+    skipped := letters.skipped;
+    select m.moved, m.last_visible_at into moved, last_visible_at
+    from pgmq_settings.move_letters(
+        source, letters.ids, letters.targets, per_second, present, greatest(present, start_at)) as m;
+    return next;
+end;
+$redrive$;
+revoke all on function pgmq_settings.redrive from public;
+grant execute on function pgmq_settings.redrive to anon, authenticated, service_role;
+
+-- Sends copies of archived messages, oldest first, and returns how many. start_at is as in redrive().
+create or replace function pgmq_settings.replay(
+    queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamptz
+)
+returns table (sent integer, last_visible_at timestamptz)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $replay$
+declare
+    first_visible_at constant timestamptz := greatest(clock_timestamp(), start_at);
+begin
+    perform pgmq_settings.check_redrive(max_messages, per_second, filter, start_at);
+    execute format(
+        $query$
+        with chosen as materialized (
+            select
+                q.msg_id, q.message, q.headers,
+                $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
+            from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
+        ), slots as materialized (
+            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from chosen as c
+        ), sent as (
+            insert into pgmq.%2$I (vt, message, headers)
+            select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
+            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from chosen) as c, slots
+            order by c.msg_id
+            returning msg_id
+        )
+        select (select count(*)::integer from sent), (select max(c.vt) from chosen as c)
+        $query$,
+        pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
+        pgmq_settings.filter_condition(filter))
+    into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
+    return next;
+end;
+$replay$;
+revoke all on function pgmq_settings.replay from public;
+grant execute on function pgmq_settings.replay to anon, authenticated, service_role;
