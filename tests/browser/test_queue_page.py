@@ -1,9 +1,10 @@
 """The page of one queue in a real browser: its content, its actions, and the rows that they leave."""
 
 import asyncio
+import json
 import re
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -243,7 +244,23 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     await button(desk.get_by_role("dialog"), "Delete 1 message").click()
     await expect(ids(desk)).to_have_text(["2"])
     assert (len(rows("1")), rows("msg_id", "a")) == (3, [(2,)])
+    # Several steps.
+    sql(f"insert into pgmq.a_{queue} (msg_id, vt, message) select n, now(), '1' from generate_series(101, 1300) as n")
+    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("menuitem", name="Replay").click()
+    dialog = desk.get_by_role("dialog", name="Replay 1,201 messages?")
+    await dialog.get_by_label("Messages per second").fill("0.1")
+    await button(dialog, "Replay 1,201 messages").click()
+    await expect(dialog).to_contain_text(re.compile("Sent1,201 of 1,201 messagesLast visiblein 3h"))
+    await screenshot(desk, "queue-replayed-1440-light")
+    await button(dialog, "Close").click()
+    sent = f"from pgmq.q_{queue} where msg_id > 6"
+    assert sql(f"select count(*), count(distinct vt), max(vt) - min(vt) = interval '12000 s' {sent}") == [
+        (1201,) * 2 + (True,)
+    ]
+    sql(f"delete {sent}")
     await desk.get_by_role("tab", name="Queue").click()
+    await expect(ids(desk)).to_have_text(["1", "5", "6"])
 
     sql("select pgmq_admin.create_queue('moved-to')")
     try:
@@ -262,6 +279,78 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
         assert sql('select message from pgmq."q_moved-to" order by msg_id') == [({"n": 1},), ({"n": 3},)]
     finally:
         sql("select pgmq_admin.drop_queue('moved-to')")
+
+
+@pytest.fixture
+def letters(sql: Sql, queue: str) -> Iterator[str]:
+    """A dead-letter queue with five rejected messages of the queue, and one that has expired elsewhere."""
+    name = f"{queue}-dead"
+    sql("select pgmq_admin.create_queue(%s)", name)
+    settings = json.dumps({"dead_letter_queue": name})
+    sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
+    sql("select pgmq.send(%s, jsonb_build_object('n', n)) from generate_series(1, 5) as n", queue)
+    sql("select pgmq_api.reject(%s, receipt, 'No such account.') from pgmq_api.read(%s, 60, 5)", queue, queue)
+    other = {"x-pgmq-dead": {"queue": "elsewhere", "msg_id": 7, "reason": "expired", "at": "2026-01-01T00:00:00Z"}}
+    sql("select pgmq.send(%s, '\"late\"', %s::jsonb)", name, json.dumps(other))
+    yield name
+    sql("select pgmq_admin.drop_queue(%s)", name)
+
+
+async def test_dead_letters_are_found_and_redriven(
+    desk: Page, dashboard: Dashboard, queue: str, letters: str, rows: Rows
+) -> None:
+    await visit(desk, dashboard, queue)
+    await desk.get_by_role("link", name=f"{letters}: 5").click()
+    await expect(desk.get_by_role("heading", level=1)).to_have_text(letters)
+    await expect(ids(desk)).to_have_count(6)
+    cells = await desk.locator(".messages tbody tr").first.locator("td").all_inner_texts()
+    assert cells[2:7] == ["Rejected", f"{queue} 1", '{"n": 1}', "No such account.", "1"]
+    await screenshot(desk, "queue-letters-1440-light")
+    for label, option, found in (("Reason", "Expired", 1), ("Reason", "Any reason", 6), ("Origin", queue, 5)):
+        await desk.get_by_label(label, exact=True).click()
+        await desk.get_by_role("option", name=option).click()
+        await expect(ids(desk)).to_have_count(found)
+    await ids(desk).first.click()
+    panel = desk.get_by_role("dialog", name="Message")
+    facts = panel.locator(".message-facts").nth(1)
+    await expect(facts).to_contain_text(re.compile(f"ReasonRejectedNoteNo such account.Died.*Origin{queue}Id there1"))
+    await accessible(desk)
+    await screenshot(desk, "queue-letter-1440-light")
+    await button(panel, "Redrive").click()
+    dialog = desk.get_by_role("dialog", name="Redrive 1 message?")
+    await button(dialog, "Redrive 1 message").click()
+    await expect(dialog).to_contain_text(re.compile("Moved1 of 1 messageLast visible"))
+    await button(dialog, "Close").click()
+    await expect(ids(desk)).to_have_count(4)
+    assert rows("message, headers") == [({"n": 1}, {"x-pgmq-redrives": 1})]
+
+    # The message of another queue has none to return to.
+    await button(desk, "Clear").click()
+    await expect(ids(desk)).to_have_count(5)
+    await desk.emulate_media(color_scheme="dark")
+    await desk.set_viewport_size({"width": 390, "height": 844})
+    await desk.get_by_role("navigation", name="Pages of messages").scroll_into_view_if_needed()
+    await screenshot(desk, "queue-letters-390-dark")
+    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("menuitem", name="Redrive").click()
+    dialog = desk.get_by_role("dialog", name="Redrive 5 messages?")
+    await dialog.get_by_label("Messages per second").fill("0")
+    await button(dialog, "Redrive 5 messages").click()
+    await expect(dialog).to_contain_text("Enter a number from 0.001")
+    await dialog.get_by_label("Messages per second").fill("0.01")
+    await screenshot(desk, "queue-redrive-390-dark")
+    await button(dialog, "Redrive 5 messages").click()
+    outcome = "Moved4 of 5 messagesSkipped1 message without a queue to return toLast visiblein "
+    await expect(dialog).to_contain_text(outcome)
+    await accessible(desk)
+    await screenshot(desk, "queue-redriven-390-dark")
+    await button(dialog, "Close").click()
+    await expect(ids(desk)).to_have_text(["6"])
+    # 100 seconds apart.
+    steps = rows("message, round(extract(epoch from vt - min(vt) filter (where msg_id > 1) over ()) / 100)::integer")
+    assert steps[1:] == [({"n": n}, n - 2) for n in range(2, 6)]
+    await desk.get_by_role("link", name=f"{queue}: 0").click()
+    await expect(desk.get_by_role("heading", level=1)).to_have_text(queue)
 
 
 async def test_a_bulk_delete_states_the_number_and_requires_the_name(

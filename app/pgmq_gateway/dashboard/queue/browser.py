@@ -1,38 +1,42 @@
 """The messages of a queue and of its archive: filter, pages, selection and actions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, words
-from pgmq_gateway.dashboard.queue.actions import AT_ONCE, OF_ARCHIVE, OF_QUEUE, Action, Actions, Target
+from pgmq_gateway.dashboard.queue.actions import AT_ONCE, Action, Target
 from pgmq_gateway.dashboard.queue.bar import Bar
 from pgmq_gateway.dashboard.queue.client import ROWS_PER_PAGE, Listed, Place, Queue
+from pgmq_gateway.dashboard.queue.confirmations import Actions
 from pgmq_gateway.dashboard.queue.filters import Filters
 from pgmq_gateway.dashboard.queue.panel import Panel
 from pgmq_gateway.dashboard.queue.table import Table
-
-TABS = ("Queue", "Archive")
+from pgmq_gateway.dashboard.queue.views import ARCHIVE, LETTERS, MESSAGES, VIEWS, View
 
 
 class Browser:
     """The list. `refresh` loads the page's data again."""
 
     def __init__(
-        self, queue: Queue, send_again: Callable[[str, str], None], refresh: Callable[[], Awaitable[None]]
+        self,
+        queue: Queue,
+        view: View,
+        send_again: Callable[[str, str], None],
+        refresh: Callable[[], Awaitable[None]],
     ) -> None:
         self._refresh = refresh
         self._listed: Listed | None = None
         self._actions = Actions(queue, self._done)
         self._panel = Panel(queue, send_again, self._done)
-        self.place = Place()
+        self.place = view.place
         with ui.element("section").props("aria-label=Messages").classes("stack"):
             with ui.tabs().props("dense no-caps align=left").classes("tabs") as self._tab:
-                for name in TABS:
-                    ui.tab(name)
-            self._tab.value = TABS[0]
-            self.filters = Filters(self._first_page)
+                self._tabs = {name: ui.tab(name) for name in VIEWS}
+            self._tab.value = view.name
+            self._tabs[LETTERS.name].set_visibility(view is LETTERS)
+            self.filters = Filters(self._first_page, view)
             self._bar_place = ui.element("div")
             self._bar = self._new_bar()
             self._failure = Failure()
@@ -44,12 +48,17 @@ class Browser:
         self._show_selection()
 
     @property
-    def archived(self) -> bool:
-        return bool(self._tab.value == TABS[1])
+    def view(self) -> View:
+        return VIEWS[self._tab.value]
+
+    def offer_letters(self, origins: Sequence[str] | None) -> None:
+        """Offer the view of dead letters, from these queues; None: there are none."""
+        self._tabs[LETTERS.name].set_visibility(origins is not None or self.view is LETTERS)
+        self.filters.offer(origins or ())
 
     async def show_group(self, name: str) -> None:
         """Show the messages of one group that are in the queue."""
-        self._tab.value = TABS[0]
+        self._tab.value = MESSAGES.name
         await self.filters.show_group(name)
 
     def show(self, answer: Listed | Problem) -> None:
@@ -61,7 +70,7 @@ class Browser:
         self._failure.clear()
         self._table.set_visibility(True)
         self._listed = answer
-        self._table.show(answer.rows, self.place, archived=self.archived)
+        self._table.show(answer.rows, self.place, self.view)
         self._empty.set_visibility(not answer.rows)
         self._empty.text = self._why_empty()
         self._first.enabled = self._previous.enabled = answer.earlier
@@ -70,13 +79,12 @@ class Browser:
     def _why_empty(self) -> str:
         if not self.filters.empty:
             return "No message matches the filter."
-        return "The archive is empty." if self.archived else "The queue is empty."
+        return self.view.empty
 
     def _new_bar(self) -> Bar:
         self._bar_place.clear()
-        actions = OF_ARCHIVE if self.archived else OF_QUEUE
         with self._bar_place:
-            return Bar(actions, self._run, self._run_on_matching, self._clear_selection)
+            return Bar(self.view.actions, self._run, self._run_on_matching, self._clear_selection)
 
     def _pager(self) -> None:
         with ui.element("nav").classes("row-of pager").props('aria-label="Pages of messages"'):
@@ -108,12 +116,12 @@ class Browser:
     async def _switch_tab(self) -> None:
         self._bar = self._new_bar()
         self._clear_selection()
-        self.filters.of_archive(self.archived)
-        self.place = Place("archived_at", descending=True) if self.archived else Place()
+        self.filters.show(self.view)
+        self.place = self.view.place
         await self._refresh()
 
     async def _open(self, msg_id: int) -> None:
-        await self._panel.open(msg_id, archived=self.archived)
+        await self._panel.open(msg_id, archived=self.view is ARCHIVE)
 
     def _clear_selection(self) -> None:
         self._table.clear_selection()

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pgmq_gateway.dashboard.api import Api, Json, Problem, Row
 
 ROWS_PER_PAGE = 50
+# Of list_messages; also of one step of a redrive or replay.
+MAX_PAGE = 1000
 # A preview in place of the payload, which may be megabytes.
 LIST_COLUMNS = "msg_id,read_ct,enqueued_at,last_read_at,vt,archived_at,state,bytes,preview"
 # Payload and headers as text: numbers keep all their digits.
+LETTER_COLUMNS = f"{LIST_COLUMNS},dead:headers->x-pgmq-dead"
 MESSAGE_COLUMNS = f"{LIST_COLUMNS},message::text,headers::text"
 
 # The argument `filter` of list_messages, count_messages and apply.
@@ -34,6 +38,21 @@ class Listed:
     rows: Sequence[Row]
     earlier: bool
     later: bool
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When messages become visible that are sent again: at a rate, from a time on; without, all at once, now."""
+
+    per_second: float | None = None
+    start_at: str | None = None
+
+    def after(self, step: Row) -> "Pace":
+        """The pace of the next step."""
+        if self.per_second is None or step["last_visible_at"] is None:
+            return self
+        start = datetime.fromisoformat(step["last_visible_at"]) + timedelta(seconds=1 / self.per_second)
+        return replace(self, start_at=start.isoformat())
 
 
 class Queue:
@@ -60,7 +79,8 @@ class Queue:
         """Change settings; None restores a default."""
         return await self.api.row("set_queue_settings", {"queue_name": self.name, "settings": changes})
 
-    async def page(self, filter: Filter, place: Place) -> Listed | Problem:
+    async def page(self, filter: Filter, place: Place, select: str) -> Listed | Problem:
+        """A page of messages, with the columns of `select`."""
         arguments: dict[str, object] = {
             "filter": filter,
             "sort": place.sort,
@@ -70,7 +90,7 @@ class Queue:
         }
         if place.direction:
             arguments[place.direction] = place.key
-        answer = await self.call("list_messages", arguments, LIST_COLUMNS)
+        answer = await self.call("list_messages", arguments, select)
         if isinstance(answer, Problem):
             return answer
         if place.direction == "before":
@@ -101,6 +121,31 @@ class Queue:
         ids: Sequence[int] | Problem = answer
         return ids
 
+    async def redrive(self, filter: Filter, to_queue: str | None, max_messages: int, pace: Pace) -> Row | Problem:
+        """Move some dead letters. Returns `done`, `skipped` and `last_visible_at`."""
+        return await self._step("redrive", "moved", filter, pace, {"to_queue": to_queue, "max_messages": max_messages})
+
+    async def replay(self, ids: Sequence[int], pace: Pace) -> Row | Problem:
+        """Send copies of archived messages. Returns `done` and `last_visible_at`."""
+        return await self._step("replay", "sent", {"msg_ids": ids}, pace, {"max_messages": MAX_PAGE})
+
+    async def _step(
+        self, function: str, number: str, filter: Filter, pace: Pace, more: Mapping[str, object]
+    ) -> Row | Problem:
+        paced = {"filter": filter, "per_second": pace.per_second, "start_at": pace.start_at}
+        answer = await self.call(function, {**paced, **more}, f"*,done:{number}")
+        return answer if isinstance(answer, Problem) else answer[0]
+
+    async def ids(self, filter: Filter, after: int | None) -> list[int] | Problem:
+        """The ids of messages of one page, in order."""
+        key = None if after is None else [after, after]
+        answer = await self.call("list_messages", {"filter": filter, "after": key, "max_rows": MAX_PAGE}, "msg_id")
+        return answer if isinstance(answer, Problem) else [row["msg_id"] for row in answer]
+
+    async def dead_letters(self) -> list[Row] | Problem:
+        """The numbers of dead letters by origin and dead-letter queue, of which this queue is one."""
+        return await self.call("dead_letters", {})
+
     async def call(self, function: str, arguments: Mapping[str, object], select: str = "") -> list[Row] | Problem:
         """The rows of an admin function, called for this queue."""
         query = {"select": select} if select else None
@@ -112,9 +157,9 @@ class Queue:
         names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
         return [name for name in names if name != self.name]
 
-    async def snapshot(self, filter: Filter, place: Place) -> tuple[Row | Problem, Listed | Problem]:
+    async def snapshot(self, filter: Filter, place: Place, select: str) -> tuple[Row | Problem, Listed | Problem]:
         """The queue's figures and a page of its messages."""
-        return await asyncio.gather(self.figures(), self.page(filter, place))
+        return await asyncio.gather(self.figures(), self.page(filter, place, select))
 
 
 def _repeated(text: Json, copies: int) -> Json:

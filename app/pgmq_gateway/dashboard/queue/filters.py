@@ -2,29 +2,32 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
 from pgmq_gateway import strictjson
 from pgmq_gateway.dashboard.parts.widgets import button, field
+from pgmq_gateway.dashboard.queue import headers
 from pgmq_gateway.dashboard.queue.moments import instant, time_field
+from pgmq_gateway.dashboard.queue.views import LETTERS, MESSAGES, View
 
+REASONS = {"": "Any reason", **headers.REASONS}
 STATES = {"": "Any state", "visible": "Visible", "delayed": "Delayed", "in_flight": "In flight", "parked": "Parked"}
-ARCHIVED = {"state": "archived"}
 
 
 class Filters:
     """The fields of a filter, and its value. `changed` is awaited when all fields are valid and the value differs."""
 
-    def __init__(self, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, changed: Callable[[], Awaitable[None]], view: View) -> None:
         self._changed = changed
-        self._archived = False
         self.value: dict[str, object] = {}
         with ui.element("form").classes("filters").props('aria-label="Filter" role=search') as form:
             self._state = ui.select(STATES, value="", label="State").props("outlined dense options-dense")
+            self._reason = ui.select(REASONS, value="", label="Reason").props("outlined dense options-dense")
+            self._origin = ui.select({"": "Any queue"}, value="", label="Origin").props("outlined dense options-dense")
             ids = field("Ids", validation=_ids_error).props('placeholder="1, 5, 9" inputmode=numeric')
-            contains = field("Payload contains").props("placeholder='word or {\"user\": 7}'")
+            contains = field("Payload contains").props("placeholder='word or {\"user\": 7}'").classes("long")
             self._more = button("More filters", self._toggle, icon="tune").props("type=button aria-expanded=false")
             self._clear = button("Clear", self.clear).props("type=button")
             self._others = ui.element("div").classes("more filters")
@@ -33,7 +36,9 @@ class Filters:
         self._clear.set_visibility(False)
         self._texts: dict[str, ui.input] = {}
         self._add_fields(ids=ids, contains=contains)
-        self._state.on_value_change(self._apply)
+        for select in (self._state, self._reason, self._origin):
+            select.on_value_change(self._apply)
+        self.show(view)
 
     def _add_fields(self, **places: ui.input) -> None:
         self._texts |= places
@@ -53,24 +58,36 @@ class Filters:
                 group=field("Group"),
             )
 
-    def of_archive(self, archived: bool) -> None:
-        """Filter the archive, whose messages all have the same state, or the queue."""
-        self._archived = archived
-        self._state.set_visibility(not archived)
-        self.value = self._with_state({name: value for name, value in self.value.items() if name != "state"})
+    def show(self, view: View) -> None:
+        """Filter the messages of a view. The fields keep their values."""
+        self._view = view
+        self._state.set_visibility(view is MESSAGES)
+        for select in (self._reason, self._origin):
+            select.set_visibility(view is LETTERS)
+        others = {name: value for name, value in self.value.items() if name not in ("state", "dead")}
+        self.value = {**others, **self._of_view()}
+
+    def offer(self, origins: Sequence[str]) -> None:
+        """Let the user select one of these queues as origin."""
+        options = {"": "Any queue", **{name: name for name in origins}}
+        if options != self._origin.options and self._origin.value in options:
+            self._origin.set_options(options)
 
     @property
     def described(self) -> str:
+        """The filter in words; empty when all messages of the view match."""
+        if self.empty:
+            return ""
         conditions = (f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in self.value.items())
         return ", ".join(conditions).replace("_", " ")
 
     @property
     def empty(self) -> bool:
         """All messages match."""
-        return not self.value or self.value == ARCHIVED
+        return self.value == self._view.filter
 
     async def clear(self) -> None:
-        self._state.value = ""
+        self._state.value = self._reason.value = self._origin.value = ""
         for place in self._texts.values():
             place.value = ""
         await self._apply()
@@ -93,17 +110,22 @@ class Filters:
     async def _apply(self) -> None:
         if not all(place.validate() for place in self._texts.values()):
             return
-        value = self._with_state(await self._typed())
+        value = {**self._of_view(), **await self._typed()}
         if value == self.value:
             return
         self.value = value
         self._clear.set_visibility(not self.empty)
         await self._changed()
 
-    def _with_state(self, value: dict[str, object]) -> dict[str, object]:
-        if self._archived:
-            return {**value, **ARCHIVED}
-        return {**({"state": self._state.value} if self._state.value else {}), **value}
+    def _of_view(self) -> dict[str, object]:
+        """The conditions that other views do not have."""
+        if self._view is MESSAGES:
+            return {"state": self._state.value} if self._state.value else {}
+        if self._view is LETTERS:
+            # The header has the name in lower case.
+            wanted = {"reason": self._reason.value, "queue": self._origin.value.lower()}
+            return {"dead": {name: value for name, value in wanted.items() if value}}
+        return dict(self._view.filter)
 
     async def _typed(self) -> dict[str, object]:
         typed = defaultdict(str, {name: place.value for name, place in self._texts.items()})

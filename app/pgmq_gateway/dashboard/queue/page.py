@@ -14,21 +14,23 @@ from pgmq_gateway.dashboard.queue.client import Listed, Queue
 from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.groups import Groups
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
+from pgmq_gateway.dashboard.queue.letters import Letters
 from pgmq_gateway.dashboard.queue.pausing import Pausing
 from pgmq_gateway.dashboard.queue.sending import Sending
 from pgmq_gateway.dashboard.queue.settings import edit_settings
+from pgmq_gateway.dashboard.queue.views import MESSAGES, VIEWS, View
 
 Snapshot = tuple[Row, Listed | Problem]
 
 
 @page("/queues/{name:path}", "Queue", section="/")
-async def queue(api: Api, name: str) -> None:
+async def queue(api: Api, name: str, view: str = "") -> None:
     ui.page_title(f"{name} · pgmq-gateway")
-    await Details(Queue(api, name)).start()
+    await Details(Queue(api, name), VIEWS.get(view, MESSAGES)).start()
 
 
 class Details:
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, view: View) -> None:
         self._queue = queue
         self._latest: Row = {}
         self._client = ui.context.client
@@ -47,10 +49,11 @@ class Details:
                 self._menu = Menu(queue, self._refresh.again)
                 button("Send message", lambda: self._send(), "primary", "send")
         with ui.element("div").classes("content") as self._content:
+            self._letters = Letters(queue)
             self._figures = Figures(queue)
             self._warnings = Warnings()
             self._charts = Charts(queue)
-            self._browser = Browser(queue, self._send, self._refresh.again)
+            self._browser = Browser(queue, view, self._send, self._refresh.again)
 
     async def start(self) -> None:
         """Show figures, warnings and messages; charts and exact counts follow once the browser has the page."""
@@ -76,8 +79,9 @@ class Details:
         return f"/queues/{self._queue.name} {self._browser.filters.value} {self._browser.place}"
 
     async def _load(self) -> Snapshot | Problem:
-        snapshot = self._queue.snapshot(self._browser.filters.value, self._browser.place)
-        (figures, listed), _ = await asyncio.gather(snapshot, self._load_warnings())
+        browser = self._browser
+        snapshot = self._queue.snapshot(browser.filters.value, browser.place, browser.view.select)
+        (figures, listed), *_ = await asyncio.gather(snapshot, self._load_warnings(), self._letters.load())
         problem = _problem(self._queue.name, figures, listed)
         if problem is not None:
             self._reveal(bool(self._latest))
@@ -99,6 +103,7 @@ class Details:
         self._pausing.show(self._latest)
         self._menu.show(self._latest)
         self._figures.show(self._latest, at)
+        self._browser.offer_letters(self._letters.origins)
         self._browser.show(listed)
         background_tasks.create(self._figures.count(self._latest), name="count")
 

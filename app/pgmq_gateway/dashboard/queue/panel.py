@@ -1,14 +1,17 @@
 """The side panel with one message: actions, facts, payload and headers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem, Row
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, icon_button, words
-from pgmq_gateway.dashboard.queue.actions import AT_ONCE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, Actions, Target
+from pgmq_gateway.dashboard.queue.actions import AT_ONCE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, REDRIVE, Target
 from pgmq_gateway.dashboard.queue.client import Queue
+from pgmq_gateway.dashboard.queue.confirmations import Actions
+from pgmq_gateway.dashboard.queue.headers import Fact, death, facts, facts_of_death, parsed, receives
+from pgmq_gateway.dashboard.queue.letters import address
 from pgmq_gateway.dashboard.queue.moments import Moment
 from pgmq_gateway.dashboard.queue.payload import viewer
 from pgmq_gateway.dashboard.queue.table import STATES
@@ -58,15 +61,21 @@ class Panel:
     def _fill(self, message: Row, *, archived: bool) -> None:
         target = Target(ids=[message["msg_id"]])
         payload, headers = str(message["message"]), message["headers"]
+        known = parsed(headers)
+        dead = death(known.get("x-pgmq-dead"))
+        actions = OF_ARCHIVE if archived else (REDRIVE, *OF_QUEUE) if dead else OF_QUEUE
         with ui.element("div").classes("row-of").props('role=group aria-label="Actions"'):
-            for action in OF_ARCHIVE if archived else OF_QUEUE:
+            for action in actions:
                 if action is MAKE_VISIBLE and message["state"] == "visible":
                     continue
                 run = self._actions.at_once if action in AT_ONCE else self._actions.ask
                 made = button(action.label, lambda run=run, action=action: run(action, target), icon=action.icon)
                 made.classes("destructive" if action.destructive else "")
             button("Send again", lambda: self._again(payload, headers or ""), icon="send")
-        _facts(message, archived=archived)
+        _show([*_facts(message, archived=archived), *facts(known)])
+        if dead:
+            heading("Dead letter", 3)
+            _show([fact for fact in facts_of_death(dead) if fact.text])
         heading("Payload", 3)
         viewer(payload, "payload")
         heading("Headers", 3)
@@ -84,22 +93,29 @@ class Panel:
         await self._after()
 
 
-def _facts(message: Row, *, archived: bool) -> None:
+def _facts(message: Row, *, archived: bool) -> Iterator[Fact]:
+    yield Fact("Id", str(message["msg_id"]))
+    yield Fact("Reads", receives(message["read_ct"]))
+    yield Fact("Size", quantities.size(message["bytes"]))
+    for name, member in TIMES:
+        if message[member] and not (archived and member == "vt"):
+            yield Fact(name, message[member], "time")
+
+
+def _show(facts: Sequence[Fact]) -> None:
     with ui.element("dl").classes("message-facts"):
-        for name, text in (
-            ("Id", str(message["msg_id"])),
-            ("Reads", quantities.count(message["read_ct"])),
-            ("Size", quantities.size(message["bytes"])),
-        ):
-            words(name, "dt")
-            words(text, "dd")
-        for name, member in TIMES:
-            if message[member] and not (archived and member == "vt"):
-                _time(name, message[member])
+        for fact in facts:
+            words(fact.name, "dt")
+            if fact.kind == "time":
+                _time(fact.text)
+            elif fact.kind == "queue":
+                with ui.element("dd"):
+                    ui.link(fact.text, address(fact.text))
+            else:
+                words(fact.text, "dd")
 
 
-def _time(name: str, at: str) -> None:
-    words(name, "dt")
+def _time(at: str) -> None:
     with ui.element("dd").classes("times"):
         Moment(at, "relative")
         with ui.element("span"):

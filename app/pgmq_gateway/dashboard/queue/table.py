@@ -8,6 +8,8 @@ from nicegui.element import Element
 from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.queue.client import Place
+from pgmq_gateway.dashboard.queue.headers import REJECTED, death
+from pgmq_gateway.dashboard.queue.views import Column, View
 
 STATES = {
     "visible": "visible",
@@ -16,23 +18,8 @@ STATES = {
     "parked": "parked",
     "archived": "archived",
 }
-# Name, title, sort key (empty: not sortable), class of the cells.
-QUEUE = (
-    ("msg_id", "Id", "msg_id", ""),
-    ("state", "State", "", ""),
-    ("preview", "Payload", "", "payload"),
-    ("bytes", "Size", "", "wide number"),
-    ("read_ct", "Reads", "read_ct", "medium number"),
-    ("enqueued_at", "Age", "enqueued_at", "number"),
-    ("vt", "Visible", "vt", "medium number"),
-)
-ARCHIVE = (
-    *(column for column in QUEUE if column[0] not in ("state", "vt")),
-    ("archived_at", "Archived", "archived_at", "number"),
-)
-
 ARROWS: dict[str | None, str] = {"ascending": " ↑", "descending": " ↓"}
-TIMES = ("enqueued_at", "vt", "archived_at")
+TIMES = ("enqueued_at", "vt", "archived_at", "died")
 
 
 class Table(Element, component="../static/message_table.js"):
@@ -65,10 +52,10 @@ class Table(Element, component="../static/message_table.js"):
     def clear_selection(self) -> None:
         self._select(self.ids, on=False)
 
-    def show(self, rows: Sequence[Row], place: Place, *, archived: bool) -> None:
+    def show(self, rows: Sequence[Row], place: Place, view: View) -> None:
         now = datetime.now(UTC)
         self._props["rows"] = [_row(row, now) for row in rows]
-        self._props["columns"] = [_column(column, place) for column in (ARCHIVE if archived else QUEUE)]
+        self._props["columns"] = [_column(column, place) for column in view.columns]
         self.update()
 
     def _select(self, ids: Sequence[int], *, on: bool) -> None:
@@ -78,7 +65,7 @@ class Table(Element, component="../static/message_table.js"):
         self._on_selected()
 
 
-def _column(column: tuple[str, str, str, str], place: Place) -> dict[str, object]:
+def _column(column: Column, place: Place) -> dict[str, object]:
     name, title, sort, classes = column
     order = ("descending" if place.descending else "ascending") if sort == place.sort else None
     looks = {"label": title, "classes": classes, "order": order, "arrow": ARROWS.get(order, "")}
@@ -90,12 +77,22 @@ def _row(row: Row, now: datetime) -> Row:
     shown = {
         "state": STATES[row["state"]],
         "bytes": quantities.size(row["bytes"]),
-        "read_ct": quantities.count(row["read_ct"]),
+        "read_ct": quantities.count(row["read_ct"] % REJECTED),
         "enqueued_at": quantities.age_of(row["enqueued_at"], now),
         "vt": _visible(row, now),
         "archived_at": quantities.age_of(row["archived_at"], now, " ago") if row["archived_at"] else "-",
     }
-    return {**row, "words": shown}
+    return {**row, **_letter(row, shown, now)}
+
+
+def _letter(row: Row, words: Row, now: datetime) -> Row:
+    """The texts of a row, with those of a dead letter."""
+    dead = death(row.get("dead"))
+    if dead is None:
+        return {"words": words}
+    origin = f"{dead.queue} {dead.msg_id}".strip()
+    letter = {"reason": dead.reason, "origin": origin, "receives": dead.receives or "-", "note": dead.note}
+    return {"died": dead.at, "words": {**words, **letter, "died": quantities.age_of(dead.at, now, " ago")}}
 
 
 def _visible(row: Row, now: datetime) -> str:
