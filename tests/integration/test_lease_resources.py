@@ -1,5 +1,6 @@
 """Leases as REST resources: receipts, settling, and many messages at once."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -140,29 +141,41 @@ def test_settle_settles_each_message_in_its_way(
         assert resources.post(f"/queues/{queue}/settle", content=nothing).text == "[]"
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
+def test_an_invalid_settle_does_nothing(
+    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], sql: Sql
+) -> None:
+    (receipt,) = messages(1)
+    before = sql(f"select * from pgmq.q_{queue}")
+    for content, expected in (
         (b"[]", "PGRST102"),
         (b"{", "PGRST102"),
         (b"\xff", "PGRST102"),
         (b'{"acks": ["RECEIPT"], "queue_name": "other"}', "PGRST102"),
         (b'{"acks": ["RECEIPT"], "acked": []}', "PGRST102"),
-        (b'{"acks": "RECEIPT"}', "22P02"),
+        (b'{"acks": "RECEIPT"}', "PGRST102"),
+        (b'{"acks": [["RECEIPT"]]}', "PGRST102"),
+        (b'{"acks": ["\\ud800"]}', "PGRST102"),
+        (b'{"archives": null, "acks": ["RECEIPT"]}', "PGRST102"),
+        (b'{"retries": null, "acks": ["RECEIPT"]}', "PGRST102"),
+        (b'{"retries": {}, "acks": ["RECEIPT"]}', "PGRST102"),
+        (b'{"strict": "yes", "acks": ["RECEIPT"]}', "PGRST102"),
         (b'{"acks": ["RECEIPT", "x"]}', "22P02"),
         (b'{"acks": ["RECEIPT", "RECEIPT"]}', "22023"),
         (b'{"acks": ["RECEIPT"], "retries": [{"receipt": "RECEIPT"}]}', "22023"),
-        (b'{"acks": ["RECEIPT"], "retries": {}}', "22023"),
-    ],
-)
-def test_an_invalid_settle_does_nothing(
-    resources: httpx.Client, queue: str, messages: Callable[[int], list[str]], content: bytes, expected: str, sql: Sql
-) -> None:
-    (receipt,) = messages(1)
-    before = sql(f"select * from pgmq.q_{queue}")
-    answer = resources.post(f"/queues/{queue}/settle", content=content.replace(b"RECEIPT", receipt.encode()))
-    assert code(answer) == (400, expected)
+        (b'{"acks": ["RECEIPT"], "retries": [[]]}', "22023"),
+    ):
+        answer = resources.post(f"/queues/{queue}/settle", content=content.replace(b"RECEIPT", receipt.encode()))
+        assert code(answer) == (400, expected), content
     assert sql(f"select * from pgmq.q_{queue}") == before
+    for member, value, words in (
+        ("to_queue", 1, "a string"),
+        ("max_messages", None, "an integer"),
+        ("per_second", "1", "a number"),
+        ("filter", [], "an object"),
+    ):
+        refused = resources.post(f"/queues/{queue}/redrive", json={member: value}).json()
+        shown = json.dumps(value)
+        assert (refused["message"], refused["details"]) == (f"{member} must be {words}", f"The body has {shown}.")
 
 
 def test_70_malformed_receipts_are_400(

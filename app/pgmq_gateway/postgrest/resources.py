@@ -12,14 +12,25 @@ from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.messages import as_json, read_messages
 from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, message_id_as_json
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, ROUTES, Route
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, ROUTES, Member, Route
 
 # Of a parameter's value, in heads whose addresses are cached.
 MAX_CACHED_CHARACTERS = 128
+# Of a value, in an error.
+MAX_SHOWN_BYTES = 100
 
 Place = tuple[str, ...]
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MEMBERS: Mapping[Member, msgspec.json.Decoder[object]] = {
+    Member.STRING: msgspec.json.Decoder(str),
+    Member.BOOLEAN: msgspec.json.Decoder(bool),
+    Member.INTEGER: msgspec.json.Decoder(int),
+    Member.NUMBER: msgspec.json.Decoder(float),
+    Member.OBJECT: msgspec.json.Decoder(dict[str, msgspec.Raw]),
+    Member.STRINGS: msgspec.json.Decoder(list[str]),
+    Member.ENTRIES: msgspec.json.Decoder(list[msgspec.Raw]),
+}
 # Postgres checks the ranges of its numbers.
 _RECEIPT = re.compile(r"[1-9][0-9]{0,18}\.[1-9][0-9]{0,9}\.-?[0-9]{1,18}")
 
@@ -140,10 +151,20 @@ def _members(body: bytes, route: Route) -> Mapping[str, str]:
         raise InvalidBody("The body must be a JSON object", hint=_known(route)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
-    for name in members:
+    for name, value in members.items():
         if name not in route.members:
             raise InvalidBody(f"Unknown member {name}", hint=_known(route))
+        _check(name, value, route.members[name])
     return {name: bytes(value).decode() for name, value in members.items()}
+
+
+def _check(name: str, value: msgspec.Raw, member: Member) -> None:
+    """Raises InvalidBody for a value of another type. json_to_record would make NULL of null, and true of "yes"."""
+    try:
+        _MEMBERS[member].decode(value)
+    except msgspec.DecodeError:
+        shown = bytes(value)[:MAX_SHOWN_BYTES].decode(errors="ignore")
+        raise InvalidBody(f"{name} must be {member}", f"The body has {shown}.") from None
 
 
 def _known(route: Route) -> str:

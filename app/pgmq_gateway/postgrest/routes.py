@@ -21,6 +21,19 @@ class Type(StrEnum):
     IDS = "a list of message ids"
 
 
+class Member(StrEnum):
+    """The type of a member of a body, in the words of an error message."""
+
+    STRING = "a string"
+    BOOLEAN = "true or false"
+    INTEGER = "an integer"
+    NUMBER = "a number"
+    OBJECT = "an object"
+    STRINGS = "an array of strings"
+    # Of receipts, or of objects with one.
+    ENTRIES = "an array"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter of a query string.
@@ -44,7 +57,7 @@ class Route:
     """The function that a method and a path stand for.
 
     parameters  of the query string, by name
-    members     the arguments in the body, a JSON object; all of them are optional
+    members     the arguments in the body, a JSON object, by name; all of them are optional
     batches     members that make a body a batch of messages; the body of a route without any is not a message
     receipts    the argument that receives the receipt in the path as a list of one
     """
@@ -53,7 +66,7 @@ class Route:
     path: str
     function: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    members: Sequence[str] = ()
+    members: Mapping[str, Member] = field(default_factory=dict)
     batches: Sequence[str] = ()
     receipts: str = ""
     status: int = 200
@@ -78,8 +91,16 @@ SEND = {
     "group_id": Parameter(Type.TEXT, "customer-7"),
     "deduplication_id": Parameter(Type.TEXT, "order-17"),
 }
-LISTS = ("acks", "archives", "retries", "rejects", "extensions", "strict")
-MOVING = ("max_messages", "per_second", "filter")
+SETTLE = {
+    "acks": Member.STRINGS,
+    "archives": Member.STRINGS,
+    "retries": Member.ENTRIES,
+    "rejects": Member.ENTRIES,
+    "extensions": Member.ENTRIES,
+    "strict": Member.BOOLEAN,
+}
+REPLAY = {"max_messages": Member.INTEGER, "per_second": Member.NUMBER, "filter": Member.OBJECT}
+REDRIVE = {"to_queue": Member.STRING, **REPLAY}
 
 # By schema. A route of pgmq_api replaces that of pgmq_public.
 ROUTES: Mapping[str, Sequence[Route]] = {
@@ -109,11 +130,11 @@ ROUTES: Mapping[str, Sequence[Route]] = {
         ),
         Route("POST", "/queues/{queue}/messages/{receipt}/reject", "reject", {"reason": REASON}),
         Route("POST", "/queues/{queue}/messages/{receipt}/extend", "extend", {"sleep_seconds": LEASE}),
-        Route("POST", "/queues/{queue}/settle", "settle", members=LISTS),
+        Route("POST", "/queues/{queue}/settle", "settle", members=SETTLE),
         Route("GET", "/queues/{queue}/metrics", "metrics"),
         Route("POST", "/queues/{queue}/purge", "purge", {"max_messages": MAX_MESSAGES}),
-        Route("POST", "/queues/{queue}/redrive", "redrive", members=("to_queue", *MOVING)),
-        Route("POST", "/queues/{queue}/replay", "replay", members=MOVING),
+        Route("POST", "/queues/{queue}/redrive", "redrive", members=REDRIVE),
+        Route("POST", "/queues/{queue}/replay", "replay", members=REPLAY),
     ),
     QUEUES: (
         Route(
