@@ -39,6 +39,8 @@ def sampled(gateway: RunningGateway) -> RunningGateway:
     gateway.sql("select pgmq.send_batch('b', array_fill('1'::jsonb, array[5]))")
     gateway.sql("select pgmq.read('b', 600, 2)")
     gateway.sql("select pgmq.send_batch('c', array_fill('1'::jsonb, array[3]), 600)")
+    gateway.sql("insert into pgmq_settings.burials values ('q_b', 2, 1, 0, 3)")
+    gateway.sql("select pgmq_gateway.maintain(60000)")
     gateway.sql(SAMPLE)
     gateway.sql(LASTING)
     return gateway
@@ -52,6 +54,12 @@ def test_queue_metrics_are_those_of_the_newest_sample(sampled: RunningGateway) -
     states = {state: found["queue_messages", ("b", state)] for state in ("visible", "delayed", "in_flight")}
     assert states == {"visible": 3, "delayed": 0, "in_flight": 2}
     assert found["queue_sent_total", ("b",)] == 5
+    assert [found["queue_dead_letters_total", ("b", reason)] for reason in ("max_receives", "rejected", "expired")] == [
+        2, 1, 0,
+    ]  # fmt: skip
+    assert found["queue_failed_burials_total", ("b",)] == 3
+    assert found["database_maintenance_runs_total", ()] == 1
+    assert found["database_maintenance_seconds_total", ()] > 0
     # At most as many queues as the setting allows.
     assert {labels[0] for _, labels in found if labels} == {'a"\\\n', "b"}
 

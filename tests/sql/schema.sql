@@ -2987,7 +2987,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) RETURNS record
+CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3006,7 +3006,9 @@ CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds dou
         pg_is_in_recovery(),
         count(*),
         count(*) filter (where r.sync_state in ('sync', 'quorum')),
-        max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint
+        max(case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn) end)::bigint,
+        coalesce((select m.runs from pgmq_gateway.maintenance as m), 0),
+        coalesce((select m.seconds from pgmq_gateway.maintenance as m), 0)
     from pg_catalog.pg_stat_replication as r;
 $$;
 
@@ -5654,30 +5656,33 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint)
+CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(queue_name text, queues bigint, messages bigint, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, sent bigint, updated bigint, deleted bigint, archive_inserted bigint, max_receives bigint, rejected bigint, expired bigint, failed_burials bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     with newest as materialized (
-        select s.* from pgmq.meta as q
+        select s.*, b.max_receives, b.rejected, b.expired, b.failed from pgmq.meta as q
         cross join lateral (
             select s.* from pgmq_gateway.samples as s
             where s.queue_name = q.queue_name and s.at <= clock_timestamp() + interval '1 minute'
             order by s.at desc
             limit 1
         ) as s
+        left join pgmq_settings.burials as b on b.queue_table = lower('q_' || q.queue_name)
         where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
     )
     select
         null, (select count(*) from pgmq.meta), sum(n.messages)::bigint, sum(n.visible)::bigint, sum(n.delayed)::bigint,
         sum(n.in_flight)::bigint, sum(n.parked)::bigint, sum(n.archived)::bigint, max(n.oldest_seconds), sum(n.sent)::bigint,
-        sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint
+        sum(n.updated)::bigint, sum(n.deleted)::bigint, sum(n.archive_inserted)::bigint, sum(n.max_receives)::bigint,
+        sum(n.rejected)::bigint, sum(n.expired)::bigint, sum(n.failed)::bigint
     from newest as n
     union all
     (
         select
             n.queue_name, 1, n.messages, n.visible, n.delayed, n.in_flight, n.parked, n.archived, n.oldest_seconds,
-            n.sent, n.updated, n.deleted, n.archive_inserted
+            n.sent, n.updated, n.deleted, n.archive_inserted, coalesce(n.max_receives, 0), coalesce(n.rejected, 0),
+            coalesce(n.expired, 0), coalesce(n.failed, 0)
         from newest as n
         order by n.queue_name
         limit max_queues
@@ -9877,8 +9882,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.create_service_policies(queue_name text) FRO
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_tables(queue_name text, queue_type text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) FROM PUBLIC;
 

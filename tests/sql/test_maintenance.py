@@ -142,7 +142,7 @@ def test_each_queue_with_work_has_a_transaction_of_its_own(db: Sql) -> None:
     assert whole_pass(db) == 1
 
 
-def test_two_gateways_do_it_once(db: Sql, installed: str) -> None:
+def test_f44_two_gateways_do_it_once(db: Sql, installed: str) -> None:
     ask = "select pgmq_gateway.maintain(60000)"
     with transaction(installed) as other:
         assert other(ask) == [(5,)]
@@ -156,7 +156,7 @@ def test_two_gateways_do_it_once(db: Sql, installed: str) -> None:
     assert db("select runs from pgmq_gateway.maintenance") == [(1,)]
 
 
-def test_a_queue_that_fails_stops_no_other(db: Sql, installed: str) -> None:
+def test_f44_a_queue_that_fails_stops_no_other(db: Sql, installed: str) -> None:
     for name in ("jobs", "last"):
         configure(db, name, max_receives=1)
         send(db, name, 1)
@@ -177,7 +177,7 @@ def test_a_queue_that_fails_stops_no_other(db: Sql, installed: str) -> None:
     )
 
 
-def test_a_queue_that_takes_too_long_stops_no_other(db: Sql, installed: str) -> None:
+def test_f44_a_queue_that_takes_too_long_stops_no_other(db: Sql, installed: str) -> None:
     for name in ("jobs", "dead", "last"):
         configure(db, name, max_receives=1)
         send(db, name, 1)
@@ -198,7 +198,7 @@ def test_a_queue_that_takes_too_long_stops_no_other(db: Sql, installed: str) -> 
     assert [count(db, f"pgmq.q_{name}") for name in ("jobs", "dead", "last")] == [1, 0, 0]
 
 
-def test_burials_that_fail_are_counted_and_tried_again_after_an_hour(db: Sql) -> None:
+def test_f44_burials_that_fail_are_counted_and_tried_again_after_an_hour(db: Sql) -> None:
     configure(db, max_receives=1, dead_letter_queue="dead")
     send(db, "jobs", 1, 2)
     db("update pgmq.q_jobs set read_ct = 1")

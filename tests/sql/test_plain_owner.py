@@ -57,7 +57,8 @@ async def test_d8_dead_messages_are_buried_by_policy(
     assert sql("select rolbypassrls from pg_roles where rolname = 'pgmq_definer'") == [(False,)]
     sql("select pgmq_admin.create_queue('jobs'), pgmq_admin.create_queue('dead')")
     sql("alter table pgmq.a_jobs enable row level security")
-    sql('select pgmq_admin.set_queue_settings(\'jobs\', \'{"max_receives": 1, "dead_letter_queue": "dead"}\')')
+    settings = '{"max_receives": 1, "dead_letter_queue": "dead", "archive_keep_seconds": 60}'
+    sql("select pgmq_admin.set_queue_settings('jobs', %s)", settings)
     sql("select pgmq.send('jobs', '1')")
     if policy is None:
         sql('drop policy "pgmq_definer: all messages" on pgmq.q_dead')
@@ -67,6 +68,11 @@ async def test_d8_dead_messages_are_buried_by_policy(
         counts.append(sql("select (select count(*) from pgmq.q_jobs), (select count(*) from pgmq.q_dead)")[0])
     # Without the policy nothing is lost, and reads go on.
     assert counts == [(1, 0), (0, 1) if policy else (1, 0)]
+    sql("insert into pgmq.q_jobs (vt, read_ct, message) values (now(), 1, '1')")
+    sql("insert into pgmq.a_jobs (msg_id, vt, message, archived_at) values (9, now(), '1', now() - interval '1 hour')")
+    as_role(runner(connect(blank_server.uri(name))), "authenticator", "select pgmq_gateway.maintain(60000)")
+    left = [sql(f"select count(*) from pgmq.{table}")[0][0] for table in ("q_jobs", "q_dead", "a_jobs")]
+    assert left == ([0, 2, 0] if policy else [2, 0, 0])
 
 
 async def test_d8_roles_of_another_creator_need_one_grant(blank_server: Cluster, connect: Connect) -> None:

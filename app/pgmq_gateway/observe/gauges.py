@@ -39,7 +39,10 @@ COUNTERS = {
     ),
     "deleted": ("deleted", "Messages deleted, popped or archived, since the statistics of Postgres were reset"),
     "archive_inserted": ("archive_inserted", "Messages archived, since the statistics of Postgres were reset"),
+    "failed_burials": ("failed_burials", "Attempts to move a dead message that failed"),
 }
+# Why messages are dead.
+REASONS = ("max_receives", "rejected", "expired")
 FIGURES = {
     "oldest_transaction_seconds": "Age of the oldest open transaction: vacuum keeps all later dead rows",
     "oldest_xmin_transactions": "Age of the oldest xmin in transactions: vacuum keeps all later dead rows",
@@ -47,6 +50,10 @@ FIGURES = {
     "standbys": "Connected standbys",
     "synchronous_standbys": "Standbys that every commit waits for",
     "lag_bytes": "WAL that the slowest standby has not flushed, which a failover to it would lose",
+}
+TOTALS = {
+    "maintenance_runs": "Portions of the maintenance of queues, of all gateways",
+    "maintenance_seconds": "Time that the portions of the maintenance have taken",
 }
 
 
@@ -92,6 +99,8 @@ class Gauges(Collector):
                 value = figures[name]
                 if value is not None:
                     yield GaugeMetricFamily(f"pgmq_gateway_database_{name}", text, float(value))
+            for name, text in TOTALS.items():
+                yield CounterMetricFamily(f"pgmq_gateway_database_{name}", text, figures[name])
 
 
 def _totals(row: asyncpg.Record) -> Iterator[Metric]:
@@ -116,6 +125,13 @@ def _each(rows: list[asyncpg.Record]) -> Iterator[Metric]:
             if row[state] is not None:
                 messages.add_metric([row["queue_name"], state], row[state])
     yield messages
+    dead = CounterMetricFamily(
+        "pgmq_gateway_queue_dead_letters", "Dead messages that were moved or deleted", labels=["queue", "reason"]
+    )
+    for row in rows:
+        for reason in REASONS:
+            dead.add_metric([row["queue_name"], reason], row[reason])
+    yield dead
     for names, kind in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
         for column, (name, text) in names.items():
             family = kind(f"pgmq_gateway_queue_{name}", text, labels=["queue"])
