@@ -274,8 +274,27 @@ def test_a_message_is_sent_with_options(resources: httpx.Client, queue: str, sql
     ) == [({"a": 1}, True, "2100-01-02T00:00:00Z"), (None, False, "2100-01-02T00:00:00Z")]
     both = resources.post(messages, params={**options, "sleep_seconds": 5}, json=1)
     assert code(both) == (400, "22023")
-    assert code(resources.post(messages, params={"send_at": "tomorrow-ish"}, json=1)) == (400, "22007")
+    for text in (
+        "tomorrow",
+        "2100-01-01",
+        "2100-01-01T00:00:00",
+        "2100-01-01T00:00:00 01:00",
+        "97000-01-01T00:00:00Z",
+        "infinity",
+        "",
+        "0001-01-01T00:00:00+01:00",
+    ):
+        refused = resources.post(messages, params={"send_at": text}, json=1)
+        assert refused.json() == {
+            "code": "PGRST100",
+            "details": f"The request has send_at={text}.",
+            "hint": "Example: ?send_at=2026-12-31T23:00:00Z",
+            "message": "send_at must be a time with a time zone",
+        }
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(2,)]
+    # Postgres refuses such a zone.
+    assert resources.post(messages, params={"send_at": "2100-01-01T00:00:00-19:30"}, json=1).text == "[3]"
+    assert sql(f"select vt = '2100-01-01 19:30:00Z' from pgmq.q_{queue} where msg_id = 3") == [(True,)]
 
 
 def test_entries_are_sent_with_options_of_their_own(resources: httpx.Client, queue: str, sql: Sql) -> None:
@@ -391,6 +410,8 @@ def test_the_callers_privileges_and_policies_decide(
         ("GET", "/queues/q/messages/1.1.1", 405, "PGRST101"),
         ("GET", "/queues/q/messages/1.1.1/retry", 405, "PGRST101"),
         ("DELETE", "/queues/messages?queue=a", 405, "PGRST101"),
+        ("GET", "/queues/messages?queue=", 400, "PGRST100"),
+        ("GET", "/queues/messages?queue=q&queue", 400, "PGRST100"),
         ("POST", "/queues/q/messages/1.1.1/retry?delay_seconds=soon", 400, "PGRST100"),
         ("POST", "/queues/q/messages/1.1.1/retry?receipt=2.1.1", 400, "PGRST100"),
         ("POST", "/queues/no-such-queue/settle", 200, None),

@@ -182,8 +182,9 @@ def _schema(name: str, parameter: Parameter) -> Schema:
         case Type.IDS:
             return {**TEXT, "pattern": LISTED_IDS, "examples": [parameter.example]}
         case Type.TEXT:
-            time = {"format": "date-time"} if name.endswith("_at") else {}
-            return {**TEXT, **time, "examples": [parameter.example]}
+            return {**TEXT, "examples": [parameter.example]}
+        case Type.TIME:
+            return {**TEXT, "format": "date-time", "examples": [parameter.example]}
 
 
 def _body(route: Route) -> Schema:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -41,10 +42,13 @@ def message_id_as_json(text: str) -> str | None:
 
 def _as_json(name: str, parameter: Parameter, values: list[str]) -> str:
     if parameter.type is Type.TEXTS:
-        return msgspec.json.encode(values).decode()
+        return f"[{', '.join([_read(name, parameter, value) for value in values])}]"
     if parameter.type is Type.IDS and len(values) > 1:
         raise InvalidQuery(f"The parameter {name} is repeated", hint=_example(name, parameter))
-    value = values[-1]
+    return _read(name, parameter, values[-1])
+
+
+def _read(name: str, parameter: Parameter, value: str) -> str:
     found = _READERS[parameter.type](value)
     if found is None:
         raise InvalidQuery(
@@ -65,6 +69,19 @@ def _text(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
+def _name(text: str) -> str | None:
+    return _text(text) if text else None
+
+
+def _time(text: str) -> str | None:
+    """A time in UTC. In a query string `+` is a space, and Postgres would take `tomorrow` too."""
+    try:
+        time = datetime.fromisoformat(text)
+        return None if time.tzinfo is None else _text(time.astimezone(UTC).isoformat())
+    except (ValueError, OverflowError):
+        return None
+
+
 def _ids(text: str) -> str | None:
     """PostgREST's list `in.(1,2)` as an array; None for any other filter."""
     listed = re.fullmatch(r"in\.\((.*)\)", text)
@@ -80,5 +97,7 @@ _READERS: Mapping[Type, Callable[[str], str | None]] = {
     Type.INTEGER: _integer,
     Type.ID: message_id_as_json,
     Type.TEXT: _text,
+    Type.TIME: _time,
+    Type.TEXTS: _name,
     Type.IDS: _ids,
 }

@@ -16,6 +16,7 @@ class Type(StrEnum):
     INTEGER = "an integer"
     ID = "a message id"
     TEXT = "text"
+    TIME = "a time with a time zone"
     # Repeated for each member.
     TEXTS = "a name"
     IDS = "a list of message ids"
@@ -86,8 +87,8 @@ MAX_MESSAGES = Parameter(Type.INTEGER, "1000", bounds=(1, 10_000))
 NAMES = Parameter(Type.TEXTS, "urgent", argument="queue_names", required=True)
 SEND = {
     "sleep_seconds": Parameter(Type.INTEGER, "0", "0", bounds=DELAY_SECONDS),
-    "send_at": Parameter(Type.TEXT, "2026-12-31T23:00:00Z"),
-    "expires_at": Parameter(Type.TEXT, "2026-12-31T23:59:59Z"),
+    "send_at": Parameter(Type.TIME, "2026-12-31T23:00:00Z"),
+    "expires_at": Parameter(Type.TIME, "2026-12-31T23:59:59Z"),
     "group_id": Parameter(Type.TEXT, "customer-7"),
     "deduplication_id": Parameter(Type.TEXT, "order-17"),
 }
