@@ -38,7 +38,7 @@ async def test_an_operation_is_tried_out(
     await tab.get_by_role("button", name="Use").click()
     for name in OPERATIONS:
         await expect(tab.locator(f"#operations-pgmq_public-{name}")).to_be_visible()
-    await expect(tab.locator("[id^=operations-queues-]")).to_have_count(5)
+    await expect(tab.locator("[id^=operations-queues-]")).to_have_count(18)
     send = tab.locator("#operations-pgmq_public-send")
     await send.locator(".opblock-summary-control").click()
     await send.get_by_role("button", name="Try it out").click()
@@ -46,7 +46,9 @@ async def test_an_operation_is_tried_out(
     await send.get_by_role("button", name="Execute").click()
     await expect(send.locator(".live-responses-table .response-col_status").last).to_have_text("200")
     assert sql(f"select msg_id, message from pgmq.q_{queue}") == [(1, {"tried": "out"})]
-    # The admin functions have a document of their own, which only service_role can see.
+    # pgmq_api has a document of its own, and so have the admin functions, which only service_role can see.
+    await tab.get_by_label("API").select_option(label="Functions of pgmq_api")
+    await expect(tab.locator("#operations-pgmq_api-rpc_settle, #operations-pgmq_api-settle")).to_be_visible()
     await tab.get_by_label("API").select_option(label="Managing queues")
     create = tab.locator("#operations-pgmq_admin-create_queue")
     await create.locator(".opblock-summary-control").click()

@@ -13,7 +13,7 @@ function credentials() {
   };
 }
 
-// pgmq_admin has a document of its own, selected by Accept-Profile.
+// pgmq_api and pgmq_admin have documents of their own, selected by Accept-Profile.
 function requestHeaders() {
   return { ...credentials(), ...(schema.value && { "Accept-Profile": schema.value }) };
 }
