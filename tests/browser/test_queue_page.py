@@ -283,14 +283,14 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
 
 @pytest.fixture
 def letters(sql: Sql, queue: str) -> Iterator[str]:
-    """A dead-letter queue with five rejected messages of the queue, and one that has expired elsewhere."""
+    """A dead-letter queue with five rejected messages of the queue, and one of another."""
     name = f"{queue}-dead"
     sql("select pgmq_admin.create_queue(%s)", name)
     settings = json.dumps({"dead_letter_queue": name})
     sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
     sql("select pgmq.send(%s, jsonb_build_object('n', n)) from generate_series(1, 5) as n", queue)
     sql("select pgmq_api.reject(%s, receipt, 'No such account.') from pgmq_api.read(%s, 60, 5)", queue, queue)
-    other = {"x-pgmq-dead": {"queue": "elsewhere", "msg_id": 7, "reason": "expired", "at": "2026-01-01T00:00:00Z"}}
+    other = {"x-pgmq-dead": {"queue": "elsewhere", "msg_id": 7, "reason": "max_receives", "at": "2026-01-01T00:00:00Z"}}
     sql("select pgmq.send(%s, '\"late\"', %s::jsonb)", name, json.dumps(other))
     yield name
     sql("select pgmq_admin.drop_queue(%s)", name)
@@ -306,7 +306,11 @@ async def test_dead_letters_are_found_and_redriven(
     cells = await desk.locator(".messages tbody tr").first.locator("td").all_inner_texts()
     assert cells[2:7] == ["Rejected", f"{queue} 1", '{"n": 1}', "No such account.", "1"]
     await screenshot(desk, "queue-letters-1440-light")
-    for label, option, found in (("Reason", "Expired", 1), ("Reason", "Any reason", 6), ("Origin", queue, 5)):
+    for label, option, found in (
+        ("Reason", "Received too often", 1),
+        ("Reason", "Any reason", 6),
+        ("Origin", queue, 5),
+    ):
         await desk.get_by_label(label, exact=True).click()
         await desk.get_by_role("option", name=option).click()
         await expect(ids(desk)).to_have_count(found)
@@ -324,7 +328,7 @@ async def test_dead_letters_are_found_and_redriven(
     await expect(ids(desk)).to_have_count(4)
     assert rows("message, headers") == [({"n": 1}, {"x-pgmq-redrives": 1})]
 
-    # The message of another queue has none to return to.
+    # That of another queue, which does not bury here, stays.
     await button(desk, "Clear").click()
     await expect(ids(desk)).to_have_count(5)
     await desk.emulate_media(color_scheme="dark")
@@ -340,7 +344,7 @@ async def test_dead_letters_are_found_and_redriven(
     await dialog.get_by_label("Messages per second").fill("0.01")
     await screenshot(desk, "queue-redrive-390-dark")
     await button(dialog, "Redrive 5 messages").click()
-    outcome = "Moved4 of 5 messagesSkipped1 message without a queue to return toLast visiblein "
+    outcome = "Moved4 of 5 messagesSkipped1 message from queues that do not bury hereLast visiblein "
     await expect(dialog).to_contain_text(outcome)
     await accessible(desk)
     await screenshot(desk, "queue-redriven-390-dark")

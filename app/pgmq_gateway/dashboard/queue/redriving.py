@@ -146,7 +146,7 @@ class Redriving:
             words(f"{done:,} of {messages(self._target.number)}", "dd")
             if skipped:
                 words("Skipped", "dt")
-                words(f"{messages(skipped)} without a queue to return to", "dd")
+                words(f"{messages(skipped)} from queues that do not bury here", "dd")
             if last:
                 words("Last visible", "dt")
                 with ui.element("dd").classes("row-of"):

@@ -53,7 +53,7 @@ LETTERS = View(
     OF_LETTERS,
     (
         ("msg_id", "Id", "msg_id", ""),
-        ("reason", "Reason", "", ""),
+        ("reason", "Reason", "", "reason"),
         ("origin", "Origin", "", "medium name"),
         ("preview", "Payload", "", "payload"),
         ("note", "Note", "", "wide note"),
