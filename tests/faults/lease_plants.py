@@ -34,9 +34,9 @@ LEASE_PLANTS = {
     ),
     "a retry rejects": Plant(
         Promise.BURIED,
-        "pgmq_settings.settle_change",
-        "'vt = case when q.read_ct >= $7",
-        "'read_ct = q.read_ct + 1000000, vt = case when q.read_ct >= $7",
+        "pgmq_settings.changes_statement",
+        "case when noting then\n            $assignments$\n            read_ct = case c.operation when 'reject' then",
+        "case when true then $assignments$ read_ct = case when c.operation in ('reject', 'retry') then",
     ),
     "half of the redriven letters are lost": Plant(
         Promise.LOST, "pgmq_settings.redrive_statement", "where m.target =", "where m.msg_id %% 2 = 1 and m.target ="

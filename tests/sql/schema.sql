@@ -1337,17 +1337,27 @@ CREATE FUNCTION pgmq_api.ack(queue_name text, receipt text) RETURNS text
     AS $_$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
-    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
+    parts constant text[] := string_to_array(receipt, '.');
     deleted integer;
 begin
+    if (receipt ~ '^[1-9][0-9]*\.[1-9][0-9]*\.[1-9][0-9]*$'
+        and length(parts[1]) < 19 and length(parts[2]) < 10 and length(parts[3]) < 18) is not true
+    then
+        perform pgmq_settings.delivery(receipt);
+    end if;
     execute format(
         'delete from pgmq.%I as q where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3', table_name)
-    using delivery.msg_id, delivery.read_ct, delivery.enqueued_at;
+    using
+        parts[1]::bigint, parts[2]::integer,
+        timestamptz '1970-01-01Z' + parts[3]::bigint * interval '1 microsecond';
     get diagnostics deleted = row_count;
     if deleted = 1 then
         return 'acked';
     end if;
-    return case when pgmq_settings.stale(table_name, array[delivery]) is null then 'gone' else 'stale' end;
+    return case
+        when pgmq_settings.stale(table_name, array[pgmq_settings.delivery(receipt)]) is null then 'gone'
+        else 'stale'
+    end;
 end;
 $_$;
 
@@ -1798,10 +1808,13 @@ declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     lists constant pgmq_settings.settlement[] := pgmq_settings.settlements(acks, archives, retries, rejects, extensions);
     list pgmq_settings.settlement;
-    result record;
     receipts text[] := '{}';
     outcomes text[] := '{}';
-    dead bigint[] := '{}';
+    operations text[] := '{}';
+    seconds integer[] := '{}';
+    reasons text[] := '{}';
+    changed record;
+    dead bigint[];
 begin
     if exists (
         select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
@@ -1815,15 +1828,25 @@ begin
             array[table_name]);
     end if;
     foreach list in array lists loop
-        result := pgmq_settings.settle_list(table_name, list.operation, list.receipts, list.seconds, list.reasons);
         receipts := receipts || list.receipts;
-        outcomes := outcomes || result.outcomes;
-        dead := dead || result.dead;
+        if list.operation in ('ack', 'archive') then
+            outcomes := outcomes || pgmq_settings.settle_list(table_name, list.operation, list.receipts);
+        else
+            operations := operations || array_fill(list.operation, array[cardinality(list.receipts)]);
+            seconds := seconds || list.seconds;
+            reasons := reasons || list.reasons;
+        end if;
     end loop;
+    if operations <> '{}' then
+        changed := pgmq_settings.settle_changes(
+            table_name, operations, receipts[cardinality(outcomes) + 1 :], seconds, reasons);
+        outcomes := outcomes || changed.outcomes;
+        dead := changed.dead;
+    end if;
     if strict then
         perform pgmq_settings.check_settled(receipts, outcomes);
     end if;
-    if dead <> '{}' then
+    if dead is not null then
         perform pgmq_settings.bury(table_name, dead);
     end if;
     return query select r.receipt, r.outcome from unnest(receipts, outcomes) as r (receipt, outcome);
@@ -6775,8 +6798,7 @@ begin
                 case
                     when q.read_ct >= 1000000 then q.read_ct %% 1000000
                     else greatest(q.read_ct - (q.vt > $2)::integer, 0)
-                end as receives,
-                length(q.headers ->> 'x-pgmq-group') not between 1 and 128 as nameless
+                end as receives
             from pgmq.%1$I as q
             where q.msg_id = any ($1) and %2$s
             order by q.msg_id
@@ -6786,16 +6808,7 @@ begin
         ), kept as (
             select
                 d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
-                pgmq_settings.headers_object(d.headers)
-                    - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
-                    - case when d.nameless then 'x-pgmq-group' else '' end
-                    || jsonb_build_object(
-                        'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
-                            'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
-                            'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
-                            'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires',
-                            'group', case when d.nameless then d.headers -> 'x-pgmq-group' end)))
-                as headers
+                pgmq_settings.dead_headers(d.headers, $3, d.msg_id, d.receives, d.enqueued_at, $2, d.reason) as headers
             from dead as d
             where not (d.reason = 'expired' and $4)
         ), moved as (
@@ -6960,6 +6973,72 @@ begin
     bodies := result.bodies;
 end;
 $$;
+
+CREATE FUNCTION pgmq_settings.change_seconds(queue_table text, settings pgmq_settings.queues, deliveries pgmq_settings.delivery[], operations text[], seconds integer[]) RETURNS double precision[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pgmq_settings.check_delay(settings, c.seconds)
+    from unnest(operations, seconds) as c (operation, seconds)
+    where settings.group_limit is not null and c.operation = 'retry' and c.seconds is not null;
+    return array(
+        select coalesce(
+            c.seconds, pgmq_settings.default_seconds(settings, c.operation), pgmq_settings.backoff(settings, c.read_ct))
+        from unnest(deliveries, operations, seconds) with ordinality
+            as c (msg_id, read_ct, enqueued_at, operation, seconds, place)
+        order by c.place);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.changes_statement(queue_table text, noting boolean) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        $query$
+        with changed as (
+            update pgmq.%I as q
+            set %s vt = case
+                    when c.operation = 'reject' or c.operation = 'retry' and q.read_ct >= $6
+                        or c.operation = 'extend' and c.seconds = 0
+                    then $5
+                    when c.operation = 'extend' then greatest(q.vt, $5 + make_interval(secs => c.seconds))
+                    else $5 + make_interval(secs => c.seconds)
+                end
+            from (
+                select *
+                from unnest($1, $2, $3, $4) with ordinality
+                    as c (msg_id, read_ct, enqueued_at, operation, seconds, reason, place)
+                order by c.msg_id
+            ) as c
+            where q.msg_id = c.msg_id and q.read_ct = c.read_ct and q.enqueued_at = c.enqueued_at
+                -- Each rejection adds to its receives.
+                and (c.operation <> 'reject' or c.read_ct < 1000000)
+            returning
+                c.place, q.msg_id, c.operation = 'reject' or c.operation = 'retry' and c.read_ct >= $6 as dead
+        )
+        select
+            array_agg(c.place), array_agg(c.place) filter (where c.dead), array_agg(c.msg_id) filter (where c.dead)
+        from changed as c
+        $query$,
+        queue_table,
+        case when noting then
+            $assignments$
+            read_ct = case c.operation when 'reject' then q.read_ct + 1000000 else q.read_ct end,
+            headers = case
+                when c.operation = 'reject' then
+                    pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-rejected', c.reason)
+                when c.operation = 'retry' and c.reason is not null then
+                    pgmq_settings.headers_object(q.headers) || jsonb_build_object(
+                        'x-pgmq-retry', jsonb_build_object('reason', c.reason, 'at', $5))
+                else q.headers
+            end,
+            $assignments$
+        end);
+end;
+$_$;
 
 CREATE FUNCTION pgmq_settings.check_accessible(relation regclass) RETURNS void
     LANGUAGE plpgsql
@@ -7585,6 +7664,23 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.dead_headers(headers jsonb, queue_name text, msg_id bigint, receives integer, enqueued_at timestamp with time zone, buried_at timestamp with time zone, reason text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    nameless constant boolean := length(headers ->> 'x-pgmq-group') not between 1 and 128;
+begin
+    return pgmq_settings.headers_object(headers)
+        - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
+        - case when nameless then 'x-pgmq-group' else '' end
+        || jsonb_build_object('x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+            'queue', queue_name, 'msg_id', msg_id, 'read_ct', receives, 'enqueued_at', enqueued_at, 'at', buried_at,
+            'reason', reason, 'note', headers -> 'x-pgmq-rejected', 'expires', headers -> 'x-pgmq-expires',
+            'group', case when nameless then headers -> 'x-pgmq-group' end)));
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.dead_statement(queue_table text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7616,6 +7712,16 @@ begin
         when operation = 'extend' then coalesce(settings.lease_seconds, 30)
         when coalesce(settings.backoff, 'none') = 'none' then 0
     end;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.deliveries(receipts text[]) RETURNS pgmq_settings.delivery[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return array(
+        select pgmq_settings.delivery(r) from unnest(receipts) with ordinality as g (r, place) order by place);
 end;
 $$;
 
@@ -8214,7 +8320,7 @@ CREATE FUNCTION pgmq_settings.origin_expression() RETURNS text
         when 'string' then q.headers -> 'x-pgmq-dead' ->> 'queue' end)$sql$;
 $_$;
 
-CREATE FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) RETURNS text[]
+CREATE FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
@@ -8222,7 +8328,6 @@ CREATE FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.deliv
 begin
     return array(
         select case
-            when d.id is not null then 'rejected'
             when s.msg_id is not null then word
             when r.msg_id is not null then 'stale'
             else 'gone'
@@ -8232,7 +8337,6 @@ begin
             on s.msg_id = g.msg_id and s.read_ct = g.read_ct and s.enqueued_at = g.enqueued_at
         left join unnest(stale) as r
             on r.msg_id = g.msg_id and r.read_ct = g.read_ct and r.enqueued_at = g.enqueued_at
-        left join unnest(dead) as d (id) on d.id = s.msg_id
         order by g.place);
 end;
 $$;
@@ -8568,14 +8672,13 @@ declare
 begin
     if not archiving then
         return format(
-            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at, '
-            'false as dead)', queue_table, condition);
+            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at)', queue_table, condition);
     end if;
     if pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(archive_table) then
         columns := columns || ', last_read_at';
     end if;
     return format(
-        'with settled as (delete from pgmq.%I as q where %s returning q.*, false as dead), '
+        'with settled as (delete from pgmq.%I as q where %s returning q.*), '
         'kept as (insert into pgmq.%I (%s) select %4$s from settled order by msg_id)',
         queue_table, condition, archive_table, columns);
 end;
@@ -8803,70 +8906,55 @@ CREATE FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt t
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
-    settings pgmq_settings.queues;
-    wait double precision := seconds;
-    dead boolean;
+    changed constant record := pgmq_settings.settle_changes(
+        queue_table, array[operation], array[receipt], array[seconds], array[reason]);
 begin
-    if operation in ('retry', 'extend') then
-        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle.queue_table;
-        perform pgmq_settings.check_delay(settings, seconds);
-        wait := coalesce(
-            seconds, pgmq_settings.default_seconds(settings, operation),
-            pgmq_settings.backoff(settings, delivery.read_ct));
+    if changed.dead is not null then
+        perform pgmq_settings.bury(queue_table, changed.dead);
     end if;
-    execute pgmq_settings.settle_statement(queue_table, operation) into dead using
-        delivery.msg_id, delivery.read_ct, delivery.enqueued_at, wait, reason, clock_timestamp(),
-        coalesce(settings.max_receives, 999999);
-    if dead then
-        perform pgmq_settings.bury(queue_table, array[delivery.msg_id]);
-        return 'rejected';
-    elsif not dead then
-        return pgmq_settings.settled(operation);
-    end if;
-    return case when pgmq_settings.stale(queue_table, array[delivery]) is null then 'gone' else 'stale' end;
+    return changed.outcomes[1];
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
+CREATE FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[], receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) RETURNS record
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-begin
-    return case operation
-        when 'retry' then format(
-            'vt = case when q.read_ct >= $7 then $6 else $6 + make_interval(secs => %s) end, '
-            'headers = case when %s is null then q.headers else pgmq_settings.headers_object(q.headers) '
-            '|| jsonb_build_object(''x-pgmq-retry'', jsonb_build_object(''reason'', %2$s, ''at'', $6)) end',
-            seconds, reason)
-        when 'reject' then format(
-            'vt = $6, read_ct = q.read_ct + 1000000, headers = pgmq_settings.headers_object(q.headers) '
-            '|| jsonb_build_object(''x-pgmq-rejected'', %s)', reason)
-        when 'extend' then format(
-            'vt = case %s when 0 then $6 else greatest(q.vt, $6 + make_interval(secs => %1$s)) end', seconds)
-    end;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_settings.settle_condition(operation text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
+declare
+    deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
+    noting constant boolean := 'reject' = any (operations) or array_remove(reasons, null) <> '{}';
+    settings pgmq_settings.queues;
+    settled bigint[];
+    rejected bigint[];
+    stale pgmq_settings.delivery[];
+    place bigint;
 begin
-    return case operation when 'reject' then 'and q.read_ct < 1000000' else '' end;
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_changes.queue_table;
+    execute pgmq_settings.changes_statement(queue_table, noting) into settled, rejected, dead using
+        deliveries, operations,
+        pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds), reasons,
+        clock_timestamp(), coalesce(settings.max_receives, 999999);
+    outcomes := array(
+        select pgmq_settings.settled(o.operation) from unnest(operations) with ordinality as o (operation, place)
+        order by o.place);
+    for place in select r.place from unnest(rejected) as r (place) loop
+        outcomes[place] := 'rejected';
+    end loop;
+    if cardinality(settled) = cardinality(deliveries) then
+        return;
+    end if;
+    stale := pgmq_settings.stale(queue_table, deliveries);
+    for place in select n from generate_series(1, cardinality(deliveries)) as n except select unnest(settled) loop
+        outcomes[place] := case when deliveries[place] = any (stale) then 'stale' else 'gone' end;
+    end loop;
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.settle_death(operation text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-begin
-    return case operation when 'retry' then 'q.read_ct >= $7' when 'reject' then 'true' else 'false' end;
-end;
-$_$;
-
-CREATE FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) RETURNS record
+CREATE FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[]) RETURNS text[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -8874,37 +8962,16 @@ CREATE FUNCTION pgmq_settings.settle_list(queue_table text, operation text, rece
     AS $$
 declare
     word constant text := pgmq_settings.settled(operation);
-    deliveries constant pgmq_settings.delivery[] := array(
-        select pgmq_settings.delivery(r) from unnest(receipts) with ordinality as g (r, place) order by place);
-    settings pgmq_settings.queues;
-    fallback double precision;
-    seconds_of jsonb;
-    reasons_of jsonb;
+    deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
     settled pgmq_settings.delivery[];
 begin
-    if operation in ('retry', 'extend') then
-        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_list.queue_table;
-        perform pgmq_settings.check_delay(settings, max(s)) from unnest(seconds) as s;
-        fallback := pgmq_settings.default_seconds(settings, operation);
-        select jsonb_object_agg(
-            concat(g.msg_id, '.', g.read_ct),
-            coalesce(g.seconds, fallback, pgmq_settings.backoff(settings, g.read_ct)))
-        into seconds_of
-        from unnest(deliveries, seconds) as g (msg_id, read_ct, enqueued_at, seconds);
-    end if;
-    if operation in ('retry', 'reject') then
-        select jsonb_object_agg(concat(g.msg_id, '.', g.read_ct), g.reason) into reasons_of
-        from unnest(deliveries, reasons) as g (msg_id, read_ct, enqueued_at, reason);
-    end if;
-    execute pgmq_settings.settle_list_statement(queue_table, operation) into settled, dead using
+    execute pgmq_settings.settle_list_statement(queue_table, operation) into settled using
         array(select d.msg_id from unnest(deliveries) as d), array(select d.enqueued_at from unnest(deliveries) as d),
-        deliveries, seconds_of, reasons_of, clock_timestamp(), coalesce(settings.max_receives, 999999);
-    if cardinality(settled) = cardinality(deliveries) and dead is null then
-        outcomes := array_fill(word, array[cardinality(deliveries)]);
-        return;
+        deliveries;
+    if cardinality(settled) = cardinality(deliveries) then
+        return array_fill(word, array[cardinality(deliveries)]);
     end if;
-    outcomes := pgmq_settings.outcomes(
-        word, deliveries, settled, pgmq_settings.stale(queue_table, deliveries), dead);
+    return pgmq_settings.outcomes(word, deliveries, settled, pgmq_settings.stale(queue_table, deliveries));
 end;
 $$;
 
@@ -8912,38 +8979,12 @@ CREATE FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation 
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-declare
-    condition constant text :=
+begin
+    return pgmq_settings.removal(
+        queue_table, operation = 'archive',
         'q.msg_id = any ($1) and q.enqueued_at = any ($2) '
-        'and (q.msg_id, q.read_ct, q.enqueued_at)::pgmq_settings.delivery = any ($3)';
-    place constant text := 'concat(q.msg_id, ''.'', q.read_ct)';
-begin
-    return case
-        when operation in ('ack', 'archive')
-            then pgmq_settings.removal(queue_table, operation = 'archive', condition)
-        else format(
-            'with settled as (update pgmq.%I as q set %s where %s %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
-            '%s as dead)',
-            queue_table,
-            pgmq_settings.settle_change(
-                operation, format('($4 ->> %s)::double precision', place), format('($5 ->> %s)', place)),
-            condition, pgmq_settings.settle_condition(operation),
-            case operation when 'reject' then 'q.read_ct - 1000000' else 'q.read_ct' end,
-            pgmq_settings.settle_death(operation))
-    end || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery), '
-        'array_agg(s.msg_id) filter (where s.dead) from settled as s';
-end;
-$_$;
-
-CREATE FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-begin
-    return format(
-        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 %s returning %s',
-        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_condition(operation),
-        pgmq_settings.settle_death(operation));
+        'and (q.msg_id, q.read_ct, q.enqueued_at)::pgmq_settings.delivery = any ($3)')
+    || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery) from settled as s';
 end;
 $_$;
 
@@ -10274,6 +10315,16 @@ GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given jso
 GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.change_seconds(queue_table text, settings pgmq_settings.queues, deliveries pgmq_settings.delivery[], operations text[], seconds integer[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.change_seconds(queue_table text, settings pgmq_settings.queues, deliveries pgmq_settings.delivery[], operations text[], seconds integer[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.change_seconds(queue_table text, settings pgmq_settings.queues, deliveries pgmq_settings.delivery[], operations text[], seconds integer[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.change_seconds(queue_table text, settings pgmq_settings.queues, deliveries pgmq_settings.delivery[], operations text[], seconds integer[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.changes_statement(queue_table text, noting boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.changes_statement(queue_table text, noting boolean) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.changes_statement(queue_table text, noting boolean) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.changes_statement(queue_table text, noting boolean) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.check_accessible(relation regclass) TO pgmq_definer;
 
@@ -10399,6 +10450,9 @@ GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO authenticat
 GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.dead_condition(row_name text) TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_settings.dead_headers(headers jsonb, queue_name text, msg_id bigint, receives integer, enqueued_at timestamp with time zone, buried_at timestamp with time zone, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.dead_headers(headers jsonb, queue_name text, msg_id bigint, receives integer, enqueued_at timestamp with time zone, buried_at timestamp with time zone, reason text) TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.dead_statement(queue_table text) TO authenticated;
@@ -10413,6 +10467,11 @@ REVOKE ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queu
 GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.default_seconds(settings pgmq_settings.queues, operation text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.deliveries(receipts text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.deliveries(receipts text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.deliveries(receipts text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.deliveries(receipts text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.delivery(receipt text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.delivery(receipt text) TO anon;
@@ -10557,10 +10616,10 @@ GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[], dead bigint[]) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO anon;
@@ -10668,35 +10727,20 @@ GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, rec
 GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.settle_change(operation text, seconds text, reason text) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[], receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[], receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[], receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[], receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.settle_condition(operation text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.settle_condition(operation text) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_settings.settle_death(operation text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.settle_death(operation text) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[], seconds integer[], reasons text[], OUT outcomes text[], OUT dead bigint[]) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.settle_list(queue_table text, operation text, receipts text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.settle_list_statement(queue_table text, operation text) TO service_role;
-
-REVOKE ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO anon;
-GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO authenticated;
-GRANT ALL ON FUNCTION pgmq_settings.settle_statement(queue_table text, operation text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settle_together(queue_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;

@@ -516,3 +516,37 @@ def test_settling_deletes_in_the_order_of_ids(db: Sql, operation: str) -> None:
     assert len(settings) == 2
     for (names,) in settings:
         assert {"enable_seqscan=off", "enable_bitmapscan=off"} <= set(names)
+
+
+CHANGES_PLAN = """
+create function pg_temp.changes_plan(noting boolean) returns setof text
+language plpgsql set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+begin
+    return query execute 'explain (costs off) ' || pgmq_settings.changes_statement('q_jobs', noting)
+    using array(select (n, 1, '2026-01-01')::pgmq_settings.delivery from generate_series(1, 10000) as n),
+        array_fill('retry'::text, '{10000}'), array_fill(1::double precision, '{10000}'), null::text[], now(), 5;
+end $$
+"""
+
+
+@pytest.mark.parametrize("messages", [1, 500])
+def test_settling_updates_in_the_order_of_ids(db: Sql, messages: int) -> None:
+    """Either it looks up the sorted receipts in the index of ids, or, in a small queue, scans this index."""
+    send(db, "jobs", *range(messages))
+    db("analyze pgmq.q_jobs")
+    db(CHANGES_PLAN)
+    for noting in (True, False):
+        plan = [line.strip(" ->") for (line,) in db("select pg_temp.changes_plan(%s)", noting)]
+        scans = [line.partition(" on ")[0] for line in plan if "Scan" in line]
+        if messages == 1:
+            assert scans[0] == "Index Scan using q_jobs_pkey", plan
+        else:
+            assert scans == ["Subquery Scan", "Function Scan", "Index Scan using q_jobs_pkey", "CTE Scan"], plan
+            assert plan[plan.index("Nested Loop") + 2] == "Sort", plan
+    db("drop function pg_temp.changes_plan")
+    [(names,)] = db("select proconfig from pg_proc where proname = 'settle_changes'")
+    assert set(names) == {
+        "search_path=pg_catalog, pg_temp",
+        *(f"enable_{node}=off" for node in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")),
+    }

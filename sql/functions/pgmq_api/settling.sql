@@ -1,4 +1,4 @@
--- Without a helper for its statement, because this is the most frequent of all calls.
+-- Without helpers for its statement and for the usual receipt, because this is the most frequent of all calls.
 create or replace function pgmq_api.ack(queue_name text, receipt text)
 returns text
 language plpgsql
@@ -6,17 +6,27 @@ set search_path = pg_catalog, pg_temp
 as $ack$
 declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
-    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
+    parts constant text[] := string_to_array(receipt, '.');
     deleted integer;
 begin
+    if (receipt ~ '^[1-9][0-9]*\.[1-9][0-9]*\.[1-9][0-9]*$'
+        and length(parts[1]) < 19 and length(parts[2]) < 10 and length(parts[3]) < 18) is not true
+    then
+        perform pgmq_settings.delivery(receipt);
+    end if;
     execute format(
         'delete from pgmq.%I as q where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3', table_name)
-    using delivery.msg_id, delivery.read_ct, delivery.enqueued_at;
+    using
+        parts[1]::bigint, parts[2]::integer,
+        timestamptz '1970-01-01Z' + parts[3]::bigint * interval '1 microsecond';
     get diagnostics deleted = row_count;
     if deleted = 1 then
         return 'acked';
     end if;
-    return case when pgmq_settings.stale(table_name, array[delivery]) is null then 'gone' else 'stale' end;
+    return case
+        when pgmq_settings.stale(table_name, array[pgmq_settings.delivery(receipt)]) is null then 'gone'
+        else 'stale'
+    end;
 end;
 $ack$;
 comment on function pgmq_api.ack(text, text) is
@@ -92,10 +102,13 @@ declare
     table_name constant text := pgmq.format_table_name(queue_name, 'q');
     lists constant pgmq_settings.settlement[] := pgmq_settings.settlements(acks, archives, retries, rejects, extensions);
     list pgmq_settings.settlement;
-    result record;
     receipts text[] := '{}';
     outcomes text[] := '{}';
-    dead bigint[] := '{}';
+    operations text[] := '{}';
+    seconds integer[] := '{}';
+    reasons text[] := '{}';
+    changed record;
+    dead bigint[];
 begin
     if exists (
         select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
@@ -109,15 +122,25 @@ begin
             array[table_name]);
     end if;
     foreach list in array lists loop
-        result := pgmq_settings.settle_list(table_name, list.operation, list.receipts, list.seconds, list.reasons);
         receipts := receipts || list.receipts;
-        outcomes := outcomes || result.outcomes;
-        dead := dead || result.dead;
+        if list.operation in ('ack', 'archive') then
+            outcomes := outcomes || pgmq_settings.settle_list(table_name, list.operation, list.receipts);
+        else
+            operations := operations || array_fill(list.operation, array[cardinality(list.receipts)]);
+            seconds := seconds || list.seconds;
+            reasons := reasons || list.reasons;
+        end if;
     end loop;
+    if operations <> '{}' then
+        changed := pgmq_settings.settle_changes(
+            table_name, operations, receipts[cardinality(outcomes) + 1 :], seconds, reasons);
+        outcomes := outcomes || changed.outcomes;
+        dead := changed.dead;
+    end if;
     if strict then
         perform pgmq_settings.check_settled(receipts, outcomes);
     end if;
-    if dead <> '{}' then
+    if dead is not null then
         perform pgmq_settings.bury(table_name, dead);
     end if;
     return query select r.receipt, r.outcome from unnest(receipts, outcomes) as r (receipt, outcome);

@@ -51,12 +51,42 @@ $check$;
 revoke all on function pgmq_settings.check_sees_all from public;
 grant execute on function pgmq_settings.check_sees_all to pgmq_definer;
 
+-- The headers of a dead letter. A group that a queue with group_limit would refuse is no group of it. A function, because
+-- planning these expressions anew for each burial takes as long as ten calls.
+create or replace function pgmq_settings.dead_headers(
+    headers jsonb,
+    queue_name text,
+    msg_id bigint,
+    receives integer,
+    enqueued_at timestamptz,
+    buried_at timestamptz,
+    reason text
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $headers$
+declare
+    nameless constant boolean := length(headers ->> 'x-pgmq-group') not between 1 and 128;
+begin
+    return pgmq_settings.headers_object(headers)
+        - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
+        - case when nameless then 'x-pgmq-group' else '' end
+        || jsonb_build_object('x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
+            'queue', queue_name, 'msg_id', msg_id, 'read_ct', receives, 'enqueued_at', enqueued_at, 'at', buried_at,
+            'reason', reason, 'note', headers -> 'x-pgmq-rejected', 'expires', headers -> 'x-pgmq-expires',
+            'group', case when nameless then headers -> 'x-pgmq-group' end)));
+end;
+$headers$;
+revoke all on function pgmq_settings.dead_headers from public;
+grant execute on function pgmq_settings.dead_headers to pgmq_definer;
+
 -- The statement that moves the dead among some messages to another table, and returns how many were dead. An archive
 -- keeps their columns, a dead-letter queue starts anew.
 --
 -- A rejected message has 1,000,000 added to its receives. The read that found another one dead has counted itself, and
--- leased the message; it does not count as a receive. A group that a queue with group_limit would refuse is no group of
--- the dead letter.
+-- leased the message; it does not count as a receive.
 --
 -- $1  the ids
 -- $2  the present time
@@ -90,8 +120,7 @@ begin
                 case
                     when q.read_ct >= 1000000 then q.read_ct %% 1000000
                     else greatest(q.read_ct - (q.vt > $2)::integer, 0)
-                end as receives,
-                length(q.headers ->> 'x-pgmq-group') not between 1 and 128 as nameless
+                end as receives
             from pgmq.%1$I as q
             where q.msg_id = any ($1) and %2$s
             order by q.msg_id
@@ -101,16 +130,7 @@ begin
         ), kept as (
             select
                 d.msg_id, d.enqueued_at, d.message, d.receives as read_ct, $2 as vt, %5$s
-                pgmq_settings.headers_object(d.headers)
-                    - '{x-pgmq-expires,x-pgmq-rejected,x-pgmq-dead-failed}'::text[]
-                    - case when d.nameless then 'x-pgmq-group' else '' end
-                    || jsonb_build_object(
-                        'x-pgmq-dead', jsonb_strip_nulls(jsonb_build_object(
-                            'queue', $3, 'msg_id', d.msg_id, 'read_ct', d.receives,
-                            'enqueued_at', d.enqueued_at, 'at', $2, 'reason', d.reason,
-                            'note', d.headers -> 'x-pgmq-rejected', 'expires', d.headers -> 'x-pgmq-expires',
-                            'group', case when d.nameless then d.headers -> 'x-pgmq-group' end)))
-                as headers
+                pgmq_settings.dead_headers(d.headers, $3, d.msg_id, d.receives, d.enqueued_at, $2, d.reason) as headers
             from dead as d
             where not (d.reason = 'expired' and $4)
         ), moved as (

@@ -49,3 +49,18 @@ end;
 $delivery$;
 revoke all on function pgmq_settings.delivery from public;
 grant execute on function pgmq_settings.delivery to anon, authenticated, service_role;
+
+-- The deliveries that receipts stand for, in order.
+create or replace function pgmq_settings.deliveries(receipts text[])
+returns pgmq_settings.delivery[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $deliveries$
+begin
+    return array(
+        select pgmq_settings.delivery(r) from unnest(receipts) with ordinality as g (r, place) order by place);
+end;
+$deliveries$;
+revoke all on function pgmq_settings.deliveries from public;
+grant execute on function pgmq_settings.deliveries to anon, authenticated, service_role;

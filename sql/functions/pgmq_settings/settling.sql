@@ -56,70 +56,21 @@ $settled$;
 revoke all on function pgmq_settings.settled from public;
 grant execute on function pgmq_settings.settled to anon, authenticated, service_role;
 
--- What settling does to a row named q. `seconds` and `reason` are the SQL of those of this row.
+-- The statement that retries, rejects and extends deliveries. A receipt whose message is gone, or was read again, matches
+-- no row. Returns the places of the deliveries that were settled, of those that are dead by it, and the ids of these.
 --
--- $6  the present time
--- $7  max_receives, or the largest number of receives that is no rejection
-create or replace function pgmq_settings.settle_change(operation text, seconds text, reason text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $change$
-begin
-    return case operation
-        when 'retry' then format(
-            'vt = case when q.read_ct >= $7 then $6 else $6 + make_interval(secs => %s) end, '
-            'headers = case when %s is null then q.headers else pgmq_settings.headers_object(q.headers) '
-            '|| jsonb_build_object(''x-pgmq-retry'', jsonb_build_object(''reason'', %2$s, ''at'', $6)) end',
-            seconds, reason)
-        when 'reject' then format(
-            'vt = $6, read_ct = q.read_ct + 1000000, headers = pgmq_settings.headers_object(q.headers) '
-            '|| jsonb_build_object(''x-pgmq-rejected'', %s)', reason)
-        when 'extend' then format(
-            'vt = case %s when 0 then $6 else greatest(q.vt, $6 + make_interval(secs => %1$s)) end', seconds)
-    end;
-end;
-$change$;
-revoke all on function pgmq_settings.settle_change from public;
-grant execute on function pgmq_settings.settle_change to anon, authenticated, service_role;
-
--- An expression for whether a row named q is dead by being settled.
-create or replace function pgmq_settings.settle_death(operation text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $death$
-begin
-    return case operation when 'retry' then 'q.read_ct >= $7' when 'reject' then 'true' else 'false' end;
-end;
-$death$;
-revoke all on function pgmq_settings.settle_death from public;
-grant execute on function pgmq_settings.settle_death to anon, authenticated, service_role;
-
--- A further condition on a row named q that is to be settled. A message is rejected once: each time adds to its receives.
-create or replace function pgmq_settings.settle_condition(operation text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $condition$
-begin
-    return case operation when 'reject' then 'and q.read_ct < 1000000' else '' end;
-end;
-$condition$;
-revoke all on function pgmq_settings.settle_condition from public;
-grant execute on function pgmq_settings.settle_condition to anon, authenticated, service_role;
-
--- The statement that settles one delivery by an update, and returns whether its message is dead by that. A receipt whose
--- message is gone, or was read again, matches no row.
+-- Rows are locked in the order of their ids, so that two lists cannot deadlock: settle_changes() allows no other plans than
+-- to look up one id after the other, or to scan the index on msg_id, as in a small queue.
 --
--- $1 to $3  the delivery
--- $4        seconds: the delay of a retry, the lease of an extension
--- $5        the reason
--- $6, $7    as in settle_change
-create or replace function pgmq_settings.settle_statement(queue_table text, operation text)
+-- noting  whether any is rejected, or retried with a reason: otherwise only vt changes
+--
+-- $1  the deliveries
+-- $2  the operations
+-- $3  seconds: the delay of a retry, the lease of an extension
+-- $4  reasons
+-- $5  the present time
+-- $6  max_receives, or the largest number of receives that is no rejection
+create or replace function pgmq_settings.changes_statement(queue_table text, noting boolean)
 returns text
 language plpgsql
 immutable
@@ -127,13 +78,50 @@ set search_path = pg_catalog, pg_temp
 as $statement$
 begin
     return format(
-        'update pgmq.%I as q set %s where q.msg_id = $1 and q.read_ct = $2 and q.enqueued_at = $3 %s returning %s',
-        queue_table, pgmq_settings.settle_change(operation, '$4', '$5'), pgmq_settings.settle_condition(operation),
-        pgmq_settings.settle_death(operation));
+        $query$
+        with changed as (
+            update pgmq.%I as q
+            set %s vt = case
+                    when c.operation = 'reject' or c.operation = 'retry' and q.read_ct >= $6
+                        or c.operation = 'extend' and c.seconds = 0
+                    then $5
+                    when c.operation = 'extend' then greatest(q.vt, $5 + make_interval(secs => c.seconds))
+                    else $5 + make_interval(secs => c.seconds)
+                end
+            from (
+                select *
+                from unnest($1, $2, $3, $4) with ordinality
+                    as c (msg_id, read_ct, enqueued_at, operation, seconds, reason, place)
+                order by c.msg_id
+            ) as c
+            where q.msg_id = c.msg_id and q.read_ct = c.read_ct and q.enqueued_at = c.enqueued_at
+                -- Each rejection adds to its receives.
+                and (c.operation <> 'reject' or c.read_ct < 1000000)
+            returning
+                c.place, q.msg_id, c.operation = 'reject' or c.operation = 'retry' and c.read_ct >= $6 as dead
+        )
+        select
+            array_agg(c.place), array_agg(c.place) filter (where c.dead), array_agg(c.msg_id) filter (where c.dead)
+        from changed as c
+        $query$,
+        queue_table,
+        case when noting then
+            $assignments$
+            read_ct = case c.operation when 'reject' then q.read_ct + 1000000 else q.read_ct end,
+            headers = case
+                when c.operation = 'reject' then
+                    pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-rejected', c.reason)
+                when c.operation = 'retry' and c.reason is not null then
+                    pgmq_settings.headers_object(q.headers) || jsonb_build_object(
+                        'x-pgmq-retry', jsonb_build_object('reason', c.reason, 'at', $5))
+                else q.headers
+            end,
+            $assignments$
+        end);
 end;
 $statement$;
-revoke all on function pgmq_settings.settle_statement from public;
-grant execute on function pgmq_settings.settle_statement to anon, authenticated, service_role;
+revoke all on function pgmq_settings.changes_statement from public;
+grant execute on function pgmq_settings.changes_statement to anon, authenticated, service_role;
 
 -- The part of a statement that deletes the rows named q that meet a condition, or moves them to the archive.
 create or replace function pgmq_settings.removal(queue_table text, archiving boolean, condition text)
@@ -148,14 +136,13 @@ declare
 begin
     if not archiving then
         return format(
-            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at, '
-            'false as dead)', queue_table, condition);
+            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at)', queue_table, condition);
     end if;
     if pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(archive_table) then
         columns := columns || ', last_read_at';
     end if;
     return format(
-        'with settled as (delete from pgmq.%I as q where %s returning q.*, false as dead), '
+        'with settled as (delete from pgmq.%I as q where %s returning q.*), '
         'kept as (insert into pgmq.%I (%s) select %4$s from settled order by msg_id)',
         queue_table, condition, archive_table, columns);
 end;
@@ -163,43 +150,26 @@ $removal$;
 revoke all on function pgmq_settings.removal from public;
 grant execute on function pgmq_settings.removal to anon, authenticated, service_role;
 
--- The statement that settles the deliveries of a list, and returns those that it has settled and the ids of messages
--- that are dead by it.
+-- The statement that deletes or archives the messages of a list, and returns the deliveries that it has settled.
 --
 -- Rows are locked in the order of their ids, so that two lists cannot deadlock: settle_list() allows no other scan than
 -- one of the index on msg_id. Locking them before would need the privilege to update, for deletes too.
 --
--- $1      the ids
--- $2      the times at which the messages were enqueued: partitions can be by time
--- $3      the deliveries
--- $4, $5  seconds and reasons by msg_id.read_ct, as JSON objects
--- $6, $7  as in settle_change
+-- $1  the ids
+-- $2  the times at which the messages were enqueued: partitions can be by time
+-- $3  the deliveries
 create or replace function pgmq_settings.settle_list_statement(queue_table text, operation text)
 returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $statement$
-declare
-    condition constant text :=
-        'q.msg_id = any ($1) and q.enqueued_at = any ($2) '
-        'and (q.msg_id, q.read_ct, q.enqueued_at)::pgmq_settings.delivery = any ($3)';
-    place constant text := 'concat(q.msg_id, ''.'', q.read_ct)';
 begin
-    return case
-        when operation in ('ack', 'archive')
-            then pgmq_settings.removal(queue_table, operation = 'archive', condition)
-        else format(
-            'with settled as (update pgmq.%I as q set %s where %s %s returning q.msg_id, %s as read_ct, q.enqueued_at, '
-            '%s as dead)',
-            queue_table,
-            pgmq_settings.settle_change(
-                operation, format('($4 ->> %s)::double precision', place), format('($5 ->> %s)', place)),
-            condition, pgmq_settings.settle_condition(operation),
-            case operation when 'reject' then 'q.read_ct - 1000000' else 'q.read_ct' end,
-            pgmq_settings.settle_death(operation))
-    end || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery), '
-        'array_agg(s.msg_id) filter (where s.dead) from settled as s';
+    return pgmq_settings.removal(
+        queue_table, operation = 'archive',
+        'q.msg_id = any ($1) and q.enqueued_at = any ($2) '
+        'and (q.msg_id, q.read_ct, q.enqueued_at)::pgmq_settings.delivery = any ($3)')
+    || ' select array_agg((s.msg_id, s.read_ct, s.enqueued_at)::pgmq_settings.delivery) from settled as s';
 end;
 $statement$;
 revoke all on function pgmq_settings.settle_list_statement from public;
@@ -240,53 +210,13 @@ $check$;
 revoke all on function pgmq_settings.check_delay from public;
 grant execute on function pgmq_settings.check_delay to anon, authenticated, service_role;
 
--- Retries, rejects or extends one delivery, and returns the outcome: retried, rejected or extended, or stale if the
--- message was read again, or gone if it is not there for this caller.
---
--- seconds  for retry and extend; null for the default of the queue
-create or replace function pgmq_settings.settle(
-    queue_table text, operation text, receipt text, seconds integer, reason text
-)
-returns text
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $settle$
-declare
-    delivery constant pgmq_settings.delivery := pgmq_settings.delivery(receipt);
-    settings pgmq_settings.queues;
-    wait double precision := seconds;
-    dead boolean;
-begin
-    if operation in ('retry', 'extend') then
-        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle.queue_table;
-        perform pgmq_settings.check_delay(settings, seconds);
-        wait := coalesce(
-            seconds, pgmq_settings.default_seconds(settings, operation),
-            pgmq_settings.backoff(settings, delivery.read_ct));
-    end if;
-    execute pgmq_settings.settle_statement(queue_table, operation) into dead using
-        delivery.msg_id, delivery.read_ct, delivery.enqueued_at, wait, reason, clock_timestamp(),
-        coalesce(settings.max_receives, 999999);
-    if dead then
-        perform pgmq_settings.bury(queue_table, array[delivery.msg_id]);
-        return 'rejected';
-    elsif not dead then
-        return pgmq_settings.settled(operation);
-    end if;
-    return case when pgmq_settings.stale(queue_table, array[delivery]) is null then 'gone' else 'stale' end;
-end;
-$settle$;
-revoke all on function pgmq_settings.settle from public;
-grant execute on function pgmq_settings.settle to anon, authenticated, service_role;
-
--- The outcomes of some deliveries, in order. Without nested loops, which Postgres takes for short lists, whatever their
--- length is.
+-- The outcomes of deliveries that a list deletes or archives, in order. Without nested loops, which Postgres takes for short
+-- lists, whatever their length is.
 create or replace function pgmq_settings.outcomes(
     word text,
     deliveries pgmq_settings.delivery[],
     settled pgmq_settings.delivery[],
-    stale pgmq_settings.delivery[],
-    dead bigint[]
+    stale pgmq_settings.delivery[]
 )
 returns text[]
 language plpgsql
@@ -297,7 +227,6 @@ as $outcomes$
 begin
     return array(
         select case
-            when d.id is not null then 'rejected'
             when s.msg_id is not null then word
             when r.msg_id is not null then 'stale'
             else 'gone'
@@ -307,20 +236,15 @@ begin
             on s.msg_id = g.msg_id and s.read_ct = g.read_ct and s.enqueued_at = g.enqueued_at
         left join unnest(stale) as r
             on r.msg_id = g.msg_id and r.read_ct = g.read_ct and r.enqueued_at = g.enqueued_at
-        left join unnest(dead) as d (id) on d.id = s.msg_id
         order by g.place);
 end;
 $outcomes$;
 revoke all on function pgmq_settings.outcomes from public;
 grant execute on function pgmq_settings.outcomes to anon, authenticated, service_role;
 
--- Settles the deliveries of a list, and returns their outcomes in order.
---
--- dead  the ids of messages to bury
-create or replace function pgmq_settings.settle_list(
-    queue_table text, operation text, receipts text[], seconds integer[], reasons text[],
-    out outcomes text[], out dead bigint[]
-)
+-- Deletes or archives the messages of a list, and returns the outcomes in order.
+create or replace function pgmq_settings.settle_list(queue_table text, operation text, receipts text[])
+returns text[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -328,41 +252,116 @@ set enable_bitmapscan = off
 as $settle$
 declare
     word constant text := pgmq_settings.settled(operation);
-    deliveries constant pgmq_settings.delivery[] := array(
-        select pgmq_settings.delivery(r) from unnest(receipts) with ordinality as g (r, place) order by place);
-    settings pgmq_settings.queues;
-    fallback double precision;
-    seconds_of jsonb;
-    reasons_of jsonb;
+    deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
     settled pgmq_settings.delivery[];
 begin
-    if operation in ('retry', 'extend') then
-        select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_list.queue_table;
-        perform pgmq_settings.check_delay(settings, max(s)) from unnest(seconds) as s;
-        fallback := pgmq_settings.default_seconds(settings, operation);
-        select jsonb_object_agg(
-            concat(g.msg_id, '.', g.read_ct),
-            coalesce(g.seconds, fallback, pgmq_settings.backoff(settings, g.read_ct)))
-        into seconds_of
-        from unnest(deliveries, seconds) as g (msg_id, read_ct, enqueued_at, seconds);
-    end if;
-    if operation in ('retry', 'reject') then
-        select jsonb_object_agg(concat(g.msg_id, '.', g.read_ct), g.reason) into reasons_of
-        from unnest(deliveries, reasons) as g (msg_id, read_ct, enqueued_at, reason);
-    end if;
-    execute pgmq_settings.settle_list_statement(queue_table, operation) into settled, dead using
+    execute pgmq_settings.settle_list_statement(queue_table, operation) into settled using
         array(select d.msg_id from unnest(deliveries) as d), array(select d.enqueued_at from unnest(deliveries) as d),
-        deliveries, seconds_of, reasons_of, clock_timestamp(), coalesce(settings.max_receives, 999999);
-    if cardinality(settled) = cardinality(deliveries) and dead is null then
-        outcomes := array_fill(word, array[cardinality(deliveries)]);
-        return;
+        deliveries;
+    if cardinality(settled) = cardinality(deliveries) then
+        return array_fill(word, array[cardinality(deliveries)]);
     end if;
-    outcomes := pgmq_settings.outcomes(
-        word, deliveries, settled, pgmq_settings.stale(queue_table, deliveries), dead);
+    return pgmq_settings.outcomes(word, deliveries, settled, pgmq_settings.stale(queue_table, deliveries));
 end;
 $settle$;
 revoke all on function pgmq_settings.settle_list from public;
 grant execute on function pgmq_settings.settle_list to anon, authenticated, service_role;
+
+-- The seconds of deliveries that are retried or extended: where none are given, as the queue's settings say.
+create or replace function pgmq_settings.change_seconds(
+    queue_table text,
+    settings pgmq_settings.queues,
+    deliveries pgmq_settings.delivery[],
+    operations text[],
+    seconds integer[]
+)
+returns double precision[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $seconds$
+begin
+    perform pgmq_settings.check_delay(settings, c.seconds)
+    from unnest(operations, seconds) as c (operation, seconds)
+    where settings.group_limit is not null and c.operation = 'retry' and c.seconds is not null;
+    return array(
+        select coalesce(
+            c.seconds, pgmq_settings.default_seconds(settings, c.operation), pgmq_settings.backoff(settings, c.read_ct))
+        from unnest(deliveries, operations, seconds) with ordinality
+            as c (msg_id, read_ct, enqueued_at, operation, seconds, place)
+        order by c.place);
+end;
+$seconds$;
+revoke all on function pgmq_settings.change_seconds from public;
+grant execute on function pgmq_settings.change_seconds to anon, authenticated, service_role;
+
+-- Retries, rejects and extends deliveries, and returns their outcomes in order: retried, rejected or extended, or stale if
+-- the message was read again, or gone if it is not there for this caller.
+--
+-- operations, receipts, seconds, reasons  for each delivery; seconds are null for the default of the queue
+-- dead  the ids of messages to bury
+create or replace function pgmq_settings.settle_changes(
+    queue_table text, operations text[], receipts text[], seconds integer[], reasons text[],
+    out outcomes text[], out dead bigint[]
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $settle$
+declare
+    deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
+    noting constant boolean := 'reject' = any (operations) or array_remove(reasons, null) <> '{}';
+    settings pgmq_settings.queues;
+    settled bigint[];
+    rejected bigint[];
+    stale pgmq_settings.delivery[];
+    place bigint;
+begin
+    select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_changes.queue_table;
+    execute pgmq_settings.changes_statement(queue_table, noting) into settled, rejected, dead using
+        deliveries, operations,
+        pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds), reasons,
+        clock_timestamp(), coalesce(settings.max_receives, 999999);
+    outcomes := array(
+        select pgmq_settings.settled(o.operation) from unnest(operations) with ordinality as o (operation, place)
+        order by o.place);
+    for place in select r.place from unnest(rejected) as r (place) loop
+        outcomes[place] := 'rejected';
+    end loop;
+    if cardinality(settled) = cardinality(deliveries) then
+        return;
+    end if;
+    stale := pgmq_settings.stale(queue_table, deliveries);
+    for place in select n from generate_series(1, cardinality(deliveries)) as n except select unnest(settled) loop
+        outcomes[place] := case when deliveries[place] = any (stale) then 'stale' else 'gone' end;
+    end loop;
+end;
+$settle$;
+revoke all on function pgmq_settings.settle_changes from public;
+grant execute on function pgmq_settings.settle_changes to anon, authenticated, service_role;
+
+-- Retries, rejects or extends one delivery, and returns the outcome.
+create or replace function pgmq_settings.settle(
+    queue_table text, operation text, receipt text, seconds integer, reason text
+)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $settle$
+declare
+    changed constant record := pgmq_settings.settle_changes(
+        queue_table, array[operation], array[receipt], array[seconds], array[reason]);
+begin
+    if changed.dead is not null then
+        perform pgmq_settings.bury(queue_table, changed.dead);
+    end if;
+    return changed.outcomes[1];
+end;
+$settle$;
+revoke all on function pgmq_settings.settle from public;
+grant execute on function pgmq_settings.settle to anon, authenticated, service_role;
 
 -- Deletes or archives messages by their ids, in the order of these, and returns the ids of those that were there.
 create or replace function pgmq_settings.remove_batch(queue_table text, ids bigint[], archiving boolean)
