@@ -65,6 +65,7 @@ def test_118_119_limits_of_a_queue(call: Call, sql: Sql, queue: str) -> None:
     sql("update pgmq_settings.queues set is_full = true where queue_name = %s", queue)
     response = call("send", message=1)
     assert (response.status_code, response.json()["message"]) == (429, f'queue "{queue}" is full')
+    assert response.headers["Retry-After"] == "5"
 
 
 def test_nothing_internal_can_be_called(call: Call, service: httpx.Client) -> None:

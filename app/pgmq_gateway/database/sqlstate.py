@@ -31,6 +31,8 @@ class DatabaseError(GatewayError):
             self.headers = (("WWW-Authenticate", "Bearer"),)
         elif self.status == 503:
             self.headers = (("Retry-After", "1"),)
+        elif self.code == "PT429":
+            self.headers = (("Retry-After", "5"),)
 
     @classmethod
     def of(cls, error: ServerError, *, anonymous: bool) -> GatewayError:
