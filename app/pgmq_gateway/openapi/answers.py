@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from pgmq_gateway.openapi.examples import RECEIPT_EXAMPLES
 from pgmq_gateway.openapi.schemas import TEXT, Schema, Schemas, reference
 
 HEADERS: Schemas = {
@@ -68,10 +69,16 @@ NAMES = {
     413: "TooLarge",
     416: "OutOfRange",
     422: "KeyReused",
+    429: "QueueFull",
     500: "Failed",
     503: "Unavailable",
     504: "Busy",
 }
+_KEY_IN_USE = _error(
+    "PGMQ001",
+    "A request with this Idempotency-Key is still running",
+    hint="Repeat the request after a second with the same key.",
+)
 REFUSALS: Schemas = {
     "BadRequest": _refusal(
         "The arguments do not match the function, or it refused them.",
@@ -151,18 +158,20 @@ REFUSALS: Schemas = {
     "Conflict": _refusal(
         "A request with this Idempotency-Key is still running, or a constraint of the queue's owner was violated.",
         {
-            "key": _error(
-                "PGMQ001",
-                "A request with this Idempotency-Key is still running",
-                hint="Repeat the request after a second with the same key.",
-            ),
+            "key": _KEY_IN_USE,
             "unique": _error("23505", 'duplicate key value violates unique constraint "q_tasks_message"'),
         },
         "Retry-After",
     ),
     "TooLarge": _refusal(
-        "The request body is too large, or the response is too large to be stored for an Idempotency-Key.",
+        "The request body is too large, a message is too large for its queue, or the response is too large to be "
+        "stored for an Idempotency-Key.",
         {
+            "message": _error(
+                "PT413",
+                "a message of 1025 bytes is too large for this queue",
+                hint="The queue accepts messages of at most 1024 bytes.",
+            ),
             "response": _error(
                 "PT413",
                 "Response too large for a request with an Idempotency-Key",
@@ -188,15 +197,43 @@ REFUSALS: Schemas = {
         },
     ),
     "Stale": _refusal(
-        "The message was read again since the receipt was issued, or a constraint was violated. Nothing was done.",
+        "The message was read again since the receipt was issued, a request with this Idempotency-Key is still "
+        "running, or a constraint was violated. Nothing was done.",
         {
+            "key": _KEY_IN_USE,
             "stale": _error(
                 "PGMQ409",
                 "Message 1 was read again by another consumer",
                 details="The lease of this receipt ended, and the message belongs to a later read.",
                 hint="Read with a longer lease, or extend it.",
+            ),
+        },
+        "Retry-After",
+    ),
+    "Unsettled": _refusal(
+        "With `strict`, a message was read again or is gone; otherwise a request with this Idempotency-Key is still "
+        "running, or a constraint was violated. Nothing was done.",
+        {
+            "key": _KEY_IN_USE,
+            "strict": _error(
+                "PT409",
+                "1 of 2 messages could not be settled",
+                details=f"{RECEIPT_EXAMPLES[0]} stale",
+                hint="Nothing was done. Settle the others without these.",
+            ),
+        },
+        "Retry-After",
+    ),
+    "QueueFull": _refusal(
+        "The queue has its `max_messages`. Nothing was sent.",
+        {
+            "full": _error(
+                "PT429",
+                'queue "tasks" is full',
+                hint="It has its max_messages. Send again when some have been consumed.",
             )
         },
+        "Retry-After",
     ),
     "OutOfRange": _refusal(
         "The limit is negative, or the offset is beyond the counted rows.",

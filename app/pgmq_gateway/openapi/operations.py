@@ -51,6 +51,15 @@ SENT_ENTRIES: Schemas = {
     )
 }
 
+
+def _listed(function: str) -> str:
+    """The limits of a list of ids in a query string."""
+    return (
+        "About 4,000 ids fit into the 32,768 bytes that the head of a request can have (`PGMQ_GATEWAY_MAX_HEAD`); "
+        f"`/rpc/{function}` takes up to 10,000 in its body."
+    )
+
+
 # By the name of the function; one in the path of another describes both.
 OPERATIONS: Mapping[str, Operation] = {
     "send": Operation(
@@ -109,15 +118,15 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete_batch": Operation(
         "delete_messages",
         "Deletes messages",
-        "Deletes up to 10,000 messages permanently, even while consumers have them. The ids are required: "
-        "no request without a filter empties a queue.",
+        "Deletes messages permanently, even while consumers have them. The ids are required: no request without a "
+        f"filter empties a queue. {_listed('delete_batch')}",
         "The ids of the messages that were there, ascending.",
         {"deleted": _example("One of two messages was there", [1])},
     ),
     "archive_batch": Operation(
         "archive_messages",
         "Archives messages",
-        "Moves up to 10,000 messages to the archive of their queue, even while consumers have them.",
+        f"Moves messages to the archive of their queue, even while consumers have them. {_listed('archive_batch')}",
         "The ids of the messages that were there, ascending.",
         {"archived": _example("One of two messages was there", [1])},
     ),

@@ -109,9 +109,8 @@ def _links(name: str, functions: Collection[str]) -> Schema:
 def _operation(function: Function, route: Route, named: Schemas, *, receipts: bool) -> Schema:
     known, leased = OPERATIONS[route.function], function.schema == LEASES
     more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
-    single = MESSAGE_ID in route.path or RECEIPT in route.path
     keyed = (413, 422) if _takes_key(route) else ()
-    special = {404: "MessageNotFound", **({409: "Stale"} if receipts or RECEIPT in route.path else {})}
+    limited = (429,) if leased and route.batches else ()
     return {
         "operationId": known.id,
         "tags": [TAG],
@@ -121,9 +120,18 @@ def _operation(function: Function, route: Route, named: Schemas, *, receipts: bo
         **_body(route),
         "responses": {
             str(route.status): _answer(function, route, named),
-            **refusals((400, 401, 403, 404, 405, 409, *keyed, 500, 503, 504), special if single else None),
+            **refusals(
+                (400, 401, 403, 404, 405, 409, *keyed, *limited, 500, 503, 504), _special(route, receipts=receipts)
+            ),
         },
     }
+
+
+def _special(route: Route, *, receipts: bool) -> Mapping[int, str]:
+    """Error responses that other operations do not have, by status."""
+    if MESSAGE_ID in route.path or RECEIPT in route.path:
+        return {404: "MessageNotFound", **({409: "Stale"} if receipts or RECEIPT in route.path else {})}
+    return {409: "Unsettled"} if route.function == "settle" else {}
 
 
 def _takes_key(route: Route) -> bool:
