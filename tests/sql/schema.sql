@@ -6682,8 +6682,7 @@ begin
     then
         return null;
     end if;
-    return (pgmq_settings.settle_list(
-        pgmq.format_table_name(queue_name, 'q'), 'ack', receipts, null, null)).outcomes;
+    return pgmq_settings.settle_list(pgmq.format_table_name(queue_name, 'q'), 'ack', receipts);
 end;
 $$;
 

@@ -142,8 +142,7 @@ begin
     then
         return null;
     end if;
-    return (pgmq_settings.settle_list(
-        pgmq.format_table_name(queue_name, 'q'), 'ack', receipts, null, null)).outcomes;
+    return pgmq_settings.settle_list(pgmq.format_table_name(queue_name, 'q'), 'ack', receipts);
 end;
 $ack$;
 revoke all on function pgmq_settings.ack_all from public;
