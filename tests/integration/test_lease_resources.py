@@ -187,12 +187,17 @@ def test_70_malformed_receipts_are_400(
         "x", "1.1", "1.1.1.1", "1..1", ".1.1", "0.1.1", "1.0.1", "01.1.1", "1.1.", "1.1.1e3", "+1.1.1", "1.1.1 ",
         " 1.1.1", "1.1.1\n", "{receipt}", "{message_id}", "1.1.\N{FULLWIDTH DIGIT ONE}", f"{2**63}.1.1", f"1.{2**31}.1",
         f"1.1.{10**18}", f"{receipt}x", "9" * 4000, f"{receipt},{receipt}", f"in.({receipt})", "%00",
+        "1.1.00", "1.1.-0", f"1.1.-{10**17}",
     )  # fmt: skip
+    read_by_postgres = set()
     for text in malformed:
         for method, rest in (("DELETE", ""), ("POST", "/archive"), ("POST", "/extend")):
             answer = resources.request(method, f"/queues/{queue}/messages/{quote(text)}{rest}")
             assert answer.status_code == 400, (text, answer.text)
             assert answer.json()["code"] in ("PGRST100", "22P02"), text
+            if answer.json()["code"] == "22P02":
+                read_by_postgres.add(text)
+    assert read_by_postgres == {f"{2**63}.1.1", f"1.{2**31}.1"}
     by_id = resources.post(f"/queues/{queue}/messages/1/retry")
     assert by_id.json() == {
         "code": "PGRST100",

@@ -237,7 +237,7 @@ SECONDS: Mapping[str, str] = {
 }
 
 
-# Postgres checks the ranges of its numbers.
+# A digit less of each number than RECEIPT_GRAMMAR allows, and no time before 1970: a pattern cannot state a range.
 RECEIPT_PATTERN = r"[1-9][0-9]{0,17}\.[1-9][0-9]{0,8}\.[1-9][0-9]{0,16}"
 RECEIPT: Schema = {**TEXT, "pattern": f"^{RECEIPT_PATTERN}$"}
 

@@ -12,7 +12,7 @@ from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.messages import as_json, read_messages
 from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, message_id_as_json
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, ROUTES, Member, Route
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, RECEIPT_GRAMMAR, ROUTES, Member, Route
 
 # Of a parameter's value, in heads whose addresses are cached.
 MAX_CACHED_CHARACTERS = 128
@@ -31,8 +31,7 @@ _MEMBERS: Mapping[Member, msgspec.json.Decoder[object]] = {
     Member.STRINGS: msgspec.json.Decoder(list[str]),
     Member.ENTRIES: msgspec.json.Decoder(list[msgspec.Raw]),
 }
-# Postgres checks the ranges of its numbers.
-_RECEIPT = re.compile(r"[1-9][0-9]{0,18}\.[1-9][0-9]{0,9}\.-?[0-9]{1,18}")
+_RECEIPT = re.compile(RECEIPT_GRAMMAR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pgmq_gateway.schemas import LEASES, QUEUES
 
 # Parts of a path that stand for a value. A message is named by its id, or by its receipt if there is a route for one.
 QUEUE, MESSAGE_ID, RECEIPT = "{queue}", "{message_id}", "{receipt}"
+# As pgmq_settings.delivery reads it, which checks the ranges of the first two numbers too.
+RECEIPT_GRAMMAR = r"[1-9][0-9]{0,18}\.[1-9][0-9]{0,9}\.(0|[1-9][0-9]{0,17}|-[1-9][0-9]{0,16})"
 
 
 class Type(StrEnum):
