@@ -528,13 +528,16 @@ declare
     tables record;
     wanted record;
     routine regprocedure;
+    privileges text;
 begin
     perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public, pgmq_api, pgmq_settings to %I', role);
-    execute format('grant select on pgmq_settings.settings to %I', role);
+    for privileges in select m.privileges from pgmq_gateway.missing_helpers(to_regrole(quote_ident(role))) as m loop
+        execute format('grant %s to %I', privileges, role);
+    end loop;
     for wanted in
         select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
@@ -560,9 +563,7 @@ begin
             select p.oid
             from pg_proc as p
             where p.pronamespace = 'pgmq_api'::regnamespace
-                and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
-               or p.pronamespace = 'pgmq_settings'::regnamespace
-                and has_function_privilege('service_role', p.oid, 'execute')
+              and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;
@@ -1901,6 +1902,18 @@ CREATE FUNCTION pgmq_gateway.api_functions(operation text) RETURNS text[]
     end || array['queues'];
 $$;
 
+CREATE FUNCTION pgmq_gateway.api_helpers() RETURNS TABLE(oid oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select p.oid
+    from pg_proc as p
+    where p.pronamespace = to_regnamespace('pgmq_settings') and p.prorettype <> 'trigger'::regtype
+      and not exists (
+          select from unnest(array['anon', 'authenticated', 'service_role']) as r (name)
+          where not has_function_privilege(r.name, p.oid, 'execute'));
+$$;
+
 CREATE FUNCTION pgmq_gateway.become(role name, claims jsonb) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -2276,6 +2289,7 @@ CREATE FUNCTION pgmq_gateway.can_use_api(role oid, operation text) RETURNS boole
               and has_function_privilege(role, p.oid, 'execute'))
         and coalesce(has_function_privilege(
             role, to_regprocedure('pgmq.format_table_name(text,text)')::oid, 'execute'), false)
+        and not exists (select from pgmq_gateway.missing_helpers(role))
     from unnest(array['pgmq', 'pgmq_api', 'pgmq_settings']) as required (name)
     left join pg_namespace as n on n.nspname = required.name;
 $$;
@@ -5126,6 +5140,36 @@ CREATE FUNCTION pgmq_gateway.missing_group_code() RETURNS TABLE(queue_name text,
       and not pgmq_gateway.has_group_code(s.queue_table, s.group_limit)
     union all
     select * from pgmq_gateway.former_group_code();
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_helper_privileges() RETURNS TABLE(what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select format('%s for %s', m.what, a.grantee::regrole), format('grant %s to %s', m.privileges, a.grantee::regrole)
+    from pg_namespace as n
+    cross join aclexplode(n.nspacl) as a
+    cross join pgmq_gateway.missing_helpers(a.grantee) as m
+    where n.nspname = 'pgmq_settings' and a.privilege_type = 'USAGE' and pg_has_role(n.nspowner, 'usage')
+      and a.grantee <> 0 and a.grantee <> n.nspowner
+      and a.grantee <> all (
+          array(select r.oid from pg_roles as r
+                where r.rolname in ('anon', 'authenticated', 'service_role', 'pgmq_definer')));
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_helpers(role oid) RETURNS TABLE(what text, privileges text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select 'SELECT on pgmq_settings.settings', 'select on pgmq_settings.settings'
+    where has_table_privilege(role, to_regclass('pgmq_settings.settings'), 'select') is not true
+    union all
+    select
+        format('EXECUTE on %s functions of pgmq_settings', count(*)),
+        'execute on function ' || string_agg(h.oid::regprocedure::text, ', ')
+    from pgmq_gateway.api_helpers() as h
+    where not has_function_privilege(role, h.oid, 'execute')
+    having count(*) > 0;
 $$;
 
 CREATE FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) RETURNS TABLE(queue_name text, on_table regclass, what text, statement text)
@@ -9825,6 +9869,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.adopt_queue(queue_name text, queue_type text
 
 REVOKE ALL ON FUNCTION pgmq_gateway.api_functions(operation text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.api_helpers() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_role;
 
@@ -10106,6 +10152,10 @@ GRANT ALL ON FUNCTION pgmq_gateway.message_table(queue_name text, prefix text) T
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_definer_access(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_group_code() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_helper_privileges() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_helpers(role oid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_policies(role name, only_queue text) FROM PUBLIC;
 

@@ -9,8 +9,9 @@ from psycopg import errors
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.installer import check, install
 from tests.databases import Sql, runner
-from tests.sql.conftest import OPERATIONS, Connect, as_role
+from tests.sql.conftest import OPERATIONS, Connect, as_role, connected
 
 # Privileges that each operation needs on q_<queue> and on a_<queue>.
 NEEDED = {
@@ -154,6 +155,34 @@ def test_a_role_of_ones_own_needs_nothing_when_everybodys_rights_were_taken(db: 
     finally:
         db(f"drop owned by {role}")
         db(f"drop role {role}")
+
+
+async def test_install_grants_the_functions_that_a_release_adds(owner: Sql, worker: str, installed: str) -> None:
+    owner("select pgmq_admin.create_queue('q', rls => false), pgmq_admin.grant_queue('q', %s, '{send}')", worker)
+    functions = "select functions from pgmq_admin.rights('q') where role = %s and operation = 'send'"
+    before = owner(functions, worker)
+    assert "send_entries" in before[0][0]
+    # As if the release that has granted them had not had these.
+    owner(f"revoke select on pgmq_settings.settings from {worker}")
+    owner(f"revoke execute on function pgmq_settings.visible_at, pgmq_settings.check_batch from {worker}")
+    assert owner(functions, worker) == [([],)]
+    lost = [
+        f"SELECT on pgmq_settings.settings for {worker}", f"EXECUTE on 2 functions of pgmq_settings for {worker}"
+    ]  # fmt: skip
+    async with connected(installed) as connection:
+        assert [finding.what for finding in await check(connection)] == lost
+        assert await install(connection) == [f"restored: {what}" for what in lost]
+        assert await check(connection) == []
+    assert owner(functions, worker) == before
+    assert as_role(owner, worker, "select pgmq_api.send('q', '{}')") == [(1,)]
+
+
+def test_a_grant_copies_no_privileges_of_service_role(db: Sql) -> None:
+    db("select pgmq_admin.create_queue('q')")
+    db("begin; grant all on all functions in schema pgmq_settings to service_role")
+    db("select pgmq_admin.grant_queue('q', 'anon', '{send}')")
+    assert db("select has_function_privilege('anon', 'pgmq_settings.keep_parked()', 'execute')") == [(False,)]
+    db("rollback")
 
 
 @pytest.mark.usefixtures("no_rls")
@@ -440,13 +469,13 @@ def test_queues_whose_tables_and_indexes_share_a_name_are_whole_or_refused(db: S
 
 
 def test_the_status_counts_each_message_once(sql: Sql, queue: str) -> None:
-    assert sql("select * from pgmq_admin.queue_status(%s)", queue) == [(0, 0, 0, 0, 0, None, None, 0)]
+    assert sql("select * from pgmq_admin.queue_status(%s)", queue) == [(0, 0, 0, 0, 0, 0, None, None, 0)]
     sql("select pgmq_public.send_batch(%s, array['1', '2', '3', '4', '5', '6']::jsonb[])", queue)
     sql("select pgmq_public.send_batch(%s, array['7', '8']::jsonb[], 600)", queue)
     sql("select pgmq_public.read(%s, 600, 3), pgmq_public.archive(%s, 1)", queue, queue)
     sql(f"update pgmq.q_{queue} set enqueued_at = now() - interval '1 hour' where msg_id = 4")
     ((*counts, oldest, newest, sent),) = sql("select * from pgmq_admin.queue_status(%s)", queue)
-    assert (counts, sent) == ([7, 3, 2, 2, 1], 8)
+    assert (counts, sent) == ([7, 3, 2, 2, 0, 1], 8)
     assert 3600 < oldest < 3700
     assert 0 < newest < 100
 

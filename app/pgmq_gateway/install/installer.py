@@ -32,6 +32,7 @@ _RESTORING = (
     *_RESTORING_WITHOUT_PGMQ,
     "missing_service_policies",
     "missing_definer_access",
+    "missing_helper_privileges",
     "missing_setting_keys",
     "missing_group_code",
 )
@@ -45,6 +46,8 @@ _CALLED = (
         for name in (
             *_RESTORING,
             "missing_policies",
+            "missing_helpers",
+            "api_helpers",
             "orphans",
             "is_allowed_name",
             "incomplete_queues",

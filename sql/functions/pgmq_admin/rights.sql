@@ -56,13 +56,16 @@ declare
     tables record;
     wanted record;
     routine regprocedure;
+    privileges text;
 begin
     perform pgmq_gateway.lock_privileges();
     select * into tables from pgmq_gateway.queue_tables(queue_name);
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public, pgmq_api, pgmq_settings to %I', role);
-    execute format('grant select on pgmq_settings.settings to %I', role);
+    for privileges in select m.privileges from pgmq_gateway.missing_helpers(to_regrole(quote_ident(role))) as m loop
+        execute format('grant %s to %I', privileges, role);
+    end loop;
     for wanted in
         select * from pgmq_gateway.operation_privileges() as o where o.operation = any (operations)
     loop
@@ -88,9 +91,7 @@ begin
             select p.oid
             from pg_proc as p
             where p.pronamespace = 'pgmq_api'::regnamespace
-                and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
-               or p.pronamespace = 'pgmq_settings'::regnamespace
-                and has_function_privilege('service_role', p.oid, 'execute')
+              and p.proname = any (pgmq_gateway.api_functions(wanted.operation))
         loop
             execute format('grant execute on function %s to %I', routine, role);
         end loop;

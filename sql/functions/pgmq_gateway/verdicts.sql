@@ -12,6 +12,7 @@ as $can$
               and has_function_privilege(role, p.oid, 'execute'))
         and coalesce(has_function_privilege(
             role, to_regprocedure('pgmq.format_table_name(text,text)')::oid, 'execute'), false)
+        and not exists (select from pgmq_gateway.missing_helpers(role))
     from unnest(array['pgmq', 'pgmq_api', 'pgmq_settings']) as required (name)
     left join pg_namespace as n on n.nspname = required.name;
 $can$;
