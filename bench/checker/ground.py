@@ -65,9 +65,11 @@ async def _create(owner: Connection, queue: str) -> None:
 
 
 async def sweep(owner: Connection) -> None:
-    """Promote parked messages as the background does: from where the last sweep stopped, and then from the start."""
-    for _ in range(2):
-        await owner.execute("select pgmq_gateway.sweep_groups(60000)")
+    """Promote parked messages as the background does."""
+    await owner.execute(
+        "select pgmq_settings.sweep_groups(s.queue_table, s.group_limit, '', clock_timestamp() + interval '1 minute')"
+        " from pgmq_settings.queues as s where s.group_limit is not null"
+    )
 
 
 async def rest(owner: Connection, queue: str) -> Rest:
