@@ -121,6 +121,10 @@ begin
                 from pg_catalog.unnest(lists) as l cross join pg_catalog.unnest(l.receipts) as r),
             array[table_name]);
     end if;
+    if lists = '{}' then
+        -- Nothing else raises for a queue that does not exist, or that the caller must not use.
+        execute format('select from pgmq.%I limit 0', table_name);
+    end if;
     foreach list in array lists loop
         receipts := receipts || list.receipts;
         if list.operation in ('ack', 'archive') then
