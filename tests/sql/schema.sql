@@ -5941,10 +5941,19 @@ end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[]) RETURNS bytea
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select pg_catalog.sha256(pg_catalog.convert_to(
-        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
+declare
+    normalized jsonb;
+begin
+    begin
+        normalized := arguments;
+    exception when data_exception or program_limit_exceeded then
+        normalized := to_jsonb(arguments);
+    end;
+    return sha256(convert_to(jsonb_build_array(statement, normalized, parameters)::text, 'UTF8'));
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)

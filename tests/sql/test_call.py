@@ -330,8 +330,7 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
         elif re.match(
-            r"pgmq_gateway\.((keyed_)?calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity"
-            r"|request_fingerprint)\(",
+            r"pgmq_gateway\.((keyed_)?calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity)\(",
             name,
         ):
             assert paths == [], name

@@ -49,6 +49,15 @@ def test_each_key_has_one_answer(db: Sql, gateway: Sql) -> None:
     assert db("select count(*) from public.done") == [(2,)]
 
 
+def test_arguments_that_are_no_jsonb_have_a_fingerprint(gateway: Sql) -> None:
+    prints = [
+        gateway("select pgmq_gateway.request_fingerprint('s', %s, '{}')", arguments)[0][0]
+        for arguments in ('{"a":1e999999}', '{"a":1e999998}', '{"a":"\\u0000"}', '{"a":1,"b":2}', '{"b": 2, "a": 1}')
+    ]
+    assert len(set(prints)) == 4
+    assert prints[3] == prints[4]
+
+
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "authenticator"])
 def test_no_role_has_privileges_on_the_keys(db: Sql, role: str) -> None:
     privileges = "select,insert,update,delete,truncate,references,trigger"

@@ -11,15 +11,24 @@
 -- keyed_call is SECURITY INVOKER like `call`. The others are SECURITY DEFINER, so that no role has privileges on the
 -- table: any SQL of a request can return to the login role, which would be able to read the answers of all callers.
 
--- Identifies a request with a key. As jsonb, so that spaces and the order of members do not matter. Without a search_path
--- of its own it is inlined.
+-- Identifies a request with a key. As jsonb, so that spaces and the order of members do not matter. Arguments of type json
+-- can be what jsonb cannot be, such as 1e999999.
 create or replace function pgmq_gateway.request_fingerprint(statement text, arguments text, parameters text[])
 returns bytea
-language sql
+language plpgsql
 stable
+set search_path = pg_catalog, pg_temp
 as $fingerprint$
-    select pg_catalog.sha256(pg_catalog.convert_to(
-        pg_catalog.jsonb_build_array(statement, arguments::pg_catalog.jsonb, parameters)::pg_catalog.text, 'UTF8'));
+declare
+    normalized jsonb;
+begin
+    begin
+        normalized := arguments;
+    exception when data_exception or program_limit_exceeded then
+        normalized := to_jsonb(arguments);
+    end;
+    return sha256(convert_to(jsonb_build_array(statement, normalized, parameters)::text, 'UTF8'));
+end;
 $fingerprint$;
 revoke all on function pgmq_gateway.request_fingerprint from public;
 grant execute on function pgmq_gateway.request_fingerprint to authenticator;
