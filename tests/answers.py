@@ -21,3 +21,12 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str]:
     """Status, code and message of an error response."""
     body = error(answer)
     return answer.status_code, body["code"], body["message"]
+
+
+def key_in_use(answer: httpx.Response) -> bool:
+    """True if another call with the same Idempotency-Key is running. No other 409 is expected."""
+    if answer.status_code != 409:
+        return False
+    assert refusal(answer) == (409, "PGMQ001", "A request with this Idempotency-Key is still running")
+    assert answer.headers["Retry-After"] == "1"
+    return True

@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from tests.server import TIMEOUT_SECONDS
+
+Result = TypeVar("Result")
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -13,6 +16,18 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def repeated(call: Callable[[], Result], again: Callable[[Result], bool]) -> Result:
+    """The first result of a call for which `again` is false."""
+    results = []
+
+    def last() -> bool:
+        results.append(call())
+        return not again(results[-1])
+
+    until(last)
+    return results[-1]
 
 
 async def until_async(condition: Callable[[], object | Awaitable[object]]) -> None:
