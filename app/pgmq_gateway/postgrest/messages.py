@@ -6,25 +6,24 @@ import msgspec
 
 from pgmq_gateway.errors import InvalidBody, InvalidQuery
 from pgmq_gateway.postgrest.arguments import Arguments
+from pgmq_gateway.postgrest.routes import Route
 
 # Functions that send many, by the only member of a body, with the arguments that they share with `send`.
 BATCHES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "messages": ("send_batch", ("queue_name", "sleep_seconds")),
     "entries": ("send_entries", ("queue_name",)),
 }
-# The defaults of arguments, which a batch leaves out.
-UNSET = {"sleep_seconds": "0"}
 
 _json = msgspec.json.Decoder(msgspec.Raw)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_messages(body: bytes, given: Mapping[str, str], batches: Collection[str]) -> tuple[str, Arguments]:
+def read_messages(body: bytes, given: Mapping[str, str], route: Route) -> tuple[str, Arguments]:
     """The function that sends a body, and its arguments.
 
-    given    the arguments in the head, as JSON
-    batches  names in BATCHES; a body with any other member is one message
+    given  the arguments in the head, as JSON
+    route  its batches are names in BATCHES; a body with any other member is one message
 
     json_to_record makes SQL NULL of null, and a matrix of an array of arrays, of which pgmq sends each element. Such
     messages are passed as text instead.
@@ -34,13 +33,13 @@ def read_messages(body: bytes, given: Mapping[str, str], batches: Collection[str
         _json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidBody("Empty or invalid json") from None
-    member, batch = _batch(body, batches)
+    member, batch = _batch(body, route.batches)
     if batch is None:
         if message == "null":
             return "send", as_text({**_texts(given), "message": message})
         return "send", as_json({**given, "message": message})
     function, allowed = BATCHES[member]
-    shared = _shared(given, allowed, member)
+    shared = _shared(given, allowed, member, route)
     if member == "messages" and _has_array_or_null(batch):
         texts = (bytes(one).decode() for one in _array.decode(batch))
         return function, as_text({**_texts(shared), "messages": _array_literal(texts)})
@@ -84,10 +83,10 @@ def _batch(body: bytes, batches: Collection[str]) -> tuple[str, bytes | None]:
     return member, batch
 
 
-def _shared(given: Mapping[str, str], allowed: tuple[str, ...], member: str) -> dict[str, str]:
+def _shared(given: Mapping[str, str], allowed: tuple[str, ...], member: str, route: Route) -> dict[str, str]:
     """The arguments that apply to a batch. Raises InvalidQuery for those of one message."""
     for name, value in given.items():
-        if name not in allowed and UNSET.get(name) != value:
+        if name not in allowed and value != route.parameters[name].default:
             raise InvalidQuery(
                 f"The parameter {name} is one of a single message",
                 f"The body is a batch of {member}.",

@@ -75,7 +75,7 @@ class Resources:
         address = self._address(request.head)
         route, given = address.route, address.given
         if route.batches:
-            function, arguments = read_messages(await request.body(), given, route.batches)
+            function, arguments = read_messages(await request.body(), given, route)
             return Resource(address, function, arguments)
         if route.method != "GET":
             given = {**given, **_members(await request.body(), route)}
