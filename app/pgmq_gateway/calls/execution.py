@@ -473,21 +473,7 @@ class Database:
         if call.key is not None and not self._rolls_back(call):
             return await self._run_keyed(connection, caller, call, call.key, judgement)
         row = await connection.fetchrow(
-            CALL,
-            caller.role,
-            caller.claims,
-            call.request.texts,
-            self._search_paths[call.function.schema],
-            self._settings(call),
-            call.read_only,
-            self._prepare,
-            call.statement.sql,
-            call.body,
-            call.statement.texts,
-            call.singular,
-            call.preferences.max_affected,
-            call.offset or None,
-            *(judgement.compared if judgement else UNCOMPARED),
+            CALL, *self._context(caller, call), call.read_only, *self._work(call, judgement)
         )
         assert row is not None
         return Answer(*row.values())
@@ -510,11 +496,22 @@ class Database:
             f"{math.ceil(1000 * wait)}ms",
             self._keep_keys,
             key.unstored,
-            caller.role,
-            caller.claims,
-            call.request.texts,
-            self._search_paths[call.function.schema],
-            self._settings(call),
+            *self._context(caller, call),
+            *self._work(call, judgement),
+        )
+        assert row is not None
+        answer = Answer(*row.values())
+        self.replays += answer.replayed
+        return answer
+
+    def _context(self, caller: Caller, call: Call) -> tuple[object, ...]:
+        """The first arguments of pgmq_gateway.call."""
+        schemas = self._search_paths[call.function.schema]
+        return caller.role, caller.claims, call.request.texts, schemas, self._settings(call)
+
+    def _work(self, call: Call, judgement: Judgement | None) -> tuple[object, ...]:
+        """The last arguments of pgmq_gateway.call."""
+        return (
             self._prepare,
             call.statement.sql,
             call.body,
@@ -524,10 +521,6 @@ class Database:
             call.offset or None,
             *(judgement.compared if judgement else UNCOMPARED),
         )
-        assert row is not None
-        answer = Answer(*row.values())
-        self.replays += answer.replayed
-        return answer
 
     async def _supervised(self, connection: GatewayConnection, call: Call, work: Coroutine[Any, Any, T]) -> T:
         """The result of the call's statement, committed within its time limits.
