@@ -15,8 +15,8 @@ begin
 end;
 $delete$;
 comment on function pgmq_api.delete(text, bigint) is
-    'Deletes a message permanently, whoever reads it; false if there is none with this id. To delete it only if nobody '
-    'else has read it, use ack.';
+    'Deletes a message permanently, in flight or not; false if there is none with this id. To delete it only if it '
+    'was not read again, use ack.';
 revoke all on function pgmq_api.delete(text, bigint) from public;
 grant execute on function pgmq_api.delete(text, bigint) to anon, authenticated, service_role;
 
@@ -35,7 +35,7 @@ begin
 end;
 $archive$;
 comment on function pgmq_api.archive(text, bigint) is
-    'Moves a message to the archive of its queue, whoever reads it; false if there is none with this id.';
+    'Moves a message to the archive of its queue, in flight or not; false if there is none with this id.';
 revoke all on function pgmq_api.archive(text, bigint) from public;
 grant execute on function pgmq_api.archive(text, bigint) to anon, authenticated, service_role;
 
@@ -47,7 +47,7 @@ as $delete$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, false);
 $delete$;
 comment on function pgmq_api.delete_batch(text, bigint[]) is
-    'Deletes up to 10000 messages permanently, whoever reads them, and returns the ids of those that were there.';
+    'Deletes up to 10000 messages permanently, in flight or not, and returns the ids of those that were there.';
 revoke all on function pgmq_api.delete_batch(text, bigint[]) from public;
 grant execute on function pgmq_api.delete_batch(text, bigint[]) to anon, authenticated, service_role;
 
@@ -59,7 +59,7 @@ as $archive$
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, true);
 $archive$;
 comment on function pgmq_api.archive_batch(text, bigint[]) is
-    'Moves up to 10000 messages to the archive of their queue, whoever reads them, and returns the ids of those that '
+    'Moves up to 10000 messages to the archive of their queue, in flight or not, and returns the ids of those that '
     'were there.';
 revoke all on function pgmq_api.archive_batch(text, bigint[]) from public;
 grant execute on function pgmq_api.archive_batch(text, bigint[]) to anon, authenticated, service_role;

@@ -271,7 +271,7 @@ $bury$;
 revoke all on function pgmq_settings.bury_each from public;
 grant execute on function pgmq_settings.bury_each to pgmq_definer;
 
--- The ids of dead messages that are parked behind some of a queue with group_limit. Buried with these, they delay nobody.
+-- The ids of dead messages that are parked behind some of a queue with group_limit. Buried with these, they delay no others.
 create or replace function pgmq_settings.dead_behind(queue_table text, ids bigint[], settings pgmq_settings.queues)
 returns bigint[]
 language plpgsql

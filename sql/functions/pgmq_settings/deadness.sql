@@ -1,4 +1,5 @@
--- When a message is dead: its row alone decides, so that any caller can have it buried without harm.
+-- When a message is dead: its row alone decides, so that any caller can have it buried. A message that has expired is dead
+-- while it is in flight, too: its consumer then finds it gone.
 
 -- A condition on a row that is dead: it was received too often or rejected, it has expired, or it is too old. The
 -- parameters are the same in all statements:

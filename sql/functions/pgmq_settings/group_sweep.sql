@@ -1,7 +1,7 @@
 -- The sweep of groups: promotes parked messages of groups that have fewer than they can. Such groups remain where the
 -- deletion of a parked message was rolled back while the one before it was deleted.
 --
--- Why SECURITY DEFINER, of pgmq_definer: as the triggers, it needs all messages, whoever calls it. It does no more than
+-- Why SECURITY DEFINER, of pgmq_definer: as the triggers, it needs all messages, not those of its caller. It does no more than
 -- they do.
 
 -- Walks over the groups of a queue in the order of their names, each by a step in the index, not all of their messages.

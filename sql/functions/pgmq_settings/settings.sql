@@ -1,4 +1,5 @@
--- The settings of the queues on which the current role has any privilege, so that no role learns the names of others.
+-- The settings of the queues on which the current role has any privilege, so that no role learns which others exist,
+-- except the dead-letter queues of these.
 --
 -- A view, not policies: the plan of a statement on a table with policies is made again whenever a connection switches
 -- its role, which costs more than the lookup. The columns are those of the table in their order.

@@ -1,4 +1,4 @@
--- What nobody does in a queue that no client reads with pgmq_api: burying dead messages, and removing old ones from the
+-- What remains to do in a queue that no client reads with pgmq_api: burying dead messages, and removing old ones from the
 -- archive.
 --
 -- Why SECURITY DEFINER, of pgmq_definer: as in burial.sql. Called by pgmq_gateway.maintain only.
