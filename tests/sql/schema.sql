@@ -667,11 +667,13 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_dead_letters(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_definer_access(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_definer_role() where lint.queue_name is null
     ) as f
     order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop, dead messages that cannot be moved or that nobody can read.';
+COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop, dead messages that cannot be moved or that no role can read.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1378,7 +1380,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue, whoever reads it; false if there is none with this id.';
+COMMENT ON FUNCTION pgmq_api.archive(queue_name text, message_id bigint) IS 'Moves a message to the archive of its queue, in flight or not; false if there is none with this id.';
 
 CREATE FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -1387,7 +1389,7 @@ CREATE FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) RE
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, true);
 $$;
 
-COMMENT ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) IS 'Moves up to 10000 messages to the archive of their queue, whoever reads them, and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_api.archive_batch(queue_name text, message_ids bigint[]) IS 'Moves up to 10000 messages to the archive of their queue, in flight or not, and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_api.delete(queue_name text, message_id bigint) RETURNS boolean
     LANGUAGE plpgsql
@@ -1403,7 +1405,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) IS 'Deletes a message permanently, whoever reads it; false if there is none with this id. To delete it only if nobody else has read it, use ack.';
+COMMENT ON FUNCTION pgmq_api.delete(queue_name text, message_id bigint) IS 'Deletes a message permanently, in flight or not; false if there is none with this id. To delete it only if it was not read again, use ack.';
 
 CREATE FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) RETURNS SETOF bigint
     LANGUAGE sql
@@ -1412,7 +1414,7 @@ CREATE FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) RET
     select * from pgmq_settings.remove_batch(pgmq.format_table_name(queue_name, 'q'), message_ids, false);
 $$;
 
-COMMENT ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) IS 'Deletes up to 10000 messages permanently, whoever reads them, and returns the ids of those that were there.';
+COMMENT ON FUNCTION pgmq_api.delete_batch(queue_name text, message_ids bigint[]) IS 'Deletes up to 10000 messages permanently, in flight or not, and returns the ids of those that were there.';
 
 CREATE FUNCTION pgmq_api.extend(queue_name text, receipt text, sleep_seconds integer DEFAULT NULL::integer) RETURNS text
     LANGUAGE plpgsql
@@ -4462,6 +4464,32 @@ CREATE FUNCTION pgmq_gateway.lint_definer_access(only_queue text) RETURNS SETOF 
     from pg_roles as r
     where only_queue is null and r.rolname = 'pgmq_definer' and not pg_has_role(r.oid, 'usage')
       and exists (select from pg_proc as p where p.proowner = r.oid);
+$$;
+
+CREATE FUNCTION pgmq_gateway.lint_definer_role() RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select
+        null::text, 'definer_role', 'error',
+        format('pgmq_definer has %s, which code that runs as it can use.', string_agg(a.name, ', ' order by a.name)),
+        format('As a superuser run: alter role pgmq_definer %s.', string_agg('no' || lower(a.name), ' ' order by a.name))
+    from pg_roles as r
+    cross join lateral (values
+        ('LOGIN', r.rolcanlogin), ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole),
+        ('CREATEDB', r.rolcreatedb), ('REPLICATION', r.rolreplication)
+    ) as a (name, has)
+    where r.rolname = 'pgmq_definer' and a.has
+    having count(*) > 0
+    union all
+    select
+        null, 'definer_role', 'error',
+        format('%I, which requests can run as, is a member of pgmq_definer: it can access the messages of all queues.',
+            q.role),
+        format('Revoke that: revoke pgmq_definer from %I, or from the role of which it is a member.', q.role)
+    from pgmq_gateway.request_roles() as q
+    join pg_roles as r on r.oid = q.oid and not r.rolsuper
+    where pg_has_role(q.oid, to_regrole('pgmq_definer')::oid, 'member');
 $$;
 
 CREATE FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) RETURNS SETOF pgmq_admin.finding
@@ -10105,6 +10133,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.limited_roles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_dead_letters(only_queue text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_definer_access(only_queue text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_definer_role() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_excess_privileges(only_queue text) FROM PUBLIC;
 

@@ -19,7 +19,7 @@ BURIED = """select pgmq_admin.create_queue('dead'),
     pgmq_admin.set_queue_settings('q', '{"max_receives": 1, "dead_letter_queue": "dead"}')"""
 BURY = """insert into pgmq.q_q (vt, read_ct, message) values (now(), 1, '1');
     select pgmq_gateway.maintain_queue('q_q', 'infinity')"""
-LEVELS = {"service_policy": "error", "notify_right": "error", "foreign_trigger": "error", "caller_owns": "error"}
+LEVELS = dict.fromkeys(("service_policy", "notify_right", "foreign_trigger", "caller_owns", "definer_role"), "error")
 # Other findings are only information.
 MISTAKES = "from pgmq_admin.lint() where level <> 'info'"
 BROKEN = {
@@ -44,6 +44,7 @@ BROKEN = {
     "failed_burials": [BURIED, "alter table pgmq.q_dead add check (message <> '1')", BURY],
     "unread_dead_letters": [BURIED, "revoke select on pgmq.q_dead from service_role"],
     "definer_access": ["revoke delete on pgmq.a_q from pgmq_definer"],
+    "definer_role": ["alter role pgmq_definer login createdb"],
 }  # fmt: skip
 IN_ORDER = {
     "service_policy": [NO_BYPASS, "select pgmq_admin.set_rls('q', true), pgmq_admin.create_queue('other')"],
@@ -72,6 +73,7 @@ IN_ORDER = {
                        BURY, "update pgmq_settings.burials set failed_at = now() - interval '3 hours'"],
     "unread_dead_letters": [BURIED, "revoke delete on pgmq.q_dead from service_role"],
     "definer_access": ["alter role pgmq_definer nobypassrls", "select pgmq_gateway.grant_definer_access('q')"],
+    "definer_role": ["create role other_installer", "grant pgmq_definer to other_installer"],
 }  # fmt: skip
 
 
@@ -131,6 +133,12 @@ def test_a_half_right_names_its_other_half(lint: Sql, statements: list[str], mes
     for statement in statements:
         lint(statement)
     assert lint("select rule, message from pgmq_admin.lint('q')") == [("half_right", message)]
+
+
+def test_a_role_of_requests_is_no_member_of_pgmq_definer(lint: Sql) -> None:
+    lint("create role movers; grant pgmq_definer to movers; grant movers to anon")
+    found = lint("select level, split_part(message, ',', 1) from pgmq_admin.lint() where rule = 'definer_role'")
+    assert found == [("error", "anon"), ("error", "movers")]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ as $lint$
         select * from pgmq_gateway.lint_dead_letters(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_definer_access(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_definer_role() where lint.queue_name is null
     ) as f
     order by array_position(array['error', 'warning', 'info'], f.level), f.queue_name, f.rule, f.message;
 $lint$;
@@ -58,6 +60,6 @@ comment on function pgmq_admin.lint is
     'that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, '
     'queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a '
     'time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop, '
-    'dead messages that cannot be moved or that nobody can read.';
+    'dead messages that cannot be moved or that no role can read.';
 revoke all on function pgmq_admin.lint from public;
 grant execute on function pgmq_admin.lint to service_role;

@@ -1,6 +1,6 @@
 -- The rules of pgmq_admin.lint() about dead messages, and about the role that moves them.
 
--- Dead messages that cannot be moved, or that nobody finds where they go.
+-- Dead messages that cannot be moved, or that no role can read where they go.
 create or replace function pgmq_gateway.lint_dead_letters(only_queue text)
 returns setof pgmq_admin.finding
 language sql
@@ -84,3 +84,34 @@ as $lint$
       and exists (select from pg_proc as p where p.proowner = r.oid);
 $lint$;
 revoke all on function pgmq_gateway.lint_definer_access from public;
+
+-- Whether pgmq_definer can do more than move messages, or another role as it. The installer takes a role of this name as
+-- it is.
+create or replace function pgmq_gateway.lint_definer_role()
+returns setof pgmq_admin.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $lint$
+    select
+        null::text, 'definer_role', 'error',
+        format('pgmq_definer has %s, which code that runs as it can use.', string_agg(a.name, ', ' order by a.name)),
+        format('As a superuser run: alter role pgmq_definer %s.', string_agg('no' || lower(a.name), ' ' order by a.name))
+    from pg_roles as r
+    cross join lateral (values
+        ('LOGIN', r.rolcanlogin), ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole),
+        ('CREATEDB', r.rolcreatedb), ('REPLICATION', r.rolreplication)
+    ) as a (name, has)
+    where r.rolname = 'pgmq_definer' and a.has
+    having count(*) > 0
+    union all
+    select
+        null, 'definer_role', 'error',
+        format('%I, which requests can run as, is a member of pgmq_definer: it can access the messages of all queues.',
+            q.role),
+        format('Revoke that: revoke pgmq_definer from %I, or from the role of which it is a member.', q.role)
+    from pgmq_gateway.request_roles() as q
+    join pg_roles as r on r.oid = q.oid and not r.rolsuper
+    where pg_has_role(q.oid, to_regrole('pgmq_definer')::oid, 'member');
+$lint$;
+revoke all on function pgmq_gateway.lint_definer_role from public;
