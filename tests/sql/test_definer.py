@@ -1,5 +1,7 @@
 """The roles of pgmq_api's functions: SECURITY DEFINER functions belong to pgmq_definer, and no function to callers."""
 
+from pathlib import Path
+
 import pytest
 from psycopg import errors
 
@@ -7,6 +9,7 @@ from tests.databases import Sql
 from tests.sql.conftest import as_role
 from tests.sql.leases import expire, prepare, read, send
 
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
 OURS = "('pgmq_public', 'pgmq_api', 'pgmq_admin', 'pgmq_settings', 'pgmq_gateway')"
 CALLERS = ("anon", "authenticated", "service_role", "authenticator")
 
@@ -27,6 +30,17 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
         "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
         "pgmq_settings.trim_archive(text,bigint,timestamp with time zone)",
     }
+    page = SECURITY.read_text()
+    for name in definers:
+        assert f"`{name.removeprefix('pgmq_settings.').partition('(')[0]}`" in page, name
+    assert {name for (name,) in db("""
+        select p.oid::regprocedure::text from pg_proc as p
+        where p.proowner = 'pgmq_definer'::regrole and has_function_privilege('service_role', p.oid, 'execute')
+    """)} == {
+        "pgmq_settings.bury(text,bigint[])",
+        "pgmq_settings.claim_ids(text,bytea,text[],integer)",
+        "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
+    }  # fmt: skip
     for name, definer, owner, settings in rows:
         assert owner == ("pgmq_definer" if definer else "postgres"), name
         assert "search_path=pg_catalog, pg_temp" in settings, name
