@@ -108,6 +108,24 @@ def test_long_queues_are_searched_in_parts(db: Sql) -> None:
     assert (count(db, "pgmq.q_jobs"), count(db, "pgmq.a_jobs")) == (0, 2203)
 
 
+def test_partitioned_queues_are_searched_in_all_partitions(db: Sql) -> None:
+    db("begin")
+    for table in ("q_parted", "a_parted"):
+        db(f"create table pgmq.{table} (like pgmq.{table[0]}_jobs including all) partition by range (msg_id)")
+        for first in (0, 10):
+            partition = f"pgmq.{table}_p{first} partition of pgmq.{table}"
+            db(f"create table {partition} for values from ({first}) to ({first + 10})")
+    db("insert into pgmq.meta (queue_name, is_partitioned, is_unlogged) values ('parted', true, false)")
+    configure(db, "parted", max_receives=1, archive_keep_seconds=600)
+    db("insert into pgmq.q_parted (msg_id, vt, message, read_ct) overriding system value"
+       " select i, now(), '1', i % 2 from generate_series(6, 13) as i")  # fmt: skip
+    db(f"insert into pgmq.a_parted (msg_id, vt, message, archived_at) values (1, now(), '1', {OLD})")
+    assert db("select pgmq_gateway.maintain_queue('q_parted', 'infinity')") == [(5,)]
+    assert db("select msg_id from pgmq.q_parted order by 1") == [(6,), (8,), (10,), (12,)]
+    assert db("select msg_id from pgmq.a_parted order by 1") == [(7,), (9,), (11,), (13,)]
+    db("rollback")
+
+
 def test_a_portion_ends_with_its_time_and_the_next_goes_on(db: Sql) -> None:
     for name in NAMES:
         configure(db, name, max_receives=1)
