@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pgmq_gateway.openapi.examples import ANSWERS, DONE, LEASED, NONE, POPPED_LEASED, READ, RECEIPT_EXAMPLES
+from pgmq_gateway.openapi.examples import (
+    ANSWERS,
+    DONE,
+    LEASED,
+    NONE,
+    POPPED_LEASED,
+    QUEUE_NAME,
+    READ,
+    RECEIPT_EXAMPLES,
+)
 from pgmq_gateway.openapi.schemas import TEXT, Schema, Schemas
 
 DELIVERED = "Delivery is at most once: if the response is lost, so are the messages."
@@ -235,6 +244,14 @@ SECONDS: Mapping[str, str] = {
     "send": "Delay in seconds before the message becomes visible.",
     "extend": "Seconds from now.",
 }
+# Without control characters, and of a length that is checked.
+_ID: Schema = {"minLength": 1, "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"}
+# Of texts.
+FORMS: Schemas = {
+    "group_id": _ID,
+    "deduplication_id": _ID,
+    "reason": {"maxLength": 1000, "pattern": r"^[^\x00]*$"},
+}
 
 
 # A digit less of each number than RECEIPT_GRAMMAR allows, and no time before 1970: a pattern cannot state a range.
@@ -256,7 +273,7 @@ def _entries(**members: Schema) -> Schema:
 _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 10000}
 _DELAY: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 31536000}
 _LEASE: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 604800}
-_REASON: Schema = {"type": ["string", "null"], "maxLength": 1000}
+_REASON: Schema = {"type": ["string", "null"], **FORMS["reason"]}
 MEMBERS: Schemas = {
     "acks": {"type": "array", "items": RECEIPT, "description": "Receipts of messages to delete."},
     "archives": {"type": "array", "items": RECEIPT, "description": "Receipts of messages to archive."},
@@ -267,7 +284,11 @@ MEMBERS: Schemas = {
     "rejects": {**_entries(reason=_REASON), "description": "Receipts of messages to reject."},
     "extensions": {**_entries(sleep_seconds=_LEASE), "description": "Receipts of leases to extend."},
     "strict": {"type": "boolean", "description": "Do nothing if any of the messages is stale or gone."},
-    "to_queue": {**TEXT, "description": "The queue to move to; without it, the one that each message came from."},
+    "to_queue": {
+        **QUEUE_NAME,
+        "description": "Another queue to move to; without it, the one that each message came from.",
+        "examples": ["other_queue"],
+    },
     "max_messages": {**_COUNT, "description": "Maximum number of messages."},
     "per_second": {
         "type": "number",

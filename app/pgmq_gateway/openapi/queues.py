@@ -8,6 +8,7 @@ from pgmq_gateway.openapi.examples import ARGUMENTS, QUEUE_NAME, SLEEP_SECONDS
 from pgmq_gateway.openapi.operations import (
     BODIES,
     ENTRIES,
+    FORMS,
     LEASE_TEXTS,
     MEMBERS,
     OPERATIONS,
@@ -190,7 +191,7 @@ def _schema(name: str, parameter: Parameter) -> Schema:
         case Type.IDS:
             return {**TEXT, "pattern": LISTED_IDS, "examples": [parameter.example]}
         case Type.TEXT:
-            return {**TEXT, "examples": [parameter.example]}
+            return {**TEXT, **FORMS.get(name, {}), "examples": [parameter.example]}
         case Type.TIME:
             return {**TEXT, "format": "date-time", "examples": [parameter.example]}
 
