@@ -140,14 +140,17 @@ alter table pgmq_settings.progress enable row level security;
 -- Dead messages of queues by reason, since each queue had its first. Written by pgmq_settings.bury only.
 --
 -- failed     burials that failed, with the time and the SQLSTATE of the last one
+-- slot       a queue has a row for each of its transactions at one moment: see burial_slot()
 create table if not exists pgmq_settings.burials (
-    queue_table text primary key,
+    queue_table text not null,
     max_receives bigint not null,
     rejected bigint not null,
     expired bigint not null,
     failed bigint not null,
     failed_at timestamptz,
-    failure text
+    failure text,
+    slot integer not null,
+    primary key (queue_table, slot)
 );
 grant select, insert, update on pgmq_settings.burials to pgmq_definer;
 

@@ -39,7 +39,10 @@ def sampled(gateway: RunningGateway) -> RunningGateway:
     gateway.sql("select pgmq.send_batch('b', array_fill('1'::jsonb, array[5]))")
     gateway.sql("select pgmq.read('b', 600, 2)")
     gateway.sql("select pgmq.send_batch('c', array_fill('1'::jsonb, array[3]), 600)")
-    gateway.sql("insert into pgmq_settings.burials values ('q_b', 2, 1, 0, 3)")
+    gateway.sql(
+        "insert into pgmq_settings.burials values"
+        " ('q_b', 2, 1, 0, 1, null, null, 0), ('q_b', 0, 0, 0, 2, null, null, 1)"
+    )
     gateway.sql("select pgmq_gateway.maintain(60000)")
     gateway.sql(SAMPLE)
     gateway.sql(LASTING)

@@ -4406,7 +4406,12 @@ CREATE FUNCTION pgmq_gateway.lint_dead_letters(only_queue text) RETURNS SETOF pg
         'They have the header x-pgmq-dead-failed. Look for a size limit, a constraint or a trigger there; they are moved '
             'within an hour after it no longer refuses them.'
     from queues as q
-    join pgmq_settings.burials as b on b.queue_table = (select c.relname from pg_class as c where c.oid = q.queue_table)
+    cross join lateral (
+        select b.failed_at, b.failure from pgmq_settings.burials as b
+        where b.queue_table = (select c.relname from pg_class as c where c.oid = q.queue_table)
+        order by b.failed_at desc nulls last
+        limit 1
+    ) as b
     where b.failed_at > clock_timestamp() - interval '2 hours'
     union all
     select
@@ -5767,7 +5772,13 @@ CREATE FUNCTION pgmq_gateway.queue_metrics(max_queues integer) RETURNS TABLE(que
             order by s.at desc
             limit 1
         ) as s
-        left join pgmq_settings.burials as b on b.queue_table = lower('q_' || q.queue_name)
+        cross join lateral (
+            select
+                sum(b.max_receives)::bigint as max_receives, sum(b.rejected)::bigint as rejected,
+                sum(b.expired)::bigint as expired, sum(b.failed)::bigint as failed
+            from pgmq_settings.burials as b
+            where b.queue_table = lower('q_' || q.queue_name)
+        ) as b
         where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
     )
     select
@@ -6857,6 +6868,20 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.burial_slot(queue_table text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    for slot in 0 .. 63 loop
+        if pg_try_advisory_xact_lock(hashtext('pgmq_settings.burials.' || queue_table), slot) then
+            return slot;
+        end if;
+    end loop;
+    return 0;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.burial_statement(queue_table text, target text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6898,13 +6923,13 @@ begin
         ), moved as (
             insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
         ), counted as (
-            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed)
+            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed, slot)
             select
                 %1$L, count(*) filter (where d.reason = 'max_receives'), count(*) filter (where d.reason = 'rejected'),
-                count(*) filter (where d.reason = 'expired'), 0
+                count(*) filter (where d.reason = 'expired'), 0, pgmq_settings.burial_slot(%1$L)
             from dead as d
             having count(*) > 0
-            on conflict (queue_table) do update
+            on conflict (queue_table, slot) do update
             set max_receives = b.max_receives + excluded.max_receives, rejected = b.rejected + excluded.rejected,
                 expired = b.expired + excluded.expired
         )
@@ -8460,8 +8485,10 @@ CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) 
             returning q.msg_id
         ), counted as (
             insert into pgmq_settings.burials as b
-            select %1$L, 0, 0, 0, count(*), $2, %2$L from postponed having count(*) > 0
-            on conflict (queue_table) do update
+            select %1$L, 0, 0, 0, count(*), $2, %2$L, pgmq_settings.burial_slot(%1$L)
+            from postponed
+            having count(*) > 0
+            on conflict (queue_table, slot) do update
             set failed = b.failed + excluded.failed, failed_at = excluded.failed_at, failure = excluded.failure
         )
         select count(*) from postponed
@@ -9562,7 +9589,8 @@ CREATE TABLE pgmq_settings.burials (
     expired bigint NOT NULL,
     failed bigint NOT NULL,
     failed_at timestamp with time zone,
-    failure text
+    failure text,
+    slot integer NOT NULL
 );
 
 CREATE TABLE pgmq_settings.deduplication_ids (
@@ -9617,7 +9645,7 @@ ALTER TABLE ONLY pgmq_gateway.shipped
     ADD CONSTRAINT shipped_pkey PRIMARY KEY (kind, schema, name, arguments);
 
 ALTER TABLE ONLY pgmq_settings.burials
-    ADD CONSTRAINT burials_pkey PRIMARY KEY (queue_table);
+    ADD CONSTRAINT burials_pkey PRIMARY KEY (queue_table, slot);
 
 ALTER TABLE ONLY pgmq_settings.deduplication_ids
     ADD CONSTRAINT deduplication_ids_pkey PRIMARY KEY (queue_table, caller, deduplication_id);
@@ -10382,6 +10410,9 @@ REVOKE ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read
 GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.burial_slot(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.burial_slot(queue_table text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.burial_statement(queue_table text, target text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.burial_statement(queue_table text, target text) TO pgmq_definer;

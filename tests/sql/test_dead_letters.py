@@ -364,6 +364,7 @@ def test_rejects_at_once_leave_no_message_in_the_queue(db: Sql, installed: str) 
     with psycopg.connect(installed) as other:
         assert runner(other)("select pgmq_api.reject('jobs', %s)", receipts[0]) == [("rejected",)]
         assert db("select pgmq_api.reject('jobs', %s)", receipts[1]) == [("rejected",)]
+    assert db("select sum(rejected) from pgmq_settings.burials") == [(2,)]
     assert db("select count(*) from pgmq.q_jobs") == [(0,)]
     assert db("select message::int from pgmq.q_dead order by 1") == [(1,), (2,)]
 

@@ -285,7 +285,10 @@ def test_112_keys_and_ids_that_have_expired_are_removed(db: Sql) -> None:
 def test_settings_of_dropped_queues_are_removed_where_no_foreign_key_does(db: Sql) -> None:
     configure(db, "jobs", dead_letter_queue="dead")
     configure(db, "dead", max_receives=1)
-    db("insert into pgmq_settings.burials values ('q_dead', 1, 1, 1, 0), ('q_jobs', 1, 1, 1, 0)")
+    db(
+        "insert into pgmq_settings.burials values"
+        " ('q_dead', 1, 1, 1, 0, null, null, 0), ('q_jobs', 1, 1, 1, 0, null, null, 0)"
+    )
     keys = ("queues_queue_name_fkey", "queues_dead_letter_queue_fkey")
     db("begin")
     for key in keys:

@@ -20,7 +20,12 @@ as $lint$
         'They have the header x-pgmq-dead-failed. Look for a size limit, a constraint or a trigger there; they are moved '
             'within an hour after it no longer refuses them.'
     from queues as q
-    join pgmq_settings.burials as b on b.queue_table = (select c.relname from pg_class as c where c.oid = q.queue_table)
+    cross join lateral (
+        select b.failed_at, b.failure from pgmq_settings.burials as b
+        where b.queue_table = (select c.relname from pg_class as c where c.oid = q.queue_table)
+        order by b.failed_at desc nulls last
+        limit 1
+    ) as b
     where b.failed_at > clock_timestamp() - interval '2 hours'
     union all
     select

@@ -42,7 +42,13 @@ as $metrics$
             order by s.at desc
             limit 1
         ) as s
-        left join pgmq_settings.burials as b on b.queue_table = lower('q_' || q.queue_name)
+        cross join lateral (
+            select
+                sum(b.max_receives)::bigint as max_receives, sum(b.rejected)::bigint as rejected,
+                sum(b.expired)::bigint as expired, sum(b.failed)::bigint as failed
+            from pgmq_settings.burials as b
+            where b.queue_table = lower('q_' || q.queue_name)
+        ) as b
         where clock_timestamp() - s.at <= make_interval(secs => 2.5 * s.spacing + 5)
     )
     select

@@ -51,6 +51,25 @@ $check$;
 revoke all on function pgmq_settings.check_sees_all from public;
 grant execute on function pgmq_settings.check_sees_all to pgmq_definer;
 
+-- Which row of pgmq_settings.burials a transaction counts in: the first that no other one has locked. With a single row,
+-- transactions that bury messages of one queue would wait for each other.
+create or replace function pgmq_settings.burial_slot(queue_table text)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $slot$
+begin
+    for slot in 0 .. 63 loop
+        if pg_try_advisory_xact_lock(hashtext('pgmq_settings.burials.' || queue_table), slot) then
+            return slot;
+        end if;
+    end loop;
+    return 0;
+end;
+$slot$;
+revoke all on function pgmq_settings.burial_slot from public;
+grant execute on function pgmq_settings.burial_slot to pgmq_definer;
+
 -- The headers of a dead letter. A group that a queue with group_limit would refuse is no group of it. A function, because
 -- planning these expressions anew for each burial takes as long as ten calls.
 create or replace function pgmq_settings.dead_headers(
@@ -136,13 +155,13 @@ begin
         ), moved as (
             insert into pgmq.%3$I (%4$s) select %4$s from kept order by msg_id
         ), counted as (
-            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed)
+            insert into pgmq_settings.burials as b (queue_table, max_receives, rejected, expired, failed, slot)
             select
                 %1$L, count(*) filter (where d.reason = 'max_receives'), count(*) filter (where d.reason = 'rejected'),
-                count(*) filter (where d.reason = 'expired'), 0
+                count(*) filter (where d.reason = 'expired'), 0, pgmq_settings.burial_slot(%1$L)
             from dead as d
             having count(*) > 0
-            on conflict (queue_table) do update
+            on conflict (queue_table, slot) do update
             set max_receives = b.max_receives + excluded.max_receives, rejected = b.rejected + excluded.rejected,
                 expired = b.expired + excluded.expired
         )
@@ -172,8 +191,10 @@ as $statement$
             returning q.msg_id
         ), counted as (
             insert into pgmq_settings.burials as b
-            select %1$L, 0, 0, 0, count(*), $2, %2$L from postponed having count(*) > 0
-            on conflict (queue_table) do update
+            select %1$L, 0, 0, 0, count(*), $2, %2$L, pgmq_settings.burial_slot(%1$L)
+            from postponed
+            having count(*) > 0
+            on conflict (queue_table, slot) do update
             set failed = b.failed + excluded.failed, failed_at = excluded.failed_at, failure = excluded.failure
         )
         select count(*) from postponed
