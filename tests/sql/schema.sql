@@ -535,7 +535,7 @@ begin
     perform pgmq_gateway.check_operations(operations);
     perform pgmq_gateway.check_role(role);
     execute format('grant usage on schema pgmq, pgmq_public, pgmq_api, pgmq_settings to %I', role);
-    for privileges in select m.privileges from pgmq_gateway.missing_helpers(to_regrole(quote_ident(role))) as m loop
+    for privileges in select m.privileges from pgmq_gateway.missing_helpers(to_regrole(quote_ident(role))::oid) as m loop
         execute format('grant %s to %I', privileges, role);
     end loop;
     for wanted in
