@@ -67,7 +67,7 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, 
         **{f"pgrst_jwt_cache_{name}_total": "counter" for name in ("requests", "hits", "evictions")},
         **{
             f"pgmq_gateway_{name}_total": "counter"
-            for name in ("answers", "errors", "log_lines_dropped", "unshared", "watch_lost")
+            for name in ("answers", "errors", "log_lines_dropped", "replays", "unshared", "watch_lost")
         },
         **{f"pgmq_gateway_connections_{name}_total": "counter" for name in ("opened", "lost", "failed")},
         **{f"pgmq_gateway_{name}": "histogram" for name in ("answer_seconds", "transaction_calls")},
