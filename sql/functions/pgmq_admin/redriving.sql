@@ -21,7 +21,8 @@ begin
                 select %s as queue_table from (select q.headers from pgmq.%I as q order by q.msg_id limit 10000) as q
             ), counted as (
                 select l.queue_table, count(*) as messages from letters as l
-                where l.queue_table is not null group by l.queue_table
+                -- Senders can write any name: a longer one is that of no table.
+                where length(l.queue_table) <= 63 group by l.queue_table
             ), origins as (
                 select c.queue_table from counted as c
                 union
@@ -34,7 +35,7 @@ begin
             left join counted as c on c.queue_table = o.queue_table
             left join pgmq.meta as m on lower('q_' || m.queue_name) = o.queue_table
             where $2 is null or o.queue_table = $2
-            order by 3 desc, 1
+            order by m.queue_name is null, 3 desc, 1
             limit 100
             $query$,
             pgmq_settings.origin_expression(), pgmq_gateway.message_table(holder, 'q'))
