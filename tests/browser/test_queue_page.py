@@ -290,8 +290,12 @@ def letters(sql: Sql, queue: str) -> Iterator[str]:
     sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
     sql("select pgmq.send(%s, jsonb_build_object('n', n)) from generate_series(1, 5) as n", queue)
     sql("select pgmq_api.reject(%s, receipt, 'No such account.') from pgmq_api.read(%s, 60, 5)", queue, queue)
-    other = {"x-pgmq-dead": {"queue": "elsewhere", "msg_id": 7, "reason": "max_receives", "at": "2026-01-01T00:00:00Z"}}
-    sql("select pgmq.send(%s, '\"late\"', %s::jsonb)", name, json.dumps(other))
+    # Written by a sender: a time without a zone, and a number of more digits than Python reads.
+    other = {
+        "x-pgmq-dead": {"queue": "elsewhere", "msg_id": 7, "reason": "max_receives", "at": "2026-01-01", "note": 1}
+    }
+    headers = json.dumps(other).replace('"note": 1', '"note": 1' + "0" * 5000)
+    sql("select pgmq.send(%s, '\"late\"', %s::jsonb)", name, headers)
     yield name
     sql("select pgmq_admin.drop_queue(%s)", name)
 

@@ -59,6 +59,14 @@ def test_forged_headers_are_shown_as_far_as_they_are_text(forged: object) -> Non
     assert death(forged) is None or isinstance(forged, dict)
 
 
+def test_a_number_of_any_length_is_text() -> None:
+    shown = parsed(f'{{"x-pgmq-rejected": 1{"0" * 5000}, "x-pgmq-dead": {json.dumps(DEAD)}}}')
+    assert list(facts(shown)) == [Fact("Rejection note", "1" + "0" * 999)]
+    dead = death(shown["x-pgmq-dead"])
+    assert dead is not None
+    assert dead.msg_id == "42"
+
+
 @pytest.mark.parametrize("headers", [None, "", "[1]", '"x"', "{", "[" * 100_000])
 def test_headers_that_are_no_object_have_no_facts(headers: str | None) -> None:
     assert list(facts(parsed(headers))) == []

@@ -29,10 +29,10 @@ def age(seconds: float | None) -> str:
 
 
 def seconds_between(time: str, now: datetime) -> float | None:
-    """Seconds from a time in JSON of Postgres; None for infinity and other times that datetime does not have."""
+    """Seconds from a time in JSON of Postgres; None for infinity, no zone, and years that datetime lacks."""
     try:
         return (now - datetime.fromisoformat(time)).total_seconds()
-    except ValueError:
+    except (ValueError, TypeError):
         return None
 
 

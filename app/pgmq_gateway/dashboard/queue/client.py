@@ -13,8 +13,11 @@ ROWS_PER_PAGE = 50
 MAX_PAGE = 1000
 # A preview in place of the payload, which may be megabytes.
 LIST_COLUMNS = "msg_id,read_ct,enqueued_at,last_read_at,vt,archived_at,state,bytes,preview"
+# Members of the header x-pgmq-dead, each as text: it can be a number with more digits than Python reads from JSON.
+DEAD = "dead_"
+DEAD_MEMBERS = ("queue", "msg_id", "read_ct", "reason", "note", "at")
+LETTER_COLUMNS = ",".join([LIST_COLUMNS, *(f"{DEAD}{name}:headers->x-pgmq-dead->>{name}" for name in DEAD_MEMBERS)])
 # Payload and headers as text: numbers keep all their digits.
-LETTER_COLUMNS = f"{LIST_COLUMNS},dead:headers->x-pgmq-dead"
 MESSAGE_COLUMNS = f"{LIST_COLUMNS},message::text,headers::text"
 
 # The argument `filter` of list_messages, count_messages and apply.

@@ -57,7 +57,8 @@ def death(header: object) -> Death | None:
 def parsed(headers: str | None) -> Headers:
     """The headers as an object; empty when they are none."""
     try:
-        value = json.loads(headers or "{}")
+        # Integers as text: Python refuses those of more than 4,300 digits.
+        value = json.loads(headers or "{}", parse_int=str)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -7,7 +7,7 @@ from nicegui.element import Element
 
 from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts import quantities
-from pgmq_gateway.dashboard.queue.client import Place
+from pgmq_gateway.dashboard.queue.client import DEAD, DEAD_MEMBERS, Place
 from pgmq_gateway.dashboard.queue.headers import REJECTED, death
 from pgmq_gateway.dashboard.queue.views import Column, View
 
@@ -82,13 +82,16 @@ def _row(row: Row, now: datetime) -> Row:
         "vt": _visible(row, now),
         "archived_at": quantities.age_of(row["archived_at"], now, " ago") if row["archived_at"] else "-",
     }
-    return {**row, **_letter(row, shown, now)}
+    header = {member: row.get(f"{DEAD}{member}") for member in DEAD_MEMBERS}
+    # The browser gets only the texts: senders can write a header of megabytes.
+    others = {name: value for name, value in row.items() if not name.startswith(DEAD)}
+    return {**others, **_letter(header, shown, now)}
 
 
-def _letter(row: Row, words: Row, now: datetime) -> Row:
+def _letter(header: Row, words: Row, now: datetime) -> Row:
     """The texts of a row, with those of a dead letter."""
-    dead = death(row.get("dead"))
-    if dead is None:
+    dead = death(header)
+    if dead is None or not any(header.values()):
         return {"words": words}
     origin = f"{dead.queue} {dead.msg_id}".strip()
     letter = {"reason": dead.reason, "origin": origin, "receives": dead.receives or "-", "note": dead.note}
