@@ -33,7 +33,7 @@ CALLS: dict[str, tuple[dict[str, Any], Any]] = {
     "requeue": ({"msg_ids": [4]}, [{"msg_id": 4, "new_msg_id": 5}]),
     "redrive": (
         {"to_queue": "elsewhere", "per_second": 2, "start_at": "2100-01-01T00:00:00Z"},
-        [{"moved": 2, "skipped": 0, "last_visible_at": "2100-01-01T00:00:00.5+00:00"}],
+        [{"moved": 2, "skipped": 0, "last_visible_at": "2100-01-01T00:00:00.5+00:00", "refused": []}],
     ),
     "replay": ({"start_at": "2100-01-01T00:00:00Z"}, [{"sent": 1, "last_visible_at": "2100-01-01T00:00:00+00:00"}]),
     "dead_letters": ({}, []),

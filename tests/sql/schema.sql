@@ -1010,7 +1010,7 @@ $_$;
 
 COMMENT ON FUNCTION pgmq_admin.queue_status(queue_name text, OUT messages bigint, OUT visible bigint, OUT delayed bigint, OUT in_flight bigint, OUT parked bigint, OUT archived bigint, OUT oldest_seconds double precision, OUT newest_seconds double precision, OUT sent bigint) IS 'Exact counts of a queue: visible, delayed (never read), in flight (leased) and parked (their group is full) messages, ages of the oldest and the newest, how many were ever sent. Reads the whole queue.';
 
-CREATE FUNCTION pgmq_admin.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb, start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+CREATE FUNCTION pgmq_admin.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb, start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone, refused jsonb)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1022,7 +1022,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) IS 'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are those without such a queue. per_second: spreads the times at which they become visible, from start_at on. Repeat until it moves none.';
+COMMENT ON FUNCTION pgmq_admin.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) IS 'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are those without such a queue, and those that it refuses: refused has up to 100 of these, with their errors. per_second: spreads the times at which they become visible, from start_at on. Repeat until it moves none.';
 
 CREATE FUNCTION pgmq_admin.replay(queue_name text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb, start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(sent integer, last_visible_at timestamp with time zone)
     LANGUAGE plpgsql
@@ -1659,14 +1659,14 @@ $$;
 
 COMMENT ON FUNCTION pgmq_api.read_any(queue_names text[], sleep_seconds integer, n integer) IS 'Reads up to n visible messages of 1 to 10 queues: from the first one that has any, and so on. Queues of several priorities can so be read in one call.';
 
-CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+CREATE FUNCTION pgmq_api.redrive(queue_name text, to_queue text DEFAULT NULL::text, max_messages integer DEFAULT 100, per_second double precision DEFAULT NULL::double precision, filter jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone, refused jsonb)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select r.* from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, null) as r;
 $$;
 
-COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is still their dead_letter_queue; others are skipped. per_second: spreads the times at which they become visible. Repeat until it moves none.';
+COMMENT ON FUNCTION pgmq_api.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb) IS 'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is still their dead_letter_queue. Others are skipped, and so are those that the queue refuses: refused has up to 100 of these, with their errors. per_second: spreads the times at which they become visible. Repeat until it moves none.';
 
 CREATE FUNCTION pgmq_api.reject(queue_name text, receipt text, reason text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql
@@ -8410,6 +8410,43 @@ CREATE FUNCTION pgmq_settings.message_states(present text) RETURNS TABLE(state t
         ('parked', 'q.vt = ''infinity''');
 $$;
 
+CREATE FUNCTION pgmq_settings.move_accepted(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone, OUT refused jsonb) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    half constant integer := cardinality(ids) / 2;
+    early record;
+    late record;
+begin
+    begin
+        refused := '[]';
+        select m.moved, m.last_visible_at into moved, last_visible_at
+        from pgmq_settings.move_letters(source, ids, targets, per_second, present, start_at) as m;
+        return;
+    exception when others then
+        if pgmq_settings.is_transient(sqlstate) then
+            raise;
+        end if;
+        -- Fails, as for every message, if the caller lacks privileges.
+        perform pgmq_settings.move_letters(source, '{}', targets, per_second, present, start_at);
+        if half = 0 then
+            moved := 0;
+            refused := jsonb_build_array(
+                jsonb_build_object('msg_id', ids[1], 'code', sqlstate, 'message', left(sqlerrm, 200)));
+            return;
+        end if;
+    end;
+    early := pgmq_settings.move_accepted(source, ids[:half], targets[:half], per_second, present, start_at);
+    late := pgmq_settings.move_accepted(
+        source, ids[half + 1:], targets[half + 1:], per_second, present,
+        coalesce(early.last_visible_at + make_interval(secs => coalesce(1 / per_second, 0)), start_at));
+    moved := early.moved + late.moved;
+    last_visible_at := greatest(early.last_visible_at, late.last_visible_at);
+    refused := early.refused || late.refused;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8695,10 +8732,10 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone)
+CREATE FUNCTION pgmq_settings.redrive(queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) RETURNS TABLE(moved integer, skipped integer, last_visible_at timestamp with time zone, refused jsonb)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
     source constant text := pgmq.format_table_name(queue_name, 'q');
     target constant text := pgmq.format_table_name(to_queue, 'q');
@@ -8716,13 +8753,14 @@ begin
     end if;
     letters := pgmq_settings.letters(source, target, max_messages, present, filter);
     perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
-    skipped := letters.skipped;
-    select m.moved, m.last_visible_at into moved, last_visible_at
-    from pgmq_settings.move_letters(
+    select m.moved, m.last_visible_at, m.refused into moved, last_visible_at, refused
+    from pgmq_settings.move_accepted(
         source, letters.ids, letters.targets, per_second, present, greatest(present, start_at)) as m;
+    skipped := letters.skipped + jsonb_array_length(refused);
+    refused := jsonb_path_query_array(refused, '$[0 to 99]');
     return next;
 end;
-$$;
+$_$;
 
 CREATE FUNCTION pgmq_settings.redrive_statement(source text, targets text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -10684,6 +10722,9 @@ GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO authenticated
 GRANT ALL ON FUNCTION pgmq_settings.is_predicate(path jsonpath) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.is_transient(code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.is_transient(code text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.keep_parked() FROM PUBLIC;
@@ -10729,6 +10770,11 @@ GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.message_states(present text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.move_accepted(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone, OUT refused jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.move_accepted(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone, OUT refused jsonb) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.move_accepted(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone, OUT refused jsonb) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.move_accepted(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone, OUT refused jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO anon;

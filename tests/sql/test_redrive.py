@@ -95,6 +95,29 @@ def test_97_where_one_target_is_refused_nothing_is_moved(db: Sql, worker: str) -
         as_role(db, worker, "select * from pgmq_api.redrive('dead', 'jobs')")
 
 
+def test_letters_that_their_target_refuses_stay_and_block_no_others(db: Sql, worker: str) -> None:
+    bury(db, "jobs", "large" * 100, 1, "no", 2)
+    bury(db, "other", 3)
+    db('select pgmq_admin.set_queue_settings(\'jobs\', \'{"dead_letter_queue": "dead", "max_message_bytes": 200}\')')
+    db("select pgmq_admin.grant_queue('dead', %s, '{read,delete}')", worker)
+    for queue in ("jobs", "other"):
+        db("select pgmq_admin.grant_queue(%s, %s, '{send}')", queue, worker)
+    db("alter table pgmq.q_jobs enable row level security")
+    db("create policy part on pgmq.q_jobs for insert with check (message <> '\"no\"')")
+    redrive = (
+        "select moved, skipped, round(extract(epoch from last_visible_at - now()) / 100),"
+        " jsonb_path_query_array(refused, '$[*].msg_id'), refused #>> '{0,code}', refused #>> '{1,message}'"
+        " from pgmq_api.redrive('dead', per_second => 0.01)"
+    )
+    message = 'new row violates row-level security policy for table "q_jobs"'
+    assert as_role(db, worker, redrive) == [(3, 2, 2, [1, 3], "PT413", message)]
+    assert (messages(db, "jobs"), messages(db, "other"), messages(db, "dead")) == ([1, 2], [3], ["large" * 100, "no"])
+    times = "select round(extract(epoch from vt - now()) / 100) from pgmq.q_jobs union all select 2 from pgmq.q_other"
+    assert sorted(db(times)) == [(0,), (1,), (2,)]
+    assert as_role(db, worker, redrive) == [(0, 2, None, [1, 3], "PT413", message)]
+    db("select pgmq_admin.set_queue_settings('jobs', '{\"max_message_bytes\": null}')")
+
+
 def test_98_redrive_sees_only_the_callers_messages(db: Sql, worker: str) -> None:
     bury(db, "jobs", {"mine": True}, {"mine": False})
     db("select pgmq_admin.grant_queue('dead', %s, '{read,delete}'), pgmq_admin.grant_queue('jobs', %s, '{send}')",

@@ -1,6 +1,7 @@
 """The commands that send, read and move messages of a queue."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -164,10 +165,12 @@ def redrive(
     data_dir: DataDir = None,
 ) -> None:
     """Return dead letters to their queues, oldest first. NAME is the dead-letter queue."""
-    sql = "select moved, skipped from pgmq_api.redrive($1, $2, $3, $4, $5::text::jsonb)"
+    sql = "select moved, skipped, refused::text from pgmq_api.redrive($1, $2, $3, $4, $5::text::jsonb)"
     arguments = (name, to, max_messages, per_second, _checked(filter_))
     (row,) = rows(db_uri, data_dir, "queue redrive", sql, *arguments)
-    skipped = f", skipped {row['skipped']:,} that have no queue to return to" if row["skipped"] else ""
+    for one in json.loads(row["refused"]):
+        print(f"message {one['msg_id']} stays: {one['message']} ({one['code']})", file=sys.stderr)
+    skipped = f", skipped {row['skipped']:,} that were refused or have no queue to return to" if row["skipped"] else ""
     print(f"moved {counted(row['moved'])}{skipped}")
 
 

@@ -44,6 +44,11 @@ def _outcomes(*outcomes: str) -> list[Schema]:
     ]
 
 
+def _redriven(moved: int, skipped: int, last: object, *refused: Schema) -> list[Schema]:
+    return [{"moved": moved, "skipped": skipped, "last_visible_at": last, "refused": list(refused)}]
+
+
+REFUSED: Schema = {"msg_id": 3, "code": "PT413", "message": "a message of 4012 bytes is too large for this queue"}
 METRICS = {"visible": 1000, "in_flight": 12, "waiting": 3, "more": True, "oldest_seconds": 2.5}
 NONE_LEFT = _example("There are no messages", [])
 # Of `send`, where there is send_entries.
@@ -199,13 +204,12 @@ OPERATIONS: Mapping[str, Operation] = {
         "redrive_messages",
         "Returns dead messages to their queues",
         "Moves messages of a dead-letter queue to `to_queue`, or to the queue that each came from, oldest first. "
-        "Repeat until `moved` is 0.",
+        "Repeat until `moved` is 0. Messages that their queue refuses stay: `refused` has up to 100 of them.",
         "One row.",
         {
-            "moved": _example("Messages were moved", [{"moved": 17, "skipped": 0, "last_visible_at": READ["vt"]}]),
-            "skipped": _example(
-                "A message has no queue to return to", [{"moved": 0, "skipped": 1, "last_visible_at": None}]
-            ),
+            "moved": _example("Messages were moved", _redriven(17, 0, READ["vt"])),
+            "skipped": _example("A message has no queue to return to", _redriven(0, 1, None)),
+            "refused": _example("A message is too large for its queue", _redriven(16, 1, READ["vt"], REFUSED)),
         },
     ),
     "replay": Operation(

@@ -57,7 +57,7 @@ create or replace function pgmq_admin.redrive(
     filter jsonb default '{}',
     start_at timestamptz default null
 )
-returns table (moved integer, skipped integer, last_visible_at timestamptz)
+returns table (moved integer, skipped integer, last_visible_at timestamptz, refused jsonb)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $redrive$
@@ -70,8 +70,8 @@ end;
 $redrive$;
 comment on function pgmq_admin.redrive is
     'Moves dead letters that are visible, oldest first, back to the queues they came from, or to one queue; skipped are '
-    'those without such a queue. per_second: spreads the times at which they become visible, from start_at on. Repeat '
-    'until it moves none.';
+    'those without such a queue, and those that it refuses: refused has up to 100 of these, with their errors. '
+    'per_second: spreads the times at which they become visible, from start_at on. Repeat until it moves none.';
 revoke all on function pgmq_admin.redrive from public;
 grant execute on function pgmq_admin.redrive to service_role;
 

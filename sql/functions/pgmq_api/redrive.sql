@@ -5,7 +5,7 @@ create or replace function pgmq_api.redrive(
     per_second double precision default null,
     filter jsonb default '{}'
 )
-returns table (moved integer, skipped integer, last_visible_at timestamptz)
+returns table (moved integer, skipped integer, last_visible_at timestamptz, refused jsonb)
 language sql
 set search_path = pg_catalog, pg_temp
 as $redrive$
@@ -13,8 +13,8 @@ as $redrive$
 $redrive$;
 comment on function pgmq_api.redrive(text, text, integer, double precision, jsonb) is
     'Moves dead letters that are visible, oldest first, to one queue, or back to the queues they came from if this is '
-    'still their dead_letter_queue; others are skipped. per_second: spreads the times at which they become visible. Repeat '
-    'until it moves none.';
+    'still their dead_letter_queue. Others are skipped, and so are those that the queue refuses: refused has up to 100 of '
+    'these, with their errors. per_second: spreads the times at which they become visible. Repeat until it moves none.';
 revoke all on function pgmq_api.redrive(text, text, integer, double precision, jsonb) from public;
 grant execute on function pgmq_api.redrive(text, text, integer, double precision, jsonb)
     to anon, authenticated, service_role;

@@ -15,7 +15,7 @@ as $transient$
     select code ~ '^(40|57|55P03)';
 $transient$;
 revoke all on function pgmq_settings.is_transient from public;
-grant execute on function pgmq_settings.is_transient to pgmq_definer;
+grant execute on function pgmq_settings.is_transient to anon, authenticated, service_role, pgmq_definer;
 
 -- Raises unless the current role sees all rows of these tables. A function that sees only some would do half of its
 -- work, without an error.

@@ -99,6 +99,51 @@ $move$;
 revoke all on function pgmq_settings.move_letters from public;
 grant execute on function pgmq_settings.move_letters to anon, authenticated, service_role;
 
+-- Moves messages: see move_letters(). Those that their target refuses, by a limit, a constraint, a trigger or a policy,
+-- stay, with their ids and errors in refused: the halves of a list are moved apart, until it has one message. Some refused
+-- messages among 10,000 cost some dozen statements; if all are refused, two for each.
+create or replace function pgmq_settings.move_accepted(
+    source text, ids bigint[], targets text[], per_second double precision, present timestamptz,
+    start_at timestamptz, out moved integer, out last_visible_at timestamptz, out refused jsonb
+)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $accepted$
+declare
+    half constant integer := cardinality(ids) / 2;
+    early record;
+    late record;
+begin
+    begin
+        refused := '[]';
+        select m.moved, m.last_visible_at into moved, last_visible_at
+        from pgmq_settings.move_letters(source, ids, targets, per_second, present, start_at) as m;
+        return;
+    exception when others then
+        if pgmq_settings.is_transient(sqlstate) then
+            raise;
+        end if;
+        -- Fails, as for every message, if the caller lacks privileges.
+        perform pgmq_settings.move_letters(source, '{}', targets, per_second, present, start_at);
+        if half = 0 then
+            moved := 0;
+            refused := jsonb_build_array(
+                jsonb_build_object('msg_id', ids[1], 'code', sqlstate, 'message', left(sqlerrm, 200)));
+            return;
+        end if;
+    end;
+    early := pgmq_settings.move_accepted(source, ids[:half], targets[:half], per_second, present, start_at);
+    late := pgmq_settings.move_accepted(
+        source, ids[half + 1:], targets[half + 1:], per_second, present,
+        coalesce(early.last_visible_at + make_interval(secs => coalesce(1 / per_second, 0)), start_at));
+    moved := early.moved + late.moved;
+    last_visible_at := greatest(early.last_visible_at, late.last_visible_at);
+    refused := early.refused || late.refused;
+end;
+$accepted$;
+revoke all on function pgmq_settings.move_accepted from public;
+grant execute on function pgmq_settings.move_accepted to anon, authenticated, service_role;
+
 -- The dead letters that are visible at a time and can be moved, oldest first, with the tables to move them to; and the
 -- number of those before them that have none, up to max_messages.
 --
@@ -144,12 +189,14 @@ grant execute on function pgmq_settings.letters to anon, authenticated, service_
 
 -- Moves dead letters, oldest first, each to the queue it came from or all to one, and returns how many.
 --
+-- skipped   the number of letters that stay: those without a queue to move to, and those that it refuses
+-- refused   the first 100 of the latter, each with its error
 -- start_at  when the first one becomes visible, unless that has passed: calls that follow one another keep a rate
 create or replace function pgmq_settings.redrive(
     queue_name text, to_queue text, max_messages integer, per_second double precision, filter jsonb,
     start_at timestamptz
 )
-returns table (moved integer, skipped integer, last_visible_at timestamptz)
+returns table (moved integer, skipped integer, last_visible_at timestamptz, refused jsonb)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $redrive$
@@ -170,10 +217,11 @@ begin
     end if;
     letters := pgmq_settings.letters(source, target, max_messages, present, filter);
     perform pgmq_settings.lock_groups_of(source, letters.ids, source || letters.targets);
-    skipped := letters.skipped;
-    select m.moved, m.last_visible_at into moved, last_visible_at
-    from pgmq_settings.move_letters(
+    select m.moved, m.last_visible_at, m.refused into moved, last_visible_at, refused
+    from pgmq_settings.move_accepted(
         source, letters.ids, letters.targets, per_second, present, greatest(present, start_at)) as m;
+    skipped := letters.skipped + jsonb_array_length(refused);
+    refused := jsonb_path_query_array(refused, '$[0 to 99]');
     return next;
 end;
 $redrive$;
