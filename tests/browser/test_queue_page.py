@@ -244,13 +244,19 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     await button(desk.get_by_role("dialog"), "Delete 1 message").click()
     await expect(ids(desk)).to_have_text(["2"])
     assert (len(rows("1")), rows("msg_id", "a")) == (3, [(2,)])
-    # Several steps.
+    # Several steps, of which the second fails once.
     sql(f"insert into pgmq.a_{queue} (msg_id, vt, message) select n, now(), '1' from generate_series(101, 1300) as n")
     await button(desk, "Actions on all matching messages").click()
     await desk.get_by_role("menuitem", name="Replay").click()
     dialog = desk.get_by_role("dialog", name="Replay 1,201 messages?")
     await dialog.get_by_label("Messages per second").fill("0.1")
-    await button(dialog, "Replay 1,201 messages").click()
+    sql(f"update pgmq.a_{queue} set message = '2' where msg_id = 1300")
+    sql(f"alter table pgmq.q_{queue} add constraint refusal check (message <> '2') not valid")
+    await button(dialog, "Replay 1,201 messages").dblclick()
+    await expect(dialog).to_contain_text("Sent1,000 of 1,201 messages")
+    await expect(dialog).to_contain_text("refusal")
+    sql(f"alter table pgmq.q_{queue} drop constraint refusal")
+    await button(dialog, "Continue").click()
     await expect(dialog).to_contain_text(re.compile("Sent1,201 of 1,201 messagesLast visiblein 3h"))
     await screenshot(desk, "queue-replayed-1440-light")
     await button(dialog, "Close").click()
@@ -348,7 +354,7 @@ async def test_dead_letters_are_found_and_redriven(
     await dialog.get_by_label("Messages per second").fill("0.01")
     await screenshot(desk, "queue-redrive-390-dark")
     await button(dialog, "Redrive 5 messages").click()
-    outcome = "Moved4 of 5 messagesSkipped1 message from queues that do not bury hereLast visiblein "
+    outcome = "Moved4 of 5 messagesSkipped1 message whose queue does not bury here or refuses itLast visiblein "
     await expect(dialog).to_contain_text(outcome)
     await accessible(desk)
     await screenshot(desk, "queue-redriven-390-dark")

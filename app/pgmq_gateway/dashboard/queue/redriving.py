@@ -15,6 +15,9 @@ TEXTS = {
     "redrive": "Letters that are visible are moved, oldest first. In their new queue they count as never read.",
     "replay": "Copies are sent to this queue, oldest first. The archive stays.",
 }
+# The refused letters that are shown.
+MAX_REFUSED = 3
+TWICE = "If this step was done nevertheless, repeating it sends its messages, up to 1,000, twice."
 
 
 class Redriving:
@@ -30,6 +33,9 @@ class Redriving:
     ) -> None:
         self._queue, self._action, self._target, self._after = queue, action, target, after
         self._stopped = False
+        # Continues with the step that failed.
+        self._steps: AsyncIterator[Row | Problem] | None = None
+        self._done, self._last = 0, ""
         title = f"{action.label} {messages(target.number)}"
         # Not in the panel of a message, which closes before this dialog.
         with (
@@ -62,7 +68,8 @@ class Redriving:
             self._dialog.close()
 
     async def _run(self) -> None:
-        if not self._rate.validate():
+        # A second click can arrive before the browser has disabled the button.
+        if self._dialog.props.get("persistent") or not self._rate.validate():
             return
         self._stopped = False
         self._failure.clear()
@@ -76,7 +83,7 @@ class Redriving:
         self._close.text = "Close"
         self._confirm.props(remove="loading")
         if problem:
-            self._failure.show(problem)
+            self._fail(problem)
         else:
             self._title.text = self._title.text.rstrip("?")
             self._confirm.set_visibility(False)
@@ -84,19 +91,29 @@ class Redriving:
         await self._after()
 
     async def _repeat(self) -> Problem | None:
-        """Repeat the step until all is done."""
-        done, last = 0, ""
-        async for step in self._redriven() if self._action is REDRIVE else self._replayed():
+        """Repeat the step until all is done, or one fails."""
+        if not self._steps:
+            self._steps = self._redriven() if self._action is REDRIVE else self._replayed()
+        async for step in self._steps:
             if isinstance(step, Problem):
                 return step
-            done += step["done"]
-            last = step["last_visible_at"] or last
+            self._done += step["done"]
+            self._last = step["last_visible_at"] or self._last
             if self._dialog.is_deleted:
                 return None
-            self._show(done, step.get("skipped", 0), last)
+            self._show(step)
             if self._stopped:
                 return None
         return None
+
+    def _fail(self, problem: Problem) -> None:
+        """Show an error. Before the first step was done, target and rate can be changed."""
+        self._failure.show(problem, TWICE if problem.outage and self._action is not REDRIVE else "")
+        if self._done:
+            self._confirm.text = "Continue"
+            self._fields.set_visibility(False)
+        else:
+            self._steps = None
 
     def _pace(self) -> Pace:
         return Pace(rate(self._rate.value))
@@ -110,21 +127,25 @@ class Redriving:
         while left > 0:
             step = await self._queue.redrive(filter, to_queue, min(left, MAX_PAGE), pace)
             yield step
-            if isinstance(step, Problem) or not step["done"]:
+            if isinstance(step, Problem):
+                continue
+            if not step["done"]:
                 return
             left, pace = left - step["done"], pace.after(step)
 
     async def _replayed(self) -> AsyncIterator[Row | Problem]:
         pace = self._pace()
         async for ids in self._ids():
-            step = ids if isinstance(ids, Problem) else await self._queue.replay(ids, pace)
+            if isinstance(ids, Problem):
+                yield ids
+                continue
+            while isinstance(step := await self._queue.replay(ids, pace), Problem):
+                yield step
             yield step
-            if isinstance(step, Problem):
-                return
             pace = pace.after(step)
 
     async def _ids(self) -> AsyncIterator[Sequence[int] | Problem]:
-        """The ids of the target, page by page."""
+        """The ids of the target, page by page. After a Problem, the same page is queried again."""
         if self._target.filter is None:
             for start in range(0, len(self._target.ids), MAX_PAGE):
                 yield self._target.ids[start : start + MAX_PAGE]
@@ -134,21 +155,32 @@ class Redriving:
             ids = await self._queue.ids(self._target.filter, last)
             if ids:
                 yield ids
-            if isinstance(ids, Problem) or len(ids) < MAX_PAGE:
+            if isinstance(ids, Problem):
+                continue
+            if len(ids) < MAX_PAGE:
                 return
             last = ids[-1]
 
-    def _show(self, done: int, skipped: int, last: str) -> None:
+    def _show(self, step: Row) -> None:
         self._outcome.set_visibility(True)
         self._outcome.clear()
         with self._outcome:
             words(self._action.done.capitalize(), "dt")
-            words(f"{done:,} of {messages(self._target.number)}", "dd")
-            if skipped:
+            words(f"{self._done:,} of {messages(self._target.number)}", "dd")
+            if skipped := step.get("skipped"):
                 words("Skipped", "dt")
-                words(f"{messages(skipped)} from queues that do not bury here", "dd")
-            if last:
+                words(_skipped(skipped), "dd")
+            for refused in step.get("refused", ())[:MAX_REFUSED]:
+                words(f"Message {refused['msg_id']}", "dt")
+                words(f"{refused['message']} ({refused['code']})", "dd")
+            if self._last:
                 words("Last visible", "dt")
                 with ui.element("dd").classes("row-of"):
-                    Moment(last, "relative")
-                    Moment(last, "local").classes("mono muted")
+                    Moment(self._last, "relative")
+                    Moment(self._last, "local").classes("mono muted")
+
+
+def _skipped(number: int) -> str:
+    """The letters that the latest step left, which counts them up to its size."""
+    more = " or more" if number >= MAX_PAGE else ""
+    return f"{messages(number)}{more} whose queue does not bury here or refuses {'it' if number == 1 else 'them'}"
