@@ -154,11 +154,12 @@ class Queue:
         query = {"select": select} if select else None
         return await self.api.rows(function, {"queue_name": self.name, **arguments}, query)
 
-    async def others(self) -> list[str]:
+    async def others(self) -> list[str] | Problem:
         """The names of all other queues."""
         listed = await self.api.rows("list_queues", query={"select": "queue_name"})
-        names = [] if isinstance(listed, Problem) else [str(row["queue_name"]) for row in listed]
-        return [name for name in names if name != self.name]
+        if isinstance(listed, Problem):
+            return listed
+        return [row["queue_name"] for row in listed if row["queue_name"] != self.name]
 
     async def snapshot(self, filter: Filter, place: Place, select: str) -> tuple[Row | Problem, Listed | Problem]:
         """The queue's figures and a page of its messages."""

@@ -31,7 +31,9 @@ class Actions:
     async def ask(self, action: Action, target: Target) -> None:
         """Open the confirmation dialog."""
         others = await self._queue.others() if action in (MOVE, REDRIVE) else []
-        if action in STEPWISE:
+        if isinstance(others, Problem):
+            show_failure(others, "The queues could not be listed.")
+        elif action in STEPWISE:
             Redriving(self._queue, action, target, others, self._after)
         else:
             Confirmation(self, action, target, self._queue.name, others)

@@ -72,8 +72,10 @@ class GroupsDialog:
         self._dialog.open()
 
     async def load(self) -> None:
-        answer = await self._queue.call("list_groups", {"from_group": self._first.value or ""})
-        if self._place.is_deleted:
+        first = self._first.value or ""
+        answer = await self._queue.call("list_groups", {"from_group": first})
+        # The response for another text can be the later one.
+        if self._place.is_deleted or first != (self._first.value or ""):
             return
         if isinstance(answer, Problem):
             self._failure.show(answer, "The groups could not be listed.")

@@ -63,11 +63,11 @@ GROUPS_OFF = (
 async def edit_settings(queue: Queue, saved: Callable[[], Awaitable[None]]) -> None:
     """Open the dialog. `saved` is awaited after changes."""
     present, ranges, others = await asyncio.gather(queue.settings(), queue.api.rows("setting_ranges"), queue.others())
-    for answer in (present, ranges):
+    for answer in (present, ranges, others):
         if isinstance(answer, Problem):
             show_failure(answer, "The settings could not be read.")
             return
-    SettingsDialog(queue, cast(Row, present), cast(Sequence[Row], ranges), others, saved)
+    SettingsDialog(queue, cast(Row, present), cast(Sequence[Row], ranges), cast(Sequence[str], others), saved)
 
 
 class SettingsDialog:
@@ -128,7 +128,10 @@ class SettingsDialog:
 
     def _show_changes(self) -> None:
         self._save.enabled = bool(self._changed())
-        groups = self._fields["group_limit"]
+        # Older databases have no groups.
+        groups = self._fields.get("group_limit")
+        if groups is None:
+            return
         valid = groups.changed and groups.validate()
         self._consequences.text = group_consequences(groups.present, groups.value) if valid else ""
         self._consequences.set_visibility(valid)
@@ -151,7 +154,8 @@ class SettingsDialog:
     def _refuse(self, problem: Problem, changed: Sequence[SettingField]) -> None:
         """Show an error beside the field whose setting it names, else below the form."""
         named = re.sub("[ -]", "_", problem.message)
-        for one in changed:
+        # The name of a setting can be the beginning of another one.
+        for one in sorted(changed, key=lambda one: len(one.name), reverse=True):
             if one.name in named:
                 one.refuse(f"{problem.message}. {problem.hint}")
                 return
