@@ -242,21 +242,21 @@ begin
     perform pgmq_settings.check_redrive(max_messages, per_second, filter, start_at);
     execute format(
         $query$
-        with chosen as materialized (
+        with page as materialized (
             select
                 q.msg_id, q.message, q.headers,
                 $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
             from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
         ), slots as materialized (
-            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from chosen as c
+            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from page as c
         ), sent as (
             insert into pgmq.%2$I (vt, message, headers)
             select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
-            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from chosen) as c, slots
+            from (select vt, message, pgmq_settings.headers_object(headers) as headers, msg_id from page) as c, slots
             order by c.msg_id
             returning msg_id
         )
-        select (select count(*)::integer from sent), (select max(c.vt) from chosen as c)
+        select (select count(*)::integer from sent), (select max(c.vt) from page as c)
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
         pgmq_settings.filter_condition(filter))

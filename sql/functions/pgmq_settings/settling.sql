@@ -136,7 +136,8 @@ declare
 begin
     if not archiving then
         return format(
-            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at)', queue_table, condition);
+            'with settled as (delete from pgmq.%I as q where %s returning q.msg_id, q.read_ct, q.enqueued_at)',
+            queue_table, condition);
     end if;
     if pgmq_settings.has_last_read_at(queue_table) and pgmq_settings.has_last_read_at(archive_table) then
         columns := columns || ', last_read_at';
