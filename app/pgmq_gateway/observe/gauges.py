@@ -84,7 +84,7 @@ class Gauges(Collector):
                 else []
             )
             return queues, await self._watch.ask(DATABASE, patience=QUERY_TIMEOUT_SECONDS)
-        except NOT_INSTALLED as error:
+        except (*NOT_INSTALLED, asyncpg.InsufficientPrivilegeError) as error:
             logger.debug("no metrics of queues: %s", error)
         except (*SERVER_ERRORS, *BROKEN, TimeoutError) as error:
             logger.debug("cannot read the metrics of queues: %s", loggable(error))
@@ -96,11 +96,14 @@ class Gauges(Collector):
             yield from _each(self._queues[1:])
         for figures in self._database:
             for name, text in FIGURES.items():
-                value = figures[name]
+                # An older installation lacks some columns.
+                value = figures.get(name)
                 if value is not None:
                     yield GaugeMetricFamily(f"pgmq_gateway_database_{name}", text, float(value))
             for name, text in TOTALS.items():
-                yield CounterMetricFamily(f"pgmq_gateway_database_{name}", text, figures[name])
+                value = figures.get(name)
+                if value is not None:
+                    yield CounterMetricFamily(f"pgmq_gateway_database_{name}", text, value)
 
 
 def _totals(row: asyncpg.Record) -> Iterator[Metric]:
@@ -122,7 +125,7 @@ def _each(rows: list[asyncpg.Record]) -> Iterator[Metric]:
     )
     for row in rows:
         for state in STATES:
-            if row[state] is not None:
+            if row.get(state) is not None:
                 messages.add_metric([row["queue_name"], state], row[state])
     yield messages
     dead = CounterMetricFamily(
@@ -130,14 +133,15 @@ def _each(rows: list[asyncpg.Record]) -> Iterator[Metric]:
     )
     for row in rows:
         for reason in REASONS:
-            dead.add_metric([row["queue_name"], reason], row[reason])
+            if row.get(reason) is not None:
+                dead.add_metric([row["queue_name"], reason], row[reason])
     yield dead
     for names, kind in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
         for column, (name, text) in names.items():
             family = kind(f"pgmq_gateway_queue_{name}", text, labels=["queue"])
             for row in rows:
                 # An empty queue has no oldest message; its age is 0.
-                value = row[column] if column != "oldest_seconds" else row[column] or 0.0
+                value = row.get(column) if column != "oldest_seconds" else row[column] or 0.0
                 if value is not None:
                     family.add_metric([row["queue_name"]], value)
             yield family
