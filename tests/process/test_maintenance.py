@@ -31,4 +31,6 @@ def test_90_gateways_bury_dead_messages_by_themselves(directory: DataDirectory, 
             until(lambda: sql("select 1 from pgmq_gateway.maintenance where runs > 1 and place = ''"))
         finally:
             assert workers.stop() == 0
-        assert (tmp_path / "workers.log").read_text() == ""
+        log = (tmp_path / "workers.log").read_text()
+        assert "Traceback" not in log
+        assert "ERROR" not in log

@@ -1,1 +1,1 @@
-"""What the gateway does by itself: samples and maintenance of the queues."""
+"""Periodic work of the gateway: samples and maintenance of the queues."""

@@ -12,4 +12,4 @@ class History(Periodic):
 
     def __init__(self, settings: Settings, pool: ConnectionPool, watch: CatalogWatch) -> None:
         interval = float(settings.history_interval)
-        super().__init__(interval, (interval, float(settings.history_keep)), pool, watch)
+        super().__init__(pool, watch, (interval, float(settings.history_keep)), interval, enabled=interval > 0)

@@ -7,7 +7,7 @@ from pgmq_gateway.settings.model import Settings
 
 # A portion occupies a connection that requests may need, and locks the groups of the messages that it moves.
 BUDGET_MS = 100
-RETRY_SECONDS = 5.0
+FAILURE_PAUSE_SECONDS = 5.0
 
 
 class Maintenance(Periodic):
@@ -15,4 +15,4 @@ class Maintenance(Periodic):
     FAILURE = "cannot maintain the queues; dead and old messages stay until a retry succeeds"
 
     def __init__(self, settings: Settings, pool: ConnectionPool, watch: CatalogWatch) -> None:
-        super().__init__(RETRY_SECONDS if settings.background else 0.0, (BUDGET_MS,), pool, watch)
+        super().__init__(pool, watch, (BUDGET_MS,), FAILURE_PAUSE_SECONDS, enabled=settings.background)
