@@ -124,16 +124,19 @@ create table if not exists pgmq_settings.queues (
 );
 alter table pgmq_settings.queues enable row level security;
 
--- How far the maintenance of a queue has come: see pgmq_gateway.maintain.
+-- How far a task of the maintenance has come in a queue: see pgmq_gateway.maintain. No foreign key to the settings: an
+-- insert would wait for a transaction that changes these.
 --
--- next_page   the page of the queue's table to search for dead messages next
+-- next_page   the page of the table, or archive, to go on with
 -- last_group  where the sweep over the groups has stopped: the name of a group, which only the owner may see
 -- resumes_at  when to go on after a failure; null if the last visit succeeded
 create table if not exists pgmq_settings.progress (
-    queue_table text primary key references pgmq_settings.queues (queue_table) on delete cascade,
+    task text,
+    queue_table text,
     next_page bigint not null,
     last_group text not null,
-    resumes_at timestamptz
+    resumes_at timestamptz,
+    primary key (task, queue_table)
 );
 alter table pgmq_settings.progress enable row level security;
 
@@ -157,7 +160,7 @@ grant select, insert, update on pgmq_settings.burials to pgmq_definer;
 -- How far the maintenance has come, in one row, for all gateways together.
 --
 -- due_at     when to go on
--- place      the task that the last portion has ended with; '' after the last task
+-- place      the task with which the last portion ended; '' after the last task
 -- is_behind  whether a task of this pass had more to do than there was time for
 -- runs       portions so far
 -- seconds    time that they have taken

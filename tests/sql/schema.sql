@@ -4995,13 +4995,13 @@ declare
     until constant timestamptz := began + make_interval(secs => budget_ms / 1000.0);
     state pgmq_gateway.maintenance;
     step record;
-    changed bigint;
+    visit record;
     is_over boolean := true;
     is_behind boolean;
     spent double precision;
     pause double precision;
 begin
-    -- Nothing to do while another session does, or on a standby.
+    -- Another session is doing a portion, or this is a standby.
     if pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.maintain')) then
         return spacing;
     end if;
@@ -5020,9 +5020,9 @@ begin
         select t.* from pgmq_gateway.maintenance_tasks() as t
         where t.place > coalesce(state.place, '') collate "C" order by t.place collate "C"
     loop
-        changed := pgmq_gateway.run_task(step.task, step.queue_table, until);
-        is_over := changed = 0 and clock_timestamp() < until;
-        is_behind := is_behind or changed > 0 and clock_timestamp() >= until;
+        visit := pgmq_gateway.run_task(step.task, step.queue_table, until);
+        is_over := coalesce(visit.changed = 0, false) and clock_timestamp() < until;
+        is_behind := is_behind or visit.is_behind;
         exit when not is_over;
     end loop;
     spent := extract(epoch from clock_timestamp() - began);
@@ -5036,7 +5036,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.maintain_queue(queue_table text, until timestamp with time zone) RETURNS bigint
+CREATE FUNCTION pgmq_gateway.maintain_queue(task text, queue_table text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -5044,29 +5044,37 @@ declare
     settings pgmq_settings.queues;
     former pgmq_settings.progress;
     present pgmq_settings.progress;
-    burial record;
-    swept record;
-    changed bigint;
+    visit record;
 begin
     select s.* into strict settings from pgmq_settings.queues as s where s.queue_table = maintain_queue.queue_table;
-    select p.* into former from pgmq_settings.progress as p where p.queue_table = maintain_queue.queue_table;
-    present := (queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), null);
-    burial := pgmq_settings.bury_unread(queue_table, present.next_page, until);
-    present.next_page := burial.next_page;
-    if burial.dead > 0 and burial.buried = 0 then
-        present.resumes_at := clock_timestamp() + interval '1 minute';
-    end if;
-    changed := burial.buried;
-    if settings.archive_keep_seconds is not null then
-        changed := changed + pgmq_settings.trim_archive(queue_table, settings.archive_keep_seconds, until);
-    end if;
-    if settings.group_limit is not null then
-        swept := pgmq_settings.sweep_groups(queue_table, settings.group_limit, present.last_group, until);
-        present.last_group := swept.next_group;
-        changed := changed + swept.promoted;
-    end if;
+    select p.* into former from pgmq_settings.progress as p
+    where p.task = maintain_queue.task and p.queue_table = maintain_queue.queue_table;
+    former := (task, queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), former.resumes_at);
+    present := (task, queue_table, former.next_page, former.last_group, null);
+    case task
+        when 'mark full' then
+            changed := pgmq_gateway.mark_full(settings);
+            is_behind := false;
+        when 'bury dead messages' then
+            visit := pgmq_settings.bury_unread(queue_table, former.next_page, until);
+            changed := visit.buried;
+            is_behind := visit.buried > 0 and not visit.at_end;
+            present.next_page := visit.next_page;
+            if visit.dead > 0 and visit.buried = 0 then
+                present.resumes_at := clock_timestamp() + interval '1 minute';
+            end if;
+        when 'trim archive' then
+            visit := pgmq_settings.trim_archive(queue_table, settings.archive_keep_seconds, former.next_page, until);
+            changed := visit.deleted;
+            is_behind := visit.deleted > 0 and not visit.at_end;
+            present.next_page := visit.next_page;
+        when 'sweep groups' then
+            visit := pgmq_settings.sweep_groups(queue_table, settings.group_limit, former.last_group, until);
+            changed := visit.promoted;
+            is_behind := visit.promoted > 0 and visit.next_group <> '';
+            present.last_group := visit.next_group;
+    end case;
     perform pgmq_gateway.save_progress(former, present);
-    return changed;
 end;
 $$;
 
@@ -5074,38 +5082,74 @@ CREATE FUNCTION pgmq_gateway.maintenance_tasks() RETURNS TABLE(place text, task 
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    values
-        ('1', 'mark full queues', null),
-        ('2', 'remove expired keys', null),
-        ('3', 'remove expired ids', null),
-        ('4', 'remove settings of dropped queues', null)
-    union all
-    select '5 ' || s.queue_table, 'maintain queue', s.queue_table
-    from pgmq_settings.queues as s
-    left join pgmq_settings.progress as p on p.queue_table = s.queue_table
-    where (p.resumes_at <= clock_timestamp()) is not false;
+    select t.number || coalesce(' ' || s.queue_table, ''), t.task, s.queue_table
+    from (values
+        (1, 'mark full', true),
+        (2, 'remove expired keys', false),
+        (3, 'remove expired ids', false),
+        (4, 'remove settings of dropped queues', false),
+        (5, 'bury dead messages', true),
+        (6, 'trim archive', true),
+        (7, 'sweep groups', true)
+    ) as t (number, task, of_queue)
+    left join pgmq_settings.queues as s on t.of_queue
+    left join pgmq_settings.progress as p on p.task = t.task and p.queue_table = s.queue_table
+    where (p.resumes_at <= clock_timestamp()) is not false
+      and case t.task
+          when 'mark full' then s.max_messages is not null
+          when 'bury dead messages' then s.queue_table is not null
+          when 'trim archive' then s.archive_keep_seconds is not null
+          when 'sweep groups' then s.group_limit is not null
+          else true
+      end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.mark_full_queues() RETURNS bigint
+CREATE TABLE pgmq_settings.queues (
+    queue_table text NOT NULL,
+    queue_name text NOT NULL,
+    lease_seconds integer,
+    max_receives integer,
+    dead_letter_queue text,
+    backoff text,
+    backoff_seconds integer,
+    backoff_max_seconds integer,
+    backoff_jitter double precision,
+    on_expiry text,
+    message_keep_seconds bigint,
+    archive_keep_seconds bigint,
+    max_message_bytes integer,
+    max_messages bigint,
+    is_full boolean,
+    group_limit integer,
+    deduplication_seconds integer,
+    deduplication_by_content boolean,
+    paused boolean
+);
+
+CREATE FUNCTION pgmq_gateway.mark_full(settings pgmq_settings.queues) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    changed bigint;
+    messages bigint;
+    full_now boolean;
 begin
-    with counted as materialized (
-        select s.queue_table, q.messages >= s.max_messages * case when s.is_full then 0.95 else 1 end as is_full
-        from pgmq_settings.queues as s
-        join pgmq_gateway.tables as t on t.name = s.queue_table
-        cross join lateral pgmq_gateway.count_messages(t.relation, t.pages, t.live_tuples, t.dead_tuples) as q
-        where s.max_messages is not null and q.messages is not null
-    )
-    update pgmq_settings.queues as s
-    set is_full = c.is_full
-    from counted as c
-    where s.queue_table = c.queue_table and s.max_messages is not null and c.is_full is distinct from s.is_full;
-    get diagnostics changed = row_count;
-    return changed;
+    select q.messages into messages
+    from pgmq_gateway.tables as t
+    cross join lateral pgmq_gateway.count_messages(t.relation, t.pages, t.live_tuples, t.dead_tuples) as q
+    where t.name = settings.queue_table;
+    full_now := messages >= settings.max_messages * case when settings.is_full then 0.95 else 1 end;
+    if messages is null or full_now is not distinct from settings.is_full then
+        return 0;
+    end if;
+    perform from pgmq_settings.queues as s
+    where s.queue_table = settings.queue_table and s.max_messages = settings.max_messages
+    for no key update skip locked;
+    if not found then
+        return 0;
+    end if;
+    update pgmq_settings.queues as s set is_full = full_now where s.queue_table = settings.queue_table;
+    return 1;
 end;
 $$;
 
@@ -5711,6 +5755,18 @@ CREATE FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) RETURNS
     where c.oid = on_table and r.oid = role;
 $$;
 
+CREATE FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into pgmq_settings.progress as p
+    values (task, queue_table, 0, '', clock_timestamp() + interval '1 minute')
+    on conflict on constraint progress_pkey do update
+    set next_page = p.next_page + 20, resumes_at = excluded.resumes_at;
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5909,24 +5965,24 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone) RETURNS bigint
+CREATE FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     max_rows constant integer := 5000;
-    removed bigint := 0;
     batch integer;
 begin
+    changed := 0;
     loop
         batch := case what
             when 'keys' then pgmq_gateway.remove_expired_keys(max_rows)
             else pgmq_gateway.delete_expired_ids(max_rows)
         end;
-        removed := removed + batch;
-        exit when batch < max_rows or clock_timestamp() >= until;
+        changed := changed + batch;
+        is_behind := batch = max_rows;
+        exit when not is_behind or clock_timestamp() >= until;
     end loop;
-    return removed;
 end;
 $$;
 
@@ -6003,27 +6059,31 @@ CREATE FUNCTION pgmq_gateway.request_roles() RETURNS TABLE(oid oid, role name)
     select r.oid, r.rolname from pg_roles as r where pgmq_gateway.can_switch_to('authenticator'::name, r.rolname);
 $$;
 
-CREATE FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone) RETURNS bigint
+CREATE FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    return case task
-        when 'mark full queues' then pgmq_gateway.mark_full_queues()
-        when 'remove expired keys' then pgmq_gateway.remove_expired('keys', until)
-        when 'remove expired ids' then pgmq_gateway.remove_expired('ids', until)
-        when 'remove settings of dropped queues' then pgmq_gateway.remove_orphaned_settings()
-        else pgmq_gateway.maintain_queue(queue_table, until)
-    end;
+    is_behind := false;
+    case task
+        when 'remove expired keys' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('keys', until) as r;
+        when 'remove expired ids' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('ids', until) as r;
+        when 'remove settings of dropped queues' then
+            changed := pgmq_gateway.remove_orphaned_settings();
+            delete from pgmq_settings.progress as p
+            where not exists (select from pgmq_settings.queues as s where s.queue_table = p.queue_table);
+        else
+            select m.* into changed, is_behind from pgmq_gateway.maintain_queue(task, queue_table, until) as m;
+    end case;
 exception when query_canceled or others then
     raise warning 'maintenance: % failed: %', concat_ws(' ', task, queue_table), sqlstate;
     if queue_table is not null then
-        insert into pgmq_settings.progress as p (queue_table, next_page, last_group, resumes_at)
-        select s.queue_table, 0, '', clock_timestamp() + interval '1 minute'
-        from pgmq_settings.queues as s where s.queue_table = run_task.queue_table
-        on conflict on constraint progress_pkey do update set resumes_at = excluded.resumes_at;
+        perform pgmq_gateway.postpone_task(task, queue_table);
     end if;
-    return 0;
+    changed := case when sqlstate <> '57014' then 0 end;
+    is_behind := false;
 end;
 $$;
 
@@ -6056,6 +6116,7 @@ CREATE FUNCTION pgmq_gateway.sample_validity(at timestamp with time zone, spacin
 $$;
 
 CREATE TABLE pgmq_settings.progress (
+    task text NOT NULL,
     queue_table text NOT NULL,
     next_page bigint NOT NULL,
     last_group text NOT NULL,
@@ -6067,11 +6128,9 @@ CREATE FUNCTION pgmq_gateway.save_progress(former pgmq_settings.progress, presen
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    former := (
-        present.queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), former.resumes_at);
     if present is distinct from former then
         insert into pgmq_settings.progress as p select present.*
-        on conflict (queue_table) do update
+        on conflict (task, queue_table) do update
         set next_page = present.next_page, last_group = present.last_group, resumes_at = present.resumes_at;
     end if;
 end;
@@ -6834,28 +6893,6 @@ begin
 end;
 $_$;
 
-CREATE TABLE pgmq_settings.queues (
-    queue_table text NOT NULL,
-    queue_name text NOT NULL,
-    lease_seconds integer,
-    max_receives integer,
-    dead_letter_queue text,
-    backoff text,
-    backoff_seconds integer,
-    backoff_max_seconds integer,
-    backoff_jitter double precision,
-    on_expiry text,
-    message_keep_seconds bigint,
-    archive_keep_seconds bigint,
-    max_message_bytes integer,
-    max_messages bigint,
-    is_full boolean,
-    group_limit integer,
-    deduplication_seconds integer,
-    deduplication_by_content boolean,
-    paused boolean
-);
-
 CREATE FUNCTION pgmq_settings.backoff(settings pgmq_settings.queues, read_ct integer) RETURNS double precision
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7036,7 +7073,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead integer, OUT buried bigint, OUT next_page bigint) RETURNS record
+CREATE FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead bigint, OUT buried bigint, OUT next_page bigint, OUT at_end boolean) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
@@ -7044,23 +7081,44 @@ CREATE FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, u
 declare
     -- Few, because burials that fail take a millisecond each.
     max_ids constant integer := 200;
+    part_pages constant integer := 20;
+    relation constant regclass := format('pgmq.%I', queue_table);
     settings pgmq_settings.queues;
-    part record;
-    moved bigint;
+    target text;
+    pages bigint;
+    grouped boolean;
+    ids bigint[];
 begin
+    perform pgmq_settings.check_accessible(relation);
+    pages := pgmq_settings.page_count(relation);
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury_unread.queue_table;
+    target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
+    grouped := exists (
+        select from pgmq_settings.settings as s where s.queue_table in (bury_unread.queue_table, target) and s.group_limit > 0);
     dead := 0;
     buried := 0;
-    next_page := first_page;
+    at_end := false;
+    next_page := case when first_page < pages then first_page else 0 end;
+    <<walk>>
     loop
-        select f.* into part from pgmq_settings.find_dead(queue_table, settings, next_page, max_ids) as f;
-        next_page := part.next_page;
-        exit when part.ids = '{}';
-        moved := pgmq_settings.bury(queue_table, part.ids);
-        dead := dead + cardinality(part.ids);
-        buried := buried + moved;
-        exit when moved = 0 or clock_timestamp() >= until or next_page = 0 and cardinality(part.ids) < max_ids;
+        ids := pgmq_settings.find_dead(queue_table, settings, next_page, next_page + part_pages);
+        dead := dead + cardinality(ids);
+        if ids <> '{}' then
+            perform pgmq_settings.check_burial(queue_table, target);
+        end if;
+        -- The next visit begins with this part again, unless all of it was tried: other transactions may have locked rows.
+        while ids <> '{}' loop
+            buried := buried + pgmq_settings.bury(queue_table, ids[:max_ids]);
+            ids := ids[max_ids + 1 :];
+            exit walk when ids <> '{}' and (clock_timestamp() >= until or grouped and buried > 0);
+        end loop;
+        next_page := next_page + part_pages;
+        at_end := next_page >= pages;
+        exit when at_end or clock_timestamp() >= until or grouped and buried > 0;
     end loop;
+    if at_end then
+        next_page := 0;
+    end if;
 end;
 $$;
 
@@ -7751,11 +7809,11 @@ begin
         select array_agg(q.msg_id)
         from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
         cross join lateral (
-            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s order by q.msg_id limit 1000
+            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s and %5$s and q.msg_id <> all ($1) order by q.msg_id limit 1000
         ) as q
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),
-        pgmq_settings.dead_condition('q'))
+        pgmq_settings.dead_condition('q'), pgmq_settings.retried_condition('q'))
     into result using
         ids, null, null, null, coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
         present - make_interval(secs => settings.message_keep_seconds);
@@ -7965,38 +8023,29 @@ CREATE FUNCTION pgmq_settings.filter_members() RETURNS TABLE(member text, type t
         ('dead', 'object', 'Use members of the header x-pgmq-dead: {"reason": "rejected", "queue": "tasks"}.');
 $_$;
 
-CREATE FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) RETURNS record
+CREATE FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, end_page bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    relation constant regclass := format('pgmq.%I', queue_table);
-    pages constant bigint := greatest(
-        pg_relation_size(relation), (select max(pg_relation_size(t.relid)) from pg_partition_tree(relation) as t)
-    ) / current_setting('block_size')::integer;
-    end_page constant bigint := first_page + 500;
     present constant timestamptz := clock_timestamp();
+    ids bigint[];
 begin
-    perform pgmq_settings.check_accessible(relation);
     execute format(
         $query$
         select array(
-            select q.msg_id from %s as q
-            where q.ctid >= $1 and q.ctid < $3 and %s and not (%s)
-            limit $4
+            select q.msg_id from pgmq.%I as q
+            where q.ctid >= $1 and q.ctid < $3 and %s and not (%s) and %s
         )
         $query$,
-        relation, pgmq_settings.buried_condition('q'), pgmq_settings.state_condition('in_flight', '$2'))
+        queue_table, pgmq_settings.buried_condition('q'), pgmq_settings.state_condition('in_flight', '$2'),
+        pgmq_settings.retried_condition('q'))
     into ids
     using
-        format('(%s,0)', first_page)::tid, present, format('(%s,0)', end_page)::tid, max_ids,
+        format('(%s,0)', first_page)::tid, present, format('(%s,0)', end_page)::tid, null,
         coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
         present - make_interval(secs => settings.message_keep_seconds);
-    next_page := case
-        when cardinality(ids) = max_ids then first_page
-        when end_page < pages then end_page
-        else 0
-    end;
+    return ids;
 end;
 $_$;
 
@@ -8488,6 +8537,15 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.page_count(relation regclass) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select greatest(
+        pg_relation_size(relation), (select max(pg_relation_size(t.relid)) from pg_partition_tree(relation) as t)
+    ) / current_setting('block_size')::integer;
+$$;
+
 CREATE FUNCTION pgmq_settings.pop_statement(queue_table text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8518,7 +8576,8 @@ CREATE FUNCTION pgmq_settings.postponing_statement(queue_table text, code text) 
         with postponed as (
             update pgmq.%1$I as q
             set vt = greatest(q.vt, $2 + interval '1 hour'),
-                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
+                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object(
+                    'x-pgmq-dead-failed', concat_ws(' ', %2$L, pgmq_settings.expiry_text($2 + interval '1 hour')))
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
         ), counted as (
@@ -8885,6 +8944,18 @@ begin
         pgmq_settings.filter_condition(filter))
     into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
     return next;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_settings.retried_condition(row_name text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    return format(
+        '(substr(%s.headers ->> ''x-pgmq-dead-failed'', 7) collate "C" '
+        'between $6 and pgmq_settings.expiry_text(now() + interval ''2 hours'')) is not true',
+        row_name);
 end;
 $_$;
 
@@ -9400,7 +9471,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, until timestamp with time zone) RETURNS bigint
+CREATE FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, first_page bigint, until timestamp with time zone, OUT deleted bigint, OUT next_page bigint, OUT at_end boolean) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
@@ -9409,27 +9480,37 @@ CREATE FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint
     AS $_$
 declare
     max_messages constant integer := 1000;
+    part_pages constant integer := 20;
     archive constant regclass := format('pgmq.%I', overlay(queue_table placing 'a' from 1 for 1));
+    oldest constant timestamptz := clock_timestamp() - make_interval(secs => keep_seconds);
     by_age constant boolean := exists (
         select from pg_index as i
         join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
         where i.indrelid = archive and i.indisvalid and a.attname = 'archived_at');
-    batch constant text := format(
-        'from (select msg_id, archived_at from %s %s limit %s for update skip locked) as o where o.archived_at < $1', archive,
-        case when by_age then 'where archived_at < $1 order by archived_at' else 'order by msg_id' end, max_messages);
-    oldest constant timestamptz := clock_timestamp() - make_interval(secs => keep_seconds);
+    part constant text := case
+        when by_age then format('true order by a.archived_at limit %s', max_messages)
+        else 'a.ctid >= $2 and a.ctid < $3'
+    end;
+    pages bigint;
     ids bigint[];
-    deleted bigint := 0;
 begin
     perform pgmq_settings.check_accessible(archive);
+    pages := case when by_age then 0 else pgmq_settings.page_count(archive) end;
+    deleted := 0;
+    next_page := case when first_page < pages then first_page else 0 end;
     loop
-        execute 'select array(select o.msg_id ' || batch || ')' into ids using oldest;
-        exit when ids = '{}';
+        execute format(
+            'select array(select a.msg_id from %s as a where a.archived_at < $1 and %s for update skip locked)', archive, part)
+        into ids using oldest, format('(%s,0)', next_page)::tid, format('(%s,0)', next_page + part_pages)::tid;
         execute format('delete from %s as a where a.msg_id = any ($2) and a.archived_at < $1', archive) using oldest, ids;
         deleted := deleted + cardinality(ids);
-        exit when cardinality(ids) < max_messages or clock_timestamp() >= until;
+        next_page := case when by_age then 0 else next_page + part_pages end;
+        at_end := case when by_age then cardinality(ids) < max_messages else next_page >= pages end;
+        exit when at_end or clock_timestamp() >= until;
     end loop;
-    return deleted;
+    if at_end then
+        next_page := 0;
+    end if;
 end;
 $_$;
 
@@ -9691,7 +9772,7 @@ ALTER TABLE ONLY pgmq_settings.deduplication_ids
     ADD CONSTRAINT deduplication_ids_pkey PRIMARY KEY (queue_table, caller, deduplication_id);
 
 ALTER TABLE ONLY pgmq_settings.progress
-    ADD CONSTRAINT progress_pkey PRIMARY KEY (queue_table);
+    ADD CONSTRAINT progress_pkey PRIMARY KEY (task, queue_table);
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_table);
@@ -9704,9 +9785,6 @@ CREATE INDEX idempotency_keys_expiry ON pgmq_gateway.idempotency_keys USING btre
 CREATE INDEX samples_age ON pgmq_gateway.samples USING btree (lasting, at);
 
 CREATE INDEX deduplication_ids_expires_at ON pgmq_settings.deduplication_ids USING btree (expires_at);
-
-ALTER TABLE ONLY pgmq_settings.progress
-    ADD CONSTRAINT progress_queue_table_fkey FOREIGN KEY (queue_table) REFERENCES pgmq_settings.queues(queue_table) ON DELETE CASCADE;
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_dead_letter_queue_fkey FOREIGN KEY (dead_letter_queue) REFERENCES pgmq.meta(queue_name) ON DELETE SET NULL;
@@ -10246,11 +10324,11 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lost_privileges() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.maintain(budget_ms integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.maintain(budget_ms integer) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.maintain_queue(queue_table text, until timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.maintain_queue(task text, queue_table text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.maintenance_tasks() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.mark_full_queues() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.mark_full(settings pgmq_settings.queues) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.may_execute(role text, fusion json) TO authenticator;
@@ -10307,6 +10385,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.public_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.queue_access(only_queue text) FROM PUBLIC;
@@ -10331,7 +10411,7 @@ REVOKE ALL ON FUNCTION pgmq_gateway.record_default_privileges() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.referred(class oid, object oid, written boolean) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired(what text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.remove_expired_keys(max_rows integer) TO authenticator;
@@ -10344,7 +10424,7 @@ GRANT ALL ON FUNCTION pgmq_gateway.request_fingerprint(statement text, arguments
 REVOKE ALL ON FUNCTION pgmq_gateway.request_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.request_roles() TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_gateway.run_task(task text, queue_table text, until timestamp with time zone, OUT changed bigint, OUT is_behind boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.sample_messages(queue_table regclass, present timestamp with time zone, percent real, OUT messages bigint, OUT visible_share double precision, OUT delayed_share double precision, OUT parked_share double precision) FROM PUBLIC;
 
@@ -10471,7 +10551,7 @@ GRANT ALL ON FUNCTION pgmq_settings.bury(queue_table text, ids bigint[]) TO serv
 REVOKE ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.bury_each(burial text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead integer, OUT buried bigint, OUT next_page bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_settings.bury_unread(queue_table text, first_page bigint, until timestamp with time zone, OUT dead bigint, OUT buried bigint, OUT next_page bigint, OUT at_end boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.calls_together(function_name text, given json[], OUT row_counts bigint[], OUT bodies text[]) TO anon;
@@ -10666,8 +10746,8 @@ GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.filter_members() TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, max_ids integer, OUT ids bigint[], OUT next_page bigint) TO pgmq_definer;
+REVOKE ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, end_page bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.find_dead(queue_table text, settings pgmq_settings.queues, first_page bigint, end_page bigint) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.front_statement(queue_table text) TO anon;
@@ -10792,6 +10872,9 @@ GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings
 GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.outcomes(word text, deliveries pgmq_settings.delivery[], settled pgmq_settings.delivery[], stale pgmq_settings.delivery[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.page_count(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.page_count(relation regclass) TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.pop_statement(queue_table text) TO authenticated;
@@ -10864,6 +10947,9 @@ REVOKE ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages intege
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.retried_condition(row_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.retried_condition(row_name text) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.run_burial(statement text, ids bigint[], queue_table text, settings pgmq_settings.queues) TO pgmq_definer;
@@ -10966,7 +11052,7 @@ GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO service_ro
 
 REVOKE ALL ON FUNCTION pgmq_settings.sweep_groups(queue_table text, group_limit integer, after text, until timestamp with time zone, OUT promoted integer, OUT next_group text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, until timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, first_page bigint, until timestamp with time zone, OUT deleted bigint, OUT next_page bigint, OUT at_end boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;

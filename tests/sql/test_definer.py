@@ -28,7 +28,7 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
         "pgmq_settings.claim_ids(text,bytea,text[],integer)",
         "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
         "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
-        "pgmq_settings.trim_archive(text,bigint,timestamp with time zone)",
+        "pgmq_settings.trim_archive(text,bigint,bigint,timestamp with time zone)",
     }
     page = SECURITY.read_text()
     for name in definers:

@@ -590,7 +590,7 @@ def test_sweep_promotes_what_a_rolled_back_transaction_has_left(owner: Sql, grou
     assert states(owner, queue) == {2: "parked"}
     with without_promotion(owner, other):
         owner("select pgmq.delete(%s, 1)", other)
-    sweep = "select pgmq_gateway.maintain_queue(%s, 'infinity')"
+    sweep = "select changed from pgmq_gateway.maintain_queue('sweep groups', %s, 'infinity')"
     assert owner(sweep, f"q_{queue}") == [(1,)]
     assert owner(sweep, f"q_{other}") == [(1,)]
     assert states(owner, queue) == {2: "visible"}
@@ -617,9 +617,9 @@ def test_a_sweep_goes_on_where_the_last_one_stopped(owner: Sql, grouped: Grouped
     assert owner(sweep, f"q_{queue}", "a", -1) == [("b",)]
     assert owner(sweep, f"q_{queue}", "a", 1) == [("",)]
     last = "select last_group from pgmq_settings.progress where queue_table = %s"
-    owner("select pgmq_gateway.maintain_queue(%s, '-infinity')", f"q_{queue}")
+    owner("select pgmq_gateway.maintain_queue('sweep groups', %s, '-infinity')", f"q_{queue}")
     assert owner(last, f"q_{queue}") == [("a",)]
-    owner("select pgmq_gateway.maintain_queue(%s, 'infinity')", f"q_{queue}")
+    owner("select pgmq_gateway.maintain_queue('sweep groups', %s, 'infinity')", f"q_{queue}")
     assert owner(last, f"q_{queue}") == [("",)]
 
 

@@ -18,7 +18,7 @@ LIMITED = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1, \"max
 BURIED = """select pgmq_admin.create_queue('dead'),
     pgmq_admin.set_queue_settings('q', '{"max_receives": 1, "dead_letter_queue": "dead"}')"""
 BURY = """insert into pgmq.q_q (vt, read_ct, message) values (now(), 1, '1');
-    select pgmq_gateway.maintain_queue('q_q', 'infinity')"""
+    select pgmq_gateway.maintain_queue('bury dead messages', 'q_q', 'infinity')"""
 LEVELS = dict.fromkeys(("service_policy", "notify_right", "foreign_trigger", "caller_owns", "definer_role"), "error")
 # Other findings are only information.
 MISTAKES = "from pgmq_admin.lint() where level <> 'info'"

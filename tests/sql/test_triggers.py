@@ -49,7 +49,7 @@ CALLS = {
     "pgmq_settings.claim_ids": "pgmq_settings.claim_ids('q_x', '', '{a}', 300)",
     "pgmq_settings.record_ids": "pgmq_settings.record_ids('q_x', '', '{a}', '{1}')",
     "pgmq_settings.sweep_groups": "pgmq_settings.sweep_groups('q_x', 1, '', 'infinity')",
-    "pgmq_settings.trim_archive": "pgmq_settings.trim_archive('q_x', 0::bigint, 'infinity')",
+    "pgmq_settings.trim_archive": "pgmq_settings.trim_archive('q_x', 0::bigint, 0::bigint, 'infinity')",
 }
 # Functions that only the owner can call.
 BY_OWNER = ("_groups(", "bury_unread(", "trim_archive(")

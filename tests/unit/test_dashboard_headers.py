@@ -14,7 +14,7 @@ HEADERS = {
     "x-pgmq-not-before": 1790000000.5,
     "x-pgmq-retry": {"reason": "The bank is closed.", "at": "2026-11-30T16:00:00+00:00"},
     "x-pgmq-redrives": 2,
-    "x-pgmq-dead-failed": "23514",
+    "x-pgmq-dead-failed": "23514 2026-11-30T17:00:00Z",
     "trace": 1,
 }
 DEAD = {

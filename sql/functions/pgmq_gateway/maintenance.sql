@@ -1,57 +1,72 @@
--- What must happen by itself: burying dead messages in queues that no client reads with pgmq_api, marking full queues,
+-- The maintenance of queues: burying dead messages in queues that no client reads with pgmq_api, marking full queues,
 -- retention, sweeping groups, removing expired ids and keys.
 --
--- A pass over all tasks begins five seconds after the last one has ended, or at once if that had more to do. It is done in portions, each a transaction of
--- its own: the calls of maintain(). A portion ends at its time limit, or after the first task that has changed something,
--- because the groups of 58 queues fill Postgres' table of locks. So queues without work share a transaction, and one with
--- work has its own. After a portion there is a pause of four times its duration.
+-- A pass over all tasks begins five seconds after the end of the last one, or at once if that had more to do. It is done
+-- in portions, each a transaction of its own: the calls of maintain(). A portion ends at its time limit, or after the
+-- first task that has changed something, because the groups of 58 queues fill Postgres' table of locks. So tasks without
+-- work share a transaction, and one with work has its own. After a portion there is a pause of four times its duration.
 
--- The tasks of a pass, in the order of their places.
+-- The tasks of a pass, in the order of their places. Each concerns one queue, or none.
 create or replace function pgmq_gateway.maintenance_tasks()
 returns table (place text, task text, queue_table text)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $tasks$
-    values
-        ('1', 'mark full queues', null),
-        ('2', 'remove expired keys', null),
-        ('3', 'remove expired ids', null),
-        ('4', 'remove settings of dropped queues', null)
-    union all
-    select '5 ' || s.queue_table, 'maintain queue', s.queue_table
-    from pgmq_settings.queues as s
-    left join pgmq_settings.progress as p on p.queue_table = s.queue_table
-    where (p.resumes_at <= clock_timestamp()) is not false;
+    select t.number || coalesce(' ' || s.queue_table, ''), t.task, s.queue_table
+    from (values
+        (1, 'mark full', true),
+        (2, 'remove expired keys', false),
+        (3, 'remove expired ids', false),
+        (4, 'remove settings of dropped queues', false),
+        (5, 'bury dead messages', true),
+        (6, 'trim archive', true),
+        (7, 'sweep groups', true)
+    ) as t (number, task, of_queue)
+    left join pgmq_settings.queues as s on t.of_queue
+    left join pgmq_settings.progress as p on p.task = t.task and p.queue_table = s.queue_table
+    where (p.resumes_at <= clock_timestamp()) is not false
+      and case t.task
+          when 'mark full' then s.max_messages is not null
+          when 'bury dead messages' then s.queue_table is not null
+          when 'trim archive' then s.archive_keep_seconds is not null
+          when 'sweep groups' then s.group_limit is not null
+          else true
+      end;
 $tasks$;
 revoke all on function pgmq_gateway.maintenance_tasks from public;
 
--- Sets and clears is_full of the queues with max_messages, and returns how many have changed. Long queues are estimated.
--- A queue stays full until it has 5 % less than its maximum, so that it does not change at each message.
-create or replace function pgmq_gateway.mark_full_queues()
-returns bigint
+-- Sets or clears is_full of a queue with max_messages, and returns how many rows it has changed. Long queues are
+-- estimated. A queue stays full until it has 5 % less than its maximum, so that it does not change at each message. If
+-- another transaction changes the settings at this moment, the next pass does it.
+create or replace function pgmq_gateway.mark_full(settings pgmq_settings.queues)
+returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $mark$
 declare
-    changed bigint;
+    messages bigint;
+    full_now boolean;
 begin
-    with counted as materialized (
-        select s.queue_table, q.messages >= s.max_messages * case when s.is_full then 0.95 else 1 end as is_full
-        from pgmq_settings.queues as s
-        join pgmq_gateway.tables as t on t.name = s.queue_table
-        cross join lateral pgmq_gateway.count_messages(t.relation, t.pages, t.live_tuples, t.dead_tuples) as q
-        where s.max_messages is not null and q.messages is not null
-    )
-    update pgmq_settings.queues as s
-    set is_full = c.is_full
-    from counted as c
-    where s.queue_table = c.queue_table and s.max_messages is not null and c.is_full is distinct from s.is_full;
-    get diagnostics changed = row_count;
-    return changed;
+    select q.messages into messages
+    from pgmq_gateway.tables as t
+    cross join lateral pgmq_gateway.count_messages(t.relation, t.pages, t.live_tuples, t.dead_tuples) as q
+    where t.name = settings.queue_table;
+    full_now := messages >= settings.max_messages * case when settings.is_full then 0.95 else 1 end;
+    if messages is null or full_now is not distinct from settings.is_full then
+        return 0;
+    end if;
+    perform from pgmq_settings.queues as s
+    where s.queue_table = settings.queue_table and s.max_messages = settings.max_messages
+    for no key update skip locked;
+    if not found then
+        return 0;
+    end if;
+    update pgmq_settings.queues as s set is_full = full_now where s.queue_table = settings.queue_table;
+    return 1;
 end;
 $mark$;
-revoke all on function pgmq_gateway.mark_full_queues from public;
+revoke all on function pgmq_gateway.mark_full from public;
 
 -- Removes settings of queues that were dropped, where foreign keys do not (see setting_keys.sql), and what is counted of
 -- such queues. Returns the number of rows.
@@ -82,35 +97,36 @@ end;
 $remove$;
 revoke all on function pgmq_gateway.remove_orphaned_settings from public;
 
--- Runs one of the functions that delete 5,000 rows, until the given time. Returns how many rows it has deleted.
-create or replace function pgmq_gateway.remove_expired(what text, until timestamptz)
-returns bigint
+-- Runs one of the functions that delete 5,000 rows, until the given time.
+create or replace function pgmq_gateway.remove_expired(
+    what text, until timestamptz, out changed bigint, out is_behind boolean
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $remove$
 declare
     max_rows constant integer := 5000;
-    removed bigint := 0;
     batch integer;
 begin
+    changed := 0;
     loop
         batch := case what
             when 'keys' then pgmq_gateway.remove_expired_keys(max_rows)
             else pgmq_gateway.delete_expired_ids(max_rows)
         end;
-        removed := removed + batch;
-        exit when batch < max_rows or clock_timestamp() >= until;
+        changed := changed + batch;
+        is_behind := batch = max_rows;
+        exit when not is_behind or clock_timestamp() >= until;
     end loop;
-    return removed;
 end;
 $remove$;
 revoke all on function pgmq_gateway.remove_expired from public;
 
--- Buries the dead messages of a queue, removes old ones from its archive and promotes messages of stalled groups, until
--- the given time and from where the last visit has stopped. Returns the number of messages. A queue whose dead messages
--- cannot be buried is left alone for a minute.
-create or replace function pgmq_gateway.maintain_queue(queue_table text, until timestamptz)
-returns bigint
+-- Runs a task of a queue until the given time, from where the last visit has stopped. A queue with dead messages of which
+-- none can be buried is left alone for a minute.
+create or replace function pgmq_gateway.maintain_queue(
+    task text, queue_table text, until timestamptz, out changed bigint, out is_behind boolean
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $maintain$
@@ -118,76 +134,105 @@ declare
     settings pgmq_settings.queues;
     former pgmq_settings.progress;
     present pgmq_settings.progress;
-    burial record;
-    swept record;
-    changed bigint;
+    visit record;
 begin
     select s.* into strict settings from pgmq_settings.queues as s where s.queue_table = maintain_queue.queue_table;
-    select p.* into former from pgmq_settings.progress as p where p.queue_table = maintain_queue.queue_table;
-    present := (queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), null);
-    burial := pgmq_settings.bury_unread(queue_table, present.next_page, until);
-    present.next_page := burial.next_page;
-    if burial.dead > 0 and burial.buried = 0 then
-        present.resumes_at := clock_timestamp() + interval '1 minute';
-    end if;
-    changed := burial.buried;
-    if settings.archive_keep_seconds is not null then
-        changed := changed + pgmq_settings.trim_archive(queue_table, settings.archive_keep_seconds, until);
-    end if;
-    if settings.group_limit is not null then
-        swept := pgmq_settings.sweep_groups(queue_table, settings.group_limit, present.last_group, until);
-        present.last_group := swept.next_group;
-        changed := changed + swept.promoted;
-    end if;
+    select p.* into former from pgmq_settings.progress as p
+    where p.task = maintain_queue.task and p.queue_table = maintain_queue.queue_table;
+    former := (task, queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), former.resumes_at);
+    present := (task, queue_table, former.next_page, former.last_group, null);
+    case task
+        when 'mark full' then
+            changed := pgmq_gateway.mark_full(settings);
+            is_behind := false;
+        when 'bury dead messages' then
+            visit := pgmq_settings.bury_unread(queue_table, former.next_page, until);
+            changed := visit.buried;
+            is_behind := visit.buried > 0 and not visit.at_end;
+            present.next_page := visit.next_page;
+            if visit.dead > 0 and visit.buried = 0 then
+                present.resumes_at := clock_timestamp() + interval '1 minute';
+            end if;
+        when 'trim archive' then
+            visit := pgmq_settings.trim_archive(queue_table, settings.archive_keep_seconds, former.next_page, until);
+            changed := visit.deleted;
+            is_behind := visit.deleted > 0 and not visit.at_end;
+            present.next_page := visit.next_page;
+        when 'sweep groups' then
+            visit := pgmq_settings.sweep_groups(queue_table, settings.group_limit, former.last_group, until);
+            changed := visit.promoted;
+            is_behind := visit.promoted > 0 and visit.next_group <> '';
+            present.last_group := visit.next_group;
+    end case;
     perform pgmq_gateway.save_progress(former, present);
-    return changed;
 end;
 $maintain$;
 revoke all on function pgmq_gateway.maintain_queue from public;
 
--- Stores how far the maintenance of a queue has come, unless it is where it was. A queue without a row is at its start.
+-- Stores how far a task of a queue has come, unless it is where it was. One without a row is at its start.
 create or replace function pgmq_gateway.save_progress(former pgmq_settings.progress, present pgmq_settings.progress)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $save$
 begin
-    former := (
-        present.queue_table, coalesce(former.next_page, 0), coalesce(former.last_group, ''), former.resumes_at);
     if present is distinct from former then
         insert into pgmq_settings.progress as p select present.*
-        on conflict (queue_table) do update
+        on conflict (task, queue_table) do update
         set next_page = present.next_page, last_group = present.last_group, resumes_at = present.resumes_at;
     end if;
 end;
 $save$;
 revoke all on function pgmq_gateway.save_progress from public;
 
--- Runs one task, and returns how many rows it has changed. One that fails is undone, with a warning; a queue is then left
--- alone for a minute.
-create or replace function pgmq_gateway.run_task(task text, queue_table text, until timestamptz)
-returns bigint
+-- Leaves a task of a queue alone for a minute after a failure. Next time it begins some pages later, because the failure
+-- may be caused by messages that it finds there.
+create or replace function pgmq_gateway.postpone_task(task text, queue_table text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $postpone$
+begin
+    insert into pgmq_settings.progress as p
+    values (task, queue_table, 0, '', clock_timestamp() + interval '1 minute')
+    on conflict on constraint progress_pkey do update
+    set next_page = p.next_page + 20, resumes_at = excluded.resumes_at;
+end;
+$postpone$;
+revoke all on function pgmq_gateway.postpone_task from public;
+
+-- Runs one task, which is undone if it fails, with a warning.
+--
+-- changed    the number of rows; null if the statement has been cancelled: then it has no time limit any more
+-- is_behind  whether the task had more to do than there was time for
+create or replace function pgmq_gateway.run_task(
+    task text, queue_table text, until timestamptz, out changed bigint, out is_behind boolean
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $run$
 begin
-    return case task
-        when 'mark full queues' then pgmq_gateway.mark_full_queues()
-        when 'remove expired keys' then pgmq_gateway.remove_expired('keys', until)
-        when 'remove expired ids' then pgmq_gateway.remove_expired('ids', until)
-        when 'remove settings of dropped queues' then pgmq_gateway.remove_orphaned_settings()
-        else pgmq_gateway.maintain_queue(queue_table, until)
-    end;
--- A cancel too: a queue that takes longer than the time limit of the statement must not undo the work on others each time.
+    is_behind := false;
+    case task
+        when 'remove expired keys' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('keys', until) as r;
+        when 'remove expired ids' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('ids', until) as r;
+        when 'remove settings of dropped queues' then
+            changed := pgmq_gateway.remove_orphaned_settings();
+            delete from pgmq_settings.progress as p
+            where not exists (select from pgmq_settings.queues as s where s.queue_table = p.queue_table);
+        else
+            select m.* into changed, is_behind from pgmq_gateway.maintain_queue(task, queue_table, until) as m;
+    end case;
+-- A cancel too: a task that takes longer than the time limit of the statement must not undo the others each time.
 exception when query_canceled or others then
     raise warning 'maintenance: % failed: %', concat_ws(' ', task, queue_table), sqlstate;
     if queue_table is not null then
-        insert into pgmq_settings.progress as p (queue_table, next_page, last_group, resumes_at)
-        select s.queue_table, 0, '', clock_timestamp() + interval '1 minute'
-        from pgmq_settings.queues as s where s.queue_table = run_task.queue_table
-        on conflict on constraint progress_pkey do update set resumes_at = excluded.resumes_at;
+        perform pgmq_gateway.postpone_task(task, queue_table);
     end if;
-    return 0;
+    changed := case when sqlstate <> '57014' then 0 end;
+    is_behind := false;
 end;
 $run$;
 revoke all on function pgmq_gateway.run_task from public;
@@ -211,13 +256,13 @@ declare
     until constant timestamptz := began + make_interval(secs => budget_ms / 1000.0);
     state pgmq_gateway.maintenance;
     step record;
-    changed bigint;
+    visit record;
     is_over boolean := true;
     is_behind boolean;
     spent double precision;
     pause double precision;
 begin
-    -- Nothing to do while another session does, or on a standby.
+    -- Another session is doing a portion, or this is a standby.
     if pg_is_in_recovery() or not pg_try_advisory_xact_lock(hashtext('pgmq_gateway.maintain')) then
         return spacing;
     end if;
@@ -236,9 +281,9 @@ begin
         select t.* from pgmq_gateway.maintenance_tasks() as t
         where t.place > coalesce(state.place, '') collate "C" order by t.place collate "C"
     loop
-        changed := pgmq_gateway.run_task(step.task, step.queue_table, until);
-        is_over := changed = 0 and clock_timestamp() < until;
-        is_behind := is_behind or changed > 0 and clock_timestamp() >= until;
+        visit := pgmq_gateway.run_task(step.task, step.queue_table, until);
+        is_over := coalesce(visit.changed = 0, false) and clock_timestamp() < until;
+        is_behind := is_behind or visit.is_behind;
         exit when not is_over;
     end loop;
     spent := extract(epoch from clock_timestamp() - began);

@@ -71,7 +71,7 @@ $metrics$;
 revoke all on function pgmq_gateway.queue_metrics from public;
 grant execute on function pgmq_gateway.queue_metrics to authenticator;
 
--- What keeps vacuum from removing dead rows, and how far the standbys are behind.
+-- Obstacles to vacuum, and the lag of the standbys.
 --
 -- oldest_transaction_seconds  0 without a transaction
 -- oldest_xmin_transactions    transactions since the oldest snapshot: vacuum keeps the dead rows of all of them

@@ -174,7 +174,8 @@ $statement$;
 revoke all on function pgmq_settings.burial_statement from public;
 grant execute on function pgmq_settings.burial_statement to pgmq_definer;
 
--- The statement that postpones the dead among some messages by an hour, with the same parameters. A parked one stays so.
+-- The statement that postpones the dead among some messages by an hour, with the same parameters. A parked one stays so;
+-- the time in the header applies to it.
 create or replace function pgmq_settings.postponing_statement(queue_table text, code text)
 returns text
 language sql
@@ -186,7 +187,8 @@ as $statement$
         with postponed as (
             update pgmq.%1$I as q
             set vt = greatest(q.vt, $2 + interval '1 hour'),
-                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object('x-pgmq-dead-failed', %2$L)
+                headers = pgmq_settings.headers_object(q.headers) || jsonb_build_object(
+                    'x-pgmq-dead-failed', concat_ws(' ', %2$L, pgmq_settings.expiry_text($2 + interval '1 hour')))
             where q.msg_id = any ($1) and %3$s
             returning q.msg_id
         ), counted as (
@@ -261,8 +263,8 @@ revoke all on function pgmq_settings.run_burial from public;
 grant execute on function pgmq_settings.run_burial to pgmq_definer;
 
 -- Moves the dead among the first 100 of some messages one by one, and returns how many. Those that cannot be moved are
--- postponed by an hour, with the SQLSTATE in a header: texts of errors could contain payloads. A message takes some
--- milliseconds, and the caller has a time limit: the next burials take the others.
+-- postponed by an hour, with the SQLSTATE and that time in a header: texts of errors could contain payloads. A message
+-- takes some milliseconds, and the caller has a time limit: the next burials take the others.
 create or replace function pgmq_settings.bury_each(
     burial text, ids bigint[], queue_table text, settings pgmq_settings.queues
 )
@@ -307,11 +309,11 @@ begin
         select array_agg(q.msg_id)
         from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
         cross join lateral (
-            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s order by q.msg_id limit 1000
+            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s and %5$s and q.msg_id <> all ($1) order by q.msg_id limit 1000
         ) as q
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),
-        pgmq_settings.dead_condition('q'))
+        pgmq_settings.dead_condition('q'), pgmq_settings.retried_condition('q'))
     into result using
         ids, null, null, null, coalesce(settings.max_receives, 999999), pgmq_settings.expiry_text(present),
         present - make_interval(secs => settings.message_keep_seconds);

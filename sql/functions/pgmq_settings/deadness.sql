@@ -37,6 +37,24 @@ $condition$;
 revoke all on function pgmq_settings.buried_condition from public;
 grant execute on function pgmq_settings.buried_condition to pgmq_definer;
 
+-- A condition on a dead row that its burial can be tried again: none has failed in the last hour. The header has the
+-- SQLSTATE and the time of the next attempt, which is ignored if it is later than any burial would set.
+create or replace function pgmq_settings.retried_condition(row_name text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $condition$
+begin
+    return format(
+        '(substr(%s.headers ->> ''x-pgmq-dead-failed'', 7) collate "C" '
+        'between $6 and pgmq_settings.expiry_text(now() + interval ''2 hours'')) is not true',
+        row_name);
+end;
+$condition$;
+revoke all on function pgmq_settings.retried_condition from public;
+grant execute on function pgmq_settings.retried_condition to pgmq_definer;
+
 -- A further condition on a visible row named q, that a read would not find it dead.
 create or replace function pgmq_settings.living_condition()
 returns text
