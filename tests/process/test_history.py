@@ -79,11 +79,21 @@ def test_when_the_function_is_dropped_there_is_no_history_and_no_log_line(
     assert gateway.log.read_text() == ""
 
 
-def test_a_failing_sample_is_logged_once(serve: Serve, database: str, sql: Sql) -> None:
-    sql("alter table pgmq_gateway.samples rename to gone")
+@pytest.mark.parametrize(
+    ("breaking", "repairing"),
+    [
+        ("alter table pgmq_gateway.samples rename to gone", "alter table pgmq_gateway.gone rename to samples"),
+        (
+            "revoke execute on function pgmq_gateway.take_sample from authenticator",
+            "grant execute on function pgmq_gateway.take_sample to authenticator",
+        ),
+    ],
+)
+def test_a_failing_sample_is_logged_once(serve: Serve, database: str, sql: Sql, breaking: str, repairing: str) -> None:
+    sql(breaking)
     gateway = serve(database, **{INTERVAL: "0.05"})
     until(lambda: "cannot take a sample" in gateway.log.read_text())
-    sql("alter table pgmq_gateway.gone rename to samples")
+    sql(repairing)
     until(lambda: sql(TAKEN)[0][0])
     assert gateway.log.read_text().count("cannot take a sample") == 1
 

@@ -651,6 +651,9 @@ def test_service_role_cannot_call_what_arranges_groups(owner: Sql, grouped: Grou
 
 
 async def test_install_restores_the_code_of_groups(owner: Sql, grouped: Grouped, installed: str) -> None:
+    async with connected(installed) as connection:
+        # Other tests leave roles without some privileges.
+        await install(connection)
     queues = [grouped() for _ in range(5)]
     for queue in queues:
         put(owner, queue, "a", 1, 2)
@@ -675,6 +678,8 @@ async def test_install_restores_the_code_of_groups(owner: Sql, grouped: Grouped,
 
 
 async def test_install_removes_the_code_of_a_renamed_queue(owner: Sql, grouped: Grouped, installed: str) -> None:
+    async with connected(installed) as connection:
+        await install(connection)
     queue = grouped()
     put(owner, queue, "a", 1, 2)
     owner("delete from pgmq_settings.queues where queue_name = %s", queue)
