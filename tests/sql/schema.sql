@@ -7094,7 +7094,8 @@ begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury_unread.queue_table;
     target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
     grouped := exists (
-        select from pgmq_settings.settings as s where s.queue_table in (bury_unread.queue_table, target) and s.group_limit > 0);
+        select from pgmq_settings.settings as s
+        where s.queue_table in (bury_unread.queue_table, target) and s.group_limit is not null);
     dead := 0;
     buried := 0;
     at_end := false;
@@ -7809,7 +7810,10 @@ begin
         select array_agg(q.msg_id)
         from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
         cross join lateral (
-            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s and %5$s and q.msg_id <> all ($1) order by q.msg_id limit 1000
+            select q.msg_id from pgmq.%1$I as q
+            where %3$s and %4$s and %5$s and q.msg_id <> all ($1)
+            order by q.msg_id
+            limit 1000
         ) as q
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),
@@ -9500,7 +9504,8 @@ begin
     next_page := case when first_page < pages then first_page else 0 end;
     loop
         execute format(
-            'select array(select a.msg_id from %s as a where a.archived_at < $1 and %s for update skip locked)', archive, part)
+            'select array(select a.msg_id from %s as a where a.archived_at < $1 and %s for update skip locked)',
+            archive, part)
         into ids using oldest, format('(%s,0)', next_page)::tid, format('(%s,0)', next_page + part_pages)::tid;
         execute format('delete from %s as a where a.msg_id = any ($2) and a.archived_at < $1', archive) using oldest, ids;
         deleted := deleted + cardinality(ids);

@@ -309,7 +309,10 @@ begin
         select array_agg(q.msg_id)
         from (select distinct %2$s as name from pgmq.%1$I as q where q.msg_id = any ($1)) as g
         cross join lateral (
-            select q.msg_id from pgmq.%1$I as q where %3$s and %4$s and %5$s and q.msg_id <> all ($1) order by q.msg_id limit 1000
+            select q.msg_id from pgmq.%1$I as q
+            where %3$s and %4$s and %5$s and q.msg_id <> all ($1)
+            order by q.msg_id
+            limit 1000
         ) as q
         $query$,
         queue_table, pgmq_settings.group_expression('q'), pgmq_settings.group_condition('g.name', true),

@@ -1,4 +1,5 @@
--- Maintenance of a queue that no client reads with pgmq_api: burying dead messages, and removing old ones from the archive.
+-- Maintenance of a queue that no client reads with pgmq_api: burying dead messages, and removing old ones from the
+-- archive.
 --
 -- Why SECURITY DEFINER, of pgmq_definer: as in burial.sql. Called by pgmq_gateway.maintain only.
 
@@ -102,7 +103,8 @@ begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = bury_unread.queue_table;
     target := pgmq_settings.burial_table(queue_table, settings.dead_letter_queue);
     grouped := exists (
-        select from pgmq_settings.settings as s where s.queue_table in (bury_unread.queue_table, target) and s.group_limit > 0);
+        select from pgmq_settings.settings as s
+        where s.queue_table in (bury_unread.queue_table, target) and s.group_limit is not null);
     dead := 0;
     buried := 0;
     at_end := false;
@@ -170,7 +172,8 @@ begin
     next_page := case when first_page < pages then first_page else 0 end;
     loop
         execute format(
-            'select array(select a.msg_id from %s as a where a.archived_at < $1 and %s for update skip locked)', archive, part)
+            'select array(select a.msg_id from %s as a where a.archived_at < $1 and %s for update skip locked)',
+            archive, part)
         into ids using oldest, format('(%s,0)', next_page)::tid, format('(%s,0)', next_page + part_pages)::tid;
         execute format('delete from %s as a where a.msg_id = any ($2) and a.archived_at < $1', archive) using oldest, ids;
         deleted := deleted + cardinality(ids);
