@@ -106,6 +106,19 @@ def test_f18_the_lag_of_a_standby_is_a_metric(sampled: RunningGateway) -> None:
     assert ("database_lag_bytes", ()) not in found
 
 
+def test_an_older_installation_has_the_metrics_that_it_knows(sampled: RunningGateway) -> None:
+    def figures() -> set[str]:
+        return {name for name, _ in values(sampled) if name.startswith("database_")}
+
+    until(lambda: "database_maintenance_runs_total" in figures())
+    sampled.sql("alter function pgmq_gateway.database_metrics rename to newer")
+    sampled.sql("create function pgmq_gateway.database_metrics(out is_standby boolean) language sql as 'select false'")
+    until(lambda: figures() == {"database_is_standby"})
+    sampled.sql("drop function pgmq_gateway.database_metrics")
+    sampled.sql("alter function pgmq_gateway.newer rename to database_metrics")
+    until(lambda: "database_maintenance_runs_total" in figures())
+
+
 def test_unknown_values_are_left_out(sampled: RunningGateway) -> None:
     sampled.sql("update pgmq_gateway.samples set at = at - interval '1 day'")
     until(lambda: ("queues_messages", ()) not in values(sampled))
