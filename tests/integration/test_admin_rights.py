@@ -199,6 +199,7 @@ ODD: dict[str, list[Any]] = {
     "integer": [-1, 2**31, "x", None],
     "bigint": [-1, 2**63, "x", None],
     "bigint[]": [[], [-1], [None], "x", None],
+    "double precision": [-1, 0, "NaN", "Infinity", "1e-300", "x", None],
     "timestamp with time zone": ["", "infinity", "9999999-01-01", None],
     "interval": ["", "x", None],
 }
