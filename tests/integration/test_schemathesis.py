@@ -1,7 +1,7 @@
 """Schemathesis: valid and invalid requests generated from openapi.yaml, with all of its checks.
 
-FUZZ_EXAMPLES=400 makes up to ten times as many requests of each operation, FUZZ_SEED=2 other ones. Accepted failures
-are in fuzzing/premises.py, with their reasons.
+FUZZ_EXAMPLES=40 makes more requests of each operation, as .ci/run does, FUZZ_SEED=2 other ones. Accepted failures are in
+fuzzing/premises.py, with their reasons.
 """
 
 import json
@@ -29,7 +29,7 @@ GATEWAY = {
 }
 QUEUES = ("tasks", "other_queue", "swept_queue")
 DELAYED_MESSAGES = 40
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 SEED = os.environ.get("FUZZ_SEED", "1")
 OPERATIONS = {
     (method.upper(), path)
@@ -89,8 +89,8 @@ def test_service_role_gets_documented_responses(queues: RunningGateway, tmp_path
     assert any("{message_id}" in path or "{receipt}" in path for path in linked)
     for operation in OPERATIONS:
         mine = [exchange for exchange in exchanges if exchange.operation == operation]
-        # Made-up receipts match no message, and without parameters there is little to vary.
-        least = 0 if "{receipt}" in operation[1] else 1 if operation[1] == "/queues" else 5
+        # Made-up receipts match no message.
+        least = 0 if "{receipt}" in operation[1] else 1
         assert sum(exchange.right and exchange.status < 300 for exchange in mine) >= least, operation
         assert operation[1] == "/queues" or any(not one.right and one.status >= 400 for one in mine), operation
     # Only to check whether it can be absent or invalid.
