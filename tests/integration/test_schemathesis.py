@@ -1,7 +1,7 @@
 """Schemathesis: valid and invalid requests generated from openapi.yaml, with all of its checks.
 
-FUZZ_EXAMPLES=40 makes more requests of each operation, as .ci/run does, FUZZ_SEED=2 other ones. Accepted failures are in
-fuzzing/premises.py, with their reasons.
+FUZZ_EXAMPLES=40 makes more requests of each operation, as .ci/run does, FUZZ_SEED=2 other ones. Accepted failures
+are in fuzzing/premises.py, with their reasons.
 """
 
 import json
