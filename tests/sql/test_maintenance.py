@@ -12,6 +12,7 @@ from psycopg import errors
 from tests.databases import Sql, runner
 from tests.sql.conftest import as_role
 from tests.sql.leases import prepare, send
+from tests.sql.maintenance import portions, whole_pass
 from tests.waiting import until
 
 NAMES = ("jobs", "dead", "other", "last")
@@ -37,21 +38,6 @@ def db(queues: Sql) -> Sql:
 
 def configure(sql: Sql, queue: str = "jobs", **settings: object) -> None:
     sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, json.dumps(settings))
-
-
-def portions(sql: Sql, budget_ms: int = 60_000) -> Iterator[tuple[str, float]]:
-    """The portions of a pass, though they may not be due yet: where each has ended, and the seconds until the next."""
-    place = None
-    while place != "":
-        sql("update pgmq_gateway.maintenance set due_at = '-infinity'")
-        ((due,),) = as_role(sql, "authenticator", "select pgmq_gateway.maintain(%s)", budget_ms)
-        ((place,),) = sql("select place from pgmq_gateway.maintenance")
-        yield place, due
-
-
-def whole_pass(sql: Sql) -> int:
-    """The number of portions of a pass."""
-    return len([*portions(sql)])
 
 
 def count(sql: Sql, table: str) -> int:
