@@ -9689,13 +9689,14 @@ CREATE TABLE pgmq_gateway.samples (
 );
 
 CREATE VIEW pgmq_gateway.sharing_settings AS
- SELECT ('pgmq_settings.queues'::regclass)::oid AS relation,
-    queue_table,
-    dead_letter_queue,
-    deduplication_by_content,
-    ctid AS place,
-    xmin AS writer
-   FROM pgmq_settings.queues s;
+ SELECT t.relation,
+    s.queue_table,
+    s.dead_letter_queue,
+    s.deduplication_by_content,
+    s.ctid AS place,
+    s.xmin AS writer
+   FROM (( SELECT ('pgmq_settings.queues'::regclass)::oid AS relation) t
+     CROSS JOIN pgmq_settings.queues s);
 
 CREATE TABLE pgmq_gateway.shipped (
     kind text NOT NULL,

@@ -52,7 +52,9 @@ def test_pgmq_definer_can_only_use_messages(db: Sql) -> None:
               " from pg_roles where rolname = 'pgmq_definer'") == [(False,) * 6 + (True,)]  # fmt: skip
     assert db("select member::regrole from pg_auth_members where roleid = 'pgmq_definer'::regrole") == []
     assert db("select roleid::regrole from pg_auth_members where member = 'pgmq_definer'::regrole") == []
-    assert db("select nspname from pg_namespace where has_schema_privilege('pgmq_definer', oid, 'create')") == []
+    # Before Postgres 15 all roles can create objects in public, which no function of pgmq_definer searches.
+    created = db("select nspname from pg_namespace where has_schema_privilege('pgmq_definer', oid, 'create')")
+    assert [row for row in created if row != ("public",)] == []
     assert db("""
         select c.oid::regclass::text, string_agg(a.privilege_type, ',' order by a.privilege_type)
         from pg_class as c, aclexplode(c.relacl) as a

@@ -4,12 +4,12 @@
 --                calls
 
 -- The settings of queues that decide what calls of pgmq_api write, and the versions of their rows. A view, because the
--- login role has no privileges on pgmq_settings.
+-- login role has no privileges on pgmq_settings. With two tables, all releases of pg_dump qualify its columns.
 create or replace view pgmq_gateway.sharing_settings as
 select
-    'pgmq_settings.queues'::regclass::oid as relation, s.queue_table, s.dead_letter_queue, s.deduplication_by_content,
-    s.ctid as place, s.xmin as writer
-from pgmq_settings.queues as s;
+    t.relation, s.queue_table, s.dead_letter_queue, s.deduplication_by_content, s.ctid as place, s.xmin as writer
+from (select 'pgmq_settings.queues'::regclass::oid as relation) as t
+cross join pgmq_settings.queues as s;
 grant select on pgmq_gateway.sharing_settings to authenticator;
 
 -- What a shared transaction compares before its first call and after its last: the versions of all rows of the catalog
