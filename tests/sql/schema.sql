@@ -4796,6 +4796,9 @@ CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_ad
         cross join pgmq_gateway.selected_queues(only_queue) as q
         cross join lateral pgmq_gateway.table_obstacles(
             pgmq_gateway.written_tables(q.queue_name, 'read') || q.archive_table::oid) as t
+        where not exists (
+            select from pgmq_settings.queues as s
+            where s.queue_table = lower('q_' || q.queue_name) and s.group_limit is not null)
         union all
         select null, f.obstacles from functions as f where only_queue is null
     )
@@ -4805,7 +4808,7 @@ CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_ad
             'Each call runs in a transaction of its own, although calls that arrive together could share one. %s',
             array_to_string(s.obstacles[:3], ' '))
             || case when cardinality(s.obstacles) > 3
-                then format(' And %s more reasons.', cardinality(s.obstacles) - 3) else '' end,
+                then format(' And %s more.', cardinality(s.obstacles) - 3) else '' end,
         'This is correct, but slower under load. docs/admin.md lists which functions and tables prevent sharing.'
     from subjects as s
     where s.obstacles <> '{}';
