@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from pgmq_gateway.api.answers import answered
-from pgmq_gateway.api.idempotency_keys import idempotency_key, unstored_bodies
+from pgmq_gateway.api.idempotency_keys import idempotency_key
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
@@ -126,7 +126,7 @@ class Functions:
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
             flow=request.flow,
-            key=None if plan.read_only else idempotency_key(caller, request, unstored_bodies(plan.function)),
+            key=None if plan.read_only else idempotency_key(caller, request, plan.function),
         )
 
     def _read_plan(self, function: Function, head: Head, names: tuple[str, ...]) -> Plan:

@@ -46,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True):
 _identity = msgspec.json.Decoder(Identity)
 
 
-def unstored_bodies(function: Function) -> str | None:
+def _unstored_bodies(function: Function) -> str | None:
     """A pattern of the bodies that are not stored for calls of this function, because a repeated call must look again.
 
     Those of a read without messages; and of a call that settles nothing, which can be 404 or 409 at `/queues/…`.
@@ -57,11 +57,8 @@ def unstored_bodies(function: Function) -> str | None:
     return NOTHING_RECEIVED if known.kind is Kind.RECEIVE else NOTHING_SETTLED
 
 
-def idempotency_key(caller: Caller, request: Request, unstored: str | None = None) -> IdempotencyKey | None:
-    """The key of a request; None if it has none. `unstored` is that of the key.
-
-    Raises InvalidIdempotencyKey.
-    """
+def idempotency_key(caller: Caller, request: Request, function: Function) -> IdempotencyKey | None:
+    """The key of a request for a function; None if it has none. Raises InvalidIdempotencyKey."""
     if not request.keys:
         return None
     key, identity = _key(request), _identity.decode(caller.claims)
@@ -70,7 +67,7 @@ def idempotency_key(caller: Caller, request: Request, unstored: str | None = Non
             f"It has {len(key)} characters, but needs {MIN_SHARED_CHARACTERS} if the caller has no claim sub."
         )
     scoped = msgspec.json.encode((caller.role, identity.iss, identity.sub, key))
-    return IdempotencyKey(hashlib.sha256(scoped).digest(), unstored)
+    return IdempotencyKey(hashlib.sha256(scoped).digest(), _unstored_bodies(function))
 
 
 def _key(request: Request) -> str:

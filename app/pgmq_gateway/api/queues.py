@@ -5,7 +5,7 @@ from functools import lru_cache
 import msgspec
 
 from pgmq_gateway.api.answers import answered
-from pgmq_gateway.api.idempotency_keys import idempotency_key, unstored_bodies
+from pgmq_gateway.api.idempotency_keys import idempotency_key
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
@@ -105,7 +105,7 @@ class Queues:
             settings=catalog.settings_of(caller.role),
             abandoned=request.abandoned,
             flow=request.flow,
-            key=None if request.method == "GET" else idempotency_key(caller, request, unstored_bodies(function)),
+            key=None if request.method == "GET" else idempotency_key(caller, request, function),
         )
 
 

@@ -54,23 +54,8 @@ class CompleteRequest(NamedTuple):
     body: bytes
 
 
-class Split(NamedTuple):
-    """Exactly one request.
-
-    known   its head without the digits of Content-Length and the value of Idempotency-Key
-    length  these digits
-    key     that value
-    end     where the head ends
-    """
-
-    known: bytes
-    length: bytes | None
-    key: bytes | None
-    end: int
-
-
 class KnownHeads:
-    """Heads that the parser has accepted, by their bytes without the values that `Split` has apart."""
+    """Heads that the parser has accepted, by their bytes without the values that `_split` has apart."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
@@ -82,8 +67,9 @@ class KnownHeads:
         parts = _split(data)
         if parts is None:
             return None
-        head = self._heads.get(parts.known)
-        return None if head is None else CompleteRequest(head, parts.length, parts.key, data[parts.end :])
+        known, length, key, end = parts
+        head = self._heads.get(known)
+        return None if head is None else CompleteRequest(head, length, key, data[end:])
 
     def learn(self, data: bytes, scope: Scope) -> None:
         """Keep a head that the parser accepts for the second time, if it is that of a call.
@@ -96,8 +82,13 @@ class KnownHeads:
         parts = _split(data)
         if parts is None or not has_few_parameters(scope["query_string"]):
             return
-        known, headers = parts.known, scope["headers"]
-        if known in self._heads or not _is_read_equally(data, parts, headers) or not self._is_repeated(known):
+        known, length, key, end = parts
+        headers = scope["headers"]
+        if (
+            known in self._heads
+            or not _is_read_equally(data[:end], length, key, headers)
+            or not self._is_repeated(known)
+        ):
             return
         if len(self._heads) >= HEAD_CACHE_SIZE:
             del self._heads[next(iter(self._heads))]
@@ -115,22 +106,23 @@ class KnownHeads:
         return False
 
 
-def _is_read_equally(data: bytes, parts: Split, headers: list[tuple[bytes, bytes]]) -> bool:
+def _is_read_equally(head: bytes, length: bytes | None, key: bytes | None, headers: list[tuple[bytes, bytes]]) -> bool:
     """True if the head ended for the parser where it ends here, and it has read the same values."""
-    for apart, value in ((b"content-length", parts.length), (b"idempotency-key", parts.key)):
+    for apart, value in ((b"content-length", length), (b"idempotency-key", key)):
         if [found for name, found in headers if name == apart] != ([] if value is None else [value]):
             return False
-    head = data[: parts.end]
     # The request line, each header and the empty line.
     return head.count(b"\n") == head.count(b"\r\n") == len(headers) + 2
 
 
-def _split(data: bytes) -> Split | None:
-    """The parts of a request; None if the data is not exactly as long as one."""
+def _split(data: bytes) -> tuple[bytes, bytes | None, bytes | None, int] | None:
+    """Four parts of a request: its head without the digits of Content-Length and the value of Idempotency-Key, these
+    digits, that value, and where the head ends. None if the data is not exactly as long as one request.
+    """
     end = data.find(HEAD_END) + len(HEAD_END)
     if end < len(HEAD_END) or end > MAX_CACHED_HEAD_BYTES:
         return None
-    head, length = _without_value(data[:end], CONTENT_LENGTH)
+    head, length = _without_value(data, end, CONTENT_LENGTH)
     if length is None:
         if len(data) != end:
             return None
@@ -139,21 +131,21 @@ def _split(data: bytes) -> Split | None:
     key = None
     # One search in most requests, which have no key.
     if b"dempotency-" in head:
-        head, key = _without_value(head, IDEMPOTENCY_KEY)
+        head, key = _without_value(head, len(head), IDEMPOTENCY_KEY)
         if key is not None and not PLAIN_VALUE.fullmatch(key):
             return None
-    return Split(head, length, key, end)
+    return head, length, key, end
 
 
-def _without_value(head: bytes, names: Iterable[bytes]) -> tuple[bytes, bytes | None]:
-    """A head without the value of a header, and that value."""
+def _without_value(data: bytes, end: int, names: Iterable[bytes]) -> tuple[bytes, bytes | None]:
+    """A head that ends at `end`, without the value of a header, and that value."""
     for name in names:
-        start = head.find(name)
+        start = data.find(name, 0, end)
         if start >= 0:
             start += len(name)
-            stop = head.find(b"\r", start)
-            return head[:start] + head[stop:], head[start:stop]
-    return head, None
+            stop = data.find(b"\r", start)
+            return data[:start] + data[stop:end], data[start:stop]
+    return data[:end], None
 
 
 class ServerHeaders:
