@@ -13,6 +13,16 @@ def prepare(sql: Sql, *queues: str, **settings: object) -> None:
         sql("select pgmq_admin.set_queue_settings(%s, %s)", queues[0], json.dumps(settings))
 
 
+def empty(sql: Sql, *queues: str, role: str) -> None:
+    """Remove the messages of queues, their row-level security, all policies, and the privileges of a role."""
+    for queue in queues:
+        sql(f"truncate pgmq.q_{queue}, pgmq.a_{queue} restart identity")
+        sql(f"alter table pgmq.q_{queue} disable row level security")
+        sql(f"revoke all on pgmq.q_{queue}, pgmq.a_{queue} from {role}")
+    for table, policy in sql("select polrelid::regclass::text, polname from pg_policy"):
+        sql(f"drop policy {policy} on {table}")
+
+
 def send(sql: Sql, queue: str, *messages: object, headers: object = None) -> None:
     """Send messages by pgmq's own function."""
     for message in messages:

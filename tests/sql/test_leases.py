@@ -12,7 +12,7 @@ from psycopg import errors
 
 from tests.databases import Sql, runner
 from tests.sql.conftest import as_role
-from tests.sql.leases import expire, outcomes, prepare, read, send, settle
+from tests.sql.leases import empty, expire, outcomes, prepare, read, send, settle
 
 QUEUES = ("jobs", "other", "dead")
 SETTLING = ("ack", "retry", "reject", "extend")
@@ -40,13 +40,8 @@ def queues(owner: Sql) -> Sql:
 @pytest.fixture
 def db(queues: Sql, worker: str) -> Sql:
     """Empty queues `jobs`, `other` and `dead`; no settings, no policies, no grants to the worker."""
-    for queue in QUEUES:
-        queues(f"truncate pgmq.q_{queue}, pgmq.a_{queue} restart identity")
-        queues(f"alter table pgmq.q_{queue} disable row level security")
-        queues(f"revoke all on pgmq.q_{queue}, pgmq.a_{queue} from {worker}")
+    empty(queues, *QUEUES, role=worker)
     queues("delete from pgmq_settings.queues")
-    for table, policy in queues("select polrelid::regclass::text, polname from pg_policy"):
-        queues(f"drop policy {policy} on {table}")
     return queues
 
 

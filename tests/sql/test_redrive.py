@@ -9,7 +9,7 @@ from psycopg import errors
 
 from tests.databases import Sql
 from tests.sql.conftest import as_role
-from tests.sql.leases import prepare, read, send
+from tests.sql.leases import empty, prepare, read, send
 from tests.waiting import until
 
 QUEUES = ("jobs", "other", "dead", "secret")
@@ -24,14 +24,9 @@ def queues(owner: Sql) -> Sql:
 @pytest.fixture
 def db(queues: Sql, worker: str) -> Sql:
     """Empty queues; `jobs` and `other` bury in `dead`. No policies, no grants to the worker."""
-    for queue in QUEUES:
-        queues(f"truncate pgmq.q_{queue}, pgmq.a_{queue} restart identity")
-        queues(f"alter table pgmq.q_{queue} disable row level security")
-        queues(f"revoke all on pgmq.q_{queue}, pgmq.a_{queue} from {worker}")
+    empty(queues, *QUEUES, role=worker)
     for queue in ("jobs", "other"):
         queues('select pgmq_admin.set_queue_settings(%s, \'{"dead_letter_queue": "dead"}\')', queue)
-    for table, policy in queues("select polrelid::regclass::text, polname from pg_policy"):
-        queues(f"drop policy {policy} on {table}")
     return queues
 
 
