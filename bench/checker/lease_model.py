@@ -195,7 +195,7 @@ class _Leases:
                     yield self._of((queue, one.id), Promise.BURIED, wrong)
 
     def _wrong(self, letter: Left, origin: str) -> str:
-        """What is wrong with a dead letter, or nothing."""
+        """The fault of a dead letter; empty if it has none."""
         dead = _dead(letter)
         if dead is None or dead["queue"] != origin:
             return f"its origin is {dead}"

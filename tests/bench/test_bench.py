@@ -132,7 +132,7 @@ def test_a_start_has_seconds_and_memory() -> None:
 
 
 def test_consumers_are_measured_on_both_sides() -> None:
-    """Whether goals are reached depends on the machine."""
+    """Goals may be missed: that depends on the machine."""
     if not shutil.which("wrk"):
         missing("wrk", "apt-get install wrk")
     short = ("--rounds", "1", "--seconds", "1", "--depth", "1000")

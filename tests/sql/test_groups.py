@@ -52,7 +52,7 @@ def transaction(sql: Sql, mode: str = "", end: str = "rollback") -> Iterator[Non
 
 @contextmanager
 def without_promotion(sql: Sql, queue: str) -> Iterator[None]:
-    """What is deleted meanwhile leaves groups with too few messages."""
+    """Deletions meanwhile leave groups with too few messages."""
     sql(f"alter table pgmq.q_{queue} disable trigger pgmq_settings_group_delete")
     yield
     sql(f"alter table pgmq.q_{queue} enable trigger pgmq_settings_group_delete")

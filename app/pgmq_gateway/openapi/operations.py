@@ -21,7 +21,7 @@ UNFENCED = "even while another consumer has it. With a receipt only if it was no
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a document says of one resource.
+    """The description of one resource in a document.
 
     answer    the description of its response
     examples  responses

@@ -163,7 +163,7 @@ class SettingsDialog:
 
 
 def group_consequences(present: object, wanted: object) -> str:
-    """What saving another group limit does to the queue."""
+    """The effect on the queue of saving another group limit."""
     if wanted is None:
         return GROUPS_OFF
     return (GROUPS_ON if present is None else GROUPS_CHANGED).format(limit=wanted)
