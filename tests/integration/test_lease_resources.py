@@ -226,7 +226,7 @@ def test_a_body_in_place_of_parameters_does_nothing(
     for method, path, content, message, parameters in (
         ("POST", "purge", '{"max_messages": 1}', "Unknown member max_messages", "max_messages"),
         ("POST", "purge", "[]", "The body must be a JSON object", "max_messages"),
-        ("POST", "messages/pop", '{"n": 1}', "Unknown member n", "n"),
+        ("POST", "messages/pop", '{"n": 1}', "Unknown member n", "n, wait_seconds"),
         ("POST", "messages/archive?id=in.(1)", '{"message_ids": []}', "Unknown member message_ids", "id"),
         ("DELETE", "messages?id=in.(1)", '{"message_ids": []}', "Unknown member message_ids", "id"),
         ("DELETE", "messages/1", '{"receipt": ""}', "Unknown member receipt", "none"),

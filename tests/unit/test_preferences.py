@@ -30,6 +30,11 @@ from pgmq_gateway.postgrest.preferences import OF_RESOURCES, Preferences, read_p
         (["max-affected=²"], Preferences()),
         (["foo=bar, params=single-object"], Preferences()),
         (["tx=rollback"], Preferences()),
+        (["wait=20"], Preferences(wait=20)),
+        (["wait=0, wait=5"], Preferences(wait=0)),
+        (["wait=9999"], Preferences(wait=9999)),
+        (["wait=10000"], Preferences()),
+        (["wait=-1", "wait=1.5", "wait=", "wait"], Preferences()),
     ],
 )
 def test_preferences_are_read(headers: list[str], expected: Preferences) -> None:
@@ -81,6 +86,7 @@ def test_max_affected_counts_only_with_strict() -> None:
             "count=exact, tx=rollback, handling=strict, timezone=UTC, max-affected=1",
         ),
         ("tx=commit", "tx=commit"),
+        ("wait=5, max-affected=1, handling=strict", "handling=strict, max-affected=1, wait=5"),
     ],
 )
 def test_applied_preferences_are_echoed_in_order(header: str, applied: str) -> None:

@@ -5,11 +5,12 @@ from functools import cached_property, lru_cache
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
+from pgmq_gateway.api.waits import Waits
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.catalog import Function
-from pgmq_gateway.calls.statement import Statement, statement
+from pgmq_gateway.calls.statement import PLAIN, Statement, statement
 from pgmq_gateway.calls.watch import CatalogWatch
 from pgmq_gateway.errors import (
     AggregatesForbidden,
@@ -40,6 +41,7 @@ class Target:
 
     query_arguments  the parameters of the query string that are arguments
     columns          the arguments to take from a body; None: all
+    shaped           whether the client shapes the result, apart from db-max-rows
     """
 
     schema: str
@@ -47,6 +49,7 @@ class Target:
     query_arguments: Pairs
     columns: tuple[str, ...] | None
     shaping: Shaping
+    shaped: bool
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Functions:
         self._max_rows = settings.db_max_rows
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         self._plans = settings.db_plan_enabled
+        self._waits = Waits(settings)
         # Clients repeat a few heads, so the results before and after the arguments are read are cached by head.
         self._target = lru_cache(HEAD_CACHE_SIZE)(self._read_target)
         self._plan = lru_cache(HEAD_CACHE_SIZE)(self._read_plan)
@@ -127,22 +131,27 @@ class Functions:
             abandoned=request.abandoned,
             flow=request.flow,
             key=None if plan.read_only else idempotency_key(caller, request, plan.function),
+            wait=plan.preferences.wait or 0,
+            on_wait=request.leave_flow,
         )
 
     def _read_plan(self, function: Function, head: Head, names: tuple[str, ...]) -> Plan:
-        shaping = self._target(head).shaping
+        target = self._target(head)
+        shaping = target.shaping
         check_relations(function, shaping)
         representation, preferences = self._negotiate(head)
         if preferences.max_affected is not None and not function.returns_set:
             raise NoRowsToCount
+        read_only = head.method != "POST" or not function.volatile
+        whole = not read_only and not target.shaped and not representation.plan
         return Plan(
             function,
             names,
             shaping,
             representation,
-            preferences,
+            self._waits.applied(preferences, function, names if whole else ()),
             self._profiles.named(function.schema, head),
-            read_only=head.method != "POST" or not function.volatile,
+            read_only=read_only,
         )
 
     def _read_target(self, head: Head) -> Target:
@@ -159,7 +168,7 @@ class Functions:
         pairs = parameters_of(head)
         arguments, shaping = read_query(pairs, arguments=head.method in ("GET", "HEAD"))
         columns = read_columns(pairs) if head.method == "POST" else None
-        return Target(schema, name, arguments, columns, self._limited(shaping, head))
+        return Target(schema, name, arguments, columns, self._limited(shaping, head), shaping != PLAIN)
 
     def _negotiate(self, head: Head) -> tuple[Representation, Preferences]:
         representation = negotiate(head.headers.get("accept"), plans=self._plans)

@@ -6,6 +6,7 @@ import msgspec
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
+from pgmq_gateway.api.waits import Waits
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
@@ -62,6 +63,7 @@ class Queues:
         self._watch = watch
         self._database = database
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
+        self._waits = Waits(settings)
         # That of the present catalog.
         self._resources = lru_cache(maxsize=1)(self._resources_of)
 
@@ -92,13 +94,16 @@ class Queues:
         return Resources(self._schemas, lambda schema, name: (schema, name) in functions)
 
     def _call(self, catalog: Catalog, caller: Caller, request: Request, resource: Resource) -> Call:
-        function = catalog.resolve(resource.address.schema, resource.function, resource.arguments.names, ())
+        names = resource.arguments.names
+        function = catalog.resolve(resource.address.schema, resource.function, names, ())
+        preferences = read_preferences(request.head.values(b"prefer"), tx_allowed=self._tx_allowed, names=OF_RESOURCES)
+        preferences = self._waits.applied(preferences, function, names, resource.address.wait)
         return Call(
             function,
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
             request.sql_settings(),
             ARRAY,
-            read_preferences(request.head.values(b"prefer"), tx_allowed=self._tx_allowed, names=OF_RESOURCES),
+            preferences,
             read_only=not function.volatile,
             body=resource.arguments.body,
             values=resource.arguments.values,
@@ -106,6 +111,8 @@ class Queues:
             abandoned=request.abandoned,
             flow=request.flow,
             key=None if request.method == "GET" else idempotency_key(caller, request, function),
+            wait=preferences.wait or 0,
+            on_wait=request.leave_flow,
         )
 
 

@@ -24,6 +24,8 @@ class Call(msgspec.Struct, frozen=True):
     abandoned  whether the client has disconnected
     flow       whose turn it takes: the caller, or the address of an anonymous client; None: the caller
     key        its Idempotency-Key
+    wait       seconds for which the client waits for messages if there are none; 0: it does not wait
+    on_wait    called when the call begins to wait, without a connection
     """
 
     function: Function
@@ -39,6 +41,8 @@ class Call(msgspec.Struct, frozen=True):
     abandoned: Callable[[], bool] = bool
     flow: Hashable = None
     key: IdempotencyKey | None = None
+    wait: float = 0.0
+    on_wait: Callable[[], object] = bool
 
     @property
     def singular(self) -> bool:
@@ -78,6 +82,7 @@ class Answer(msgspec.Struct, frozen=True):
     returned   rows of the function before limit, offset and filters; None: those in `body`
     clean      whether it left nothing in the session, by a judgement; False: that is stale; None: without a judgement
     replayed   whether it was stored for the call's Idempotency-Key
+    waited     seconds for which the call waited for messages
     """
 
     total: int | None
@@ -88,6 +93,7 @@ class Answer(msgspec.Struct, frozen=True):
     returned: int | None = None
     clean: bool | None = None
     replayed: bool = False
+    waited: float = 0.0
 
 
 # The OIDs of the functions of a schema that a role can execute, with the columns of an answer.

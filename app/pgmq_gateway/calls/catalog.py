@@ -15,6 +15,10 @@ from pgmq_gateway.postgrest.hints import nearest
 
 MAX_RESOLVED_CALLS = 1024
 
+# The arguments and the results of functions that receive messages.
+QUEUE_ARGUMENTS = {"queue_name": "text", "queue_names": "text[]"}
+MESSAGE_TYPES = ("pgmq.message_record", "pgmq_api.message")
+
 
 class Result(StrEnum):
     """The kind of one row of a function's result."""
@@ -85,6 +89,12 @@ class Function:
     def whole_body(self) -> str | None:
         """The type of the single unnamed argument that receives the whole body; None for other functions."""
         return self.arguments[0].type if self.arguments and not self.arguments[0].name else None
+
+    @property
+    def can_wait(self) -> bool:
+        """True if the function receives messages, judged by its signature: then its caller can wait for some."""
+        receives = self.volatile and self.returns_set and self.row_type in MESSAGE_TYPES
+        return receives and any(QUEUE_ARGUMENTS.get(argument.name) == argument.type for argument in self.arguments)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}({', '.join(f'{a.name} => {a.type}' for a in self.arguments)})"

@@ -190,6 +190,12 @@ class Request:
         """The values of Idempotency-Key headers. SQL does not see them: they protect stored responses."""
         return self._exchange.keys
 
+    def leave_flow(self) -> None:
+        """Stop counting among the requests of its flow in process: it waits, and costs the event loop nothing."""
+        if (flow_requests := self._exchange.flow_requests) is not None:
+            self._exchange.flow_requests = None
+            flow_requests.end_one()
+
     def abandoned(self) -> bool:
         """True if the client has closed its connection, as far as is known without waiting."""
         return self._exchange.disconnected

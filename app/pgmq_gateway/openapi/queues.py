@@ -183,6 +183,8 @@ def _schema(name: str, parameter: Parameter) -> Schema:
             least, most = parameter.bounds or (0 if name == "n" else SMALLEST["int4"], -SMALLEST["int4"] - 1)
             default = {} if parameter.default in (None, "null") else {"default": int(parameter.default or "")}
             return {**INT32, "minimum": least, "maximum": most, **default}
+        case Type.SECONDS:
+            return {**INT32, "minimum": 0, "maximum": 9999}
         case Type.ID:
             return {**INT64, "minimum": 0, "default": 0}
         case Type.TEXTS:

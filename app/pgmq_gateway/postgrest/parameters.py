@@ -65,6 +65,10 @@ def _integer(text: str) -> str | None:
     return str(int(text)) if re.fullmatch("-?[0-9]{1,10}", text) else None
 
 
+def _seconds(text: str) -> str | None:
+    return str(int(text)) if re.fullmatch("[0-9]{1,4}", text) else None
+
+
 def _text(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
@@ -95,6 +99,7 @@ def _ids(text: str) -> str | None:
 # A value as JSON; None if it is not of the type.
 _READERS: Mapping[Type, Callable[[str], str | None]] = {
     Type.INTEGER: _integer,
+    Type.SECONDS: _seconds,
     Type.ID: message_id_as_json,
     Type.TEXT: _text,
     Type.TIME: _time,

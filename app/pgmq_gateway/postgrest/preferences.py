@@ -16,9 +16,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "tx": ("commit", "rollback"),
     "handling": ("strict", "lenient"),
 }
-PREFERENCES = frozenset({*VALUES, "timezone", "max-affected"})
+PREFERENCES = frozenset({*VALUES, "timezone", "max-affected", "wait"})
 # Those of a resource, whose response is not shaped.
-OF_RESOURCES = frozenset({"tx", "handling"})
+OF_RESOURCES = frozenset({"tx", "handling", "wait"})
+# The longest wait that a client can ask for has so many digits.
+MAX_WAIT_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Preferences:
     handling            strict or lenient
     timezone            the time zone of the results
     given_max_affected  max-affected as sent, whether it applies or not
+    wait                seconds for which the client waits for messages (RFC 7240, section 4.3)
     """
 
     count: str | None = None
@@ -37,6 +40,7 @@ class Preferences:
     handling: str | None = None
     timezone: str | None = None
     given_max_affected: int | None = None
+    wait: int | None = None
 
     @property
     def applied(self) -> str:
@@ -49,6 +53,7 @@ class Preferences:
             ("handling", self.handling),
             ("timezone", self.timezone),
             ("max-affected", None if self.max_affected is None else str(self.max_affected)),
+            ("wait", None if self.wait is None else str(self.wait)),
         )
         return ", ".join(f"{name}={value}" for name, value in applied if value is not None)
 
@@ -92,6 +97,7 @@ def read_preferences(
         handling=found.get("handling"),
         timezone=found.get("timezone"),
         given_max_affected=int(found["max-affected"]) if _is_number(found.get("max-affected", "")) else None,
+        wait=int(found["wait"]) if "wait" in found else None,
     )
 
 
@@ -107,6 +113,8 @@ def _known(name: str, value: str) -> bool:
     if name == "max-affected":
         # PostgREST accepts any value and ignores one that is not a number.
         return True
+    if name == "wait":
+        return _is_number(value) and len(value) <= MAX_WAIT_DIGITS
     return value in VALUES.get(name, ())
 
 

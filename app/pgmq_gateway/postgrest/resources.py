@@ -12,7 +12,16 @@ from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.messages import as_json, read_messages
 from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, message_id_as_json
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, QUEUE, RECEIPT, RECEIPT_GRAMMAR, ROUTES, Member, Route
+from pgmq_gateway.postgrest.routes import (
+    MESSAGE_ID,
+    QUEUE,
+    RECEIPT,
+    RECEIPT_GRAMMAR,
+    ROUTES,
+    WAIT_SECONDS,
+    Member,
+    Route,
+)
 
 # Of a parameter's value, in heads whose addresses are cached.
 MAX_CACHED_CHARACTERS = 128
@@ -40,6 +49,7 @@ class Address:
 
     message  the id or the receipt in its path
     given    the arguments in it, as JSON
+    wait     seconds for which the client waits for messages, if its query string has them
     """
 
     schema: str
@@ -47,6 +57,7 @@ class Address:
     queue: str | None
     message: str | None
     given: Mapping[str, str]
+    wait: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +109,14 @@ class Resources:
         named = dict(zip(place, head.segments, strict=True))
         given = {"queue_name": _text(named[QUEUE])} if QUEUE in named else {}
         given |= arguments_of(head, route.parameters)
+        wait = given.pop(WAIT_SECONDS, None)
         if MESSAGE_ID in named:
             given["message_id"] = _message_id(named[MESSAGE_ID])
         if RECEIPT in named:
             receipt = _text(self._receipt(place, named[RECEIPT]))
             given |= {route.receipts: f"[{receipt}]"} if route.receipts else {"receipt": receipt}
-        return Address(schema, route, named.get(QUEUE), named.get(MESSAGE_ID) or named.get(RECEIPT), given)
+        message = named.get(MESSAGE_ID) or named.get(RECEIPT)
+        return Address(schema, route, named.get(QUEUE), message, given, None if wait is None else int(wait))
 
     def _place(self, segments: list[str]) -> Place:
         """The path of a route, whose parts in braces stand for values. Raises UnknownPath."""

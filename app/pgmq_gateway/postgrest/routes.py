@@ -16,6 +16,7 @@ class Type(StrEnum):
     """The type of a parameter, in the words of an error message."""
 
     INTEGER = "an integer"
+    SECONDS = "a whole number from 0 to 9999"
     ID = "a message id"
     TEXT = "text"
     TIME = "a time with a time zone"
@@ -59,7 +60,7 @@ class Parameter:
 class Route:
     """The function that a method and a path stand for.
 
-    parameters  of the query string, by name
+    parameters  of the query string, by name; WAIT_SECONDS is no argument of the function
     members     the arguments in the body, a JSON object, by name; all of them are optional
     batches     members that make a body a batch of messages; the body of a route without any is not a message
     receipts    the argument that receives the receipt in the path as a list of one
@@ -85,6 +86,9 @@ DELAY_SECONDS, LEASE_SECONDS = (0, 31_536_000), (0, 604_800)
 LEASE = Parameter(Type.INTEGER, "30", "null", bounds=LEASE_SECONDS)
 REASON = Parameter(Type.TEXT, "timeout")
 IDS = Parameter(Type.IDS, "in.(1,2)", argument="message_ids", required=True)
+# How long the request waits for messages.
+WAIT_SECONDS = "wait_seconds"
+WAIT = {WAIT_SECONDS: Parameter(Type.SECONDS, "20")}
 MAX_MESSAGES = Parameter(Type.INTEGER, "1000", bounds=(1, 10_000))
 NAMES = Parameter(Type.TEXTS, "urgent", argument="queue_names", required=True)
 SEND = {
@@ -109,12 +113,12 @@ REDRIVE = {"to_queue": Member.STRING, **REPLAY}
 ROUTES: Mapping[str, Sequence[Route]] = {
     LEASES: (
         Route("GET", "/queues", "queues"),
-        Route("GET", "/queues/messages", "read_any", {"queue": NAMES, "n": N, "sleep_seconds": LEASE}),
+        Route("GET", "/queues/messages", "read_any", {"queue": NAMES, "n": N, "sleep_seconds": LEASE, **WAIT}),
         Route("POST", "/queues/{queue}/messages", "send", SEND, batches=("messages", "entries"), status=201),
-        Route("GET", "/queues/{queue}/messages", "read", {"n": N, "sleep_seconds": LEASE}),
+        Route("GET", "/queues/{queue}/messages", "read", {"n": N, "sleep_seconds": LEASE, **WAIT}),
         Route("DELETE", "/queues/{queue}/messages", "delete_batch", {"id": IDS}),
         Route("POST", "/queues/{queue}/messages/archive", "archive_batch", {"id": IDS}),
-        Route("POST", "/queues/{queue}/messages/pop", "pop", {"n": N}),
+        Route("POST", "/queues/{queue}/messages/pop", "pop", {"n": N, **WAIT}),
         Route(
             "GET",
             "/queues/{queue}/messages/peek",
@@ -152,9 +156,9 @@ ROUTES: Mapping[str, Sequence[Route]] = {
             "GET",
             "/queues/{queue}/messages",
             "read",
-            {"n": N, "sleep_seconds": Parameter(Type.INTEGER, "30", "30")},
+            {"n": N, "sleep_seconds": Parameter(Type.INTEGER, "30", "30"), **WAIT},
         ),
-        Route("POST", "/queues/{queue}/messages/pop", "pop"),
+        Route("POST", "/queues/{queue}/messages/pop", "pop", WAIT),
         Route("DELETE", "/queues/{queue}/messages/{message_id}", "delete"),
         Route("POST", "/queues/{queue}/messages/{message_id}/archive", "archive"),
     ),

@@ -121,6 +121,10 @@ class Settings(BaseModel):
     max_buffered            bytes of bodies and of responses not taken yet, of one process; None: http/memory.py
     max_connections         open connections of one process
     max_batch, max_read     messages of one send_batch; of one read, whatever n asks for
+    max_wait                seconds for which a request can wait for messages, whatever it asks for; 0: none waits
+    max_waiting             waiting requests and streams of one process
+    wait_poll               seconds between looks at the queues that requests wait for
+    max_stream              seconds after which a stream ends
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -196,6 +200,10 @@ class Settings(BaseModel):
     max_connections: int = Field(default=10_000, ge=1)
     max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
     max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)
+    max_wait: int = Field(default=50, ge=0, le=9999)
+    max_waiting: int = Field(default=10_000, ge=1)
+    wait_poll: float = Field(default=1, ge=0.1, le=60, allow_inf_nan=False)
+    max_stream: float = Field(default=3600, ge=1, le=86400, allow_inf_nan=False)
 
     @field_validator(
         "db_schemas",

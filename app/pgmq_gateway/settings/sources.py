@@ -88,6 +88,10 @@ GATEWAY_SETTINGS = {
     "pgmq-gateway-max-connections": "max_connections",
     "pgmq-gateway-max-batch": "max_batch",
     "pgmq-gateway-max-read": "max_read",
+    "pgmq-gateway-max-wait": "max_wait",
+    "pgmq-gateway-max-waiting": "max_waiting",
+    "pgmq-gateway-wait-poll": "wait_poll",
+    "pgmq-gateway-max-stream": "max_stream",
 }
 
 

@@ -1,0 +1,31 @@
+"""How long a request waits for messages."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from pgmq_gateway.calls.catalog import QUEUE_ARGUMENTS, Function
+from pgmq_gateway.postgrest.preferences import Preferences
+from pgmq_gateway.settings.model import Settings
+
+
+class Waits:
+    """The rules for `Prefer: wait` and `wait_seconds`, with the limit that the settings allow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_wait = settings.max_wait
+        self._rolls_back = settings.db_tx_end.startswith("rollback")
+
+    def applied(
+        self, preferences: Preferences, function: Function, names: Collection[str], seconds: int | None = None
+    ) -> Preferences:
+        """Preferences with the time that the call waits; None where no messages would not mean an empty queue.
+
+        names    those of the arguments; none if the client shapes the result
+        seconds  the time in the query string, which precedes that of the header
+        """
+        wait = preferences.wait if seconds is None else seconds
+        if wait is None:
+            return preferences
+        rolls_back = self._rolls_back if preferences.rollback is None else preferences.rollback
+        refused = rolls_back or preferences.max_affected is not None or QUEUE_ARGUMENTS.keys().isdisjoint(names)
+        return replace(preferences, wait=None if refused or not function.can_wait else min(wait, self._max_wait))
