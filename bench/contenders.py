@@ -56,7 +56,8 @@ class Contender(Protocol):
 class HttpServer:
     """A server at `url`. `requests` builds its requests.
 
-    `secret` signs its callers' tokens; None: it knows no callers. Without `stores` it only answers sends.
+    `secret` signs its callers' tokens; None: it knows no callers. Without `stores` it only answers sends. `admin`: the
+    URL of its admin port.
     """
 
     name: Name
@@ -66,6 +67,7 @@ class HttpServer:
     requests: Callable[[Cell, str, tuple[str, ...]], plan.Plan]
     secret: bytes | None = field(repr=False)
     stores: bool = True
+    admin: str = ""
     _tokens: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, cell: Cell) -> bool:

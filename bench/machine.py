@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,12 @@ def summary(machine: dict[str, Any]) -> str:
         f"uvicorn {packages.get('uvicorn')}, asyncpg {packages.get('asyncpg')}, pgmq {packages.get('pgmq')}, "
         f"{machine['load_generator']}"
     )
+
+
+def allow_open_files(number: int) -> None:
+    """Raise the limit of this process and of those that it starts, as far as the system permits."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number if most < 0 else min(number, most), most))
 
 
 def _cpu() -> str:

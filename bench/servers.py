@@ -45,7 +45,8 @@ async def gateway(name: Name, how: Gateway, queues: Queues, log: Path) -> AsyncI
     command = _serve(how.program, port, admin, how.workers)
     env = {"PGRST_DB_URI": how.uri, "PGRST_JWT_SECRET": how.secret, "PGMQ_GATEWAY_KEY_LAYER": "off", **how.settings}
     async with _running(command, env, f"http://127.0.0.1:{admin}/ready", log) as pid:
-        yield HttpServer(name, f"http://127.0.0.1:{port}", pid, queues, plan.rpc, how.secret.encode())
+        url, admin_url = (f"http://127.0.0.1:{one}" for one in (port, admin))
+        yield HttpServer(name, url, pid, queues, plan.rpc, how.secret.encode(), admin=admin_url)
 
 
 @contextlib.asynccontextmanager

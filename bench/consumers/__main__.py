@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bench import machine
 from bench.consumers import costs, loads
-from bench.consumers.figure import Figure, show
 from bench.contenders import HttpServer, Name
+from bench.figure import Figure, show
 from bench.measurement import BenchError
 from bench.stage import Cast, stage
 from pgmq_gateway.cli.terminal import run

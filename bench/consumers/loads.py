@@ -8,8 +8,8 @@ from typing import Any
 
 from bench import plan
 from bench.cell import BATCH, Cell, Operation
-from bench.consumers.figure import Figure
 from bench.contenders import HttpServer, tokens
+from bench.figure import Figure
 from bench.generator import count
 from bench.measurement import BenchError
 from bench.usage import cpu_of_tree

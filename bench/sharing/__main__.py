@@ -1,7 +1,6 @@
 """Measures how much callers notice of each other: `python -m bench.sharing`."""
 
 import asyncio
-import resource
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -67,8 +66,7 @@ def main(
     """Measure what callers notice of each other, and print a line for each figure. Exit status 1 if one is missed."""
     pace = Pace(2000, 1, 1) if quick else Pace(requests, seconds, rounds)
     names = [Name.GATEWAY, *([Name.BASELINE] if baseline else ())]
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES if most < 0 else min(OPEN_FILES, most), most))
+    machine.allow_open_files(OPEN_FILES)
     try:
         missed = run(_measure(names, baseline, pace))
     except BenchError as error:

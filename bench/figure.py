@@ -1,17 +1,27 @@
 """A measured figure and its goal."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from rich.console import Console
 from rich.table import Table
 
 
+class Judged(Enum):
+    """The number of a figure that has a goal: `value / base`, `value`, or `value - base`."""
+
+    RATIO = auto()
+    VALUE = auto()
+    DIFFERENCE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Medians of two alternating sides.
+    """Medians of two sides.
 
-    goal      of the ratio, or of `value` where the figure is `absolute`; None: no goal
+    goal      of the number named by `judged`; None: no goal
     at_least  whether the goal is a lower bound
     """
 
@@ -22,17 +32,18 @@ class Figure:
     unit: str
     goal: float | None = None
     at_least: bool = False
-    absolute: bool = False
+    judged: Judged = Judged.RATIO
 
     @property
     def ratio(self) -> float:
-        return self.value / self.base
+        return self.value / self.base if self.base else math.inf
 
     @property
     def reached(self) -> bool:
         if self.goal is None:
             return True
-        found = self.value if self.absolute else self.ratio
+        numbers = {Judged.RATIO: self.ratio, Judged.VALUE: self.value, Judged.DIFFERENCE: self.value - self.base}
+        found = numbers[self.judged]
         return found >= self.goal if self.at_least else found <= self.goal
 
 
@@ -53,4 +64,5 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
 def _goal(figure: Figure) -> str:
     if figure.goal is None:
         return ""
-    return f"{'≥' if figure.at_least else '≤'} {figure.goal:g}{' ' + figure.unit if figure.absolute else ' x'}"
+    sign, unit = "≥" if figure.at_least else "≤", "x" if figure.judged is Judged.RATIO else figure.unit
+    return f"{sign} {'+' if figure.judged is Judged.DIFFERENCE else ''}{figure.goal:g} {unit}"
