@@ -1729,6 +1729,10 @@ begin
     return query execute format(
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
     using visible_at, message, headers;
+    if settings.group_limit is null or headers ->> 'x-pgmq-group' is null then
+        perform pgmq_settings.report_visible(
+            table_name, 1, case when sleep_seconds > 0 or send_at is not null then visible_at end);
+    end if;
 end;
 $_$;
 
@@ -1762,6 +1766,7 @@ begin
     elsif cardinality(messages) > 0 then
         return query execute pgmq_settings.send_statement(table_name)
         using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
+        perform pgmq_settings.report_visible(table_name, cardinality(messages), visible_at);
     end if;
 end;
 $$;
@@ -1799,6 +1804,7 @@ begin
     using batch.times, batch.messages, batch.headers;
     get diagnostics stored = row_count;
     perform pgmq_settings.check_stored(coalesce(cardinality(batch.messages), 0), stored);
+    perform pgmq_settings.report_sent(table_name, settings, batch.times, batch.headers);
 end;
 $$;
 
@@ -1958,7 +1964,7 @@ CREATE FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding nam
         array_to_string(forbidding, ', '));
 $_$;
 
-CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text) RETURNS record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1983,7 +1989,8 @@ begin
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
     if pg_catalog.strpos(statement, ' ') = 0 then
         plain := pgmq_gateway.plain_call(role, prepare, statement, given);
         row_count := plain.row_count;
@@ -2031,6 +2038,7 @@ begin
     end if;
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
+    wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
     -- With `error`, Postgres would not report that it stopped waiting for a synchronous standby at the commit.
     role := pg_catalog.set_config('client_min_messages', 'warning', true);
 end;
@@ -2047,7 +2055,7 @@ CREATE FUNCTION pgmq_gateway.caller_roles() RETURNS TABLE(oid oid, role name)
         where pg_has_role(q.oid, r.oid, 'member') and not pg_has_role(q.oid, current_user, 'member'));
 $$;
 
-CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -2093,7 +2101,8 @@ begin
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
     -- For two calls one statement is not faster.
     if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
         -- Each request equals the one before it.
@@ -2103,11 +2112,13 @@ begin
         fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
+        wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
         seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
         for n in 1 .. coalesce(pg_catalog.cardinality(bodies), 0) loop
             row_count := row_counts[n];
             body := bodies[n];
             return next;
+            wakeups := null;
         end loop;
     end if;
     for n in coalesce(pg_catalog.cardinality(bodies), 0) + 1 .. pg_catalog.cardinality(given) loop
@@ -2146,6 +2157,10 @@ begin
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         own_role := pg_catalog.set_config('role', 'none', true);
+        wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
+        if wakeups operator(pg_catalog.<>) '' then
+            perform pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
+        end if;
         if n = pg_catalog.cardinality(given) then
             seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
         end if;
@@ -2161,7 +2176,7 @@ begin
 end;
 $$;
 
-CREATE PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision)
+CREATE PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision, INOUT wakeups text[])
     LANGUAGE plpgsql
     AS $$
 declare
@@ -2204,7 +2219,8 @@ begin
             pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
             pg_catalog.set_config('request.cookies', requests[4 * n], true),
             pg_catalog.set_config('response.headers', '', true),
-            pg_catalog.set_config('response.status', '', true);
+            pg_catalog.set_config('response.status', '', true),
+            pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
         begin
             given := arguments[n];
             if given operator(pg_catalog.->>) 'queue_name' is distinct from queue_name then
@@ -2228,6 +2244,7 @@ begin
         end;
         failures[n] := failure;
         own_role := pg_catalog.set_config('role', 'none', true);
+        wakeups[n] := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
         stale := pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.<>) fingerprint;
         if stale is not false then
             rollback;
@@ -2264,6 +2281,7 @@ begin
     for n in skipped .. number loop
         row_counts[n] := null;
         bodies[n] := null;
+        wakeups[n] := null;
         failures[n] := pg_catalog.json_build_array(code, '', '', '', '');
     end loop;
     if unflushed then
@@ -4211,7 +4229,7 @@ CREATE FUNCTION pgmq_gateway.keeps_excess_privileges() RETURNS boolean
     select coalesce((select o.value::boolean from pgmq_gateway.install_options as o where o.name = 'keep_trigger'), false);
 $$;
 
-CREATE FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text, OUT replayed boolean) RETURNS record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4257,10 +4275,11 @@ begin
     response_headers := answer.response_headers;
     response_status := answer.response_status;
     returned := answer.returned;
+    wakeups := answer.wakeups;
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) RETURNS SETOF record
+CREATE FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) RETURNS SETOF record
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4281,12 +4300,12 @@ begin
         raise sqlstate 'GW132' using message = 'an Idempotency-Key is in use';
     end if;
     -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
-    for row_count, body, failure, seconds, number in
-        select c.row_count, c.body, c.failure, c.seconds, c.number
+    for row_count, body, failure, seconds, wakeups, number in
+        select c.row_count, c.body, c.failure, c.seconds, c.wakeups, c.number
         from pgmq_gateway.calls(
             role, claims, settings, requests, schemas, statements, arguments, queue_name, relations, functions,
             fingerprint, fusion, careful
-        ) with ordinality as c (row_count, body, failure, seconds, number)
+        ) with ordinality as c (row_count, body, failure, seconds, wakeups, number)
     loop
         row_counts[number] := row_count;
         bodies[number] := body;
@@ -8954,6 +8973,59 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.report_sent(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], headers jsonb[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if settings.group_limit is not null then
+        times := array(
+            select s.visible_at from unnest(times, headers) as s (visible_at, headers)
+            where s.headers ->> 'x-pgmq-group' is null);
+    end if;
+    perform pgmq_settings.report_times(queue_table, times);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    present constant timestamptz := clock_timestamp();
+begin
+    perform pgmq_settings.report_visible(queue_table, t.messages, t.visible_at)
+    from (
+        select count(*) as messages, max(u.visible_at) as visible_at
+        from unnest(times) as u (visible_at)
+        group by ceil(extract(epoch from greatest(u.visible_at - present, interval '0')))
+        order by 2
+        limit 20
+    ) as t;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    reported text := current_setting('pgmq_gateway.wakeups', true);
+    seconds constant double precision := extract(epoch from visible_at - clock_timestamp());
+begin
+    if length(reported) > 8000 then
+        return;
+    end if;
+    reported := set_config(
+        'pgmq_gateway.wakeups',
+        concat(
+            reported, translate(substr(queue_table, 3), e'\t\n', ''), e'\t', messages, e'\t',
+            -- Rounded up: an earlier read would find nothing.
+            case when seconds > 0 then ceil(seconds * 1000) / 1000 else 0 end, e'\n'),
+        true);
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.retried_condition(row_name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9019,6 +9091,9 @@ begin
         array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
     perform pgmq_settings.check_stored(cardinality(sent_places), coalesce(cardinality(sent), 0));
+    perform pgmq_settings.report_sent(
+        queue_table, settings, array(select times[p] from unnest(sent_places) as u (p)),
+        array(select headers[p] from unnest(sent_places) as u (p)));
     perform pgmq_settings.record_ids(
         queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
     return query
@@ -9054,6 +9129,7 @@ begin
     end if;
     perform pgmq_settings.check_stored(1, num_nonnulls(sent));
     perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    perform pgmq_settings.report_sent(queue_table, settings, array[vt], array[headers]);
     return sent;
 end;
 $_$;
@@ -9100,6 +9176,7 @@ begin
     if cardinality(ids) is distinct from cardinality(messages) then
         raise exception 'an INSERT of % messages returned % ids', cardinality(messages), cardinality(ids);
     end if;
+    perform pgmq_settings.report_times(table_name, times);
     row_counts := array_fill(1, array[cardinality(ids)]);
     bodies := array(select '[' || i.id || ']' from unnest(ids) as i (id));
 end;
@@ -10072,17 +10149,17 @@ GRANT ALL ON FUNCTION pgmq_gateway.become(role name, claims jsonb) TO service_ro
 
 REVOKE ALL ON FUNCTION pgmq_gateway.blocker(role oid, on_table regclass, forbidding name[], operation text, fails boolean, commands "char"[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.call(role text, claims text, request text[], schemas text, settings text[], read_only boolean, prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], fingerprint text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.caller_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.caller_roles() TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.calls(role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) TO authenticator;
 
-REVOKE ALL ON PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision) FROM PUBLIC;
-GRANT ALL ON PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision) TO authenticator;
+REVOKE ALL ON PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision, INOUT wakeups text[]) FROM PUBLIC;
+GRANT ALL ON PROCEDURE pgmq_gateway.calls_in_turn(IN role text, IN claims text[], IN settings text[], IN requests text[], IN schemas text, IN statements text[], IN arguments text[], IN queue_name text, IN relations oid[], IN functions text[], IN fingerprint text, INOUT row_counts bigint[], INOUT bodies text[], INOUT failures text[], INOUT seconds double precision, INOUT wakeups text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.can_switch_to(login name, role name) TO service_role;
@@ -10272,11 +10349,11 @@ GRANT ALL ON FUNCTION pgmq_gateway.judgement(queue_name text, function_name text
 
 REVOKE ALL ON FUNCTION pgmq_gateway.keeps_excess_privileges() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT replayed boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text, OUT replayed boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.keyed_call(key_id bytea, key_lock bigint, max_wait text, keep_seconds double precision, unstored text, role text, claims text, request text[], schemas text, settings text[], prepare text, statement text, arguments text, parameters text[], singular boolean, max_affected bigint, row_offset bigint, queue_name text, relations oid[], functions text[], judged text, OUT total bigint, OUT row_count bigint, OUT body text, OUT response_headers text, OUT response_status text, OUT returned bigint, OUT clean boolean, OUT wakeups text, OUT replayed boolean) TO authenticator;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.keyed_calls(key_ids bytea[], key_locks bigint[], keep_seconds double precision, unstored text, role text, claims text, settings text[], requests text[], schemas text, statements text[], arguments text[], queue_name text, relations oid[], functions text[], fingerprint text, fusion json, careful boolean, OUT row_count bigint, OUT body text, OUT failure text[], OUT seconds double precision, OUT wakeups text) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.known_functions() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.known_functions() TO authenticator;
@@ -10956,6 +11033,23 @@ REVOKE ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages intege
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.replay(queue_name text, max_messages integer, per_second double precision, filter jsonb, start_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.report_sent(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], headers jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.report_sent(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], headers jsonb[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.report_sent(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], headers jsonb[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.report_sent(queue_table text, settings pgmq_settings.queues, times timestamp with time zone[], headers jsonb[]) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.report_times(queue_table text, times timestamp with time zone[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, visible_at timestamp with time zone) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.retried_condition(row_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.retried_condition(row_name text) TO pgmq_definer;

@@ -205,7 +205,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.calls(text,text,text[],text[],text,text[],text[],text,oid[],text[],text,json,boolean)",),
         (
             "pgmq_gateway.calls_in_turn(text,text[],text[],text[],text,text[],text[],text,oid[],text[],text,"
-            "bigint[],text[],text[],double precision)",
+            "bigint[],text[],text[],double precision,text[])",
         ),
         ("pgmq_gateway.claim_key(bytea,bigint,bytea,text)",),
         ("pgmq_gateway.clean_session()",),

@@ -16,7 +16,7 @@ from tests.waiting import until
 
 CALL = (
     "call pgmq_gateway.calls_in_turn('anon', %s, null, %s, 'public', %s, %s, 'q', %s::pg_catalog.oid[], %s, %s,"
-    " null, null, null, null)"
+    " null, null, null, null, null)"
 )
 # Of the queue's table, with their defaults.
 COLUMNS = {
@@ -63,7 +63,7 @@ def in_turn(gateway: Sql, compared: Compared, *calls: tuple[str, str]) -> list[o
     count = range(1, len(calls) + 1)
     claims = [json.dumps({"sub": n}) for n in count]
     requests = [text for n in count for text in ("POST", f"/{n}", "{}", "{}")]
-    ((row_counts, bodies, failures, _),) = gateway(
+    ((row_counts, bodies, failures, _, _),) = gateway(
         CALL, claims, requests, *map(list, zip(*calls, strict=True)), *compared
     )
     assert [count is None for count in row_counts] == [failure is not None for failure in failures]

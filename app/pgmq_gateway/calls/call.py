@@ -7,6 +7,7 @@ import msgspec
 from pgmq_gateway.calls.catalog import Function, Result
 from pgmq_gateway.calls.idempotency import IdempotencyKey
 from pgmq_gateway.calls.statement import Statement
+from pgmq_gateway.calls.wakeups import Wakeup, wakeups_in
 from pgmq_gateway.database.role_settings import DEFAULTS, TransactionSettings
 from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import ARRAY, Representation, Shape
@@ -81,6 +82,7 @@ class Answer(msgspec.Struct, frozen=True):
     status     response.status as the function set it
     returned   rows of the function before limit, offset and filters; None: those in `body`
     clean      whether it left nothing in the session, by a judgement; False: that is stale; None: without a judgement
+    reported   the wake-ups as Postgres returned them; None or empty for none
     replayed   whether it was stored for the call's Idempotency-Key
     waited     seconds for which the call waited for messages
     """
@@ -92,8 +94,14 @@ class Answer(msgspec.Struct, frozen=True):
     status: str | None = None
     returned: int | None = None
     clean: bool | None = None
+    reported: str | None = None
     replayed: bool = False
     waited: float = 0.0
+
+    @property
+    def wakeups(self) -> tuple[Wakeup, ...]:
+        """The messages that the call made visible, now or later. Its transaction is committed."""
+        return wakeups_in(self.reported) if self.reported else ()
 
 
 # The OIDs of the functions of a schema that a role can execute, with the columns of an answer.

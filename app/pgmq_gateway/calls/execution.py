@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
+from msgspec import structs
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
@@ -40,29 +41,29 @@ logger = logging.getLogger("pgmq_gateway")
 T = TypeVar("T")
 
 CALL = """
-select total, row_count, body, response_headers, response_status, returned, clean
+select total, row_count, body, response_headers, response_status, returned, clean, wakeups
 from pgmq_gateway.call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
 KEYED_CALL = """
-select total, row_count, body, response_headers, response_status, returned, clean, replayed
+select total, row_count, body, response_headers, response_status, returned, clean, wakeups, replayed
 from pgmq_gateway.keyed_call(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
 )
 """
 
 CALLS = """
-select row_count, body, failure, seconds
+select row_count, body, failure, seconds, wakeups
 from pgmq_gateway.calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 KEYED_CALLS = """
-select row_count, body, failure, seconds
+select row_count, body, failure, seconds, wakeups
 from pgmq_gateway.keyed_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
 CALLS_IN_TURN = """
-call pgmq_gateway.calls_in_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, null, null, null, null)
+call pgmq_gateway.calls_in_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, null, null, null, null, null)
 """
 
 JUDGEMENT = "select obstacles, relations, functions, fingerprint, fusion from pgmq_gateway.judgement($1, $2)"
@@ -452,6 +453,8 @@ class Database:
     async def _run_and_end(self, connection: GatewayConnection, caller: Caller, call: Call) -> Answer:
         """Run a call, and end its transaction. As in PostgREST, a rollback checks deferred constraints first."""
         answer = await self._run(connection, caller, call)
+        if self._rolls_back(call):
+            answer = structs.replace(answer, reported=None)
         end = ["rollback" if self._rolls_back(call) else "commit"]
         if self.connector.pooled:
             # In the same transaction, because the next caller may get the session as soon as it ends.
@@ -569,10 +572,10 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
     outcomes: list[Answer | GatewayError | None] = []
     succeeded = deadlock = False
     for row, call in zip(rows, calls, strict=True):
-        row_count, body, failure, _ = row.values()
+        row_count, body, failure, _, reported = row.values()
         if failure is None:
             succeeded = True
-            outcomes.append(Answer(None, row_count, body))
+            outcomes.append(Answer(None, row_count, body, reported=reported))
         else:
             refusal = Refusal(*(text or None for text in failure))
             deadlock = deadlock or refusal.sqlstate == DEADLOCK_SQLSTATE
@@ -583,12 +586,12 @@ def _outcomes(rows: Sequence[asyncpg.Record], caller: Caller, calls: Sequence[Ca
 
 def _outcomes_in_turn(row: asyncpg.Record, callers: Sequence[Caller], calls: Sequence[Call]) -> Shared:
     """The outcomes of calls in transactions of their own."""
-    row_counts, bodies, failures, seconds = row.values()
+    *columns, seconds, reports = row.values()
     outcomes: list[Answer | GatewayError | None] = []
     codes: set[str | None] = set()
-    for caller, call, row_count, body, failure in zip(callers, calls, row_counts, bodies, failures, strict=True):
+    for caller, call, row_count, body, failure, reported in zip(callers, calls, *columns, reports, strict=True):
         if failure is None:
-            outcomes.append(Answer(None, row_count, body))
+            outcomes.append(Answer(None, row_count, body, reported=reported))
             continue
         refusal = Refusal(*(text or None for text in json.loads(failure)))
         codes.add(refusal.sqlstate)

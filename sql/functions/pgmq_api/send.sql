@@ -35,6 +35,10 @@ begin
     return query execute format(
         'insert into pgmq.%I (vt, message, headers) values ($1, $2, $3) returning msg_id', table_name)
     using visible_at, message, headers;
+    if settings.group_limit is null or headers ->> 'x-pgmq-group' is null then
+        perform pgmq_settings.report_visible(
+            table_name, 1, case when sleep_seconds > 0 or send_at is not null then visible_at end);
+    end if;
 end;
 $send$;
 comment on function pgmq_api.send(text, jsonb, integer, jsonb, timestamptz, timestamptz, text, text) is
@@ -77,6 +81,7 @@ begin
     elsif cardinality(messages) > 0 then
         return query execute pgmq_settings.send_statement(table_name)
         using array_fill(visible_at, array[cardinality(messages)]), messages, null::jsonb[];
+        perform pgmq_settings.report_visible(table_name, cardinality(messages), visible_at);
     end if;
 end;
 $send$;
@@ -117,6 +122,7 @@ begin
     using batch.times, batch.messages, batch.headers;
     get diagnostics stored = row_count;
     perform pgmq_settings.check_stored(coalesce(cardinality(batch.messages), 0), stored);
+    perform pgmq_settings.report_sent(table_name, settings, batch.times, batch.headers);
 end;
 $send$;
 comment on function pgmq_api.send_entries(text, jsonb) is

@@ -201,6 +201,8 @@ grant execute on function pgmq_gateway.plain_call to authenticator;
 --               call names its queue
 -- returned      rows of the function before they were shaped; null: row_count. Those of an EXPLAIN are in a setting,
 --               which the statement sets if the plan is run.
+-- wakeups       the messages that the call made visible, as report_visible() says; empty for none. The caller can have set
+--               it to any text.
 --
 -- The message of these errors is the number of rows.
 create or replace function pgmq_gateway.call(
@@ -227,7 +229,8 @@ create or replace function pgmq_gateway.call(
     out response_headers text,
     out response_status text,
     out returned bigint,
-    out clean boolean
+    out clean boolean,
+    out wakeups text
 )
 language plpgsql
 as $call$
@@ -253,7 +256,8 @@ begin
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
     if pg_catalog.strpos(statement, ' ') = 0 then
         plain := pgmq_gateway.plain_call(role, prepare, statement, given);
         row_count := plain.row_count;
@@ -301,6 +305,7 @@ begin
     end if;
     response_headers := pg_catalog.current_setting('response.headers', true);
     response_status := pg_catalog.current_setting('response.status', true);
+    wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
     -- With `error`, Postgres would not report that it stopped waiting for a synchronous standby at the commit.
     role := pg_catalog.set_config('client_min_messages', 'warning', true);
 end;
@@ -324,6 +329,7 @@ grant execute on function pgmq_gateway.call to authenticator;
 --              small call.
 -- failure      SQLSTATE, message, detail, hint and context of a failed call, otherwise null
 -- seconds      how long all calls took, without the commit; in the last row
+-- wakeups      of each call, as in `call`; of calls that ran as one statement, in the first row
 --
 -- The rows are in the order of the calls. If the statement is cancelled, or waits 50 ms for a lock, all calls fail, and the
 -- gateway runs them one by one: a time limit is that of a single call. The other arguments are those of `call`.
@@ -344,7 +350,8 @@ create or replace function pgmq_gateway.calls(
     out row_count bigint,
     out body text,
     out failure text[],
-    out seconds double precision
+    out seconds double precision,
+    out wakeups text
 )
 returns setof record
 language plpgsql
@@ -392,7 +399,8 @@ begin
         pg_catalog.set_config('request.headers', request[3], true),
         pg_catalog.set_config('request.cookies', request[4], true),
         pg_catalog.set_config('response.headers', '', true),
-        pg_catalog.set_config('response.status', '', true);
+        pg_catalog.set_config('response.status', '', true),
+        pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
     -- For two calls one statement is not faster.
     if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
         -- Each request equals the one before it.
@@ -402,11 +410,13 @@ begin
         fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
+        wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
         seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
         for n in 1 .. coalesce(pg_catalog.cardinality(bodies), 0) loop
             row_count := row_counts[n];
             body := bodies[n];
             return next;
+            wakeups := null;
         end loop;
     end if;
     for n in coalesce(pg_catalog.cardinality(bodies), 0) + 1 .. pg_catalog.cardinality(given) loop
@@ -445,6 +455,10 @@ begin
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         own_role := pg_catalog.set_config('role', 'none', true);
+        wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
+        if wakeups operator(pg_catalog.<>) '' then
+            perform pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
+        end if;
         if n = pg_catalog.cardinality(given) then
             seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
         end if;

@@ -14,6 +14,7 @@
 -- bodies       of each call
 -- failures     of each call null, or a JSON array: SQLSTATE, message, detail, hint and context
 -- seconds      how long all calls took, without the last commit
+-- wakeups      of each call, as in `call`
 --
 -- The other arguments are those of `calls`. Raises GW130 if the judgement no longer applies. If that is found after a
 -- call, the call and those after it fail with GW130, and are not executed. A call of another queue fails with GW131. If
@@ -36,7 +37,8 @@ create or replace procedure pgmq_gateway.calls_in_turn(
     inout row_counts bigint[],
     inout bodies text[],
     inout failures text[],
-    inout seconds double precision
+    inout seconds double precision,
+    inout wakeups text[]
 )
 language plpgsql
 as $turns$
@@ -80,7 +82,8 @@ begin
             pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
             pg_catalog.set_config('request.cookies', requests[4 * n], true),
             pg_catalog.set_config('response.headers', '', true),
-            pg_catalog.set_config('response.status', '', true);
+            pg_catalog.set_config('response.status', '', true),
+            pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
         begin
             given := arguments[n];
             if given operator(pg_catalog.->>) 'queue_name' is distinct from queue_name then
@@ -104,6 +107,7 @@ begin
         end;
         failures[n] := failure;
         own_role := pg_catalog.set_config('role', 'none', true);
+        wakeups[n] := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
         stale := pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.<>) fingerprint;
         if stale is not false then
             rollback;
@@ -140,6 +144,7 @@ begin
     for n in skipped .. number loop
         row_counts[n] := null;
         bodies[n] := null;
+        wakeups[n] := null;
         failures[n] := pg_catalog.json_build_array(code, '', '', '', '');
     end loop;
     if unflushed then

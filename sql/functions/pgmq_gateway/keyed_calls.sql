@@ -198,6 +198,7 @@ create or replace function pgmq_gateway.keyed_call(
     out response_status text,
     out returned bigint,
     out clean boolean,
+    out wakeups text,
     out replayed boolean
 )
 language plpgsql
@@ -245,6 +246,7 @@ begin
     response_headers := answer.response_headers;
     response_status := answer.response_status;
     returned := answer.returned;
+    wakeups := answer.wakeups;
 end;
 $keyed$;
 revoke all on function pgmq_gateway.keyed_call from public;
@@ -275,7 +277,8 @@ create or replace function pgmq_gateway.keyed_calls(
     out row_count bigint,
     out body text,
     out failure text[],
-    out seconds double precision
+    out seconds double precision,
+    out wakeups text
 )
 returns setof record
 language plpgsql
@@ -298,12 +301,12 @@ begin
         raise sqlstate 'GW132' using message = 'an Idempotency-Key is in use';
     end if;
     -- All calls run before the first row is returned. After that the search_path is the caller's: no operator is used.
-    for row_count, body, failure, seconds, number in
-        select c.row_count, c.body, c.failure, c.seconds, c.number
+    for row_count, body, failure, seconds, wakeups, number in
+        select c.row_count, c.body, c.failure, c.seconds, c.wakeups, c.number
         from pgmq_gateway.calls(
             role, claims, settings, requests, schemas, statements, arguments, queue_name, relations, functions,
             fingerprint, fusion, careful
-        ) with ordinality as c (row_count, body, failure, seconds, number)
+        ) with ordinality as c (row_count, body, failure, seconds, wakeups, number)
     loop
         row_counts[number] := row_count;
         bodies[number] := body;

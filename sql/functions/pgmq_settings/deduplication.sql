@@ -148,6 +148,7 @@ begin
     end if;
     perform pgmq_settings.check_stored(1, num_nonnulls(sent));
     perform pgmq_settings.record_ids(queue_table, caller, array[id], array[sent]);
+    perform pgmq_settings.report_sent(queue_table, settings, array[vt], array[headers]);
     return sent;
 end;
 $send$;
@@ -199,6 +200,9 @@ begin
         array(select messages[p] from unnest(sent_places) with ordinality as u (p, n) order by n),
         array(select headers[p] from unnest(sent_places) with ordinality as u (p, n) order by n);
     perform pgmq_settings.check_stored(cardinality(sent_places), coalesce(cardinality(sent), 0));
+    perform pgmq_settings.report_sent(
+        queue_table, settings, array(select times[p] from unnest(sent_places) as u (p)),
+        array(select headers[p] from unnest(sent_places) as u (p)));
     perform pgmq_settings.record_ids(
         queue_table, caller, array(select ids[p] from unnest(sent_places) with ordinality as u (p, n) order by n), sent);
     return query

@@ -37,6 +37,7 @@ begin
     if cardinality(ids) is distinct from cardinality(messages) then
         raise exception 'an INSERT of % messages returned % ids', cardinality(messages), cardinality(ids);
     end if;
+    perform pgmq_settings.report_times(table_name, times);
     row_counts := array_fill(1, array[cardinality(ids)]);
     bodies := array(select '[' || i.id || ']' from unnest(ids) as i (id));
 end;
