@@ -2324,13 +2324,17 @@ CREATE FUNCTION pgmq_gateway.change_messages(queue_name text, action text, filte
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    condition constant text := pgmq_settings.filter_condition(filter);
+    condition text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     present constant timestamptz := clock_timestamp();
+    locked bigint[];
 begin
     if action not in ('postpone', 'make_visible') then
-        perform pgmq_gateway.lock_groups_of_matching(
+        locked := pgmq_gateway.lock_groups_of_matching(
             source, pgmq.format_table_name(to_queue, 'q'), filter, present);
+    end if;
+    if locked is not null then
+        condition := condition || ' and q.msg_id = any ($5)';
     end if;
     execute format(
         $query$
@@ -2350,7 +2354,7 @@ begin
         source,
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
-    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at;
+    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at, locked;
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
     end if;
@@ -4913,7 +4917,7 @@ CREATE FUNCTION pgmq_gateway.lint_triggers(only_queue text) RETURNS SETOF pgmq_a
     where c.oid is not null or t.truncate or r.queue_name is null;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) RETURNS void
+CREATE FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4929,6 +4933,7 @@ begin
         into ids using filter, present;
         perform pgmq_settings.lock_groups_of(source, ids, tables);
     end if;
+    return ids;
 end;
 $$;
 
@@ -8402,12 +8407,11 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) RETURNS void
+CREATE FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 declare
-    groups text[];
     limited text;
 begin
     for limited in
@@ -8416,14 +8420,27 @@ begin
         order by s.queue_table
     loop
         perform pgmq_settings.check_isolation();
-        if groups is null then
-            execute format(
-                'select coalesce(array_agg(distinct %s), ''{}'') from pgmq.%I as q where q.msg_id = any ($1)',
-                pgmq_settings.group_expression('q'), queue_table)
-            into groups using ids;
-        end if;
         perform pgmq_settings.lock_groups(limited, groups);
     end loop;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    groups text[];
+begin
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
+    ) then
+        execute format(
+            'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
+            pgmq_settings.group_expression('q'), queue_table)
+        into groups using ids;
+        perform pgmq_settings.lock_groups_in(tables, groups);
+    end if;
 end;
 $_$;
 
@@ -8956,7 +8973,8 @@ begin
                 $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
             from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
         ), slots as materialized (
-            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from page as c
+            -- Not of rows found by their ids: this call would not find those that another transaction has just removed.
+            select pgmq_settings.lock_groups_in(array[%2$L], array_agg(distinct %4$s)) from page as c
         ), sent as (
             insert into pgmq.%2$I (vt, message, headers)
             select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
@@ -8967,7 +8985,7 @@ begin
         select (select count(*)::integer from sent), (select max(c.vt) from page as c)
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
-        pgmq_settings.filter_condition(filter))
+        pgmq_settings.filter_condition(filter), pgmq_settings.group_expression('c'))
     into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
     return next;
 end;
@@ -10915,6 +10933,12 @@ GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[])
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups(queue_table text, groups text[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_in(tables text[], groups text[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO anon;

@@ -107,11 +107,12 @@ revoke all on function pgmq_gateway.check_not_parked from public;
 grant execute on function pgmq_gateway.check_not_parked to service_role;
 
 -- Locks the groups of the messages that a filter matches, in their queue and in the one that they are moved to, as all
--- functions do before they remove several messages.
+-- functions do before they remove several messages. Returns the ids of these messages: those that match later must not be
+-- removed with them. Null if no group is limited.
 create or replace function pgmq_gateway.lock_groups_of_matching(
     source text, target text, filter jsonb, present timestamptz
 )
-returns void
+returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $lock$
@@ -127,6 +128,7 @@ begin
         into ids using filter, present;
         perform pgmq_settings.lock_groups_of(source, ids, tables);
     end if;
+    return ids;
 end;
 $lock$;
 revoke all on function pgmq_gateway.lock_groups_of_matching from public;
@@ -157,13 +159,17 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $change$
 declare
-    condition constant text := pgmq_settings.filter_condition(filter);
+    condition text := pgmq_settings.filter_condition(filter);
     source constant text := pgmq_gateway.source_table(queue_name, filter);
     present constant timestamptz := clock_timestamp();
+    locked bigint[];
 begin
     if action not in ('postpone', 'make_visible') then
-        perform pgmq_gateway.lock_groups_of_matching(
+        locked := pgmq_gateway.lock_groups_of_matching(
             source, pgmq.format_table_name(to_queue, 'q'), filter, present);
+    end if;
+    if locked is not null then
+        condition := condition || ' and q.msg_id = any ($5)';
     end if;
     execute format(
         $query$
@@ -183,7 +189,7 @@ begin
         source,
         condition,
         pgmq_gateway.change_part(action, queue_name, source, to_queue)
-    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at;
+    ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at, locked;
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
     end if;

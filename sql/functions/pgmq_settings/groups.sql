@@ -131,9 +131,32 @@ $lock$;
 revoke all on function pgmq_settings.lock_groups from public;
 grant execute on function pgmq_settings.lock_groups to anon, authenticated, service_role, pgmq_definer;
 
--- Locks the slots of the groups that some messages are in, as far as the current role sees them, in those of some tables
--- that have group_limit. For several statements in one transaction that each take slots, and for those that insert. The
--- tables are taken in the order of their names: messages can be moved from one to another, and back, at the same time.
+-- Locks the slots of some groups in those of some tables that have group_limit, in the order of the tables' names:
+-- messages can be moved from one to another, and back, at the same time.
+create or replace function pgmq_settings.lock_groups_in(tables text[], groups text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $lock$
+declare
+    limited text;
+begin
+    for limited in
+        select s.queue_table from pgmq_settings.settings as s
+        where s.queue_table = any (tables) and s.group_limit is not null
+        order by s.queue_table
+    loop
+        perform pgmq_settings.check_isolation();
+        perform pgmq_settings.lock_groups(limited, groups);
+    end loop;
+end;
+$lock$;
+revoke all on function pgmq_settings.lock_groups_in from public;
+grant execute on function pgmq_settings.lock_groups_in to anon, authenticated, service_role, pgmq_definer;
+
+-- Locks the slots of the groups that some messages are in, as far as the current role sees them: see lock_groups_in(). For
+-- several statements in one transaction that each take slots, and for those that insert. They must write no other
+-- messages than these.
 --
 -- tables  the messages' own, and those that they are moved to
 create or replace function pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[])
@@ -143,22 +166,16 @@ set search_path = pg_catalog, pg_temp
 as $lock$
 declare
     groups text[];
-    limited text;
 begin
-    for limited in
-        select s.queue_table from pgmq_settings.settings as s
-        where s.queue_table = any (tables) and s.group_limit is not null
-        order by s.queue_table
-    loop
-        perform pgmq_settings.check_isolation();
-        if groups is null then
-            execute format(
-                'select coalesce(array_agg(distinct %s), ''{}'') from pgmq.%I as q where q.msg_id = any ($1)',
-                pgmq_settings.group_expression('q'), queue_table)
-            into groups using ids;
-        end if;
-        perform pgmq_settings.lock_groups(limited, groups);
-    end loop;
+    if exists (
+        select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
+    ) then
+        execute format(
+            'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
+            pgmq_settings.group_expression('q'), queue_table)
+        into groups using ids;
+        perform pgmq_settings.lock_groups_in(tables, groups);
+    end if;
 end;
 $lock$;
 revoke all on function pgmq_settings.lock_groups_of from public;

@@ -248,7 +248,8 @@ begin
                 $2 + make_interval(secs => coalesce((row_number() over (order by q.msg_id) - 1) / $4, 0)) as vt
             from pgmq.%1$I as q where %3$s order by q.msg_id limit $3
         ), slots as materialized (
-            select pgmq_settings.lock_groups_of(%1$L, array_agg(c.msg_id), array[%2$L]) from page as c
+            -- Not of rows found by their ids: this call would not find those that another transaction has just removed.
+            select pgmq_settings.lock_groups_in(array[%2$L], array_agg(distinct %4$s)) from page as c
         ), sent as (
             insert into pgmq.%2$I (vt, message, headers)
             select c.vt, c.message, c.headers - array['x-pgmq-dead', 'x-pgmq-dead-failed', 'x-pgmq-expires']
@@ -259,7 +260,7 @@ begin
         select (select count(*)::integer from sent), (select max(c.vt) from page as c)
         $query$,
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
-        pgmq_settings.filter_condition(filter))
+        pgmq_settings.filter_condition(filter), pgmq_settings.group_expression('c'))
     into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
     return next;
 end;
