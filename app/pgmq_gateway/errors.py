@@ -89,6 +89,23 @@ class TooManyConnections(GatewayError):
         super().__init__("Too many connections", hint="Retry after a second, and reuse connections (keep-alive).")
 
 
+class TooManyWaiting(GatewayError):
+    """A request that would wait for messages beside as many others as the process allows. Nothing was executed.
+
+    An empty result would make a consumer repeat its request at once.
+    """
+
+    status, code = 503, "PGMQ503"
+    headers = (("Retry-After", "1"),)
+
+    def __init__(self, max_waiting: int) -> None:
+        super().__init__(
+            "Too many waiting requests",
+            f"{max_waiting} requests of all callers wait for messages.",
+            "Retry after a second, or without wait.",
+        )
+
+
 class MemoryFull(GatewayError):
     """A body for which there is no room in memory now. Nothing was executed, and the connection is closed."""
 

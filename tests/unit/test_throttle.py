@@ -1,6 +1,8 @@
 """Rate limits: their syntax, and that a bucket never gives more than its rate and burst."""
 
+import contextlib
 import math
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,9 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.http.client import network_of
 from pgmq_gateway.http.request import Head
 from pgmq_gateway.limits import throttle
+from pgmq_gateway.limits.places import WaitLimitReached
 from pgmq_gateway.limits.throttle import Buckets, Throttle, TooMany, TooManyAtOnce
-from pgmq_gateway.settings.ratelimit import RateLimit, read_rate_limits
+from pgmq_gateway.settings.ratelimit import Limit, RateLimit, WaitLimit, read_rate_limits
 from tests.clock import Clock
 
 
@@ -22,16 +25,19 @@ from tests.clock import Clock
         ("anon = 10 requests / m burst 3 by ip", RateLimit("anon", 10, 60, 3, "requests", "ip")),
         ("*=100 messages/h by app_metadata.org", RateLimit("*", 100, 3600, 100, "messages", "app_metadata.org")),
         ("a-b=1/s by header:X-Real-IP", RateLimit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
+        ("anon = 2 waiting by ip", WaitLimit("anon", 2, "ip")),
+        ("*=20 waiting", WaitLimit("*", 20, "")),
     ],
 )
-def test_the_syntax_of_a_limit(text: str, limit: RateLimit) -> None:
+def test_the_syntax_of_a_limit(text: str, limit: Limit) -> None:
     assert read_rate_limits([text]) == (limit,)
 
 
 @pytest.mark.parametrize(
     "texts",
     [["anon"], ["anon=10"], ["anon=0/s"], ["anon=1/d"], ["anon=1/s burst 0"], ["anon=1.5/s"], ["=1/s"],
-     ["anon=1 messages/s by ip"], ["anon=1/s", "anon=2/s"], ["anon=1/s by"], ["anon=9999999999/s"]],
+     ["anon=1 messages/s by ip"], ["anon=1/s", "anon=2/s"], ["anon=1/s by"], ["anon=9999999999/s"],
+     ["anon=0 waiting"], ["anon=1 waiting/s"], ["anon=1 waiting burst 2"], ["anon=1 waiting", "anon=2 waiting"]],
 )  # fmt: skip
 def test_an_invalid_limit_is_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^limit 1 (is malformed|allows|counts)|^role anon has two limits"):
@@ -180,3 +186,39 @@ def test_a_call_above_the_capacity_is_refused_for_good() -> None:
     with pytest.raises(TooManyAtOnce):
         limits.of_messages(caller("a")).take(6, "messages")
     limits.of_messages(caller("a")).take(5, "messages")
+
+
+def waiting(limits: Throttle, who: Caller) -> AbstractContextManager[None]:
+    return limits.of_request(who, Head("GET", b"/", b"", ()), "192.0.2.1").waiting()
+
+
+def test_as_many_wait_at_once_as_the_limit_allows() -> None:
+    limits = Throttle(read_rate_limits(["a=2 waiting by sub", "a=3 waiting"]))
+    one, another = caller("a", '{"sub":"1"}'), caller("a", '{"sub":"2"}')
+    with waiting(limits, one), waiting(limits, one):
+        with pytest.raises(WaitLimitReached, match="Too many waiting requests"), waiting(limits, one):
+            pass
+        with waiting(limits, another):
+            # The refused request took no place of the other limit.
+            with pytest.raises(WaitLimitReached), waiting(limits, another):
+                pass
+            assert places_left(limits, another) == '"waiting by sub";r=1, "waiting";r=0'
+        with waiting(limits, caller("b")):
+            pass
+    assert [len(places) for places in limits.all] == [0, 0]
+    assert places_left(limits, one) == '"waiting by sub";r=2, "waiting";r=3'
+
+
+def places_left(limits: Throttle, who: Caller) -> str:
+    return dict(limits.of_request(who, Head("GET", b"/", b"", ()), "").headers())["RateLimit"]
+
+
+def test_places_outlive_a_reload_and_an_error() -> None:
+    before = Throttle(read_rate_limits(["a=1 waiting"]))
+    with contextlib.suppress(KeyError), waiting(before, caller("a")):
+        after = Throttle(read_rate_limits(["a=1 waiting", "b=1/s"]), earlier=before)
+        with pytest.raises(WaitLimitReached), waiting(after, caller("a")):
+            pass
+        raise KeyError
+    with waiting(after, caller("a")):
+        pass

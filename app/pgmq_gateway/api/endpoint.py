@@ -102,6 +102,7 @@ class Api:
                 exchange.flow_requests = self._parking.enter(request.flow, exchange.flow_requests)
                 charge = self._limits.of_request(caller, request.head, address)
                 charge.take(1, "requests")
+                request.waiting = charge.waiting
                 response = await self._endpoint(request).response(caller, request)
                 request.timing.lap("response")
         except (Exception, CancelledError) as error:
@@ -114,7 +115,7 @@ class Api:
         finally:
             self._memory.release(len(response.body))
             request.release()
-        self.traffic.answered(response.status, response.code, request.timing.elapsed)
+        self.traffic.answered(response.status, response.code, request.timing.elapsed - request.timing.waited)
         observed.ended(response)
 
     def _endpoint(self, request: Request) -> Endpoint:

@@ -6,7 +6,7 @@ import msgspec
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
-from pgmq_gateway.api.waits import Waits
+from pgmq_gateway.api.waits import Waits, waited
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
@@ -83,7 +83,9 @@ class Queues:
         call = self._call(catalog, caller, request, resource)
         request.function, request.route = call.function, resource.address.route.path
         request.timing.lap("plan")
-        answer = await self._database.execute(caller, call)
+        answer = await (
+            waited(self._database, caller, request, call) if call.wait else self._database.execute(caller, call)
+        )
         request.timing.lap("transaction")
         if resource.address.message is not None:
             answer = _settled(answer, resource.address)

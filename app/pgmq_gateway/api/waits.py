@@ -3,7 +3,11 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.calls.batching import Executor
+from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.catalog import QUEUE_ARGUMENTS, Function
+from pgmq_gateway.http.request import Request
 from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.settings.model import Settings
 
@@ -29,3 +33,11 @@ class Waits:
         rolls_back = self._rolls_back if preferences.rollback is None else preferences.rollback
         refused = rolls_back or preferences.max_affected is not None or QUEUE_ARGUMENTS.keys().isdisjoint(names)
         return replace(preferences, wait=None if refused or not function.can_wait else min(wait, self._max_wait))
+
+
+async def waited(executor: Executor, caller: Caller, request: Request, call: Call) -> Answer:
+    """Run a call that can wait. Raises what the executor raises, and WaitLimitReached."""
+    with request.waiting():
+        answer = await executor.execute(caller, call)
+    request.timing.wait(answer.waited)
+    return answer

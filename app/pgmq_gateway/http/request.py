@@ -1,6 +1,7 @@
 """HTTP requests, and the settings that show them to SQL."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
@@ -146,6 +147,7 @@ class Request:
     flow              whose turn it takes, once the caller is known: the caller, or the address of an anonymous client
     function          the called function, once it is known
     route             the path with names in place of values, once it is known; empty for the path of a function
+    waiting           makes a context for the time in which the request may wait; raises GatewayError if it must not
     """
 
     __slots__ = (
@@ -165,6 +167,7 @@ class Request:
         "route",
         "segments",
         "timing",
+        "waiting",
     )
 
     def __init__(self, exchange: Exchange, max_body: int, memory: Memory, stopwatch: Stopwatch) -> None:
@@ -184,6 +187,7 @@ class Request:
         self.flow: Hashable = None
         self.function: CalledFunction | None = None
         self.route = ""
+        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def keys(self) -> Sequence[bytes]:

@@ -8,14 +8,16 @@ class Stopwatch:
     """Runs from the start of a request.
 
     stages  finished stages with their seconds; always empty here
+    waited  seconds for which the request has waited for messages
     """
 
-    __slots__ = ("_began",)
+    __slots__ = ("_began", "waited")
 
     stages: Sequence[tuple[str, float]] = ()
 
     def __init__(self) -> None:
         self._began = perf_counter()
+        self.waited = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -24,6 +26,10 @@ class Stopwatch:
 
     def lap(self, stage: str) -> None:
         """Finish a stage and start the next one."""
+
+    def wait(self, seconds: float) -> None:
+        """Take a wait for messages out of the present stage. It becomes a stage of its own."""
+        self.waited += seconds
 
 
 class StageStopwatch(Stopwatch):
@@ -40,6 +46,11 @@ class StageStopwatch(Stopwatch):
         now = perf_counter()
         self.stages.append((stage, now - self._last))
         self._last = now
+
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        self.stages.append(("wait", seconds))
+        self._last += seconds
 
 
 class RunningTime:

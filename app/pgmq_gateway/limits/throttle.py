@@ -1,5 +1,7 @@
 """Rate limiting with token buckets, one for each role, claim, address or header that a limit distinguishes.
 
+Limits on waiting requests have places instead (`places.py`).
+
 Each process counts separately.
 """
 
@@ -8,14 +10,16 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeGuard
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.errors import GatewayError, Headers
 from pgmq_gateway.http.request import Head
+from pgmq_gateway.limits.places import Places, taken
 from pgmq_gateway.settings.model import Settings
-from pgmq_gateway.settings.ratelimit import ADDRESS, EVERY_OTHER, HEADER, RateLimit, read_rate_limits
+from pgmq_gateway.settings.ratelimit import ADDRESS, EVERY_OTHER, HEADER, Limit, RateLimit, read_rate_limits
 
 Clock = Callable[[], float]
 
@@ -116,12 +120,13 @@ class Buckets:
 
 
 class Charge:
-    """The buckets that a request is charged to, each with its key."""
+    """The buckets that a request is charged to, and the places that it takes while it waits, each with its key."""
 
-    __slots__ = ("_charged",)
+    __slots__ = ("_charged", "_places")
 
-    def __init__(self, charged: Sequence[tuple[Buckets, str]]) -> None:
+    def __init__(self, charged: Sequence[tuple[Buckets, str]], places: Sequence[tuple[Places, str]] = ()) -> None:
         self._charged = charged
+        self._places = places
 
     def take(self, amount: int, unit: str) -> None:
         """Take from all buckets of this unit, or from none. Raises TooMany or TooManyAtOnce."""
@@ -140,11 +145,19 @@ class Charge:
         for buckets, key in self._charged:
             buckets.take(key, amount)
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """The places of a waiting request, for a `with` block. Raises WaitLimitReached when it begins."""
+        return taken(self._places) if self._places else nullcontext()
+
     def headers(self) -> Headers:
-        """The limits and their remaining tokens (draft-ietf-httpapi-ratelimit-headers-11)."""
-        if not self._charged:
+        """The limits and their remaining tokens or places (draft-ietf-httpapi-ratelimit-headers-11)."""
+        if not self._charged and not self._places:
             return ()
-        policies, states = zip(*(_described(buckets, key) for buckets, key in self._charged), strict=True)
+        described = [
+            *(_described(buckets, key) for buckets, key in self._charged),
+            *(_described_places(places, key) for places, key in self._places),
+        ]
+        policies, states = zip(*described, strict=True)
         return (("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(states)))
 
 
@@ -154,38 +167,53 @@ NO_CHARGE = Charge(())
 class Throttle:
     """All rate limits with their buckets."""
 
-    def __init__(self, limits: Iterable[RateLimit], clock: Clock = time.monotonic, earlier: Self | None = None) -> None:
-        kept: dict[RateLimit, Buckets] = {} if earlier is None else {one.limit: one for one in earlier.all}
-        self.all: list[Buckets] = [kept.get(limit) or Buckets(limit, clock) for limit in limits]
-        self._by_role: dict[str, list[Buckets]] = {}
-        for buckets in self.all:
-            self._by_role.setdefault(buckets.limit.role, []).append(buckets)
+    def __init__(self, limits: Iterable[Limit], clock: Clock = time.monotonic, earlier: Self | None = None) -> None:
+        kept: dict[Limit, Buckets | Places] = {} if earlier is None else {one.limit: one for one in earlier.all}
+        self.all: list[Buckets | Places] = [kept.get(limit) or _counters(limit, clock) for limit in limits]
+        self._by_role: dict[str, list[Buckets | Places]] = {}
+        for counters in self.all:
+            self._by_role.setdefault(counters.limit.role, []).append(counters)
         self._others = self._by_role.pop(EVERY_OTHER, [])
 
     @classmethod
     def of(cls, settings: Settings, earlier: Self | None = None) -> Self:
-        """The throttle of the settings. Unchanged limits keep the buckets of `earlier`."""
+        """The throttle of the settings. Unchanged limits keep the buckets and places of `earlier`."""
         return cls(read_rate_limits(settings.rate_limits), earlier=earlier)
 
     @property
     def count_messages(self) -> bool:
         """True if any limit counts messages."""
-        return any(buckets.limit.unit == "messages" for buckets in self.all)
+        return any(_counts_messages(counters) for counters in self.all)
 
     def of_request(self, caller: Caller, head: Head, address: str) -> Charge:
         """The charge of a request of a client with this address."""
         if not self.all:
             return NO_CHARGE
-        pairs = ((buckets, _bucket_key(buckets.limit.by, caller, head, address)) for buckets in self._of(caller))
-        return Charge([(buckets, f"{caller.role} {key}") for buckets, key in pairs])
+        charged: list[tuple[Buckets, str]] = []
+        places: list[tuple[Places, str]] = []
+        for counters in self._of(caller):
+            key = f"{caller.role} {_bucket_key(counters.limit.by, caller, head, address)}"
+            if isinstance(counters, Buckets):
+                charged.append((counters, key))
+            else:
+                places.append((counters, key))
+        return Charge(charged, places)
 
     def of_messages(self, caller: Caller) -> Charge:
         """The charge of a caller's messages, whose buckets are keyed by claims only."""
-        mine = (buckets for buckets in self._of(caller) if buckets.limit.unit == "messages")
+        mine = filter(_counts_messages, self._of(caller))
         return Charge([(buckets, f"{caller.role} {_claimed(buckets.limit.by, caller)}") for buckets in mine])
 
-    def _of(self, caller: Caller) -> list[Buckets]:
+    def _of(self, caller: Caller) -> list[Buckets | Places]:
         return self._by_role.get(caller.role, self._others)
+
+
+def _counters(limit: Limit, clock: Clock) -> Buckets | Places:
+    return Buckets(limit, clock) if isinstance(limit, RateLimit) else Places(limit)
+
+
+def _counts_messages(counters: Buckets | Places) -> TypeGuard[Buckets]:
+    return isinstance(counters, Buckets) and counters.limit.unit == "messages"
 
 
 def _bucket_key(by: str, caller: Caller, head: Head, address: str) -> str:
@@ -222,3 +250,8 @@ def _described(buckets: Buckets, key: str) -> tuple[str, str]:
         f'"{limit.name}";q={limit.burst}{unit};w={math.ceil(limit.window)}',
         f'"{limit.name}";r={buckets.left(key)};t={math.ceil(buckets.refill(key) - EPSILON_SECONDS)}',
     )
+
+
+def _described_places(places: Places, key: str) -> tuple[str, str]:
+    limit = places.limit
+    return f'"{limit.name}";q={limit.count};qu="concurrent-requests"', f'"{limit.name}";r={places.left(key)}'

@@ -1,4 +1,4 @@
-"""The setting of rate limits: `anon=10/s, authenticated=100 messages/m burst 200 by sub`."""
+"""The setting of rate limits: `anon=10/s, authenticated=100 messages/m burst 200 by sub, anon=2 waiting by ip`."""
 
 import re
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ _LIMIT = re.compile(
     r"(?P<role>[^=\s]+)\s*=\s*(?P<count>[0-9]{1,9})(?:\s*(?P<unit>requests|messages))?\s*/\s*(?P<period>[smh])"
     r"(?:\s+burst\s+(?P<burst>[0-9]{1,9}))?(?:\s+by\s+(?P<by>[!#-~]+))?"
 )
+_WAIT_LIMIT = re.compile(r"(?P<role>[^=\s]+)\s*=\s*(?P<count>[0-9]{1,9})\s+waiting(?:\s+by\s+(?P<by>[!#-~]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,24 @@ class RateLimit:
         return f"{self.unit}/{period}{f' by {self.by}' if self.by else ''}"
 
 
-def read_rate_limits(texts: Iterable[str]) -> tuple[RateLimit, ...]:
+@dataclass(frozen=True, slots=True)
+class WaitLimit:
+    """The number of requests of a role that can wait for messages at once. `role` and `by` as in RateLimit."""
+
+    role: str
+    count: int
+    by: str
+
+    @property
+    def name(self) -> str:
+        """Unique among the limits of the role."""
+        return f"waiting{f' by {self.by}' if self.by else ''}"
+
+
+Limit = RateLimit | WaitLimit
+
+
+def read_rate_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
     """Parse the items of the setting. Raises ValueError."""
     limits = tuple(_limit(number, text) for number, text in enumerate(texts, 1))
     names = [(limit.role, limit.name) for limit in limits]
@@ -60,13 +78,18 @@ def read_rate_limits(texts: Iterable[str]) -> tuple[RateLimit, ...]:
     return limits
 
 
-def _limit(number: int, text: str) -> RateLimit:
+def _limit(number: int, text: str) -> Limit:
     # Errors do not quote the text, which may be a secret pasted into the wrong setting.
+    if waits := _WAIT_LIMIT.fullmatch(text):
+        limit = WaitLimit(waits["role"], int(waits["count"]), waits["by"] or "")
+        if not limit.count:
+            raise ValueError(f"limit {number} allows nothing: set PGMQ_GATEWAY_MAX_WAIT=0, or write at least 1")
+        return limit
     found = _LIMIT.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"limit {number} is malformed: write ROLE=COUNT/s, such as anon=10/s or"
-            " authenticated=100 messages/m burst 200 by sub"
+            f"limit {number} is malformed: write ROLE=COUNT/s, such as anon=10/s,"
+            " authenticated=100 messages/m burst 200 by sub, or anon=2 waiting by ip"
         )
     count, unit, by = int(found["count"]), found["unit"] or "requests", found["by"] or ""
     burst = count if found["burst"] is None else int(found["burst"])
